@@ -1,0 +1,22 @@
+# tools/environment.py makes .venv; tools/run_tests.py runs the tests and adds up the results.
+PYTHON ?= python3
+
+.PHONY: demo test lint format clean
+
+demo:
+	$(PYTHON) tools/environment.py demo
+	.venv/bin/python -m tflm_train.demo
+
+test:
+	$(PYTHON) tools/run_tests.py
+
+lint:
+	$(PYTHON) tools/run_tests.py lint
+
+format:
+	$(PYTHON) tools/format_sources.py
+
+clean:
+	rm -rf .venv .venv-tflm-old build dist *.egg-info tflm_train/_host_ops.so tests/cpp/generated
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	-command -v bazel >/dev/null && bazel clean

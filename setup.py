@@ -1,0 +1,99 @@
+"""Builds the native part: the training kernels as one shared library, `tflm_train/_host_ops.so`.
+
+It is not a Python extension module: the interpreter of the `tflite-micro` package finds the
+operators in it through the dynamic loader (ctypes, RTLD_GLOBAL). Everything else about the
+package is in pyproject.toml.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+from setuptools import Command, Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
+
+ROOT = Path(__file__).resolve().parent
+LIBRARY = Path("tflm_train", "_host_ops.so")
+# -ffp-contract=off: a fused multiply-add rounds once where docs/NUMERICS.md rounds twice.
+CXX_FLAGS = (
+    "-std=c++17 -O3 -fPIC -shared -ffp-contract=off -fno-exceptions -fno-rtti -Wall -Wextra "
+    "-DTFLM_TRAIN_HOST"
+).split()
+
+
+class BuildHostOps(Command):
+    """Compiles tflm_kernels/**/*.cc into the one shared library."""
+
+    description = "build the training kernels' host library"
+    user_options: ClassVar = [("build-lib=", "b", "directory to build into")]
+
+    def initialize_options(self) -> None:
+        self.build_lib: str | None = None
+        self.editable_mode = False
+
+    def finalize_options(self) -> None:
+        self.set_undefined_options("build_py", ("build_lib", "build_lib"))
+
+    def run(self) -> None:
+        compiler = shlex.split(os.environ.get("CXX", "")) or ["c++"]
+        if shutil.which(compiler[0]) is None:
+            raise SystemExit(
+                f"tflm_train: no C++ compiler: {compiler[0]!r} is not on the PATH. Install one "
+                "(Debian, Ubuntu: apt-get install g++) or name it in the environment variable CXX."
+            )
+        sources = self.get_source_files()
+        if not sources:
+            raise SystemExit(f"tflm_train: no sources below {ROOT / 'tflm_kernels'}.")
+        output = ROOT / LIBRARY if self.editable_mode else Path(self.build_lib or ".") / LIBRARY
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside the target and renamed: a process that has the old library mapped keeps it.
+        partial = output.with_suffix(".so.partial")
+        command = [*compiler, *CXX_FLAGS, f"-I{ROOT}", *sources, "-ldl", "-o", str(partial)]
+        self.announce(shlex.join(command), level=2)
+        try:
+            subprocess.run(command, check=True, cwd=ROOT)
+        except subprocess.CalledProcessError as error:
+            raise SystemExit(
+                f"tflm_train: {compiler[0]} failed on the training kernels (its messages are "
+                "above). GCC 9 or Clang 10, or newer, is needed."
+            ) from error
+        partial.replace(output)
+
+    def get_source_files(self) -> list[str]:
+        return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tflm_kernels/**/*.cc"))
+
+    def get_outputs(self) -> list[str]:
+        return [str(Path(self.build_lib or ".") / LIBRARY)]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        return {self.get_outputs()[0]: str(LIBRARY)} if self.editable_mode else {}
+
+
+class Build(build):
+    """The usual build, then the host library."""
+
+    sub_commands: ClassVar = [*build.sub_commands, ("build_host_ops", None)]
+
+
+class PlatformWheel(bdist_wheel):
+    """A wheel for this platform and any Python 3: native code, but no Python ABI."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[2]
+
+
+class NativeDistribution(Distribution):
+    """A distribution that installs to platlib, because it holds a shared library."""
+
+    def has_ext_modules(self) -> bool:
+        return True
+
+
+setup(
+    distclass=NativeDistribution,
+    cmdclass={"build": Build, "build_host_ops": BuildHostOps, "bdist_wheel": PlatformWheel},
+)

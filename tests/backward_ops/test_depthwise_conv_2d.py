@@ -1,0 +1,94 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.backward_ops.float_reference import (
+    Activation,
+    Window,
+    assert_parallel,
+    depthwise_gradients,
+    dequantize,
+    property_test,
+    random_gradient,
+    random_input,
+    random_scales,
+    random_weights,
+    seeds,
+    windows,
+)
+from tflm_train.backward_ops import depthwise_conv_2d
+from tflm_train.backward_ops.numerics import max_abs
+
+activations = st.sampled_from(("NONE", "RELU", "RELU6"))
+
+
+@property_test
+@given(
+    windows("depthwise"), activations, seeds, st.sampled_from((1, 1000)), st.sampled_from((0, 2.0))
+)
+def test_gradients_are_tensorflows(
+    window: Window, activation: Activation, seed: int, spread: float, predicted: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    g = window.geometry
+    x = random_input(rng, (g.in_h, g.in_w, g.in_c), activation)
+    gradient = random_gradient(rng, (g.out_h, g.out_w, g.out_c))
+    weights = random_weights(rng, (g.k_h, g.k_w, g.out_c))
+    scales = random_scales(rng, g.out_c, spread)
+    dx, dw = depthwise_gradients(
+        window, x, weights * scales.astype(np.float64), dequantize(gradient)
+    )
+
+    multipliers = depthwise_conv_2d.depthwise_multipliers(scales, g)
+    acc = depthwise_conv_2d.input_accumulator(gradient.q, weights, multipliers, g)
+    range_ = np.float32(predicted * max_abs(acc) / max_abs(gradient.q))
+    result = depthwise_conv_2d.input_gradient(gradient, weights, multipliers, g, range_, x.mask)
+    assert_parallel(dequantize(result.gradient), dx, cosine=0.99, norm=0.05)
+    unit = np.float64(gradient.scale) * np.float64(multipliers.unit_scale)
+    exact = depthwise_gradients(
+        window,
+        random_input(rng, x.x.shape, "NONE"),
+        weights * scales.astype(np.float64),
+        dequantize(gradient),
+    )[0]
+    # One rounding per channel of the multiplier, however far the scales spread.
+    error = np.abs(acc * unit - exact)
+    assert error.max() <= 1.01 * unit * window.multiplier + 1e-6 * np.abs(exact).max()
+
+    G, B = depthwise_conv_2d.weight_gradient(gradient.q, x.x, x.zero_point, g)
+    step = np.float64(gradient.scale) * x.scale
+    np.testing.assert_allclose(G * step, dw, rtol=1e-6, atol=1e-6 * np.abs(dw).max())
+    np.testing.assert_array_equal(B, gradient.q.sum(axis=(0, 1), dtype=np.int64))
+
+
+@property_test
+@given(windows("depthwise"))
+def test_the_shifted_sum_fits_int32(window: Window) -> None:
+    g = window.geometry
+    multipliers = depthwise_conv_2d.depthwise_multipliers([0.5], g)
+    largest = 127 * 128 * g.k_h * g.k_w * window.multiplier
+    assert (multipliers.m == 2**31 - 1).all()
+    assert largest << multipliers.acc_shift <= 2**30
+    assert largest << (multipliers.acc_shift + 1) > 2**30
+
+
+def test_unequal_strides_by_the_definition() -> None:
+    rng = np.random.default_rng(2)
+    g = depthwise_conv_2d.Geometry.from_options((7, 8, 2), 4, (3, 2), (2, 3), (1, 2), "SAME")
+    q = random_gradient(rng, (g.out_h, g.out_w, 4)).q
+    x = random_weights(rng, (7, 8, 2))
+    weights = random_weights(rng, (3, 2, 4))
+    v = np.zeros((7, 8, 4), np.int64)
+    expected_G = np.zeros((3, 2, 4), np.int64)
+    for oy, ox, ky, kx, c in np.ndindex(g.out_h, g.out_w, 3, 2, 4):
+        iy = oy * 2 + ky - g.pad_t
+        ix = ox * 3 + kx * 2 - g.pad_l
+        if 0 <= iy < 7 and 0 <= ix < 8:
+            v[iy, ix, c] += int(q[oy, ox, c]) * int(weights[ky, kx, c])
+            expected_G[ky, kx, c] += int(q[oy, ox, c]) * (int(x[iy, ix, c // 2]) + 9)
+    scales = np.array([1, 0.01, 0.5, 0.25])
+    multipliers = depthwise_conv_2d.depthwise_multipliers(scales, g)
+    acc = depthwise_conv_2d.input_accumulator(q, weights, multipliers, g)
+    expected = (v * scales).reshape(7, 8, 2, 2).sum(axis=3)
+    assert np.abs(acc * np.float64(multipliers.unit_scale) - expected).max() < 0.01
+    np.testing.assert_array_equal(depthwise_conv_2d.weight_gradient(q, x, -9, g)[0], expected_G)

@@ -1,0 +1,338 @@
+"""Golden cases of the operators that write a gradient or a mask."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from golden_inputs import (
+    SLOT_ADDEND,
+    SLOT_IN,
+    SLOT_OUT,
+    Array,
+    Suite,
+    bits,
+    describe,
+    mask_bytes,
+    mask_fields,
+    random_geometry,
+    random_gradient,
+    random_int8,
+    random_mask,
+    slots,
+    weight_scales,
+)
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pad, pool
+from tflm_train.backward_ops import softmax_cross_entropy as softmax
+from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+
+# How a case departs from the ordinary.
+PLAIN = "plain"
+VARIANTS = (
+    PLAIN,
+    "range_too_small",  # the predicted exponent overflows: what is written is halved
+    "range_too_large",
+    "addend",
+    "addend_much_larger",
+    "addend_zero",
+    "zero_gradient",
+    "zero_gradient_addend",
+    "zero_scale_addend",
+)
+
+
+def input_gradient_cases(
+    suite: Suite,
+    rng: np.random.Generator,
+    geometry: Geometry,
+    variant: str,
+    mask_kind: int,
+    small: bool,
+    depthwise: bool,
+) -> None:
+    """One case of CONV_INPUT_GRAD or DEPTHWISE_INPUT_GRAD."""
+    g = geometry
+    gradient = random_gradient(rng, g.out_h, g.out_w, g.out_c)
+    if variant.startswith("zero_gradient"):
+        gradient = Gradient(np.zeros_like(gradient.q), gradient.scale)
+    if variant.startswith("zero_scale"):
+        gradient = Gradient(gradient.q, np.float32(0))
+    shape = (g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, g.in_c)
+    weights = random_int8(rng, *shape)
+    scales = weight_scales(rng, g.out_c)
+    addend = None
+    if "addend" in variant:
+        skip = random_gradient(rng, g.in_h, g.in_w, g.in_c)
+        factor = {"addend_much_larger": 1e9, "addend_zero": 0}.get(variant, 1)
+        addend = Gradient(skip.q, np.float32(skip.scale * np.float32(factor)))
+    mask = random_mask(rng, g.in_h * g.in_w * g.in_c, mask_kind)
+    range_ = np.float32({"range_too_small": 0, "range_too_large": 1e7}.get(variant, 2000))
+    common = (g, mask_fields(mask), SLOT_IN, SLOT_OUT)
+    slot_addend = -1 if addend is None else SLOT_ADDEND
+    params: abi.OpParams
+    if depthwise:
+        d = depthwise_conv_2d.depthwise_multipliers(scales, g)
+        result = depthwise_conv_2d.input_gradient(gradient, weights, d, g, range_, mask, addend)
+        params = abi.DepthwiseInputGradParams(
+            *common, slot_addend, float(d.unit_scale), g.out_c // g.in_c, d.acc_shift
+        )
+        m = d.m
+    else:
+        c = conv_2d.conv_multipliers(scales, g)
+        result = conv_2d.input_gradient(gradient, weights, c, g, range_, mask, addend)
+        params = abi.ConvInputGradParams(
+            *common, slot_addend, float(c.unit_scale), c.group, c.group_shift
+        )
+        m = c.m
+    addend_scale = {} if addend is None else {"addend": addend.scale}
+    suite.case(
+        f"{describe(g)}_{variant}_mask{mask_kind}",
+        params.pack(),
+        gradient.q,
+        weights,
+        m,
+        mask_bytes(mask),
+        None if addend is None else addend.q,
+        slots(in_=gradient.scale, **addend_scale),
+        slots(out=range_),
+        result.q.size,
+        result.q,
+        slots(in_=gradient.scale, out=result.scale, **addend_scale),
+        slots(out=result.range_),
+        small=small,
+    )
+
+
+def describe(g: Geometry) -> str:
+    return (
+        f"{g.in_h}x{g.in_w}x{g.in_c}_to_{g.out_h}x{g.out_w}x{g.out_c}"
+        f"_k{g.k_h}x{g.k_w}_s{g.stride_h}{g.stride_w}_d{g.dil_h}{g.dil_w}"
+    )
+
+
+def conv_input_grad() -> Suite:
+    suite = Suite("conv_input_grad", "ConvInputGradCase")
+    rng = np.random.default_rng(1)
+    dense = Geometry.dense(1, 12, 7)
+    point = Geometry.from_options((3, 4, 8), 20, (1, 1))
+    for number, variant in enumerate(VARIANTS):
+        add = (dense, point)[number % 2]
+        input_gradient_cases(suite, rng, add, variant, number % 3, True, False)
+    fixed = [
+        Geometry.dense(1, 3, 1100),  # two groups
+        Geometry.from_options((3, 3, 4), 300, (3, 3), padding="SAME"),  # three groups
+        Geometry.from_options((4, 4, 6), 120, (3, 3), (2, 2), padding="SAME"),  # two groups
+        Geometry.from_options((8, 8, 48), 36, (1, 1)),
+        Geometry.from_options((9, 8, 3), 16, (3, 3), (2, 2), padding="SAME"),
+        Geometry.from_options((12, 7, 5), 6, (10, 4), (2, 2), padding="SAME"),
+        Geometry.from_options((6, 6, 33), 17, (1, 1), (2, 2)),
+    ]
+    for number, geometry in enumerate(fixed):
+        input_gradient_cases(suite, rng, geometry, PLAIN, number % 3, False, False)
+    for number in range(30):
+        variant = VARIANTS[number % len(VARIANTS)]
+        geometry = random_geometry(rng)
+        input_gradient_cases(suite, rng, geometry, variant, int(rng.integers(3)), False, False)
+    return suite
+
+
+def depthwise_input_grad() -> Suite:
+    suite = Suite("depthwise_input_grad", "DepthwiseInputGradCase")
+    rng = np.random.default_rng(2)
+    small = Geometry.from_options((4, 4, 5), 5, (3, 3), padding="SAME")
+    for number, variant in enumerate(VARIANTS):
+        input_gradient_cases(suite, rng, small, variant, number % 3, True, True)
+    fixed = [
+        Geometry.from_options((4, 4, 96), 96, (3, 3), padding="SAME"),
+        Geometry.from_options((8, 8, 24), 24, (3, 3), (2, 2), padding="SAME"),
+        Geometry.from_options((6, 6, 20), 20, (5, 5), padding="SAME"),
+        Geometry.from_options((4, 4, 18), 18, (7, 7), padding="SAME"),
+        Geometry.from_options((9, 9, 3), 12, (4, 3), (2, 2)),
+    ]
+    for number, geometry in enumerate(fixed):
+        input_gradient_cases(suite, rng, geometry, PLAIN, number % 3, False, True)
+    for number in range(30):
+        variant = VARIANTS[number % len(VARIANTS)]
+        geometry = random_geometry(rng, depthwise=True)
+        input_gradient_cases(suite, rng, geometry, variant, int(rng.integers(3)), False, True)
+    return suite
+
+
+def pool_grad() -> Suite:
+    suite = Suite("pool_grad", "PoolGradCase")
+    rng = np.random.default_rng(3)
+    cases: list[tuple[Geometry, bool]] = [
+        (pool.mean_geometry((3, 4, 6), True, True), True),
+        (pool.mean_geometry((3, 4, 6), False, True), True),
+        (Geometry.from_options((4, 4, 5), 5, (2, 2), (2, 2)), True),
+        (Geometry.from_options((5, 5, 4), 4, (2, 2), (2, 2)), True),  # a border outside all windows
+        (Geometry.from_options((5, 5, 4), 4, (2, 2), (2, 2), padding="SAME"), True),
+        (Geometry.from_options((5, 6, 3), 3, (3, 3), padding="SAME"), True),
+    ]
+    for _ in range(12):
+        size = (int(rng.integers(3, 9)), int(rng.integers(3, 9)), int(rng.integers(1, 12)))
+        kernel = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+        strides = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+        padding = "SAME" if rng.integers(2) else "VALID"
+        g = Geometry.from_options(size, size[2], kernel, strides, padding=padding)  # type: ignore[arg-type]
+        cases.append((g, False))
+    for number, (g, small) in enumerate(cases):
+        gradient = random_gradient(rng, g.out_h, g.out_w, g.out_c)
+        if number == len(cases) - 1:
+            gradient = Gradient(np.zeros_like(gradient.q), gradient.scale)
+        mask = random_mask(rng, g.in_h * g.in_w * g.in_c, number % 3)
+        range_ = np.float32((20000, 0)[number % 2])
+        result = pool.pool_gradient(gradient, g, range_, mask)
+        count = pool.uniform_count(g)
+        params = abi.PoolGradParams(
+            g,
+            mask_fields(mask),
+            SLOT_IN,
+            SLOT_OUT,
+            int(count is not None),
+            count or 0,
+        )
+        suite.case(
+            f"{describe(g)}_mask{number % 3}",
+            params.pack(),
+            gradient.q,
+            mask_bytes(mask),
+            slots(in_=gradient.scale),
+            slots(out=range_),
+            result.q.size,
+            result.q,
+            slots(in_=gradient.scale, out=result.scale),
+            slots(out=result.range_),
+            small=small,
+        )
+    return suite
+
+
+def pad_grad() -> Suite:
+    suite = Suite("pad_grad", "PadGradCase")
+    rng = np.random.default_rng(4)
+    for number in range(10):
+        inner = tuple(int(rng.integers(1, 6)) for _ in range(4))
+        before = tuple(int(rng.integers(0, 3)) for _ in range(4))
+        if number < 4:  # what models do: only height and width
+            inner, before = (1, *inner[1:]), (0, before[1], before[2], 0)
+        after = tuple(int(rng.integers(0, 3)) * (b > 0) for b in before)
+        outer = tuple(n + b + a for n, b, a in zip(inner, before, after, strict=True))
+        gradient = random_gradient(rng, *outer)
+        mask = random_mask(rng, int(np.prod(inner)), number % 3)
+        result = pad.pad_gradient(gradient, _four(inner), _four(outer), _four(before), mask)
+        params = abi.PadGradParams(*inner, *outer, *before, mask_fields(mask), SLOT_IN, SLOT_OUT)
+        suite.case(
+            f"{'x'.join(map(str, inner))}_in_{'x'.join(map(str, outer))}_mask{number % 3}",
+            params.pack(),
+            gradient.q,
+            mask_bytes(mask),
+            slots(in_=gradient.scale),
+            result.q.size,
+            result.q,
+            slots(in_=gradient.scale, out=result.scale),
+            small=number < 6,
+        )
+    return suite
+
+
+def _four(values: Sequence[int]) -> tuple[int, int, int, int]:
+    n, h, w, c = values
+    return n, h, w, c
+
+
+def accumulate() -> Suite:
+    suite = Suite("accumulate", "AccumulateCase")
+    rng = np.random.default_rng(5)
+    for number in range(16):
+        count = number % 4 + 1
+        size = int(rng.integers(1, 200))
+        gradients = [random_gradient(rng, size) for _ in range(count)]
+        if number >= 12:  # vanished gradients: one of them, or (number 12, 15) all
+            vanished = [number == 15 or i == 0 for i in range(count)]
+            gradients = [
+                Gradient(np.zeros_like(g.q), np.float32(0)) if gone else g
+                for g, gone in zip(gradients, vanished, strict=True)
+            ]
+        elif number >= 8:
+            gradients[0] = Gradient(gradients[0].q, np.float32(gradients[0].scale * 1000))
+        mask = random_mask(rng, size, number % 3)
+        result = numerics.accumulate(gradients, mask)
+        scales = np.full(6, 0.625, np.float32)
+        scales[:count] = [g.scale for g in gradients]
+        want_scales = scales.copy()
+        want_scales[4] = result.scale
+        slots_in = [i if i < count else -1 for i in range(4)]
+        params = abi.AccumulateParams(size, mask_fields(mask), count, *slots_in, 4)
+        quantized = [g.q for g in gradients] + [None] * (4 - count)
+        suite.case(
+            f"{count}_of_{size}_number{number}",
+            params.pack(),
+            *quantized,
+            mask_bytes(mask),
+            bits(scales),
+            size,
+            result.q,
+            bits(want_scales),
+            small=number < 8,
+        )
+    return suite
+
+
+def clamp_mask() -> Suite:
+    suite = Suite("clamp_mask", "ClampMaskCase")
+    rng = np.random.default_rng(6)
+    for number, size in enumerate((1, 7, 8, 9, 31, 32, 33, 100, 257)):
+        activation = rng.integers(-128, 128, size).astype(np.int8)
+        act_min, act_max = ((-128, 127), (-100, 100), (3, 127))[number % 3]
+        activation[0] = act_min
+        activation[-1] = act_max
+        want = numerics.clamp_mask(activation, act_min, act_max)
+        params = abi.ClampMaskParams(size, act_min, act_max)
+        suite.case(f"size_{size}", params.pack(), activation, want.size, want, small=True)
+    return suite
+
+
+def loss() -> Suite:
+    suite = Suite("loss", "LossCase")
+    rng = np.random.default_rng(7)
+    cases: list[tuple[Array, int, float]] = [
+        (np.zeros(10, np.int8), 3, 0.25),
+        (np.array([127, -128], np.int8), 0, 0.25),  # the gradient vanishes
+        (np.array([127, -128], np.int8), 1, 0.25),
+        (np.array([5], np.int8), 0, 0.1),  # one class: nothing to learn
+        (np.full(4, -128, np.int8), 3, 1e-3),
+        (np.array([-128, 127, 127], np.int8), 2, 8.0),
+    ]
+    for _ in range(20):
+        classes = int(rng.integers(2, 40))
+        logits = random_int8(rng, classes, low=-128)
+        cases.append((logits, int(rng.integers(classes)), float(rng.uniform(0.01, 0.5))))
+    cases.append((random_int8(rng, 1000, low=-128), 999, 0.12))
+    for number, (logits, label, scale) in enumerate(cases):
+        result = softmax.loss(logits, label, scale)
+        params = abi.LossParams(logits.size, -3, float(np.float32(scale)), SLOT_OUT)
+        suite.case(
+            f"classes{logits.size}_label{label}_number{number}",
+            params.pack(),
+            logits,
+            label,
+            slots(),
+            logits.size,
+            result.gradient.q,
+            slots(out=result.gradient.scale),
+            bits([result.value]),
+            small=number < 12,
+        )
+    return suite
+
+
+def suites() -> Iterator[Suite]:
+    yield conv_input_grad()
+    yield depthwise_input_grad()
+    yield pool_grad()
+    yield pad_grad()
+    yield accumulate()
+    yield clamp_mask()
+    yield loss()

@@ -1,0 +1,190 @@
+"""Golden cases of the operators that update weights and biases."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from golden_inputs import (
+    SLOT_IN,
+    Suite,
+    bits,
+    describe,
+    random_geometry,
+    random_gradient,
+    random_int8,
+    slots,
+    weight_scales,
+)
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
+from tflm_train.backward_ops.geometry import Geometry, TapWindow
+from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.qas import update
+
+
+def update_cases(
+    suite: Suite,
+    rng: np.random.Generator,
+    geometry: Geometry,
+    residual_bits: int,
+    with_bias: bool,
+    learning_rate: float,
+    small: bool,
+    depthwise: bool,
+    taps: TapWindow | None = None,
+) -> None:
+    """One case of CONV_UPDATE or DEPTHWISE_UPDATE."""
+    g = geometry
+    gradient = random_gradient(rng, g.out_h, g.out_w, g.out_c)
+    x = random_int8(rng, g.in_h, g.in_w, g.in_c, low=-128)
+    zero_point = int(rng.integers(-128, 128))
+    shape = (g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, g.in_c)
+    weights = random_int8(rng, *shape)
+    weights.reshape(-1)[:2] = [127, -127][: min(2, weights.size)]
+    residual = random_int8(rng, *shape, low=-128) if residual_bits == 8 else None
+    bias = rng.integers(-5000, 5000, g.out_c).astype(np.int32) if with_bias else None
+    if bias is not None:
+        bias[0] = update.MAX_BIAS
+        bias[-1] = -update.MAX_BIAS
+    layer_factors = update.factors(0.03, weight_scales(rng, g.out_c))
+    kw, kb = layer_factors.kw.copy(), layer_factors.kb.copy()
+    if g.out_c > 2:  # a dead channel
+        kw[1] = kb[1] = 0
+    layer_factors = update.Factors(kw, kb, kw == 0)
+    seed, step, layer = int(rng.integers(2**32)), int(rng.integers(1, 2**31)), 5
+    module = depthwise_conv_2d if depthwise else conv_2d
+    weight_gradient, bias_gradient = module.weight_gradient(gradient.q, x, zero_point, g)
+    result = update.update_layer(
+        update.Parameters(weights, bias, residual),
+        weight_gradient,
+        bias_gradient,
+        layer_factors,
+        g,
+        learning_rate=learning_rate,
+        grad_scale=gradient.scale,
+        depthwise=depthwise,
+        key=update.stochastic_key(seed, step, layer),
+        taps=taps,
+    )
+    window = taps or TapWindow(0, g.k_h, 0, g.k_w)
+    fields = abi.UpdateFields(
+        SLOT_IN,
+        layer,
+        zero_point,
+        residual_bits,
+        update.gain_shift(g.positions),
+        window.y0,
+        window.y1,
+        window.x0,
+        window.x1,
+    )
+    params: abi.OpParams = (
+        abi.DepthwiseUpdateParams(g, fields, g.out_c // g.in_c)
+        if depthwise
+        else abi.ConvUpdateParams(g, fields)
+    )
+    state = np.zeros(abi.STATE_WORDS, np.uint32)
+    state[abi.StateWord.MAGIC] = abi.STATE_MAGIC
+    state[abi.StateWord.VERSION] = abi.VERSION
+    state[abi.StateWord.TRAINING] = 1
+    state[abi.StateWord.STEP] = step
+    state[abi.StateWord.SEED] = seed
+    state[abi.StateWord.LEARNING_RATE] = bits(learning_rate)
+    suite.case(
+        f"{describe(g)}_residual{residual_bits}_lr{learning_rate:g}"
+        + ("_bias" if with_bias else "")
+        + ("_taps" if taps else ""),
+        params.pack(),
+        state,
+        slots(in_=gradient.scale),
+        x,
+        gradient.q,
+        bits(kw),
+        bits(kb),
+        weights.size,
+        g.out_c,
+        weights,
+        bias,
+        residual,
+        result.weights,
+        result.bias,
+        result.residual,
+        small=small,
+    )
+
+
+def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
+    suite = Suite(name, struct)
+    rng = np.random.default_rng(seed)
+    if depthwise:
+        base = Geometry.from_options((4, 4, 6), 6, (3, 3), padding="SAME")
+        fixed = [
+            Geometry.from_options((4, 4, 96), 96, (3, 3), padding="SAME"),
+            Geometry.from_options((6, 6, 20), 20, (5, 5), padding="SAME"),
+            Geometry.from_options((8, 8, 17), 17, (7, 7), (2, 2), padding="SAME"),
+        ]
+    else:
+        base = Geometry.from_options((3, 4, 9), 5, (1, 1))
+        fixed = [
+            Geometry.dense(1, 40, 12),
+            Geometry.from_options((8, 8, 48), 36, (1, 1)),
+            Geometry.from_options((9, 8, 3), 16, (3, 3), (2, 2), padding="SAME"),
+        ]
+    # Learning rates from one that moves nothing to one that saturates everything.
+    for learning_rate in (1e-12, 1e-3, 1.0, 1e6):
+        for residual_bits in (8, 0):
+            update_cases(suite, rng, base, residual_bits, True, learning_rate, True, depthwise)
+    for geometry in fixed:
+        for residual_bits in (8, 0):
+            update_cases(suite, rng, geometry, residual_bits, True, 1e-2, False, depthwise)
+    for number in range(24):
+        geometry = random_geometry(rng, depthwise)
+        taps = None
+        if number % 3 == 0:
+            y0, x0 = int(rng.integers(geometry.k_h)), int(rng.integers(geometry.k_w))
+            y1 = int(rng.integers(y0 + 1, geometry.k_h + 1))
+            x1 = int(rng.integers(x0 + 1, geometry.k_w + 1))
+            taps = TapWindow(y0, y1, x0, x1)
+        residual_bits = 8 * (number % 2)
+        with_bias = number % 4 < 2
+        learning_rate = (1e-2, 1.0)[number % 5 == 0]
+        update_cases(
+            suite, rng, geometry, residual_bits, with_bias, learning_rate, False, depthwise, taps
+        )
+    return suite
+
+
+def bias_update() -> Suite:
+    suite = Suite("bias_update", "BiasUpdateCase")
+    rng = np.random.default_rng(10)
+    for number, learning_rate in enumerate((1e-3, 1e-2, 1.0, 1e9, float("inf"))):
+        positions, channels = int(rng.integers(1, 40)), int(rng.integers(2, 30))
+        gradient = random_gradient(rng, positions, channels)
+        kb = update.factors(0.03, weight_scales(rng, channels)).kb.copy()
+        kb[0] = 0
+        bias = rng.integers(-(2**30), 2**30, channels).astype(np.int32)
+        if learning_rate == float("inf"):  # all zero: 0 * inf is NaN, and moves nothing
+            gradient = Gradient(np.zeros_like(gradient.q), gradient.scale)
+            learning_rate = 1e30
+        result = update.update_bias(
+            bias, numerics.bias_gradient(gradient.q), kb, learning_rate, gradient.scale
+        )
+        suite.case(
+            f"{positions}x{channels}_number{number}",
+            abi.BiasUpdateParams(positions, channels, SLOT_IN).pack(),
+            int(bits(learning_rate)),
+            slots(in_=gradient.scale),
+            gradient.q,
+            bits(kb),
+            channels,
+            bias,
+            result,
+            small=True,
+        )
+    return suite
+
+
+def suites() -> Iterator[Suite]:
+    yield update_suite("conv_update", "ConvUpdateCase", 8, depthwise=False)
+    yield update_suite("depthwise_update", "DepthwiseUpdateCase", 9, depthwise=True)
+    yield bias_update()

@@ -1,0 +1,75 @@
+#include "tflm_kernels/numerics.h"
+
+#include "tests/cpp/golden.h"
+
+namespace tflm_train_test {
+namespace {
+
+// Columns of operands and results of one scalar function.
+template <typename Operand, typename Result>
+struct UnaryTable {
+  const char* name;
+  size_t count;
+  const Operand* operands;
+  const Result* results;
+};
+
+struct BinaryTable {
+  const char* name;
+  size_t count;
+  const int32_t* left;
+  const int32_t* right;
+  const int32_t* results;
+};
+
+using RoundShiftTable = BinaryTable;
+using HighMulTable = BinaryTable;
+using HashTable = UnaryTable<uint32_t, uint32_t>;
+// Floats as bit patterns.
+using RoundToInt32Table = UnaryTable<uint32_t, int32_t>;
+using Exp2NegTable = UnaryTable<uint32_t, uint32_t>;
+using LogTable = UnaryTable<uint32_t, uint32_t>;
+
+#include "tests/cpp/generated/exp2_neg.inc"
+#include "tests/cpp/generated/hash.inc"
+#include "tests/cpp/generated/high_mul.inc"
+#include "tests/cpp/generated/log.inc"
+#include "tests/cpp/generated/round_shift.inc"
+#include "tests/cpp/generated/round_to_int32.inc"
+
+template <typename Function>
+void CheckBinary(const BinaryTable& table, Function function) {
+  for (size_t i = 0; i < table.count; ++i) {
+    EXPECT_EQ(function(table.left[i], table.right[i]), table.results[i]);
+  }
+}
+
+template <typename Operand, typename Result, typename Function>
+void CheckUnary(const UnaryTable<Operand, Result>& table, Function function) {
+  for (size_t i = 0; i < table.count; ++i) {
+    EXPECT_EQ(function(table.operands[i]), table.results[i]);
+  }
+}
+
+TEST(Numerics, RoundShift) { CheckBinary(kRoundShiftTables[0], tflm_train::RoundShift); }
+
+TEST(Numerics, HighMul) { CheckBinary(kHighMulTables[0], tflm_train::HighMul); }
+
+TEST(Numerics, Hash) { CheckUnary(kHashTables[0], tflm_train::Hash); }
+
+TEST(Numerics, RoundToInt32) {
+  CheckUnary(kRoundToInt32Tables[0],
+             [](uint32_t bits) { return tflm_train::RoundToInt32(Float(bits)); });
+}
+
+TEST(Numerics, Exp2Neg) {
+  CheckUnary(kExp2NegTables[0],
+             [](uint32_t bits) { return Bits(tflm_train::Exp2Neg(Float(bits))); });
+}
+
+TEST(Numerics, Log) {
+  CheckUnary(kLogTables[0], [](uint32_t bits) { return Bits(tflm_train::Log(Float(bits))); });
+}
+
+}  // namespace
+}  // namespace tflm_train_test

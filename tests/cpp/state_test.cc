@@ -1,0 +1,160 @@
+#include "tflm_kernels/state.h"
+
+#include "tests/cpp/golden.h"
+
+namespace tflm_train_test {
+namespace {
+
+using tflm_train::StateStatus;
+using tflm_train::TrainState;
+using tflm_train::VariableTable;
+
+struct StateBlobCase {
+  const char* name;
+  uint32_t fingerprint_lo;
+  uint32_t fingerprint_hi;
+  uint32_t step;
+  uint32_t seed;
+  size_t variable_count;
+  const uint32_t* variable_bytes;
+  const uint8_t* payload;
+  size_t blob_bytes;
+  const uint8_t* blob;
+};
+
+#include "tests/cpp/generated/state_blob.inc"
+
+// A model's state as the RESTORE op leaves it: zeroed variables, a table, a state tensor.
+struct Model {
+  explicit Model(const StateBlobCase& golden)
+      : state(Guarded<TrainState>(1)),
+        table(static_cast<VariableTable*>(
+            GuardedBytes(tflm_train::VariableTableBytes(golden.variable_count)))),
+        payload_bytes(0) {
+    table->state = state;
+    table->count = static_cast<uint32_t>(golden.variable_count);
+    for (size_t i = 0; i < golden.variable_count; ++i) {
+      const uint32_t bytes = golden.variable_bytes[i];
+      table->entries[i] = {GuardedBytes(bytes), bytes};
+      std::memset(table->entries[i].data, 0, bytes);
+      payload_bytes += bytes;
+    }
+    tflm_train::RestoreParams params = {};
+    params.fingerprint_lo = golden.fingerprint_lo;
+    params.fingerprint_hi = golden.fingerprint_hi;
+    params.seed = 7;
+    tflm_train::StateInitialize(params, table);
+  }
+
+  void SetVariables(const uint8_t* payload) {
+    for (size_t i = 0; i < table->count; ++i) {
+      std::memcpy(table->entries[i].data, payload, table->entries[i].bytes);
+      payload += table->entries[i].bytes;
+    }
+  }
+
+  void ExpectVariables(const uint8_t* payload) {
+    for (size_t i = 0; i < table->count; ++i) {
+      EXPECT_SAME(static_cast<const uint8_t*>(table->entries[i].data), payload,
+                  table->entries[i].bytes);
+      payload += table->entries[i].bytes;
+    }
+  }
+
+  TrainState* state;
+  VariableTable* table;
+  size_t payload_bytes;
+};
+
+TEST(State, SavesTheGoldenBlob) {
+  for (const StateBlobCase& golden : kStateBlobCases) {
+    Case scope("StateSave", golden.name);
+    Model model(golden);
+    model.SetVariables(golden.payload);
+    model.state->step = golden.step;
+    model.state->seed = golden.seed;
+    EXPECT_EQ(tflm_train::StateSize(model.state), golden.blob_bytes);
+    uint8_t* blob = Guarded<uint8_t>(golden.blob_bytes);
+    EXPECT_EQ(tflm_train::StateSave(model.state, blob, golden.blob_bytes - 1),
+              StateStatus::kTooSmall);
+    EXPECT_EQ(tflm_train::StateSave(model.state, blob, golden.blob_bytes), StateStatus::kOk);
+    EXPECT_SAME(blob, golden.blob, golden.blob_bytes);
+  }
+}
+
+TEST(State, LoadsTheGoldenBlobThroughACopyOfTheTensor) {
+  for (const StateBlobCase& golden : kStateBlobCases) {
+    Case scope("StateLoad", golden.name);
+    Model model(golden);
+    TrainState copy = *model.state;
+    EXPECT_EQ(tflm_train::StateLoad(&copy, golden.blob, golden.blob_bytes), StateStatus::kOk);
+    model.ExpectVariables(golden.payload);
+    EXPECT_EQ(model.state->step, golden.step);
+    EXPECT_EQ(model.state->seed, golden.seed);
+    EXPECT_EQ(tflm_train::StateStep(&copy), golden.step);
+  }
+}
+
+// Every bit of the blob, flipped alone; every shorter length; one byte more.
+TEST(State, RefusesADamagedBlobAndChangesNothing) {
+  const StateBlobCase& golden = kStateBlobCases[1];
+  Model model(golden);
+  const TrainState before = *model.state;
+  uint8_t* zeros = Guarded<uint8_t>(model.payload_bytes);
+  std::memset(zeros, 0, model.payload_bytes);
+  uint8_t* blob = Guarded<uint8_t>(golden.blob_bytes + 1);
+  std::memcpy(blob, golden.blob, golden.blob_bytes);
+  for (size_t bit = 0; bit < 8 * golden.blob_bytes; ++bit) {
+    const uint8_t flip = static_cast<uint8_t>(1u << (bit & 7));
+    blob[bit >> 3] = static_cast<uint8_t>(blob[bit >> 3] ^ flip);
+    EXPECT_TRUE(tflm_train::StateLoad(model.state, blob, golden.blob_bytes) != StateStatus::kOk);
+    blob[bit >> 3] = static_cast<uint8_t>(blob[bit >> 3] ^ flip);
+  }
+  for (size_t size = 0; size < golden.blob_bytes; ++size) {
+    EXPECT_TRUE(tflm_train::StateLoad(model.state, blob, size) != StateStatus::kOk);
+  }
+  EXPECT_EQ(tflm_train::StateLoad(model.state, blob, golden.blob_bytes + 1),
+            StateStatus::kWrongSize);
+  model.ExpectVariables(zeros);
+  EXPECT_SAME(model.state, &before, 1);
+  EXPECT_EQ(tflm_train::StateLoad(model.state, blob, golden.blob_bytes), StateStatus::kOk);
+}
+
+TEST(State, RefusesAnotherModelsBlob) {
+  const StateBlobCase& golden = kStateBlobCases[0];
+  Model model(golden);
+  model.state->fingerprint_hi ^= 1;
+  EXPECT_EQ(tflm_train::StateLoad(model.state, golden.blob, golden.blob_bytes),
+            StateStatus::kWrongModel);
+}
+
+TEST(State, NeedsAnInvokeFirst) {
+  const StateBlobCase& golden = kStateBlobCases[0];
+  TrainState* untouched = Guarded<TrainState>(1);  // what AllocateTensors and Reset leave
+  std::memset(untouched, 0, sizeof(*untouched));
+  uint8_t* blob = Guarded<uint8_t>(golden.blob_bytes);
+  EXPECT_EQ(tflm_train::StateSize(untouched), 0);
+  EXPECT_EQ(tflm_train::StateSave(untouched, blob, golden.blob_bytes), StateStatus::kNotReady);
+  EXPECT_EQ(tflm_train::StateLoad(untouched, golden.blob, golden.blob_bytes),
+            StateStatus::kNotReady);
+}
+
+TEST(State, ResetAsksForFactoryWeights) {
+  const StateBlobCase& golden = kStateBlobCases[0];
+  Model model(golden);
+  const TrainState copy = *model.state;
+  EXPECT_EQ(tflm_train::StateReset(&copy), StateStatus::kOk);
+  EXPECT_TRUE(model.state->magic != tflm_train::kStateMagic);
+  EXPECT_EQ(tflm_train::StateSize(&copy), 0);
+}
+
+TEST(State, ValidLearningRates) {
+  EXPECT_TRUE(tflm_train::IsValidLearningRate(0.0f));
+  EXPECT_TRUE(tflm_train::IsValidLearningRate(1e-3f));
+  EXPECT_TRUE(!tflm_train::IsValidLearningRate(-1e-3f));
+  EXPECT_TRUE(!tflm_train::IsValidLearningRate(Float(0x7f800000)));  // infinity
+  EXPECT_TRUE(!tflm_train::IsValidLearningRate(Float(0x7fc00000)));  // NaN
+}
+
+}  // namespace
+}  // namespace tflm_train_test

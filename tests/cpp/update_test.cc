@@ -1,0 +1,95 @@
+#include "tflm_kernels/update.h"
+
+#include "tests/cpp/golden.h"
+
+namespace tflm_train_test {
+namespace {
+
+using tflm_train::TrainState;
+
+struct UpdateCase {
+  const char* name;
+  const uint8_t* options;
+  const uint32_t* state;
+  const uint32_t* scales;
+  const int8_t* x;
+  const int8_t* grad;
+  const uint32_t* kw;
+  const uint32_t* kb;
+  size_t weight_count;
+  size_t channels;
+  const int8_t* weights;
+  const int32_t* bias;     // nullptr: not trained
+  const int8_t* residual;  // nullptr: stochastic rounding
+  const int8_t* want_weights;
+  const int32_t* want_bias;
+  const int8_t* want_residual;
+};
+using ConvUpdateCase = UpdateCase;
+using DepthwiseUpdateCase = UpdateCase;
+
+struct BiasUpdateCase {
+  const char* name;
+  const uint8_t* options;
+  uint32_t learning_rate;
+  const uint32_t* scales;
+  const int8_t* grad;
+  const uint32_t* kb;
+  size_t channels;
+  const int32_t* bias;
+  const int32_t* want_bias;
+};
+
+#include "tests/cpp/generated/bias_update.inc"
+#include "tests/cpp/generated/conv_update.inc"
+#include "tests/cpp/generated/depthwise_update.inc"
+
+template <typename Params, size_t kCount, typename ScratchBytes, typename Kernel>
+void RunCases(const char* suite, const UpdateCase (&cases)[kCount], ScratchBytes scratch_bytes,
+              Kernel kernel) {
+  for (const UpdateCase& golden : cases) {
+    Case scope(suite, golden.name);
+    const Params params = ReadParams<Params>(golden.options);
+    TrainState state;
+    std::memcpy(&state, golden.state, sizeof(state));
+    const bool has_bias = golden.bias != nullptr;
+    const bool has_residual = golden.residual != nullptr;
+    int8_t* weights = GuardedCopy(golden.weights, golden.weight_count);
+    int32_t* bias = has_bias ? GuardedCopy(golden.bias, golden.channels) : nullptr;
+    int8_t* residual = has_residual ? GuardedCopy(golden.residual, golden.weight_count) : nullptr;
+    kernel(params, golden.x, golden.grad, state, Floats(golden.scales, kSlots),
+           Floats(golden.kw, golden.channels),
+           has_bias ? Floats(golden.kb, golden.channels) : nullptr, weights, bias, residual,
+           GuardedBytes(scratch_bytes(params)));
+    EXPECT_SAME(weights, golden.want_weights, golden.weight_count);
+    if (has_bias) EXPECT_SAME(bias, golden.want_bias, golden.channels);
+    if (has_residual) EXPECT_SAME(residual, golden.want_residual, golden.weight_count);
+  }
+}
+
+TEST(ConvUpdate, Golden) {
+  RunCases<tflm_train::ConvUpdateParams>(
+      "ConvUpdate", kConvUpdateCases, tflm_train::ConvUpdateScratchBytes, tflm_train::ConvUpdate);
+}
+
+TEST(DepthwiseUpdate, Golden) {
+  RunCases<tflm_train::DepthwiseUpdateParams>("DepthwiseUpdate", kDepthwiseUpdateCases,
+                                              tflm_train::DepthwiseUpdateScratchBytes,
+                                              tflm_train::DepthwiseUpdate);
+}
+
+TEST(BiasUpdate, Golden) {
+  for (const BiasUpdateCase& golden : kBiasUpdateCases) {
+    Case scope("BiasUpdate", golden.name);
+    const auto params = ReadParams<tflm_train::BiasUpdateParams>(golden.options);
+    TrainState state = {};
+    state.learning_rate = Float(golden.learning_rate);
+    int32_t* bias = GuardedCopy(golden.bias, golden.channels);
+    tflm_train::BiasUpdate(params, golden.grad, state, Floats(golden.scales, kSlots),
+                           Floats(golden.kb, golden.channels), bias);
+    EXPECT_SAME(bias, golden.want_bias, golden.channels);
+  }
+}
+
+}  // namespace
+}  // namespace tflm_train_test

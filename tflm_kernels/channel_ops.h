@@ -1,0 +1,78 @@
+// The inner loops: plain passes over contiguous channels. Everything that a
+// core spends its time on is here and nowhere else, so this is the one file
+// that an architecture with SIMD instructions has to replace.
+//
+// All are exact integer arithmetic, so a variant may sum in any order. Buffers
+// of one call do not overlap unless stated; no alignment is assumed for int8.
+
+#ifndef TFLM_KERNELS_CHANNEL_OPS_H_
+#define TFLM_KERNELS_CHANNEL_OPS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tflm_train {
+
+// acc[0 .. n) += t[k] * row[k][0 .. n), k = 0 .. 3.
+void AccumulateFourRows(int32_t* acc, const int16_t t[4],
+                        const int8_t* const row[4], int n);
+
+// acc[0 .. n) += t * row[0 .. n).
+void AccumulateRow(int32_t* acc, int16_t t, const int8_t* row, int n);
+
+// acc[0 .. n) += a[i] * (b[i] - b_offset), -128 <= b_offset <= 127.
+void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b,
+                        int32_t b_offset, int n);
+
+// total[0 .. n) += RoundShift(part[i], shift).
+void AccumulateShifted(int32_t* total, const int32_t* part, int shift, int n);
+
+// acc[i] = RoundShift(acc[i], shift) + RoundShift(addend[i] * factor, 8),
+// 0 <= factor <= 2^24.
+void MergeAddend(int32_t* acc, int shift, const int8_t* addend, int32_t factor,
+                 int n);
+
+// max |values[0 .. n)|, 0 when n is 0.
+uint32_t MaxAbs(const int32_t* values, size_t n);
+uint32_t MaxAbs(const int8_t* values, size_t n);
+
+// out[i] = RoundShift(values[i], shift); every result must fit int8.
+void RoundShiftRow(const int32_t* values, int shift, int8_t* out, int n);
+
+// values[i] = RoundShift(values[i], shift).
+void RoundShiftInPlace(int8_t* values, int shift, size_t n);
+
+// Collects the rows of a weighted sum and adds them four at a time, which saves
+// three of four passes over the accumulators. Zero factors cost nothing.
+class RowSum {
+ public:
+  // acc: int32 [n], holds the sum after Flush(); owned by the caller.
+  RowSum(int32_t* acc, int n) : acc_(acc), n_(n) {}
+
+  // Adds t * row[0 .. n). The row must stay valid until Flush().
+  void Add(int16_t t, const int8_t* row) {
+    if (t == 0) return;
+    t_[pending_] = t;
+    row_[pending_] = row;
+    if (++pending_ == 4) {
+      AccumulateFourRows(acc_, t_, row_, n_);
+      pending_ = 0;
+    }
+  }
+
+  void Flush() {
+    for (int k = 0; k < pending_; ++k) AccumulateRow(acc_, t_[k], row_[k], n_);
+    pending_ = 0;
+  }
+
+ private:
+  int32_t* acc_;
+  int n_;
+  int pending_ = 0;
+  int16_t t_[4];
+  const int8_t* row_[4];
+};
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_CHANNEL_OPS_H_

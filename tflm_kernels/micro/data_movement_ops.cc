@@ -1,0 +1,192 @@
+// CLAMP_MASK, POOL_GRAD, PAD_GRAD and ACCUMULATE.
+
+#include "tflm_kernels/data_movement.h"
+#include "tflm_kernels/geometry.h"
+#include "tflm_kernels/micro/train_ops.h"
+#include "tflm_kernels/micro/training_op.h"
+
+namespace tflm_train {
+namespace {
+
+struct ClampMaskOp : OpDefaults {
+  using Params = ClampMaskParams;
+  static constexpr const char* kName = "TFLM_TRAIN_CLAMP_MASK";
+  enum { kActivation, kStateInput, kInputs };
+  enum { kBits, kOutputs };
+
+  static bool Check(const Params& params, const OpNode& node) {
+    return node.CheckCounts(kInputs, kOutputs) &&
+           node.CheckFields({{"size", params.size, 1, INT32_MAX - 7},
+                             {"act_min", params.act_min, -128, params.act_max},
+                             {"act_max", params.act_max, -128, 127}}) &&
+           node.CheckInput(kActivation, "activation", kTfLiteInt8,
+                           params.size) &&
+           node.CheckState(kStateInput) &&
+           node.CheckOutput(kBits, "mask", kTfLiteUInt8, (params.size + 7) / 8);
+  }
+
+  static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
+    ClampMask(params, node.Input<int8_t>(kActivation),
+              node.Output<uint8_t>(kBits));
+    return true;
+  }
+};
+
+struct PoolGradOp : OpDefaults {
+  using Params = PoolGradParams;
+  static constexpr const char* kName = "TFLM_TRAIN_POOL_GRAD";
+  enum { kGradOut, kStateInput, kScales, kRanges, kMask, kInputs };
+  enum { kGradIn, kOutputs };
+
+  static bool Check(const Params& params, const OpNode& node) {
+    const Geometry& g = params.geometry;
+    return node.CheckCounts(kInputs, kOutputs) && node.CheckGeometry(g) &&
+           node.CheckFields(
+               {{"dil_h", g.dil_h, 1, 1},
+                {"dil_w", g.dil_w, 1, 1},
+                {"out_c", g.out_c, g.in_c, g.in_c},
+                {"uniform", params.uniform, 0, 1},
+                {"count", params.count, params.uniform, INT32_MAX}}) &&
+           CheckWindows(params, node) &&
+           node.CheckInput(kGradOut, "output gradient", kTfLiteInt8,
+                           OutputElements(g)) &&
+           node.CheckState(kStateInput) &&
+           node.CheckSlots(kScales, "scales",
+                           {params.slot_in, params.slot_out}) &&
+           node.CheckSlots(kRanges, "ranges", {params.slot_out}) &&
+           node.CheckMask(kMask, params.mask, InputElements(g)) &&
+           node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8,
+                            InputElements(g));
+  }
+
+  static size_t ScratchBytes(const Params& params) {
+    return PoolGradScratchBytes(params);
+  }
+
+  static bool Run(const Params& params, const OpNode& node,
+                  const OpMemory& memory) {
+    PoolGrad(params, node.Input<int8_t>(kGradOut), node.Input<float>(kScales),
+             node.Input<float>(kRanges), node.Input<void>(kMask),
+             node.Output<int8_t>(kGradIn), memory.scratch);
+    return true;
+  }
+
+ private:
+  static bool CheckWindows(const Params& params, const OpNode& node) {
+    const Geometry& g = params.geometry;
+    // No window lies in the padding alone: its count would be 0.
+    const int64_t last_y = int64_t{g.out_h - 1} * g.stride_h - g.pad_t;
+    const int64_t last_x = int64_t{g.out_w - 1} * g.stride_w - g.pad_l;
+    if (!node.CheckFields(
+            {{"pad_t", g.pad_t, 0, g.k_h - 1},
+             {"pad_l", g.pad_l, 0, g.k_w - 1},
+             {"start of the last window (rows)", last_y, -g.pad_t, g.in_h - 1},
+             {"start of the last window (columns)", last_x, -g.pad_l,
+              g.in_w - 1}})) {
+      return false;
+    }
+    if (params.uniform) {
+      return node.CheckFields({{"stride_h (uniform windows)", g.stride_h,
+                                g.out_h > 1 ? g.k_h : 1, INT16_MAX},
+                               {"stride_w (uniform windows)", g.stride_w,
+                                g.out_w > 1 ? g.k_w : 1, INT16_MAX}});
+    }
+    // Each window adds at most 127 * 2^14, and at most k_h * k_w of them
+    // overlap.
+    return node.CheckFields({{"k_h * k_w", Product({g.k_h, g.k_w}), 1, 1024}});
+  }
+};
+
+struct PadGradOp : OpDefaults {
+  using Params = PadGradParams;
+  static constexpr const char* kName = "TFLM_TRAIN_PAD_GRAD";
+  enum { kGradOut, kStateInput, kScales, kMask, kInputs };
+  enum { kGradIn, kOutputs };
+
+  static bool Check(const Params& p, const OpNode& node) {
+    if (!node.CheckCounts(kInputs, kOutputs) ||
+        !node.CheckFields({{"out_n", p.out_n, 1, INT32_MAX},
+                           {"out_h", p.out_h, 1, INT32_MAX},
+                           {"out_w", p.out_w, 1, INT32_MAX},
+                           {"out_c", p.out_c, 1, INT32_MAX},
+                           {"in_n", p.in_n, 1, p.out_n},
+                           {"in_h", p.in_h, 1, p.out_h},
+                           {"in_w", p.in_w, 1, p.out_w},
+                           {"in_c", p.in_c, 1, p.out_c},
+                           {"pad_n", p.pad_n, 0, p.out_n - p.in_n},
+                           {"pad_t", p.pad_t, 0, p.out_h - p.in_h},
+                           {"pad_l", p.pad_l, 0, p.out_w - p.in_w},
+                           {"pad_c", p.pad_c, 0, p.out_c - p.in_c}})) {
+      return false;
+    }
+    const int64_t out_size = Product({p.out_n, p.out_h, p.out_w, p.out_c});
+    if (out_size > INT32_MAX)
+      return node.Fail("a tensor of 2^31 elements or more");
+    const int64_t in_size = Product({p.in_n, p.in_h, p.in_w, p.in_c});
+    return node.CheckInput(kGradOut, "output gradient", kTfLiteInt8,
+                           out_size) &&
+           node.CheckState(kStateInput) &&
+           node.CheckSlots(kScales, "scales", {p.slot_in, p.slot_out}) &&
+           node.CheckMask(kMask, p.mask, in_size) &&
+           node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, in_size);
+  }
+
+  static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
+    PadGrad(params, node.Input<int8_t>(kGradOut), node.Input<float>(kScales),
+            node.Input<void>(kMask), node.Output<int8_t>(kGradIn));
+    return true;
+  }
+};
+
+struct AccumulateOp : OpDefaults {
+  using Params = AccumulateParams;
+  static constexpr const char* kName = "TFLM_TRAIN_ACCUMULATE";
+  enum { kStateInput, kScales, kMask, kFirstGrad };
+  enum { kGrad, kOutputs };
+
+  static bool Check(const Params& params, const OpNode& node) {
+    if (!node.CheckFields({{"count", params.count, 1, kMaxAccumulateInputs},
+                           {"size", params.size, 1, INT32_MAX}}) ||
+        !node.CheckCounts(kFirstGrad + params.count, kOutputs) ||
+        !node.CheckState(kStateInput) ||
+        !node.CheckSlots(kScales, "scales", {params.slot_out}) ||
+        !node.CheckMask(kMask, params.mask, params.size) ||
+        !node.CheckOutput(kGrad, "gradient", kTfLiteInt8, params.size)) {
+      return false;
+    }
+    for (int k = 0; k < params.count; ++k) {
+      if (!node.CheckSlots(kScales, "scales", {params.slot_in[k]}) ||
+          !node.CheckInput(kFirstGrad + k, "gradient", kTfLiteInt8,
+                           params.size)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
+    const int8_t* inputs[kMaxAccumulateInputs];
+    for (int k = 0; k < params.count; ++k)
+      inputs[k] = node.Input<int8_t>(kFirstGrad + k);
+    Accumulate(params, node.Input<float>(kScales), node.Input<void>(kMask),
+               inputs, node.Output<int8_t>(kGrad));
+    return true;
+  }
+};
+
+}  // namespace
+
+TFLMRegistration Register_TRAIN_CLAMP_MASK() {
+  return TrainingOp<ClampMaskOp>::Registration();
+}
+TFLMRegistration Register_TRAIN_POOL_GRAD() {
+  return TrainingOp<PoolGradOp>::Registration();
+}
+TFLMRegistration Register_TRAIN_PAD_GRAD() {
+  return TrainingOp<PadGradOp>::Registration();
+}
+TFLMRegistration Register_TRAIN_ACCUMULATE() {
+  return TrainingOp<AccumulateOp>::Registration();
+}
+
+}  // namespace tflm_train

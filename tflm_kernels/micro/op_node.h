@@ -1,0 +1,127 @@
+// What an op sees of its node: its tensors by index, and the checks of Prepare.
+
+#ifndef TFLM_KERNELS_MICRO_OP_NODE_H_
+#define TFLM_KERNELS_MICRO_OP_NODE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+
+#include "tflm_kernels/micro/tflm_adapter.h"
+#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/state.h"
+
+namespace tflm_train {
+
+// A field of the parameters that has to lie in [min, max].
+struct FieldRange {
+  const char* name;
+  int64_t value, min, max;
+};
+
+// Every Check* logs one line that names the op, the tensor and what is wrong,
+// and returns false.
+class OpNode {
+ public:
+  OpNode(TfLiteContext* context, TfLiteNode* node, const char* op_name)
+      : context_(context), node_(node), op_name_(op_name) {}
+
+  // -- Prepare --
+
+  // Logs `what` with the op's name and the node's first output; returns false.
+  bool Fail(const char* what) const;
+
+  bool CheckCounts(int inputs, int outputs) const;
+  bool CheckFields(std::initializer_list<FieldRange> fields) const;
+
+  // The tensor exists, and has this type and size.
+  bool CheckInput(int index, const char* role, TfLiteType type,
+                  int64_t elements) const;
+  bool CheckOutput(int index, const char* role, TfLiteType type,
+                   int64_t elements) const;
+  // As CheckInput for a tensor that this op changes: no constant in flash, and
+  // also output `output_index`.
+  bool CheckVariable(int index, int output_index, const char* role,
+                     TfLiteType type, int64_t elements) const;
+  bool CheckAbsent(int index, const char* role) const;
+  // The state tensor.
+  bool CheckState(int index) const;
+  // A float tensor with one element per slot that holds all `slots`.
+  bool CheckSlots(int index, const char* role,
+                  std::initializer_list<int32_t> slots) const;
+  // The clamp mask of a tensor of `elements`, as the parameters announce it.
+  bool CheckMask(int index, const MaskParams& params, int64_t elements) const;
+  // Shapes that are positive and of less than 2^31 elements, padding, strides.
+  bool CheckGeometry(const Geometry& geometry) const;
+
+  // -- Prepare and Eval --
+
+  int input_count() const { return node_->inputs->size; }
+  int output_count() const { return node_->outputs->size; }
+  bool HasInput(int index) const {
+    return InputId(index) != kTfLiteOptionalTensor;
+  }
+
+  // nullptr when the tensor is absent.
+  TfLiteEvalTensor* InputTensor(int index) const {
+    return Tensor(InputId(index));
+  }
+  TfLiteEvalTensor* OutputTensor(int index) const {
+    return Tensor(OutputId(index));
+  }
+
+  // -- Eval --
+
+  template <typename T>
+  T* Input(int index) const {
+    return Data<T>(InputTensor(index));
+  }
+  template <typename T>
+  T* Output(int index) const {
+    return Data<T>(OutputTensor(index));
+  }
+  TrainState* State(int index) const { return Input<TrainState>(index); }
+
+ private:
+  template <typename T>
+  static T* Data(TfLiteEvalTensor* tensor) {
+    return tensor == nullptr ? nullptr : static_cast<T*>(tensor->data.data);
+  }
+  int InputId(int index) const {
+    return index < input_count() ? node_->inputs->data[index]
+                                 : kTfLiteOptionalTensor;
+  }
+  int OutputId(int index) const {
+    return index < output_count() ? node_->outputs->data[index]
+                                  : kTfLiteOptionalTensor;
+  }
+  TfLiteEvalTensor* Tensor(int id) const {
+    return id == kTfLiteOptionalTensor
+               ? nullptr
+               : MicroContextGetEvalTensor(context_, id);
+  }
+  bool CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int index,
+                   const char* role, TfLiteType type, int64_t elements) const;
+
+  TfLiteContext* context_;
+  TfLiteNode* node_;
+  const char* op_name_;
+};
+
+// Elements of a tensor; a scalar has one.
+int64_t ElementCount(const TfLiteEvalTensor& tensor);
+// The product of positive factors; some value above INT32_MAX when it is
+// larger.
+int64_t Product(std::initializer_list<int32_t> factors);
+inline int64_t InputElements(const Geometry& g) {
+  return Product({g.in_h, g.in_w, g.in_c});
+}
+inline int64_t OutputElements(const Geometry& g) {
+  return Product({g.out_h, g.out_w, g.out_c});
+}
+// Bytes of one element of the types the ops use, 0 of any other.
+int32_t ElementBytes(TfLiteType type);
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_MICRO_OP_NODE_H_

@@ -1,0 +1,91 @@
+// RESTORE: fills the variables from flash and begins every Invoke.
+
+#include <cstring>
+
+#include "tflm_kernels/micro/train_ops.h"
+#include "tflm_kernels/micro/training_op.h"
+
+namespace tflm_train {
+namespace {
+
+struct RestoreOp : OpDefaults {
+  using Params = RestoreParams;
+  static constexpr const char* kName = "TFLM_TRAIN_RESTORE";
+  static constexpr int kStateInput = kAlwaysRuns;
+  enum { kLearningRate = 0, kFirstFactory = 1 };  // inputs
+  enum { kStateOutput = 0, kFirstVariable = 1 };  // outputs
+
+  static bool Check(const Params& params, const OpNode& node) {
+    if (!node.CheckFields(
+            {{"variable_count", params.variable_count, 0, INT16_MAX}}))
+      return false;
+    const int count = static_cast<int>(params.variable_count);
+    if (!node.CheckCounts(kFirstFactory + count, kFirstVariable + count) ||
+        !node.CheckInput(kLearningRate, "learning rate", kTfLiteFloat32, 1) ||
+        !node.CheckOutput(kStateOutput, "state", kTfLiteInt32, kStateWords)) {
+      return false;
+    }
+    for (int i = 0; i < count; ++i) {
+      const TfLiteEvalTensor* variable = node.OutputTensor(kFirstVariable + i);
+      if (variable == nullptr || ElementBytes(variable->type) == 0) {
+        return node.Fail(
+            "a variable is missing, or of a type that is not trained");
+      }
+      if (variable->data.data != nullptr)
+        return node.Fail("a variable is a constant");
+      if (node.HasInput(kFirstFactory + i) &&
+          !node.CheckInput(kFirstFactory + i, "factory values", variable->type,
+                           ElementCount(*variable))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  static size_t PersistentBytes(const Params& params) {
+    return VariableTableBytes(params.variable_count);
+  }
+
+  static bool Run(const Params& params, const OpNode& node,
+                  const OpMemory& memory) {
+    const float learning_rate = *node.Input<float>(kLearningRate);
+    if (!IsValidLearningRate(learning_rate)) {
+      return node.Fail("the learning rate is negative or not finite");
+    }
+    TrainState* state = node.Output<TrainState>(kStateOutput);
+    if (state->magic != kStateMagic) {
+      VariableTable* table = static_cast<VariableTable*>(memory.persistent);
+      table->state = state;
+      table->count = params.variable_count;
+      for (uint32_t i = 0; i < params.variable_count; ++i) {
+        table->entries[i] = RestoreVariable(node, static_cast<int>(i));
+      }
+      StateInitialize(params, table);
+    }
+    state->learning_rate = learning_rate;
+    state->training = learning_rate > 0.0f ? 1 : 0;
+    return true;
+  }
+
+ private:
+  static VariableEntry RestoreVariable(const OpNode& node, int i) {
+    const TfLiteEvalTensor* variable = node.OutputTensor(kFirstVariable + i);
+    const void* factory = node.Input<void>(kFirstFactory + i);
+    const size_t bytes = static_cast<size_t>(ElementCount(*variable)) *
+                         ElementBytes(variable->type);
+    if (factory != nullptr) {
+      std::memcpy(variable->data.data, factory, bytes);
+    } else {
+      std::memset(variable->data.data, 0, bytes);
+    }
+    return {variable->data.data, static_cast<uint32_t>(bytes)};
+  }
+};
+
+}  // namespace
+
+TFLMRegistration Register_TRAIN_RESTORE() {
+  return TrainingOp<RestoreOp>::Registration();
+}
+
+}  // namespace tflm_train

@@ -1,0 +1,69 @@
+// The one header that firmware includes: registers the training ops of a
+// rewritten model, and saves, loads and resets what it has learnt (state.h).
+//
+//   tflite::MicroMutableOpResolver<kModelOps + tflm_train::kTrainOpCount>
+//   resolver;
+//   ... the model's own ops ...
+//   tflm_train::AddTrainOps(resolver);
+
+#ifndef TFLM_KERNELS_MICRO_TRAIN_OPS_H_
+#define TFLM_KERNELS_MICRO_TRAIN_OPS_H_
+
+#include "tflm_kernels/micro/tflm_adapter.h"
+#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/state.h"
+
+namespace tflm_train {
+
+// Resolver entries that AddTrainOps takes.
+constexpr int kTrainOpCount = kOpKindCount;
+
+TFLMRegistration Register_TRAIN_RESTORE();
+TFLMRegistration Register_TRAIN_LOSS();
+TFLMRegistration Register_TRAIN_CLAMP_MASK();
+TFLMRegistration Register_TRAIN_CONV_INPUT_GRAD();
+TFLMRegistration Register_TRAIN_DEPTHWISE_INPUT_GRAD();
+TFLMRegistration Register_TRAIN_POOL_GRAD();
+TFLMRegistration Register_TRAIN_PAD_GRAD();
+TFLMRegistration Register_TRAIN_ACCUMULATE();
+TFLMRegistration Register_TRAIN_CONV_UPDATE();
+TFLMRegistration Register_TRAIN_DEPTHWISE_UPDATE();
+TFLMRegistration Register_TRAIN_BIAS_UPDATE();
+
+// Registers one op. Resolver: any type with AddCustom(name, TFLMRegistration*)
+// that copies the registration, as MicroMutableOpResolver does.
+template <typename Resolver>
+TfLiteStatus AddTrainOp(Resolver& resolver, TFLMRegistration registration) {
+  return resolver.AddCustom(registration.custom_name, &registration);
+}
+
+// Registers all ops. Firmware short of flash may call AddTrainOp with just
+// those that its model uses.
+template <typename Resolver>
+TfLiteStatus AddTrainOps(Resolver& resolver) {
+  const TFLMRegistration registrations[] = {
+      Register_TRAIN_RESTORE(),
+      Register_TRAIN_LOSS(),
+      Register_TRAIN_CLAMP_MASK(),
+      Register_TRAIN_CONV_INPUT_GRAD(),
+      Register_TRAIN_DEPTHWISE_INPUT_GRAD(),
+      Register_TRAIN_POOL_GRAD(),
+      Register_TRAIN_PAD_GRAD(),
+      Register_TRAIN_ACCUMULATE(),
+      Register_TRAIN_CONV_UPDATE(),
+      Register_TRAIN_DEPTHWISE_UPDATE(),
+      Register_TRAIN_BIAS_UPDATE(),
+  };
+  static_assert(
+      sizeof(registrations) / sizeof(registrations[0]) == kTrainOpCount,
+      "one registration per op kind");
+  for (const TFLMRegistration& registration : registrations) {
+    const TfLiteStatus status = AddTrainOp(resolver, registration);
+    if (status != kTfLiteOk) return status;
+  }
+  return kTfLiteOk;
+}
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_MICRO_TRAIN_OPS_H_

@@ -1,0 +1,164 @@
+// CONV_UPDATE, DEPTHWISE_UPDATE and BIAS_UPDATE.
+
+#include "tflm_kernels/micro/train_ops.h"
+#include "tflm_kernels/micro/training_op.h"
+#include "tflm_kernels/update.h"
+
+namespace tflm_train {
+namespace {
+
+// The tensors are the same for both kinds of layer.
+struct WeightUpdateOp : OpDefaults {
+  enum {
+    kX,
+    kGrad,
+    kStateInput,
+    kScales,
+    kKw,
+    kKb,
+    kWeights,
+    kBias,
+    kResidual,
+    kInputs
+  };
+
+  template <typename Params>
+  static bool CheckTensors(const Params& params, const OpNode& node,
+                           int64_t weights) {
+    const Geometry& g = params.geometry;
+    const UpdateParams& u = params.update;
+    const bool has_bias = node.HasInput(kBias);
+    const bool has_residual = node.HasInput(kResidual);
+    const int64_t positions = Product({g.out_h, g.out_w});
+    if (!node.CheckFields({{"x_zero_point", u.x_zero_point, -128, 127},
+                           {"gain_shift", u.gain_shift, 0, 30},
+                           {"tap_y1", u.tap_y1, 1, g.k_h},
+                           {"tap_x1", u.tap_x1, 1, g.k_w},
+                           {"tap_y0", u.tap_y0, 0, u.tap_y1 - 1},
+                           {"tap_x0", u.tap_x0, 0, u.tap_x1 - 1}})) {
+      return false;
+    }
+    if (u.residual_bits != 0 && u.residual_bits != 8) {
+      return node.Fail("parameter residual_bits must be 0 or 8");
+    }
+    if (!node.CheckFields(
+            {{"out_h * out_w << gain_shift", positions << u.gain_shift, 1,
+              INT32_MAX / (127 * 255)}}) ||
+        !node.CheckCounts(kInputs, 1 + has_bias + has_residual) ||
+        !node.CheckInput(kX, "layer input", kTfLiteInt8, InputElements(g)) ||
+        !node.CheckInput(kGrad, "output gradient", kTfLiteInt8,
+                         OutputElements(g)) ||
+        !node.CheckState(kStateInput) ||
+        !node.CheckSlots(kScales, "scales", {u.slot}) ||
+        !node.CheckInput(kKw, "weight factors", kTfLiteFloat32, g.out_c) ||
+        !node.CheckVariable(kWeights, 0, "weights", kTfLiteInt8, weights)) {
+      return false;
+    }
+    if (has_bias &&
+        !(node.CheckInput(kKb, "bias factors", kTfLiteFloat32, g.out_c) &&
+          node.CheckVariable(kBias, 1, "bias", kTfLiteInt32, g.out_c))) {
+      return false;
+    }
+    if (u.residual_bits == 0) return node.CheckAbsent(kResidual, "residual");
+    return node.CheckVariable(kResidual, 1 + has_bias, "residual", kTfLiteInt8,
+                              weights);
+  }
+
+  // update: ConvUpdate or DepthwiseUpdate.
+  template <typename Params, typename Update>
+  static void RunUpdate(const Params& params, const OpNode& node,
+                        const OpMemory& memory, const Update& update) {
+    update(params, node.Input<int8_t>(kX), node.Input<int8_t>(kGrad),
+           *node.State(kStateInput), node.Input<float>(kScales),
+           node.Input<float>(kKw), node.Input<float>(kKb),
+           node.Input<int8_t>(kWeights), node.Input<int32_t>(kBias),
+           node.Input<int8_t>(kResidual), memory.scratch);
+  }
+};
+
+struct ConvUpdateOp : WeightUpdateOp {
+  using Params = ConvUpdateParams;
+  static constexpr const char* kName = "TFLM_TRAIN_CONV_UPDATE";
+
+  static bool Check(const Params& params, const OpNode& node) {
+    const Geometry& g = params.geometry;
+    return node.CheckGeometry(g) &&
+           CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c}));
+  }
+
+  static size_t ScratchBytes(const Params& params) {
+    return ConvUpdateScratchBytes(params);
+  }
+
+  static bool Run(const Params& params, const OpNode& node,
+                  const OpMemory& memory) {
+    RunUpdate(params, node, memory, ConvUpdate);
+    return true;
+  }
+};
+
+struct DepthwiseUpdateOp : WeightUpdateOp {
+  using Params = DepthwiseUpdateParams;
+  static constexpr const char* kName = "TFLM_TRAIN_DEPTHWISE_UPDATE";
+
+  static bool Check(const Params& params, const OpNode& node) {
+    const Geometry& g = params.geometry;
+    return node.CheckGeometry(g) &&
+           node.CheckFields(
+               {{"multiplier", params.multiplier, 1, g.out_c},
+                {"in_c * multiplier", int64_t{g.in_c} * params.multiplier,
+                 g.out_c, g.out_c}}) &&
+           CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}));
+  }
+
+  static size_t ScratchBytes(const Params& params) {
+    return DepthwiseUpdateScratchBytes(params);
+  }
+
+  static bool Run(const Params& params, const OpNode& node,
+                  const OpMemory& memory) {
+    RunUpdate(params, node, memory, DepthwiseUpdate);
+    return true;
+  }
+};
+
+struct BiasUpdateOp : OpDefaults {
+  using Params = BiasUpdateParams;
+  static constexpr const char* kName = "TFLM_TRAIN_BIAS_UPDATE";
+  enum { kGrad, kStateInput, kScales, kKb, kBias, kInputs };
+
+  static bool Check(const Params& params, const OpNode& node) {
+    return node.CheckCounts(kInputs, 1) &&
+           node.CheckFields(
+               {{"positions", params.positions, 1, INT32_MAX / 128},
+                {"channels", params.channels, 1, INT32_MAX}}) &&
+           node.CheckInput(kGrad, "output gradient", kTfLiteInt8,
+                           Product({params.positions, params.channels})) &&
+           node.CheckState(kStateInput) &&
+           node.CheckSlots(kScales, "scales", {params.slot}) &&
+           node.CheckInput(kKb, "bias factors", kTfLiteFloat32,
+                           params.channels) &&
+           node.CheckVariable(kBias, 0, "bias", kTfLiteInt32, params.channels);
+  }
+
+  static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
+    BiasUpdate(params, node.Input<int8_t>(kGrad), *node.State(kStateInput),
+               node.Input<float>(kScales), node.Input<float>(kKb),
+               node.Input<int32_t>(kBias));
+    return true;
+  }
+};
+
+}  // namespace
+
+TFLMRegistration Register_TRAIN_CONV_UPDATE() {
+  return TrainingOp<ConvUpdateOp>::Registration();
+}
+TFLMRegistration Register_TRAIN_DEPTHWISE_UPDATE() {
+  return TrainingOp<DepthwiseUpdateOp>::Registration();
+}
+TFLMRegistration Register_TRAIN_BIAS_UPDATE() {
+  return TrainingOp<BiasUpdateOp>::Registration();
+}
+
+}  // namespace tflm_train

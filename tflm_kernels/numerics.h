@@ -1,0 +1,110 @@
+// The arithmetic primitives of docs/NUMERICS.md, section 1. They are bit-exact
+// on every target: integers in two's complement, floats in IEEE single
+// precision with one rounding per written operation and nothing from the
+// platform's libm.
+
+#ifndef TFLM_KERNELS_NUMERICS_H_
+#define TFLM_KERNELS_NUMERICS_H_
+
+#include <cstdint>
+#include <cstring>
+
+namespace tflm_train {
+
+// a / 2^n, half away from zero; 0 <= n <= 31. In sign and magnitude, so that no
+// intermediate leaves 32 bits.
+constexpr int32_t RoundShift(int32_t a, int n) {
+  const uint32_t magnitude =
+      a < 0 ? 0u - static_cast<uint32_t>(a) : static_cast<uint32_t>(a);
+  const uint32_t rounded = (magnitude + ((uint32_t{1} << n) >> 1)) >> n;
+  return static_cast<int32_t>(a < 0 ? 0u - rounded : rounded);
+}
+
+// Upper 32 bits of the product, rounded half up.
+constexpr int32_t HighMul(int32_t a, int32_t b) {
+  return static_cast<int32_t>(
+      (static_cast<int64_t>(a) * b + (int64_t{1} << 31)) >> 32);
+}
+
+// a << n without undefined behaviour for negative a. The result must fit.
+constexpr int32_t ShiftLeft(int32_t a, int n) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) << n);
+}
+
+// lowbias32: a counter becomes uniform bits.
+constexpr uint32_t Hash(uint32_t x) {
+  x ^= x >> 16;
+  x *= 0x7feb352du;
+  x ^= x >> 15;
+  x *= 0x846ca68bu;
+  x ^= x >> 16;
+  return x;
+}
+
+// Ends a float operation. A compiler that contracts `a * b + c` into a fused
+// multiply-add (GCC's default for C++ on cores that have one) rounds once where
+// the specification rounds twice. -ffp-contract=off forbids it, but an Arduino
+// sketch has no say in its flags, so every product that meets an addition, and
+// every float that enters a routine which adds to it, passes through here.
+inline float Rounded(float x) {
+  volatile float stored = x;
+  return stored;
+}
+
+// 2^e, -126 <= e <= 127.
+inline float PowerOfTwo(int e) {
+  const uint32_t bits = static_cast<uint32_t>(e + 127) << 23;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+// Half away from zero. Saturates at +-(2^31 - 1); NaN gives 0.
+inline int32_t RoundToInt32(float value) {
+  const float x = Rounded(value);
+  if (x != x) return 0;
+  if (x >= 2147483520.0f) return INT32_MAX;
+  if (x <= -2147483520.0f) return -INT32_MAX;
+  const int32_t r = static_cast<int32_t>(x);
+  const float fraction = x - static_cast<float>(r);
+  return fraction >= 0.5f ? r + 1 : fraction <= -0.5f ? r - 1 : r;
+}
+
+// 2^-t, t >= 0: the Taylor series of exp over the fractional part.
+inline float Exp2Neg(float t) {
+  static constexpr float kReciprocal[] = {1.0f,        1.0f / 2.0f, 1.0f / 3.0f,
+                                          1.0f / 4.0f, 1.0f / 5.0f, 1.0f / 6.0f,
+                                          1.0f / 7.0f};
+  const float x = Rounded(t);
+  if (x >= 125.0f) return 0.0f;
+  const int n = static_cast<int>(x);
+  const float z = Rounded((x - static_cast<float>(n)) * 0.69314718f);
+  float r = 1.0f;
+  for (int k = 7; k >= 1; --k)
+    r = 1.0f - Rounded(Rounded(z * kReciprocal[k - 1]) * r);
+  return r * PowerOfTwo(-n);
+}
+
+// Natural logarithm, x >= 1 and finite: ln(2^e * m) with the series of 2
+// artanh(u), u = (m - 1) / (m + 1).
+inline float Log(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  const int e = static_cast<int>(bits >> 23) - 127;
+  bits = (bits & 0x007fffffu) | 0x3f800000u;
+  float m;
+  std::memcpy(&m, &bits, sizeof(m));
+  const float u = (m - 1.0f) / (m + 1.0f);
+  const float w = Rounded(u * u);
+  float p = 1.0f / 11.0f;
+  p = Rounded(p * w) + 1.0f / 9.0f;
+  p = Rounded(p * w) + 1.0f / 7.0f;
+  p = Rounded(p * w) + 1.0f / 5.0f;
+  p = Rounded(p * w) + 1.0f / 3.0f;
+  p = Rounded(p * w) + 1.0f;
+  return Rounded(static_cast<float>(e) * 0.69314718f) + Rounded((2.0f * u) * p);
+}
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_NUMERICS_H_

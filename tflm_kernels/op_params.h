@@ -1,0 +1,193 @@
+// The parameters of the training custom ops, as they travel in custom_options.
+//
+// docs/NUMERICS.md, section 4, is the specification and
+// tflm_train/kernel_abi.py the writer; a test compares the two sides field by
+// field. Every struct starts with OpHeader, all other fields are 4 bytes,
+// little endian, unpadded.
+
+#ifndef TFLM_KERNELS_OP_PARAMS_H_
+#define TFLM_KERNELS_OP_PARAMS_H_
+
+#include <cstdint>
+
+namespace tflm_train {
+
+constexpr uint16_t kAbiVersion = 1;
+
+enum class OpKind : uint16_t {
+  kRestore = 1,
+  kLoss = 2,
+  kClampMask = 3,
+  kConvInputGrad = 4,
+  kDepthwiseInputGrad = 5,
+  kPoolGrad = 6,
+  kPadGrad = 7,
+  kAccumulate = 8,
+  kConvUpdate = 9,
+  kDepthwiseUpdate = 10,
+  kBiasUpdate = 11,
+};
+constexpr int kOpKindCount = 11;
+
+struct OpHeader {
+  uint16_t kind;     // OpKind
+  uint16_t version;  // kAbiVersion
+  uint32_t size;     // bytes of the whole struct, this header included
+};
+
+// Shape of a windowed layer, NHWC, batch 1. `in_*` is the forward input,
+// `out_*` the forward output. FULLY_CONNECTED is a 1x1 convolution with in_h =
+// rows.
+struct Geometry {
+  int32_t in_h, in_w, in_c;
+  int32_t out_h, out_w, out_c;
+  int32_t k_h, k_w;
+  int32_t stride_h, stride_w;
+  int32_t dil_h, dil_w;
+  int32_t pad_t, pad_l;
+};
+
+enum MaskKind : int32_t {
+  kMaskNone = 0,
+  kMaskActivation = 1,  // the int8 forward output itself
+  kMaskBits = 2,        // bit i & 7 of byte i >> 3, 1 = the gradient passes
+};
+
+// Clamp mask of the tensor whose gradient is written.
+struct MaskParams {
+  int32_t mask_kind;         // MaskKind
+  int32_t act_min, act_max;  // quantised clamp range, for kMaskActivation
+};
+
+struct UpdateParams {
+  int32_t slot;           // scale slot of the gradient
+  int32_t layer;          // key of the random rounding
+  int32_t x_zero_point;   // of the forward input
+  int32_t residual_bits;  // 8: residual kept; 0: random rounding
+  int32_t gain_shift;     // headroom of the gradient sum
+  int32_t tap_y0, tap_y1, tap_x0, tap_x1;  // trained taps, half open
+};
+
+struct RestoreParams {
+  static constexpr OpKind kKind = OpKind::kRestore;
+  OpHeader header;
+  uint32_t fingerprint_lo, fingerprint_hi;  // of the model
+  uint32_t seed;                            // of the random rounding
+  uint32_t variable_count;
+};
+
+struct LossParams {
+  static constexpr OpKind kKind = OpKind::kLoss;
+  OpHeader header;
+  int32_t classes;
+  int32_t zero_point;  // of the logits
+  float scale;         // of the logits
+  int32_t slot;
+};
+
+struct ClampMaskParams {
+  static constexpr OpKind kKind = OpKind::kClampMask;
+  OpHeader header;
+  int32_t size;              // elements
+  int32_t act_min, act_max;  // quantised clamp range
+};
+
+struct ConvInputGradParams {
+  static constexpr OpKind kKind = OpKind::kConvInputGrad;
+  OpHeader header;
+  Geometry geometry;
+  MaskParams mask;
+  int32_t slot_in, slot_out;
+  int32_t slot_addend;  // -1: no addend
+  float unit_scale;     // max s_W / 127 * 2^group_shift
+  int32_t group;        // output channels summed before a rounding shift
+  int32_t group_shift;
+};
+
+struct DepthwiseInputGradParams {
+  static constexpr OpKind kKind = OpKind::kDepthwiseInputGrad;
+  OpHeader header;
+  Geometry geometry;
+  MaskParams mask;
+  int32_t slot_in, slot_out;
+  int32_t slot_addend;  // -1: no addend
+  float unit_scale;     // max s_W * 2^(1 - acc_shift)
+  int32_t multiplier;   // out_c / in_c
+  int32_t acc_shift;
+};
+
+struct PoolGradParams {
+  static constexpr OpKind kKind = OpKind::kPoolGrad;
+  OpHeader header;
+  Geometry geometry;  // in_c == out_c, no dilation
+  MaskParams mask;
+  int32_t slot_in, slot_out;
+  int32_t uniform;  // 1: disjoint windows of `count` elements each
+  int32_t count;
+};
+
+struct PadGradParams {
+  static constexpr OpKind kKind = OpKind::kPadGrad;
+  OpHeader header;
+  int32_t in_n, in_h, in_w, in_c;      // before padding
+  int32_t out_n, out_h, out_w, out_c;  // after padding
+  int32_t pad_n, pad_t, pad_l, pad_c;  // padding before the data, per axis
+  MaskParams mask;
+  int32_t slot_in, slot_out;
+};
+
+constexpr int kMaxAccumulateInputs = 4;
+
+struct AccumulateParams {
+  static constexpr OpKind kKind = OpKind::kAccumulate;
+  OpHeader header;
+  int32_t size;  // elements
+  MaskParams mask;
+  int32_t count;                          // inputs, 1 to 4
+  int32_t slot_in[kMaxAccumulateInputs];  // -1: unused
+  int32_t slot_out;
+};
+
+struct ConvUpdateParams {
+  static constexpr OpKind kKind = OpKind::kConvUpdate;
+  OpHeader header;
+  Geometry geometry;
+  UpdateParams update;
+};
+
+struct DepthwiseUpdateParams {
+  static constexpr OpKind kKind = OpKind::kDepthwiseUpdate;
+  OpHeader header;
+  Geometry geometry;
+  UpdateParams update;
+  int32_t multiplier;  // out_c / in_c
+};
+
+struct BiasUpdateParams {
+  static constexpr OpKind kKind = OpKind::kBiasUpdate;
+  OpHeader header;
+  int32_t positions;  // out_h * out_w
+  int32_t channels;
+  int32_t slot;
+};
+
+static_assert(sizeof(OpHeader) == 8, "packed");
+static_assert(sizeof(Geometry) == 14 * 4, "packed");
+static_assert(sizeof(MaskParams) == 3 * 4, "packed");
+static_assert(sizeof(UpdateParams) == 9 * 4, "packed");
+static_assert(sizeof(RestoreParams) == 8 + 4 * 4, "packed");
+static_assert(sizeof(LossParams) == 8 + 4 * 4, "packed");
+static_assert(sizeof(ClampMaskParams) == 8 + 3 * 4, "packed");
+static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 3 + 6) * 4, "packed");
+static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 6) * 4,
+              "packed");
+static_assert(sizeof(PoolGradParams) == 8 + (14 + 3 + 4) * 4, "packed");
+static_assert(sizeof(PadGradParams) == 8 + (12 + 3 + 2) * 4, "packed");
+static_assert(sizeof(AccumulateParams) == 8 + (1 + 3 + 6) * 4, "packed");
+static_assert(sizeof(ConvUpdateParams) == 8 + (14 + 9) * 4, "packed");
+static_assert(sizeof(DepthwiseUpdateParams) == 8 + (14 + 9 + 1) * 4, "packed");
+static_assert(sizeof(BiasUpdateParams) == 8 + 3 * 4, "packed");
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_OP_PARAMS_H_

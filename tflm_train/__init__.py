@@ -1,0 +1,25 @@
+"""Makes int8 TensorFlow Lite Micro models trainable on microcontrollers.
+
+    import tflm_train as tt
+
+    model = tt.load("model.tflite")
+    result = tt.rewrite(model, tt.Scheme.load("scheme.yaml"))
+    interpreter = tt.Interpreter(result.model_bytes)
+    loss = interpreter.train_step(x_int8, label, learning_rate=1e-3)
+"""
+
+from tflm_train.errors import TflmTrainError
+from tflm_train.model import Model, load
+from tflm_train.rewriter import RewriteResult, rewrite
+from tflm_train.runtime import Interpreter
+from tflm_train.scheme import Scheme
+
+__all__ = [
+    "Interpreter",
+    "Model",
+    "RewriteResult",
+    "Scheme",
+    "TflmTrainError",
+    "load",
+    "rewrite",
+]

@@ -1,0 +1,1 @@
+"""Gradients of TFLite operators: one file per operator, over `numerics` and `geometry`."""

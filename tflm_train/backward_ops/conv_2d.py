@@ -1,0 +1,232 @@
+"""CONV_2D, and FULLY_CONNECTED as a 1x1 convolution: integer reference of the gradients.
+
+With `y = conv(s_x (x - z_x), s_W[c] W)` and `dL/dy = s_g q`:
+
+    dL/dx = s_g * sum over c, taps of q[c] * s_W[c] * W[c]
+    dL/dW[c] = s_g * s_x * G,   G = sum over output positions of q[c] * (x - z_x)
+    dL/db[c] = s_g * B,         B = sum over output positions of q[c]
+
+`s_W[c]` is replaced by `m[c] * max s_W / 127` with an int8 `m[c]`, so that `q * m` is exact in
+int16 and the sum an int32.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.layer_rule import LayerRule, window_geometry
+from tflm_train.backward_ops.numerics import (
+    Int8Array,
+    Int32Array,
+    Mask,
+    QuantizedGradient,
+    Requantized,
+    bias_gradient,
+    max_abs,
+    requantize_stream,
+    round_shift,
+)
+from tflm_train.backward_ops.rule import Addend, MaskInput
+from tflm_train.backward_ops.rule import Gradient as TapeGradient
+from tflm_train.errors import ModelError, UnsupportedError
+from tflm_train.model.graph import Op
+
+MAX_PRODUCTS = 1048
+"""How many products of three int8 magnitudes up to 127 an int32 holds."""
+
+
+class ConvMultipliers(NamedTuple):
+    """Constants of CONV_INPUT_GRAD.
+
+    Attributes:
+      m: int8 `[out_c]`, the weight scale of each output channel relative to the largest.
+      unit_scale: float32, multiplies the incoming scale to give the accumulator's unit.
+      group: Output channels per int32 partial sum.
+      group_shift: Right shift of each partial sum before they are added.
+    """
+
+    m: Int8Array
+    unit_scale: np.float32
+    group: int
+    group_shift: int
+
+
+def channel_scales(weight_scales: npt.ArrayLike, channels: int) -> npt.NDArray[np.float64]:
+    """Per-tensor or per-channel weight scales as float64 `[channels]`.
+
+    Raises:
+      ModelError: another number of scales, one that is negative or not finite, or none above 0.
+    """
+    scales = np.asarray(weight_scales, np.float32).astype(np.float64).reshape(-1)
+    if scales.size not in (1, channels):
+        raise ModelError(f"{scales.size} weight scales for {channels} output channels")
+    if not np.isfinite(scales).all() or (scales < 0).any() or not (scales > 0).any():
+        raise ModelError("weight scales must be finite, not negative, and one of them above 0")
+    return np.broadcast_to(scales, (channels,)).copy()
+
+
+def conv_multipliers(weight_scales: npt.ArrayLike, geometry: Geometry) -> ConvMultipliers:
+    """Constants that CONV_INPUT_GRAD needs beside the weights.
+
+    Args:
+      weight_scales: float32 `[out_c]`, or one scale for all channels.
+      geometry: The convolution's.
+
+    Raises:
+      ModelError: unusable scales.
+      UnsupportedError: the kernel has more taps than one int32 sum can hold.
+    """
+    taps = geometry.k_h * geometry.k_w
+    if taps > MAX_PRODUCTS:
+        raise UnsupportedError(
+            f"a {geometry.k_h}x{geometry.k_w} kernel has more than {MAX_PRODUCTS} taps: "
+            "its input gradient does not fit an int32 sum"
+        )
+    scales = channel_scales(weight_scales, geometry.out_c)
+    m = np.floor(127.0 * scales / scales.max() + 0.5).astype(np.int8)
+    group = min(geometry.out_c, MAX_PRODUCTS // taps)
+    groups = -(-geometry.out_c // group)
+    group_shift = (groups - 1).bit_length()
+    return ConvMultipliers(
+        m, np.float32(scales.max() / 127.0 * 2.0**group_shift), group, group_shift
+    )
+
+
+def input_accumulator(
+    q: Int8Array, weights: Int8Array, multipliers: ConvMultipliers, geometry: Geometry
+) -> Int32Array:
+    """The input gradient before quantisation.
+
+    Args:
+      q: int8 `[out_h, out_w, out_c]`, the output's gradient, masked.
+      weights: int8 `[out_c, k_h, k_w, in_c]`, magnitudes up to 127.
+      multipliers: From `conv_multipliers`.
+      geometry: The convolution's.
+
+    Returns:
+      int32 `[in_h, in_w, in_c]`, unit `scale of q * unit_scale`.
+    """
+    g = geometry
+    # Products and sums stay below 2^31, so float64 matrix products (BLAS) are exact.
+    t = q.reshape(g.out_h, g.out_w, g.out_c).astype(np.float64) * multipliers.m
+    w = weights.reshape(g.out_c, g.k_h, g.k_w, g.in_c).astype(np.float64)
+    total = np.zeros((g.in_h, g.in_w, g.in_c), np.int32)
+    for first in range(0, g.out_c, multipliers.group):
+        channels = slice(first, first + multipliers.group)
+        partial = np.zeros(total.shape, np.float64)
+        for tap in g.taps():
+            partial[tap.in_rows, tap.in_cols] += np.tensordot(
+                t[tap.out_rows, tap.out_cols, channels], w[channels, tap.ky, tap.kx], axes=1
+            )
+        total += round_shift(partial.astype(np.int64), multipliers.group_shift)
+    return total
+
+
+def input_gradient(
+    gradient: QuantizedGradient,
+    weights: Int8Array,
+    multipliers: ConvMultipliers,
+    geometry: Geometry,
+    range_: np.float32,
+    mask: Mask | None = None,
+    addend: QuantizedGradient | None = None,
+) -> Requantized:
+    """CONV_INPUT_GRAD: the gradient of the convolution's input.
+
+    Args:
+      gradient: The output's gradient, masked; `q` is `[out_h, out_w, out_c]`.
+      weights: int8 `[out_c, k_h, k_w, in_c]`, before their update.
+      multipliers: From `conv_multipliers`.
+      geometry: The convolution's.
+      range_: float32, running range of the input gradient's slot.
+      mask: Clamp mask of the input.
+      addend: A second gradient of the input (the skip branch of a residual block).
+
+    Returns:
+      The gradient `[in_h, in_w, in_c]`, its scale and the slot's new range.
+    """
+    acc = input_accumulator(gradient.q, weights, multipliers, geometry)
+    unit = np.float32(gradient.scale) * multipliers.unit_scale
+    return requantize_stream(acc, mask, unit, range_, max_abs(gradient.q), addend)
+
+
+def weight_gradient(
+    q: Int8Array, x: Int8Array, x_zero_point: int, geometry: Geometry
+) -> tuple[Int32Array, Int32Array]:
+    """The exact integer weight and bias gradients.
+
+    Args:
+      q: int8 `[out_h, out_w, out_c]`, the output's gradient, masked.
+      x: int8 `[in_h, in_w, in_c]`, the forward input.
+      x_zero_point: Zero point of `x`; padding contributes 0.
+      geometry: The convolution's.
+
+    Returns:
+      `G` int32 `[out_c, k_h, k_w, in_c]` in units of `s_g * s_x`, and `B` int32 `[out_c]` in units
+      of `s_g`.
+    """
+    g = geometry
+    q = q.reshape(g.out_h, g.out_w, g.out_c)
+    rows = q.astype(np.float64)
+    centred = x.reshape(g.in_h, g.in_w, g.in_c).astype(np.float64) - x_zero_point
+    weights = np.zeros((g.out_c, g.k_h, g.k_w, g.in_c), np.int32)
+    for tap in g.taps():
+        product = np.tensordot(
+            rows[tap.out_rows, tap.out_cols], centred[tap.in_rows, tap.in_cols], ((0, 1), (0, 1))
+        )
+        weights[:, tap.ky, tap.kx] = product.astype(np.int32)
+    return weights, bias_gradient(q)
+
+
+class Conv2DRule(LayerRule):
+    """CONV_2D."""
+
+    def why_not(self, op: Op) -> str | None:
+        reason = super().why_not(op)
+        if (
+            reason is None
+            and op.inputs[1] is not None
+            and op.inputs[1].shape[3] != op.input.shape[3]
+        ):
+            groups = op.input.shape[3] // op.inputs[1].shape[3]
+            return f"it is a grouped convolution ({groups} groups)"
+        return reason
+
+    def geometry(self, op: Op) -> Geometry:
+        weights = op.inputs[1]
+        assert weights is not None
+        return window_geometry(op, weights.shape[0], (weights.shape[1], weights.shape[2]))
+
+    def input_gradient_params(
+        self, op: Op, gradient: TapeGradient, made: TapeGradient, mask: MaskInput, addend: Addend
+    ) -> tuple[abi.OpParams, npt.NDArray[np.generic]]:
+        geometry = self.geometry(op)
+        assert op.inputs[1] is not None and op.inputs[1].quantization is not None
+        c = conv_multipliers(op.inputs[1].quantization.scale, geometry)
+        params = abi.ConvInputGradParams(
+            geometry,
+            mask.fields,
+            gradient.slot,
+            made.slot,
+            addend.slot,
+            float(c.unit_scale),
+            c.group,
+            c.group_shift,
+        )
+        return params, c.m
+
+
+class FullyConnectedRule(Conv2DRule):
+    """FULLY_CONNECTED: a 1x1 convolution over its rows."""
+
+    def why_not(self, op: Op) -> str | None:
+        return LayerRule.why_not(self, op)
+
+    def geometry(self, op: Op) -> Geometry:
+        weights = op.inputs[1]
+        assert weights is not None
+        out_c, in_c = weights.shape
+        return Geometry.dense(op.input.size // in_c, in_c, out_c)

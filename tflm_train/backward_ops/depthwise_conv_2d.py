@@ -1,0 +1,175 @@
+"""DEPTHWISE_CONV_2D: integer reference of the gradients.
+
+Output channel `c = i * multiplier + j` sees input channel `i` only. With `dL/dy = s_g q`:
+
+    dL/dx[i] = s_g * sum over j of s_W[c] * v[c],   v[c] = sum over taps of q[c] * W[c]
+    dL/dW[c] = s_g * s_x * G,   G = sum over output positions of q[c] * (x[i] - z_x)
+
+The weight scales of depthwise layers spread over three decades, too far for the int8 multipliers of
+a convolution: each channel's int32 sum, shifted to full width, takes a 31-bit multiplier instead.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.conv_2d import channel_scales
+from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.layer_rule import LayerRule, window_geometry
+from tflm_train.backward_ops.numerics import (
+    INT32_MAX,
+    Int8Array,
+    Int32Array,
+    Mask,
+    QuantizedGradient,
+    Requantized,
+    bias_gradient,
+    high_mul,
+    max_abs,
+    requantize_stream,
+)
+from tflm_train.backward_ops.rule import Addend, MaskInput
+from tflm_train.backward_ops.rule import Gradient as TapeGradient
+from tflm_train.model.graph import Op
+
+
+class DepthwiseMultipliers(NamedTuple):
+    """Constants of DEPTHWISE_INPUT_GRAD.
+
+    Attributes:
+      m: int32 `[out_c]`, the weight scale of each channel relative to the largest, times 2^31.
+      unit_scale: float32, multiplies the incoming scale to give the accumulator's unit.
+      acc_shift: Left shift of the tap sum before it is multiplied.
+    """
+
+    m: Int32Array
+    unit_scale: np.float32
+    acc_shift: int
+
+
+def depthwise_multipliers(weight_scales: npt.ArrayLike, geometry: Geometry) -> DepthwiseMultipliers:
+    """Constants that DEPTHWISE_INPUT_GRAD needs beside the weights.
+
+    Args:
+      weight_scales: float32 `[out_c]`, or one scale for all channels.
+      geometry: The convolution's.
+
+    Raises:
+      ModelError: unusable scales.
+    """
+    scales = channel_scales(weight_scales, geometry.out_c)
+    m = np.minimum(INT32_MAX, np.floor(2.0**31 * scales / scales.max() + 0.5)).astype(np.int32)
+    multiplier = geometry.out_c // geometry.in_c
+    largest_sum = 127 * 128 * geometry.k_h * geometry.k_w * multiplier
+    acc_shift = max(0, 30 - (largest_sum - 1).bit_length())
+    return DepthwiseMultipliers(m, np.float32(scales.max() * 2.0 ** (1 - acc_shift)), acc_shift)
+
+
+def input_accumulator(
+    q: Int8Array, weights: Int8Array, multipliers: DepthwiseMultipliers, geometry: Geometry
+) -> Int32Array:
+    """The input gradient before quantisation.
+
+    Args:
+      q: int8 `[out_h, out_w, out_c]`, the output's gradient, masked.
+      weights: int8 `[k_h, k_w, out_c]`.
+      multipliers: From `depthwise_multipliers`.
+      geometry: The convolution's; `out_c` is a multiple of `in_c`.
+
+    Returns:
+      int32 `[in_h, in_w, in_c]`, unit `scale of q * unit_scale`.
+    """
+    g = geometry
+    q_wide = q.reshape(g.out_h, g.out_w, g.out_c).astype(np.int32)
+    w = weights.reshape(g.k_h, g.k_w, g.out_c).astype(np.int32)
+    v = np.zeros((g.in_h, g.in_w, g.out_c), np.int32)
+    for tap in g.taps():
+        v[tap.in_rows, tap.in_cols] += q_wide[tap.out_rows, tap.out_cols] * w[tap.ky, tap.kx]
+    scaled = high_mul(v << multipliers.acc_shift, multipliers.m)
+    per_input = scaled.reshape(g.in_h, g.in_w, g.in_c, -1)
+    acc: Int32Array = per_input.sum(axis=3, dtype=np.int32)
+    return acc
+
+
+def input_gradient(
+    gradient: QuantizedGradient,
+    weights: Int8Array,
+    multipliers: DepthwiseMultipliers,
+    geometry: Geometry,
+    range_: np.float32,
+    mask: Mask | None = None,
+    addend: QuantizedGradient | None = None,
+) -> Requantized:
+    """DEPTHWISE_INPUT_GRAD: the gradient of the convolution's input.
+
+    Args:
+      gradient: The output's gradient, masked; `q` is `[out_h, out_w, out_c]`.
+      weights: int8 `[k_h, k_w, out_c]`, before their update.
+      multipliers: From `depthwise_multipliers`.
+      geometry: The convolution's.
+      range_: float32, running range of the input gradient's slot.
+      mask: Clamp mask of the input.
+      addend: A second gradient of the input.
+
+    Returns:
+      The gradient `[in_h, in_w, in_c]`, its scale and the slot's new range.
+    """
+    acc = input_accumulator(gradient.q, weights, multipliers, geometry)
+    unit = np.float32(gradient.scale) * multipliers.unit_scale
+    return requantize_stream(acc, mask, unit, range_, max_abs(gradient.q), addend)
+
+
+def weight_gradient(
+    q: Int8Array, x: Int8Array, x_zero_point: int, geometry: Geometry
+) -> tuple[Int32Array, Int32Array]:
+    """The exact integer weight and bias gradients.
+
+    Args:
+      q: int8 `[out_h, out_w, out_c]`, the output's gradient, masked.
+      x: int8 `[in_h, in_w, in_c]`, the forward input.
+      x_zero_point: Zero point of `x`; padding contributes 0.
+      geometry: The convolution's.
+
+    Returns:
+      `G` int32 `[k_h, k_w, out_c]` in units of `s_g * s_x`, and `B` int32 `[out_c]` in units of
+      `s_g`.
+    """
+    g = geometry
+    q = q.reshape(g.out_h, g.out_w, g.out_c)
+    q_wide = q.astype(np.int32)
+    centred = x.reshape(g.in_h, g.in_w, g.in_c).astype(np.int32) - np.int32(x_zero_point)
+    centred = np.repeat(centred, g.out_c // g.in_c, axis=2)
+    weights = np.zeros((g.k_h, g.k_w, g.out_c), np.int32)
+    for tap in g.taps():
+        products = q_wide[tap.out_rows, tap.out_cols] * centred[tap.in_rows, tap.in_cols]
+        weights[tap.ky, tap.kx] = products.sum(axis=(0, 1), dtype=np.int32)
+    return weights, bias_gradient(q)
+
+
+class DepthwiseConv2DRule(LayerRule):
+    """DEPTHWISE_CONV_2D, any depth multiplier."""
+
+    def geometry(self, op: Op) -> Geometry:
+        weights = op.inputs[1]
+        assert weights is not None
+        return window_geometry(op, weights.shape[3], (weights.shape[1], weights.shape[2]))
+
+    def input_gradient_params(
+        self, op: Op, gradient: TapeGradient, made: TapeGradient, mask: MaskInput, addend: Addend
+    ) -> tuple[abi.OpParams, npt.NDArray[np.generic]]:
+        geometry = self.geometry(op)
+        assert op.inputs[1] is not None and op.inputs[1].quantization is not None
+        c = depthwise_multipliers(op.inputs[1].quantization.scale, geometry)
+        params = abi.DepthwiseInputGradParams(
+            geometry,
+            mask.fields,
+            gradient.slot,
+            made.slot,
+            addend.slot,
+            float(c.unit_scale),
+            geometry.out_c // geometry.in_c,
+            c.acc_shift,
+        )
+        return params, c.m

@@ -1,0 +1,116 @@
+"""What a gradient rule is, and what it may ask of the rewriter.
+
+A rule lives in the file of its operator and knows nothing of passes, files or the command line. It
+receives the finished gradient of its op's output and, through the `Tape`, hands gradients on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.model.graph import Op, Tensor
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """An int8 gradient tensor and the slot that holds its scale."""
+
+    tensor: Tensor
+    slot: int
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """The quantised range of a fused activation: outside it the gradient is zero."""
+
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True)
+class MaskInput:
+    """The clamp mask a gradient is written through: parameters and the tensor they refer to."""
+
+    fields: abi.MaskFields = abi.MaskFields()
+    tensor: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Addend:
+    """An optional gradient to add before quantising."""
+
+    gradient: Gradient | None = None
+
+    @property
+    def slot(self) -> int:
+        return -1 if self.gradient is None else self.gradient.slot
+
+    @property
+    def tensor(self) -> Tensor | None:
+        return None if self.gradient is None else self.gradient.tensor
+
+
+Producer = Callable[[Gradient, MaskInput, Addend], None]
+"""Emits the op that writes a gradient, through a mask, adding another gradient."""
+
+
+class Tape(Protocol):
+    """What a rule may ask of the differentiation pass."""
+
+    @property
+    def state(self) -> Tensor: ...
+
+    @property
+    def scales(self) -> Tensor: ...
+
+    @property
+    def ranges(self) -> Tensor: ...
+
+    def wants(self, tensor: Tensor) -> bool:
+        """Whether any update needs the gradient of `tensor`."""
+        ...
+
+    def pass_through(self, tensor: Tensor, gradient: Gradient) -> None:
+        """The gradient of `tensor` is an existing one, as it is."""
+        ...
+
+    def produce(self, tensor: Tensor, producer: Producer, takes_addend: bool) -> None:
+        """The gradient of `tensor` is written by an op that `producer` emits when asked."""
+        ...
+
+    def update(self, op: Op, gradient: Gradient, geometry: Geometry) -> None:
+        """Updates whatever trains of a layer, given the gradient of its output."""
+        ...
+
+    def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
+        """Adds a constant."""
+        ...
+
+    def emit(
+        self, params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]
+    ) -> object:
+        """Emits a training op."""
+        ...
+
+
+class GradientRule(Protocol):
+    """How one TFLite operator is differentiated."""
+
+    def why_not(self, op: Op) -> str | None:
+        """Why this op cannot be differentiated, None when it can."""
+        ...
+
+    def clamp(self, op: Op) -> Clamp | None:
+        """The clamp range of the op's fused activation, None where the output needs no mask."""
+        ...
+
+    def backward(self, op: Op, gradient: Gradient, tape: Tape) -> None:
+        """Hands the output's gradient on to the inputs and updates what trains."""
+        ...

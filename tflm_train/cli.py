@@ -1,0 +1,173 @@
+"""The command line: `tflm_train <command>`. Parses, calls, prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any, NoReturn
+
+from absl import app
+from absl.flags import argparse_flags
+
+from tflm_train import commands
+from tflm_train.errors import TflmTrainError
+from tflm_train.runtime.training import SCHEDULES
+
+_DEBUG_VARIABLE = "TFLM_TRAIN_DEBUG"
+
+_EPILOG = """\
+typical use:
+  tflm_train inspect model.tflite                        what could train, and what it costs
+  tflm_train rewrite model.tflite --scheme scheme.yaml   writes model_train.tflite
+  tflm_train train model_train.tflite --data data.npz    trains it in the real TFLM interpreter
+
+a scheme:
+  version: 1
+  head: {classes: 10}        # optional: a fresh classifier for your classes
+  update:
+    biases: {last: 6}        # the biases of the 6 layers below the head
+    weights: [{layer: 8}]    # the weights of layer 8, as `inspect` numbers it
+"""
+
+_DATA_HELP = (
+    "an .npz file with x_train, y_train, x_test, y_test (uint8 images are resized to the model's "
+    "input; float arrays are quantized), or a folder of images by class"
+)
+
+
+class _Parser(argparse_flags.ArgumentParser):  # type: ignore[misc]
+    """Says what is wrong in one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def run() -> None:
+    """Entry point of the `tflm_train` script."""
+    app.run(_main, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="tflm_train",
+        description="Makes int8 .tflite models trainable by an unmodified TFLM interpreter.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_inspect(subparsers)
+    _add_rewrite(subparsers)
+    _add_train(subparsers)
+    _add_evaluate(subparsers)
+    parsed: argparse.Namespace = parser.parse_args(argv[1:])
+    return parsed
+
+
+def _add(subparsers: Any, name: str, summary: str, details: str) -> Any:
+    parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=f"{summary}\n\n{details}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        inherited_absl_flags=None,
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of tables"
+    )
+    return parser
+
+
+def _add_inspect(subparsers: Any) -> None:
+    parser = _add(
+        subparsers,
+        "inspect",
+        "List a model's layers, what training each would cost, or why it cannot train.",
+        "Layers are numbered over CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV in\n"
+        "execution order from 0; schemes use these numbers, or the names.",
+    )
+    parser.add_argument("model", help="a .tflite file")
+    parser.set_defaults(function=commands.inspect)
+
+
+def _add_rewrite(subparsers: Any) -> None:
+    parser = _add(
+        subparsers,
+        "rewrite",
+        "Add training to a quantized model: backward and update ops for what the scheme names.",
+        "The result still runs inference in any TFLM interpreter that has our kernels registered,\n"
+        "bit for bit as before, and trains when its learning-rate input is above 0.",
+    )
+    parser.add_argument("model", help="an int8 .tflite file")
+    parser.add_argument("--scheme", required=True, help="what to train (YAML)")
+    parser.add_argument("-o", "--output", help="where to write (default: <stem>_train.tflite)")
+    parser.add_argument("--report", help="also write the report as JSON to this file")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
+    parser.set_defaults(function=commands.rewrite)
+
+
+def _add_train(subparsers: Any) -> None:
+    parser = _add(
+        subparsers,
+        "train",
+        "Train a rewritten model on the host, every step in the real TFLM interpreter.",
+        "Batch size 1, exactly the arithmetic of the device: the saved state can be loaded there.",
+    )
+    parser.add_argument("model", help="a rewritten .tflite file")
+    parser.add_argument("--data", required=True, help=_DATA_HELP)
+    parser.add_argument("--epochs", type=int, default=3, help="default: 3")
+    parser.add_argument(
+        "--lr", type=float, default=1e-3, help="learning rate of the first step (default: 0.001)"
+    )
+    parser.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default="linear",
+        help="linear or cosine decay to 0, or constant with a tenth of it for the last fifth",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
+    parser.add_argument("--limit", type=int, help="use only the first N training and test samples")
+    parser.add_argument("--save-state", help="write the trained state to this file")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
+    parser.set_defaults(function=commands.train)
+
+
+def _add_evaluate(subparsers: Any) -> None:
+    parser = _add(
+        subparsers,
+        "evaluate",
+        "Measure the test accuracy of a model, original or rewritten.",
+        "A rewritten model runs with its factory weights unless --load-state names a trained state.",
+    )
+    parser.add_argument("model", help="a .tflite file")
+    parser.add_argument("--data", required=True, help=_DATA_HELP)
+    parser.add_argument("--limit", type=int, help="use only the first N test samples")
+    parser.add_argument("--load-state", help="a state that `train --save-state` wrote")
+    parser.set_defaults(function=commands.evaluate)
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    try:
+        result = arguments.function(arguments)
+    except KeyboardInterrupt:
+        print("tflm_train: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ.get(_DEBUG_VARIABLE):
+            raise
+        print(f"tflm_train: {_one_line(error)}", file=sys.stderr)
+        return 1
+    if arguments.json:
+        print(json.dumps(result))
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, TflmTrainError):
+        return f"error: {text}"
+    return (
+        f"internal error: {type(error).__name__}: {text} "
+        f"(set {_DEBUG_VARIABLE}=1 for a traceback, and please report it)"
+    )

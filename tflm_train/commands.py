@@ -1,0 +1,138 @@
+"""What each command does: call the library, write files, show the result.
+
+Every function takes the parsed arguments and returns what `--json` prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tflm_train import tables
+from tflm_train.errors import DataError, TflmTrainError
+from tflm_train.files import is_json_report, is_rewritten_model, is_state, write_file
+from tflm_train.model import load
+from tflm_train.rewriter import rewrite as rewrite_model
+from tflm_train.rewriter.inspection import inspect_model
+from tflm_train.runtime.data import load_dataset
+from tflm_train.runtime.interpreter import Interpreter
+from tflm_train.runtime.training import EpochRecord, StepReport, accuracy, model_inputs
+from tflm_train.runtime.training import train as train_model
+from tflm_train.scheme import Scheme
+
+
+def inspect(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`tflm_train inspect`."""
+    description = inspect_model(load(arguments.model))
+    if not arguments.json:
+        tables.show_inspection(description)
+    return description
+
+
+def rewrite(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`tflm_train rewrite`."""
+    source = Path(arguments.model)
+    output = Path(arguments.output or source.with_name(f"{source.stem}_train.tflite"))
+    if output.resolve() == source.resolve():
+        raise TflmTrainError(f"{output} is the input model itself; choose another name with -o")
+    scheme = Scheme.load(arguments.scheme)
+    result = rewrite_model(load(source), scheme)
+    summary = {"output": str(output), **result.report}
+    write_file(output, result.model_bytes, is_rewritten_model, arguments.force)
+    if arguments.report:
+        text = json.dumps(summary, indent=2).encode() + b"\n"
+        write_file(Path(arguments.report), text, is_json_report, arguments.force)
+    if not arguments.json:
+        tables.show_rewrite(summary)
+    return summary
+
+
+def train(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`tflm_train train`."""
+    interpreter = Interpreter(arguments.model)
+    dataset = load_dataset(arguments.data)
+    with _progress(arguments.json) as progress:
+        task = progress.add_task("epoch 1", total=None)
+
+        def on_step(report: StepReport) -> None:
+            progress.update(
+                task,
+                total=report.steps,
+                completed=report.step,
+                description=f"epoch {report.epoch + 1}  loss {report.loss:.3f}  "
+                f"accuracy {100 * report.accuracy:.1f} %",
+            )
+
+        def on_epoch(epoch: int, record: EpochRecord) -> None:
+            if not arguments.json:
+                progress.console.print(tables.epoch_line(epoch, record))
+
+        record = train_model(
+            interpreter,
+            dataset,
+            epochs=arguments.epochs,
+            learning_rate=arguments.lr,
+            schedule=arguments.schedule,
+            seed=arguments.seed,
+            limit=arguments.limit,
+            on_step=on_step,
+            on_epoch=on_epoch,
+        )
+    summary: dict[str, Any] = {
+        "test_accuracy_before": record.test_accuracy_before,
+        "epochs": [dataclasses.asdict(epoch) for epoch in record.epochs],
+        "test_accuracy": record.test_accuracy,
+        "steps_per_second": record.steps_per_second,
+    }
+    if arguments.save_state:
+        path = Path(arguments.save_state)
+        write_file(path, interpreter.state(), is_state, arguments.force)
+        summary["state"] = str(path)
+    if not arguments.json:
+        tables.show_training(summary)
+    return summary
+
+
+def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`tflm_train evaluate`."""
+    interpreter = Interpreter(arguments.model)
+    if arguments.load_state:
+        interpreter.load_state(_read_state(Path(arguments.load_state)))
+    dataset = load_dataset(arguments.data)
+    if arguments.limit is not None and arguments.limit < 1:
+        raise DataError("--limit must be at least 1")
+    labels = dataset.y_test[: arguments.limit]
+    x = model_inputs(interpreter, dataset.x_test[: arguments.limit], "x_test")
+    with _progress(arguments.json) as progress:
+        task = progress.add_task("evaluating", total=len(labels))
+        score = accuracy(
+            interpreter, x, labels, lambda done: progress.update(task, completed=done)
+        )
+    summary = {"model": arguments.model, "samples": len(labels), "test_accuracy": score}
+    if not arguments.json:
+        tables.show_evaluation(summary)
+    return summary
+
+
+def _read_state(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _progress(quiet: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        console=tables.error_console(),
+        disable=quiet,
+        transient=True,
+    )

@@ -1,0 +1,338 @@
+"""The parameters of the training custom ops, byte for byte as `tflm_kernels/op_params.h` has them.
+
+`docs/NUMERICS.md`, section 4, is the specification; a test compares this file with the C++ structs.
+Every field is 4 bytes, little endian, after an 8-byte header (kind, version, size).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import struct
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.numerics import MaskKind
+
+VERSION = 1
+OP_PREFIX = "TFLM_TRAIN_"
+STATE_MAGIC = 0x4E525454
+STATE_WORDS = 16
+BLOB_MAGIC = 0x56535454
+BLOB_VERSION = 1
+BLOB_HEADER = struct.Struct("<IHHQIIII")
+"""magic, version, header bytes, fingerprint, step, seed, payload bytes, CRC-32."""
+
+_HEADER = struct.Struct("<HHI")
+
+
+class StateWord(enum.IntEnum):
+    """Index of each field in the int32 `train/state` tensor."""
+
+    MAGIC = 0
+    VERSION = 1
+    TRAINING = 2
+    STEP = 3
+    SEED = 4
+    LEARNING_RATE = 5
+    FINGERPRINT_LO = 6
+    FINGERPRINT_HI = 7
+    VARIABLE_COUNT = 10
+    PAYLOAD_BYTES = 11
+
+
+@dataclass(frozen=True)
+class MaskFields:
+    """The clamp mask a gradient is written through."""
+
+    mask_kind: int = MaskKind.NONE
+    act_min: int = -128
+    act_max: int = 127
+
+
+@dataclass(frozen=True)
+class UpdateFields:
+    """What a weight update needs beside the geometry."""
+
+    slot: int
+    layer: int
+    x_zero_point: int
+    residual_bits: int
+    gain_shift: int
+    tap_y0: int
+    tap_y1: int
+    tap_x0: int
+    tap_x1: int
+
+
+def _unsigned(**kwargs: Any) -> Any:
+    return field(metadata={"format": "I"}, **kwargs)
+
+
+@dataclass(frozen=True)
+class OpParams:
+    """Base of all parameter structs."""
+
+    KIND: ClassVar[int]
+    OP: ClassVar[str]
+
+    def pack(self) -> bytes:
+        """The struct's bytes: a custom op's custom_options."""
+        layout = _layout(type(self))
+        values: list[Any] = []
+        _collect(self, values)
+        size = _HEADER.size + layout.size
+        return _HEADER.pack(self.KIND, VERSION, size) + layout.pack(*values)
+
+    @property
+    def custom_name(self) -> str:
+        return OP_PREFIX + self.OP
+
+
+@dataclass(frozen=True)
+class RestoreParams(OpParams):
+    """Copies factory values into the variables; owns the state tensor."""
+
+    KIND = 1
+    OP = "RESTORE"
+    fingerprint_lo: int = _unsigned()
+    fingerprint_hi: int = _unsigned()
+    seed: int = _unsigned()
+    variable_count: int = _unsigned()
+
+
+@dataclass(frozen=True)
+class LossParams(OpParams):
+    """Softmax cross-entropy and its gradient."""
+
+    KIND = 2
+    OP = "LOSS"
+    classes: int
+    zero_point: int
+    scale: float
+    slot: int
+
+
+@dataclass(frozen=True)
+class ClampMaskParams(OpParams):
+    """One bit per element: not clamped by the fused activation."""
+
+    KIND = 3
+    OP = "CLAMP_MASK"
+    size: int
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True)
+class ConvInputGradParams(OpParams):
+    """Input gradient of CONV_2D and FULLY_CONNECTED."""
+
+    KIND = 4
+    OP = "CONV_INPUT_GRAD"
+    geometry: Geometry
+    mask: MaskFields
+    slot_in: int
+    slot_out: int
+    slot_addend: int
+    unit_scale: float
+    group: int
+    group_shift: int
+
+
+@dataclass(frozen=True)
+class DepthwiseInputGradParams(OpParams):
+    """Input gradient of DEPTHWISE_CONV_2D."""
+
+    KIND = 5
+    OP = "DEPTHWISE_INPUT_GRAD"
+    geometry: Geometry
+    mask: MaskFields
+    slot_in: int
+    slot_out: int
+    slot_addend: int
+    unit_scale: float
+    multiplier: int
+    acc_shift: int
+
+
+@dataclass(frozen=True)
+class PoolGradParams(OpParams):
+    """Input gradient of AVERAGE_POOL_2D and spatial MEAN."""
+
+    KIND = 6
+    OP = "POOL_GRAD"
+    geometry: Geometry
+    mask: MaskFields
+    slot_in: int
+    slot_out: int
+    uniform: int
+    count: int
+
+
+@dataclass(frozen=True)
+class PadGradParams(OpParams):
+    """Input gradient of PAD: a crop."""
+
+    KIND = 7
+    OP = "PAD_GRAD"
+    in_n: int
+    in_h: int
+    in_w: int
+    in_c: int
+    out_n: int
+    out_h: int
+    out_w: int
+    out_c: int
+    pad_n: int
+    pad_t: int
+    pad_l: int
+    pad_c: int
+    mask: MaskFields
+    slot_in: int
+    slot_out: int
+
+
+@dataclass(frozen=True)
+class AccumulateParams(OpParams):
+    """Sum of up to four gradients of one tensor."""
+
+    KIND = 8
+    OP = "ACCUMULATE"
+    size: int
+    mask: MaskFields
+    count: int
+    slot_in0: int
+    slot_in1: int
+    slot_in2: int
+    slot_in3: int
+    slot_out: int
+
+
+@dataclass(frozen=True)
+class ConvUpdateParams(OpParams):
+    """Weight gradient and update in place, CONV_2D and FULLY_CONNECTED."""
+
+    KIND = 9
+    OP = "CONV_UPDATE"
+    geometry: Geometry
+    update: UpdateFields
+
+
+@dataclass(frozen=True)
+class DepthwiseUpdateParams(OpParams):
+    """Weight gradient and update in place, DEPTHWISE_CONV_2D."""
+
+    KIND = 10
+    OP = "DEPTHWISE_UPDATE"
+    geometry: Geometry
+    update: UpdateFields
+    multiplier: int
+
+
+@dataclass(frozen=True)
+class BiasUpdateParams(OpParams):
+    """Bias gradient and update in place."""
+
+    KIND = 11
+    OP = "BIAS_UPDATE"
+    positions: int
+    channels: int
+    slot: int
+
+
+ALL_PARAMS: tuple[type[OpParams], ...] = (
+    RestoreParams,
+    LossParams,
+    ClampMaskParams,
+    ConvInputGradParams,
+    DepthwiseInputGradParams,
+    PoolGradParams,
+    PadGradParams,
+    AccumulateParams,
+    ConvUpdateParams,
+    DepthwiseUpdateParams,
+    BiasUpdateParams,
+)
+
+
+def unpack(data: bytes) -> OpParams:
+    """Reads a struct back.
+
+    Args:
+      data: custom_options of one of our ops.
+
+    Returns:
+      The parameters.
+
+    Raises:
+      ValueError: Unknown kind, version or size.
+    """
+    if len(data) < _HEADER.size:
+        raise ValueError(f"custom_options of {len(data)} bytes hold no header")
+    kind, version, size = _HEADER.unpack_from(data)
+    cls = next((c for c in ALL_PARAMS if kind == c.KIND), None)
+    if cls is None or version != VERSION:
+        raise ValueError(f"unknown training op kind {kind}, version {version}")
+    layout = _layout(cls)
+    if size != len(data) or size != _HEADER.size + layout.size:
+        raise ValueError(f"{cls.OP}: {len(data)} bytes, expected {_HEADER.size + layout.size}")
+    values = list(layout.unpack_from(data, _HEADER.size))
+    built = _build(cls, values)
+    assert isinstance(built, OpParams)
+    return built
+
+
+def field_offsets(cls: type[OpParams]) -> list[tuple[str, int]]:
+    """(name, byte offset) of every 4-byte field, in the order of the struct."""
+    names: list[str] = []
+
+    def visit(node: Any) -> None:
+        for f in dataclasses.fields(node):
+            nested = _NESTED.get(str(f.type))
+            if nested is None:
+                names.append(f.name)
+            else:
+                visit(nested)
+
+    visit(cls)
+    return [(name, _HEADER.size + 4 * i) for i, name in enumerate(names)]
+
+
+_NESTED: dict[str, type[Any]] = {
+    "Geometry": Geometry,
+    "MaskFields": MaskFields,
+    "UpdateFields": UpdateFields,
+}
+
+
+def _layout(cls: type[Any]) -> struct.Struct:
+    def codes(node: type[Any]) -> str:
+        out = ""
+        for f in dataclasses.fields(node):
+            nested = _NESTED.get(str(f.type))
+            if nested is not None:
+                out += codes(nested)
+            else:
+                out += f.metadata.get("format", "f" if f.type == "float" else "i")
+        return out
+
+    return struct.Struct("<" + codes(cls))
+
+
+def _collect(node: Any, values: list[Any]) -> None:
+    for f in dataclasses.fields(node):
+        value = getattr(node, f.name)
+        if dataclasses.is_dataclass(value):
+            _collect(value, values)
+        else:
+            values.append(value)
+
+
+def _build(cls: type[Any], values: list[Any]) -> Any:
+    kwargs = {}
+    for f in dataclasses.fields(cls):
+        nested = _NESTED.get(str(f.type))
+        kwargs[f.name] = values.pop(0) if nested is None else _build(nested, values)
+    return cls(**kwargs)

@@ -1,0 +1,237 @@
+"""A whole .tflite file: the primary subgraph as a `Graph`, everything else as it was."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflm_train.errors import ModelError
+from tflm_train.model import flatbuffer
+from tflm_train.model.graph import Graph, Op, Quantization, Tensor
+
+_BUILTIN_NAMES = {
+    code: name
+    for name, code in vars(schema.BuiltinOperator).items()
+    if isinstance(code, int) and not name.startswith("_")
+}
+
+
+class Model:
+    """A .tflite model.
+
+    Attributes:
+      graph: The primary subgraph.
+      name: What the model is called in messages (the file's name).
+      source: The bytes it was read from.
+    """
+
+    def __init__(self, data: bytes, name: str = "model") -> None:
+        """Reads a model.
+
+        Args:
+          data: The bytes of a .tflite file.
+          name: What to call it in messages.
+
+        Raises:
+          ModelError: The bytes are not a valid .tflite file.
+        """
+        self.name = name
+        self.source = bytes(data)
+        self._raw, self._zip_entries = flatbuffer.parse(self.source, name)
+        self.graph = self._read_graph(self._raw.subgraphs[0])
+
+    @property
+    def newer_fields(self) -> list[str]:
+        """Tables of the file with fields newer than our schema; they are lost on writing."""
+        return flatbuffer.newer_fields(self.source)
+
+    def to_bytes(self) -> bytes:
+        """Writes the model: untouched parts as they were, all buffers 16-byte aligned."""
+        raw = copy.copy(self._raw)
+        raw.buffers = list(raw.buffers)
+        raw.operatorCodes = list(raw.operatorCodes)
+        before = _referenced_buffers(raw)
+        raw.subgraphs = [self._write_graph(raw), *raw.subgraphs[1:]]
+        # What no tensor refers to any more (a replaced classifier) need not lie in flash.
+        for index in before - _referenced_buffers(raw):
+            raw.buffers[index] = schema.BufferT()
+        return flatbuffer.serialize(raw, self._zip_entries)
+
+    def drop_metadata(self, name: str) -> bool:
+        """Removes a metadata entry; returns whether there was one."""
+        entries = _items(self._raw.metadata)
+        kept = [entry for entry in entries if entry.name != name.encode()]
+        if len(kept) == len(entries):
+            return False
+        self._raw.metadata = kept
+        return True
+
+    def _read_graph(self, raw: Any) -> Graph:
+        tensors = [self._read_tensor(t, i) for i, t in enumerate(_items(raw.tensors))]
+        ops = [self._read_op(o, tensors) for o in _items(raw.operators)]
+        return Graph(
+            tensors,
+            ops,
+            [tensors[i] for i in _items(raw.inputs)],
+            [tensors[i] for i in _items(raw.outputs)],
+        )
+
+    def _read_tensor(self, raw: Any, index: int) -> Tensor:
+        shape = tuple(int(d) for d in _items(raw.shape))
+        name = raw.name.decode(errors="replace") if raw.name else f"tensor_{index}"
+        tensor = Tensor(name, shape, raw.type, is_variable=bool(raw.isVariable), raw=raw)
+        q = raw.quantization
+        if q is not None and q.scale is not None and len(q.scale) > 0:
+            scale = np.asarray(q.scale, np.float32)
+            zero_point = np.zeros(scale.size, np.int64)
+            if q.zeroPoint is not None and len(q.zeroPoint) > 0:
+                zero_point = np.broadcast_to(np.asarray(q.zeroPoint, np.int64), scale.shape).copy()
+            tensor.quantization = Quantization(scale, zero_point, int(q.quantizedDimension))
+        data = self._raw.buffers[raw.buffer].data
+        if data is not None and len(data) > 0 and tensor.dtype is not None:
+            if len(data) != tensor.nbytes:
+                raise ModelError(
+                    f"{self.name}: corrupt .tflite file: subgraph 0, tensor {index} ({name}) needs "
+                    f"{tensor.nbytes} bytes but its buffer holds {len(data)}; get an undamaged copy"
+                )
+            tensor.data = np.frombuffer(bytes(data), tensor.dtype).reshape(shape)
+        return tensor
+
+    def _read_op(self, raw: Any, tensors: list[Tensor]) -> Op:
+        code = self._raw.operatorCodes[raw.opcodeIndex]
+        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+        is_custom = builtin == schema.BuiltinOperator.CUSTOM
+        if is_custom:
+            name = code.customCode.decode(errors="replace") if code.customCode else "CUSTOM"
+        else:
+            name = _BUILTIN_NAMES.get(builtin, f"BUILTIN_{builtin}")
+        options = raw.customOptions
+        return Op(
+            name,
+            [None if i < 0 else tensors[i] for i in _items(raw.inputs)],
+            [tensors[i] for i in _items(raw.outputs) if i >= 0],
+            raw.builtinOptions,
+            None if options is None else bytes(np.asarray(options, np.uint8)),
+            is_custom,
+            raw,
+        )
+
+    def _write_graph(self, model: Any) -> Any:
+        indices = {id(t): i for i, t in enumerate(self.graph.tensors)}
+        raw = copy.copy(self._raw.subgraphs[0])
+        raw.tensors = [self._write_tensor(t, model) for t in self.graph.tensors]
+        raw.operators = [self._write_op(op, indices, model) for op in self.graph.ops]
+        raw.inputs = np.array([indices[id(t)] for t in self.graph.inputs], np.int32)
+        raw.outputs = np.array([indices[id(t)] for t in self.graph.outputs], np.int32)
+        return raw
+
+    def _write_tensor(self, tensor: Tensor, model: Any) -> Any:
+        raw = schema.TensorT() if tensor.raw is None else copy.copy(tensor.raw)
+        raw.name = tensor.name.encode()
+        raw.type = tensor.type_code
+        if tuple(_items(raw.shape)) != tensor.shape:
+            raw.shapeSignature = None
+        raw.shape = np.array(tensor.shape, np.int32)
+        raw.isVariable = tensor.is_variable
+        q = tensor.quantization
+        if q is not None:
+            raw.quantization = (
+                copy.copy(raw.quantization)
+                if raw.quantization
+                else schema.QuantizationParametersT()
+            )
+            raw.quantization.scale = q.scale
+            raw.quantization.zeroPoint = q.zero_point
+            raw.quantization.quantizedDimension = q.axis
+        raw.buffer = self._buffer_of(tensor, model)
+        return raw
+
+    def _buffer_of(self, tensor: Tensor, model: Any) -> int:
+        """The index of the buffer that holds exactly this tensor's data, appended when new."""
+        if tensor.data is None:
+            if tensor.dtype is None and tensor.raw is not None:
+                return int(tensor.raw.buffer)
+            if tensor.raw is not None and not _has_data(model.buffers[tensor.raw.buffer]):
+                return int(tensor.raw.buffer)
+            return self._empty_buffer(model)
+        payload = np.frombuffer(tensor.data.tobytes(), np.uint8)
+        if tensor.raw is not None:
+            existing = model.buffers[tensor.raw.buffer].data
+            if existing is not None and np.array_equal(existing, payload):
+                return int(tensor.raw.buffer)
+        model.buffers.append(schema.BufferT(data=payload))
+        return len(model.buffers) - 1
+
+    @staticmethod
+    def _empty_buffer(model: Any) -> int:
+        # Buffer 0 is empty by convention; a file that breaks it gets an empty one of its own.
+        for index, buffer in enumerate(model.buffers):
+            if not _has_data(buffer):
+                return index
+        model.buffers.append(schema.BufferT())
+        return len(model.buffers) - 1
+
+    def _write_op(self, op: Op, indices: dict[int, int], model: Any) -> Any:
+        raw = schema.OperatorT() if op.raw is None else copy.copy(op.raw)
+        if op.raw is None:
+            raw.opcodeIndex = self._opcode(op, model)
+        raw.inputs = np.array([-1 if t is None else indices[id(t)] for t in op.inputs], np.int32)
+        raw.outputs = np.array([indices[id(t)] for t in op.outputs], np.int32)
+        raw.builtinOptions = op.options
+        if op.custom_options is not None:
+            raw.customOptions = np.frombuffer(op.custom_options, np.uint8)
+        return raw
+
+    @staticmethod
+    def _opcode(op: Op, model: Any) -> int:
+        assert op.is_custom, "only custom ops are added to a graph"
+        name = op.name.encode()
+        for index, code in enumerate(model.operatorCodes):
+            if code.customCode == name:
+                return index
+        code = schema.OperatorCodeT()
+        code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+        code.builtinCode = schema.BuiltinOperator.CUSTOM
+        code.customCode = name
+        code.version = 1
+        model.operatorCodes.append(code)
+        return len(model.operatorCodes) - 1
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Reads a .tflite file.
+
+    Args:
+      path: The file.
+
+    Returns:
+      The model, named after the file.
+
+    Raises:
+      ModelError: The file cannot be read or is not a valid .tflite file.
+    """
+    file = Path(path)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read ({error.strerror})") from error
+    return Model(data, file.name)
+
+
+def _items(vector: Any) -> Any:
+    return [] if vector is None else vector
+
+
+def _referenced_buffers(raw: Any) -> set[int]:
+    found = {int(t.buffer) for subgraph in raw.subgraphs for t in _items(subgraph.tensors)}
+    found.update(int(entry.buffer) for entry in _items(raw.metadata))
+    return found
+
+
+def _has_data(buffer: Any) -> bool:
+    return buffer.data is not None and len(buffer.data) > 0

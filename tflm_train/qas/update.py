@@ -1,0 +1,277 @@
+"""The parameter update: SGD in real weight space, carried out on int8 weights and int32 biases.
+
+A weight is `w = s_W[c] * W`, its gradient `dL/dw = s_g * s_x * G` with an exact integer `G`. A step
+of plain SGD, `w -= lr * dL/dw`, is therefore
+
+    W -= lr * s_g * (s_x / s_W[c]) * G
+    b -= lr * s_g / (s_x * s_W[c]) * B
+
+one factor per output channel. This is what quantization-aware scaling does (Lin et al., "On-Device
+Training Under 256KB Memory", NeurIPS 2022: the gradient of `W` times `s_W^-2`, of `b` times
+`(s_x s_W)^-2`); without it, an ablation, the factors lack those powers. Bits below one step of `W`
+are kept in an int8 residual, or rounded stochastically.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train.backward_ops.geometry import Geometry, TapWindow
+from tflm_train.backward_ops.numerics import (
+    INT32_MAX,
+    BoolArray,
+    Float32Array,
+    Int8Array,
+    Int32Array,
+    hash32,
+    high_mul,
+    round_to_int32,
+)
+from tflm_train.errors import UnsupportedError
+
+DEAD_CHANNEL_RATIO = 1e-5
+"""A channel whose scale is below this share of the layer's median never mattered, and is frozen."""
+
+MAX_BIAS = 1 << 30
+"""Largest magnitude a trained bias may reach: headroom for the int32 accumulator it is added to."""
+
+_FRACTION_BITS = {8: 8, 0: 12}
+_SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
+
+
+class Factors(NamedTuple):
+    """Per-channel constants of an update.
+
+    Attributes:
+      kw: float32 `[out_c]`, weight steps per unit of `learning rate * s_g * G`; 0 if dead.
+      kb: float32 `[out_c]`, bias steps per unit of `learning rate * s_g * B`; 0 if dead.
+      dead: bool `[out_c]`, the frozen channels.
+    """
+
+    kw: Float32Array
+    kb: Float32Array
+    dead: BoolArray
+
+
+class Parameters(NamedTuple):
+    """The trained tensors of one layer.
+
+    Attributes:
+      weights: int8 `[out_c, k_h, k_w, in_c]` or, depthwise, `[k_h, k_w, out_c]`.
+      bias: int32 `[out_c]`, or None if the layer has none.
+      residual: int8 in the shape of `weights`, in 256ths of a weight step; None rounds
+        stochastically.
+    """
+
+    weights: Int8Array
+    bias: Int32Array | None
+    residual: Int8Array | None
+
+
+def factors(input_scale: float, weight_scales: npt.ArrayLike, qas: bool = True) -> Factors:
+    """Update factors of a layer, computed in double precision and rounded once.
+
+    Args:
+      input_scale: Scale of the layer's int8 input.
+      weight_scales: float32 `[out_c]`.
+      qas: False leaves the gradients in quantised units (ablation).
+    """
+    s_w = np.asarray(weight_scales, np.float32).astype(np.float64).reshape(-1)
+    s_x = float(np.float32(input_scale))
+    normal = np.isfinite(s_w) & (s_w >= _SMALLEST_NORMAL)
+    median = float(np.median(s_w[normal])) if normal.any() else 0.0
+    alive = normal & (s_w >= DEAD_CHANNEL_RATIO * median)
+    s_w = np.where(alive, s_w, 1.0)
+    kw = s_x / s_w
+    kb = 1.0 / (s_x * s_w)
+    if not qas:
+        kw = kw * s_w**2
+        kb = kb * (s_x * s_w) ** 2
+    return Factors(
+        np.where(alive, kw, 0.0).astype(np.float32),
+        np.where(alive, kb, 0.0).astype(np.float32),
+        ~alive,
+    )
+
+
+def gain_shift(positions: int) -> int:
+    """How far `G` of a layer may be shifted left within an int32.
+
+    Args:
+      positions: Output height times width.
+
+    Raises:
+      UnsupportedError: the output has so many positions that `G` itself may not fit.
+    """
+    largest = 127 * 255 * positions
+    if largest > INT32_MAX:
+        raise UnsupportedError(
+            f"a layer with {positions} output positions (more than {INT32_MAX // (127 * 255)}): "
+            "its weight gradient does not fit an int32; train its bias only"
+        )
+    return (INT32_MAX // largest).bit_length() - 1
+
+
+def multipliers(
+    learning_rate: float | np.float32,
+    grad_scale: np.float32,
+    kw: Float32Array,
+    shift: int,
+    residual_bits: int,
+) -> Int32Array:
+    """The integer factor of each output channel for one step.
+
+    Args:
+      learning_rate: In real units, as in float training.
+      grad_scale: Scale of the layer's output gradient.
+      kw: float32 `[out_c]`.
+      shift: The layer's `gain_shift`.
+      residual_bits: 8 or 0.
+
+    Returns:
+      int32 `[out_c]`, saturated.
+    """
+    base = np.float32(learning_rate) * np.float32(grad_scale)
+    gain = np.float32(2.0 ** (_FRACTION_BITS[residual_bits] + 32 - shift))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return round_to_int32((base * kw) * gain)
+
+
+def stochastic_key(seed: int, step: int, layer: int) -> int:
+    """The key of one layer's random numbers in one step (uint32; the first step is 1)."""
+    mixed = (seed + step * 0x9E3779B9) & 0xFFFFFFFF
+    return int(hash32(int(hash32(mixed)) ^ ((layer * 0x85EBCA6B) & 0xFFFFFFFF)))
+
+
+def stochastic_rounding(key: int, index: npt.ArrayLike) -> Int32Array:
+    """Random numbers in `[0, 4096)` from the key and an element's index in its weight tensor."""
+    index = np.asarray(index, np.int64)
+    h = hash32(np.int64(key) ^ (index >> 1)).astype(np.int64)
+    return (np.where(index & 1, h >> 16, h) & 0xFFF).astype(np.int32)
+
+
+def update_weights(
+    weights: Int8Array,
+    residual: Int8Array | None,
+    gradient: Int32Array,
+    m: Int32Array,
+    shift: int,
+    *,
+    channel_axis: int,
+    key: int = 0,
+    trained: BoolArray | None = None,
+) -> tuple[Int8Array, Int8Array | None]:
+    """One step of a layer's weights.
+
+    Args:
+      weights: int8, any shape.
+      residual: int8 in that shape, or None for stochastic rounding.
+      gradient: `G`, int32 in that shape.
+      m: int32 `[out_c]`, from `multipliers` with the matching number of residual bits.
+      shift: The layer's `gain_shift`.
+      channel_axis: The axis of `weights` that is the output channel.
+      key: From `stochastic_key`; unused with a residual.
+      trained: bool, broadcasts against `weights`; False elements stay.
+
+    Returns:
+      New weights and residual (None if there was none).
+    """
+    along_channels = [1] * weights.ndim
+    along_channels[channel_axis] = -1
+    delta = high_mul(gradient.astype(np.int64) << shift, m.reshape(along_channels)).astype(np.int64)
+    moves = delta != 0
+    if trained is not None:
+        moves &= trained
+    w = weights.astype(np.int64)
+    if residual is None:
+        rnd = stochastic_rounding(key, np.arange(weights.size)).reshape(weights.shape)
+        t = 4096 * w - delta.clip(-(1 << 20), 1 << 20) + rnd
+        new = (t >> 12).clip(-127, 127)
+        return np.where(moves, new, w).astype(np.int8), None
+    t = (256 * w + residual - delta.clip(-65535, 65535)).clip(-32512, 32512)
+    new = (t + 128) >> 8
+    new_residual = np.where(moves, t - 256 * new, residual).astype(np.int8)
+    return np.where(moves, new, w).astype(np.int8), new_residual
+
+
+def update_bias(
+    bias: Int32Array,
+    gradient: Int32Array,
+    kb: Float32Array,
+    learning_rate: float | np.float32,
+    grad_scale: np.float32,
+) -> Int32Array:
+    """One step of a layer's bias.
+
+    Args:
+      bias: int32 `[out_c]`.
+      gradient: `B`, int32 `[out_c]`.
+      kb: float32 `[out_c]`.
+      learning_rate: In real units.
+      grad_scale: Scale of the layer's output gradient.
+
+    Returns:
+      int32 `[out_c]`.
+    """
+    base = np.float32(learning_rate) * np.float32(grad_scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        d = round_to_int32(gradient.astype(np.float32) * (base * kb)).astype(np.int64)
+    moved = (bias.astype(np.int64) - d).clip(-MAX_BIAS, MAX_BIAS)
+    return np.where(d != 0, moved, bias).astype(np.int32)
+
+
+def trained_taps(geometry: Geometry, taps: TapWindow, depthwise: bool) -> BoolArray:
+    """A mask that broadcasts against the layer's weights, true at the taps in `taps`."""
+    inside = np.zeros((geometry.k_h, geometry.k_w, 1), np.bool_)
+    inside[taps.y0 : taps.y1, taps.x0 : taps.x1] = True
+    return inside if depthwise else inside[np.newaxis]
+
+
+def update_layer(
+    parameters: Parameters,
+    weight_gradient: Int32Array,
+    bias_gradient: Int32Array,
+    layer_factors: Factors,
+    geometry: Geometry,
+    *,
+    learning_rate: float | np.float32,
+    grad_scale: np.float32,
+    depthwise: bool,
+    key: int = 0,
+    taps: TapWindow | None = None,
+) -> Parameters:
+    """CONV_UPDATE and DEPTHWISE_UPDATE from the integer gradients on.
+
+    Args:
+      parameters: The layer's tensors; weights in the layout of `geometry`.
+      weight_gradient: `G`, int32 in the shape of the weights.
+      bias_gradient: `B`, int32 `[out_c]`.
+      layer_factors: From `factors`.
+      geometry: The layer's.
+      learning_rate: In real units.
+      grad_scale: Scale of the layer's output gradient.
+      depthwise: Whether the weights are `[k_h, k_w, out_c]`.
+      key: From `stochastic_key`; unused with a residual.
+      taps: The trained taps; None trains all.
+
+    Returns:
+      The new tensors.
+    """
+    shift = gain_shift(geometry.positions)
+    residual_bits = 0 if parameters.residual is None else 8
+    m = multipliers(learning_rate, grad_scale, layer_factors.kw, shift, residual_bits)
+    weights, residual = update_weights(
+        parameters.weights,
+        parameters.residual,
+        weight_gradient,
+        m,
+        shift,
+        channel_axis=-1 if depthwise else 0,
+        key=key,
+        trained=None if taps is None else trained_taps(geometry, taps, depthwise),
+    )
+    bias = parameters.bias
+    if bias is not None:
+        bias = update_bias(bias, bias_gradient, layer_factors.kb, learning_rate, grad_scale)
+    return Parameters(weights, bias, residual)

@@ -1,0 +1,228 @@
+"""Reverse-mode differentiation of the graph, from the loss to the earliest trained layer.
+
+Nothing is computed that no update needs: the walk only follows tensors that depend on something
+trained. A gradient is finished when all consumers of its tensor have been visited; only then are
+the ops that write it emitted, so that a skip branch's gradient can be added before the other branch
+is quantised, and the clamp mask applied in the same op.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.rules import RULES
+from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.rule import Addend, Gradient, MaskInput, Producer
+from tflm_train.backward_ops.softmax_cross_entropy import find_logits, loss_params
+from tflm_train.errors import UnsupportedError
+from tflm_train.model import Op, Tensor
+from tflm_train.qas import gain_shift
+from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
+
+_MAX_ACCUMULATED = 4
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A gradient contribution whose op is not emitted yet."""
+
+    producer: Producer
+    takes_addend: bool
+
+
+def differentiate(graph: TrainingGraph) -> TrainingGraph:
+    """Adds the loss, the backward ops and the update ops.
+
+    Args:
+      graph: With its variables chosen.
+
+    Returns:
+      The same graph, its training ops added.
+
+    Raises:
+      UnsupportedError: An op between the loss and a trained layer has no gradient rule, or breaks
+        one of its rule's conditions.
+    """
+    _Tape(graph).run()
+    graph.close_slots()
+    return graph
+
+
+class _Tape:
+    """Implements `tflm_train.backward_ops.rule.Tape`."""
+
+    def __init__(self, graph: TrainingGraph) -> None:
+        self._graph = graph
+        self._logits = find_logits(graph.model)
+        self._wanted = self._depends_on_trained()
+        self._ready: dict[int, list[Gradient]] = {}
+        self._pending: dict[int, list[_Pending]] = {}
+
+    @property
+    def state(self) -> Tensor:
+        return self._graph.state
+
+    @property
+    def scales(self) -> Tensor:
+        return self._graph.scales
+
+    @property
+    def ranges(self) -> Tensor:
+        return self._graph.ranges
+
+    def wants(self, tensor: Tensor) -> bool:
+        return id(tensor) in self._wanted
+
+    def pass_through(self, tensor: Tensor, gradient: Gradient) -> None:
+        if self.wants(tensor):
+            self._ready.setdefault(id(tensor), []).append(gradient)
+
+    def produce(self, tensor: Tensor, producer: Producer, takes_addend: bool) -> None:
+        if self.wants(tensor):
+            pending = _Pending(producer, takes_addend)
+            self._pending.setdefault(id(tensor), []).append(pending)
+
+    def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
+        return self._graph.constant(name, data)
+
+    def emit(
+        self, params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]
+    ) -> object:
+        return self._graph.emit(params, inputs, outputs)
+
+    def update(self, op: Op, gradient: Gradient, geometry: Geometry) -> None:
+        trained = self._graph.trained.get(id(op))
+        if trained is None:
+            return
+        if trained.weights is None:
+            self._update_bias(trained, gradient, geometry)
+        else:
+            self._update_weights(op, trained, gradient, geometry)
+
+    def run(self) -> None:
+        """Walks the forward ops backwards from the logits."""
+        graph = self._graph
+        if not self.wants(self._logits):
+            raise UnsupportedError(
+                f"{graph.model.name}: no trained layer feeds the logits {self._logits.name!r}"
+            )
+        loss_gradient = graph.new_gradient(self._logits)
+        graph.emit(
+            loss_params(self._logits, loss_gradient.slot),
+            [self._logits, graph.label, graph.state, graph.scales],
+            [loss_gradient.tensor, graph.loss],
+        )
+        self.pass_through(self._logits, loss_gradient)
+        for op in reversed(graph.forward):
+            outputs = [t for t in op.outputs if id(t) in self._ready or id(t) in self._pending]
+            if outputs:
+                self._check(op)
+                RULES[op.name].backward(op, self._finish(op, outputs[0]), self)
+
+    def _check(self, op: Op) -> None:
+        graph = self._graph
+        rule = RULES.get(op.name)
+        where = f"{op.name} (subgraph 0, op {graph.forward.index(op)}, {op.output.name!r})"
+        earlier = [t.layer for t in graph.trained.values() if t.layer.op is not op]
+        later_only = (
+            f"train only layers after it, not {earlier[0]}" if earlier else "train the head"
+        )
+        if rule is None:
+            raise UnsupportedError(f"{where} has no gradient rule; {later_only}")
+        reason = rule.why_not(op)
+        if reason is not None:
+            raise UnsupportedError(f"{where}: {reason}; {later_only}")
+
+    def _depends_on_trained(self) -> set[int]:
+        wanted: set[int] = set()
+        for op in self._graph.forward:
+            if id(op) in self._graph.trained or any(id(t) in wanted for t in op.inputs):
+                wanted.update(id(t) for t in op.outputs)
+        return wanted
+
+    def _finish(self, op: Op, tensor: Tensor) -> Gradient:
+        """Emits whatever writes the gradient of `tensor`, the output of `op`."""
+        ready = self._ready.pop(id(tensor), [])
+        pending = self._pending.pop(id(tensor), [])
+        mask = self._mask(op, tensor)
+        # One producer that can take the sum of the others along is kept for last.
+        pending.sort(key=lambda p: p.takes_addend)
+        ready += [self._write(tensor, p) for p in pending[:-1]]
+        if pending and (pending[-1].takes_addend or not ready):
+            addend = Addend(self._sum(tensor, ready, MaskInput()) if ready else None)
+            return self._write(tensor, pending[-1], mask, addend)
+        ready += [self._write(tensor, p) for p in pending[-1:]]
+        return self._sum(tensor, ready, mask)
+
+    def _write(
+        self,
+        tensor: Tensor,
+        pending: _Pending,
+        mask: MaskInput = MaskInput(),  # noqa: B008 - frozen
+        addend: Addend = Addend(),  # noqa: B008 - frozen
+    ) -> Gradient:
+        gradient = self._graph.new_gradient(tensor)
+        pending.producer(gradient, mask, addend)
+        return gradient
+
+    def _sum(self, tensor: Tensor, parts: list[Gradient], mask: MaskInput) -> Gradient:
+        while len(parts) > _MAX_ACCUMULATED:
+            first = self._accumulate(tensor, parts[:_MAX_ACCUMULATED], MaskInput())
+            parts = [first, *parts[_MAX_ACCUMULATED:]]
+        if len(parts) == 1 and mask.tensor is None:
+            return parts[0]
+        return self._accumulate(tensor, parts, mask)
+
+    def _mask(self, op: Op, tensor: Tensor) -> MaskInput:
+        clamp = RULES[op.name].clamp(op)
+        if clamp is None:
+            return MaskInput()
+        fields = abi.MaskFields(abi.MaskKind.ACTIVATION, clamp.act_min, clamp.act_max)
+        return MaskInput(fields, tensor)
+
+    def _accumulate(self, tensor: Tensor, parts: list[Gradient], mask: MaskInput) -> Gradient:
+        gradient = self._graph.new_gradient(tensor)
+        slots = [p.slot for p in parts] + [-1] * (_MAX_ACCUMULATED - len(parts))
+        params = abi.AccumulateParams(tensor.size, mask.fields, len(parts), *slots, gradient.slot)
+        inputs = [self.state, self.scales, mask.tensor, *(p.tensor for p in parts)]
+        self.emit(params, inputs, [gradient.tensor])
+        return gradient
+
+    def _update_bias(self, trained: TrainedLayer, gradient: Gradient, geometry: Geometry) -> None:
+        assert trained.bias is not None
+        params = abi.BiasUpdateParams(
+            geometry.out_h * geometry.out_w, geometry.out_c, gradient.slot
+        )
+        inputs: list[Tensor | None] = [
+            gradient.tensor, self.state, self.scales, trained.bias_factors, trained.bias,
+        ]  # fmt: skip
+        self.emit(params, inputs, [trained.bias])
+
+    def _update_weights(
+        self, op: Op, trained: TrainedLayer, gradient: Gradient, geometry: Geometry
+    ) -> None:
+        x = trained.layer.x
+        fields = abi.UpdateFields(
+            gradient.slot,
+            trained.layer.index,
+            x.zero_point,
+            self._graph.plan.scheme.residual_bits,
+            gain_shift(geometry.positions),
+            *trained.taps,
+        )
+        params: abi.OpParams
+        if op.name == "DEPTHWISE_CONV_2D":
+            multiplier = geometry.out_c // geometry.in_c
+            params = abi.DepthwiseUpdateParams(geometry, fields, multiplier)
+        else:
+            params = abi.ConvUpdateParams(geometry, fields)
+        variables = [trained.weights, trained.bias, trained.residual]
+        inputs = [
+            x, gradient.tensor, self.state, self.scales,
+            trained.weight_factors, trained.bias_factors, *variables,
+        ]  # fmt: skip
+        self.emit(params, inputs, [v for v in variables if v is not None])

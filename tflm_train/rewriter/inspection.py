@@ -1,0 +1,116 @@
+"""What `tflm_train inspect` shows: each layer, what training it would cost, or why it cannot train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tflm_train.backward_ops.rules import RULES
+from tflm_train.backward_ops.softmax_cross_entropy import find_logits
+from tflm_train.errors import UnsupportedError
+from tflm_train.model import Model, Op, Tensor
+from tflm_train.model.layers import Layer, list_layers
+from tflm_train.rewriter.report import arena_summary
+
+_BIAS_BYTES = 4
+
+
+def inspect_model(model: Model) -> dict[str, Any]:
+    """Describes a model's layers.
+
+    Args:
+      model: Any .tflite model.
+
+    Returns:
+      `model`, `inputs`, `outputs`, `ops` (op counts), `arena` and `layers`; each layer with its
+      `trainable` flag and `why_not`, `bias_ram_bytes` and `weight_ram_bytes` (with
+      `residual_bits: 8`) that training it would add.
+    """
+    blocked = _blocked_ops(model)
+    layers = [_describe(layer, blocked) for layer in list_layers(model.graph)]
+    counts: dict[str, int] = {}
+    for op in model.graph.ops:
+        counts[op.name] = counts.get(op.name, 0) + 1
+    return {
+        "model": model.name,
+        "bytes": len(model.source),
+        "inputs": [_interface(t) for t in model.graph.inputs],
+        "outputs": [_interface(t) for t in model.graph.outputs],
+        "ops": counts,
+        "arena": arena_summary(model.graph),
+        "layers": layers,
+    }
+
+
+def _interface(tensor: Tensor) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": tensor.name,
+        "type": tensor.type_name,
+        "shape": list(tensor.shape),
+    }
+    if tensor.quantization is not None:
+        described |= {"scale": tensor.scale, "zero_point": tensor.zero_point}
+    return described
+
+
+def _blocked_ops(model: Model) -> dict[int, str | None]:
+    """By op id: None where the gradient of its output can be had, else the reason why not."""
+    graph = model.graph
+    try:
+        reached = {id(find_logits(model))}
+        nothing = "it does not feed the model's first output"
+    except UnsupportedError as error:
+        reached = set()
+        nothing = str(error)
+    reasons: dict[int, str | None] = {}
+    stopped: dict[int, str] = {}
+    for index in reversed(range(len(graph.ops))):
+        op = graph.ops[index]
+        outputs = {id(t) for t in op.outputs}
+        if not outputs & reached:
+            reasons[id(op)] = next((stopped[t] for t in outputs if t in stopped), nothing)
+            source = reasons[id(op)] or nothing
+            stopped.update({id(t): source for t in op.inputs if t is not None})
+            continue
+        own = _why_not(op)
+        reasons[id(op)] = own
+        inputs = [id(t) for t in op.inputs if t is not None]
+        if own is None:
+            reached.update(inputs)
+        else:
+            after = f"op {index} ({op.name}, {op.output.name!r}) between it and the loss: {own}"
+            stopped.update({t: after for t in inputs})
+    return reasons
+
+
+def _why_not(op: Op) -> str | None:
+    rule = RULES.get(op.name)
+    return "the operator has no gradient rule" if rule is None else rule.why_not(op)
+
+
+def _describe(layer: Layer, blocked: dict[int, str | None]) -> dict[str, Any]:
+    reason = blocked[id(layer.op)]
+    output = layer.op.output
+    bias_count = 0 if layer.bias is None else layer.bias.size
+    rule = RULES.get(layer.op.name)
+    mask = 0
+    if reason is None and rule is not None and rule.clamp(layer.op) is not None:
+        mask = -(-output.size // 8)
+    bias_ram = _BIAS_BYTES * bias_count + mask
+    # Weights and their 8-bit residual, the bias, and the input activation that must stay alive.
+    weight_ram = 2 * layer.weights.size + bias_ram + layer.x.nbytes
+    return {
+        "index": layer.index,
+        "name": layer.name,
+        "op": layer.op.name,
+        "op_index": layer.op_index,
+        "input_shape": list(layer.x.shape),
+        "output_shape": list(output.shape),
+        "weight_shape": list(layer.weights.shape),
+        "macs": layer.macs,
+        "weight_bytes": layer.weights.nbytes,
+        "bias_bytes": _BIAS_BYTES * bias_count,
+        "bias_ram_bytes": bias_ram,
+        "weight_ram_bytes": weight_ram,
+        "trainable": reason is None,
+        "why_not": reason,
+    }

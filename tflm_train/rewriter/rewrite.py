@@ -1,0 +1,116 @@
+"""Runs the passes: bytes and a scheme in, bytes and a report out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tflm_train import kernel_abi as abi
+from tflm_train.errors import UnsupportedError
+from tflm_train.model import Model, Op, Tensor
+from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
+from tflm_train.rewriter.choose_variables import choose_variables
+from tflm_train.rewriter.differentiate import differentiate
+from tflm_train.rewriter.report import build_report
+from tflm_train.rewriter.save_masks import save_masks
+from tflm_train.rewriter.schedule import schedule
+from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
+from tflm_train.scheme import Scheme, resolve
+
+_OFFLINE_PLAN = "OfflineMemoryAllocation"
+
+
+@dataclass(frozen=True)
+class RewriteResult:
+    """What `rewrite` returns.
+
+    Attributes:
+      model_bytes: The rewritten .tflite file.
+      report: What was added: `layers`, `arena`, `flash`, `ops`, `warnings` (plain values).
+    """
+
+    model_bytes: bytes
+    report: dict[str, Any]
+
+
+def rewrite(model: Model, scheme: Scheme) -> RewriteResult:
+    """Makes a model trainable.
+
+    Args:
+      model: An int8 model; not changed.
+      scheme: What to train.
+
+    Returns:
+      The rewritten model and the report.
+
+    Raises:
+      SchemeError: The scheme does not fit the model.
+      UnsupportedError: Something between the loss and a trained layer cannot be differentiated.
+    """
+    if any(op.name.startswith(abi.OP_PREFIX) for op in model.graph.ops):
+        raise UnsupportedError(
+            f"{model.name} holds training ops already; rewrite the original model instead"
+        )
+    work = Model(model.source, model.name)
+    plan = resolve(scheme, work)
+    if scheme.head.classes is not None:
+        attach_head(work, plan.head, scheme.head.classes)
+    graph = TrainingGraph.start(work, plan)
+    graph.warnings += _model_warnings(work)
+    for transform in (choose_variables, differentiate, save_masks):
+        graph = transform(graph)
+    graph.warnings += _logits_warnings(graph)
+    restore = _restore_op(graph, _fingerprint(model, scheme))
+    work.graph.ops = [restore, *schedule(graph)]
+    work.graph.inputs += [graph.label, graph.learning_rate]
+    work.graph.outputs += [graph.loss, graph.state]
+    for op in work.graph.ops:
+        if isinstance(op, TrainOp):
+            op.custom_options = op.params.pack()
+    data = work.to_bytes()
+    return RewriteResult(data, build_report(model, graph, data))
+
+
+def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:
+    params = abi.RestoreParams(
+        fingerprint & 0xFFFFFFFF,
+        fingerprint >> 32,
+        graph.plan.scheme.seed,
+        len(graph.variables),
+    )
+    factories: list[Tensor | None] = [v.factory for v in graph.variables]
+    variables = [v.tensor for v in graph.variables]
+    return TrainOp.make(params, [graph.learning_rate, *factories], [graph.state, *variables])
+
+
+def _fingerprint(model: Model, scheme: Scheme) -> int:
+    """64 bits that tell which model and scheme a saved state belongs to."""
+    digest = hashlib.sha256(model.source)
+    digest.update(json.dumps(scheme.to_dict(), sort_keys=True).encode())
+    digest.update(abi.VERSION.to_bytes(2, "little"))
+    return int.from_bytes(digest.digest()[:8], "little")
+
+
+def _model_warnings(model: Model) -> list[str]:
+    warnings = []
+    newer = model.newer_fields
+    if newer:
+        warnings.append(f"fields newer than this tool's schema are not carried over: {newer[0]}")
+    if model.drop_metadata(_OFFLINE_PLAN):
+        warnings.append(
+            f"the model's {_OFFLINE_PLAN} metadata was dropped: it cannot hold the training tensors"
+        )
+    return warnings
+
+
+def _logits_warnings(graph: TrainingGraph) -> list[str]:
+    loss = next(op.params for op in graph.training if isinstance(op.params, abi.LossParams))
+    low = LOGITS_SCALE_RANGE[0]
+    if loss.scale >= low:
+        return []
+    return [
+        f"the logits' scale is {loss.scale:.3g}: below {low} confidence saturates and training "
+        "suffers; give the scheme a fresh head (`head: {classes: N}`)"
+    ]

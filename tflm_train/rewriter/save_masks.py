@@ -1,0 +1,58 @@
+"""Keeps one bit per element instead of an activation that the backward pass needs only as a mask.
+
+An activation that a weight update reads stays alive anyway and serves as its own mask.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tflm_train import kernel_abi as abi
+from tflm_train.model import Tensor
+from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
+
+
+def save_masks(graph: TrainingGraph) -> TrainingGraph:
+    """Replaces activations that serve only as clamp masks by CLAMP_MASK bits."""
+    needed_whole = {
+        id(op.inputs[0])
+        for op in graph.training
+        if isinstance(op.params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams)
+    }
+    bits: dict[int, Tensor] = {}
+    for op in list(graph.training):
+        mask = getattr(op.params, "mask", None)
+        if mask is None or mask.mask_kind != abi.MaskKind.ACTIVATION:
+            continue
+        position = _mask_position(op)
+        activation = op.inputs[position]
+        assert activation is not None
+        if id(activation) in needed_whole:
+            continue
+        if id(activation) not in bits:
+            bits[id(activation)] = _emit_mask(graph, activation, mask)
+        op.inputs[position] = bits[id(activation)]
+        fields = dataclasses.replace(mask, mask_kind=abi.MaskKind.BITS)
+        op.params = dataclasses.replace(op.params, mask=fields)  # type: ignore[call-arg]
+    return graph
+
+
+def _emit_mask(graph: TrainingGraph, activation: Tensor, mask: abi.MaskFields) -> Tensor:
+    size = (activation.size + 7) // 8
+    tensor = graph.model.graph.add(Tensor.make(f"train/mask/{activation.name}", np.uint8, (size,)))
+    params = abi.ClampMaskParams(activation.size, mask.act_min, mask.act_max)
+    graph.emit(params, [activation, graph.state], [tensor])
+    return tensor
+
+
+def _mask_position(op: TrainOp) -> int:
+    positions: dict[type[abi.OpParams], int] = {
+        abi.ConvInputGradParams: 6,
+        abi.DepthwiseInputGradParams: 6,
+        abi.PoolGradParams: 4,
+        abi.PadGradParams: 3,
+        abi.AccumulateParams: 2,
+    }
+    return positions[type(op.params)]

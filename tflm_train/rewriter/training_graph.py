@@ -1,0 +1,145 @@
+"""What the passes hand to each other: a model's graph with its training parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.rule import Gradient
+from tflm_train.model import Model, Op, Tensor
+from tflm_train.model.layers import Layer
+from tflm_train.scheme import UpdatePlan
+
+
+@dataclass(eq=False)
+class TrainOp(Op):
+    """One of our custom ops: its parameters stay typed until the model is written."""
+
+    params: abi.OpParams = field(kw_only=True)
+
+    @staticmethod
+    def make(params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]) -> TrainOp:
+        return TrainOp(params.custom_name, inputs, outputs, is_custom=True, params=params)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A RAM tensor that outlives an invocation.
+
+    Attributes:
+      tensor: The variable (no buffer: TFLM would lose it silently).
+      factory: The constant it is restored from; None for zeros.
+    """
+
+    tensor: Tensor
+    factory: Tensor | None
+
+
+@dataclass(frozen=True)
+class TrainedLayer:
+    """A layer of the plan with the tensors its update needs.
+
+    Attributes:
+      layer: The layer.
+      weights: Its weight variable, None where only the bias trains.
+      residual: int8, low bits of the weights; None with residual_bits 0.
+      bias: Its bias variable, None where the layer has none.
+      weight_factors: float32 [out channels], s_x / s_W (0 for frozen channels).
+      bias_factors: float32 [out channels], 1 / (s_x * s_W).
+      frozen_channels: How many channels were frozen because their scale is degenerate.
+      taps: (y0, y1, x0, x1), the trained taps of the kernel.
+    """
+
+    layer: Layer
+    weights: Tensor | None
+    residual: Tensor | None
+    bias: Tensor | None
+    weight_factors: Tensor | None
+    bias_factors: Tensor
+    frozen_channels: int
+    taps: tuple[int, int, int, int]
+
+
+@dataclass(eq=False)
+class TrainingGraph:
+    """A model on its way from inference to training.
+
+    Attributes:
+      model: The model being rewritten (a private copy).
+      plan: What trains.
+      forward: The original operators, in order.
+      state: int32 [16] variable, the state handle.
+      learning_rate: float32 [1] variable and graph input.
+      label: int32 [1] graph input.
+      loss: float32 [1] graph output.
+      scales: float32 [slots] variable, one scale per gradient tensor.
+      ranges: float32 [slots] variable, running ratios for the exponent's prediction.
+      variables: What the restore op fills, in order.
+      trained: The layers that train, by the id of their op.
+      slot_names: Which tensor's gradient each slot belongs to.
+      training: Our ops, in the order they were made (the schedule pass orders them).
+      warnings: For the report.
+    """
+
+    model: Model
+    plan: UpdatePlan
+    forward: list[Op]
+    state: Tensor
+    learning_rate: Tensor
+    label: Tensor
+    loss: Tensor
+    scales: Tensor
+    ranges: Tensor
+    variables: list[Variable] = field(default_factory=list)
+    trained: dict[int, TrainedLayer] = field(default_factory=dict)
+    slot_names: list[str] = field(default_factory=list)
+    training: list[TrainOp] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def start(model: Model, plan: UpdatePlan) -> TrainingGraph:
+        """Adds the interface tensors of the contract to a model's graph."""
+
+        def variable(name: str, dtype: npt.DTypeLike, size: int) -> Tensor:
+            return model.graph.add(Tensor.make(name, dtype, (size,), is_variable=True))
+
+        return TrainingGraph(
+            model=model,
+            plan=plan,
+            forward=list(model.graph.ops),
+            state=variable("train/state", np.int32, abi.STATE_WORDS),
+            learning_rate=variable("train/learning_rate", np.float32, 1),
+            label=model.graph.add(Tensor.make("train/label", np.int32, (1,))),
+            loss=model.graph.add(Tensor.make("train/loss", np.float32, (1,))),
+            scales=variable("train/scales", np.float32, 1),
+            ranges=variable("train/ranges", np.float32, 1),
+        )
+
+    def emit(
+        self, params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]
+    ) -> TrainOp:
+        """Adds one of our ops."""
+        op = TrainOp.make(params, inputs, outputs)
+        self.training.append(op)
+        return op
+
+    def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
+        """Adds a constant (it stays in flash)."""
+        return self.model.graph.add(Tensor.constant(name, data))
+
+    def new_gradient(self, of: Tensor) -> Gradient:
+        """Makes the gradient tensor of `of` and its slot."""
+        taken = sum(1 for name in self.slot_names if name == of.name)
+        suffix = f"/{taken}" if taken else ""
+        tensor = Tensor.make(f"grad/{of.name}{suffix}", np.int8, of.shape)
+        self.slot_names.append(of.name)
+        return Gradient(self.model.graph.add(tensor), len(self.slot_names) - 1)
+
+    def close_slots(self) -> None:
+        """Sizes `train/scales` and `train/ranges` once every gradient is known."""
+        count = max(1, len(self.slot_names))
+        self.scales.shape = (count,)
+        self.ranges.shape = (count,)

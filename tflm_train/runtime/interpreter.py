@@ -1,0 +1,294 @@
+"""Runs original and rewritten models in the real, unmodified TFLM interpreter."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train import kernel_abi as abi
+from tflm_train.errors import DataError, ModelError, RuntimeFailure
+from tflm_train.kernel_abi import StateWord
+from tflm_train.model import Model, Tensor, load
+from tflm_train.runtime.host_library import (
+    REGISTERER,
+    captured_stderr,
+    host_library,
+    last_error,
+)
+from tflm_train.runtime.state import check_blob
+
+_EXTRA_INPUTS = 2  # train/label, train/learning_rate
+_EXTRA_OUTPUTS = 2  # train/loss, train/state
+
+
+class Interpreter:
+    """A model in the TFLM interpreter.
+
+    Attributes:
+      model: The model that runs.
+      is_trainable: Whether it holds training ops.
+      classes: Number of classes of the loss; 0 when not trainable.
+    """
+
+    def __init__(
+        self,
+        model: bytes | Model | str | os.PathLike[str],
+        *,
+        preserve_all: bool = False,
+    ) -> None:
+        """Loads a model.
+
+        Args:
+          model: Bytes, a `Model` or the path of a .tflite file.
+          preserve_all: Keep every intermediate readable through `tensor`; needs more memory.
+
+        Raises:
+          ModelError: Not a valid model, or one that TFLM cannot run.
+          RuntimeFailure: The interpreter or the kernels are not installed.
+        """
+        if isinstance(model, bytes):
+            model = Model(model)
+        elif not isinstance(model, Model):
+            model = load(model)
+        self.model = model
+        self._data = model.source
+        restore = next((op for op in model.graph.ops if op.name == "TFLM_TRAIN_RESTORE"), None)
+        self.is_trainable = restore is not None
+        self._variables: list[Tensor] = [] if restore is None else restore.outputs[1:]
+        params = _params_of(model, abi.LossParams) if self.is_trainable else None
+        self.classes = params.classes if isinstance(params, abi.LossParams) else 0
+        restored = _params_of(model, abi.RestoreParams) if self.is_trainable else None
+        self.fingerprint = 0
+        if isinstance(restored, abi.RestoreParams):
+            self.fingerprint = restored.fingerprint_lo | restored.fingerprint_hi << 32
+        self._preserve_all = preserve_all
+        self._interpreter = self._create(preserve_all)
+        extra_in = _EXTRA_INPUTS if self.is_trainable else 0
+        extra_out = _EXTRA_OUTPUTS if self.is_trainable else 0
+        self._input_count = len(model.graph.inputs) - extra_in
+        self._output_count = len(model.graph.outputs) - extra_out
+        self._fresh = True
+        self._learning_rate = 0.0
+
+    def infer(self, *inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Runs inference.
+
+        Args:
+          *inputs: One array per original input, of its type, with or without the batch dimension.
+
+        Returns:
+          A copy of the first output.
+        """
+        self._set_inputs(inputs)
+        self._set_learning_rate(0.0)
+        self._invoke()
+        return np.array(self._interpreter.get_output(0))
+
+    def train_step(self, x: npt.NDArray[Any], label: int, learning_rate: float) -> float:
+        """Runs one training step of batch size 1.
+
+        Args:
+          x: The input, of the model's type, with or without the batch dimension.
+          label: The class index.
+          learning_rate: In real units, as in float training; above 0.
+
+        Returns:
+          The loss before the update.
+
+        Raises:
+          DataError: A label or learning rate out of range; nothing has changed.
+          ModelError: The model holds no training ops.
+        """
+        self.require_trainable()
+        if not 0 <= int(label) < self.classes:
+            raise DataError(f"label {label} is out of range: the model has {self.classes} classes")
+        if not math.isfinite(learning_rate) or learning_rate <= 0:
+            raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
+        self._set_inputs((x,))
+        self._interpreter.set_input(np.array([label], np.int32), self._input_count)
+        self._set_learning_rate(learning_rate)
+        self._invoke()
+        return float(self._interpreter.get_output(self._output_count)[0])
+
+    def output(self, index: int = 0) -> npt.NDArray[Any]:
+        """A copy of one of the original model's outputs after the last run."""
+        return np.array(self._interpreter.get_output(index))
+
+    def reset(self) -> None:
+        """Back to factory weights: the state is as it was after loading the model."""
+        self._interpreter.reset()
+        self._fresh = True
+        self._learning_rate = 0.0
+
+    def state(self) -> bytes:
+        """The trained state as a blob: what the firmware's StateSave writes.
+
+        Raises:
+          ModelError: The model holds no training ops.
+        """
+        words = self._state_words()
+        library = host_library()
+        handle = words.ctypes.data_as(ctypes.c_void_p)
+        library.TflmTrainStateSize.restype = ctypes.c_size_t
+        size = library.TflmTrainStateSize(handle)
+        blob = ctypes.create_string_buffer(size)
+        library.TflmTrainStateSave.restype = ctypes.c_size_t
+        written = library.TflmTrainStateSave(handle, blob, ctypes.c_size_t(size))
+        if written != size or size == 0:
+            raise RuntimeFailure(f"saving the state failed: {last_error()}")
+        return blob.raw
+
+    def load_state(self, blob: bytes) -> None:
+        """Puts a saved state back.
+
+        Args:
+          blob: What `state` returned.
+
+        Raises:
+          DataError: The blob is damaged or belongs to another model; nothing has changed.
+        """
+        words = self._state_words()
+        check_blob(blob, self.fingerprint, int(words[StateWord.PAYLOAD_BYTES]))
+        library = host_library()
+        library.TflmTrainStateLoad.restype = ctypes.c_int
+        status = library.TflmTrainStateLoad(
+            words.ctypes.data_as(ctypes.c_void_p), blob, ctypes.c_size_t(len(blob))
+        )
+        if status != 0:
+            raise DataError(f"the state was refused (status {status}): {last_error()}")
+
+    def variables(self) -> dict[str, npt.NDArray[Any]]:
+        """The values of all variables by tensor name: weights, biases, residuals, ranges, scales."""
+        payload = self.state()[abi.BLOB_HEADER.size :]
+        values: dict[str, npt.NDArray[Any]] = {}
+        offset = 0
+        for tensor in self._variables:
+            assert tensor.dtype is not None
+            chunk = payload[offset : offset + tensor.nbytes]
+            values[tensor.name] = np.frombuffer(chunk, tensor.dtype).reshape(tensor.shape)
+            offset += tensor.nbytes
+        return values
+
+    @property
+    def step(self) -> int:
+        """Training steps taken since the factory state."""
+        return int(self._state_words()[StateWord.STEP])
+
+    def tensor(self, tensor: Tensor | str) -> npt.NDArray[Any]:
+        """A copy of any tensor after the last run; needs `preserve_all=True`.
+
+        Args:
+          tensor: A tensor of `model.graph`, or a tensor's name.
+
+        Raises:
+          RuntimeFailure: The interpreter was made without `preserve_all`.
+          ModelError: No tensor has that name.
+        """
+        if not self._preserve_all:
+            raise RuntimeFailure("make the Interpreter with preserve_all=True to read its tensors")
+        tensors = self.model.graph.tensors
+        for index, candidate in enumerate(tensors):
+            if candidate is tensor or candidate.name == tensor:
+                return np.array(self._interpreter.GetTensor(index, 0)["tensor_data"])
+        raise ModelError(f"{self.model.name} has no tensor {tensor!r}")
+
+    def _create(self, preserve_all: bool) -> Any:
+        library_needed = self.is_trainable
+        if library_needed:
+            host_library()
+        try:
+            from tflite_micro.python.tflite_micro import runtime
+        except ImportError as error:
+            raise RuntimeFailure(f"the TFLM interpreter cannot be imported: {error}") from error
+        config = (
+            runtime.InterpreterConfig.kPreserveAllTensors
+            if preserve_all
+            else runtime.InterpreterConfig.kAllocationRecording
+        )
+        with captured_stderr() as lines:
+            try:
+                return runtime.Interpreter.from_bytes(
+                    self._data,
+                    custom_op_registerers=[REGISTERER] if library_needed else [],
+                    arena_size=_arena_bound(self.model),
+                    intrepreter_config=config,
+                )
+            except RuntimeError as caught:
+                error = caught
+        detail = next((line for line in lines if line.strip()), str(error))
+        raise ModelError(f"{self.model.name}: TFLM cannot run this model: {detail.strip()}")
+
+    def _invoke(self) -> None:
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            detail = last_error() if self.is_trainable else ""
+            raise RuntimeFailure(detail or str(error)) from error
+        self._fresh = False
+
+    def _set_inputs(self, inputs: tuple[npt.NDArray[Any], ...]) -> None:
+        if len(inputs) != self._input_count:
+            raise DataError(f"{len(inputs)} inputs given, the model has {self._input_count}")
+        for index, value in enumerate(inputs):
+            tensor = self.model.graph.inputs[index]
+            array = np.asarray(value)
+            if array.shape == tensor.shape[1:]:
+                array = array[np.newaxis]
+            if array.shape != tensor.shape or array.dtype != tensor.dtype:
+                raise DataError(
+                    f"input {index} ({tensor.name!r}) is {array.dtype} {array.shape}, the model "
+                    f"takes {tensor.dtype} {tensor.shape}; convert it with `to_model_input`"
+                )
+            self._interpreter.set_input(np.ascontiguousarray(array), index)
+
+    def _set_learning_rate(self, value: float) -> None:
+        # The input is a variable: it keeps its value, so only changes are written.
+        if self.is_trainable and (value != self._learning_rate or self._fresh):
+            rate = np.array([value], np.float32)
+            self._interpreter.set_input(rate, self._input_count + 1)
+            self._learning_rate = value
+
+    def _state_words(self) -> npt.NDArray[np.int32]:
+        self.require_trainable()
+        if self._fresh:
+            # The restore op fills the variable table at the first run.
+            self._set_learning_rate(0.0)
+            self._invoke()
+        words: npt.NDArray[np.int32] = np.ascontiguousarray(
+            self._interpreter.get_output(self._output_count + 1), np.int32
+        )
+        return words
+
+    def require_trainable(self) -> None:
+        """Refuses a model without training ops.
+
+        Raises:
+          ModelError: The model holds none.
+        """
+        if not self.is_trainable:
+            raise ModelError(
+                f"{self.model.name} holds no training ops; run `tflm_train rewrite` on it first"
+            )
+
+
+def _params_of(model: Model, cls: type[abi.OpParams]) -> abi.OpParams:
+    name = abi.OP_PREFIX + cls.OP
+    for index, op in enumerate(model.graph.ops):
+        if op.name == name:
+            try:
+                return abi.unpack(op.custom_options or b"")
+            except ValueError as error:
+                raise ModelError(f"{model.name}: op {index} ({name}): {error}") from error
+    raise ModelError(f"{model.name}: it holds training ops but no {name}")
+
+
+def _arena_bound(model: Model) -> int:
+    """An arena that is always large enough on the host: every tensor at once, and then some."""
+    tensors = sum(t.nbytes + 256 for t in model.graph.tensors if t.data is None)
+    constants = sum(t.size for t in model.graph.tensors if t.data is not None and t.size < 1 << 16)
+    return 2 * tensors + 2048 * len(model.graph.ops) + constants + (1 << 20)

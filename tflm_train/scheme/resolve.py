@@ -1,0 +1,113 @@
+"""A scheme applied to a model: the exact set of biases and weights that train."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from tflm_train.errors import SchemeError
+from tflm_train.model.layers import Layer, ancestors, list_layers
+from tflm_train.model.model import Model
+from tflm_train.scheme.scheme import LayerRef, Scheme
+
+
+@dataclass(frozen=True)
+class UpdatePlan:
+    """What trains, in terms of the model's layers.
+
+    Attributes:
+      layers: All layers of the model.
+      head: The last layer that feeds the trained output.
+      biases: Layers whose bias trains.
+      weights: Layers whose weights train.
+      scheme: Where it came from.
+    """
+
+    layers: tuple[Layer, ...]
+    head: Layer
+    biases: frozenset[int]
+    weights: frozenset[int]
+    scheme: Scheme
+
+    @property
+    def trained(self) -> list[Layer]:
+        """Layers of which anything trains, in execution order."""
+        wanted = self.biases | self.weights
+        return [layer for layer in self.layers if layer.index in wanted]
+
+    @property
+    def is_full_update(self) -> bool:
+        return len(self.weights) == len(self.layers) and len(self.layers) > 2
+
+
+def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
+    """Finds the layers a scheme names.
+
+    Args:
+      scheme: The scheme.
+      model: The model it is for.
+
+    Returns:
+      The plan.
+
+    Raises:
+      SchemeError: A layer does not exist, or nothing would train.
+    """
+    layers = list_layers(model.graph)
+    if not model.graph.outputs:
+        raise SchemeError(f"{model.name}: the model has no output to train")
+    feeding = ancestors(model.graph, model.graph.outputs[0])
+    candidates = [layer for layer in layers if id(layer.op) in feeding]
+    if not candidates:
+        raise SchemeError(
+            f"{model.name}: no CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED layer feeds its output "
+            f"({model.graph.outputs[0].name!r}); there is nothing to train"
+        )
+    head = candidates[-1]
+    below = candidates[:-1]
+    if scheme.biases_last > len(below):
+        raise SchemeError(
+            f"update.biases.last: {scheme.biases_last} layers asked for, but {model.name} has "
+            f"{len(below)} below its head (layer {head.index}); use at most {len(below)}"
+        )
+    weights = {_find(w.layer, layers, model).index for w in scheme.weights}
+    biases = {layer.index for layer in below[len(below) - scheme.biases_last :] if layer.bias}
+    for ref in scheme.bias_layers:
+        layer = _find(ref, layers, model)
+        if layer.bias is None:
+            raise SchemeError(f"update.biases.layers: {layer} of {model.name} has no bias")
+        biases.add(layer.index)
+    if scheme.head.train:
+        weights.add(head.index)
+    biases |= {i for i in weights if layers[i].bias is not None}
+    for index in sorted(weights | biases):
+        if id(layers[index].op) not in feeding:
+            raise SchemeError(
+                f"{layers[index]} of {model.name} does not feed the trained output; leave it out"
+            )
+    if not weights and not biases:
+        raise SchemeError(
+            "the scheme trains nothing: name layers under `update`, or train the head"
+        )
+    return UpdatePlan(tuple(layers), head, frozenset(biases), frozenset(weights), scheme)
+
+
+def _find(ref: LayerRef, layers: list[Layer], model: Model) -> Layer:
+    if isinstance(ref, int):
+        if ref < len(layers):
+            return layers[ref]
+        raise SchemeError(
+            f"layer {ref} does not exist: {model.name} has layers 0 to {len(layers) - 1}; "
+            f"`tflm_train inspect {model.name}` lists them"
+        )
+    named = [layer for layer in layers if ref in (layer.name, layer.weights.name)]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        indices = ", ".join(str(layer.index) for layer in named)
+        raise SchemeError(
+            f"layer name {ref!r} is not unique in {model.name} (layers {indices}); use an index"
+        )
+    close = difflib.get_close_matches(ref, [layer.name for layer in layers], n=1, cutoff=0.3)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise SchemeError(f"layer {ref!r} does not exist in {model.name}{hint}")

@@ -1,0 +1,182 @@
+"""The scheme file: which layers train, and how.
+
+The example is also the test of this module's parser::
+
+    version: 1
+    loss: softmax_cross_entropy
+    head: {classes: 10}            # optional: replace the classifier by a fresh one
+    update:
+      biases: {last: 22}           # or {layers: [40, 41, features/conv]}
+      weights:
+        - {layer: 21, ratio: 1.0}  # a layer's index or name, share of its input channels
+        - {layer: 24}
+    residual_bits: 8               # 0: weights alone, stochastic rounding
+    seed: 0
+
+A layer whose weights train also trains its bias. The head (the last layer that feeds the trained
+output) always trains unless `head: {train: false}`, and is not counted by `biases: {last: k}`.
+`qas: false` switches quantization-aware scaling off, for ablation only.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tflm_train.errors import SchemeError
+from tflm_train.scheme.yaml_reader import MappingReader, ScalarReader, read_document
+
+VERSION = 1
+LOSSES = ("softmax_cross_entropy",)
+RESIDUAL_BITS = (0, 8)
+MAX_CLASSES = 4096
+
+LayerRef = int | str
+
+
+@dataclass(frozen=True)
+class Head:
+    """The classifier: `classes` not None replaces it by a fresh one; `train` trains it."""
+
+    classes: int | None = None
+    train: bool = True
+
+
+@dataclass(frozen=True)
+class WeightUpdate:
+    """Weights of one layer; `ratio` is the share of its input channels."""
+
+    layer: LayerRef
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What to train, before it is resolved against a model.
+
+    Attributes:
+      loss: The training loss.
+      head: The classifier.
+      biases_last: Train the biases of the k layers below the head.
+      bias_layers: Train the biases of these layers (index or name).
+      weights: Layers whose weights train.
+      residual_bits: Extra bits kept per trained weight: 8 (rounds to nearest), 0 (stochastic).
+      seed: Of the stochastic rounding.
+      qas: Quantization-aware scaling; False only for ablation.
+    """
+
+    loss: str = LOSSES[0]
+    head: Head = field(default_factory=Head)
+    biases_last: int = 0
+    bias_layers: tuple[LayerRef, ...] = ()
+    weights: tuple[WeightUpdate, ...] = ()
+    residual_bits: int = 8
+    seed: int = 0
+    qas: bool = True
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Scheme:
+        """Reads a scheme file.
+
+        Args:
+          path: The YAML file.
+
+        Returns:
+          The scheme.
+
+        Raises:
+          SchemeError: The file cannot be read or breaks the schema.
+        """
+        file = Path(path)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise SchemeError(f"{file}: cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:
+            raise SchemeError(f"{file}: not a text file ({error.reason})") from error
+        return Scheme.parse(text, file.name)
+
+    @staticmethod
+    def parse(text: str, name: str = "scheme") -> Scheme:
+        """Reads a scheme from YAML text; `name` is what errors call it."""
+        top = read_document(text, name)
+        version = top.require("version").integer()
+        if version.value != VERSION:
+            raise version.error(f"version {version.value} is not known; this tool reads {VERSION}")
+        loss = top.get("loss").choice(LOSSES, LOSSES[0])
+        head = _read_head(top.get("head").optional_mapping())
+        last, layers, weights = _read_update(top.get("update").optional_mapping())
+        residual_bits = _read_residual(top.get("residual_bits"))
+        seed = top.get("seed").integer(default=0, low=0, high=2**32 - 1).value
+        qas = top.get("qas").boolean(default=True)
+        top.finish()
+        return Scheme(loss, head, last, layers, weights, residual_bits, seed, qas)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scheme as plain values, for reports and fingerprints."""
+        return asdict(self)
+
+
+def _read_residual(reader: ScalarReader) -> int:
+    bits = reader.integer(default=8)
+    if bits.value not in RESIDUAL_BITS:
+        raise bits.error(f"residual_bits must be one of {RESIDUAL_BITS}, not {bits.value}")
+    return bits.value
+
+
+def _read_head(mapping: MappingReader | None) -> Head:
+    if mapping is None:
+        return Head()
+    classes = mapping.get("classes").optional_integer(low=2, high=MAX_CLASSES)
+    train = mapping.get("train").boolean(default=True)
+    mapping.finish()
+    if classes is not None and not train:
+        raise mapping.error(
+            "a fresh head that does not train can never answer; drop `train: false`"
+        )
+    return Head(classes, train)
+
+
+def _read_update(
+    mapping: MappingReader | None,
+) -> tuple[int, tuple[LayerRef, ...], tuple[WeightUpdate, ...]]:
+    if mapping is None:
+        return 0, (), ()
+    last, layers = 0, ()  # type: tuple[int, tuple[LayerRef, ...]]
+    biases = mapping.get("biases").optional_mapping()
+    if biases is not None:
+        last = biases.get("last").integer(default=0, low=0).value
+        layers = tuple(item.layer() for item in biases.get("layers").items())
+        biases.finish()
+        if last and layers:
+            raise biases.error("give either `last` or `layers`, not both")
+    weights = []
+    for item in mapping.get("weights").items():
+        entry = item.mapping()
+        layer = entry.require("layer").layer()
+        ratio = _read_ratio(entry.get("ratio"))
+        entry.finish()
+        if any(layer == w.layer for w in weights):
+            raise entry.error(f"layer {layer} is named twice")
+        weights.append(WeightUpdate(layer, ratio))
+    mapping.finish()
+    return last, layers, tuple(weights)
+
+
+def _read_ratio(reader: ScalarReader) -> float:
+    text = reader.text(default="1")
+    try:
+        ratio = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise reader.error(f"ratio must be a number such as 1 or 1/4, not {text!r}") from error
+    if not 0 < ratio <= 1:
+        raise reader.error(f"ratio must lie in (0, 1], not {text}")
+    if ratio != 1:
+        raise reader.error(
+            f"ratio {text}: training a part of a layer's channels is not supported by this version; "
+            "use 1 or leave the layer out"
+        )
+    return float(ratio)

@@ -1,0 +1,134 @@
+"""Tables and lines that people read. Nothing here computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tflm_train.runtime.training import EpochRecord
+
+_WIDE = 140
+
+
+def _console() -> Console:
+    console = Console()
+    # A pipe has no width of its own, and 80 columns would cut the tables.
+    return console if console.is_terminal else Console(width=_WIDE)
+
+
+def error_console() -> Console:
+    """Where progress goes: standard error, so that results can be piped."""
+    return Console(stderr=True)
+
+
+def show_inspection(description: dict[str, Any]) -> None:
+    """Prints what `inspect_model` returned."""
+    console = _console()
+    table = Table(title=f"{description['model']} ({description['bytes']:,} bytes)")
+    for heading, justify in (
+        ("layer", "right"), ("op", "left"), ("name", "left"), ("input", "left"),
+        ("output", "left"), ("kernel", "left"), ("MACs", "right"), ("weights", "right"),
+        ("RAM: bias", "right"), ("RAM: weights", "right"), ("trainable", "left"),
+    ):  # fmt: skip
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for layer in description["layers"]:
+        table.add_row(
+            str(layer["index"]),
+            layer["op"],
+            layer["name"],
+            _shape(layer["input_shape"]),
+            _shape(layer["output_shape"]),
+            _shape(layer["weight_shape"]),
+            f"{layer['macs']:,}",
+            f"{layer['weight_bytes']:,}",
+            f"{layer['bias_ram_bytes']:,}",
+            f"{layer['weight_ram_bytes']:,}",
+            "yes" if layer["trainable"] else f"no: {layer['why_not']}",
+        )
+    console.print(table)
+    console.print(
+        "RAM: bytes that training the layer's bias, or its weights (with residual_bits: 8, the bias "
+        "and its input activation kept), would add at most.",
+        style="dim",
+    )
+    _print_arena(console, {"inference": description["arena"]})
+
+
+def show_rewrite(summary: dict[str, Any]) -> None:
+    """Prints what a rewrite added."""
+    console = _console()
+    table = Table(title=f"trained layers of {summary['output']}")
+    for heading in ("layer", "op", "name", "weights", "biases", "variables (bytes)", "frozen"):
+        left = heading in ("op", "name")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
+    for layer in summary["layers"]:
+        table.add_row(
+            f"{layer['index']}{' (head)' if layer['head'] else ''}",
+            layer["op"],
+            layer["name"],
+            f"{layer['weights']:,}",
+            f"{layer['biases']:,}",
+            f"{layer['variable_bytes']:,}",
+            f"{layer['frozen_channels']} channels" if layer["frozen_channels"] else "",
+        )
+    console.print(table)
+    added = ", ".join(f"{count} {name}" for name, count in summary["ops"].items())
+    console.print(f"ops added: {added}")
+    _print_arena(
+        console, {"inference": summary["arena_before"], "training": summary["arena"]}
+    )
+    flash = summary["flash"]
+    console.print(
+        f"flash: {flash['rewritten_bytes']:,} bytes (was {flash['original_bytes']:,})"
+    )
+    for warning in summary["warnings"]:
+        console.print(f"warning: {warning}", style="yellow")
+    console.print(f"written: {summary['output']}")
+
+
+def epoch_line(epoch: int, record: EpochRecord) -> str:
+    """One line about a finished epoch."""
+    return (
+        f"epoch {epoch + 1}: loss {record.loss:.4f}, training accuracy "
+        f"{100 * record.train_accuracy:.1f} %, test accuracy {100 * record.test_accuracy:.1f} %"
+    )
+
+
+def show_training(summary: dict[str, Any]) -> None:
+    """Prints the outcome of a training run."""
+    console = _console()
+    console.print(
+        f"test accuracy {100 * summary['test_accuracy_before']:.1f} % before, "
+        f"{100 * summary['test_accuracy']:.1f} % after "
+        f"({summary['steps_per_second']:.1f} steps per second)"
+    )
+    if "state" in summary:
+        console.print(f"state written: {summary['state']}")
+
+
+def show_evaluation(summary: dict[str, Any]) -> None:
+    """Prints an accuracy."""
+    _console().print(
+        f"test accuracy {100 * summary['test_accuracy']:.1f} % ({summary['samples']} samples)"
+    )
+
+
+def _print_arena(console: Console, columns: dict[str, dict[str, int]]) -> None:
+    table = Table(title="arena on a 32-bit target (bytes)")
+    table.add_column("")
+    for heading in columns:
+        table.add_column(heading, justify="right")
+    for key, label in (
+        ("activation_bytes", "activations (planned)"),
+        ("variable_bytes", "variables"),
+        ("structure_bytes", "interpreter and kernel structures (estimate)"),
+        ("total_bytes", "total"),
+    ):
+        table.add_row(label, *(f"{arena[key]:,}" for arena in columns.values()))
+    console.print(table)
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join(str(d) for d in shape)

@@ -1,0 +1,204 @@
+"""Cross-compiles the C++ kernel tests and runs them on emulated Cortex-M boards.
+
+`python tools/cortex_m.py [machine ...]` needs gcc-arm-none-eabi, newlib and qemu-system-arm, and
+the golden cases (`python tests/cpp/generate_golden.py`). Only the standard library is used.
+"""
+
+import argparse
+import ast
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "cortex_m"
+COMPILER = "arm-none-eabi-g++"
+COMPILE_FLAGS = (
+    "-std=c++17 -O3 -mthumb -ffunction-sections -fdata-sections -ffp-contract=off "
+    "-fno-exceptions -fno-rtti -fno-threadsafe-statics -Wall -Wextra -Werror"
+).split()
+LINK_FLAGS = (
+    "-nostartfiles --specs=nosys.specs -Wl,--gc-sections -Wl,--no-warn-rwx-segments"
+).split()
+SOURCES = (
+    "tests/cpp/*.cc",
+    "tests/cpp/target/*.cc",
+    "tflm_kernels/*.cc",
+)
+HOST_ONLY = "platform_host.cc"
+INPUTS = ("tests/cpp/**/*", "tflm_kernels/*", "tools/**/*")
+RUN_SECONDS = 300
+SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
+KIB = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """A board of qemu-system-arm, and where code and data go on it."""
+
+    name: str
+    board: str
+    core: str
+    code: tuple[int, int] = (0x00000000, 4096 * KIB)
+    ram: tuple[int, int] = (0x20000000, 4096 * KIB)
+    defines: tuple[str, ...] = ()
+
+
+MACHINES = (
+    # 16 KB of RAM: a part of the cases (TFLM_TRAIN_SMALL_TARGET), and small buffers.
+    Machine(
+        "microbit",
+        "microbit",
+        "cortex_m0plus",
+        code=(0x00000000, 256 * KIB),
+        ram=(0x20000000, 16 * KIB),
+        defines=("-DTFLM_TRAIN_SMALL_TARGET", "-DTEST_ARENA_BYTES=8192"),
+    ),
+    # All cases in Cortex-M0+ code. QEMU has no M0 board with the room; the M3 runs its subset.
+    Machine("mps2-an385-m0plus", "mps2-an385", "cortex_m0plus"),
+    Machine("mps2-an385", "mps2-an385", "cortex_m3"),
+    Machine("mps2-an386", "mps2-an386", "cortex_m4"),
+    Machine(
+        "netduinoplus2",
+        "netduinoplus2",
+        "cortex_m4",
+        code=(0x08000000, 1024 * KIB),
+        ram=(0x20000000, 128 * KIB),
+    ),
+    Machine("mps2-an500", "mps2-an500", "cortex_m7"),
+    # The secure aliases of ITCM and SRAM: the core starts in the secure state.
+    Machine(
+        "mps3-an547",
+        "mps3-an547",
+        "cortex_m55",
+        code=(0x10000000, 512 * KIB),
+        ram=(0x31000000, 2048 * KIB),
+    ),
+)
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What one machine, or any other part of the tests, came to."""
+
+    passed: int
+    failed: int
+    output: str = ""
+
+
+def core_flags() -> dict[str, list[str]]:
+    """Reads the table of cores that the Bazel toolchains use too."""
+    path = ROOT / "tools/bazel/arm_none_eabi/cores.bzl"
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign):
+            return dict(ast.literal_eval(node.value))
+    raise ValueError(f"{path}: no table of cores")
+
+
+def compile_and_link(machine: Machine) -> Path:
+    """Builds the test program of one machine; returns the ELF file.
+
+    Raises:
+        subprocess.CalledProcessError: the compiler or linker failed (its messages in `output`).
+    """
+    flags = [*COMPILE_FLAGS, *core_flags()[machine.core], *machine.defines, f"-I{ROOT}"]
+    # Machines with the same flags share objects.
+    variant = "-".join(define.removeprefix("-D") for define in machine.defines)
+    folder = BUILD / f"{machine.core}-{variant}".rstrip("-")
+    folder.mkdir(parents=True, exist_ok=True)
+    newest = max(
+        path.stat().st_mtime for pattern in INPUTS for path in ROOT.glob(pattern) if path.is_file()
+    )
+    sources = [
+        path for pattern in SOURCES for path in sorted(ROOT.glob(pattern)) if path.name != HOST_ONLY
+    ]
+
+    def compile_one(source: Path) -> Path:
+        output = folder / (source.relative_to(ROOT).as_posix().replace("/", "__") + ".o")
+        if not output.exists() or output.stat().st_mtime < newest:
+            call([COMPILER, *flags, "-c", str(source), "-o", str(output)])
+        return output
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, sources))
+    elf = BUILD / f"{machine.name}.elf"
+    layout = {
+        "CODE_ORIGIN": machine.code[0],
+        "CODE_BYTES": machine.code[1],
+        "RAM_ORIGIN": machine.ram[0],
+        "RAM_BYTES": machine.ram[1],
+    }
+    symbols = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
+    script = f"-Wl,-T,{ROOT / 'tests/cpp/target/target.ld'}"
+    call([COMPILER, *flags, *LINK_FLAGS, *symbols, script, *map(str, objects), "-o", str(elf)])
+    return elf
+
+
+def call(command: list[str]) -> None:
+    subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def run(machine: Machine) -> Outcome:
+    """Builds and runs the tests of one machine; a build or run that breaks is one failure."""
+    try:
+        elf = compile_and_link(machine)
+        command = ["qemu-system-arm", "-M", machine.board, "-nographic", "-monitor", "none"]
+        command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+        finished = subprocess.run(
+            [*command, "-kernel", str(elf)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=RUN_SECONDS,
+        )
+    except subprocess.CalledProcessError as error:
+        return Outcome(0, 1, f"{error.cmd[0]} failed:\n{error.output}")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Outcome(0, 1, str(error))
+    return parse(finished.stdout, finished.returncode)
+
+
+def parse(output: str, status: int) -> Outcome:
+    """Reads the harness's last line; a program that did not reach it has one failure more."""
+    summaries = SUMMARY.findall(output)
+    if not summaries:
+        return Outcome(0, 1, output + f"\nended early, exit status {status}")
+    passed, failed = map(int, summaries[-1])
+    return Outcome(passed, failed or int(status != 0), output)
+
+
+def run_all(machines: Sequence[Machine]) -> Outcome:
+    """Runs the machines one after the other, with a line for each; failures in full."""
+    total = Outcome(0, 0)
+    for machine in machines:
+        outcome = run(machine)
+        if outcome.failed:
+            print(outcome.output.rstrip())
+        print(f"{machine.name}: {outcome.passed} passed, {outcome.failed} failed", flush=True)
+        total.passed += outcome.passed
+        total.failed += outcome.failed
+    return total
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    names = [machine.name for machine in MACHINES]
+    parser.add_argument("machines", nargs="*", help=f"default: all of {', '.join(names)}")
+    wanted = parser.parse_args().machines
+    for name in wanted:
+        if name not in names:
+            parser.error(f"no machine {name!r}; there are {', '.join(names)}")
+    total = run_all([machine for machine in MACHINES if not wanted or machine.name in wanted])
+    print(f"{total.passed} passed, {total.failed} failed")
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""Prepares what `make demo` and `make test` need: virtual environments and Debian packages.
+
+`python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml.
+Nothing is installed again while neither pyproject.toml nor the native sources have changed. Only
+the standard library is used: this runs before anything is installed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+OLD_VENV = ROOT / ".venv-tflm-old"
+# The last generation with the names that TFLM had before October 2026.
+OLD_TFLM = "tflite-micro==0.dev20260930204519"
+NATIVE_SOURCES = ("setup.py", "tflm_kernels/**/*.cc", "tflm_kernels/**/*.h")
+# Debian packages.
+HOST_COMPILER = ("g++",)
+FORMATTER = ("clang-format",)
+BAZEL = ("bazel-bootstrap", "bazel-rules-java", "bazel-rules-proto")
+CROSS_COMPILER = (
+    "gcc-arm-none-eabi",
+    "libnewlib-arm-none-eabi",
+    "libstdc++-arm-none-eabi-newlib",
+)
+EMULATOR = ("qemu-system-arm",)
+# The program to look for where there are no Debian packages.
+PROGRAMS = {
+    "g++": "c++",
+    "clang-format": "clang-format",
+    "bazel-bootstrap": "bazel",
+    "gcc-arm-none-eabi": "arm-none-eabi-g++",
+    "qemu-system-arm": "qemu-system-arm",
+}
+
+
+class MissingPrerequisite(Exception):
+    """Something that cannot be installed from here; the message says what and how."""
+
+
+def python_of(environment: Path) -> str:
+    return str(environment / "bin" / "python")
+
+
+def prepare(extra: str) -> None:
+    """Makes .venv hold this project, editable, with one of its extras."""
+    stamps = _read_stamps(VENV)
+    wanted = {extra: _digest("pyproject.toml"), "native": _digest(*NATIVE_SOURCES)}
+    if extra == "demo" and "test" in stamps:
+        wanted["test"] = wanted.pop("demo")  # test includes demo: refresh that instead
+        extra = "test"
+    if stamps.get(extra) != wanted[extra]:
+        _install(VENV, "--editable", f".[{extra}]")
+    elif stamps.get("native") != wanted["native"]:
+        _install(VENV, "--no-deps", "--editable", ".")
+    _write_stamps(VENV, {**stamps, **wanted})
+
+
+def prepare_old_generation() -> None:
+    """Makes the small environment with the older interpreter, without TensorFlow.
+
+    The project itself is not installed there: the tests run from the source tree, with the host
+    library that `prepare` has built in it.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    requirements = [
+        OLD_TFLM if requirement.startswith("tflite-micro") else requirement
+        for requirement in project["dependencies"]
+    ]
+    requirements += [
+        requirement
+        for requirement in project["optional-dependencies"]["test"]
+        if requirement.startswith(("hypothesis", "pytest"))
+    ]
+    wanted = {"requirements": hashlib.sha256(repr(requirements).encode()).hexdigest()}
+    if _read_stamps(OLD_VENV) != wanted:
+        _install(OLD_VENV, *requirements)
+        _write_stamps(OLD_VENV, wanted)
+
+
+def install_debian_packages(packages: tuple[str, ...]) -> None:
+    """Installs those of the packages that are missing.
+
+    Raises:
+        MissingPrerequisite: some are missing and this is not root on a Debian.
+    """
+    if shutil.which("dpkg-query") is None:
+        programs = {PROGRAMS[package] for package in packages if package in PROGRAMS}
+        absent = sorted(program for program in programs if shutil.which(program) is None)
+        if absent:
+            raise MissingPrerequisite(f"these programs are not on the PATH: {', '.join(absent)}")
+        return
+    missing = sorted({package for package in packages if not _is_installed(package)})
+    if not missing:
+        return
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    if os.geteuid() != 0:
+        raise MissingPrerequisite(
+            f"these Debian packages are missing: {' '.join(missing)}\n"
+            f"Install them with: sudo apt-get update && sudo {' '.join(command)}"
+        )
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for step in (["apt-get", "update"], command):
+        if subprocess.run(step, env=environment, check=False).returncode != 0:
+            raise MissingPrerequisite(f"{' '.join(step)} failed; its messages are above")
+
+
+def _is_installed(package: str) -> bool:
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() == "installed"
+
+
+def _install(environment: Path, *requirements: str) -> None:
+    if not Path(python_of(environment)).exists():
+        print(f"Creating {environment.name}", flush=True)
+        try:
+            venv.create(environment, with_pip=True)
+        except subprocess.CalledProcessError as error:
+            shutil.rmtree(environment, ignore_errors=True)
+            raise MissingPrerequisite(
+                "this Python makes no virtual environments (Debian: apt-get install python3-venv)"
+            ) from error
+    print(f"Installing into {environment.name}: {' '.join(requirements)}", flush=True)
+    pip = [python_of(environment), "-m", "pip", "install", "--quiet", "--prefer-binary"]
+    pip += ["--disable-pip-version-check", *requirements]
+    if subprocess.run(pip, cwd=ROOT, check=False).returncode != 0:
+        raise MissingPrerequisite(f"pip failed in {environment.name}; its messages are above")
+
+
+def _digest(*patterns: str) -> str:
+    digest = hashlib.sha256()
+    for pattern in patterns:
+        for path in sorted(ROOT.glob(pattern)):
+            digest.update(path.relative_to(ROOT).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read_stamps(environment: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((environment / "stamps.json").read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_stamps(environment: Path, stamps: dict[str, str]) -> None:
+    (environment / "stamps.json").write_text(json.dumps(stamps))
+
+
+def main() -> int:
+    if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test"):
+        print("usage: environment.py demo|test", file=sys.stderr)
+        return 2
+    try:
+        prepare(sys.argv[1])
+    except MissingPrerequisite as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

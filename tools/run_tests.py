@@ -1,0 +1,181 @@
+"""Runs the parts of `make test`, each even when an earlier one failed, and adds up the results.
+
+`python tools/run_tests.py [part ...]`: all parts by default. The last line is always
+`N passed, N failed`; the exit status is 0 if nothing failed.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+
+import cortex_m
+import environment
+from cortex_m import Outcome
+from environment import ROOT
+from format_sources import cpp_files
+
+RESULTS = ROOT / "build" / "test"
+BAZEL_CONFIGS = ("cortex_m0plus", "m3", "m4", "m7", "m55")
+BAZEL_TESTS_FAILED = 3  # built, ran, and some test failed: its log is of this run
+
+
+def call(*command: str) -> int:
+    """Runs a command from the root, its output on ours; returns the exit status."""
+    sys.stdout.flush()
+    try:
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
+    except OSError as error:
+        print(f"{command[0]}: {error}")
+        return 127
+
+
+def checks(*commands: Sequence[str]) -> Outcome:
+    """Each command is one test that passes with exit status 0."""
+    failed = 0
+    for command in commands:
+        if call(*command) != 0:
+            print(f"FAILED: {' '.join(command[:6])}")
+            failed += 1
+    return Outcome(len(commands) - failed, failed)
+
+
+def pytest(python: str, name: str, *arguments: str) -> Outcome:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    report = RESULTS / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    status = call(python, "-m", "pytest", "-q", f"--junitxml={report}", *arguments)
+    if not report.exists():
+        return Outcome(0, 1)
+    total = Outcome(0, 0)
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+        tests, skipped, failed = (
+            int(suite.get(key, 0)) for key in ("tests", "skipped", "failures")
+        )
+        failed += int(suite.get("errors", 0))
+        total.passed += tests - skipped - failed
+        total.failed += failed
+    # No test at all, or an error outside of the tests.
+    total.failed = total.failed or int(status != 0)
+    return total
+
+
+def lint() -> Outcome:
+    python = environment.python_of(environment.VENV)
+    return checks(
+        [python, "-m", "ruff", "check", "."],
+        [python, "-m", "ruff", "format", "--check", "."],
+        [python, "-m", "mypy"],
+        ["clang-format", "--dry-run", "-Werror", *cpp_files()],
+    )
+
+
+def python_tests() -> Outcome:
+    return pytest(environment.python_of(environment.VENV), "python")
+
+
+def golden_cases() -> Outcome:
+    """The input of the C++ parts."""
+    python = environment.python_of(environment.VENV)
+    return checks([python, "tests/cpp/generate_golden.py"])
+
+
+def bazel_tests() -> Outcome:
+    """The C++ tests on the host, as built for release and under the sanitizers."""
+    tests = sorted(path.stem for path in ROOT.glob("tests/cpp/*_test.cc"))
+    total = Outcome(0, 0)
+    for options in ((), ("--config=sanitize",)):
+        status = call("bazel", "test", "--noshow_progress", *options, "//tests/...")
+        if status not in (0, BAZEL_TESTS_FAILED):
+            total.failed += 1
+            continue
+        for name in tests:
+            log = ROOT / "bazel-testlogs" / "tests" / "cpp" / name / "test.log"
+            text = log.read_text(errors="replace") if log.exists() else "no log"
+            outcome = cortex_m.parse(text, 0)
+            total.passed += outcome.passed
+            total.failed += outcome.failed
+    return total
+
+
+def bazel_cross_builds() -> Outcome:
+    return checks(
+        *(
+            ["bazel", "build", "--noshow_progress", f"--config={config}", "//tflm_kernels"]
+            for config in BAZEL_CONFIGS
+        )
+    )
+
+
+def emulated_boards() -> Outcome:
+    return cortex_m.run_all(cortex_m.MACHINES)
+
+
+def old_generation() -> Outcome:
+    """The tests of the interpreter itself, against the older of the two TFLM generations."""
+    environment.prepare_old_generation()
+    python = environment.python_of(environment.OLD_VENV)
+    return pytest(python, "old_generation", "-m", "interpreter")
+
+
+PARTS: dict[str, Callable[[], Outcome]] = {
+    "lint": lint,
+    "python": python_tests,
+    "golden": golden_cases,
+    "bazel": bazel_tests,
+    "cross": bazel_cross_builds,
+    "boards": emulated_boards,
+    "old-tflm": old_generation,
+}
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "lint": environment.FORMATTER,
+    "bazel": environment.BAZEL,
+    "cross": environment.BAZEL + environment.CROSS_COMPILER,
+    "boards": environment.CROSS_COMPILER + environment.EMULATOR,
+}
+
+
+def run_parts(names: Sequence[str]) -> Outcome:
+    total = Outcome(0, 0)
+    summary = []
+    for name in names:
+        print(f"\n=== {name}", flush=True)
+        started = time.monotonic()
+        try:
+            outcome = PARTS[name]()
+        except environment.MissingPrerequisite as error:
+            print(f"error: {error}")
+            outcome = Outcome(0, 1)
+        seconds = time.monotonic() - started
+        summary.append(
+            f"{name}: {outcome.passed} passed, {outcome.failed} failed ({seconds:.0f} s)"
+        )
+        total.passed += outcome.passed
+        total.failed += outcome.failed
+    print("\n" + "\n".join(summary))
+    return total
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Runs the tests of this repository.")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}")
+    names = parser.parse_args().parts or list(PARTS)
+    for name in names:
+        if name not in PARTS:
+            parser.error(f"no part {name!r}; there are {', '.join(PARTS)}")
+    try:
+        packages = [package for name in names for package in PACKAGES.get(name, ())]
+        environment.install_debian_packages(environment.HOST_COMPILER + tuple(packages))
+        environment.prepare("test")
+        total = run_parts(names)
+    except environment.MissingPrerequisite as error:
+        print(f"error: {error}")
+        total = Outcome(0, 1)
+    print(f"{total.passed} passed, {total.failed} failed")
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
