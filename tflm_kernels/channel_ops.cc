@@ -5,9 +5,8 @@
 // On x86-64 Linux each loop is compiled for AVX2 as well and the loader picks
 // one. Integers only, so the bits are the same. Sanitizers cannot run the
 // loader hook.
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && \
-    !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&              \
-    !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define TFLM_TRAIN_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define TFLM_TRAIN_CLONES
@@ -16,8 +15,8 @@
 namespace tflm_train {
 
 TFLM_TRAIN_CLONES
-void AccumulateFourRows(int32_t* __restrict acc, const int16_t t[4],
-                        const int8_t* const row[4], int n) {
+void AccumulateFourRows(int32_t* __restrict acc, const int16_t t[4], const int8_t* const row[4],
+                        int n) {
   const int16_t t0 = t[0], t1 = t[1], t2 = t[2], t3 = t[3];
   const int8_t* __restrict r0 = row[0];
   const int8_t* __restrict r1 = row[1];
@@ -29,8 +28,7 @@ void AccumulateFourRows(int32_t* __restrict acc, const int16_t t[4],
 }
 
 TFLM_TRAIN_CLONES
-void AccumulateRow(int32_t* __restrict acc, int16_t t,
-                   const int8_t* __restrict row, int n) {
+void AccumulateRow(int32_t* __restrict acc, int16_t t, const int8_t* __restrict row, int n) {
   for (int i = 0; i < n; ++i) acc[i] += t * row[i];
 }
 
@@ -44,14 +42,14 @@ void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
 }
 
 TFLM_TRAIN_CLONES
-void AccumulateShifted(int32_t* __restrict total,
-                       const int32_t* __restrict part, int shift, int n) {
+void AccumulateShifted(int32_t* __restrict total, const int32_t* __restrict part, int shift,
+                       int n) {
   for (int i = 0; i < n; ++i) total[i] += RoundShift(part[i], shift);
 }
 
 TFLM_TRAIN_CLONES
-void MergeAddend(int32_t* __restrict acc, int shift,
-                 const int8_t* __restrict addend, int32_t factor, int n) {
+void MergeAddend(int32_t* __restrict acc, int shift, const int8_t* __restrict addend,
+                 int32_t factor, int n) {
   for (int i = 0; i < n; ++i) {
     acc[i] = RoundShift(acc[i], shift) + RoundShift(addend[i] * factor, 8);
   }
@@ -72,24 +70,20 @@ TFLM_TRAIN_CLONES
 uint32_t MaxAbs(const int8_t* values, size_t n) {
   uint8_t max = 0;
   for (size_t i = 0; i < n; ++i) {
-    const uint8_t magnitude =
-        static_cast<uint8_t>(values[i] < 0 ? -values[i] : values[i]);
+    const uint8_t magnitude = static_cast<uint8_t>(values[i] < 0 ? -values[i] : values[i]);
     max = magnitude > max ? magnitude : max;
   }
   return max;
 }
 
 TFLM_TRAIN_CLONES
-void RoundShiftRow(const int32_t* __restrict values, int shift,
-                   int8_t* __restrict out, int n) {
-  for (int i = 0; i < n; ++i)
-    out[i] = static_cast<int8_t>(RoundShift(values[i], shift));
+void RoundShiftRow(const int32_t* __restrict values, int shift, int8_t* __restrict out, int n) {
+  for (int i = 0; i < n; ++i) out[i] = static_cast<int8_t>(RoundShift(values[i], shift));
 }
 
 TFLM_TRAIN_CLONES
 void RoundShiftInPlace(int8_t* values, int shift, size_t n) {
-  for (size_t i = 0; i < n; ++i)
-    values[i] = static_cast<int8_t>(RoundShift(values[i], shift));
+  for (size_t i = 0; i < n; ++i) values[i] = static_cast<int8_t>(RoundShift(values[i], shift));
 }
 
 }  // namespace tflm_train

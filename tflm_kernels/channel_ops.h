@@ -14,23 +14,20 @@
 namespace tflm_train {
 
 // acc[0 .. n) += t[k] * row[k][0 .. n), k = 0 .. 3.
-void AccumulateFourRows(int32_t* acc, const int16_t t[4],
-                        const int8_t* const row[4], int n);
+void AccumulateFourRows(int32_t* acc, const int16_t t[4], const int8_t* const row[4], int n);
 
 // acc[0 .. n) += t * row[0 .. n).
 void AccumulateRow(int32_t* acc, int16_t t, const int8_t* row, int n);
 
 // acc[0 .. n) += a[i] * (b[i] - b_offset), -128 <= b_offset <= 127.
-void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b,
-                        int32_t b_offset, int n);
+void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t b_offset, int n);
 
 // total[0 .. n) += RoundShift(part[i], shift).
 void AccumulateShifted(int32_t* total, const int32_t* part, int shift, int n);
 
 // acc[i] = RoundShift(acc[i], shift) + RoundShift(addend[i] * factor, 8),
 // 0 <= factor <= 2^24.
-void MergeAddend(int32_t* acc, int shift, const int8_t* addend, int32_t factor,
-                 int n);
+void MergeAddend(int32_t* acc, int shift, const int8_t* addend, int32_t factor, int n);
 
 // max |values[0 .. n)|, 0 when n is 0.
 uint32_t MaxAbs(const int32_t* values, size_t n);

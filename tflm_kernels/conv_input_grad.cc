@@ -9,28 +9,23 @@
 namespace tflm_train {
 namespace {
 
-bool IsSplit(const ConvInputGradParams& params) {
-  return params.group < params.geometry.out_c;
-}
+bool IsSplit(const ConvInputGradParams& params) { return params.group < params.geometry.out_c; }
 
 // Adds to acc[in_c] what output channels [c_begin, c_end) send to input (iy,
 // ix).
-void AccumulateChannels(const Geometry& g, int32_t c_begin, int32_t c_end,
-                        int32_t iy, int32_t ix, const int8_t* grad_out,
-                        const int8_t* weights, const int8_t* m, int32_t* acc) {
+void AccumulateChannels(const Geometry& g, int32_t c_begin, int32_t c_end, int32_t iy, int32_t ix,
+                        const int8_t* grad_out, const int8_t* weights, const int8_t* m,
+                        int32_t* acc) {
   const int32_t channel_stride = g.k_h * g.k_w * g.in_c;
   RowSum sum(acc, g.in_c);
   for (int32_t ky = 0; ky < g.k_h; ++ky) {
-    const int32_t oy =
-        OutputPosition(iy, ky, g.stride_h, g.dil_h, g.pad_t, g.out_h);
+    const int32_t oy = OutputPosition(iy, ky, g.stride_h, g.dil_h, g.pad_t, g.out_h);
     if (oy < 0) continue;
     for (int32_t kx = 0; kx < g.k_w; ++kx) {
-      const int32_t ox =
-          OutputPosition(ix, kx, g.stride_w, g.dil_w, g.pad_l, g.out_w);
+      const int32_t ox = OutputPosition(ix, kx, g.stride_w, g.dil_w, g.pad_l, g.out_w);
       if (ox < 0) continue;
       const int8_t* q = grad_out + (oy * g.out_w + ox) * g.out_c;
-      const int8_t* row =
-          weights + c_begin * channel_stride + (ky * g.k_w + kx) * g.in_c;
+      const int8_t* row = weights + c_begin * channel_stride + (ky * g.k_w + kx) * g.in_c;
       for (int32_t c = c_begin; c < c_end; ++c, row += channel_stride) {
         sum.Add(static_cast<int16_t>(q[c] * m[c]), row);
       }
@@ -45,19 +40,17 @@ size_t ConvInputGradScratchBytes(const ConvInputGradParams& params) {
   return sizeof(int32_t) * params.geometry.in_c * (IsSplit(params) ? 2 : 1);
 }
 
-void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out,
-                   const int8_t* weights, const int8_t* m, float* scales,
-                   float* ranges, const void* mask, const int8_t* addend,
-                   int8_t* grad_in, void* scratch) {
+void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out, const int8_t* weights,
+                   const int8_t* m, float* scales, float* ranges, const void* mask,
+                   const int8_t* addend, int8_t* grad_in, void* scratch) {
   const Geometry& g = params.geometry;
   const size_t pixel_bytes = sizeof(int32_t) * g.in_c;
   int32_t* total = static_cast<int32_t*>(scratch);
   int32_t* part = total + g.in_c;
   GradientWriter writer(
-      {params.mask, mask, addend,
-       addend != nullptr ? scales[params.slot_addend] : 0.0f, grad_in,
-       static_cast<size_t>(g.in_h) * g.in_w * g.in_c, g.in_c,
-       &scales[params.slot_out], &ranges[params.slot_out]},
+      {params.mask, mask, addend, addend != nullptr ? scales[params.slot_addend] : 0.0f, grad_in,
+       static_cast<size_t>(g.in_h) * g.in_w * g.in_c, g.in_c, &scales[params.slot_out],
+       &ranges[params.slot_out]},
       scales[params.slot_in] * params.unit_scale, grad_out,
       static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
   if (!writer.flows()) return;
@@ -68,8 +61,7 @@ void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out,
         AccumulateChannels(g, 0, g.out_c, iy, ix, grad_out, weights, m, total);
       } else {
         for (int32_t c = 0; c < g.out_c; c += params.group) {
-          const int32_t c_end =
-              g.out_c - c < params.group ? g.out_c : c + params.group;
+          const int32_t c_end = g.out_c - c < params.group ? g.out_c : c + params.group;
           std::memset(part, 0, pixel_bytes);
           AccumulateChannels(g, c, c_end, iy, ix, grad_out, weights, m, part);
           AccumulateShifted(total, part, params.group_shift, g.in_c);

@@ -26,10 +26,9 @@ size_t ConvInputGradScratchBytes(const ConvInputGradParams& params);
 //   before quantising; nullptr: none grad_in     int8 [in_h][in_w][in_c],
 //   written scratch     ConvInputGradScratchBytes(params) bytes, 4-byte
 //   aligned, of the caller
-void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out,
-                   const int8_t* weights, const int8_t* m, float* scales,
-                   float* ranges, const void* mask, const int8_t* addend,
-                   int8_t* grad_in, void* scratch);
+void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out, const int8_t* weights,
+                   const int8_t* m, float* scales, float* ranges, const void* mask,
+                   const int8_t* addend, int8_t* grad_in, void* scratch);
 
 }  // namespace tflm_train
 

@@ -14,27 +14,23 @@ namespace {
 constexpr int kFractionBits = 14;
 
 // Disjoint equal windows: the gradient is copied, its scale divided.
-void SpreadWindows(const PoolGradParams& params, const int8_t* grad_out,
-                   float* scales, const void* mask, int8_t* grad_in) {
+void SpreadWindows(const PoolGradParams& params, const int8_t* grad_out, float* scales,
+                   const void* mask, int8_t* grad_in) {
   const Geometry& g = params.geometry;
   int8_t* pixel = grad_in;
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     const AxisRange y = WindowsOfInput(iy, g.k_h, g.stride_h, g.pad_t, g.out_h);
     for (int32_t ix = 0; ix < g.in_w; ++ix, pixel += g.in_c) {
-      const AxisRange x =
-          WindowsOfInput(ix, g.k_w, g.stride_w, g.pad_l, g.out_w);
+      const AxisRange x = WindowsOfInput(ix, g.k_w, g.stride_w, g.pad_l, g.out_w);
       if (y.begin < y.end && x.begin < x.end) {
-        std::memcpy(pixel, grad_out + (y.begin * g.out_w + x.begin) * g.out_c,
-                    g.in_c);
+        std::memcpy(pixel, grad_out + (y.begin * g.out_w + x.begin) * g.out_c, g.in_c);
       } else {
         std::memset(pixel, 0, g.in_c);
       }
     }
   }
-  ApplyMask(params.mask, mask, 0, grad_in,
-            static_cast<size_t>(g.in_h) * g.in_w * g.in_c);
-  scales[params.slot_out] =
-      scales[params.slot_in] / static_cast<float>(params.count);
+  ApplyMask(params.mask, mask, 0, grad_in, static_cast<size_t>(g.in_h) * g.in_w * g.in_c);
+  scales[params.slot_out] = scales[params.slot_in] / static_cast<float>(params.count);
 }
 
 }  // namespace
@@ -43,38 +39,32 @@ size_t PoolGradScratchBytes(const PoolGradParams& params) {
   return params.uniform ? 0 : sizeof(int32_t) * params.geometry.in_c;
 }
 
-void PoolGrad(const PoolGradParams& params, const int8_t* grad_out,
-              float* scales, float* ranges, const void* mask, int8_t* grad_in,
-              void* scratch) {
+void PoolGrad(const PoolGradParams& params, const int8_t* grad_out, float* scales, float* ranges,
+              const void* mask, int8_t* grad_in, void* scratch) {
   if (params.uniform) {
     SpreadWindows(params, grad_out, scales, mask, grad_in);
     return;
   }
   const Geometry& g = params.geometry;
   int32_t* acc = static_cast<int32_t*>(scratch);
-  GradientWriter writer({params.mask, mask, nullptr, 0.0f, grad_in,
-                         static_cast<size_t>(g.in_h) * g.in_w * g.in_c, g.in_c,
-                         &scales[params.slot_out], &ranges[params.slot_out]},
-                        scales[params.slot_in] * PowerOfTwo(-kFractionBits),
-                        grad_out,
-                        static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
+  GradientWriter writer(
+      {params.mask, mask, nullptr, 0.0f, grad_in, static_cast<size_t>(g.in_h) * g.in_w * g.in_c,
+       g.in_c, &scales[params.slot_out], &ranges[params.slot_out]},
+      scales[params.slot_in] * PowerOfTwo(-kFractionBits), grad_out,
+      static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
   if (!writer.flows()) return;
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     const AxisRange y = WindowsOfInput(iy, g.k_h, g.stride_h, g.pad_t, g.out_h);
     for (int32_t ix = 0; ix < g.in_w; ++ix) {
-      const AxisRange x =
-          WindowsOfInput(ix, g.k_w, g.stride_w, g.pad_l, g.out_w);
+      const AxisRange x = WindowsOfInput(ix, g.k_w, g.stride_w, g.pad_l, g.out_w);
       std::memset(acc, 0, sizeof(int32_t) * g.in_c);
       RowSum sum(acc, g.in_c);
       for (int32_t oy = y.begin; oy < y.end; ++oy) {
-        const int32_t rows =
-            WindowLength(oy, g.k_h, g.stride_h, g.pad_t, g.in_h);
+        const int32_t rows = WindowLength(oy, g.k_h, g.stride_h, g.pad_t, g.in_h);
         for (int32_t ox = x.begin; ox < x.end; ++ox) {
-          const int32_t count =
-              rows * WindowLength(ox, g.k_w, g.stride_w, g.pad_l, g.in_w);
+          const int32_t count = rows * WindowLength(ox, g.k_w, g.stride_w, g.pad_l, g.in_w);
           const int32_t share = ((2 << kFractionBits) + count) / (2 * count);
-          sum.Add(static_cast<int16_t>(share),
-                  grad_out + (oy * g.out_w + ox) * g.out_c);
+          sum.Add(static_cast<int16_t>(share), grad_out + (oy * g.out_w + ox) * g.out_c);
         }
       }
       sum.Flush();
@@ -84,18 +74,16 @@ void PoolGrad(const PoolGradParams& params, const int8_t* grad_out,
   writer.Finish();
 }
 
-void PadGrad(const PadGradParams& params, const int8_t* grad_out, float* scales,
-             const void* mask, int8_t* grad_in) {
+void PadGrad(const PadGradParams& params, const int8_t* grad_out, float* scales, const void* mask,
+             int8_t* grad_in) {
   int8_t* row = grad_in;
   for (int32_t n = 0; n < params.in_n; ++n) {
     for (int32_t y = 0; y < params.in_h; ++y) {
       for (int32_t x = 0; x < params.in_w; ++x, row += params.in_c) {
         const int32_t pixel =
-            ((n + params.pad_n) * params.out_h + y + params.pad_t) *
-                params.out_w +
-            x + params.pad_l;
-        std::memcpy(row, grad_out + pixel * params.out_c + params.pad_c,
-                    params.in_c);
+            ((n + params.pad_n) * params.out_h + y + params.pad_t) * params.out_w + x +
+            params.pad_l;
+        std::memcpy(row, grad_out + pixel * params.out_c + params.pad_c, params.in_c);
       }
     }
   }
@@ -109,6 +97,12 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
   // small enough for any stack.
   constexpr int32_t kChunk = 64;
   const size_t size = static_cast<size_t>(params.size);
+  if (params.count == 1) {
+    std::memcpy(grad, inputs[0], size);
+    ApplyMask(params.mask, mask, 0, grad, size);
+    scales[params.slot_out] = scales[params.slot_in[0]];
+    return;
+  }
   float scale = 0.0f;
   for (int32_t k = 0; k < params.count; ++k) {
     const float s = scales[params.slot_in[k]];
@@ -119,24 +113,16 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
     scales[params.slot_out] = 0.0f;
     return;
   }
-  if (params.count == 1) {
-    std::memcpy(grad, inputs[0], size);
-    ApplyMask(params.mask, mask, 0, grad, size);
-    scales[params.slot_out] = scale;
-    return;
-  }
   int16_t factor[kMaxAccumulateInputs];
   for (int32_t k = 0; k < params.count; ++k) {
     const float ratio = scales[params.slot_in[k]] / scale;
-    factor[k] =
-        static_cast<int16_t>(RoundToInt32(ratio * PowerOfTwo(kFractionBits)));
+    factor[k] = static_cast<int16_t>(RoundToInt32(ratio * PowerOfTwo(kFractionBits)));
   }
   int32_t acc[kChunk];
   const auto sum_chunk = [&](int32_t first, int32_t n) {
     std::memset(acc, 0, sizeof(acc));
     RowSum sum(acc, n);
-    for (int32_t k = 0; k < params.count; ++k)
-      sum.Add(factor[k], inputs[k] + first);
+    for (int32_t k = 0; k < params.count; ++k) sum.Add(factor[k], inputs[k] + first);
     sum.Flush();
     ApplyMask(params.mask, mask, first, acc, n);
   };
@@ -144,30 +130,25 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
   // kept.
   int exponent = 0;
   for (int32_t first = 0; first < params.size; first += kChunk) {
-    const int32_t n =
-        params.size - first < kChunk ? params.size - first : kChunk;
+    const int32_t n = params.size - first < kChunk ? params.size - first : kChunk;
     sum_chunk(first, n);
     exponent = ExponentFor(MaxAbs(acc, n), exponent);
   }
   for (int32_t first = 0; first < params.size; first += kChunk) {
-    const int32_t n =
-        params.size - first < kChunk ? params.size - first : kChunk;
+    const int32_t n = params.size - first < kChunk ? params.size - first : kChunk;
     sum_chunk(first, n);
     RoundShiftRow(acc, exponent, grad + first, n);
   }
-  scales[params.slot_out] =
-      (scale * PowerOfTwo(-kFractionBits)) * PowerOfTwo(exponent);
+  scales[params.slot_out] = (scale * PowerOfTwo(-kFractionBits)) * PowerOfTwo(exponent);
 }
 
-void ClampMask(const ClampMaskParams& params, const int8_t* activation,
-               uint8_t* bits) {
+void ClampMask(const ClampMaskParams& params, const int8_t* activation, uint8_t* bits) {
   for (int32_t first = 0; first < params.size; first += 8) {
     const int32_t n = params.size - first < 8 ? params.size - first : 8;
     uint32_t byte = 0;
     for (int32_t i = 0; i < n; ++i) {
       const int32_t y = activation[first + i];
-      byte |= static_cast<uint32_t>((y > params.act_min) & (y < params.act_max))
-              << i;
+      byte |= static_cast<uint32_t>((y > params.act_min) & (y < params.act_max)) << i;
     }
     bits[first >> 3] = static_cast<uint8_t>(byte);
   }

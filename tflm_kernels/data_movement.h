@@ -23,9 +23,8 @@ size_t PoolGradScratchBytes(const PoolGradParams& params);
 //   in_h * in_w * in_c) bytes, nullptr: none grad_in     int8
 //   [in_h][in_w][in_c], written scratch     PoolGradScratchBytes(params) bytes,
 //   4-byte aligned, of the caller
-void PoolGrad(const PoolGradParams& params, const int8_t* grad_out,
-              float* scales, float* ranges, const void* mask, int8_t* grad_in,
-              void* scratch);
+void PoolGrad(const PoolGradParams& params, const int8_t* grad_out, float* scales, float* ranges,
+              const void* mask, int8_t* grad_in, void* scratch);
 
 // Input gradient of PAD: the crop.
 //
@@ -34,8 +33,8 @@ void PoolGrad(const PoolGradParams& params, const int8_t* grad_out,
 //   scales      float, all slots; slot_in copied to slot_out
 //   mask        MaskBytes(params.mask, size of grad_in) bytes, nullptr: none
 //   grad_in     int8 [in_n][in_h][in_w][in_c], written
-void PadGrad(const PadGradParams& params, const int8_t* grad_out, float* scales,
-             const void* mask, int8_t* grad_in);
+void PadGrad(const PadGradParams& params, const int8_t* grad_out, float* scales, const void* mask,
+             int8_t* grad_in);
 
 // Sum of the gradients that meet in one tensor, at the largest of their scales.
 //
@@ -51,8 +50,7 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
 //
 //   activation  int8 [size]
 //   bits        uint8 [(size + 7) / 8], written; bits past the end are 0
-void ClampMask(const ClampMaskParams& params, const int8_t* activation,
-               uint8_t* bits);
+void ClampMask(const ClampMaskParams& params, const int8_t* activation, uint8_t* bits);
 
 }  // namespace tflm_train
 

@@ -16,12 +16,10 @@ void SumTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
              const int8_t* weights, int32_t* acc) {
   std::memset(acc, 0, sizeof(int32_t) * g.out_c);
   for (int32_t ky = 0; ky < g.k_h; ++ky) {
-    const int32_t oy =
-        OutputPosition(iy, ky, g.stride_h, g.dil_h, g.pad_t, g.out_h);
+    const int32_t oy = OutputPosition(iy, ky, g.stride_h, g.dil_h, g.pad_t, g.out_h);
     if (oy < 0) continue;
     for (int32_t kx = 0; kx < g.k_w; ++kx) {
-      const int32_t ox =
-          OutputPosition(ix, kx, g.stride_w, g.dil_w, g.pad_l, g.out_w);
+      const int32_t ox = OutputPosition(ix, kx, g.stride_w, g.dil_w, g.pad_l, g.out_w);
       if (ox < 0) continue;
       AccumulateProducts(acc, grad_out + (oy * g.out_w + ox) * g.out_c,
                          weights + (ky * g.k_w + kx) * g.out_c, 0, g.out_c);
@@ -35,18 +33,15 @@ size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params) {
   return sizeof(int32_t) * params.geometry.out_c;
 }
 
-void DepthwiseInputGrad(const DepthwiseInputGradParams& params,
-                        const int8_t* grad_out, const int8_t* weights,
-                        const int32_t* m, float* scales, float* ranges,
-                        const void* mask, const int8_t* addend, int8_t* grad_in,
-                        void* scratch) {
+void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* grad_out,
+                        const int8_t* weights, const int32_t* m, float* scales, float* ranges,
+                        const void* mask, const int8_t* addend, int8_t* grad_in, void* scratch) {
   const Geometry& g = params.geometry;
   int32_t* acc = static_cast<int32_t*>(scratch);
   GradientWriter writer(
-      {params.mask, mask, addend,
-       addend != nullptr ? scales[params.slot_addend] : 0.0f, grad_in,
-       static_cast<size_t>(g.in_h) * g.in_w * g.in_c, g.in_c,
-       &scales[params.slot_out], &ranges[params.slot_out]},
+      {params.mask, mask, addend, addend != nullptr ? scales[params.slot_addend] : 0.0f, grad_in,
+       static_cast<size_t>(g.in_h) * g.in_w * g.in_c, g.in_c, &scales[params.slot_out],
+       &ranges[params.slot_out]},
       scales[params.slot_in] * params.unit_scale, grad_out,
       static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
   if (!writer.flows()) return;

@@ -27,11 +27,9 @@ size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params);
 //   grad_in     int8 [in_h][in_w][in_c], written
 //   scratch     DepthwiseInputGradScratchBytes(params) bytes, 4-byte aligned,
 //   of the caller
-void DepthwiseInputGrad(const DepthwiseInputGradParams& params,
-                        const int8_t* grad_out, const int8_t* weights,
-                        const int32_t* m, float* scales, float* ranges,
-                        const void* mask, const int8_t* addend, int8_t* grad_in,
-                        void* scratch);
+void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* grad_out,
+                        const int8_t* weights, const int32_t* m, float* scales, float* ranges,
+                        const void* mask, const int8_t* addend, int8_t* grad_in, void* scratch);
 
 }  // namespace tflm_train
 

@@ -6,21 +6,17 @@
 
 namespace tflm_train {
 
-size_t LossScratchBytes(const LossParams& params) {
-  return sizeof(float) * params.classes;
-}
+size_t LossScratchBytes(const LossParams& params) { return sizeof(float) * params.classes; }
 
-bool Loss(const LossParams& params, const int8_t* logits, int32_t label,
-          TrainState* state, float* scales, int8_t* grad, float* loss,
-          void* scratch) {
+bool Loss(const LossParams& params, const int8_t* logits, int32_t label, TrainState* state,
+          float* scales, int8_t* grad, float* loss, void* scratch) {
   const int32_t classes = params.classes;
   if (label < 0 || label >= classes) return false;
   float* d = static_cast<float*>(scratch);
   int32_t max = logits[0];
   for (int32_t i = 1; i < classes; ++i) max = logits[i] > max ? logits[i] : max;
 
-  const float k = params.scale *
-                  1.44269504f;  // log2(e): the exponentials are powers of two
+  const float k = params.scale * 1.44269504f;  // log2(e): the exponentials are powers of two
   float sum = 0.0f;
   for (int32_t i = 0; i < classes; ++i) {
     d[i] = Exp2Neg(static_cast<float>(max - logits[i]) * k);
@@ -32,8 +28,7 @@ bool Loss(const LossParams& params, const int8_t* logits, int32_t label,
     const float magnitude = d[i] < 0.0f ? -d[i] : d[i];
     largest = magnitude > largest ? magnitude : largest;
   }
-  *loss = Rounded(static_cast<float>(max - logits[label]) * params.scale) +
-          Log(sum);
+  *loss = Rounded(static_cast<float>(max - logits[label]) * params.scale) + Log(sum);
 
   if (largest < PowerOfTwo(-20)) {
     std::memset(grad, 0, classes);

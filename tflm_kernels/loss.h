@@ -25,9 +25,8 @@ size_t LossScratchBytes(const LossParams& params);
 //   loss        float [1], written
 //   scratch     LossScratchBytes(params) bytes, 4-byte aligned, of the caller
 // Returns false, having written nothing, when the label is out of range.
-bool Loss(const LossParams& params, const int8_t* logits, int32_t label,
-          TrainState* state, float* scales, int8_t* grad, float* loss,
-          void* scratch);
+bool Loss(const LossParams& params, const int8_t* logits, int32_t label, TrainState* state,
+          float* scales, int8_t* grad, float* loss, void* scratch);
 
 }  // namespace tflm_train
 

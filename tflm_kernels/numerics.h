@@ -14,16 +14,14 @@ namespace tflm_train {
 // a / 2^n, half away from zero; 0 <= n <= 31. In sign and magnitude, so that no
 // intermediate leaves 32 bits.
 constexpr int32_t RoundShift(int32_t a, int n) {
-  const uint32_t magnitude =
-      a < 0 ? 0u - static_cast<uint32_t>(a) : static_cast<uint32_t>(a);
+  const uint32_t magnitude = a < 0 ? 0u - static_cast<uint32_t>(a) : static_cast<uint32_t>(a);
   const uint32_t rounded = (magnitude + ((uint32_t{1} << n) >> 1)) >> n;
   return static_cast<int32_t>(a < 0 ? 0u - rounded : rounded);
 }
 
 // Upper 32 bits of the product, rounded half up.
 constexpr int32_t HighMul(int32_t a, int32_t b) {
-  return static_cast<int32_t>(
-      (static_cast<int64_t>(a) * b + (int64_t{1} << 31)) >> 32);
+  return static_cast<int32_t>((static_cast<int64_t>(a) * b + (int64_t{1} << 31)) >> 32);
 }
 
 // a << n without undefined behaviour for negative a. The result must fit.
@@ -72,16 +70,14 @@ inline int32_t RoundToInt32(float value) {
 
 // 2^-t, t >= 0: the Taylor series of exp over the fractional part.
 inline float Exp2Neg(float t) {
-  static constexpr float kReciprocal[] = {1.0f,        1.0f / 2.0f, 1.0f / 3.0f,
-                                          1.0f / 4.0f, 1.0f / 5.0f, 1.0f / 6.0f,
-                                          1.0f / 7.0f};
+  static constexpr float kReciprocal[] = {1.0f,        1.0f / 2.0f, 1.0f / 3.0f, 1.0f / 4.0f,
+                                          1.0f / 5.0f, 1.0f / 6.0f, 1.0f / 7.0f};
   const float x = Rounded(t);
   if (x >= 125.0f) return 0.0f;
   const int n = static_cast<int>(x);
   const float z = Rounded((x - static_cast<float>(n)) * 0.69314718f);
   float r = 1.0f;
-  for (int k = 7; k >= 1; --k)
-    r = 1.0f - Rounded(Rounded(z * kReciprocal[k - 1]) * r);
+  for (int k = 7; k >= 1; --k) r = 1.0f - Rounded(Rounded(z * kReciprocal[k - 1]) * r);
   return r * PowerOfTwo(-n);
 }
 

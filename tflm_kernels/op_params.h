@@ -60,11 +60,11 @@ struct MaskParams {
 };
 
 struct UpdateParams {
-  int32_t slot;           // scale slot of the gradient
-  int32_t layer;          // key of the random rounding
-  int32_t x_zero_point;   // of the forward input
-  int32_t residual_bits;  // 8: residual kept; 0: random rounding
-  int32_t gain_shift;     // headroom of the gradient sum
+  int32_t slot;                            // scale slot of the gradient
+  int32_t layer;                           // key of the random rounding
+  int32_t x_zero_point;                    // of the forward input
+  int32_t residual_bits;                   // 8: residual kept; 0: random rounding
+  int32_t gain_shift;                      // headroom of the gradient sum
   int32_t tap_y0, tap_y1, tap_x0, tap_x1;  // trained taps, half open
 };
 
@@ -179,8 +179,7 @@ static_assert(sizeof(RestoreParams) == 8 + 4 * 4, "packed");
 static_assert(sizeof(LossParams) == 8 + 4 * 4, "packed");
 static_assert(sizeof(ClampMaskParams) == 8 + 3 * 4, "packed");
 static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 3 + 6) * 4, "packed");
-static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 6) * 4,
-              "packed");
+static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 6) * 4, "packed");
 static_assert(sizeof(PoolGradParams) == 8 + (14 + 3 + 4) * 4, "packed");
 static_assert(sizeof(PadGradParams) == 8 + (12 + 3 + 2) * 4, "packed");
 static_assert(sizeof(AccumulateParams) == 8 + (1 + 3 + 6) * 4, "packed");

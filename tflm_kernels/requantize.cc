@@ -12,8 +12,8 @@ constexpr float kRangeDecay = 0.95f;
 constexpr int32_t kMaxAddendFactor = 1 << 24;
 
 template <typename T>
-void ApplyMaskTo(const MaskParams& params, const void* mask, size_t first,
-                 T* __restrict values, size_t n) {
+void ApplyMaskTo(const MaskParams& params, const void* mask, size_t first, T* __restrict values,
+                 size_t n) {
   if (params.mask_kind == kMaskActivation) {
     const int8_t* __restrict y = static_cast<const int8_t*>(mask) + first;
     const int32_t lo = params.act_min;
@@ -32,13 +32,12 @@ void ApplyMaskTo(const MaskParams& params, const void* mask, size_t first,
 
 }  // namespace
 
-void ApplyMask(const MaskParams& params, const void* mask, size_t first,
-               int32_t* values, size_t n) {
+void ApplyMask(const MaskParams& params, const void* mask, size_t first, int32_t* values,
+               size_t n) {
   ApplyMaskTo(params, mask, first, values, n);
 }
 
-void ApplyMask(const MaskParams& params, const void* mask, size_t first,
-               int8_t* values, size_t n) {
+void ApplyMask(const MaskParams& params, const void* mask, size_t first, int8_t* values, size_t n) {
   ApplyMaskTo(params, mask, first, values, n);
 }
 
@@ -48,8 +47,8 @@ int ExponentFor(uint32_t max_abs, int from) {
   return e;
 }
 
-GradientWriter::GradientWriter(const GradientTarget& target, float unit,
-                               const int8_t* incoming, size_t incoming_size)
+GradientWriter::GradientWriter(const GradientTarget& target, float unit, const int8_t* incoming,
+                               size_t incoming_size)
     : target_(target),
       unit_(unit),
       incoming_max_(static_cast<float>(MaxAbs(incoming, incoming_size))),
@@ -75,16 +74,13 @@ GradientWriter::GradientWriter(const GradientTarget& target, float unit,
     unit_ = unit * PowerOfTwo(n);
   }
   const float predicted = *target.range * incoming_max_;
-  while (exponent_ < kMaxExponent &&
-         !(predicted <= 127.0f * PowerOfTwo(exponent_)))
-    ++exponent_;
+  while (exponent_ < kMaxExponent && !(predicted <= 127.0f * PowerOfTwo(exponent_))) ++exponent_;
 }
 
 void GradientWriter::WritePixel(int32_t* acc) {
   const int32_t channels = target_.channels;
   if (target_.addend != nullptr) {
-    MergeAddend(acc, addend_shift_, target_.addend + written_, addend_factor_,
-                channels);
+    MergeAddend(acc, addend_shift_, target_.addend + written_, addend_factor_, channels);
   }
   ApplyMask(target_.mask_params, target_.mask, written_, acc, channels);
   const uint32_t max = MaxAbs(acc, channels);

@@ -17,9 +17,7 @@ constexpr int kMaxExponent = 24;
 
 // Bytes of the mask tensor of n elements; 0 for kMaskNone.
 constexpr size_t MaskBytes(const MaskParams& params, size_t n) {
-  return params.mask_kind == kMaskActivation ? n
-         : params.mask_kind == kMaskBits     ? (n + 7) / 8
-                                             : 0;
+  return params.mask_kind == kMaskActivation ? n : params.mask_kind == kMaskBits ? (n + 7) / 8 : 0;
 }
 
 // Zeroes the values that the mask stops.
@@ -28,10 +26,8 @@ constexpr size_t MaskBytes(const MaskParams& params, size_t n) {
 //   mask     the whole mask tensor, MaskBytes(); nullptr for kMaskNone
 //   first    index in the masked tensor of values[0]
 //   values   [n], int8 or int32, changed in place
-void ApplyMask(const MaskParams& params, const void* mask, size_t first,
-               int32_t* values, size_t n);
-void ApplyMask(const MaskParams& params, const void* mask, size_t first,
-               int8_t* values, size_t n);
+void ApplyMask(const MaskParams& params, const void* mask, size_t first, int32_t* values, size_t n);
+void ApplyMask(const MaskParams& params, const void* mask, size_t first, int8_t* values, size_t n);
 
 // The smallest e in [from, 25] with max_abs <= 127 * 2^e.
 int ExponentFor(uint32_t max_abs, int from);
@@ -46,7 +42,7 @@ struct GradientTarget {
   size_t size;       // elements
   int32_t channels;  // elements of one pixel
   float* scale;      // written by Finish, or at once when nothing flows
-  float* range;  // running ratio of output to input maximum, read and written
+  float* range;      // running ratio of output to input maximum, read and written
 };
 
 // Turns the int32 sums of an input gradient into int8 in one pass over the
@@ -63,8 +59,8 @@ class GradientWriter {
   // unit: real value of 1 in the sums. incoming: int8 [incoming_size], the
   // gradient the sums are made of. Writes the whole target when no gradient
   // comes in.
-  GradientWriter(const GradientTarget& target, float unit,
-                 const int8_t* incoming, size_t incoming_size);
+  GradientWriter(const GradientTarget& target, float unit, const int8_t* incoming,
+                 size_t incoming_size);
 
   // False: the target is complete, no pixel may be written.
   bool flows() const { return flows_; }

@@ -25,12 +25,12 @@ constexpr int kStateWords = 16;
 
 // The int32 [16] tensor `train/state`.
 struct TrainState {
-  uint32_t magic;        // kStateMagic once the variables hold weights
-  uint32_t abi_version;  // kAbiVersion
-  int32_t training;      // 1: this Invoke is a training step
-  uint32_t step;         // steps taken, 1 within the first
-  uint32_t seed;         // of the random rounding
-  float learning_rate;   // of this Invoke
+  uint32_t magic;                           // kStateMagic once the variables hold weights
+  uint32_t abi_version;                     // kAbiVersion
+  int32_t training;                         // 1: this Invoke is a training step
+  uint32_t step;                            // steps taken, 1 within the first
+  uint32_t seed;                            // of the random rounding
+  float learning_rate;                      // of this Invoke
   uint32_t fingerprint_lo, fingerprint_hi;  // of the model
   uint32_t table_lo,
       table_hi;  // native pointer to the VariableTable, zero-extended

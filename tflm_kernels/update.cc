@@ -18,12 +18,11 @@ constexpr int32_t Clamp(int32_t value, int32_t limit) {
 // Applies summed gradients to one layer's weights.
 class WeightStepper {
  public:
-  WeightStepper(const UpdateParams& params, const TrainState& state, float base,
-                int8_t* weights, int8_t* residual)
+  WeightStepper(const UpdateParams& params, const TrainState& state, float base, int8_t* weights,
+                int8_t* residual)
       : residual_bits_(params.residual_bits),
         gain_shift_(params.gain_shift),
-        gain_(PowerOfTwo((params.residual_bits == 8 ? 8 : 12) + 32 -
-                         params.gain_shift)),
+        gain_(PowerOfTwo((params.residual_bits == 8 ? 8 : 12) + 32 - params.gain_shift)),
         base_(base),
         key_(Hash(Hash(state.seed + state.step * 0x9E3779B9u) ^
                   (static_cast<uint32_t>(params.layer) * 0x85EBCA6Bu))),
@@ -31,9 +30,7 @@ class WeightStepper {
         residual_(residual) {}
 
   // Fixed-point step per unit of gradient sum of a channel with constant kw.
-  int32_t Multiplier(float kw) const {
-    return RoundToInt32((base_ * kw) * gain_);
-  }
+  int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
 
   // Steps weights [first, first + n) by the gradients sums[i] - offset. Element
   // i uses multiplier[i * multiplier_stride].
@@ -42,17 +39,15 @@ class WeightStepper {
     int8_t* w = weights_ + first;
     int8_t* r = residual_bits_ == 8 ? residual_ + first : nullptr;
     for (int32_t i = 0; i < n; ++i) {
-      const int32_t delta = HighMul(ShiftLeft(sums[i] - offset, gain_shift_),
-                                    multiplier[i * multiplier_stride]);
+      const int32_t delta =
+          HighMul(ShiftLeft(sums[i] - offset, gain_shift_), multiplier[i * multiplier_stride]);
       if (delta == 0) continue;
       if (r != nullptr) {
-        const int32_t t =
-            Clamp(256 * w[i] + r[i] - Clamp(delta, 65535), 127 * 256);
+        const int32_t t = Clamp(256 * w[i] + r[i] - Clamp(delta, 65535), 127 * 256);
         w[i] = static_cast<int8_t>((t + 128) >> 8);
         r[i] = static_cast<int8_t>(t - 256 * w[i]);
       } else {
-        const int32_t t =
-            4096 * w[i] - Clamp(delta, 1 << 20) + Dither(first + i);
+        const int32_t t = 4096 * w[i] - Clamp(delta, 1 << 20) + Dither(first + i);
         w[i] = static_cast<int8_t>(Clamp(t >> 12, 127));
       }
     }
@@ -74,8 +69,8 @@ class WeightStepper {
   int8_t* residual_;
 };
 
-void StepBias(int32_t positions, int32_t channels, const int8_t* grad,
-              float base, const float* kb, int32_t* bias) {
+void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float base, const float* kb,
+              int32_t* bias) {
   for (int32_t c = 0; c < channels; ++c) {
     int32_t sum = 0;
     const int8_t* q = grad + c;
@@ -83,9 +78,7 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad,
     const int64_t d = RoundToInt32(static_cast<float>(sum) * (base * kb[c]));
     if (d == 0) continue;
     const int64_t b = bias[c] - d;
-    bias[c] = static_cast<int32_t>(b > kMaxBias    ? kMaxBias
-                                   : b < -kMaxBias ? -kMaxBias
-                                                   : b);
+    bias[c] = static_cast<int32_t>(b > kMaxBias ? kMaxBias : b < -kMaxBias ? -kMaxBias : b);
   }
 }
 
@@ -93,8 +86,7 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad,
 // its index, the output positions at which it lies inside the input, and the
 // input position that it meets at output position 0.
 template <typename Visit>
-void ForEachTrainedTap(const Geometry& g, const UpdateParams& update,
-                       const Visit& visit) {
+void ForEachTrainedTap(const Geometry& g, const UpdateParams& update, const Visit& visit) {
   for (int32_t ky = update.tap_y0; ky < update.tap_y1; ++ky) {
     const int32_t offset_y = ky * g.dil_h - g.pad_t;
     const AxisRange y = OutputsOfTap(offset_y, g.stride_h, g.in_h, g.out_h);
@@ -112,11 +104,9 @@ size_t ConvUpdateScratchBytes(const ConvUpdateParams& params) {
   return sizeof(int32_t) * params.geometry.in_c;
 }
 
-void ConvUpdate(const ConvUpdateParams& params, const int8_t* x,
-                const int8_t* grad, const TrainState& state,
-                const float* scales, const float* kw, const float* kb,
-                int8_t* weights, int32_t* bias, int8_t* residual,
-                void* scratch) {
+void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
+                const TrainState& state, const float* scales, const float* kw, const float* kb,
+                int8_t* weights, int32_t* bias, int8_t* residual, void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const float base = state.learning_rate * scales[update.slot];
@@ -127,8 +117,7 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x,
     if (multiplier == 0) continue;
     ForEachTrainedTap(
         g, update,
-        [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y,
-            int32_t offset_x) {
+        [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
           // sum q * (x - z) = sum q * x - z * sum q, over the taps inside the
           // input.
           int32_t grad_sum = 0;
@@ -151,31 +140,26 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x,
                           grad_sum * update.x_zero_point, &multiplier, 0);
         });
   }
-  if (bias != nullptr)
-    StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
+  if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
 }
 
 size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params) {
   return 2 * sizeof(int32_t) * params.geometry.out_c;
 }
 
-void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x,
-                     const int8_t* grad, const TrainState& state,
-                     const float* scales, const float* kw, const float* kb,
-                     int8_t* weights, int32_t* bias, int8_t* residual,
-                     void* scratch) {
+void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
+                     const TrainState& state, const float* scales, const float* kw, const float* kb,
+                     int8_t* weights, int32_t* bias, int8_t* residual, void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const float base = state.learning_rate * scales[update.slot];
   const WeightStepper stepper(update, state, base, weights, residual);
   int32_t* acc = static_cast<int32_t*>(scratch);
   int32_t* multiplier = acc + g.out_c;
-  for (int32_t c = 0; c < g.out_c; ++c)
-    multiplier[c] = stepper.Multiplier(kw[c]);
+  for (int32_t c = 0; c < g.out_c; ++c) multiplier[c] = stepper.Multiplier(kw[c]);
   ForEachTrainedTap(
       g, update,
-      [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y,
-          int32_t offset_x) {
+      [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
         std::memset(acc, 0, sizeof(int32_t) * g.out_c);
         for (int32_t oy = rows.begin; oy < rows.end; ++oy) {
           const int32_t iy = oy * g.stride_h + offset_y;
@@ -188,25 +172,21 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x,
             } else {
               for (int32_t i = 0; i < g.in_c; ++i) {
                 const int32_t c = i * params.multiplier;
-                AccumulateRow(
-                    acc + c,
-                    static_cast<int16_t>(pixel[i] - update.x_zero_point), q + c,
-                    params.multiplier);
+                AccumulateRow(acc + c, static_cast<int16_t>(pixel[i] - update.x_zero_point), q + c,
+                              params.multiplier);
               }
             }
           }
         }
         stepper.StepRow(tap * g.out_c, g.out_c, acc, 0, multiplier, 1);
       });
-  if (bias != nullptr)
-    StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
+  if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
 }
 
-void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad,
-                const TrainState& state, const float* scales, const float* kb,
-                int32_t* bias) {
-  StepBias(params.positions, params.channels, grad,
-           state.learning_rate * scales[params.slot], kb, bias);
+void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
+                const float* scales, const float* kb, int32_t* bias) {
+  StepBias(params.positions, params.channels, grad, state.learning_rate * scales[params.slot], kb,
+           bias);
 }
 
 }  // namespace tflm_train

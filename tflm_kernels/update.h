@@ -27,11 +27,9 @@ size_t ConvUpdateScratchBytes(const ConvUpdateParams& params);
 //   changed in place; nullptr: not trained residual    int8, as weights,
 //   changed in place; nullptr unless residual_bits is 8 scratch
 //   ConvUpdateScratchBytes(params) bytes, 4-byte aligned, of the caller
-void ConvUpdate(const ConvUpdateParams& params, const int8_t* x,
-                const int8_t* grad, const TrainState& state,
-                const float* scales, const float* kw, const float* kb,
-                int8_t* weights, int32_t* bias, int8_t* residual,
-                void* scratch);
+void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
+                const TrainState& state, const float* scales, const float* kw, const float* kb,
+                int8_t* weights, int32_t* bias, int8_t* residual, void* scratch);
 
 // Scratch of DepthwiseUpdate: int32 [2][out_c].
 size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params);
@@ -42,11 +40,9 @@ size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params);
 //   weights     int8 [k_h][k_w][out_c]
 //   residual    int8 [k_h][k_w][out_c]
 //   scratch     DepthwiseUpdateScratchBytes(params) bytes
-void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x,
-                     const int8_t* grad, const TrainState& state,
-                     const float* scales, const float* kw, const float* kb,
-                     int8_t* weights, int32_t* bias, int8_t* residual,
-                     void* scratch);
+void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
+                     const TrainState& state, const float* scales, const float* kw, const float* kb,
+                     int8_t* weights, int32_t* bias, int8_t* residual, void* scratch);
 
 // Update of a bias alone.
 //
@@ -55,9 +51,8 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x,
 //   scales      float, all slots; slot read
 //   kb          float [channels], 1 / (s_x * s_W)
 //   bias        int32 [channels], changed in place
-void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad,
-                const TrainState& state, const float* scales, const float* kb,
-                int32_t* bias);
+void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
+                const float* scales, const float* kb, int32_t* bias);
 
 }  // namespace tflm_train
 

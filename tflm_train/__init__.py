@@ -1,11 +1,11 @@
 """Makes int8 TensorFlow Lite Micro models trainable on microcontrollers.
 
-    import tflm_train as tt
+import tflm_train as tt
 
-    model = tt.load("model.tflite")
-    result = tt.rewrite(model, tt.Scheme.load("scheme.yaml"))
-    interpreter = tt.Interpreter(result.model_bytes)
-    loss = interpreter.train_step(x_int8, label, learning_rate=1e-3)
+model = tt.load("model.tflite")
+result = tt.rewrite(model, tt.Scheme.load("scheme.yaml"))
+interpreter = tt.Interpreter(result.model_bytes)
+loss = interpreter.train_step(x_int8, label, learning_rate=1e-3)
 """
 
 from tflm_train.errors import TflmTrainError

@@ -37,7 +37,7 @@ _DATA_HELP = (
 )
 
 
-class _Parser(argparse_flags.ArgumentParser):  # type: ignore[misc]
+class _Parser(argparse_flags.ArgumentParser):
     """Says what is wrong in one line, like every other error."""
 
     def error(self, message: str) -> NoReturn:
@@ -84,8 +84,8 @@ def _add_inspect(subparsers: Any) -> None:
         subparsers,
         "inspect",
         "List a model's layers, what training each would cost, or why it cannot train.",
-        "Layers are numbered over CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV in\n"
-        "execution order from 0; schemes use these numbers, or the names.",
+        "Layers are numbered over CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV\n"
+        "in execution order from 0; schemes use these numbers, or the names.",
     )
     parser.add_argument("model", help="a .tflite file")
     parser.set_defaults(function=commands.inspect)
@@ -138,7 +138,7 @@ def _add_evaluate(subparsers: Any) -> None:
         subparsers,
         "evaluate",
         "Measure the test accuracy of a model, original or rewritten.",
-        "A rewritten model runs with its factory weights unless --load-state names a trained state.",
+        "A rewritten model runs with its factory weights unless --load-state names a state.",
     )
     parser.add_argument("model", help="a .tflite file")
     parser.add_argument("--data", required=True, help=_DATA_HELP)

@@ -110,9 +110,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     x = model_inputs(interpreter, dataset.x_test[: arguments.limit], "x_test")
     with _progress(arguments.json) as progress:
         task = progress.add_task("evaluating", total=len(labels))
-        score = accuracy(
-            interpreter, x, labels, lambda done: progress.update(task, completed=done)
-        )
+        score = accuracy(interpreter, x, labels, lambda done: progress.update(task, completed=done))
     summary = {"model": arguments.model, "samples": len(labels), "test_accuracy": score}
     if not arguments.json:
         tables.show_evaluation(summary)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.backward_ops.numerics import MaskKind
+from tflm_train.backward_ops.numerics import MaskKind as MaskKind
 
 VERSION = 1
 OP_PREFIX = "TFLM_TRAIN_"
@@ -87,6 +87,7 @@ class OpParams:
 
     @property
     def custom_name(self) -> str:
+        """The name the op is registered under."""
         return OP_PREFIX + self.OP
 
 

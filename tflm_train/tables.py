@@ -49,8 +49,8 @@ def show_inspection(description: dict[str, Any]) -> None:
         )
     console.print(table)
     console.print(
-        "RAM: bytes that training the layer's bias, or its weights (with residual_bits: 8, the bias "
-        "and its input activation kept), would add at most.",
+        "RAM: bytes that training the layer's bias, or its weights (with residual_bits: 8, the "
+        "bias and its input activation kept), would add at most.",
         style="dim",
     )
     _print_arena(console, {"inference": description["arena"]})
@@ -76,13 +76,9 @@ def show_rewrite(summary: dict[str, Any]) -> None:
     console.print(table)
     added = ", ".join(f"{count} {name}" for name, count in summary["ops"].items())
     console.print(f"ops added: {added}")
-    _print_arena(
-        console, {"inference": summary["arena_before"], "training": summary["arena"]}
-    )
+    _print_arena(console, {"inference": summary["arena_before"], "training": summary["arena"]})
     flash = summary["flash"]
-    console.print(
-        f"flash: {flash['rewritten_bytes']:,} bytes (was {flash['original_bytes']:,})"
-    )
+    console.print(f"flash: {flash['rewritten_bytes']:,} bytes (was {flash['original_bytes']:,})")
     for warning in summary["warnings"]:
         console.print(f"warning: {warning}", style="yellow")
     console.print(f"written: {summary['output']}")

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +20,7 @@ from tests.backward_ops.float_reference import (
 )
 from tflm_train.backward_ops import pool
 from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.numerics import QuantizedGradient
 
 activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 
@@ -73,3 +76,14 @@ def test_uniform_pools(
 ) -> None:
     g = Geometry.from_options((6, 6, 2), 2, kernel, strides, padding=padding)  # type: ignore[arg-type]
     assert pool.uniform_count(g) == count
+
+
+@pytest.mark.parametrize(("position", "count"), [((0, 0), 4), ((0, 2), 6), ((2, 2), 9)])
+def test_clipped_windows_weigh_by_their_own_size(position: tuple[int, int], count: int) -> None:
+    g = Geometry.from_options((5, 5, 1), 1, (3, 3), padding="SAME")
+    q = np.zeros((5, 5, 1), np.int8)
+    q[position] = 127
+    result = pool.pool_gradient(QuantizedGradient(q, np.float32(1)), g, np.float32(0))
+    assert np.count_nonzero(result.q) == count
+    # The range is the largest accumulator over the largest q: the weight itself.
+    assert result.range_ == math.floor(16384 / count + 0.5)

@@ -104,13 +104,6 @@ def input_gradient_cases(
     )
 
 
-def describe(g: Geometry) -> str:
-    return (
-        f"{g.in_h}x{g.in_w}x{g.in_c}_to_{g.out_h}x{g.out_w}x{g.out_c}"
-        f"_k{g.k_h}x{g.k_w}_s{g.stride_h}{g.stride_w}_d{g.dil_h}{g.dil_w}"
-    )
-
-
 def conv_input_grad() -> Suite:
     suite = Suite("conv_input_grad", "ConvInputGradCase")
     rng = np.random.default_rng(1)

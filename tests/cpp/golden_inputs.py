@@ -139,3 +139,10 @@ def slots(**values: np.float32) -> Array:
 
 def weight_scales(rng: np.random.Generator, channels: int) -> Array:
     return np.exp(rng.normal(-5, 1, channels)).astype(np.float32)
+
+
+def describe(g: Geometry) -> str:
+    return (
+        f"{g.in_h}x{g.in_w}x{g.in_c}_to_{g.out_h}x{g.out_w}x{g.out_c}"
+        f"_k{g.k_h}x{g.k_w}_s{g.stride_h}{g.stride_w}_d{g.dil_h}{g.dil_w}"
+    )

@@ -21,6 +21,7 @@ from tests.backward_ops.float_reference import (
 )
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d
 from tflm_train.backward_ops.geometry import Geometry, TapWindow
+from tflm_train.backward_ops.numerics import hash32
 from tflm_train.errors import UnsupportedError
 from tflm_train.qas import update
 from tflm_train.qas.update import Parameters
@@ -233,3 +234,16 @@ def test_no_learning_rate_no_change() -> None:
         after, residual_after = one_step(weights, residual, 0.0, key=5)
         np.testing.assert_array_equal(after, weights)
         np.testing.assert_array_equal(residual_after, residual)
+
+
+@property_test
+@given(seeds, seeds, st.integers(0, 200), st.lists(st.integers(0, 2**24), min_size=1))
+def test_random_numbers_are_the_pages(seed: int, step: int, layer: int, index: list[int]) -> None:
+    def mix(x: int) -> int:
+        return int(hash32(x % 2**32))
+
+    key = mix(mix(seed + step * 0x9E3779B9) ^ (layer * 0x85EBCA6B) % 2**32)
+    assert update.stochastic_key(seed, step, layer) == key
+    pairs = [(mix(key ^ (i >> 1)), i) for i in index]
+    expected = [(h >> 16 if i % 2 else h) & 0xFFF for h, i in pairs]
+    assert update.stochastic_rounding(key, np.array(index)).tolist() == expected

@@ -30,20 +30,17 @@ struct WheelResolver {
     if (length > kResolverCapacity) return false;
     for (uint32_t i = 0; i < length; ++i) {
       const TFLMRegistration& entry = registrations[i];
-      if (entry.invoke == nullptr || entry.builtin_code < 0 ||
-          entry.builtin_code > 1000) {
+      if (entry.invoke == nullptr || entry.builtin_code < 0 || entry.builtin_code > 1000) {
         return false;
       }
-      if (entry.builtin_code == kBuiltinOperatorCustom &&
-          entry.custom_name == nullptr) {
+      if (entry.builtin_code == kBuiltinOperatorCustom && entry.custom_name == nullptr) {
         return false;
       }
     }
     return true;
   }
 
-  TfLiteStatus AddCustom(const char* name,
-                         const TFLMRegistration* registration) {
+  TfLiteStatus AddCustom(const char* name, const TFLMRegistration* registration) {
     for (uint32_t i = 0; i < length; ++i) {
       const TFLMRegistration& entry = registrations[i];
       if (entry.builtin_code == kBuiltinOperatorCustom &&
@@ -52,8 +49,7 @@ struct WheelResolver {
       }
     }
     if (length >= kResolverCapacity) {
-      MicroPrintf("tflm_train: no room in the interpreter's op resolver for %s",
-                  name);
+      MicroPrintf("tflm_train: no room in the interpreter's op resolver for %s", name);
       return kTfLiteError;
     }
     registrations[length++] = *registration;
@@ -71,8 +67,7 @@ int32_t Report(StateStatus status) {
 // Writes the description of the structs piece by piece.
 class AbiText {
  public:
-  explicit AbiText(char* text, size_t capacity)
-      : text_(text), capacity_(capacity) {}
+  explicit AbiText(char* text, size_t capacity) : text_(text), capacity_(capacity) {}
 
   void Struct(OpKind kind, const char* name, size_t size) {
     if (length_ > 0) Put("\n");
@@ -113,8 +108,7 @@ class AbiText {
 // offsetof(S, path.field) under the name of the field alone, as in NUMERICS.md.
 #define STRUCT(S, NAME) abi.Struct(S::kKind, NAME, sizeof(S))
 #define FIELD(S, FIELD_NAME) abi.Field(#FIELD_NAME, offsetof(S, FIELD_NAME))
-#define PART(S, MEMBER, FIELD_NAME) \
-  abi.Field(#FIELD_NAME, offsetof(S, MEMBER.FIELD_NAME))
+#define PART(S, MEMBER, FIELD_NAME) abi.Field(#FIELD_NAME, offsetof(S, MEMBER.FIELD_NAME))
 
 #define GEOMETRY(S)            \
   PART(S, geometry, in_h);     \
@@ -266,9 +260,7 @@ bool TflmTrainRegister(void* resolver) {
 }
 
 // state: the 64 bytes of `train/state`, as read from the interpreter's output.
-size_t TflmTrainStateSize(const void* state) {
-  return tflm_train::StateSize(state);
-}
+size_t TflmTrainStateSize(const void* state) { return tflm_train::StateSize(state); }
 
 int32_t TflmTrainStateSave(const void* state, void* blob, size_t capacity) {
   return tflm_train::Report(tflm_train::StateSave(state, blob, capacity));
@@ -282,9 +274,7 @@ int32_t TflmTrainStateReset(const void* state) {
   return tflm_train::Report(tflm_train::StateReset(state));
 }
 
-uint32_t TflmTrainStateStep(const void* state) {
-  return tflm_train::StateStep(state);
-}
+uint32_t TflmTrainStateStep(const void* state) { return tflm_train::StateStep(state); }
 
 // The last message of an op or of a function above, in this thread.
 const char* TflmTrainLastError() { return tflm_train::LastError(); }

@@ -37,98 +37,81 @@ class Scratch {
 extern "C" {
 
 // 1, or 0 when the label is out of range.
-int32_t TflmTrainKernelLoss(const tflm_train::LossParams* params,
-                            const int8_t* logits, const int32_t* label,
-                            tflm_train::TrainState* state, float* scales,
+int32_t TflmTrainKernelLoss(const tflm_train::LossParams* params, const int8_t* logits,
+                            const int32_t* label, tflm_train::TrainState* state, float* scales,
                             int8_t* grad, float* loss) {
   const Scratch scratch(tflm_train::LossScratchBytes(*params));
-  return tflm_train::Loss(*params, logits, *label, state, scales, grad, loss,
-                          scratch.get());
+  return tflm_train::Loss(*params, logits, *label, state, scales, grad, loss, scratch.get());
 }
 
-void TflmTrainKernelClampMask(const tflm_train::ClampMaskParams* params,
-                              const int8_t* activation, uint8_t* bits) {
+void TflmTrainKernelClampMask(const tflm_train::ClampMaskParams* params, const int8_t* activation,
+                              uint8_t* bits) {
   tflm_train::ClampMask(*params, activation, bits);
 }
 
 void TflmTrainKernelConvInputGrad(const tflm_train::ConvInputGradParams* params,
-                                  const int8_t* grad_out, const int8_t* weights,
-                                  const int8_t* m, float* scales, float* ranges,
-                                  const void* mask, const int8_t* addend,
-                                  int8_t* grad_in) {
+                                  const int8_t* grad_out, const int8_t* weights, const int8_t* m,
+                                  float* scales, float* ranges, const void* mask,
+                                  const int8_t* addend, int8_t* grad_in) {
   const Scratch scratch(tflm_train::ConvInputGradScratchBytes(*params));
-  tflm_train::ConvInputGrad(*params, grad_out, weights, m, scales, ranges, mask,
-                            addend, grad_in, scratch.get());
+  tflm_train::ConvInputGrad(*params, grad_out, weights, m, scales, ranges, mask, addend, grad_in,
+                            scratch.get());
 }
 
-void TflmTrainKernelDepthwiseInputGrad(
-    const tflm_train::DepthwiseInputGradParams* params, const int8_t* grad_out,
-    const int8_t* weights, const int32_t* m, float* scales, float* ranges,
-    const void* mask, const int8_t* addend, int8_t* grad_in) {
+void TflmTrainKernelDepthwiseInputGrad(const tflm_train::DepthwiseInputGradParams* params,
+                                       const int8_t* grad_out, const int8_t* weights,
+                                       const int32_t* m, float* scales, float* ranges,
+                                       const void* mask, const int8_t* addend, int8_t* grad_in) {
   const Scratch scratch(tflm_train::DepthwiseInputGradScratchBytes(*params));
-  tflm_train::DepthwiseInputGrad(*params, grad_out, weights, m, scales, ranges,
-                                 mask, addend, grad_in, scratch.get());
+  tflm_train::DepthwiseInputGrad(*params, grad_out, weights, m, scales, ranges, mask, addend,
+                                 grad_in, scratch.get());
 }
 
-void TflmTrainKernelPoolGrad(const tflm_train::PoolGradParams* params,
-                             const int8_t* grad_out, float* scales,
-                             float* ranges, const void* mask, int8_t* grad_in) {
+void TflmTrainKernelPoolGrad(const tflm_train::PoolGradParams* params, const int8_t* grad_out,
+                             float* scales, float* ranges, const void* mask, int8_t* grad_in) {
   const Scratch scratch(tflm_train::PoolGradScratchBytes(*params));
-  tflm_train::PoolGrad(*params, grad_out, scales, ranges, mask, grad_in,
-                       scratch.get());
+  tflm_train::PoolGrad(*params, grad_out, scales, ranges, mask, grad_in, scratch.get());
 }
 
-void TflmTrainKernelPadGrad(const tflm_train::PadGradParams* params,
-                            const int8_t* grad_out, float* scales,
-                            const void* mask, int8_t* grad_in) {
+void TflmTrainKernelPadGrad(const tflm_train::PadGradParams* params, const int8_t* grad_out,
+                            float* scales, const void* mask, int8_t* grad_in) {
   tflm_train::PadGrad(*params, grad_out, scales, mask, grad_in);
 }
 
-void TflmTrainKernelAccumulate(const tflm_train::AccumulateParams* params,
-                               float* scales, const void* mask,
-                               const int8_t* const* inputs, int8_t* grad) {
+void TflmTrainKernelAccumulate(const tflm_train::AccumulateParams* params, float* scales,
+                               const void* mask, const int8_t* const* inputs, int8_t* grad) {
   tflm_train::Accumulate(*params, scales, mask, inputs, grad);
 }
 
-void TflmTrainKernelConvUpdate(const tflm_train::ConvUpdateParams* params,
-                               const int8_t* x, const int8_t* grad,
-                               const tflm_train::TrainState* state,
-                               const float* scales, const float* kw,
-                               const float* kb, int8_t* weights, int32_t* bias,
-                               int8_t* residual) {
+void TflmTrainKernelConvUpdate(const tflm_train::ConvUpdateParams* params, const int8_t* x,
+                               const int8_t* grad, const tflm_train::TrainState* state,
+                               const float* scales, const float* kw, const float* kb,
+                               int8_t* weights, int32_t* bias, int8_t* residual) {
   const Scratch scratch(tflm_train::ConvUpdateScratchBytes(*params));
-  tflm_train::ConvUpdate(*params, x, grad, *state, scales, kw, kb, weights,
-                         bias, residual, scratch.get());
+  tflm_train::ConvUpdate(*params, x, grad, *state, scales, kw, kb, weights, bias, residual,
+                         scratch.get());
 }
 
-void TflmTrainKernelDepthwiseUpdate(
-    const tflm_train::DepthwiseUpdateParams* params, const int8_t* x,
-    const int8_t* grad, const tflm_train::TrainState* state,
-    const float* scales, const float* kw, const float* kb, int8_t* weights,
-    int32_t* bias, int8_t* residual) {
+void TflmTrainKernelDepthwiseUpdate(const tflm_train::DepthwiseUpdateParams* params,
+                                    const int8_t* x, const int8_t* grad,
+                                    const tflm_train::TrainState* state, const float* scales,
+                                    const float* kw, const float* kb, int8_t* weights,
+                                    int32_t* bias, int8_t* residual) {
   const Scratch scratch(tflm_train::DepthwiseUpdateScratchBytes(*params));
-  tflm_train::DepthwiseUpdate(*params, x, grad, *state, scales, kw, kb, weights,
-                              bias, residual, scratch.get());
+  tflm_train::DepthwiseUpdate(*params, x, grad, *state, scales, kw, kb, weights, bias, residual,
+                              scratch.get());
 }
 
-void TflmTrainKernelBiasUpdate(const tflm_train::BiasUpdateParams* params,
-                               const int8_t* grad,
-                               const tflm_train::TrainState* state,
-                               const float* scales, const float* kb,
-                               int32_t* bias) {
+void TflmTrainKernelBiasUpdate(const tflm_train::BiasUpdateParams* params, const int8_t* grad,
+                               const tflm_train::TrainState* state, const float* scales,
+                               const float* kb, int32_t* bias) {
   tflm_train::BiasUpdate(*params, grad, *state, scales, kb, bias);
 }
 
 // The primitives of section 1.
-int32_t TflmTrainKernelRoundShift(int32_t a, int32_t n) {
-  return tflm_train::RoundShift(a, n);
-}
-int32_t TflmTrainKernelHighMul(int32_t a, int32_t b) {
-  return tflm_train::HighMul(a, b);
-}
-int32_t TflmTrainKernelRoundToInt32(float x) {
-  return tflm_train::RoundToInt32(x);
-}
+int32_t TflmTrainKernelRoundShift(int32_t a, int32_t n) { return tflm_train::RoundShift(a, n); }
+int32_t TflmTrainKernelHighMul(int32_t a, int32_t b) { return tflm_train::HighMul(a, b); }
+int32_t TflmTrainKernelRoundToInt32(float x) { return tflm_train::RoundToInt32(x); }
 float TflmTrainKernelExp2Neg(float t) { return tflm_train::Exp2Neg(t); }
 float TflmTrainKernelLog(float x) { return tflm_train::Log(x); }
 uint32_t TflmTrainKernelHash(uint32_t x) { return tflm_train::Hash(x); }

@@ -39,36 +39,32 @@ bool Resolve(const char* namespaced, const char* classic, Function* function) {
 uint64_t Now() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000000u +
-         static_cast<uint64_t>(now.tv_nsec);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
 }  // namespace
 
 bool ResolveTflm() {
-  tflm_log =
-      reinterpret_cast<LogFunction>(dlsym(RTLD_DEFAULT, "_Z11MicroPrintfPKcz"));
-  const bool found =
-      Resolve(
-          "_ZN6tflite5micro25MicroContextGetEvalTensorEPKNS0_13TfLiteContextEi",
-          "_ZN6tflite25MicroContextGetEvalTensorEPK13TfLiteContexti",
-          &helpers.get_eval_tensor) &&
-      Resolve(
-          "_ZN6tflite5micro36MicroContextAllocatePersistentBufferEPNS0_"
-          "13TfLiteContextEm",
-          "_ZN6tflite36MicroContextAllocatePersistentBufferEP13TfLiteContextm",
-          &helpers.allocate_persistent_buffer) &&
-      Resolve(
-          "_ZN6tflite5micro39MicroContextRequestScratchBufferInArenaEPNS0_"
-          "13TfLiteContextEmPi",
-          "_ZN6tflite39MicroContextRequestScratchBufferInArenaEP13TfLiteContext"
-          "mPi",
-          &helpers.request_scratch_buffer) &&
-      Resolve(
-          "_ZN6tflite5micro28MicroContextGetScratchBufferEPNS0_"
-          "13TfLiteContextEi",
-          "_ZN6tflite28MicroContextGetScratchBufferEP13TfLiteContexti",
-          &helpers.get_scratch_buffer);
+  tflm_log = reinterpret_cast<LogFunction>(dlsym(RTLD_DEFAULT, "_Z11MicroPrintfPKcz"));
+  const bool found = Resolve("_ZN6tflite5micro25MicroContextGetEvalTensorEPKNS0_13TfLiteContextEi",
+                             "_ZN6tflite25MicroContextGetEvalTensorEPK13TfLiteContexti",
+                             &helpers.get_eval_tensor) &&
+                     Resolve(
+                         "_ZN6tflite5micro36MicroContextAllocatePersistentBufferEPNS0_"
+                         "13TfLiteContextEm",
+                         "_ZN6tflite36MicroContextAllocatePersistentBufferEP13TfLiteContextm",
+                         &helpers.allocate_persistent_buffer) &&
+                     Resolve(
+                         "_ZN6tflite5micro39MicroContextRequestScratchBufferInArenaEPNS0_"
+                         "13TfLiteContextEmPi",
+                         "_ZN6tflite39MicroContextRequestScratchBufferInArenaEP13TfLiteContext"
+                         "mPi",
+                         &helpers.request_scratch_buffer) &&
+                     Resolve(
+                         "_ZN6tflite5micro28MicroContextGetScratchBufferEPNS0_"
+                         "13TfLiteContextEi",
+                         "_ZN6tflite28MicroContextGetScratchBufferEP13TfLiteContexti",
+                         &helpers.get_scratch_buffer);
   if (!found) {
     MicroPrintf(
         "tflm_train: this tflite-micro does not export the MicroContext "
@@ -80,9 +76,7 @@ bool ResolveTflm() {
 
 const char* LastError() { return last_error; }
 
-uint64_t OpNanoseconds(OpKind kind) {
-  return op_nanoseconds[static_cast<int>(kind)];
-}
+uint64_t OpNanoseconds(OpKind kind) { return op_nanoseconds[static_cast<int>(kind)]; }
 
 void ResetOpTimes() {
   for (std::atomic<uint64_t>& time : op_nanoseconds) time = 0;
@@ -90,22 +84,17 @@ void ResetOpTimes() {
 
 OpTimer::OpTimer(OpKind kind) : kind_(kind), start_(Now()) {}
 
-OpTimer::~OpTimer() {
-  op_nanoseconds[static_cast<int>(kind_)] += Now() - start_;
-}
+OpTimer::~OpTimer() { op_nanoseconds[static_cast<int>(kind_)] += Now() - start_; }
 
-TfLiteEvalTensor* MicroContextGetEvalTensor(const TfLiteContext* context,
-                                            int tensor_index) {
+TfLiteEvalTensor* MicroContextGetEvalTensor(const TfLiteContext* context, int tensor_index) {
   return helpers.get_eval_tensor(context, tensor_index);
 }
 
-void* MicroContextAllocatePersistentBuffer(TfLiteContext* context,
-                                           size_t bytes) {
+void* MicroContextAllocatePersistentBuffer(TfLiteContext* context, size_t bytes) {
   return helpers.allocate_persistent_buffer(context, bytes);
 }
 
-TfLiteStatus MicroContextRequestScratchBufferInArena(TfLiteContext* context,
-                                                     size_t bytes,
+TfLiteStatus MicroContextRequestScratchBufferInArena(TfLiteContext* context, size_t bytes,
                                                      int* buffer_index) {
   return helpers.request_scratch_buffer(context, bytes, buffer_index);
 }

@@ -19,15 +19,13 @@ struct ClampMaskOp : OpDefaults {
            node.CheckFields({{"size", params.size, 1, INT32_MAX - 7},
                              {"act_min", params.act_min, -128, params.act_max},
                              {"act_max", params.act_max, -128, 127}}) &&
-           node.CheckInput(kActivation, "activation", kTfLiteInt8,
-                           params.size) &&
+           node.CheckInput(kActivation, "activation", kTfLiteInt8, params.size) &&
            node.CheckState(kStateInput) &&
            node.CheckOutput(kBits, "mask", kTfLiteUInt8, (params.size + 7) / 8);
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
-    ClampMask(params, node.Input<int8_t>(kActivation),
-              node.Output<uint8_t>(kBits));
+    ClampMask(params, node.Input<int8_t>(kActivation), node.Output<uint8_t>(kBits));
     return true;
   }
 };
@@ -41,33 +39,26 @@ struct PoolGradOp : OpDefaults {
   static bool Check(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
     return node.CheckCounts(kInputs, kOutputs) && node.CheckGeometry(g) &&
-           node.CheckFields(
-               {{"dil_h", g.dil_h, 1, 1},
-                {"dil_w", g.dil_w, 1, 1},
-                {"out_c", g.out_c, g.in_c, g.in_c},
-                {"uniform", params.uniform, 0, 1},
-                {"count", params.count, params.uniform, INT32_MAX}}) &&
+           node.CheckFields({{"dil_h", g.dil_h, 1, 1},
+                             {"dil_w", g.dil_w, 1, 1},
+                             {"out_c", g.out_c, g.in_c, g.in_c},
+                             {"uniform", params.uniform, 0, 1},
+                             {"count", params.count, params.uniform, INT32_MAX}}) &&
            CheckWindows(params, node) &&
-           node.CheckInput(kGradOut, "output gradient", kTfLiteInt8,
-                           OutputElements(g)) &&
+           node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, OutputElements(g)) &&
            node.CheckState(kStateInput) &&
-           node.CheckSlots(kScales, "scales",
-                           {params.slot_in, params.slot_out}) &&
+           node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) &&
            node.CheckSlots(kRanges, "ranges", {params.slot_out}) &&
            node.CheckMask(kMask, params.mask, InputElements(g)) &&
-           node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8,
-                            InputElements(g));
+           node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, InputElements(g));
   }
 
-  static size_t ScratchBytes(const Params& params) {
-    return PoolGradScratchBytes(params);
-  }
+  static size_t ScratchBytes(const Params& params) { return PoolGradScratchBytes(params); }
 
-  static bool Run(const Params& params, const OpNode& node,
-                  const OpMemory& memory) {
+  static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
     PoolGrad(params, node.Input<int8_t>(kGradOut), node.Input<float>(kScales),
-             node.Input<float>(kRanges), node.Input<void>(kMask),
-             node.Output<int8_t>(kGradIn), memory.scratch);
+             node.Input<float>(kRanges), node.Input<void>(kMask), node.Output<int8_t>(kGradIn),
+             memory.scratch);
     return true;
   }
 
@@ -75,21 +66,18 @@ struct PoolGradOp : OpDefaults {
   static bool CheckWindows(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
     // No window lies in the padding alone: its count would be 0.
-    const int64_t last_y = int64_t{g.out_h - 1} * g.stride_h - g.pad_t;
-    const int64_t last_x = int64_t{g.out_w - 1} * g.stride_w - g.pad_l;
-    if (!node.CheckFields(
-            {{"pad_t", g.pad_t, 0, g.k_h - 1},
-             {"pad_l", g.pad_l, 0, g.k_w - 1},
-             {"start of the last window (rows)", last_y, -g.pad_t, g.in_h - 1},
-             {"start of the last window (columns)", last_x, -g.pad_l,
-              g.in_w - 1}})) {
+    const int32_t last_y = Product({g.out_h - 1, g.stride_h}) - g.pad_t;
+    const int32_t last_x = Product({g.out_w - 1, g.stride_w}) - g.pad_l;
+    if (!node.CheckFields({{"pad_t", g.pad_t, 0, g.k_h - 1},
+                           {"pad_l", g.pad_l, 0, g.k_w - 1},
+                           {"start of the last window (rows)", last_y, -g.pad_t, g.in_h - 1},
+                           {"start of the last window (columns)", last_x, -g.pad_l, g.in_w - 1}})) {
       return false;
     }
     if (params.uniform) {
-      return node.CheckFields({{"stride_h (uniform windows)", g.stride_h,
-                                g.out_h > 1 ? g.k_h : 1, INT16_MAX},
-                               {"stride_w (uniform windows)", g.stride_w,
-                                g.out_w > 1 ? g.k_w : 1, INT16_MAX}});
+      return node.CheckFields(
+          {{"stride_h (uniform windows)", g.stride_h, g.out_h > 1 ? g.k_h : 1, INT16_MAX},
+           {"stride_w (uniform windows)", g.stride_w, g.out_w > 1 ? g.k_w : 1, INT16_MAX}});
     }
     // Each window adds at most 127 * 2^14, and at most k_h * k_w of them
     // overlap.
@@ -119,12 +107,10 @@ struct PadGradOp : OpDefaults {
                            {"pad_c", p.pad_c, 0, p.out_c - p.in_c}})) {
       return false;
     }
-    const int64_t out_size = Product({p.out_n, p.out_h, p.out_w, p.out_c});
-    if (out_size > INT32_MAX)
-      return node.Fail("a tensor of 2^31 elements or more");
-    const int64_t in_size = Product({p.in_n, p.in_h, p.in_w, p.in_c});
-    return node.CheckInput(kGradOut, "output gradient", kTfLiteInt8,
-                           out_size) &&
+    const int32_t out_size = Product({p.out_n, p.out_h, p.out_w, p.out_c});
+    if (out_size == INT32_MAX) return node.Fail("a tensor is too large");
+    const int32_t in_size = Product({p.in_n, p.in_h, p.in_w, p.in_c});
+    return node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, out_size) &&
            node.CheckState(kStateInput) &&
            node.CheckSlots(kScales, "scales", {p.slot_in, p.slot_out}) &&
            node.CheckMask(kMask, p.mask, in_size) &&
@@ -147,8 +133,7 @@ struct AccumulateOp : OpDefaults {
   static bool Check(const Params& params, const OpNode& node) {
     if (!node.CheckFields({{"count", params.count, 1, kMaxAccumulateInputs},
                            {"size", params.size, 1, INT32_MAX}}) ||
-        !node.CheckCounts(kFirstGrad + params.count, kOutputs) ||
-        !node.CheckState(kStateInput) ||
+        !node.CheckCounts(kFirstGrad + params.count, kOutputs) || !node.CheckState(kStateInput) ||
         !node.CheckSlots(kScales, "scales", {params.slot_out}) ||
         !node.CheckMask(kMask, params.mask, params.size) ||
         !node.CheckOutput(kGrad, "gradient", kTfLiteInt8, params.size)) {
@@ -156,8 +141,7 @@ struct AccumulateOp : OpDefaults {
     }
     for (int k = 0; k < params.count; ++k) {
       if (!node.CheckSlots(kScales, "scales", {params.slot_in[k]}) ||
-          !node.CheckInput(kFirstGrad + k, "gradient", kTfLiteInt8,
-                           params.size)) {
+          !node.CheckInput(kFirstGrad + k, "gradient", kTfLiteInt8, params.size)) {
         return false;
       }
     }
@@ -166,27 +150,18 @@ struct AccumulateOp : OpDefaults {
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
     const int8_t* inputs[kMaxAccumulateInputs];
-    for (int k = 0; k < params.count; ++k)
-      inputs[k] = node.Input<int8_t>(kFirstGrad + k);
-    Accumulate(params, node.Input<float>(kScales), node.Input<void>(kMask),
-               inputs, node.Output<int8_t>(kGrad));
+    for (int k = 0; k < params.count; ++k) inputs[k] = node.Input<int8_t>(kFirstGrad + k);
+    Accumulate(params, node.Input<float>(kScales), node.Input<void>(kMask), inputs,
+               node.Output<int8_t>(kGrad));
     return true;
   }
 };
 
 }  // namespace
 
-TFLMRegistration Register_TRAIN_CLAMP_MASK() {
-  return TrainingOp<ClampMaskOp>::Registration();
-}
-TFLMRegistration Register_TRAIN_POOL_GRAD() {
-  return TrainingOp<PoolGradOp>::Registration();
-}
-TFLMRegistration Register_TRAIN_PAD_GRAD() {
-  return TrainingOp<PadGradOp>::Registration();
-}
-TFLMRegistration Register_TRAIN_ACCUMULATE() {
-  return TrainingOp<AccumulateOp>::Registration();
-}
+TFLMRegistration Register_TRAIN_CLAMP_MASK() { return TrainingOp<ClampMaskOp>::Registration(); }
+TFLMRegistration Register_TRAIN_POOL_GRAD() { return TrainingOp<PoolGradOp>::Registration(); }
+TFLMRegistration Register_TRAIN_PAD_GRAD() { return TrainingOp<PadGradOp>::Registration(); }
+TFLMRegistration Register_TRAIN_ACCUMULATE() { return TrainingOp<AccumulateOp>::Registration(); }
 
 }  // namespace tflm_train

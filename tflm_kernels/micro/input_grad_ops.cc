@@ -9,37 +9,24 @@ namespace tflm_train {
 namespace {
 
 // Longest sum of int8 * int8 * int8 products that is sure to fit int32.
-constexpr int64_t kMaxSumLength = 1048;
+constexpr int32_t kMaxSumLength = 1048;
 
 // The tensors are the same for both; only weights and multipliers differ in
 // kind.
 struct InputGradOp : OpDefaults {
-  enum {
-    kGradOut,
-    kWeights,
-    kMultipliers,
-    kStateInput,
-    kScales,
-    kRanges,
-    kMask,
-    kAddend,
-    kInputs
-  };
+  enum { kGradOut, kWeights, kMultipliers, kStateInput, kScales, kRanges, kMask, kAddend, kInputs };
   enum { kGradIn, kOutputs };
 
   template <typename Params>
-  static bool CheckTensors(const Params& params, const OpNode& node,
-                           int64_t weights, TfLiteType multiplier_type) {
+  static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights,
+                           TfLiteType multiplier_type) {
     const Geometry& g = params.geometry;
-    const int64_t size = InputElements(g);
-    if (!node.CheckInput(kGradOut, "output gradient", kTfLiteInt8,
-                         OutputElements(g)) ||
+    const int32_t size = InputElements(g);
+    if (!node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, OutputElements(g)) ||
         !node.CheckInput(kWeights, "weights", kTfLiteInt8, weights) ||
-        !node.CheckInput(kMultipliers, "multipliers", multiplier_type,
-                         g.out_c) ||
+        !node.CheckInput(kMultipliers, "multipliers", multiplier_type, g.out_c) ||
         !node.CheckState(kStateInput) ||
-        !node.CheckSlots(kScales, "scales",
-                         {params.slot_in, params.slot_out}) ||
+        !node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) ||
         !node.CheckSlots(kRanges, "ranges", {params.slot_out}) ||
         !node.CheckMask(kMask, params.mask, size) ||
         !node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, size)) {
@@ -58,32 +45,25 @@ struct ConvInputGradOp : InputGradOp {
   static bool Check(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
     if (!node.CheckCounts(kInputs, kOutputs) || !node.CheckGeometry(g) ||
-        !node.CheckFields({{"group", params.group, 1, INT32_MAX},
-                           {"group_shift", params.group_shift, 0, 30}})) {
+        !node.CheckFields(
+            {{"group", params.group, 1, INT32_MAX}, {"group_shift", params.group_shift, 0, 30}})) {
       return false;
     }
     const int32_t group = params.group < g.out_c ? params.group : g.out_c;
-    const int64_t groups = (int64_t{g.out_c} + group - 1) / group;
-    return node.CheckFields({{"group * k_h * k_w",
-                              Product({group, g.k_h, g.k_w}), 1, kMaxSumLength},
-                             {"number of groups", groups, 1,
-                              int64_t{1} << params.group_shift}}) &&
-           CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c}),
-                        kTfLiteInt8);
+    const int32_t groups = (g.out_c + group - 1) / group;
+    return node.CheckFields(
+               {{"group * k_h * k_w", Product({group, g.k_h, g.k_w}), 1, kMaxSumLength},
+                {"number of groups", groups, 1, 1 << params.group_shift}}) &&
+           CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c}), kTfLiteInt8);
   }
 
-  static size_t ScratchBytes(const Params& params) {
-    return ConvInputGradScratchBytes(params);
-  }
+  static size_t ScratchBytes(const Params& params) { return ConvInputGradScratchBytes(params); }
 
-  static bool Run(const Params& params, const OpNode& node,
-                  const OpMemory& memory) {
-    ConvInputGrad(params, node.Input<int8_t>(kGradOut),
-                  node.Input<int8_t>(kWeights),
+  static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
+    ConvInputGrad(params, node.Input<int8_t>(kGradOut), node.Input<int8_t>(kWeights),
                   node.Input<int8_t>(kMultipliers), node.Input<float>(kScales),
-                  node.Input<float>(kRanges), node.Input<void>(kMask),
-                  node.Input<int8_t>(kAddend), node.Output<int8_t>(kGradIn),
-                  memory.scratch);
+                  node.Input<float>(kRanges), node.Input<void>(kMask), node.Input<int8_t>(kAddend),
+                  node.Output<int8_t>(kGradIn), memory.scratch);
     return true;
   }
 };
@@ -98,30 +78,24 @@ struct DepthwiseInputGradOp : InputGradOp {
         !node.CheckFields(
             {{"acc_shift", params.acc_shift, 0, 30},
              {"multiplier", params.multiplier, 1, g.out_c},
-             {"in_c * multiplier", int64_t{g.in_c} * params.multiplier, g.out_c,
-              g.out_c}})) {
+             {"in_c * multiplier", Product({g.in_c, params.multiplier}), g.out_c, g.out_c}})) {
       return false;
     }
-    const int64_t sum_length = Product({g.k_h, g.k_w, params.multiplier});
-    return node.CheckFields(
-               {{"k_h * k_w * multiplier", sum_length, 1,
-                 (int64_t{1} << (30 - params.acc_shift)) / (127 * 128)}}) &&
-           CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}),
-                        kTfLiteInt32);
+    const int32_t sum_length = Product({g.k_h, g.k_w, params.multiplier});
+    return node.CheckFields({{"k_h * k_w * multiplier", sum_length, 1,
+                              (1 << (30 - params.acc_shift)) / (127 * 128)}}) &&
+           CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}), kTfLiteInt32);
   }
 
   static size_t ScratchBytes(const Params& params) {
     return DepthwiseInputGradScratchBytes(params);
   }
 
-  static bool Run(const Params& params, const OpNode& node,
-                  const OpMemory& memory) {
-    DepthwiseInputGrad(params, node.Input<int8_t>(kGradOut),
-                       node.Input<int8_t>(kWeights),
-                       node.Input<int32_t>(kMultipliers),
-                       node.Input<float>(kScales), node.Input<float>(kRanges),
-                       node.Input<void>(kMask), node.Input<int8_t>(kAddend),
-                       node.Output<int8_t>(kGradIn), memory.scratch);
+  static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
+    DepthwiseInputGrad(params, node.Input<int8_t>(kGradOut), node.Input<int8_t>(kWeights),
+                       node.Input<int32_t>(kMultipliers), node.Input<float>(kScales),
+                       node.Input<float>(kRanges), node.Input<void>(kMask),
+                       node.Input<int8_t>(kAddend), node.Output<int8_t>(kGradIn), memory.scratch);
     return true;
   }
 };

@@ -19,35 +19,27 @@ struct LossOp : OpDefaults {
                              {"zero_point", params.zero_point, -128, 127},
                              {"scale > 0", params.scale > 0.0f, 1, 1}}) &&
            node.CheckInput(kLogits, "logits", kTfLiteInt8, params.classes) &&
-           node.CheckInput(kLabel, "label", kTfLiteInt32, 1) &&
-           node.CheckState(kStateInput) &&
+           node.CheckInput(kLabel, "label", kTfLiteInt32, 1) && node.CheckState(kStateInput) &&
            node.CheckSlots(kScales, "scales", {params.slot}) &&
            node.CheckOutput(kGrad, "gradient", kTfLiteInt8, params.classes) &&
            node.CheckOutput(kLoss, "loss", kTfLiteFloat32, 1);
   }
 
-  static size_t ScratchBytes(const Params& params) {
-    return LossScratchBytes(params);
-  }
+  static size_t ScratchBytes(const Params& params) { return LossScratchBytes(params); }
 
   static void Idle(const OpNode& node) { *node.Output<float>(kLoss) = 0.0f; }
 
-  static bool Run(const Params& params, const OpNode& node,
-                  const OpMemory& memory) {
+  static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
     const int32_t label = *node.Input<int32_t>(kLabel);
-    return Loss(params, node.Input<int8_t>(kLogits), label,
-                node.State(kStateInput), node.Input<float>(kScales),
-                node.Output<int8_t>(kGrad), node.Output<float>(kLoss),
+    return Loss(params, node.Input<int8_t>(kLogits), label, node.State(kStateInput),
+                node.Input<float>(kScales), node.Output<int8_t>(kGrad), node.Output<float>(kLoss),
                 memory.scratch) ||
-           node.CheckFields(
-               {{"label (run-time input)", label, 0, params.classes - 1}});
+           node.CheckFields({{"label (run-time input)", label, 0, params.classes - 1}});
   }
 };
 
 }  // namespace
 
-TFLMRegistration Register_TRAIN_LOSS() {
-  return TrainingOp<LossOp>::Registration();
-}
+TFLMRegistration Register_TRAIN_LOSS() { return TrainingOp<LossOp>::Registration(); }
 
 }  // namespace tflm_train

@@ -1,13 +1,15 @@
 #include "tflm_kernels/micro/op_node.h"
 
+#include <cstring>
+
 #include "tflm_kernels/requantize.h"
 
 namespace tflm_train {
 namespace {
 
 // Longest side of an image or a kernel: products of two fit the kernels' int32.
-constexpr int64_t kMaxSide = 1 << 20;
-constexpr int64_t kMaxWindow = INT16_MAX;
+constexpr int32_t kMaxSide = 1 << 20;
+constexpr int32_t kMaxWindow = INT16_MAX;
 
 const char* TypeName(TfLiteType type) {
   switch (type) {
@@ -26,18 +28,19 @@ const char* TypeName(TfLiteType type) {
 
 }  // namespace
 
-int64_t ElementCount(const TfLiteEvalTensor& tensor) {
-  int64_t count = 1;
-  for (int i = 0; i < tensor.dims->size; ++i) count *= tensor.dims->data[i];
-  return count;
-}
-
-int64_t Product(std::initializer_list<int32_t> factors) {
+int32_t Product(std::initializer_list<int32_t> factors) {
   int64_t product = 1;
   for (const int32_t factor : factors) {
-    if (product <= INT32_MAX) product *= factor;
+    product *= factor;
+    if (product > INT32_MAX) return INT32_MAX;
   }
-  return product;
+  return static_cast<int32_t>(product);
+}
+
+int32_t ElementCount(const TfLiteEvalTensor& tensor) {
+  int32_t count = 1;
+  for (int i = 0; i < tensor.dims->size; ++i) count = Product({count, tensor.dims->data[i]});
+  return count;
 }
 
 int32_t ElementBytes(TfLiteType type) {
@@ -58,41 +61,52 @@ bool OpNode::Fail(const char* what) const {
   return false;
 }
 
+bool OpNode::CheckHeader(const char* options, uint32_t length, OpKind kind, size_t size) const {
+  OpHeader header;
+  if (options == nullptr || length < sizeof(header)) {
+    return Fail("no parameters in custom_options");
+  }
+  std::memcpy(&header, options, sizeof(header));
+  const int32_t expected_kind = static_cast<int32_t>(kind);
+  const int32_t expected_size = static_cast<int32_t>(size);
+  return CheckFields(
+      {{"version", header.version, kAbiVersion, kAbiVersion},
+       {"kind", header.kind, expected_kind, expected_kind},
+       {"size", static_cast<int32_t>(header.size), expected_size, expected_size},
+       {"custom_options length", static_cast<int32_t>(length), expected_size, expected_size}});
+}
+
 bool OpNode::CheckCounts(int inputs, int outputs) const {
   if (input_count() == inputs && output_count() == outputs) return true;
-  MicroPrintf(
-      "%s (output tensor %d): %d inputs and %d outputs, expected %d and %d",
-      op_name_, OutputId(0), input_count(), output_count(), inputs, outputs);
+  MicroPrintf("%s (output tensor %d): %d inputs and %d outputs, expected %d and %d", op_name_,
+              OutputId(0), input_count(), output_count(), inputs, outputs);
   return false;
 }
 
 bool OpNode::CheckFields(std::initializer_list<FieldRange> fields) const {
   for (const FieldRange& field : fields) {
     if (field.value >= field.min && field.value <= field.max) continue;
-    MicroPrintf(
-        "%s (output tensor %d): parameter %s is %d, allowed is %d to %d",
-        op_name_, OutputId(0), field.name, static_cast<int>(field.value),
-        static_cast<int>(field.min), static_cast<int>(field.max));
+    MicroPrintf("%s (output tensor %d): parameter %s is %d, allowed is %d to %d", op_name_,
+                OutputId(0), field.name, static_cast<int>(field.value), static_cast<int>(field.min),
+                static_cast<int>(field.max));
     return false;
   }
   return true;
 }
 
-bool OpNode::CheckTensor(const TfLiteEvalTensor* tensor, const char* kind,
-                         int index, const char* role, TfLiteType type,
-                         int64_t elements) const {
+bool OpNode::CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int index,
+                         const char* role, TfLiteType type, int32_t elements) const {
   if (tensor == nullptr) {
-    MicroPrintf("%s (output tensor %d): %s %d (%s) is missing", op_name_,
-                OutputId(0), kind, index, role);
+    MicroPrintf("%s (output tensor %d): %s %d (%s) is missing", op_name_, OutputId(0), kind, index,
+                role);
     return false;
   }
   if (tensor->type != type) {
-    MicroPrintf("%s (output tensor %d): %s %d (%s) is %s, expected %s",
-                op_name_, OutputId(0), kind, index, role,
-                TypeName(tensor->type), TypeName(type));
+    MicroPrintf("%s (output tensor %d): %s %d (%s) is %s, expected %s", op_name_, OutputId(0), kind,
+                index, role, TypeName(tensor->type), TypeName(type));
     return false;
   }
-  const int64_t count = ElementCount(*tensor);
+  const int32_t count = ElementCount(*tensor);
   if (count != elements) {
     MicroPrintf(
         "%s (output tensor %d): %s %d (%s) has %d elements, the parameters "
@@ -104,19 +118,16 @@ bool OpNode::CheckTensor(const TfLiteEvalTensor* tensor, const char* kind,
   return true;
 }
 
-bool OpNode::CheckInput(int index, const char* role, TfLiteType type,
-                        int64_t elements) const {
+bool OpNode::CheckInput(int index, const char* role, TfLiteType type, int32_t elements) const {
   return CheckTensor(InputTensor(index), "input", index, role, type, elements);
 }
 
-bool OpNode::CheckOutput(int index, const char* role, TfLiteType type,
-                         int64_t elements) const {
-  return CheckTensor(OutputTensor(index), "output", index, role, type,
-                     elements);
+bool OpNode::CheckOutput(int index, const char* role, TfLiteType type, int32_t elements) const {
+  return CheckTensor(OutputTensor(index), "output", index, role, type, elements);
 }
 
-bool OpNode::CheckVariable(int index, int output_index, const char* role,
-                           TfLiteType type, int64_t elements) const {
+bool OpNode::CheckVariable(int index, int output_index, const char* role, TfLiteType type,
+                           int32_t elements) const {
   if (!CheckInput(index, role, type, elements)) return false;
   // Before memory is planned only tensors with data in the model have an
   // address.
@@ -150,35 +161,28 @@ bool OpNode::CheckState(int index) const {
   return CheckInput(index, "state", kTfLiteInt32, kStateWords);
 }
 
-bool OpNode::CheckSlots(int index, const char* role,
-                        std::initializer_list<int32_t> slots) const {
+bool OpNode::CheckSlots(int index, const char* role, std::initializer_list<int32_t> slots) const {
   const TfLiteEvalTensor* tensor = InputTensor(index);
-  const int64_t count = tensor == nullptr ? 0 : ElementCount(*tensor);
-  if (!CheckTensor(tensor, "input", index, role, kTfLiteFloat32, count))
-    return false;
+  const int32_t count = tensor == nullptr ? 0 : ElementCount(*tensor);
+  if (!CheckTensor(tensor, "input", index, role, kTfLiteFloat32, count)) return false;
   for (const int32_t slot : slots) {
     if (slot >= 0 && slot < count) continue;
-    MicroPrintf(
-        "%s (output tensor %d): slot %d is outside input %d (%s) of %d slots",
-        op_name_, OutputId(0), static_cast<int>(slot), index, role,
-        static_cast<int>(count));
+    MicroPrintf("%s (output tensor %d): slot %d is outside input %d (%s) of %d slots", op_name_,
+                OutputId(0), static_cast<int>(slot), index, role, static_cast<int>(count));
     return false;
   }
   return true;
 }
 
-bool OpNode::CheckMask(int index, const MaskParams& params,
-                       int64_t elements) const {
+bool OpNode::CheckMask(int index, const MaskParams& params, int32_t elements) const {
   if (!CheckFields({{"mask_kind", params.mask_kind, kMaskNone, kMaskBits},
                     {"act_min", params.act_min, -128, params.act_max},
                     {"act_max", params.act_max, -128, 127}})) {
     return false;
   }
   if (params.mask_kind == kMaskNone) return CheckAbsent(index, "mask");
-  return CheckInput(
-      index, "mask",
-      params.mask_kind == kMaskActivation ? kTfLiteInt8 : kTfLiteUInt8,
-      static_cast<int64_t>(MaskBytes(params, static_cast<size_t>(elements))));
+  return CheckInput(index, "mask", params.mask_kind == kMaskActivation ? kTfLiteInt8 : kTfLiteUInt8,
+                    static_cast<int32_t>(MaskBytes(params, static_cast<size_t>(elements))));
 }
 
 bool OpNode::CheckGeometry(const Geometry& g) const {
@@ -198,8 +202,8 @@ bool OpNode::CheckGeometry(const Geometry& g) const {
                     {"pad_l", g.pad_l, 0, kMaxWindow}})) {
     return false;
   }
-  if (InputElements(g) > INT32_MAX || OutputElements(g) > INT32_MAX) {
-    return Fail("a tensor of 2^31 elements or more");
+  if (InputElements(g) == INT32_MAX || OutputElements(g) == INT32_MAX) {
+    return Fail("a tensor is too large");
   }
   return true;
 }

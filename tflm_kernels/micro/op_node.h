@@ -16,7 +16,7 @@ namespace tflm_train {
 // A field of the parameters that has to lie in [min, max].
 struct FieldRange {
   const char* name;
-  int64_t value, min, max;
+  int32_t value, min, max;
 };
 
 // Every Check* logs one line that names the op, the tensor and what is wrong,
@@ -31,26 +31,25 @@ class OpNode {
   // Logs `what` with the op's name and the node's first output; returns false.
   bool Fail(const char* what) const;
 
+  // custom_options are a struct of this kind and size, of our version.
+  bool CheckHeader(const char* options, uint32_t length, OpKind kind, size_t size) const;
   bool CheckCounts(int inputs, int outputs) const;
   bool CheckFields(std::initializer_list<FieldRange> fields) const;
 
   // The tensor exists, and has this type and size.
-  bool CheckInput(int index, const char* role, TfLiteType type,
-                  int64_t elements) const;
-  bool CheckOutput(int index, const char* role, TfLiteType type,
-                   int64_t elements) const;
+  bool CheckInput(int index, const char* role, TfLiteType type, int32_t elements) const;
+  bool CheckOutput(int index, const char* role, TfLiteType type, int32_t elements) const;
   // As CheckInput for a tensor that this op changes: no constant in flash, and
   // also output `output_index`.
-  bool CheckVariable(int index, int output_index, const char* role,
-                     TfLiteType type, int64_t elements) const;
+  bool CheckVariable(int index, int output_index, const char* role, TfLiteType type,
+                     int32_t elements) const;
   bool CheckAbsent(int index, const char* role) const;
   // The state tensor.
   bool CheckState(int index) const;
   // A float tensor with one element per slot that holds all `slots`.
-  bool CheckSlots(int index, const char* role,
-                  std::initializer_list<int32_t> slots) const;
+  bool CheckSlots(int index, const char* role, std::initializer_list<int32_t> slots) const;
   // The clamp mask of a tensor of `elements`, as the parameters announce it.
-  bool CheckMask(int index, const MaskParams& params, int64_t elements) const;
+  bool CheckMask(int index, const MaskParams& params, int32_t elements) const;
   // Shapes that are positive and of less than 2^31 elements, padding, strides.
   bool CheckGeometry(const Geometry& geometry) const;
 
@@ -58,17 +57,11 @@ class OpNode {
 
   int input_count() const { return node_->inputs->size; }
   int output_count() const { return node_->outputs->size; }
-  bool HasInput(int index) const {
-    return InputId(index) != kTfLiteOptionalTensor;
-  }
+  bool HasInput(int index) const { return InputId(index) != kTfLiteOptionalTensor; }
 
   // nullptr when the tensor is absent.
-  TfLiteEvalTensor* InputTensor(int index) const {
-    return Tensor(InputId(index));
-  }
-  TfLiteEvalTensor* OutputTensor(int index) const {
-    return Tensor(OutputId(index));
-  }
+  TfLiteEvalTensor* InputTensor(int index) const { return Tensor(InputId(index)); }
+  TfLiteEvalTensor* OutputTensor(int index) const { return Tensor(OutputId(index)); }
 
   // -- Eval --
 
@@ -88,37 +81,28 @@ class OpNode {
     return tensor == nullptr ? nullptr : static_cast<T*>(tensor->data.data);
   }
   int InputId(int index) const {
-    return index < input_count() ? node_->inputs->data[index]
-                                 : kTfLiteOptionalTensor;
+    return index < input_count() ? node_->inputs->data[index] : kTfLiteOptionalTensor;
   }
   int OutputId(int index) const {
-    return index < output_count() ? node_->outputs->data[index]
-                                  : kTfLiteOptionalTensor;
+    return index < output_count() ? node_->outputs->data[index] : kTfLiteOptionalTensor;
   }
   TfLiteEvalTensor* Tensor(int id) const {
-    return id == kTfLiteOptionalTensor
-               ? nullptr
-               : MicroContextGetEvalTensor(context_, id);
+    return id == kTfLiteOptionalTensor ? nullptr : MicroContextGetEvalTensor(context_, id);
   }
-  bool CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int index,
-                   const char* role, TfLiteType type, int64_t elements) const;
+  bool CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int index, const char* role,
+                   TfLiteType type, int32_t elements) const;
 
   TfLiteContext* context_;
   TfLiteNode* node_;
   const char* op_name_;
 };
 
-// Elements of a tensor; a scalar has one.
-int64_t ElementCount(const TfLiteEvalTensor& tensor);
-// The product of positive factors; some value above INT32_MAX when it is
-// larger.
-int64_t Product(std::initializer_list<int32_t> factors);
-inline int64_t InputElements(const Geometry& g) {
-  return Product({g.in_h, g.in_w, g.in_c});
-}
-inline int64_t OutputElements(const Geometry& g) {
-  return Product({g.out_h, g.out_w, g.out_c});
-}
+// Elements of a tensor, at most INT32_MAX; a scalar has one.
+int32_t ElementCount(const TfLiteEvalTensor& tensor);
+// The product of factors >= 0, at most INT32_MAX.
+int32_t Product(std::initializer_list<int32_t> factors);
+inline int32_t InputElements(const Geometry& g) { return Product({g.in_h, g.in_w, g.in_c}); }
+inline int32_t OutputElements(const Geometry& g) { return Product({g.out_h, g.out_w, g.out_c}); }
 // Bytes of one element of the types the ops use, 0 of any other.
 int32_t ElementBytes(TfLiteType type);
 

@@ -17,7 +17,7 @@ struct RestoreOp : OpDefaults {
 
   static bool Check(const Params& params, const OpNode& node) {
     if (!node.CheckFields(
-            {{"variable_count", params.variable_count, 0, INT16_MAX}}))
+            {{"variable_count", static_cast<int32_t>(params.variable_count), 0, INT16_MAX}}))
       return false;
     const int count = static_cast<int>(params.variable_count);
     if (!node.CheckCounts(kFirstFactory + count, kFirstVariable + count) ||
@@ -28,11 +28,9 @@ struct RestoreOp : OpDefaults {
     for (int i = 0; i < count; ++i) {
       const TfLiteEvalTensor* variable = node.OutputTensor(kFirstVariable + i);
       if (variable == nullptr || ElementBytes(variable->type) == 0) {
-        return node.Fail(
-            "a variable is missing, or of a type that is not trained");
+        return node.Fail("a variable is missing, or of a type that is not trained");
       }
-      if (variable->data.data != nullptr)
-        return node.Fail("a variable is a constant");
+      if (variable->data.data != nullptr) return node.Fail("a variable is a constant");
       if (node.HasInput(kFirstFactory + i) &&
           !node.CheckInput(kFirstFactory + i, "factory values", variable->type,
                            ElementCount(*variable))) {
@@ -46,8 +44,7 @@ struct RestoreOp : OpDefaults {
     return VariableTableBytes(params.variable_count);
   }
 
-  static bool Run(const Params& params, const OpNode& node,
-                  const OpMemory& memory) {
+  static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
     const float learning_rate = *node.Input<float>(kLearningRate);
     if (!IsValidLearningRate(learning_rate)) {
       return node.Fail("the learning rate is negative or not finite");
@@ -71,8 +68,8 @@ struct RestoreOp : OpDefaults {
   static VariableEntry RestoreVariable(const OpNode& node, int i) {
     const TfLiteEvalTensor* variable = node.OutputTensor(kFirstVariable + i);
     const void* factory = node.Input<void>(kFirstFactory + i);
-    const size_t bytes = static_cast<size_t>(ElementCount(*variable)) *
-                         ElementBytes(variable->type);
+    const size_t bytes =
+        static_cast<size_t>(ElementCount(*variable)) * ElementBytes(variable->type);
     if (factory != nullptr) {
       std::memcpy(variable->data.data, factory, bytes);
     } else {
@@ -84,8 +81,6 @@ struct RestoreOp : OpDefaults {
 
 }  // namespace
 
-TFLMRegistration Register_TRAIN_RESTORE() {
-  return TrainingOp<RestoreOp>::Registration();
-}
+TFLMRegistration Register_TRAIN_RESTORE() { return TrainingOp<RestoreOp>::Registration(); }
 
 }  // namespace tflm_train

@@ -15,8 +15,7 @@
 
 #include "tflm_kernels/op_params.h"
 
-#if !defined(TFLM_TRAIN_HOST) && \
-    !__has_include("tensorflow/lite/micro/micro_common.h")
+#if !defined(TFLM_TRAIN_HOST) && !__has_include("tensorflow/lite/micro/micro_common.h")
 #define TFLM_TRAIN_HOST
 #endif
 
@@ -90,12 +89,9 @@ struct TFLMRegistration {
   const char* custom_name;
 };
 
-TfLiteEvalTensor* MicroContextGetEvalTensor(const TfLiteContext* context,
-                                            int tensor_index);
-void* MicroContextAllocatePersistentBuffer(TfLiteContext* context,
-                                           size_t bytes);
-TfLiteStatus MicroContextRequestScratchBufferInArena(TfLiteContext* context,
-                                                     size_t bytes,
+TfLiteEvalTensor* MicroContextGetEvalTensor(const TfLiteContext* context, int tensor_index);
+void* MicroContextAllocatePersistentBuffer(TfLiteContext* context, size_t bytes);
+TfLiteStatus MicroContextRequestScratchBufferInArena(TfLiteContext* context, size_t bytes,
                                                      int* buffer_index);
 void* MicroContextGetScratchBuffer(TfLiteContext* context, int buffer_index);
 

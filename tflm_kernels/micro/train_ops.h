@@ -54,9 +54,8 @@ TfLiteStatus AddTrainOps(Resolver& resolver) {
       Register_TRAIN_DEPTHWISE_UPDATE(),
       Register_TRAIN_BIAS_UPDATE(),
   };
-  static_assert(
-      sizeof(registrations) / sizeof(registrations[0]) == kTrainOpCount,
-      "one registration per op kind");
+  static_assert(sizeof(registrations) / sizeof(registrations[0]) == kTrainOpCount,
+                "one registration per op kind");
   for (const TFLMRegistration& registration : registrations) {
     const TfLiteStatus status = AddTrainOp(resolver, registration);
     if (status != kTfLiteOk) return status;

@@ -46,8 +46,7 @@ template <typename Op>
 class TrainingOp {
  public:
   static TFLMRegistration Registration() {
-    return {Init,     nullptr, Prepare, Invoke, nullptr, kBuiltinOperatorCustom,
-            Op::kName};
+    return {Init, nullptr, Prepare, Invoke, nullptr, kBuiltinOperatorCustom, Op::kName};
   }
 
  private:
@@ -69,27 +68,11 @@ class TrainingOp {
   }
 
   static void* Init(TfLiteContext* context, const char* buffer, size_t length) {
-    void* memory =
-        MicroContextAllocatePersistentBuffer(context, sizeof(NodeData));
+    void* memory = MicroContextAllocatePersistentBuffer(context, sizeof(NodeData));
     if (memory == nullptr) return nullptr;
     const NodeData data = {buffer, static_cast<uint32_t>(length), -1, nullptr};
     std::memcpy(memory, &data, sizeof(data));
     return memory;
-  }
-
-  static bool CheckHeader(const NodeData& data, const OpNode& node) {
-    OpHeader header;
-    if (data.options == nullptr || data.length < sizeof(header)) {
-      return node.Fail("no parameters in custom_options");
-    }
-    std::memcpy(&header, data.options, sizeof(header));
-    constexpr int64_t kKind = static_cast<int64_t>(Params::kKind);
-    return node.CheckFields(
-        {{"version", header.version, kAbiVersion, kAbiVersion},
-         {"kind", header.kind, kKind, kKind},
-         {"size", header.size, sizeof(Params), sizeof(Params)},
-         {"custom_options length", data.length, sizeof(Params),
-          sizeof(Params)}});
   }
 
   static TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* tflite_node) {
@@ -99,20 +82,20 @@ class TrainingOp {
       node.Fail("the arena is too small for the op's data");
       return kTfLiteError;
     }
-    if (!CheckHeader(*data, node)) return kTfLiteError;
+    if (!node.CheckHeader(data->options, data->length, Params::kKind, sizeof(Params))) {
+      return kTfLiteError;
+    }
     const Params params = ReadParams(*data);
     if (!Op::Check(params, node)) return kTfLiteError;
     const size_t scratch_bytes = Op::ScratchBytes(params);
-    if (scratch_bytes > 0 &&
-        MicroContextRequestScratchBufferInArena(
-            context, scratch_bytes, &data->scratch_index) != kTfLiteOk) {
+    if (scratch_bytes > 0 && MicroContextRequestScratchBufferInArena(
+                                 context, scratch_bytes, &data->scratch_index) != kTfLiteOk) {
       node.Fail("no scratch memory");
       return kTfLiteError;
     }
     const size_t persistent_bytes = Op::PersistentBytes(params);
     if (persistent_bytes > 0) {
-      data->persistent =
-          MicroContextAllocatePersistentBuffer(context, persistent_bytes);
+      data->persistent = MicroContextAllocatePersistentBuffer(context, persistent_bytes);
       if (data->persistent == nullptr) {
         node.Fail("the arena is too small for the op's tables");
         return kTfLiteError;
@@ -124,18 +107,15 @@ class TrainingOp {
   static TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* tflite_node) {
     const OpTimer timer(Params::kKind);
     const OpNode node(context, tflite_node, Op::kName);
-    if (Op::kStateInput != Op::kAlwaysRuns &&
-        node.State(Op::kStateInput)->training == 0) {
+    if (Op::kStateInput != Op::kAlwaysRuns && node.State(Op::kStateInput)->training == 0) {
       Op::Idle(node);
       return kTfLiteOk;
     }
-    const NodeData& data =
-        *static_cast<const NodeData*>(tflite_node->user_data);
-    const OpMemory memory = {
-        data.scratch_index < 0
-            ? nullptr
-            : MicroContextGetScratchBuffer(context, data.scratch_index),
-        data.persistent};
+    const NodeData& data = *static_cast<const NodeData*>(tflite_node->user_data);
+    const OpMemory memory = {data.scratch_index < 0
+                                 ? nullptr
+                                 : MicroContextGetScratchBuffer(context, data.scratch_index),
+                             data.persistent};
     return Op::Run(ReadParams(data), node, memory) ? kTfLiteOk : kTfLiteError;
   }
 };

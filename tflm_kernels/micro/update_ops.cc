@@ -9,27 +9,15 @@ namespace {
 
 // The tensors are the same for both kinds of layer.
 struct WeightUpdateOp : OpDefaults {
-  enum {
-    kX,
-    kGrad,
-    kStateInput,
-    kScales,
-    kKw,
-    kKb,
-    kWeights,
-    kBias,
-    kResidual,
-    kInputs
-  };
+  enum { kX, kGrad, kStateInput, kScales, kKw, kKb, kWeights, kBias, kResidual, kInputs };
 
   template <typename Params>
-  static bool CheckTensors(const Params& params, const OpNode& node,
-                           int64_t weights) {
+  static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights) {
     const Geometry& g = params.geometry;
     const UpdateParams& u = params.update;
     const bool has_bias = node.HasInput(kBias);
     const bool has_residual = node.HasInput(kResidual);
-    const int64_t positions = Product({g.out_h, g.out_w});
+    const int32_t positions = Product({g.out_h, g.out_w});
     if (!node.CheckFields({{"x_zero_point", u.x_zero_point, -128, 127},
                            {"gain_shift", u.gain_shift, 0, 30},
                            {"tap_y1", u.tap_y1, 1, g.k_h},
@@ -41,38 +29,32 @@ struct WeightUpdateOp : OpDefaults {
     if (u.residual_bits != 0 && u.residual_bits != 8) {
       return node.Fail("parameter residual_bits must be 0 or 8");
     }
-    if (!node.CheckFields(
-            {{"out_h * out_w << gain_shift", positions << u.gain_shift, 1,
-              INT32_MAX / (127 * 255)}}) ||
+    if (!node.CheckFields({{"out_h * out_w << gain_shift", Product({positions, 1 << u.gain_shift}),
+                            1, INT32_MAX / (127 * 255)}}) ||
         !node.CheckCounts(kInputs, 1 + has_bias + has_residual) ||
         !node.CheckInput(kX, "layer input", kTfLiteInt8, InputElements(g)) ||
-        !node.CheckInput(kGrad, "output gradient", kTfLiteInt8,
-                         OutputElements(g)) ||
-        !node.CheckState(kStateInput) ||
-        !node.CheckSlots(kScales, "scales", {u.slot}) ||
+        !node.CheckInput(kGrad, "output gradient", kTfLiteInt8, OutputElements(g)) ||
+        !node.CheckState(kStateInput) || !node.CheckSlots(kScales, "scales", {u.slot}) ||
         !node.CheckInput(kKw, "weight factors", kTfLiteFloat32, g.out_c) ||
         !node.CheckVariable(kWeights, 0, "weights", kTfLiteInt8, weights)) {
       return false;
     }
-    if (has_bias &&
-        !(node.CheckInput(kKb, "bias factors", kTfLiteFloat32, g.out_c) &&
-          node.CheckVariable(kBias, 1, "bias", kTfLiteInt32, g.out_c))) {
+    if (has_bias && !(node.CheckInput(kKb, "bias factors", kTfLiteFloat32, g.out_c) &&
+                      node.CheckVariable(kBias, 1, "bias", kTfLiteInt32, g.out_c))) {
       return false;
     }
     if (u.residual_bits == 0) return node.CheckAbsent(kResidual, "residual");
-    return node.CheckVariable(kResidual, 1 + has_bias, "residual", kTfLiteInt8,
-                              weights);
+    return node.CheckVariable(kResidual, 1 + has_bias, "residual", kTfLiteInt8, weights);
   }
 
   // update: ConvUpdate or DepthwiseUpdate.
   template <typename Params, typename Update>
-  static void RunUpdate(const Params& params, const OpNode& node,
-                        const OpMemory& memory, const Update& update) {
-    update(params, node.Input<int8_t>(kX), node.Input<int8_t>(kGrad),
-           *node.State(kStateInput), node.Input<float>(kScales),
-           node.Input<float>(kKw), node.Input<float>(kKb),
-           node.Input<int8_t>(kWeights), node.Input<int32_t>(kBias),
-           node.Input<int8_t>(kResidual), memory.scratch);
+  static void RunUpdate(const Params& params, const OpNode& node, const OpMemory& memory,
+                        const Update& update) {
+    update(params, node.Input<int8_t>(kX), node.Input<int8_t>(kGrad), *node.State(kStateInput),
+           node.Input<float>(kScales), node.Input<float>(kKw), node.Input<float>(kKb),
+           node.Input<int8_t>(kWeights), node.Input<int32_t>(kBias), node.Input<int8_t>(kResidual),
+           memory.scratch);
   }
 };
 
@@ -86,12 +68,9 @@ struct ConvUpdateOp : WeightUpdateOp {
            CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c}));
   }
 
-  static size_t ScratchBytes(const Params& params) {
-    return ConvUpdateScratchBytes(params);
-  }
+  static size_t ScratchBytes(const Params& params) { return ConvUpdateScratchBytes(params); }
 
-  static bool Run(const Params& params, const OpNode& node,
-                  const OpMemory& memory) {
+  static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
     RunUpdate(params, node, memory, ConvUpdate);
     return true;
   }
@@ -106,17 +85,13 @@ struct DepthwiseUpdateOp : WeightUpdateOp {
     return node.CheckGeometry(g) &&
            node.CheckFields(
                {{"multiplier", params.multiplier, 1, g.out_c},
-                {"in_c * multiplier", int64_t{g.in_c} * params.multiplier,
-                 g.out_c, g.out_c}}) &&
+                {"in_c * multiplier", Product({g.in_c, params.multiplier}), g.out_c, g.out_c}}) &&
            CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}));
   }
 
-  static size_t ScratchBytes(const Params& params) {
-    return DepthwiseUpdateScratchBytes(params);
-  }
+  static size_t ScratchBytes(const Params& params) { return DepthwiseUpdateScratchBytes(params); }
 
-  static bool Run(const Params& params, const OpNode& node,
-                  const OpMemory& memory) {
+  static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
     RunUpdate(params, node, memory, DepthwiseUpdate);
     return true;
   }
@@ -129,36 +104,28 @@ struct BiasUpdateOp : OpDefaults {
 
   static bool Check(const Params& params, const OpNode& node) {
     return node.CheckCounts(kInputs, 1) &&
-           node.CheckFields(
-               {{"positions", params.positions, 1, INT32_MAX / 128},
-                {"channels", params.channels, 1, INT32_MAX}}) &&
+           node.CheckFields({{"positions", params.positions, 1, INT32_MAX / 128},
+                             {"channels", params.channels, 1, INT32_MAX}}) &&
            node.CheckInput(kGrad, "output gradient", kTfLiteInt8,
                            Product({params.positions, params.channels})) &&
-           node.CheckState(kStateInput) &&
-           node.CheckSlots(kScales, "scales", {params.slot}) &&
-           node.CheckInput(kKb, "bias factors", kTfLiteFloat32,
-                           params.channels) &&
+           node.CheckState(kStateInput) && node.CheckSlots(kScales, "scales", {params.slot}) &&
+           node.CheckInput(kKb, "bias factors", kTfLiteFloat32, params.channels) &&
            node.CheckVariable(kBias, 0, "bias", kTfLiteInt32, params.channels);
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
     BiasUpdate(params, node.Input<int8_t>(kGrad), *node.State(kStateInput),
-               node.Input<float>(kScales), node.Input<float>(kKb),
-               node.Input<int32_t>(kBias));
+               node.Input<float>(kScales), node.Input<float>(kKb), node.Input<int32_t>(kBias));
     return true;
   }
 };
 
 }  // namespace
 
-TFLMRegistration Register_TRAIN_CONV_UPDATE() {
-  return TrainingOp<ConvUpdateOp>::Registration();
-}
+TFLMRegistration Register_TRAIN_CONV_UPDATE() { return TrainingOp<ConvUpdateOp>::Registration(); }
 TFLMRegistration Register_TRAIN_DEPTHWISE_UPDATE() {
   return TrainingOp<DepthwiseUpdateOp>::Registration();
 }
-TFLMRegistration Register_TRAIN_BIAS_UPDATE() {
-  return TrainingOp<BiasUpdateOp>::Registration();
-}
+TFLMRegistration Register_TRAIN_BIAS_UPDATE() { return TrainingOp<BiasUpdateOp>::Registration(); }
 
 }  // namespace tflm_train

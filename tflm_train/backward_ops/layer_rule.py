@@ -36,7 +36,7 @@ class LayerRule(abc.ABC):
     def backward(self, op: Op, gradient: Gradient, tape: Tape) -> None:
         def produce(made: Gradient, mask: MaskInput, addend: Addend) -> None:
             params, m = self.input_gradient_params(op, gradient, made, mask, addend)
-            multipliers = tape.constant(f"{made.tensor.name}/multipliers/{op.output.name}", m)
+            multipliers = tape.constant(f"{made.tensor.name}/multipliers", m)
             tape.emit(
                 params,
                 [

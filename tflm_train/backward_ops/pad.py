@@ -3,6 +3,8 @@
 `y` holds `x` unchanged, so `dL/dx` is the crop of `dL/dy`; the scale stays.
 """
 
+from collections.abc import Sequence
+
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.numerics import Mask, QuantizedGradient, apply_mask
 from tflm_train.backward_ops.rule import Addend, Clamp, MaskInput, Tape
@@ -53,10 +55,9 @@ class PadRule:
     def backward(self, op: Op, gradient: TapeGradient, tape: Tape) -> None:
         paddings = op.inputs[1]
         assert paddings is not None and paddings.data is not None
-        missing = 4 - len(op.input.shape)
-        before = (0,) * missing + tuple(int(p) for p in paddings.data[:, 0])
-        in_shape = (1,) * missing + op.input.shape
-        out_shape = (1,) * missing + op.output.shape
+        before = four([int(p) for p in paddings.data[:, 0]], fill=0)
+        in_shape = four(op.input.shape, fill=1)
+        out_shape = four(op.output.shape, fill=1)
 
         def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
             del addend
@@ -68,3 +69,9 @@ class PadRule:
             )
 
         tape.produce(op.input, produce, takes_addend=False)
+
+
+def four(values: Sequence[int], fill: int) -> tuple[int, int, int, int]:
+    """At most four numbers, filled up from the front."""
+    a, b, c, d = [fill] * (4 - len(values)) + [int(v) for v in values]
+    return a, b, c, d

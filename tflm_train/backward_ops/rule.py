@@ -7,7 +7,7 @@ receives the finished gradient of its op's output and, through the `Tape`, hands
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -38,7 +38,7 @@ class Clamp:
 class MaskInput:
     """The clamp mask a gradient is written through: parameters and the tensor they refer to."""
 
-    fields: abi.MaskFields = abi.MaskFields()
+    fields: abi.MaskFields = field(default_factory=abi.MaskFields)
     tensor: Tensor | None = None
 
 
@@ -50,10 +50,12 @@ class Addend:
 
     @property
     def slot(self) -> int:
+        """The addend's slot, -1 without one."""
         return -1 if self.gradient is None else self.gradient.slot
 
     @property
     def tensor(self) -> Tensor | None:
+        """The addend's tensor, None without one."""
         return None if self.gradient is None else self.gradient.tensor
 
 
@@ -65,13 +67,19 @@ class Tape(Protocol):
     """What a rule may ask of the differentiation pass."""
 
     @property
-    def state(self) -> Tensor: ...
+    def state(self) -> Tensor:
+        """The state handle."""
+        ...
 
     @property
-    def scales(self) -> Tensor: ...
+    def scales(self) -> Tensor:
+        """The gradient scales, one per slot."""
+        ...
 
     @property
-    def ranges(self) -> Tensor: ...
+    def ranges(self) -> Tensor:
+        """The running ratios, one per slot."""
+        ...
 
     def wants(self, tensor: Tensor) -> bool:
         """Whether any update needs the gradient of `tensor`."""

@@ -23,7 +23,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     schema.TensorType.FLOAT64: np.dtype(np.float64),
 }
 _TYPE_CODES = {dtype: code for code, dtype in _DTYPES.items()}
-_TYPE_NAMES = {
+_TYPE_NAMES: dict[int, str] = {
     code: name
     for name, code in vars(schema.TensorType).items()
     if isinstance(code, int) and not name.startswith("_")
@@ -46,6 +46,7 @@ class Quantization:
 
     @property
     def per_tensor(self) -> bool:
+        """Whether one scale serves the whole tensor."""
         return bool(self.scale.size == 1)
 
 
@@ -77,7 +78,13 @@ class Tensor:
         return _DTYPES.get(self.type_code)
 
     @property
+    def short_name(self) -> str:
+        """The name up to the first `;`: TensorFlow's converter joins the names of all it fused."""
+        return self.name.split(";")[0]
+
+    @property
     def type_name(self) -> str:
+        """The type as the schema calls it: INT8, FLOAT32, ..."""
         return _TYPE_NAMES.get(self.type_code, str(self.type_code))
 
     @property
@@ -154,9 +161,11 @@ class Op:
 
     @property
     def output(self) -> Tensor:
+        """The first output."""
         return self.outputs[0]
 
     def optional_input(self, index: int) -> Tensor | None:
+        """Input `index`, None where it is left out."""
         return self.inputs[index] if index < len(self.inputs) else None
 
 

@@ -26,7 +26,7 @@ class Layer:
     @property
     def name(self) -> str:
         """The layer's name: that of its output tensor."""
-        return self.op.output.name
+        return self.op.output.short_name
 
     @property
     def x(self) -> Tensor:
@@ -37,15 +37,18 @@ class Layer:
 
     @property
     def weights(self) -> Tensor:
+        """The filter."""
         assert self.op.inputs[1] is not None
         return self.op.inputs[1]
 
     @property
     def bias(self) -> Tensor | None:
+        """The bias, None for a layer without one."""
         return self.op.optional_input(3 if self.op.name == "TRANSPOSE_CONV" else 2)
 
     @property
     def out_channels(self) -> int:
+        """Number of output channels."""
         if self.op.name == "DEPTHWISE_CONV_2D":
             return self.weights.shape[3]
         return self.weights.shape[0]
@@ -70,7 +73,7 @@ def list_layers(graph: Graph) -> list[Layer]:
 
 
 def ancestors(graph: Graph, tensor: Tensor) -> set[int]:
-    """ids of the ops that `tensor` depends on."""
+    """Ids of the ops that `tensor` depends on."""
     wanted = {id(tensor)}
     found: set[int] = set()
     for op in reversed(graph.ops):

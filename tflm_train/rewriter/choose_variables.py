@@ -121,7 +121,7 @@ def _make_variable(graph: TrainingGraph, layer: Layer, tensor: Tensor, type_name
     zeros = not np.any(tensor.data)
     factory = None
     if not zeros:
-        factory = graph.constant(f"train/factory/{tensor.name}", tensor.data)
+        factory = graph.constant(f"train/factory/{tensor.short_name}", tensor.data)
     tensor.data = None
     tensor.is_variable = True
     graph.variables.append(Variable(tensor, factory))

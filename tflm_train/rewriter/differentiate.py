@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.rules import RULES
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.rule import Addend, Gradient, MaskInput, Producer
+from tflm_train.backward_ops.rules import RULES
 from tflm_train.backward_ops.softmax_cross_entropy import find_logits, loss_params
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Op, Tensor
@@ -187,7 +187,10 @@ class _Tape:
     def _accumulate(self, tensor: Tensor, parts: list[Gradient], mask: MaskInput) -> Gradient:
         gradient = self._graph.new_gradient(tensor)
         slots = [p.slot for p in parts] + [-1] * (_MAX_ACCUMULATED - len(parts))
-        params = abi.AccumulateParams(tensor.size, mask.fields, len(parts), *slots, gradient.slot)
+        a, b, c, d = slots
+        params = abi.AccumulateParams(
+            tensor.size, mask.fields, len(parts), a, b, c, d, gradient.slot
+        )
         inputs = [self.state, self.scales, mask.tensor, *(p.tensor for p in parts)]
         self.emit(params, inputs, [gradient.tensor])
         return gradient

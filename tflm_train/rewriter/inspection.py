@@ -1,4 +1,4 @@
-"""What `tflm_train inspect` shows: each layer, what training it would cost, or why it cannot train."""
+"""What `tflm_train inspect` shows: each layer, what training it costs, or why it cannot train."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _blocked_ops(model: Model) -> dict[int, str | None]:
             reached.update(inputs)
         else:
             after = f"op {index} ({op.name}, {op.output.name!r}) between it and the loss: {own}"
-            stopped.update({t: after for t in inputs})
+            stopped.update(dict.fromkeys(inputs, after))
     return reasons
 
 

@@ -1,8 +1,8 @@
 """The activation arena as TFLM's own planner will lay it out.
 
-A twin of TFLM's `AllocationInfoBuilder` and `GreedyMemoryPlanner`: tensors and scratch buffers, each
-with the range of operators during which it lives, placed largest first at the lowest offset where
-they fit.
+A twin of TFLM's `AllocationInfoBuilder` and `GreedyMemoryPlanner`: tensors and scratch buffers,
+each with the range of operators during which it lives, placed largest first at the lowest offset
+where they fit.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def plan_arena(graph: Graph, scratch: Mapping[int, list[int]]) -> ArenaPlan:
 
 def _place(buffers: list[Buffer]) -> tuple[Buffer, ...]:
     # TFLM fills its list from the tail and then sorts stably: of equal sizes the later comes first.
-    order = sorted(reversed(range(len(buffers))), key=lambda i: -buffers[i].size)
+    order = sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, -i))
     placed: list[Buffer] = []
     result = list(buffers)
     for index in order:

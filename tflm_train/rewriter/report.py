@@ -42,8 +42,8 @@ def build_report(original: Model, graph: TrainingGraph, data: bytes) -> dict[str
     warnings = list(graph.warnings)
     if frozen:
         warnings.append(
-            f"{frozen} channels with a degenerate weight scale (below 1e-5 of their layer's median) "
-            "are frozen"
+            f"{frozen} channels with a degenerate weight scale (below 1e-5 of their layer's "
+            "median) are frozen"
         )
     return {
         "layers": layers,

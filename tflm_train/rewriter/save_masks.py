@@ -41,7 +41,9 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
 
 def _emit_mask(graph: TrainingGraph, activation: Tensor, mask: abi.MaskFields) -> Tensor:
     size = (activation.size + 7) // 8
-    tensor = graph.model.graph.add(Tensor.make(f"train/mask/{activation.name}", np.uint8, (size,)))
+    tensor = graph.model.graph.add(
+        Tensor.make(f"train/mask/{activation.short_name}", np.uint8, (size,))
+    )
     params = abi.ClampMaskParams(activation.size, mask.act_min, mask.act_max)
     graph.emit(params, [activation, graph.state], [tensor])
     return tensor

@@ -22,6 +22,7 @@ class TrainOp(Op):
 
     @staticmethod
     def make(params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]) -> TrainOp:
+        """Makes an op from its parameters."""
         return TrainOp(params.custom_name, inputs, outputs, is_custom=True, params=params)
 
 
@@ -132,10 +133,10 @@ class TrainingGraph:
 
     def new_gradient(self, of: Tensor) -> Gradient:
         """Makes the gradient tensor of `of` and its slot."""
-        taken = sum(1 for name in self.slot_names if name == of.name)
+        taken = self.slot_names.count(of.short_name)
         suffix = f"/{taken}" if taken else ""
-        tensor = Tensor.make(f"grad/{of.name}{suffix}", np.int8, of.shape)
-        self.slot_names.append(of.name)
+        tensor = Tensor.make(f"grad/{of.short_name}{suffix}", np.int8, of.shape)
+        self.slot_names.append(of.short_name)
         return Gradient(self.model.graph.add(tensor), len(self.slot_names) - 1)
 
     def close_slots(self) -> None:

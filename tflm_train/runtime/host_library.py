@@ -36,7 +36,7 @@ def host_library() -> ctypes.CDLL:
         ) from error
     if not LIBRARY.exists():
         raise RuntimeFailure(
-            f"{LIBRARY.name} was not built; reinstall with a C++ compiler on the path (pip install .)"
+            f"{LIBRARY.name} was not built; reinstall with a C++ compiler on the path"
         )
     try:
         ctypes.CDLL(_runtime.__file__, mode=ctypes.RTLD_GLOBAL)
@@ -46,6 +46,9 @@ def host_library() -> ctypes.CDLL:
     library.TflmTrainLastError.restype = ctypes.c_char_p
     library.TflmTrainAbi.restype = ctypes.c_char_p
     library.TflmTrainOpNanoseconds.restype = ctypes.c_uint64
+    library.TflmTrainStateSize.restype = ctypes.c_size_t
+    for transfer in (library.TflmTrainStateSave, library.TflmTrainStateLoad):
+        transfer.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
     return library
 
 

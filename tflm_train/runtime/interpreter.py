@@ -20,7 +20,6 @@ from tflm_train.runtime.host_library import (
     host_library,
     last_error,
 )
-from tflm_train.runtime.state import check_blob
 
 _EXTRA_INPUTS = 2  # train/label, train/learning_rate
 _EXTRA_OUTPUTS = 2  # train/loss, train/state
@@ -131,16 +130,11 @@ class Interpreter:
         Raises:
           ModelError: The model holds no training ops.
         """
-        words = self._state_words()
+        handle = self._state_handle()
         library = host_library()
-        handle = words.ctypes.data_as(ctypes.c_void_p)
-        library.TflmTrainStateSize.restype = ctypes.c_size_t
         size = library.TflmTrainStateSize(handle)
         blob = ctypes.create_string_buffer(size)
-        library.TflmTrainStateSave.restype = ctypes.c_size_t
-        written = library.TflmTrainStateSave(handle, blob, ctypes.c_size_t(size))
-        if written != size or size == 0:
-            raise RuntimeFailure(f"saving the state failed: {last_error()}")
+        self._check(library.TflmTrainStateSave, handle, blob, size)
         return blob.raw
 
     def load_state(self, blob: bytes) -> None:
@@ -152,18 +146,10 @@ class Interpreter:
         Raises:
           DataError: The blob is damaged or belongs to another model; nothing has changed.
         """
-        words = self._state_words()
-        check_blob(blob, self.fingerprint, int(words[StateWord.PAYLOAD_BYTES]))
-        library = host_library()
-        library.TflmTrainStateLoad.restype = ctypes.c_int
-        status = library.TflmTrainStateLoad(
-            words.ctypes.data_as(ctypes.c_void_p), blob, ctypes.c_size_t(len(blob))
-        )
-        if status != 0:
-            raise DataError(f"the state was refused (status {status}): {last_error()}")
+        self._check(host_library().TflmTrainStateLoad, self._state_handle(), blob, len(blob))
 
     def variables(self) -> dict[str, npt.NDArray[Any]]:
-        """The values of all variables by tensor name: weights, biases, residuals, ranges, scales."""
+        """All variables' values by tensor name: weights, biases, residuals, ranges, scales."""
         payload = self.state()[abi.BLOB_HEADER.size :]
         values: dict[str, npt.NDArray[Any]] = {}
         offset = 0
@@ -210,6 +196,7 @@ class Interpreter:
             if preserve_all
             else runtime.InterpreterConfig.kAllocationRecording
         )
+        refusal = ""
         with captured_stderr() as lines:
             try:
                 return runtime.Interpreter.from_bytes(
@@ -218,9 +205,9 @@ class Interpreter:
                     arena_size=_arena_bound(self.model),
                     intrepreter_config=config,
                 )
-            except RuntimeError as caught:
-                error = caught
-        detail = next((line for line in lines if line.strip()), str(error))
+            except RuntimeError as error:
+                refusal = str(error)
+        detail = next((line for line in lines if line.strip()), refusal)
         raise ModelError(f"{self.model.name}: TFLM cannot run this model: {detail.strip()}")
 
     def _invoke(self) -> None:
@@ -252,6 +239,16 @@ class Interpreter:
             rate = np.array([value], np.float32)
             self._interpreter.set_input(rate, self._input_count + 1)
             self._learning_rate = value
+
+    def _check(self, transfer: Any, *arguments: Any) -> None:
+        with captured_stderr():
+            status = transfer(*arguments)
+        if status != 0:
+            raise DataError(f"{self.model.name}: {last_error()}")
+
+    def _state_handle(self) -> ctypes.Array[ctypes.c_char]:
+        """A copy of `train/state`, which leads the kernels to the live one."""
+        return ctypes.create_string_buffer(self._state_words().tobytes())
 
     def _state_words(self) -> npt.NDArray[np.int32]:
         self.require_trainable()

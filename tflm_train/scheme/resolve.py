@@ -37,6 +37,7 @@ class UpdatePlan:
 
     @property
     def is_full_update(self) -> bool:
+        """Whether the weights of every layer train."""
         return len(self.weights) == len(self.layers) and len(self.layers) > 2
 
 
@@ -60,8 +61,8 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
     candidates = [layer for layer in layers if id(layer.op) in feeding]
     if not candidates:
         raise SchemeError(
-            f"{model.name}: no CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED layer feeds its output "
-            f"({model.graph.outputs[0].name!r}); there is nothing to train"
+            f"{model.name}: no CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED layer feeds its "
+            f"output ({model.graph.outputs[0].name!r}); there is nothing to train"
         )
     head = candidates[-1]
     below = candidates[:-1]
@@ -100,7 +101,7 @@ def _find(ref: LayerRef, layers: list[Layer], model: Model) -> Layer:
             f"layer {ref} does not exist: {model.name} has layers 0 to {len(layers) - 1}; "
             f"`tflm_train inspect {model.name}` lists them"
         )
-    named = [layer for layer in layers if ref in (layer.name, layer.weights.name)]
+    named = [layer for layer in layers if ref in (layer.name, layer.op.output.name)]
     if len(named) == 1:
         return named[0]
     if named:

@@ -153,7 +153,7 @@ def _read_update(
         biases.finish()
         if last and layers:
             raise biases.error("give either `last` or `layers`, not both")
-    weights = []
+    weights: list[WeightUpdate] = []
     for item in mapping.get("weights").items():
         entry = item.mapping()
         layer = entry.require("layer").layer()
@@ -176,7 +176,7 @@ def _read_ratio(reader: ScalarReader) -> float:
         raise reader.error(f"ratio must lie in (0, 1], not {text}")
     if ratio != 1:
         raise reader.error(
-            f"ratio {text}: training a part of a layer's channels is not supported by this version; "
-            "use 1 or leave the layer out"
+            f"ratio {text}: training a part of a layer's channels is not supported by this "
+            "version; use 1 or leave the layer out"
         )
     return float(ratio)

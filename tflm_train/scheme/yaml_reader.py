@@ -19,6 +19,7 @@ class Integer:
     reader: ScalarReader
 
     def error(self, message: str) -> SchemeError:
+        """An error about this value."""
         return self.reader.error(message)
 
 
@@ -32,6 +33,7 @@ class ScalarReader:
         self._line = line
 
     def error(self, message: str) -> SchemeError:
+        """An error about this value: file, line, key."""
         return SchemeError(f"{self._source}, line {self._line}: {self._label}: {message}")
 
     def _absent(self) -> bool:
@@ -43,11 +45,13 @@ class ScalarReader:
         return str(self._node.value)
 
     def text(self, default: str) -> str:
+        """A single value as it is written."""
         return default if self._absent() else self._scalar("a single value")
 
     def integer(
         self, default: int | None = None, low: int | None = None, high: int | None = None
     ) -> Integer:
+        """A whole number in [low, high]; absent gives `default`, if there is one."""
         if self._absent() and default is not None:
             return Integer(default, self)
         text = self._scalar("a whole number")
@@ -61,9 +65,11 @@ class ScalarReader:
         return Integer(value, self)
 
     def optional_integer(self, low: int, high: int) -> int | None:
+        """A whole number in [low, high], or None when absent."""
         return None if self._absent() else self.integer(low=low, high=high).value
 
     def boolean(self, default: bool) -> bool:
+        """True or false."""
         if self._absent():
             return default
         text = self._scalar("true or false").lower()
@@ -72,6 +78,7 @@ class ScalarReader:
         return text == "true"
 
     def choice(self, values: Sequence[str], default: str) -> str:
+        """One of `values`."""
         text = self.text(default)
         if text not in values:
             raise self.error(f"{text!r} is not one of {', '.join(values)}{_nearest(text, values)}")
@@ -86,6 +93,7 @@ class ScalarReader:
         return text
 
     def items(self) -> list[ScalarReader]:
+        """The entries of a list; none when absent."""
         if self._absent():
             return []
         if not isinstance(self._node, yaml.SequenceNode):
@@ -96,11 +104,13 @@ class ScalarReader:
         ]
 
     def mapping(self) -> MappingReader:
+        """A mapping."""
         if not isinstance(self._node, yaml.MappingNode):
             raise self.error("must be a mapping of key: value")
         return MappingReader(self._node, self._source, self._label)
 
     def optional_mapping(self) -> MappingReader | None:
+        """A mapping, or None when absent."""
         return None if self._absent() else self.mapping()
 
 
@@ -120,6 +130,7 @@ class MappingReader:
             self._values[name] = (value, _line(key))
 
     def error(self, message: str) -> SchemeError:
+        """An error about this mapping: file, line, key."""
         where = f"{self._label}: " if self._label else ""
         return SchemeError(f"{self._source}, line {self._line}: {where}{message}")
 

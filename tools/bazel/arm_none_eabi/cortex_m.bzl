@@ -55,6 +55,18 @@ def _impl(ctx):
                     flag_groups = [flag_group(flags = ["-O3"])],
                 )],
             ),
+            # Dependencies under the names Bazel knows, where a repository is a symbolic link.
+            feature(
+                name = "header_names",
+                enabled = True,
+                flag_sets = [flag_set(
+                    actions = ["c-compile", "c++-compile"],
+                    flag_groups = [flag_group(flags = [
+                        "-no-canonical-prefixes",
+                        "-fno-canonical-system-headers",
+                    ])],
+                )],
+            ),
         ],
     )
 

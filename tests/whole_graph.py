@@ -1,0 +1,230 @@
+"""The numpy reference of a whole training step: walks the training ops of a rewritten model.
+
+Forward activations come from the interpreter (TFLM's kernels are the specification of inference);
+everything after them, and the variables, live here.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pad, pool
+from tflm_train.backward_ops.geometry import Geometry, TapWindow
+from tflm_train.backward_ops.numerics import Mask, MaskKind, QuantizedGradient
+from tflm_train.backward_ops.softmax_cross_entropy import loss as softmax_loss
+from tflm_train.model import Model, Op, Tensor
+from tflm_train.qas.update import Factors, Parameters, stochastic_key, update_bias, update_layer
+
+Array = npt.NDArray[Any]
+
+
+class WholeGraph:
+    """Holds the variables of a rewritten model and steps them in numpy.
+
+    Attributes:
+      variables: By tensor name, in the order of the restore op.
+      step_count: Steps taken.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        restore = next(op for op in model.graph.ops if op.name == "TFLM_TRAIN_RESTORE")
+        params = abi.unpack(restore.custom_options or b"")
+        assert isinstance(params, abi.RestoreParams)
+        self._restore = params
+        self._tensors = restore.outputs[1:]
+        self.variables: dict[str, Array] = {}
+        for tensor, factory in zip(self._tensors, restore.inputs[1:], strict=True):
+            value = np.zeros(tensor.shape, tensor.dtype) if factory is None else factory.data
+            assert value is not None
+            self.variables[tensor.name] = value.copy()
+        self.step_count = 0
+        self._gradients: dict[int, Array] = {}
+
+    def blob(self) -> bytes:
+        """The state blob of these variables, packed independently of the kernels."""
+        payload = b"".join(self.variables[t.name].tobytes() for t in self._tensors)
+        p = self._restore
+        head = struct.pack(
+            "<IHHIIIII", abi.BLOB_MAGIC, abi.BLOB_VERSION, 32,
+            p.fingerprint_lo, p.fingerprint_hi, self.step_count, p.seed, len(payload),
+        )  # fmt: skip
+        return head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
+
+    def step(self, activation: Callable[[Tensor], Array], label: int, rate: float) -> float:
+        """One training step.
+
+        Args:
+          activation: Gives the forward value of a tensor.
+          label: The class.
+          rate: The learning rate.
+
+        Returns:
+          The loss.
+        """
+        self._activation = activation
+        self._rate = np.float32(rate)
+        self._label = label
+        self._gradients = {}
+        self.loss = np.float32(0)
+        for op in self._model.graph.ops:
+            if op.name.startswith(abi.OP_PREFIX) and op.name != "TFLM_TRAIN_RESTORE":
+                self._run(op, abi.unpack(op.custom_options or b""))
+        return float(self.loss)
+
+    def _run(self, op: Op, params: abi.OpParams) -> None:
+        handlers: dict[type[abi.OpParams], Callable[[Op, Any], None]] = {
+            abi.LossParams: self._run_loss,
+            abi.ClampMaskParams: self._run_clamp_mask,
+            abi.ConvInputGradParams: self._run_conv_input_grad,
+            abi.DepthwiseInputGradParams: self._run_depthwise_input_grad,
+            abi.PoolGradParams: self._run_pool_grad,
+            abi.PadGradParams: self._run_pad_grad,
+            abi.AccumulateParams: self._run_accumulate,
+            abi.ConvUpdateParams: self._run_update,
+            abi.DepthwiseUpdateParams: self._run_update,
+            abi.BiasUpdateParams: self._run_bias_update,
+        }
+        handlers[type(params)](op, params)
+
+    def _value(self, tensor: Tensor | None) -> Array:
+        assert tensor is not None
+        if id(tensor) in self._gradients:
+            return self._gradients[id(tensor)]
+        if tensor.name in self.variables:
+            return self.variables[tensor.name]
+        return tensor.data if tensor.data is not None else self._activation(tensor)
+
+    def _gradient(self, tensor: Tensor | None, slot: int) -> QuantizedGradient:
+        scale = self.variables["train/scales"][slot]
+        return QuantizedGradient(self._value(tensor), np.float32(scale))
+
+    def _store(self, tensor: Tensor, slot: int, q: Array, scale: np.float32) -> None:
+        assert q.size == tensor.size, tensor.name
+        self._gradients[id(tensor)] = q
+        self.variables["train/scales"][slot] = scale
+
+    def _mask(self, fields: abi.MaskFields, tensor: Tensor | None) -> Mask | None:
+        if fields.mask_kind == MaskKind.NONE:
+            return None
+        kind = MaskKind(fields.mask_kind)
+        return Mask(kind, self._value(tensor), fields.act_min, fields.act_max)
+
+    def _run_loss(self, op: Op, params: abi.LossParams) -> None:
+        result = softmax_loss(self._value(op.inputs[0]), self._label, params.scale)
+        self.loss = result.value
+        self._store(op.outputs[0], params.slot, result.gradient.q, result.gradient.scale)
+        self.step_count += 1
+
+    def _run_clamp_mask(self, op: Op, params: abi.ClampMaskParams) -> None:
+        y = self._value(op.inputs[0])
+        self._gradients[id(op.outputs[0])] = numerics.clamp_mask(y, params.act_min, params.act_max)
+
+    def _run_conv_input_grad(self, op: Op, params: abi.ConvInputGradParams) -> None:
+        m = conv_2d.ConvMultipliers(
+            self._value(op.inputs[2]),
+            np.float32(params.unit_scale),
+            params.group,
+            params.group_shift,
+        )
+        self._run_input_grad(op, params, conv_2d.input_gradient, m)
+
+    def _run_depthwise_input_grad(self, op: Op, params: abi.DepthwiseInputGradParams) -> None:
+        m = depthwise_conv_2d.DepthwiseMultipliers(
+            self._value(op.inputs[2]), np.float32(params.unit_scale), params.acc_shift
+        )
+        self._run_input_grad(op, params, depthwise_conv_2d.input_gradient, m)
+
+    def _run_input_grad(self, op: Op, params: Any, function: Any, multipliers: Any) -> None:
+        g = params.geometry
+        incoming = self._gradient(op.inputs[0], params.slot_in)
+        incoming = QuantizedGradient(incoming.q.reshape(g.out_h, g.out_w, g.out_c), incoming.scale)
+        addend = None
+        if params.slot_addend >= 0:
+            addend = self._gradient(op.inputs[7], params.slot_addend)
+        ranges = self.variables["train/ranges"]
+        result = function(
+            incoming,
+            self._value(op.inputs[1]),
+            multipliers,
+            g,
+            ranges[params.slot_out],
+            self._mask(params.mask, op.inputs[6]),
+            addend,
+        )
+        ranges[params.slot_out] = result.range_
+        self._store(op.outputs[0], params.slot_out, result.q, result.scale)
+
+    def _run_pool_grad(self, op: Op, params: abi.PoolGradParams) -> None:
+        ranges = self.variables["train/ranges"]
+        mask = self._mask(params.mask, op.inputs[4])
+        incoming = self._gradient(op.inputs[0], params.slot_in)
+        result = pool.pool_gradient(incoming, params.geometry, ranges[params.slot_out], mask)
+        ranges[params.slot_out] = result.range_
+        self._store(op.outputs[0], params.slot_out, result.q, result.scale)
+
+    def _run_pad_grad(self, op: Op, params: abi.PadGradParams) -> None:
+        p = params
+        result = pad.pad_gradient(
+            self._gradient(op.inputs[0], p.slot_in),
+            (p.in_n, p.in_h, p.in_w, p.in_c),
+            (p.out_n, p.out_h, p.out_w, p.out_c),
+            (p.pad_n, p.pad_t, p.pad_l, p.pad_c),
+            self._mask(p.mask, op.inputs[3]),
+        )
+        self._store(op.outputs[0], p.slot_out, result.q, result.scale)
+
+    def _run_accumulate(self, op: Op, params: abi.AccumulateParams) -> None:
+        slots = [params.slot_in0, params.slot_in1, params.slot_in2, params.slot_in3]
+        parts = []
+        for tensor, slot in zip(op.inputs[3:], slots[: params.count], strict=True):
+            part = self._gradient(tensor, slot)
+            parts.append(QuantizedGradient(part.q.reshape(-1), part.scale))
+        result = numerics.accumulate(parts, self._mask(params.mask, op.inputs[2]))
+        self._store(op.outputs[0], params.slot_out, result.q, result.scale)
+
+    def _run_update(self, op: Op, params: Any) -> None:
+        g: Geometry = params.geometry
+        u: abi.UpdateFields = params.update
+        depthwise = isinstance(params, abi.DepthwiseUpdateParams)
+        module = depthwise_conv_2d if depthwise else conv_2d
+        x, q, _, _, kw, kb, weights, bias, residual = (
+            None if t is None else self._value(t) for t in [*op.inputs, None, None][:9]
+        )
+        assert x is not None and q is not None and weights is not None
+        assert kw is not None and kb is not None
+        G, B = module.weight_gradient(q, x, u.x_zero_point, g)
+        scale = self.variables["train/scales"][u.slot]
+        new = update_layer(
+            Parameters(
+                weights.reshape(G.shape),
+                bias,
+                None if residual is None else residual.reshape(G.shape),
+            ),
+            G,
+            B,
+            Factors(kw, kb, kw == 0),
+            g,
+            learning_rate=self._rate,
+            grad_scale=np.float32(scale),
+            depthwise=depthwise,
+            key=stochastic_key(self._restore.seed, self.step_count, u.layer),
+            taps=TapWindow(u.tap_y0, u.tap_y1, u.tap_x0, u.tap_x1),
+        )
+        values = [v for v in (new.weights, new.bias, new.residual) if v is not None]
+        for tensor, value in zip(op.outputs, values, strict=True):
+            self.variables[tensor.name] = value.reshape(tensor.shape)
+
+    def _run_bias_update(self, op: Op, params: abi.BiasUpdateParams) -> None:
+        gradient = self._gradient(op.inputs[0], params.slot)
+        B = numerics.bias_gradient(gradient.q.reshape(params.positions, 1, params.channels))
+        bias = self._value(op.inputs[4])
+        new = update_bias(bias, B, self._value(op.inputs[3]), self._rate, gradient.scale)
+        self.variables[op.outputs[0].name] = new
