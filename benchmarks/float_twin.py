@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from benchmarks.float_graph import (
     boundary_activations,
 )
 from tflm_train.runtime.data import Dataset, Samples, load_dataset, to_model_input
+from tflm_train.runtime.training import SCHEDULES, learning_rate_at
 
 EVALUATION_BATCH = 50
 
@@ -126,14 +126,6 @@ class FloatTwin:
         return self.graph.run(feed, self._parameters, self.first_op)
 
 
-def learning_rate(schedule: str, peak: float, step: int, steps: int) -> float:
-    """Rate of step 0 .. steps-1: decays from `peak` to 0 (linear, cosine), or stays (constant)."""
-    progress = step / steps
-    if schedule == "constant":
-        return peak
-    return peak * (1 - progress if schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2)
-
-
 def train_float_twin(
     model_path: str | Path,
     dataset: Dataset,
@@ -168,7 +160,7 @@ def train_float_twin(
         losses, hits = [], 0
         started = time.perf_counter()
         for i in np.random.default_rng([seed, epoch]).permutation(len(y_train)):
-            rate = learning_rate(schedule, peak_rate, step, steps)
+            rate = learning_rate_at(schedule, peak_rate, step, steps)
             sample = {t: values[i : i + 1] for t, values in train.items()}
             loss, predicted = twin.step(sample, labels[i : i + 1], tf.constant(rate, tf.float32))
             losses.append(float(loss))
@@ -290,7 +282,7 @@ def main() -> None:
     parser.add_argument("--weights", default="", help="layer indices, separated by commas")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--schedule", choices=("linear", "cosine", "constant"), default="linear")
+    parser.add_argument("--schedule", choices=SCHEDULES, default="linear")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="use only the first samples of each part")
     arguments = parser.parse_args()

@@ -1,9 +1,14 @@
 """What all tests share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.models import converted_model
+from tests.steps import DIGITS
+from tflm_train.model import Model, load
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -15,3 +20,15 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"needs the shared models and data in {path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def converted() -> Callable[[str], Model]:
+    """Gives a fresh `Model` of one of the converter-made models (`tests.models`)."""
+    return lambda name: Model(converted_model(name), name)
+
+
+@pytest.fixture
+def digits() -> Model:
+    """The demonstration's model."""
+    return load(DIGITS)

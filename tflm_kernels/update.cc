@@ -36,16 +36,20 @@ class WeightStepper {
   // i uses multiplier[i * multiplier_stride].
   void StepRow(uint32_t first, int32_t n, const int32_t* sums, int32_t offset,
                const int32_t* multiplier, int32_t multiplier_stride) const {
-    int8_t* w = weights_ + first;
-    int8_t* r = residual_bits_ == 8 ? residual_ + first : nullptr;
+    // Locals: the int8 stores below may alias the members as far as C++ knows.
+    const int gain_shift = gain_shift_;
+    const bool has_residual = residual_bits_ == 8;
+    int8_t* const w = weights_ + first;
+    int8_t* const r = has_residual ? residual_ + first : nullptr;
     for (int32_t i = 0; i < n; ++i) {
       const int32_t delta =
-          HighMul(ShiftLeft(sums[i] - offset, gain_shift_), multiplier[i * multiplier_stride]);
+          HighMul(ShiftLeft(sums[i] - offset, gain_shift), multiplier[i * multiplier_stride]);
       if (delta == 0) continue;
-      if (r != nullptr) {
+      if (has_residual) {
         const int32_t t = Clamp(256 * w[i] + r[i] - Clamp(delta, 65535), 127 * 256);
-        w[i] = static_cast<int8_t>((t + 128) >> 8);
-        r[i] = static_cast<int8_t>(t - 256 * w[i]);
+        const int32_t rounded = (t + 128) >> 8;
+        w[i] = static_cast<int8_t>(rounded);
+        r[i] = static_cast<int8_t>(t - 256 * rounded);
       } else {
         const int32_t t = 4096 * w[i] - Clamp(delta, 1 << 20) + Dither(first + i);
         w[i] = static_cast<int8_t>(Clamp(t >> 12, 127));

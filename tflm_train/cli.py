@@ -50,7 +50,8 @@ def run() -> None:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = _Parser(
+    make: Any = _Parser
+    parser = make(
         prog="tflm_train",
         description="Makes int8 .tflite models trainable by an unmodified TFLM interpreter.",
         epilog=_EPILOG,

@@ -74,11 +74,9 @@ def prepare_old_generation() -> None:
         OLD_TFLM if requirement.startswith("tflite-micro") else requirement
         for requirement in project["dependencies"]
     ]
-    requirements += [
-        requirement
-        for requirement in project["optional-dependencies"]["test"]
-        if requirement.startswith(("hypothesis", "pytest"))
-    ]
+    extras = project["optional-dependencies"]
+    requirements += extras["demo"]
+    requirements += [r for r in extras["test"] if r.startswith(("hypothesis", "pytest"))]
     wanted = {"requirements": hashlib.sha256(repr(requirements).encode()).hexdigest()}
     if _read_stamps(OLD_VENV) != wanted:
         _install(OLD_VENV, *requirements)
@@ -129,7 +127,7 @@ def _install(environment: Path, *requirements: str) -> None:
                 "this Python makes no virtual environments (Debian: apt-get install python3-venv)"
             ) from error
     print(f"Installing into {environment.name}: {' '.join(requirements)}", flush=True)
-    pip = [python_of(environment), "-m", "pip", "install", "--quiet", "--prefer-binary"]
+    pip = [python_of(environment), "-m", "pip", "install", "--quiet", "--quiet", "--prefer-binary"]
     pip += ["--disable-pip-version-check", *requirements]
     if subprocess.run(pip, cwd=ROOT, check=False).returncode != 0:
         raise MissingPrerequisite(f"pip failed in {environment.name}; its messages are above")

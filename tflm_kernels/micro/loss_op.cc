@@ -34,7 +34,7 @@ struct LossOp : OpDefaults {
     return Loss(params, node.Input<int8_t>(kLogits), label, node.State(kStateInput),
                 node.Input<float>(kScales), node.Output<int8_t>(kGrad), node.Output<float>(kLoss),
                 memory.scratch) ||
-           node.CheckFields({{"label (run-time input)", label, 0, params.classes - 1}});
+           node.CheckFields({{"label", label, 0, params.classes - 1}});
   }
 };
 

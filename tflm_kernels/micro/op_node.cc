@@ -86,9 +86,14 @@ bool OpNode::CheckCounts(int inputs, int outputs) const {
 bool OpNode::CheckFields(std::initializer_list<FieldRange> fields) const {
   for (const FieldRange& field : fields) {
     if (field.value >= field.min && field.value <= field.max) continue;
-    MicroPrintf("%s (output tensor %d): parameter %s is %d, allowed is %d to %d", op_name_,
-                OutputId(0), field.name, static_cast<int>(field.value), static_cast<int>(field.min),
-                static_cast<int>(field.max));
+    if (field.min == field.max) {
+      MicroPrintf("%s (output tensor %d): %s is %d, must be %d", op_name_, OutputId(0), field.name,
+                  static_cast<int>(field.value), static_cast<int>(field.min));
+    } else {
+      MicroPrintf("%s (output tensor %d): %s is %d, must be %d to %d", op_name_, OutputId(0),
+                  field.name, static_cast<int>(field.value), static_cast<int>(field.min),
+                  static_cast<int>(field.max));
+    }
     return false;
   }
   return true;

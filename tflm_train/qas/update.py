@@ -36,7 +36,7 @@ DEAD_CHANNEL_RATIO = 1e-5
 MAX_BIAS = 1 << 30
 """Largest magnitude a trained bias may reach: headroom for the int32 accumulator it is added to."""
 
-_FRACTION_BITS = {8: 8, 0: 12}
+_FRACTION_BITS = {8: 8, 4: 12, 0: 12}
 _SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
 
@@ -127,7 +127,7 @@ def multipliers(
       grad_scale: Scale of the layer's output gradient.
       kw: float32 `[out_c]`.
       shift: The layer's `gain_shift`.
-      residual_bits: 8 or 0.
+      residual_bits: 8, 4 or 0.
 
     Returns:
       int32 `[out_c]`, saturated.
@@ -159,19 +159,24 @@ def update_weights(
     shift: int,
     *,
     channel_axis: int,
+    residual_bits: int = 8,
     key: int = 0,
+    index: npt.NDArray[np.int64] | None = None,
     trained: BoolArray | None = None,
 ) -> tuple[Int8Array, Int8Array | None]:
     """One step of a layer's weights.
 
     Args:
       weights: int8, any shape.
-      residual: int8 in that shape, or None for stochastic rounding.
+      residual: int8 in that shape (4 bits: values -8 to 7, not packed); None with 0 bits.
       gradient: `G`, int32 in that shape.
       m: int32 `[out_c]`, from `multipliers` with the matching number of residual bits.
       shift: The layer's `gain_shift`.
       channel_axis: The axis of `weights` that is the output channel.
-      key: From `stochastic_key`; unused with a residual.
+      residual_bits: 8 rounds to nearest; 4 and 0 round stochastically.
+      key: From `stochastic_key`; unused with 8 bits.
+      index: int64 in that shape, each element's index in the layer's whole weight tensor; None when
+        `weights` is the whole.
       trained: bool, broadcasts against `weights`; False elements stay.
 
     Returns:
@@ -184,15 +189,40 @@ def update_weights(
     if trained is not None:
         moves &= trained
     w = weights.astype(np.int64)
-    if residual is None:
-        rnd = stochastic_rounding(key, np.arange(weights.size)).reshape(weights.shape)
-        t = 4096 * w - delta.clip(-(1 << 20), 1 << 20) + rnd
-        new = (t >> 12).clip(-127, 127)
-        return np.where(moves, new, w).astype(np.int8), None
-    t = (256 * w + residual - delta.clip(-65535, 65535)).clip(-32512, 32512)
-    new = (t + 128) >> 8
-    new_residual = np.where(moves, t - 256 * new, residual).astype(np.int8)
-    return np.where(moves, new, w).astype(np.int8), new_residual
+    if residual_bits == 8:
+        assert residual is not None
+        t = (256 * w + residual - delta.clip(-65535, 65535)).clip(-32512, 32512)
+        new = (t + 128) >> 8
+        return _keep_unmoved(moves, new, w), _keep_unmoved(moves, t - 256 * new, residual)
+    if index is None:
+        index = np.arange(weights.size).reshape(weights.shape)
+    rnd = stochastic_rounding(key, index)
+    t = 4096 * w - delta.clip(-(1 << 20), 1 << 20)
+    if residual_bits == 0:
+        return _keep_unmoved(moves, ((t + rnd) >> 12).clip(-127, 127), w), None
+    assert residual is not None
+    sixteenths = ((t + 256 * residual.astype(np.int64) + (rnd >> 4)) >> 8).clip(-2032, 2032)
+    new = (sixteenths + 8) >> 4
+    return _keep_unmoved(moves, new, w), _keep_unmoved(moves, sixteenths - 16 * new, residual)
+
+
+def pack_nibbles(values: Int8Array) -> npt.NDArray[np.uint8]:
+    """4-bit residuals as they lie in memory: two to a byte, the even element in the low nibble."""
+    nibbles = np.zeros(values.size + values.size % 2, np.uint8)
+    nibbles[: values.size] = values.reshape(-1).astype(np.uint8) & 0xF
+    return (nibbles[0::2] | nibbles[1::2] << 4).astype(np.uint8)
+
+
+def unpack_nibbles(packed: npt.NDArray[np.uint8], size: int) -> Int8Array:
+    """The inverse of `pack_nibbles`: int8 `[size]`."""
+    nibbles = np.stack([packed & 0xF, packed >> 4], axis=-1).reshape(-1)[:size]
+    return ((nibbles ^ 8).astype(np.int8) - np.int8(8)).astype(np.int8)
+
+
+def _keep_unmoved(
+    moves: BoolArray, new: npt.NDArray[np.int64], old: npt.NDArray[np.integer]
+) -> Int8Array:
+    return np.where(moves, new, old).astype(np.int8)
 
 
 def update_bias(
@@ -238,37 +268,47 @@ def update_layer(
     learning_rate: float | np.float32,
     grad_scale: np.float32,
     depthwise: bool,
+    residual_bits: int = 8,
     key: int = 0,
     taps: TapWindow | None = None,
+    channels: npt.NDArray[np.int64] | None = None,
 ) -> Parameters:
     """CONV_UPDATE and DEPTHWISE_UPDATE from the integer gradients on.
 
     Args:
-      parameters: The layer's tensors; weights in the layout of `geometry`.
-      weight_gradient: `G`, int32 in the shape of the weights.
+      parameters: The layer's tensors; weights in the layout of `geometry`, or the trained columns.
+      weight_gradient: `G`, int32 in the shape of the whole weights.
       bias_gradient: `B`, int32 `[out_c]`.
       layer_factors: From `factors`.
       geometry: The layer's.
       learning_rate: In real units.
       grad_scale: Scale of the layer's output gradient.
       depthwise: Whether the weights are `[k_h, k_w, out_c]`.
-      key: From `stochastic_key`; unused with a residual.
+      residual_bits: 8, 4 or 0.
+      key: From `stochastic_key`; unused with 8 bits.
       taps: The trained taps; None trains all.
+      channels: The trained channels along the last axis of the weights (input channels; output
+        channels of a depthwise layer); None trains all.
 
     Returns:
       The new tensors.
     """
     shift = gain_shift(geometry.positions)
-    residual_bits = 0 if parameters.residual is None else 8
-    m = multipliers(learning_rate, grad_scale, layer_factors.kw, shift, residual_bits)
+    kw = layer_factors.kw
+    index = np.arange(weight_gradient.size).reshape(weight_gradient.shape)
+    if channels is not None:
+        weight_gradient, index = weight_gradient[..., channels], index[..., channels]
+        kw = kw[channels] if depthwise else kw
     weights, residual = update_weights(
         parameters.weights,
         parameters.residual,
         weight_gradient,
-        m,
+        multipliers(learning_rate, grad_scale, kw, shift, residual_bits),
         shift,
         channel_axis=-1 if depthwise else 0,
+        residual_bits=residual_bits,
         key=key,
+        index=index,
         trained=None if taps is None else trained_taps(geometry, taps, depthwise),
     )
     bias = parameters.bias

@@ -1,0 +1,67 @@
+"""The demonstration's model, data and story."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import tflm_train as tt
+from tflm_train import demo
+from tflm_train.demo.__main__ import run
+from tflm_train.demo.data import field_data, source_data
+from tflm_train.errors import TflmTrainError
+from tflm_train.runtime.data import Dataset
+from tflm_train.runtime.training import accuracy, model_inputs
+
+MODEL = Path(demo.__file__).with_name("digits.tflite")
+
+
+def score(interpreter: tt.Interpreter, data: Dataset) -> float:
+    return accuracy(interpreter, model_inputs(interpreter, data.x_test, "x_test"), data.y_test)
+
+
+def test_data_is_upright_before_and_turned_after() -> None:
+    source, field = source_data(), field_data()
+    assert isinstance(source.x_test, np.ndarray)
+    np.testing.assert_array_equal(np.rot90(source.x_test, axes=(1, 2)), field.x_test)
+    np.testing.assert_array_equal(source.y_test, field.y_test)
+    assert (len(source.x_train), len(field.x_train), len(field.x_test)) == (900, 597, 300)
+    assert field.x_train.dtype == np.uint8
+
+
+@pytest.mark.interpreter
+def test_the_model_knows_upright_digits_only() -> None:
+    assert 20_000 < MODEL.stat().st_size < 40 * 1024
+    interpreter = tt.Interpreter(MODEL)
+    assert score(interpreter, source_data()) > 0.97
+    assert score(interpreter, field_data()) < 0.30
+
+
+@pytest.mark.interpreter
+def test_the_story(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    run(tmp_path / "out", 2, Console(file=shown, width=120))
+    rows = {
+        line.split("│")[1].strip(): float(line.split("│")[3].split()[0])
+        for line in shown.getvalue().splitlines()
+        if line.count("│") == 4
+    }
+    assert rows["after epoch 2 on 597 turned digits"] > 80
+    upright = rows["factory model, upright digits"]
+    assert rows["reset: factory weights, upright digits"] == upright
+    assert rows["trained state loaded, turned digits"] == rows["after epoch 2 on 597 turned digits"]
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == ["digits.state", "digits_train.tflite", "learning_curve.png"]
+
+
+@pytest.mark.interpreter
+def test_a_foreign_file_is_not_overwritten(tmp_path: Path) -> None:
+    picture = tmp_path / "learning_curve.png"
+    picture.write_bytes(b"somebody else's picture")
+    with pytest.raises(TflmTrainError, match="was not made by this command"):
+        run(tmp_path, 1, Console(file=io.StringIO()))
+    assert picture.read_bytes() == b"somebody else's picture"

@@ -1,0 +1,101 @@
+"""Training steps for tests: schemes, inputs, and the comparison with the numpy reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import tflm_train as tt
+from tests.whole_graph import WholeGraph
+from tflm_train import demo
+from tflm_train.model import Graph, Model
+from tflm_train.model.layers import list_layers
+from tflm_train.scheme import Scheme, WeightUpdate
+
+DIGITS = Path(demo.__file__).with_name("digits.tflite")
+RATE = 0.02
+"""Large enough that every trained layer of the small models moves in a few steps."""
+
+
+def random_inputs(graph: Graph, count: int, seed: int = 0) -> list[npt.NDArray[np.int8]]:
+    """Uniform int8 samples for a graph's first input."""
+    rng = np.random.default_rng(seed)
+    shape = (count, *graph.inputs[0].shape)
+    return list(rng.integers(-128, 128, shape).astype(np.int8))
+
+
+def weights_of(*layers: int | str) -> tuple[WeightUpdate, ...]:
+    return tuple(WeightUpdate(layer) for layer in layers)
+
+
+def full_scheme(model: Model, **changes: Any) -> Scheme:
+    """Trains the weights of every layer."""
+    layers = range(len(list_layers(model.graph)))
+    return Scheme(**{"weights": weights_of(*layers), **changes})
+
+
+def train(interpreter: tt.Interpreter, steps: int, seed: int = 0, rate: float = RATE) -> list[float]:
+    """Random steps; returns their losses."""
+    rng = np.random.default_rng([seed, 1])
+    samples = random_inputs(interpreter.model.graph, steps, seed)
+    labels = rng.integers(0, interpreter.classes, steps)
+    return [
+        interpreter.train_step(x, int(y), rate) for x, y in zip(samples, labels, strict=True)
+    ]
+
+
+def assert_same_inference(original: Model, rewritten: Model, count: int = 20) -> None:
+    """Bit-identical outputs from the factory, and after training and a reset."""
+    plain, trainable = tt.Interpreter(original), tt.Interpreter(rewritten)
+    samples = random_inputs(original.graph, count)
+    expected = [plain.infer(x) for x in samples]
+    assert len({y.tobytes() for y in expected}) > 1, "the inputs do not reach the outputs"
+
+    def check(when: str) -> None:
+        for i, (x, y) in enumerate(zip(samples, expected, strict=True)):
+            np.testing.assert_array_equal(trainable.infer(x), y, f"input {i}, {when}")
+
+    check("factory state")
+    factory = trainable.state()
+    train(trainable, 2)
+    assert trainable.state() != factory
+    trainable.reset()
+    check("after training and reset")
+    assert trainable.state() == factory
+
+
+def assert_follows_reference(rewritten: Model, steps: int = 3, rate: float = RATE) -> None:
+    """Loss and every variable equal the numpy reference's after each step, bit for bit."""
+    interpreter = tt.Interpreter(rewritten)
+    forward = tt.Interpreter(rewritten, preserve_all=True)
+    reference = WholeGraph(rewritten)
+    factory = reference.blob()
+    rng = np.random.default_rng(3)
+    for number, x in enumerate(random_inputs(rewritten.graph, steps, seed=3), start=1):
+        label = int(rng.integers(interpreter.classes))
+        forward.load_state(reference.blob())
+        forward.infer(x)
+        loss = interpreter.train_step(x, label, rate)
+        expected = reference.step(forward.tensor, label, rate)
+        assert loss == expected, f"loss of step {number}"
+        assert_same_variables(interpreter.variables(), reference.variables, f"step {number}")
+        assert interpreter.state() == reference.blob()
+    assert reference.blob() != factory
+
+
+def assert_same_variables(
+    got: dict[str, npt.NDArray[Any]],
+    expected: dict[str, npt.NDArray[Any]],
+    where: str,
+    names: Sequence[str] | None = None,
+) -> None:
+    if names is None:
+        assert list(got) == list(expected)
+    for name in got if names is None else names:
+        np.testing.assert_array_equal(
+            got[name].reshape(-1), expected[name].reshape(-1), f"{where}: {name}"
+        )
