@@ -17,7 +17,7 @@ from tflm_train.model.layers import list_layers
 from tflm_train.scheme import Scheme, WeightUpdate
 
 DIGITS = Path(demo.__file__).with_name("digits.tflite")
-RATE = 0.02
+RATE = 0.5
 """Large enough that every trained layer of the small models moves in a few steps."""
 
 

@@ -215,6 +215,7 @@ class WholeGraph:
             learning_rate=self._rate,
             grad_scale=np.float32(scale),
             depthwise=depthwise,
+            residual_bits=u.residual_bits,
             key=stochastic_key(self._restore.seed, self.step_count, u.layer),
             taps=TapWindow(u.tap_y0, u.tap_y1, u.tap_x0, u.tap_x1),
         )

@@ -63,6 +63,7 @@ def update_cases(
         learning_rate=learning_rate,
         grad_scale=gradient.scale,
         depthwise=depthwise,
+        residual_bits=residual_bits,
         key=update.stochastic_key(seed, step, layer),
         taps=taps,
     )

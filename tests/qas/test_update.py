@@ -68,6 +68,7 @@ def test_a_step_is_float_sgd_in_real_weight_space(
     after = update.update_layer(
         before, G, B, update.factors(float(x.scale), s_w), g,
         learning_rate=learning_rate, grad_scale=gradient.scale, depthwise=depthwise, key=seed,
+        residual_bits=8 if with_residual else 0,
     )  # fmt: skip
 
     expected = fine_weights(before) - learning_rate * dw / per_channel
@@ -125,9 +126,12 @@ def one_step(
     """Moves every weight by about -`step`: `G` is 1000, `lr * s_g * kw` is `step / 1000`."""
     kw = np.full(weights.shape[0], step / 1000, np.float32)
     shift = update.gain_shift(1)
-    m = update.multipliers(1.0, np.float32(1), kw, shift, 0 if residual is None else 8)
+    bits = 0 if residual is None else 8
+    m = update.multipliers(1.0, np.float32(1), kw, shift, bits)
     G = np.full(weights.shape, 1000, np.int32)
-    return update.update_weights(weights, residual, G, m, shift, channel_axis=0, **options)
+    return update.update_weights(
+        weights, residual, G, m, shift, channel_axis=0, residual_bits=bits, **options
+    )
 
 
 def test_the_residual_keeps_small_updates() -> None:
@@ -210,6 +214,7 @@ def test_dead_channels_stay_and_nothing_leaves_its_range(
     after = update.update_layer(
         before, G, B, factors, geometry,
         learning_rate=learning_rate, grad_scale=np.float32(0.01), depthwise=False, key=seed,
+        residual_bits=8 if with_residual else 0,
     )  # fmt: skip
     assert factors.dead.tolist() == [False, True, False, True, False]
     for old, new in zip(before, after, strict=True):
