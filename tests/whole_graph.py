@@ -20,7 +20,15 @@ from tflm_train.backward_ops.geometry import Geometry, TapWindow
 from tflm_train.backward_ops.numerics import Mask, MaskKind, QuantizedGradient
 from tflm_train.backward_ops.softmax_cross_entropy import loss as softmax_loss
 from tflm_train.model import Model, Op, Tensor
-from tflm_train.qas.update import Factors, Parameters, stochastic_key, update_bias, update_layer
+from tflm_train.qas.update import (
+    multipliers,
+    pack_nibbles,
+    stochastic_key,
+    trained_taps,
+    unpack_nibbles,
+    update_bias,
+    update_weights,
+)
 
 Array = npt.NDArray[Any]
 
@@ -75,12 +83,16 @@ class WholeGraph:
         self._gradients = {}
         self.loss = np.float32(0)
         for op in self._model.graph.ops:
-            if op.name.startswith(abi.OP_PREFIX) and op.name != "TFLM_TRAIN_RESTORE":
-                self._run(op, abi.unpack(op.custom_options or b""))
+            if op.name.startswith(abi.OP_PREFIX):
+                params = abi.unpack(op.custom_options or b"")
+                if type(params) in self._handlers:
+                    self._handlers[type(params)](op, params)
         return float(self.loss)
 
-    def _run(self, op: Op, params: abi.OpParams) -> None:
-        handlers: dict[type[abi.OpParams], Callable[[Op, Any], None]] = {
+    @property
+    def _handlers(self) -> dict[type[abi.OpParams], Callable[[Op, Any], None]]:
+        """By kind of op; forward ops are the interpreter's."""
+        return {
             abi.LossParams: self._run_loss,
             abi.ClampMaskParams: self._run_clamp_mask,
             abi.ConvInputGradParams: self._run_conv_input_grad,
@@ -91,8 +103,8 @@ class WholeGraph:
             abi.ConvUpdateParams: self._run_update,
             abi.DepthwiseUpdateParams: self._run_update,
             abi.BiasUpdateParams: self._run_bias_update,
+            abi.ChannelSaveParams: self._run_channel_save,
         }
-        handlers[type(params)](op, params)
 
     def _value(self, tensor: Tensor | None) -> Array:
         assert tensor is not None
@@ -150,9 +162,12 @@ class WholeGraph:
         if params.slot_addend >= 0:
             addend = self._gradient(op.inputs[7], params.slot_addend)
         ranges = self.variables["train/ranges"]
+        weights = self._value(op.inputs[1])
+        if params.kept > 0:
+            weights = self._merge(op, params)
         result = function(
             incoming,
-            self._value(op.inputs[1]),
+            weights,
             multipliers,
             g,
             ranges[params.slot_out],
@@ -161,6 +176,22 @@ class WholeGraph:
         )
         ranges[params.slot_out] = result.range_
         self._store(op.outputs[0], params.slot_out, result.q, result.scale)
+
+    def _merge(self, op: Op, params: Any) -> Array:
+        """The whole weights of a layer that trains in part."""
+        constant, columns, listed = (self._value(op.inputs[i]) for i in (1, 8, 9))
+        if isinstance(params, abi.DepthwiseInputGradParams):
+            whole = constant.copy()
+            whole[..., listed] = columns.reshape(*whole.shape[:-1], -1)
+            return whole
+        parts = [a.reshape(params.geometry.out_c, -1, a.shape[-1]) for a in (constant, columns)]
+        whole = np.empty((*parts[0].shape[:2], listed.size), np.int8)
+        whole[..., listed] = np.concatenate(parts, axis=-1)
+        return whole
+
+    def _run_channel_save(self, op: Op, params: abi.ChannelSaveParams) -> None:
+        values = self._value(op.inputs[0]).reshape(params.positions, params.channels)
+        self._gradients[id(op.outputs[0])] = values[:, self._value(op.inputs[1])]
 
     def _run_pool_grad(self, op: Op, params: abi.PoolGradParams) -> None:
         ranges = self.variables["train/ranges"]
@@ -195,31 +226,37 @@ class WholeGraph:
         u: abi.UpdateFields = params.update
         depthwise = isinstance(params, abi.DepthwiseUpdateParams)
         module = depthwise_conv_2d if depthwise else conv_2d
-        x, q, _, _, kw, kb, weights, bias, residual = (
-            None if t is None else self._value(t) for t in [*op.inputs, None, None][:9]
+        x, q, _, _, kw, kb, weights, bias, residual, listed = (
+            None if t is None else self._value(t) for t in op.inputs
         )
         assert x is not None and q is not None and weights is not None
         assert kw is not None and kb is not None
         G, B = module.weight_gradient(q, x, u.x_zero_point, g)
-        scale = self.variables["train/scales"][u.slot]
-        new = update_layer(
-            Parameters(
-                weights.reshape(G.shape),
-                bias,
-                None if residual is None else residual.reshape(G.shape),
-            ),
+        if u.residual_bits == 4:
+            assert residual is not None
+            residual = unpack_nibbles(residual, weights.size)
+        index = np.arange(G.size).reshape(G.shape)
+        if listed is not None:
+            rows = np.arange(G.size // G.shape[-1]).reshape(*G.shape[:-1], 1)
+            index = rows * u.row_channels + listed.astype(np.int64)
+        scale = np.float32(self.variables["train/scales"][u.slot])
+        new_weights, new_residual = update_weights(
+            weights.reshape(G.shape),
+            None if residual is None else residual.reshape(G.shape),
             G,
-            B,
-            Factors(kw, kb, kw == 0),
-            g,
-            learning_rate=self._rate,
-            grad_scale=np.float32(scale),
-            depthwise=depthwise,
+            multipliers(self._rate, scale, kw, u.gain_shift, u.residual_bits),
+            u.gain_shift,
+            channel_axis=-1 if depthwise else 0,
             residual_bits=u.residual_bits,
             key=stochastic_key(self._restore.seed, self.step_count, u.layer),
-            taps=TapWindow(u.tap_y0, u.tap_y1, u.tap_x0, u.tap_x1),
+            index=index,
+            trained=trained_taps(g, TapWindow(u.tap_y0, u.tap_y1, u.tap_x0, u.tap_x1), depthwise),
         )
-        values = [v for v in (new.weights, new.bias, new.residual) if v is not None]
+        new_bias = None if bias is None else update_bias(bias, B, kb, self._rate, scale)
+        if u.residual_bits == 4:
+            assert new_residual is not None
+            new_residual = pack_nibbles(new_residual)
+        values = [v for v in (new_weights, new_bias, new_residual) if v is not None]
         for tensor, value in zip(op.outputs, values, strict=True):
             self.variables[tensor.name] = value.reshape(tensor.shape)
 

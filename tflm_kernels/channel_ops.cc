@@ -33,6 +33,13 @@ void AccumulateRow(int32_t* __restrict acc, int16_t t, const int8_t* __restrict 
 }
 
 TFLM_TRAIN_CLONES
+int32_t Dot(const int16_t* __restrict a, const int8_t* __restrict b, int n) {
+  int32_t sum = 0;
+  for (int i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+TFLM_TRAIN_CLONES
 void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
                         const int8_t* __restrict b, int32_t b_offset, int n) {
   const int16_t offset = static_cast<int16_t>(b_offset);

@@ -19,6 +19,9 @@ void AccumulateFourRows(int32_t* acc, const int16_t t[4], const int8_t* const ro
 // acc[0 .. n) += t * row[0 .. n).
 void AccumulateRow(int32_t* acc, int16_t t, const int8_t* row, int n);
 
+// sum a[i] * b[i], i = 0 .. n - 1.
+int32_t Dot(const int16_t* a, const int8_t* b, int n);
+
 // acc[0 .. n) += a[i] * (b[i] - b_offset), -128 <= b_offset <= 127.
 void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t b_offset, int n);
 

@@ -154,4 +154,13 @@ void ClampMask(const ClampMaskParams& params, const int8_t* activation, uint8_t*
   }
 }
 
+void ChannelSave(const ChannelSaveParams& params, const int8_t* values, const int16_t* channels,
+                 int8_t* saved) {
+  for (int32_t p = 0; p < params.positions; ++p) {
+    for (int32_t j = 0; j < params.kept; ++j) saved[j] = values[channels[j]];
+    values += params.channels;
+    saved += params.kept;
+  }
+}
+
 }  // namespace tflm_train

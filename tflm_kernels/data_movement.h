@@ -16,13 +16,13 @@ size_t PoolGradScratchBytes(const PoolGradParams& params);
 
 // Input gradient of AVERAGE_POOL_2D and of MEAN over height and/or width.
 //
-//   params      geometry without dilation, in_c == out_c, every window
-//   non-empty grad_out    int8 [out_h][out_w][out_c], never -128 scales float,
-//   all slots; slot_in read, slot_out written ranges      float, all slots;
-//   slot_out read and written unless params.uniform mask MaskBytes(params.mask,
-//   in_h * in_w * in_c) bytes, nullptr: none grad_in     int8
-//   [in_h][in_w][in_c], written scratch     PoolGradScratchBytes(params) bytes,
-//   4-byte aligned, of the caller
+//   params      geometry without dilation, in_c == out_c, every window non-empty
+//   grad_out    int8 [out_h][out_w][out_c], never -128
+//   scales      float, all slots; slot_in read, slot_out written
+//   ranges      float, all slots; slot_out read and written unless params.uniform
+//   mask        MaskBytes(params.mask, in_h * in_w * in_c) bytes, nullptr: none
+//   grad_in     int8 [in_h][in_w][in_c], written
+//   scratch     PoolGradScratchBytes(params) bytes, 4-byte aligned, of the caller
 void PoolGrad(const PoolGradParams& params, const int8_t* grad_out, float* scales, float* ranges,
               const void* mask, int8_t* grad_in, void* scratch);
 
@@ -51,6 +51,14 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
 //   activation  int8 [size]
 //   bits        uint8 [(size + 7) / 8], written; bits past the end are 0
 void ClampMask(const ClampMaskParams& params, const int8_t* activation, uint8_t* bits);
+
+// saved[p][j] = values[p][channels[j]].
+//
+//   values      int8 [positions][channels]
+//   channels    int16 [kept]
+//   saved       int8 [positions][kept], written
+void ChannelSave(const ChannelSaveParams& params, const int8_t* values, const int16_t* channels,
+                 int8_t* saved);
 
 }  // namespace tflm_train
 

@@ -10,21 +10,40 @@
 namespace tflm_train {
 namespace {
 
-// acc[c] = sum over the taps that reach input (iy, ix) of q * W, per output
-// channel.
-void SumTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
-             const int8_t* weights, int32_t* acc) {
-  std::memset(acc, 0, sizeof(int32_t) * g.out_c);
+// Calls visit(tap, q) for every tap that reaches input (iy, ix): its index and
+// the output pixel's gradient.
+template <typename Visit>
+void ForEachTap(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
+                const Visit& visit) {
   for (int32_t ky = 0; ky < g.k_h; ++ky) {
     const int32_t oy = OutputPosition(iy, ky, g.stride_h, g.dil_h, g.pad_t, g.out_h);
     if (oy < 0) continue;
     for (int32_t kx = 0; kx < g.k_w; ++kx) {
       const int32_t ox = OutputPosition(ix, kx, g.stride_w, g.dil_w, g.pad_l, g.out_w);
       if (ox < 0) continue;
-      AccumulateProducts(acc, grad_out + (oy * g.out_w + ox) * g.out_c,
-                         weights + (ky * g.k_w + kx) * g.out_c, 0, g.out_c);
+      visit(ky * g.k_w + kx, grad_out + (oy * g.out_w + ox) * g.out_c);
     }
   }
+}
+
+// acc[c] = sum over the taps that reach input (iy, ix) of q * W, per output
+// channel.
+void SumTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
+             const int8_t* weights, int32_t* acc) {
+  std::memset(acc, 0, sizeof(int32_t) * g.out_c);
+  ForEachTap(g, iy, ix, grad_out, [&](int32_t tap, const int8_t* q) {
+    AccumulateProducts(acc, q, weights + tap * g.out_c, 0, g.out_c);
+  });
+}
+
+// The same for the channels that have weights of their own.
+void SumColumnTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
+                   const int8_t* columns, const int16_t* channels, int32_t kept, int32_t* acc) {
+  for (int32_t j = 0; j < kept; ++j) acc[channels[j]] = 0;
+  ForEachTap(g, iy, ix, grad_out, [&](int32_t tap, const int8_t* q) {
+    const int8_t* column = columns + tap * kept;
+    for (int32_t j = 0; j < kept; ++j) acc[channels[j]] += q[channels[j]] * column[j];
+  });
 }
 
 }  // namespace
@@ -34,8 +53,9 @@ size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params) {
 }
 
 void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* grad_out,
-                        const int8_t* weights, const int32_t* m, float* scales, float* ranges,
-                        const void* mask, const int8_t* addend, int8_t* grad_in, void* scratch) {
+                        const int8_t* weights, const int8_t* columns, const int16_t* channels,
+                        const int32_t* m, float* scales, float* ranges, const void* mask,
+                        const int8_t* addend, int8_t* grad_in, void* scratch) {
   const Geometry& g = params.geometry;
   int32_t* acc = static_cast<int32_t*>(scratch);
   GradientWriter writer(
@@ -48,6 +68,9 @@ void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* gr
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     for (int32_t ix = 0; ix < g.in_w; ++ix) {
       SumTaps(g, iy, ix, grad_out, weights, acc);
+      if (params.kept > 0) {
+        SumColumnTaps(g, iy, ix, grad_out, columns, channels, params.kept, acc);
+      }
       // In place: input channel i reads from i * multiplier onwards.
       int32_t c = 0;
       for (int32_t i = 0; i < g.in_c; ++i) {

@@ -26,8 +26,11 @@ enum class OpKind : uint16_t {
   kConvUpdate = 9,
   kDepthwiseUpdate = 10,
   kBiasUpdate = 11,
+  kChannelSave = 12,
+  kSplitConv = 13,
+  kSplitDepthwise = 14,
 };
-constexpr int kOpKindCount = 11;
+constexpr int kOpKindCount = 14;
 
 struct OpHeader {
   uint16_t kind;     // OpKind
@@ -63,9 +66,16 @@ struct UpdateParams {
   int32_t slot;                            // scale slot of the gradient
   int32_t layer;                           // key of the random rounding
   int32_t x_zero_point;                    // of the forward input
-  int32_t residual_bits;                   // 8: residual kept; 0: random rounding
+  int32_t residual_bits;                   // 8: to nearest; 4 and 0: random rounding
   int32_t gain_shift;                      // headroom of the gradient sum
   int32_t tap_y0, tap_y1, tap_x0, tap_x1;  // trained taps, half open
+  int32_t row_channels;                    // last dimension of the layer's whole weights
+};
+
+// Quantisation of a forward layer.
+struct OutputParams {
+  int32_t x_zero_point, y_zero_point;
+  int32_t act_min, act_max;  // quantised clamp range
 };
 
 struct RestoreParams {
@@ -102,6 +112,7 @@ struct ConvInputGradParams {
   float unit_scale;     // max s_W / 127 * 2^group_shift
   int32_t group;        // output channels summed before a rounding shift
   int32_t group_shift;
+  int32_t kept;  // input channels whose weights are columns; 0: none
 };
 
 struct DepthwiseInputGradParams {
@@ -114,6 +125,7 @@ struct DepthwiseInputGradParams {
   float unit_scale;     // max s_W * 2^(1 - acc_shift)
   int32_t multiplier;   // out_c / in_c
   int32_t acc_shift;
+  int32_t kept;  // output channels whose weights are columns; 0: none
 };
 
 struct PoolGradParams {
@@ -171,21 +183,50 @@ struct BiasUpdateParams {
   int32_t slot;
 };
 
+struct ChannelSaveParams {
+  static constexpr OpKind kKind = OpKind::kChannelSave;
+  OpHeader header;
+  int32_t positions;
+  int32_t channels;
+  int32_t kept;
+};
+
+struct SplitConvParams {
+  static constexpr OpKind kKind = OpKind::kSplitConv;
+  OpHeader header;
+  Geometry geometry;
+  OutputParams output;
+  int32_t kept;
+};
+
+struct SplitDepthwiseParams {
+  static constexpr OpKind kKind = OpKind::kSplitDepthwise;
+  OpHeader header;
+  Geometry geometry;
+  OutputParams output;
+  int32_t kept;
+  int32_t multiplier;  // out_c / in_c
+};
+
 static_assert(sizeof(OpHeader) == 8, "packed");
 static_assert(sizeof(Geometry) == 14 * 4, "packed");
 static_assert(sizeof(MaskParams) == 3 * 4, "packed");
-static_assert(sizeof(UpdateParams) == 9 * 4, "packed");
+static_assert(sizeof(UpdateParams) == 10 * 4, "packed");
+static_assert(sizeof(OutputParams) == 4 * 4, "packed");
 static_assert(sizeof(RestoreParams) == 8 + 4 * 4, "packed");
 static_assert(sizeof(LossParams) == 8 + 4 * 4, "packed");
 static_assert(sizeof(ClampMaskParams) == 8 + 3 * 4, "packed");
-static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 3 + 6) * 4, "packed");
-static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 6) * 4, "packed");
+static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 3 + 7) * 4, "packed");
+static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 7) * 4, "packed");
 static_assert(sizeof(PoolGradParams) == 8 + (14 + 3 + 4) * 4, "packed");
 static_assert(sizeof(PadGradParams) == 8 + (12 + 3 + 2) * 4, "packed");
 static_assert(sizeof(AccumulateParams) == 8 + (1 + 3 + 6) * 4, "packed");
-static_assert(sizeof(ConvUpdateParams) == 8 + (14 + 9) * 4, "packed");
-static_assert(sizeof(DepthwiseUpdateParams) == 8 + (14 + 9 + 1) * 4, "packed");
+static_assert(sizeof(ConvUpdateParams) == 8 + (14 + 10) * 4, "packed");
+static_assert(sizeof(DepthwiseUpdateParams) == 8 + (14 + 10 + 1) * 4, "packed");
 static_assert(sizeof(BiasUpdateParams) == 8 + 3 * 4, "packed");
+static_assert(sizeof(ChannelSaveParams) == 8 + 3 * 4, "packed");
+static_assert(sizeof(SplitConvParams) == 8 + (14 + 4 + 1) * 4, "packed");
+static_assert(sizeof(SplitDepthwiseParams) == 8 + (14 + 4 + 2) * 4, "packed");
 
 }  // namespace tflm_train
 

@@ -3,57 +3,63 @@
 #include <cfloat>
 #include <cstring>
 
+#include "tflm_kernels/crc32.h"
+#include "tflm_kernels/little_endian.h"
+
 namespace tflm_train {
 namespace {
 
 constexpr uint32_t kBlobMagic = 0x56535454;  // "TTSV"
 constexpr uint32_t kBlobVersion = 1;
-constexpr size_t kHeaderBytes = 32;
 constexpr size_t kChecksumOffset = 28;
-
-// CRC-32 as in zlib, a nibble at a time: 64 bytes of table.
-uint32_t UpdateCrc(uint32_t crc, const void* data, size_t size) {
-  static constexpr uint32_t kTable[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
-                                          0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-                                          0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-                                          0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-  const uint8_t* bytes = static_cast<const uint8_t*>(data);
-  for (size_t i = 0; i < size; ++i) {
-    crc ^= bytes[i];
-    crc = (crc >> 4) ^ kTable[crc & 15];
-    crc = (crc >> 4) ^ kTable[crc & 15];
-  }
-  return crc;
-}
-
-uint32_t Checksum(const uint8_t* header, const void* payload, size_t payload_bytes) {
-  return ~UpdateCrc(UpdateCrc(~uint32_t{0}, header, kChecksumOffset), payload, payload_bytes);
-}
-
-void PutWord(uint8_t* header, size_t offset, uint32_t value) {
-  for (size_t i = 0; i < 4; ++i) header[offset + i] = static_cast<uint8_t>(value >> (8 * i));
-}
-
-uint32_t GetWord(const uint8_t* header, size_t offset) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value |= static_cast<uint32_t>(header[offset + i]) << (8 * i);
-  return value;
-}
 
 // The table that a state tensor or its copy leads to; nullptr before the first
 // Invoke.
-VariableTable* TableOf(const void* state) {
+VariableTable* TableOf(const TrainState* state) {
   TrainState copy;
-  std::memcpy(&copy, state, sizeof(copy));
+  // Byte by byte: a caller's copy of the tensor may lie at any address.
+  std::memcpy(&copy, static_cast<const void*>(state), sizeof(copy));
   if (copy.magic != kStateMagic || copy.abi_version != kAbiVersion) return nullptr;
   const uint64_t address = (static_cast<uint64_t>(copy.table_hi) << 32) | copy.table_lo;
   return reinterpret_cast<VariableTable*>(static_cast<uintptr_t>(address));
 }
 
 // As TableOf, and the live tensor holds weights too (a copy may be stale).
-VariableTable* ReadyTableOf(const void* state) {
+VariableTable* ReadyTableOf(const TrainState* state) {
   VariableTable* table = TableOf(state);
   return table != nullptr && table->state->magic == kStateMagic ? table : nullptr;
+}
+
+// Everything about a header but its checksum.
+StateStatus CheckHeader(const uint8_t* header, const TrainState& live, size_t blob_size) {
+  if (GetWord(header, 0) != kBlobMagic) return StateStatus::kNotABlob;
+  if (GetWord(header, 4) != (kBlobVersion | kStateHeaderBytes << 16)) {
+    return StateStatus::kWrongVersion;
+  }
+  if (GetWord(header, 8) != live.fingerprint_lo || GetWord(header, 12) != live.fingerprint_hi) {
+    return StateStatus::kWrongModel;
+  }
+  if (GetWord(header, 24) != live.payload_bytes ||
+      blob_size - kStateHeaderBytes != live.payload_bytes) {
+    return StateStatus::kWrongSize;
+  }
+  return StateStatus::kOk;
+}
+
+struct MemoryCursor {
+  uint8_t* at;
+};
+
+bool WriteMemory(void* context, const void* data, size_t size) {
+  MemoryCursor* cursor = static_cast<MemoryCursor*>(context);
+  std::memcpy(cursor->at, data, size);
+  cursor->at += size;
+  return true;
+}
+
+bool ReadMemory(void* context, size_t offset, void* data, size_t size) {
+  std::memcpy(data, static_cast<const uint8_t*>(context) + offset, size);
+  return true;
 }
 
 }  // namespace
@@ -95,71 +101,97 @@ const char* StateStatusMessage(StateStatus status) {
       return "the size differs from what this model saves: cut off or damaged";
     case StateStatus::kWrongChecksum:
       return "damaged: the checksum does not match";
+    case StateStatus::kStorageFailed:
+      return "the storage failed";
+    case StateStatus::kInvokeFailed:
+      return "Invoke() failed: the interpreter's log says why";
   }
   return "unknown status";
 }
 
-size_t StateSize(const void* state) {
+size_t StateSize(const TrainState* state) {
   const VariableTable* table = ReadyTableOf(state);
-  return table == nullptr ? 0 : kHeaderBytes + table->state->payload_bytes;
+  return table == nullptr ? 0 : kStateHeaderBytes + table->state->payload_bytes;
 }
 
-StateStatus StateSave(const void* state, void* blob, size_t capacity) {
+StateStatus StateSaveTo(const TrainState* state, const BlobSink& sink) {
   const VariableTable* table = ReadyTableOf(state);
   if (table == nullptr) return StateStatus::kNotReady;
   const TrainState& live = *table->state;
-  if (capacity < kHeaderBytes + live.payload_bytes) return StateStatus::kTooSmall;
-  uint8_t* header = static_cast<uint8_t*>(blob);
-  uint8_t* payload = header + kHeaderBytes;
-  for (uint32_t i = 0; i < table->count; ++i) {
-    std::memcpy(payload, table->entries[i].data, table->entries[i].bytes);
-    payload += table->entries[i].bytes;
-  }
+  uint8_t header[kStateHeaderBytes];
   PutWord(header, 0, kBlobMagic);
-  PutWord(header, 4, kBlobVersion | kHeaderBytes << 16);
+  PutWord(header, 4, kBlobVersion | kStateHeaderBytes << 16);
   PutWord(header, 8, live.fingerprint_lo);
   PutWord(header, 12, live.fingerprint_hi);
   PutWord(header, 16, live.step);
   PutWord(header, 20, live.seed);
   PutWord(header, 24, live.payload_bytes);
-  PutWord(header, kChecksumOffset, Checksum(header, header + kHeaderBytes, live.payload_bytes));
+  uint32_t crc = UpdateCrc32(kCrc32Start, header, kChecksumOffset);
+  for (uint32_t i = 0; i < table->count; ++i) {
+    crc = UpdateCrc32(crc, table->entries[i].data, table->entries[i].bytes);
+  }
+  PutWord(header, kChecksumOffset, ~crc);
+  if (!sink.write(sink.context, header, sizeof(header))) return StateStatus::kStorageFailed;
+  for (uint32_t i = 0; i < table->count; ++i) {
+    const VariableEntry& entry = table->entries[i];
+    if (!sink.write(sink.context, entry.data, entry.bytes)) return StateStatus::kStorageFailed;
+  }
   return StateStatus::kOk;
 }
 
-StateStatus StateLoad(const void* state, const void* blob, size_t size) {
+StateStatus StateSave(const TrainState* state, void* blob, size_t capacity) {
+  const size_t size = StateSize(state);
+  if (size == 0) return StateStatus::kNotReady;
+  if (capacity < size) return StateStatus::kTooSmall;
+  MemoryCursor cursor = {static_cast<uint8_t*>(blob)};
+  return StateSaveTo(state, {WriteMemory, &cursor});
+}
+
+StateStatus StateLoadFrom(const TrainState* state, const BlobSource& source) {
   const VariableTable* table = ReadyTableOf(state);
   if (table == nullptr) return StateStatus::kNotReady;
   TrainState& live = *table->state;
-  const uint8_t* header = static_cast<const uint8_t*>(blob);
-  const uint8_t* payload = header + kHeaderBytes;
-  if (size < kHeaderBytes || GetWord(header, 0) != kBlobMagic) return StateStatus::kNotABlob;
-  if (GetWord(header, 4) != (kBlobVersion | kHeaderBytes << 16)) return StateStatus::kWrongVersion;
-  if (GetWord(header, 8) != live.fingerprint_lo || GetWord(header, 12) != live.fingerprint_hi) {
-    return StateStatus::kWrongModel;
+  uint8_t header[kStateHeaderBytes];
+  if (source.size < sizeof(header)) return StateStatus::kNotABlob;
+  if (!source.read(source.context, 0, header, sizeof(header))) return StateStatus::kStorageFailed;
+  const StateStatus status = CheckHeader(header, live, source.size);
+  if (status != StateStatus::kOk) return status;
+  uint32_t crc = UpdateCrc32(kCrc32Start, header, kChecksumOffset);
+  for (size_t at = sizeof(header); at < source.size;) {
+    uint8_t piece[64];
+    const size_t left = source.size - at;
+    const size_t bytes = left < sizeof(piece) ? left : sizeof(piece);
+    if (!source.read(source.context, at, piece, bytes)) return StateStatus::kStorageFailed;
+    crc = UpdateCrc32(crc, piece, bytes);
+    at += bytes;
   }
-  if (GetWord(header, 24) != live.payload_bytes || size - kHeaderBytes != live.payload_bytes) {
-    return StateStatus::kWrongSize;
-  }
-  if (GetWord(header, kChecksumOffset) != Checksum(header, payload, live.payload_bytes)) {
-    return StateStatus::kWrongChecksum;
-  }
+  if (GetWord(header, kChecksumOffset) != ~crc) return StateStatus::kWrongChecksum;
+  size_t at = sizeof(header);
   for (uint32_t i = 0; i < table->count; ++i) {
-    std::memcpy(table->entries[i].data, payload, table->entries[i].bytes);
-    payload += table->entries[i].bytes;
+    const VariableEntry& entry = table->entries[i];
+    if (!source.read(source.context, at, entry.data, entry.bytes)) {
+      StateReset(state);
+      return StateStatus::kStorageFailed;
+    }
+    at += entry.bytes;
   }
   live.step = GetWord(header, 16);
   live.seed = GetWord(header, 20);
   return StateStatus::kOk;
 }
 
-StateStatus StateReset(const void* state) {
+StateStatus StateLoad(const TrainState* state, const void* blob, size_t size) {
+  return StateLoadFrom(state, {ReadMemory, const_cast<void*>(blob), size});
+}
+
+StateStatus StateReset(const TrainState* state) {
   VariableTable* table = TableOf(state);
   if (table == nullptr) return StateStatus::kNotReady;
   table->state->magic = 0;
   return StateStatus::kOk;
 }
 
-uint32_t StateStep(const void* state) {
+uint32_t StateStep(const TrainState* state) {
   const VariableTable* table = ReadyTableOf(state);
   return table == nullptr ? 0 : table->state->step;
 }

@@ -18,46 +18,67 @@ constexpr int32_t Clamp(int32_t value, int32_t limit) {
 // Applies summed gradients to one layer's weights.
 class WeightStepper {
  public:
-  WeightStepper(const UpdateParams& params, const TrainState& state, float base, int8_t* weights,
-                int8_t* residual)
+  // row: elements of a row of the weights.
+  WeightStepper(const UpdateParams& params, const TrainState& state, float base, int32_t row,
+                int8_t* weights, int8_t* residual, const int16_t* channels)
       : residual_bits_(params.residual_bits),
         gain_shift_(params.gain_shift),
         gain_(PowerOfTwo((params.residual_bits == 8 ? 8 : 12) + 32 - params.gain_shift)),
         base_(base),
         key_(Hash(Hash(state.seed + state.step * 0x9E3779B9u) ^
                   (static_cast<uint32_t>(params.layer) * 0x85EBCA6Bu))),
+        row_(row),
+        row_channels_(params.row_channels),
         weights_(weights),
-        residual_(residual) {}
+        residual_(residual),
+        channels_(channels) {}
 
   // Fixed-point step per unit of gradient sum of a channel with constant kw.
   int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
 
-  // Steps weights [first, first + n) by the gradients sums[i] - offset. Element
+  // Steps row `index` of the weights by the gradients sums[i] - offset. Element
   // i uses multiplier[i * multiplier_stride].
-  void StepRow(uint32_t first, int32_t n, const int32_t* sums, int32_t offset,
-               const int32_t* multiplier, int32_t multiplier_stride) const {
+  void StepRow(uint32_t index, const int32_t* sums, int32_t offset, const int32_t* multiplier,
+               int32_t multiplier_stride) const {
     // Locals: the int8 stores below may alias the members as far as C++ knows.
     const int gain_shift = gain_shift_;
-    const bool has_residual = residual_bits_ == 8;
+    const int32_t residual_bits = residual_bits_;
+    const int32_t n = row_;
+    const uint32_t first = index * static_cast<uint32_t>(n);
     int8_t* const w = weights_ + first;
-    int8_t* const r = has_residual ? residual_ + first : nullptr;
+    int8_t* const r = residual_bits == 8 ? residual_ + first : nullptr;
     for (int32_t i = 0; i < n; ++i) {
       const int32_t delta =
           HighMul(ShiftLeft(sums[i] - offset, gain_shift), multiplier[i * multiplier_stride]);
       if (delta == 0) continue;
-      if (has_residual) {
+      if (residual_bits == 8) {
         const int32_t t = Clamp(256 * w[i] + r[i] - Clamp(delta, 65535), 127 * 256);
         const int32_t rounded = (t + 128) >> 8;
         w[i] = static_cast<int8_t>(rounded);
         r[i] = static_cast<int8_t>(t - 256 * rounded);
       } else {
-        const int32_t t = 4096 * w[i] - Clamp(delta, 1 << 20) + Dither(first + i);
-        w[i] = static_cast<int8_t>(Clamp(t >> 12, 127));
+        w[i] = RandomStep(w[i], delta, index, i, first + i);
       }
     }
   }
 
  private:
+  // The new weight where bits below the residual's are rounded at random.
+  int8_t RandomStep(int32_t w, int32_t delta, uint32_t row, int32_t i, uint32_t element) const {
+    const int32_t column = channels_ == nullptr ? i : channels_[i];
+    const int32_t dither = Dither(row * row_channels_ + static_cast<uint32_t>(column));
+    const int32_t t = 4096 * w - Clamp(delta, 1 << 20);
+    if (residual_bits_ == 0) return static_cast<int8_t>(Clamp((t + dither) >> 12, 127));
+    uint8_t* const pair = reinterpret_cast<uint8_t*>(residual_) + (element >> 1);
+    const int shift = static_cast<int>(element & 1) * 4;
+    const int32_t low = (((*pair >> shift) & 15) ^ 8) - 8;
+    const int32_t sixteenths = Clamp((t + 256 * low + (dither >> 4)) >> 8, 127 * 16);
+    const int32_t rounded = (sixteenths + 8) >> 4;
+    const int32_t new_low = sixteenths - 16 * rounded;
+    *pair = static_cast<uint8_t>((*pair & ~(15 << shift)) | (new_low & 15) << shift);
+    return static_cast<int8_t>(rounded);
+  }
+
   // Uniform in [0, 4096): rounds up with the probability of the fraction.
   int32_t Dither(uint32_t index) const {
     const uint32_t h = Hash(key_ ^ (index >> 1));
@@ -69,8 +90,11 @@ class WeightStepper {
   float gain_;
   float base_;
   uint32_t key_;
+  int32_t row_;
+  uint32_t row_channels_;
   int8_t* weights_;
   int8_t* residual_;
+  const int16_t* channels_;
 };
 
 void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float base, const float* kb,
@@ -110,11 +134,12 @@ size_t ConvUpdateScratchBytes(const ConvUpdateParams& params) {
 
 void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
                 const TrainState& state, const float* scales, const float* kw, const float* kb,
-                int8_t* weights, int32_t* bias, int8_t* residual, void* scratch) {
+                int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
+                void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const float base = state.learning_rate * scales[update.slot];
-  const WeightStepper stepper(update, state, base, weights, residual);
+  const WeightStepper stepper(update, state, base, g.in_c, weights, residual, channels);
   int32_t* acc = static_cast<int32_t*>(scratch);
   for (int32_t c = 0; c < g.out_c; ++c) {
     const int32_t multiplier = stepper.Multiplier(kw[c]);
@@ -140,8 +165,8 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
           }
           sum.Flush();
           if (grad_bits == 0) return;  // masked everywhere
-          stepper.StepRow((c * g.k_h * g.k_w + tap) * g.in_c, g.in_c, acc,
-                          grad_sum * update.x_zero_point, &multiplier, 0);
+          stepper.StepRow(c * g.k_h * g.k_w + tap, acc, grad_sum * update.x_zero_point, &multiplier,
+                          0);
         });
   }
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
@@ -153,11 +178,12 @@ size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params) {
 
 void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
                      const TrainState& state, const float* scales, const float* kw, const float* kb,
-                     int8_t* weights, int32_t* bias, int8_t* residual, void* scratch) {
+                     int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
+                     void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const float base = state.learning_rate * scales[update.slot];
-  const WeightStepper stepper(update, state, base, weights, residual);
+  const WeightStepper stepper(update, state, base, g.out_c, weights, residual, channels);
   int32_t* acc = static_cast<int32_t*>(scratch);
   int32_t* multiplier = acc + g.out_c;
   for (int32_t c = 0; c < g.out_c; ++c) multiplier[c] = stepper.Multiplier(kw[c]);
@@ -182,7 +208,7 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
             }
           }
         }
-        stepper.StepRow(tap * g.out_c, g.out_c, acc, 0, multiplier, 1);
+        stepper.StepRow(tap, acc, 0, multiplier, 1);
       });
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
 }

@@ -17,19 +17,24 @@ size_t ConvUpdateScratchBytes(const ConvUpdateParams& params);
 
 // Update of CONV_2D and FULLY_CONNECTED.
 //
-//   params      geometry, trained taps; 127 * 255 * out_h * out_w << gain_shift
-//   < 2^31 x           int8 [in_h][in_w][in_c], the layer's forward input grad
-//   int8 [out_h][out_w][out_c], gradient of its output, never -128 state
-//   learning_rate, step and seed are read scales      float, all slots; slot
-//   read kw          float [out_c], s_x / s_W; 0 freezes a channel kb float
-//   [out_c], 1 / (s_x * s_W); nullptr when bias is weights     int8
-//   [out_c][k_h][k_w][in_c], changed in place bias        int32 [out_c],
-//   changed in place; nullptr: not trained residual    int8, as weights,
-//   changed in place; nullptr unless residual_bits is 8 scratch
-//   ConvUpdateScratchBytes(params) bytes, 4-byte aligned, of the caller
+//   params      geometry, trained taps; 127 * 255 * out_h * out_w << gain_shift < 2^31
+//   x           int8 [in_h][in_w][in_c], the layer's forward input
+//   grad        int8 [out_h][out_w][out_c], gradient of its output, never -128
+//   state       learning_rate, step and seed are read
+//   scales      float, all slots; slot read
+//   kw          float [out_c], s_x / s_W; 0 freezes a channel
+//   kb          float [out_c], 1 / (s_x * s_W); nullptr when bias is
+//   weights     int8 [out_c][k_h][k_w][in_c], changed in place
+//   bias        int32 [out_c], changed in place; nullptr: not trained
+//   residual    with residual_bits 8: int8, as weights; 4: two elements to a byte, the
+//               even one in the low nibble; 0: nullptr. Changed in place
+//   channels    int16 [in_c], where in rows of row_channels the weights stand;
+//               nullptr: they are the whole layer
+//   scratch     ConvUpdateScratchBytes(params) bytes, 4-byte aligned, of the caller
 void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
                 const TrainState& state, const float* scales, const float* kw, const float* kb,
-                int8_t* weights, int32_t* bias, int8_t* residual, void* scratch);
+                int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
+                void* scratch);
 
 // Scratch of DepthwiseUpdate: int32 [2][out_c].
 size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params);
@@ -37,12 +42,13 @@ size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params);
 // Update of DEPTHWISE_CONV_2D: as ConvUpdate, but
 //
 //   params      out_c == in_c * multiplier
-//   weights     int8 [k_h][k_w][out_c]
-//   residual    int8 [k_h][k_w][out_c]
+//   weights     int8 [k_h][k_w][out_c]; residual likewise
+//   channels    int16 [out_c]
 //   scratch     DepthwiseUpdateScratchBytes(params) bytes
 void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
                      const TrainState& state, const float* scales, const float* kw, const float* kb,
-                     int8_t* weights, int32_t* bias, int8_t* residual, void* scratch);
+                     int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
+                     void* scratch);
 
 // Update of a bias alone.
 //

@@ -64,6 +64,17 @@ class UpdateFields:
     tap_y1: int
     tap_x0: int
     tap_x1: int
+    row_channels: int
+
+
+@dataclass(frozen=True)
+class OutputFields:
+    """Quantization of a forward layer's input and output."""
+
+    x_zero_point: int
+    y_zero_point: int
+    act_min: int
+    act_max: int
 
 
 def _unsigned(**kwargs: Any) -> Any:
@@ -140,6 +151,7 @@ class ConvInputGradParams(OpParams):
     unit_scale: float
     group: int
     group_shift: int
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -156,6 +168,7 @@ class DepthwiseInputGradParams(OpParams):
     unit_scale: float
     multiplier: int
     acc_shift: int
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -243,6 +256,40 @@ class BiasUpdateParams(OpParams):
     slot: int
 
 
+@dataclass(frozen=True)
+class ChannelSaveParams(OpParams):
+    """Keeps only the trained channels of an activation."""
+
+    KIND = 12
+    OP = "CHANNEL_SAVE"
+    positions: int
+    channels: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class SplitConvParams(OpParams):
+    """Forward CONV_2D or FULLY_CONNECTED whose weights are a constant rest and trained columns."""
+
+    KIND = 13
+    OP = "SPLIT_CONV"
+    geometry: Geometry
+    output: OutputFields
+    kept: int
+
+
+@dataclass(frozen=True)
+class SplitDepthwiseParams(OpParams):
+    """Forward DEPTHWISE_CONV_2D of which some channels' weights train."""
+
+    KIND = 14
+    OP = "SPLIT_DEPTHWISE"
+    geometry: Geometry
+    output: OutputFields
+    kept: int
+    multiplier: int
+
+
 ALL_PARAMS: tuple[type[OpParams], ...] = (
     RestoreParams,
     LossParams,
@@ -255,6 +302,9 @@ ALL_PARAMS: tuple[type[OpParams], ...] = (
     ConvUpdateParams,
     DepthwiseUpdateParams,
     BiasUpdateParams,
+    ChannelSaveParams,
+    SplitConvParams,
+    SplitDepthwiseParams,
 )
 
 
@@ -305,6 +355,7 @@ _NESTED: dict[str, type[Any]] = {
     "Geometry": Geometry,
     "MaskFields": MaskFields,
     "UpdateFields": UpdateFields,
+    "OutputFields": OutputFields,
 }
 
 

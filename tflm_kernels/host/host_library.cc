@@ -140,7 +140,14 @@ class AbiText {
   PART(S, update, tap_y0);        \
   PART(S, update, tap_y1);        \
   PART(S, update, tap_x0);        \
-  PART(S, update, tap_x1)
+  PART(S, update, tap_x1);        \
+  PART(S, update, row_channels)
+
+#define OUTPUT(S)                \
+  PART(S, output, x_zero_point); \
+  PART(S, output, y_zero_point); \
+  PART(S, output, act_min);      \
+  PART(S, output, act_max)
 
 void DescribeStructs(char* text, size_t capacity) {
   AbiText abi(text, capacity);
@@ -171,6 +178,7 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(ConvInputGradParams, unit_scale);
   FIELD(ConvInputGradParams, group);
   FIELD(ConvInputGradParams, group_shift);
+  FIELD(ConvInputGradParams, kept);
 
   STRUCT(DepthwiseInputGradParams, "DEPTHWISE_INPUT_GRAD");
   GEOMETRY(DepthwiseInputGradParams);
@@ -181,6 +189,7 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(DepthwiseInputGradParams, unit_scale);
   FIELD(DepthwiseInputGradParams, multiplier);
   FIELD(DepthwiseInputGradParams, acc_shift);
+  FIELD(DepthwiseInputGradParams, kept);
 
   STRUCT(PoolGradParams, "POOL_GRAD");
   GEOMETRY(PoolGradParams);
@@ -230,6 +239,22 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(BiasUpdateParams, positions);
   FIELD(BiasUpdateParams, channels);
   FIELD(BiasUpdateParams, slot);
+
+  STRUCT(ChannelSaveParams, "CHANNEL_SAVE");
+  FIELD(ChannelSaveParams, positions);
+  FIELD(ChannelSaveParams, channels);
+  FIELD(ChannelSaveParams, kept);
+
+  STRUCT(SplitConvParams, "SPLIT_CONV");
+  GEOMETRY(SplitConvParams);
+  OUTPUT(SplitConvParams);
+  FIELD(SplitConvParams, kept);
+
+  STRUCT(SplitDepthwiseParams, "SPLIT_DEPTHWISE");
+  GEOMETRY(SplitDepthwiseParams);
+  OUTPUT(SplitDepthwiseParams);
+  FIELD(SplitDepthwiseParams, kept);
+  FIELD(SplitDepthwiseParams, multiplier);
 }
 
 #undef STRUCT
@@ -238,6 +263,7 @@ void DescribeStructs(char* text, size_t capacity) {
 #undef GEOMETRY
 #undef MASK
 #undef UPDATE
+#undef OUTPUT
 
 }  // namespace
 }  // namespace tflm_train
@@ -260,21 +286,25 @@ bool TflmTrainRegister(void* resolver) {
 }
 
 // state: the 64 bytes of `train/state`, as read from the interpreter's output.
-size_t TflmTrainStateSize(const void* state) { return tflm_train::StateSize(state); }
+size_t TflmTrainStateSize(const tflm_train::TrainState* state) {
+  return tflm_train::StateSize(state);
+}
 
-int32_t TflmTrainStateSave(const void* state, void* blob, size_t capacity) {
+int32_t TflmTrainStateSave(const tflm_train::TrainState* state, void* blob, size_t capacity) {
   return tflm_train::Report(tflm_train::StateSave(state, blob, capacity));
 }
 
-int32_t TflmTrainStateLoad(const void* state, const void* blob, size_t size) {
+int32_t TflmTrainStateLoad(const tflm_train::TrainState* state, const void* blob, size_t size) {
   return tflm_train::Report(tflm_train::StateLoad(state, blob, size));
 }
 
-int32_t TflmTrainStateReset(const void* state) {
+int32_t TflmTrainStateReset(const tflm_train::TrainState* state) {
   return tflm_train::Report(tflm_train::StateReset(state));
 }
 
-uint32_t TflmTrainStateStep(const void* state) { return tflm_train::StateStep(state); }
+uint32_t TflmTrainStateStep(const tflm_train::TrainState* state) {
+  return tflm_train::StateStep(state);
+}
 
 // The last message of an op or of a function above, in this thread.
 const char* TflmTrainLastError() { return tflm_train::LastError(); }

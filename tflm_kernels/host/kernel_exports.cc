@@ -14,6 +14,7 @@
 #include "tflm_kernels/loss.h"
 #include "tflm_kernels/numerics.h"
 #include "tflm_kernels/op_params.h"
+#include "tflm_kernels/split_conv.h"
 #include "tflm_kernels/state.h"
 #include "tflm_kernels/update.h"
 
@@ -52,19 +53,22 @@ void TflmTrainKernelClampMask(const tflm_train::ClampMaskParams* params, const i
 void TflmTrainKernelConvInputGrad(const tflm_train::ConvInputGradParams* params,
                                   const int8_t* grad_out, const int8_t* weights, const int8_t* m,
                                   float* scales, float* ranges, const void* mask,
-                                  const int8_t* addend, int8_t* grad_in) {
+                                  const int8_t* addend, const int8_t* columns, const int16_t* order,
+                                  int8_t* grad_in) {
   const Scratch scratch(tflm_train::ConvInputGradScratchBytes(*params));
-  tflm_train::ConvInputGrad(*params, grad_out, weights, m, scales, ranges, mask, addend, grad_in,
-                            scratch.get());
+  tflm_train::ConvInputGrad(*params, grad_out, weights, columns, order, m, scales, ranges, mask,
+                            addend, grad_in, scratch.get());
 }
 
 void TflmTrainKernelDepthwiseInputGrad(const tflm_train::DepthwiseInputGradParams* params,
                                        const int8_t* grad_out, const int8_t* weights,
                                        const int32_t* m, float* scales, float* ranges,
-                                       const void* mask, const int8_t* addend, int8_t* grad_in) {
+                                       const void* mask, const int8_t* addend,
+                                       const int8_t* columns, const int16_t* channels,
+                                       int8_t* grad_in) {
   const Scratch scratch(tflm_train::DepthwiseInputGradScratchBytes(*params));
-  tflm_train::DepthwiseInputGrad(*params, grad_out, weights, m, scales, ranges, mask, addend,
-                                 grad_in, scratch.get());
+  tflm_train::DepthwiseInputGrad(*params, grad_out, weights, columns, channels, m, scales, ranges,
+                                 mask, addend, grad_in, scratch.get());
 }
 
 void TflmTrainKernelPoolGrad(const tflm_train::PoolGradParams* params, const int8_t* grad_out,
@@ -86,20 +90,44 @@ void TflmTrainKernelAccumulate(const tflm_train::AccumulateParams* params, float
 void TflmTrainKernelConvUpdate(const tflm_train::ConvUpdateParams* params, const int8_t* x,
                                const int8_t* grad, const tflm_train::TrainState* state,
                                const float* scales, const float* kw, const float* kb,
-                               int8_t* weights, int32_t* bias, int8_t* residual) {
+                               int8_t* weights, int32_t* bias, int8_t* residual,
+                               const int16_t* channels) {
   const Scratch scratch(tflm_train::ConvUpdateScratchBytes(*params));
   tflm_train::ConvUpdate(*params, x, grad, *state, scales, kw, kb, weights, bias, residual,
-                         scratch.get());
+                         channels, scratch.get());
 }
 
 void TflmTrainKernelDepthwiseUpdate(const tflm_train::DepthwiseUpdateParams* params,
                                     const int8_t* x, const int8_t* grad,
                                     const tflm_train::TrainState* state, const float* scales,
                                     const float* kw, const float* kb, int8_t* weights,
-                                    int32_t* bias, int8_t* residual) {
+                                    int32_t* bias, int8_t* residual, const int16_t* channels) {
   const Scratch scratch(tflm_train::DepthwiseUpdateScratchBytes(*params));
   tflm_train::DepthwiseUpdate(*params, x, grad, *state, scales, kw, kb, weights, bias, residual,
-                              scratch.get());
+                              channels, scratch.get());
+}
+
+void TflmTrainKernelChannelSave(const tflm_train::ChannelSaveParams* params, const int8_t* values,
+                                const int16_t* channels, int8_t* saved) {
+  tflm_train::ChannelSave(*params, values, channels, saved);
+}
+
+void TflmTrainKernelSplitConv(const tflm_train::SplitConvParams* params, const int8_t* x,
+                              const int8_t* rest, const int8_t* columns, const int16_t* order,
+                              const int32_t* multiplier, const int32_t* shift, const int32_t* bias,
+                              int8_t* y) {
+  const Scratch scratch(tflm_train::SplitConvScratchBytes(*params));
+  tflm_train::SplitConv(*params, x, rest, columns, order, multiplier, shift, bias, y,
+                        scratch.get());
+}
+
+void TflmTrainKernelSplitDepthwise(const tflm_train::SplitDepthwiseParams* params, const int8_t* x,
+                                   const int8_t* weights, const int8_t* columns,
+                                   const int16_t* channels, const int32_t* multiplier,
+                                   const int32_t* shift, const int32_t* bias, int8_t* y) {
+  const Scratch scratch(tflm_train::SplitDepthwiseScratchBytes(*params));
+  tflm_train::SplitDepthwise(*params, x, weights, columns, channels, multiplier, shift, bias, y,
+                             scratch.get());
 }
 
 void TflmTrainKernelBiasUpdate(const tflm_train::BiasUpdateParams* params, const int8_t* grad,

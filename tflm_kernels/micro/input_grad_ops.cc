@@ -14,13 +14,33 @@ constexpr int32_t kMaxSumLength = 1048;
 // The tensors are the same for both; only weights and multipliers differ in
 // kind.
 struct InputGradOp : OpDefaults {
-  enum { kGradOut, kWeights, kMultipliers, kStateInput, kScales, kRanges, kMask, kAddend, kInputs };
+  enum {
+    kGradOut,
+    kWeights,
+    kMultipliers,
+    kStateInput,
+    kScales,
+    kRanges,
+    kMask,
+    kAddend,
+    kColumns,
+    kChannels,
+    kInputs
+  };
   enum { kGradIn, kOutputs };
 
   template <typename Params>
   static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights,
-                           TfLiteType multiplier_type) {
+                           int32_t columns, int32_t listed, TfLiteType multiplier_type) {
     const Geometry& g = params.geometry;
+    if (params.kept == 0) {
+      if (!node.CheckAbsent(kColumns, "columns") || !node.CheckAbsent(kChannels, "channels")) {
+        return false;
+      }
+    } else if (!node.CheckInput(kColumns, "columns", kTfLiteInt8, columns) ||
+               !node.CheckInput(kChannels, "channels", kTfLiteInt16, listed)) {
+      return false;
+    }
     const int32_t size = InputElements(g);
     if (!node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, OutputElements(g)) ||
         !node.CheckInput(kWeights, "weights", kTfLiteInt8, weights) ||
@@ -54,13 +74,16 @@ struct ConvInputGradOp : InputGradOp {
     return node.CheckFields(
                {{"group * k_h * k_w", Product({group, g.k_h, g.k_w}), 1, kMaxSumLength},
                 {"number of groups", groups, 1, 1 << params.group_shift}}) &&
-           CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c}), kTfLiteInt8);
+           node.CheckFields({{"kept", params.kept, 0, g.in_c - 1}}) &&
+           CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c - params.kept}),
+                        Product({g.out_c, g.k_h, g.k_w, params.kept}), g.in_c, kTfLiteInt8);
   }
 
   static size_t ScratchBytes(const Params& params) { return ConvInputGradScratchBytes(params); }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
     ConvInputGrad(params, node.Input<int8_t>(kGradOut), node.Input<int8_t>(kWeights),
+                  node.Input<int8_t>(kColumns), node.Input<int16_t>(kChannels),
                   node.Input<int8_t>(kMultipliers), node.Input<float>(kScales),
                   node.Input<float>(kRanges), node.Input<void>(kMask), node.Input<int8_t>(kAddend),
                   node.Output<int8_t>(kGradIn), memory.scratch);
@@ -84,7 +107,9 @@ struct DepthwiseInputGradOp : InputGradOp {
     const int32_t sum_length = Product({g.k_h, g.k_w, params.multiplier});
     return node.CheckFields({{"k_h * k_w * multiplier", sum_length, 1,
                               (1 << (30 - params.acc_shift)) / (127 * 128)}}) &&
-           CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}), kTfLiteInt32);
+           node.CheckFields({{"kept", params.kept, 0, g.out_c - 1}}) &&
+           CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}),
+                        Product({g.k_h, g.k_w, params.kept}), params.kept, kTfLiteInt32);
   }
 
   static size_t ScratchBytes(const Params& params) {
@@ -93,6 +118,7 @@ struct DepthwiseInputGradOp : InputGradOp {
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
     DepthwiseInputGrad(params, node.Input<int8_t>(kGradOut), node.Input<int8_t>(kWeights),
+                       node.Input<int8_t>(kColumns), node.Input<int16_t>(kChannels),
                        node.Input<int32_t>(kMultipliers), node.Input<float>(kScales),
                        node.Input<float>(kRanges), node.Input<void>(kMask),
                        node.Input<int8_t>(kAddend), node.Output<int8_t>(kGradIn), memory.scratch);

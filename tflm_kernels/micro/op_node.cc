@@ -17,6 +17,8 @@ const char* TypeName(TfLiteType type) {
       return "int8";
     case kTfLiteUInt8:
       return "uint8";
+    case kTfLiteInt16:
+      return "int16";
     case kTfLiteInt32:
       return "int32";
     case kTfLiteFloat32:
@@ -48,6 +50,8 @@ int32_t ElementBytes(TfLiteType type) {
     case kTfLiteInt8:
     case kTfLiteUInt8:
       return 1;
+    case kTfLiteInt16:
+      return 2;
     case kTfLiteInt32:
     case kTfLiteFloat32:
       return 4;

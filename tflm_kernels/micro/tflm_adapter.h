@@ -47,6 +47,7 @@ enum TfLiteType {
   kTfLiteFloat32 = 1,
   kTfLiteInt32 = 2,
   kTfLiteUInt8 = 3,
+  kTfLiteInt16 = 7,
   kTfLiteInt8 = 9,
 };
 constexpr int kTfLiteOptionalTensor = -1;

@@ -29,6 +29,9 @@ TFLMRegistration Register_TRAIN_ACCUMULATE();
 TFLMRegistration Register_TRAIN_CONV_UPDATE();
 TFLMRegistration Register_TRAIN_DEPTHWISE_UPDATE();
 TFLMRegistration Register_TRAIN_BIAS_UPDATE();
+TFLMRegistration Register_TRAIN_CHANNEL_SAVE();
+TFLMRegistration Register_TRAIN_SPLIT_CONV();
+TFLMRegistration Register_TRAIN_SPLIT_DEPTHWISE();
 
 // Registers one op. Resolver: any type with AddCustom(name, TFLMRegistration*)
 // that copies the registration, as MicroMutableOpResolver does.
@@ -53,6 +56,9 @@ TfLiteStatus AddTrainOps(Resolver& resolver) {
       Register_TRAIN_CONV_UPDATE(),
       Register_TRAIN_DEPTHWISE_UPDATE(),
       Register_TRAIN_BIAS_UPDATE(),
+      Register_TRAIN_CHANNEL_SAVE(),
+      Register_TRAIN_SPLIT_CONV(),
+      Register_TRAIN_SPLIT_DEPTHWISE(),
   };
   static_assert(sizeof(registrations) / sizeof(registrations[0]) == kTrainOpCount,
                 "one registration per op kind");

@@ -24,10 +24,9 @@ struct OpMemory {
 //
 //   using Params = ...;              // of op_params.h
 //   static constexpr const char* kName;
-//   static constexpr int kStateInput;  // index of the state tensor,
-//   kAlwaysRuns static bool Check(const Params&, const OpNode&);  // all of
-//   Prepare's checks static bool Run(const Params&, const OpNode&, const
-//   OpMemory&);
+//   static constexpr int kStateInput;  // index of the state tensor, or kAlwaysRuns
+//   static bool Check(const Params&, const OpNode&);  // all of Prepare's checks
+//   static bool Run(const Params&, const OpNode&, const OpMemory&);
 struct OpDefaults {
   static constexpr int kAlwaysRuns = -1;
   template <typename Params>

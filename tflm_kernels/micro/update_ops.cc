@@ -9,10 +9,22 @@ namespace {
 
 // The tensors are the same for both kinds of layer.
 struct WeightUpdateOp : OpDefaults {
-  enum { kX, kGrad, kStateInput, kScales, kKw, kKb, kWeights, kBias, kResidual, kInputs };
+  enum {
+    kX,
+    kGrad,
+    kStateInput,
+    kScales,
+    kKw,
+    kKb,
+    kWeights,
+    kBias,
+    kResidual,
+    kChannels,
+    kInputs
+  };
 
   template <typename Params>
-  static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights) {
+  static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights, int32_t row) {
     const Geometry& g = params.geometry;
     const UpdateParams& u = params.update;
     const bool has_bias = node.HasInput(kBias);
@@ -26,8 +38,14 @@ struct WeightUpdateOp : OpDefaults {
                            {"tap_x0", u.tap_x0, 0, u.tap_x1 - 1}})) {
       return false;
     }
-    if (u.residual_bits != 0 && u.residual_bits != 8) {
-      return node.Fail("parameter residual_bits must be 0 or 8");
+    if (u.residual_bits != 0 && u.residual_bits != 4 && u.residual_bits != 8) {
+      return node.Fail("parameter residual_bits must be 0, 4 or 8");
+    }
+    const bool whole = u.row_channels == row;
+    if (!node.CheckFields({{"row_channels", u.row_channels, row, 1 << 20}}) ||
+        !(whole ? node.CheckAbsent(kChannels, "channels")
+                : node.CheckInput(kChannels, "channels", kTfLiteInt16, row))) {
+      return false;
     }
     if (!node.CheckFields({{"out_h * out_w << gain_shift", Product({positions, 1 << u.gain_shift}),
                             1, INT32_MAX / (127 * 255)}}) ||
@@ -44,6 +62,10 @@ struct WeightUpdateOp : OpDefaults {
       return false;
     }
     if (u.residual_bits == 0) return node.CheckAbsent(kResidual, "residual");
+    if (u.residual_bits == 4) {
+      return node.CheckVariable(kResidual, 1 + has_bias, "residual", kTfLiteUInt8,
+                                (weights + 1) / 2);
+    }
     return node.CheckVariable(kResidual, 1 + has_bias, "residual", kTfLiteInt8, weights);
   }
 
@@ -54,7 +76,7 @@ struct WeightUpdateOp : OpDefaults {
     update(params, node.Input<int8_t>(kX), node.Input<int8_t>(kGrad), *node.State(kStateInput),
            node.Input<float>(kScales), node.Input<float>(kKw), node.Input<float>(kKb),
            node.Input<int8_t>(kWeights), node.Input<int32_t>(kBias), node.Input<int8_t>(kResidual),
-           memory.scratch);
+           node.Input<int16_t>(kChannels), memory.scratch);
   }
 };
 
@@ -65,7 +87,7 @@ struct ConvUpdateOp : WeightUpdateOp {
   static bool Check(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
     return node.CheckGeometry(g) &&
-           CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c}));
+           CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c}), g.in_c);
   }
 
   static size_t ScratchBytes(const Params& params) { return ConvUpdateScratchBytes(params); }
@@ -86,7 +108,7 @@ struct DepthwiseUpdateOp : WeightUpdateOp {
            node.CheckFields(
                {{"multiplier", params.multiplier, 1, g.out_c},
                 {"in_c * multiplier", Product({g.in_c, params.multiplier}), g.out_c, g.out_c}}) &&
-           CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}));
+           CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}), g.out_c);
   }
 
   static size_t ScratchBytes(const Params& params) { return DepthwiseUpdateScratchBytes(params); }

@@ -201,7 +201,13 @@ class Conv2DRule(LayerRule):
         return window_geometry(op, weights.shape[0], (weights.shape[1], weights.shape[2]))
 
     def input_gradient_params(
-        self, op: Op, gradient: TapeGradient, made: TapeGradient, mask: MaskInput, addend: Addend
+        self,
+        op: Op,
+        gradient: TapeGradient,
+        made: TapeGradient,
+        mask: MaskInput,
+        addend: Addend,
+        kept: int,
     ) -> tuple[abi.OpParams, npt.NDArray[np.generic]]:
         geometry = self.geometry(op)
         assert op.inputs[1] is not None and op.inputs[1].quantization is not None
@@ -215,6 +221,7 @@ class Conv2DRule(LayerRule):
             float(c.unit_scale),
             c.group,
             c.group_shift,
+            kept,
         )
         return params, c.m
 

@@ -157,7 +157,13 @@ class DepthwiseConv2DRule(LayerRule):
         return window_geometry(op, weights.shape[3], (weights.shape[1], weights.shape[2]))
 
     def input_gradient_params(
-        self, op: Op, gradient: TapeGradient, made: TapeGradient, mask: MaskInput, addend: Addend
+        self,
+        op: Op,
+        gradient: TapeGradient,
+        made: TapeGradient,
+        mask: MaskInput,
+        addend: Addend,
+        kept: int,
     ) -> tuple[abi.OpParams, npt.NDArray[np.generic]]:
         geometry = self.geometry(op)
         assert op.inputs[1] is not None and op.inputs[1].quantization is not None
@@ -171,5 +177,6 @@ class DepthwiseConv2DRule(LayerRule):
             float(c.unit_scale),
             geometry.out_c // geometry.in_c,
             c.acc_shift,
+            kept,
         )
         return params, c.m

@@ -23,7 +23,13 @@ class LayerRule(abc.ABC):
 
     @abc.abstractmethod
     def input_gradient_params(
-        self, op: Op, gradient: Gradient, made: Gradient, mask: MaskInput, addend: Addend
+        self,
+        op: Op,
+        gradient: Gradient,
+        made: Gradient,
+        mask: MaskInput,
+        addend: Addend,
+        kept: int,
     ) -> tuple[abi.OpParams, npt.NDArray[np.generic]]:
         """Parameters and per-channel multipliers of the op that writes the input gradient."""
 
@@ -35,7 +41,9 @@ class LayerRule(abc.ABC):
 
     def backward(self, op: Op, gradient: Gradient, tape: Tape) -> None:
         def produce(made: Gradient, mask: MaskInput, addend: Addend) -> None:
-            params, m = self.input_gradient_params(op, gradient, made, mask, addend)
+            columns = tape.columns(op)
+            kept = 0 if columns is None else columns.kept.size
+            params, m = self.input_gradient_params(op, gradient, made, mask, addend, kept)
             multipliers = tape.constant(f"{made.tensor.name}/multipliers", m)
             tape.emit(
                 params,
@@ -48,6 +56,8 @@ class LayerRule(abc.ABC):
                     tape.ranges,
                     mask.tensor,
                     addend.tensor,
+                    None if columns is None else columns.weights,
+                    None if columns is None else columns.listed,
                 ],
                 [made.tensor],
             )

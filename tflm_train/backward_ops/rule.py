@@ -59,6 +59,22 @@ class Addend:
         return None if self.gradient is None else self.gradient.tensor
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The trained part of a layer that trains in part.
+
+    Attributes:
+      weights: The variable: int8, the trained channels of the weights' last axis.
+      kept: int64, those channels, ascending.
+      listed: The int16 constant that tells our ops: of a convolution the other channels, then the
+        kept ones; of a depthwise layer the kept ones.
+    """
+
+    weights: Tensor
+    kept: npt.NDArray[np.int64]
+    listed: Tensor
+
+
 Producer = Callable[[Gradient, MaskInput, Addend], None]
 """Emits the op that writes a gradient, through a mask, adding another gradient."""
 
@@ -79,6 +95,10 @@ class Tape(Protocol):
     @property
     def ranges(self) -> Tensor:
         """The running ratios, one per slot."""
+        ...
+
+    def columns(self, op: Op) -> Columns | None:
+        """The trained part of a layer that trains in part, else None."""
         ...
 
     def wants(self, tensor: Tensor) -> bool:

@@ -83,7 +83,7 @@ class Model:
 
     def _read_tensor(self, raw: Any, index: int) -> Tensor:
         shape = tuple(int(d) for d in _items(raw.shape))
-        name = raw.name.decode(errors="replace") if raw.name else f"tensor_{index}"
+        name = _name_of(raw, index)
         tensor = Tensor(name, shape, raw.type, is_variable=bool(raw.isVariable), raw=raw)
         q = raw.quantization
         if q is not None and q.scale is not None and len(q.scale) > 0:
@@ -124,15 +124,16 @@ class Model:
     def _write_graph(self, model: Any) -> Any:
         indices = {id(t): i for i, t in enumerate(self.graph.tensors)}
         raw = copy.copy(self._raw.subgraphs[0])
-        raw.tensors = [self._write_tensor(t, model) for t in self.graph.tensors]
+        raw.tensors = [self._write_tensor(t, i, model) for i, t in enumerate(self.graph.tensors)]
         raw.operators = [self._write_op(op, indices, model) for op in self.graph.ops]
         raw.inputs = np.array([indices[id(t)] for t in self.graph.inputs], np.int32)
         raw.outputs = np.array([indices[id(t)] for t in self.graph.outputs], np.int32)
         return raw
 
-    def _write_tensor(self, tensor: Tensor, model: Any) -> Any:
+    def _write_tensor(self, tensor: Tensor, index: int, model: Any) -> Any:
         raw = schema.TensorT() if tensor.raw is None else copy.copy(tensor.raw)
-        raw.name = tensor.name.encode()
+        if tensor.raw is None or tensor.name != _name_of(tensor.raw, index):
+            raw.name = tensor.name.encode()
         raw.type = tensor.type_code
         if tuple(_items(raw.shape)) != tensor.shape:
             raw.shapeSignature = None
@@ -225,6 +226,10 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 def _items(vector: Any) -> Any:
     return [] if vector is None else vector
+
+
+def _name_of(raw: Any, index: int) -> str:
+    return raw.name.decode(errors="replace") if raw.name else f"tensor_{index}"
 
 
 def _referenced_buffers(raw: Any) -> set[int]:

@@ -271,13 +271,12 @@ def update_layer(
     residual_bits: int,
     key: int = 0,
     taps: TapWindow | None = None,
-    channels: npt.NDArray[np.int64] | None = None,
 ) -> Parameters:
     """CONV_UPDATE and DEPTHWISE_UPDATE from the integer gradients on.
 
     Args:
-      parameters: The layer's tensors; weights in the layout of `geometry`, or the trained columns.
-      weight_gradient: `G`, int32 in the shape of the whole weights.
+      parameters: The layer's tensors; weights in the layout of `geometry`.
+      weight_gradient: `G`, int32 in the shape of the weights.
       bias_gradient: `B`, int32 `[out_c]`.
       layer_factors: From `factors`.
       geometry: The layer's.
@@ -287,28 +286,20 @@ def update_layer(
       residual_bits: 8, 4 or 0.
       key: From `stochastic_key`; unused with 8 bits.
       taps: The trained taps; None trains all.
-      channels: The trained channels along the last axis of the weights (input channels; output
-        channels of a depthwise layer); None trains all.
 
     Returns:
       The new tensors.
     """
     shift = gain_shift(geometry.positions)
-    kw = layer_factors.kw
-    index = np.arange(weight_gradient.size).reshape(weight_gradient.shape)
-    if channels is not None:
-        weight_gradient, index = weight_gradient[..., channels], index[..., channels]
-        kw = kw[channels] if depthwise else kw
     weights, residual = update_weights(
         parameters.weights,
         parameters.residual,
         weight_gradient,
-        multipliers(learning_rate, grad_scale, kw, shift, residual_bits),
+        multipliers(learning_rate, grad_scale, layer_factors.kw, shift, residual_bits),
         shift,
         channel_axis=-1 if depthwise else 0,
         residual_bits=residual_bits,
         key=key,
-        index=index,
         trained=None if taps is None else trained_taps(geometry, taps, depthwise),
     )
     bias = parameters.bias

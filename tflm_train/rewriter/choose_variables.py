@@ -11,11 +11,13 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.backward_ops.rule import Columns
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.qas import factors
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, Variable
+from tflm_train.scheme.select import select_channels
 
 
 def choose_variables(graph: TrainingGraph) -> TrainingGraph:
@@ -67,46 +69,97 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
             f"{layer}: its input is {x.type_name}, not quantized int8; only int8 layers train"
         )
     scales = np.broadcast_to(weights.quantization.scale, (layer.out_channels,))
-    taps = trainable_taps(_as_kernel(weights))
     weight_factors, bias_factors, frozen = factors(x.scale, scales, qas=scheme.qas)
     prefix = f"update/{layer.name}"
-    trains_weights = layer.index in graph.plan.weights
     trained = TrainedLayer(
         layer=layer,
         weights=None,
+        columns=None,
         residual=None,
-        bias=None,
         weight_factors=None,
+        bias=None,
         bias_factors=graph.constant(f"{prefix}/bias_factors", bias_factors),
         frozen_channels=int(np.count_nonzero(frozen)),
-        taps=taps,
+        taps=trainable_taps(_as_kernel(layer)),
     )
-    if trains_weights:
-        residual = None
-        if scheme.residual_bits == 8:
-            residual = graph.model.graph.add(
-                Tensor.make(f"{prefix}/residual", np.int8, weights.shape, is_variable=True)
-            )
+    update = graph.plan.weights.get(layer.index)
+    if update is not None:
+        kept = select_channels(update, layer, scheme.seed)
+        columns = _make_columns(graph, layer, kept)
+        variable = _make_variable(graph, layer, weights) if columns is None else columns.weights
+        if columns is not None and layer.op.name == "DEPTHWISE_CONV_2D":
+            weight_factors = weight_factors[columns.kept]
         trained = dataclasses.replace(
             trained,
-            weights=_make_variable(graph, layer, weights, "INT8"),
-            residual=residual,
+            weights=variable,
+            columns=columns,
+            residual=_make_residual(graph, f"{prefix}/residual", variable),
             weight_factors=graph.constant(f"{prefix}/weight_factors", weight_factors),
         )
     if bias is not None:
-        trained = dataclasses.replace(trained, bias=_make_variable(graph, layer, bias, "INT32"))
-    if trained.residual is not None:
-        graph.variables.append(Variable(trained.residual, None))
+        trained = dataclasses.replace(trained, bias=_make_variable(graph, layer, bias))
     return trained
 
 
-def _as_kernel(weights: Tensor) -> npt.NDArray[np.int8]:
-    assert weights.data is not None
-    data: npt.NDArray[np.int8] = weights.data.astype(np.int8, copy=False)
+def _make_columns(
+    graph: TrainingGraph, layer: Layer, kept: npt.NDArray[np.int64]
+) -> Columns | None:
+    """The variable of a layer that trains in part; None when all of its channels train."""
+    _require_trainable(graph, layer, layer.weights)
+    data = _as_kernel(layer)
+    depthwise = layer.op.name == "DEPTHWISE_CONV_2D"
+    if depthwise:
+        # Whole groups: every output channel of a kept input channel.
+        multiplier = data.shape[3] // layer.x.shape[3]
+        kept = (kept[:, np.newaxis] * multiplier + np.arange(multiplier)).reshape(-1)
+    if kept.size == data.shape[3]:
+        return None
+    prefix = f"train/{layer.name}"
+    factory = graph.constant(f"train/factory/{layer.name}/columns", data[..., kept])
+    columns = graph.model.graph.add(
+        Tensor.make(f"{prefix}/columns", np.int8, factory.shape, is_variable=True)
+    )
+    graph.variables.append(Variable(columns, factory))
+    others = np.setdiff1d(np.arange(data.shape[3]), kept)
+    listed = kept if depthwise else np.concatenate([others, kept])
+    return Columns(columns, kept, graph.constant(f"{prefix}/channels", listed.astype(np.int16)))
+
+
+def _make_residual(graph: TrainingGraph, name: str, weights: Tensor) -> Tensor | None:
+    bits = graph.plan.scheme.residual_bits
+    if bits == 0:
+        return None
+    if bits == 8:
+        residual = Tensor.make(name, np.int8, weights.shape, is_variable=True)
+    else:
+        residual = Tensor.make(name, np.uint8, ((weights.size + 1) // 2,), is_variable=True)
+    graph.variables.append(Variable(graph.model.graph.add(residual), None))
+    return residual
+
+
+def _as_kernel(layer: Layer) -> npt.NDArray[np.int8]:
+    """The weights as int8 [n, k_h, k_w, m]."""
+    data = layer.weights.data
+    if data is None:
+        raise UnsupportedError(f"{layer}: {layer.weights.name!r} is computed, not a constant")
+    data = data.astype(np.int8, copy=False)
     return data if data.ndim == 4 else data.reshape(data.shape[0], 1, 1, -1)
 
 
-def _make_variable(graph: TrainingGraph, layer: Layer, tensor: Tensor, type_name: str) -> Tensor:
+def _make_variable(graph: TrainingGraph, layer: Layer, tensor: Tensor) -> Tensor:
+    _require_trainable(graph, layer, tensor)
+    assert tensor.data is not None
+    factory = None
+    if np.any(tensor.data):
+        factory = graph.constant(f"train/factory/{tensor.short_name}", tensor.data)
+    tensor.data = None
+    tensor.is_variable = True
+    graph.variables.append(Variable(tensor, factory))
+    return tensor
+
+
+def _require_trainable(graph: TrainingGraph, layer: Layer, tensor: Tensor) -> None:
+    type_name = "INT32" if tensor is layer.bias else "INT8"
     if tensor.type_name != type_name:
         raise UnsupportedError(
             f"{layer}: {tensor.name!r} is {tensor.type_name}; only {type_name} can train"
@@ -118,11 +171,3 @@ def _make_variable(graph: TrainingGraph, layer: Layer, tensor: Tensor, type_name
         raise UnsupportedError(
             f"{layer}: {tensor.name!r} is shared by {len(users)} ops; shared weights cannot train"
         )
-    zeros = not np.any(tensor.data)
-    factory = None
-    if not zeros:
-        factory = graph.constant(f"train/factory/{tensor.short_name}", tensor.data)
-    tensor.data = None
-    tensor.is_variable = True
-    graph.variables.append(Variable(tensor, factory))
-    return tensor

@@ -8,6 +8,7 @@ is quantised, and the clamp mask applied in the same op.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.backward_ops.rule import Addend, Gradient, MaskInput, Producer
+from tflm_train.backward_ops.rule import Addend, Columns, Gradient, MaskInput, Producer
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.backward_ops.softmax_cross_entropy import find_logits, loss_params
 from tflm_train.errors import UnsupportedError
@@ -73,6 +74,10 @@ class _Tape:
     @property
     def ranges(self) -> Tensor:
         return self._graph.ranges
+
+    def columns(self, op: Op) -> Columns | None:
+        trained = self._graph.trained.get(id(op))
+        return None if trained is None else trained.columns
 
     def wants(self, tensor: Tensor) -> bool:
         return id(tensor) in self._wanted
@@ -208,24 +213,58 @@ class _Tape:
     def _update_weights(
         self, op: Op, trained: TrainedLayer, gradient: Gradient, geometry: Geometry
     ) -> None:
-        x = trained.layer.x
+        depthwise = op.name == "DEPTHWISE_CONV_2D"
+        multiplier = geometry.out_c // geometry.in_c
+        row_channels = geometry.out_c if depthwise else geometry.in_c
+        x, q, bias, listed = trained.layer.x, gradient.tensor, trained.bias, None
+        if trained.columns is not None:
+            # The op sees a smaller layer: the kept channels, copied together.
+            kept = trained.columns.kept
+            listed = self._kept_channels(trained, kept)
+            inputs_kept = kept[::multiplier] // multiplier if depthwise else kept
+            x = self._save(trained, "x", x, inputs_kept)
+            geometry = dataclasses.replace(geometry, in_c=inputs_kept.size)
+            if depthwise:
+                q = self._save(trained, "gradient", q, kept)
+                if bias is not None:
+                    self._update_bias(trained, gradient, geometry)
+                geometry = dataclasses.replace(geometry, out_c=kept.size)
+                bias = None
         fields = abi.UpdateFields(
             gradient.slot,
             trained.layer.index,
-            x.zero_point,
+            trained.layer.x.zero_point,
             self._graph.plan.scheme.residual_bits,
             gain_shift(geometry.positions),
             *trained.taps,
+            row_channels,
         )
         params: abi.OpParams
-        if op.name == "DEPTHWISE_CONV_2D":
-            multiplier = geometry.out_c // geometry.in_c
+        if depthwise:
             params = abi.DepthwiseUpdateParams(geometry, fields, multiplier)
         else:
             params = abi.ConvUpdateParams(geometry, fields)
-        variables = [trained.weights, trained.bias, trained.residual]
+        variables = [trained.weights, bias, trained.residual]
         inputs = [
-            x, gradient.tensor, self.state, self.scales,
-            trained.weight_factors, trained.bias_factors, *variables,
+            x, q, self.state, self.scales,
+            trained.weight_factors, trained.bias_factors, *variables, listed,
         ]  # fmt: skip
         self.emit(params, inputs, [v for v in variables if v is not None])
+
+    def _kept_channels(self, trained: TrainedLayer, kept: npt.NDArray[np.int64]) -> Tensor:
+        name = f"update/{trained.layer.name}/channels"
+        return self.constant(name, kept.astype(np.int16))
+
+    def _save(
+        self, trained: TrainedLayer, what: str, source: Tensor, kept: npt.NDArray[np.int64]
+    ) -> Tensor:
+        """Copies some channels of a tensor together."""
+        channels = source.shape[-1]
+        positions = source.size // channels
+        prefix = f"update/{trained.layer.name}/{what}"
+        saved = Tensor.make(prefix, np.int8, (positions, kept.size))
+        saved.quantization = source.quantization
+        listed = self.constant(f"{prefix}/channels", kept.astype(np.int16))
+        params = abi.ChannelSaveParams(positions, channels, kept.size)
+        self.emit(params, [source, listed, self.state], [self._graph.model.graph.add(saved)])
+        return saved

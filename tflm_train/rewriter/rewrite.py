@@ -16,6 +16,7 @@ from tflm_train.rewriter.differentiate import differentiate
 from tflm_train.rewriter.report import build_report
 from tflm_train.rewriter.save_masks import save_masks
 from tflm_train.rewriter.schedule import schedule
+from tflm_train.rewriter.split_layers import split_layers
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 from tflm_train.scheme import Scheme, resolve
 
@@ -59,7 +60,7 @@ def rewrite(model: Model, scheme: Scheme) -> RewriteResult:
         attach_head(work, plan.head, scheme.head.classes)
     graph = TrainingGraph.start(work, plan)
     graph.warnings += _model_warnings(work)
-    for transform in (choose_variables, differentiate, save_masks):
+    for transform in (choose_variables, differentiate, save_masks, split_layers):
         graph = transform(graph)
     graph.warnings += _logits_warnings(graph)
     restore = _restore_op(graph, _fingerprint(model, scheme))

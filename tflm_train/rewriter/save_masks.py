@@ -16,11 +16,7 @@ from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
 def save_masks(graph: TrainingGraph) -> TrainingGraph:
     """Replaces activations that serve only as clamp masks by CLAMP_MASK bits."""
-    needed_whole = {
-        id(op.inputs[0])
-        for op in graph.training
-        if isinstance(op.params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams)
-    }
+    needed_whole = whole_activations(graph)
     bits: dict[int, Tensor] = {}
     for op in list(graph.training):
         mask = getattr(op.params, "mask", None)
@@ -37,6 +33,15 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
         fields = dataclasses.replace(mask, mask_kind=abi.MaskKind.BITS)
         op.params = dataclasses.replace(op.params, mask=fields)  # type: ignore[call-arg]
     return graph
+
+
+def whole_activations(graph: TrainingGraph) -> set[int]:
+    """Ids of the activations that stay alive until the backward pass anyway."""
+    return {
+        id(op.inputs[0])
+        for op in graph.training
+        if isinstance(op.params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams)
+    }
 
 
 def _emit_mask(graph: TrainingGraph, activation: Tensor, mask: abi.MaskFields) -> Tensor:

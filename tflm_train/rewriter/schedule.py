@@ -1,13 +1,16 @@
 """The execution order: the original ops as they were, ours around them.
 
-A clamp mask follows its producer at once, so that the activation can die. An update runs as soon as
-its gradient exists and every op that reads the old weights has run, because it frees activations.
+A clamp mask or channel save follows the op that makes its activation at once, so that the activation
+can die; the channels of an activation that lives on anyway are copied just before they are needed. An
+update runs as soon as its gradient exists and every op that reads the old weights has run, because it
+frees activations.
 """
 
 from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
 from tflm_train.model import Op
+from tflm_train.rewriter.save_masks import whole_activations
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
 _UPDATES = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams, abi.BiasUpdateParams)
@@ -22,18 +25,32 @@ def schedule(graph: TrainingGraph) -> list[Op]:
     Returns:
       Every op in execution order; the restore op is not among them.
     """
-    masks: dict[int, list[TrainOp]] = {}
+    saves: dict[int, list[TrainOp]] = {}
     rest: list[TrainOp] = []
+    early = _early_saves(graph)
     for op in graph.training:
-        if isinstance(op.params, abi.ClampMaskParams):
-            masks.setdefault(id(op.inputs[0]), []).append(op)
+        if id(op) in early:
+            saves.setdefault(id(op.inputs[0]), []).append(op)
         else:
             rest.append(op)
-    ordered: list[Op] = []
+    ordered: list[Op] = [s for t in graph.model.graph.inputs for s in saves.get(id(t), [])]
     for forward in graph.forward:
         ordered.append(forward)
-        ordered += [m for t in forward.outputs for m in masks.get(id(t), [])]
+        ordered += [s for t in forward.outputs for s in saves.get(id(t), [])]
     return ordered + _order_backward(rest)
+
+
+def _early_saves(graph: TrainingGraph) -> set[int]:
+    """Ids of the ops that keep what the backward pass needs of an activation."""
+    alive = whole_activations(graph)
+    gradients = {id(t) for op in graph.training for t in op.outputs}
+    early = set()
+    for op in graph.training:
+        source = id(op.inputs[0])
+        is_save = isinstance(op.params, abi.ChannelSaveParams) and source not in gradients
+        if isinstance(op.params, abi.ClampMaskParams) or (is_save and source not in alive):
+            early.add(id(op))
+    return early
 
 
 def _order_backward(ops: list[TrainOp]) -> list[TrainOp]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.rule import Gradient
+from tflm_train.backward_ops.rule import Columns, Gradient
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.scheme import UpdatePlan
@@ -45,8 +45,10 @@ class TrainedLayer:
 
     Attributes:
       layer: The layer.
-      weights: Its weight variable, None where only the bias trains.
-      residual: int8, low bits of the weights; None with residual_bits 0.
+      weights: Its weight variable (the columns of a layer that trains in part), None where only the
+        bias trains.
+      columns: Which part trains; None where the whole layer does.
+      residual: Low bits of the weights: int8, or uint8 pairs of 4 bits; None with residual_bits 0.
       bias: Its bias variable, None where the layer has none.
       weight_factors: float32 [out channels], s_x / s_W (0 for frozen channels).
       bias_factors: float32 [out channels], 1 / (s_x * s_W).
@@ -56,6 +58,7 @@ class TrainedLayer:
 
     layer: Layer
     weights: Tensor | None
+    columns: Columns | None
     residual: Tensor | None
     bias: Tensor | None
     weight_factors: Tensor | None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tflm_train.errors import SchemeError
 from tflm_train.model.layers import Layer, ancestors, list_layers
 from tflm_train.model.model import Model
-from tflm_train.scheme.scheme import LayerRef, Scheme
+from tflm_train.scheme.scheme import LayerRef, Scheme, WeightUpdate
 
 
 @dataclass(frozen=True)
@@ -19,26 +19,27 @@ class UpdatePlan:
       layers: All layers of the model.
       head: The last layer that feeds the trained output.
       biases: Layers whose bias trains.
-      weights: Layers whose weights train.
+      weights: Layers whose weights train, with what the scheme says of them.
       scheme: Where it came from.
     """
 
     layers: tuple[Layer, ...]
     head: Layer
     biases: frozenset[int]
-    weights: frozenset[int]
+    weights: dict[int, WeightUpdate]
     scheme: Scheme
 
     @property
     def trained(self) -> list[Layer]:
         """Layers of which anything trains, in execution order."""
-        wanted = self.biases | self.weights
+        wanted = self.biases | self.weights.keys()
         return [layer for layer in self.layers if layer.index in wanted]
 
     @property
     def is_full_update(self) -> bool:
         """Whether the weights of every layer train."""
-        return len(self.weights) == len(self.layers) and len(self.layers) > 2
+        whole = [w for w in self.weights.values() if w.ratio == 1.0 and w.channels is None]
+        return len(whole) == len(self.layers) and len(self.layers) > 2
 
 
 def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
@@ -71,7 +72,8 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
             f"update.biases.last: {scheme.biases_last} layers asked for, but {model.name} has "
             f"{len(below)} below its head (layer {head.index}); use at most {len(below)}"
         )
-    weights = {_find(w.layer, layers, model).index for w in scheme.weights}
+    updates = {_find(w.layer, layers, model).index: w for w in scheme.weights}
+    weights = set(updates)
     biases = {layer.index for layer in below[len(below) - scheme.biases_last :] if layer.bias}
     for ref in scheme.bias_layers:
         layer = _find(ref, layers, model)
@@ -80,6 +82,7 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
         biases.add(layer.index)
     if scheme.head.train:
         weights.add(head.index)
+        updates.setdefault(head.index, WeightUpdate(head.index))
     biases |= {i for i in weights if layers[i].bias is not None}
     for index in sorted(weights | biases):
         if id(layers[index].op) not in feeding:
@@ -90,7 +93,7 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
         raise SchemeError(
             "the scheme trains nothing: name layers under `update`, or train the head"
         )
-    return UpdatePlan(tuple(layers), head, frozenset(biases), frozenset(weights), scheme)
+    return UpdatePlan(tuple(layers), head, frozenset(biases), updates, scheme)
 
 
 def _find(ref: LayerRef, layers: list[Layer], model: Model) -> Layer:

@@ -9,8 +9,9 @@ The example is also the test of this module's parser::
       biases: {last: 22}           # or {layers: [40, 41, features/conv]}
       weights:
         - {layer: 21, ratio: 1.0}  # a layer's index or name, share of its input channels
-        - {layer: 24}
-    residual_bits: 8               # 0: weights alone, stochastic rounding
+        - {layer: 24, ratio: 1/4, select: magnitude}
+        - {layer: 27, channels: 12}      # a number of channels, or a list of them
+    residual_bits: 8               # 4 or 0: less RAM, stochastic rounding
     seed: 0
 
 A layer whose weights train also trains its bias. The head (the last layer that feeds the trained
@@ -31,7 +32,8 @@ from tflm_train.scheme.yaml_reader import MappingReader, ScalarReader, read_docu
 
 VERSION = 1
 LOSSES = ("softmax_cross_entropy",)
-RESIDUAL_BITS = (0, 8)
+RESIDUAL_BITS = (0, 4, 8)
+SELECTIONS = ("magnitude", "first", "random")
 MAX_CLASSES = 4096
 
 LayerRef = int | str
@@ -47,10 +49,19 @@ class Head:
 
 @dataclass(frozen=True)
 class WeightUpdate:
-    """Weights of one layer; `ratio` is the share of its input channels."""
+    """Weights of one layer.
+
+    Attributes:
+      layer: Its index or name.
+      ratio: The share of its input channels that train.
+      channels: Their number, or their list, instead of a ratio.
+      select: Which ones: of largest L2 norm, the first, or random ones.
+    """
 
     layer: LayerRef
     ratio: float = 1.0
+    channels: int | tuple[int, ...] | None = None
+    select: str = SELECTIONS[0]
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class Scheme:
       biases_last: Train the biases of the k layers below the head.
       bias_layers: Train the biases of these layers (index or name).
       weights: Layers whose weights train.
-      residual_bits: Extra bits kept per trained weight: 8 (rounds to nearest), 0 (stochastic).
+      residual_bits: Extra bits kept per trained weight: 8 (rounds to nearest), 4 or 0 (stochastic).
       seed: Of the stochastic rounding.
       qas: Quantization-aware scaling; False only for ablation.
     """
@@ -158,15 +169,21 @@ def _read_update(
         entry = item.mapping()
         layer = entry.require("layer").layer()
         ratio = _read_ratio(entry.get("ratio"))
+        channels = _read_channels(entry.get("channels"))
+        select = entry.get("select").choice(SELECTIONS, SELECTIONS[0])
         entry.finish()
+        if ratio is not None and channels is not None:
+            raise entry.error("give either `ratio` or `channels`, not both")
         if any(layer == w.layer for w in weights):
             raise entry.error(f"layer {layer} is named twice")
-        weights.append(WeightUpdate(layer, ratio))
+        weights.append(WeightUpdate(layer, 1.0 if ratio is None else ratio, channels, select))
     mapping.finish()
     return last, layers, tuple(weights)
 
 
-def _read_ratio(reader: ScalarReader) -> float:
+def _read_ratio(reader: ScalarReader) -> float | None:
+    if reader.absent:
+        return None
     text = reader.text(default="1")
     try:
         ratio = Fraction(text)
@@ -174,9 +191,15 @@ def _read_ratio(reader: ScalarReader) -> float:
         raise reader.error(f"ratio must be a number such as 1 or 1/4, not {text!r}") from error
     if not 0 < ratio <= 1:
         raise reader.error(f"ratio must lie in (0, 1], not {text}")
-    if ratio != 1:
-        raise reader.error(
-            f"ratio {text}: training a part of a layer's channels is not supported by this "
-            "version; use 1 or leave the layer out"
-        )
     return float(ratio)
+
+
+def _read_channels(reader: ScalarReader) -> int | tuple[int, ...] | None:
+    if reader.absent:
+        return None
+    if not reader.is_list:
+        return reader.integer(low=1).value
+    channels = tuple(item.integer(low=0).value for item in reader.items())
+    if not channels or len(set(channels)) != len(channels):
+        raise reader.error("must list at least one channel, each once")
+    return tuple(sorted(channels))

@@ -36,8 +36,15 @@ class ScalarReader:
         """An error about this value: file, line, key."""
         return SchemeError(f"{self._source}, line {self._line}: {self._label}: {message}")
 
-    def _absent(self) -> bool:
+    @property
+    def absent(self) -> bool:
+        """Whether the value is left out, or null."""
         return self._node is None or self._node.tag == "tag:yaml.org,2002:null"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the value is a list."""
+        return isinstance(self._node, yaml.SequenceNode)
 
     def _scalar(self, what: str) -> str:
         if not isinstance(self._node, yaml.ScalarNode):
@@ -46,13 +53,13 @@ class ScalarReader:
 
     def text(self, default: str) -> str:
         """A single value as it is written."""
-        return default if self._absent() else self._scalar("a single value")
+        return default if self.absent else self._scalar("a single value")
 
     def integer(
         self, default: int | None = None, low: int | None = None, high: int | None = None
     ) -> Integer:
         """A whole number in [low, high]; absent gives `default`, if there is one."""
-        if self._absent() and default is not None:
+        if self.absent and default is not None:
             return Integer(default, self)
         text = self._scalar("a whole number")
         try:
@@ -66,11 +73,11 @@ class ScalarReader:
 
     def optional_integer(self, low: int, high: int) -> int | None:
         """A whole number in [low, high], or None when absent."""
-        return None if self._absent() else self.integer(low=low, high=high).value
+        return None if self.absent else self.integer(low=low, high=high).value
 
     def boolean(self, default: bool) -> bool:
         """True or false."""
-        if self._absent():
+        if self.absent:
             return default
         text = self._scalar("true or false").lower()
         if text not in ("true", "false"):
@@ -94,7 +101,7 @@ class ScalarReader:
 
     def items(self) -> list[ScalarReader]:
         """The entries of a list; none when absent."""
-        if self._absent():
+        if self.absent:
             return []
         if not isinstance(self._node, yaml.SequenceNode):
             raise self.error("must be a list")
@@ -111,7 +118,7 @@ class ScalarReader:
 
     def optional_mapping(self) -> MappingReader | None:
         """A mapping, or None when absent."""
-        return None if self._absent() else self.mapping()
+        return None if self.absent else self.mapping()
 
 
 class MappingReader:

@@ -1,0 +1,204 @@
+"""What firmware and viewers see of a rewritten model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import tflm_train as tt
+from tests import raw_model
+from tests.models import TRAINABLE
+from tests.steps import full_scheme, weights_of
+from tflm_train import kernel_abi as abi
+from tflm_train.errors import UnsupportedError
+from tflm_train.model import Model, Op
+from tflm_train.model.layers import list_layers
+from tflm_train.scheme import Head, Scheme
+
+UPDATES = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams, abi.BiasUpdateParams)
+
+
+def params_of(op: Op) -> abi.OpParams | None:
+    return abi.unpack(op.custom_options or b"") if op.name.startswith(abi.OP_PREFIX) else None
+
+
+@pytest.fixture(params=[*TRAINABLE, "digits"])
+def pair(request: pytest.FixtureRequest) -> tuple[Model, Model]:
+    """A model and its rewrite with every layer trained."""
+    name = request.param
+    if name == "digits":
+        model = request.getfixturevalue("digits")
+    else:
+        model = request.getfixturevalue("converted")(name)
+    return model, Model(tt.rewrite(model, full_scheme(model)).model_bytes)
+
+
+def test_interface(pair: tuple[Model, Model]) -> None:
+    model, new = pair
+    old_inputs = [t.name for t in model.graph.inputs]
+    old_outputs = [t.name for t in model.graph.outputs]
+    assert [t.name for t in new.graph.inputs] == [
+        *old_inputs, "train/label", "train/learning_rate",
+    ]  # fmt: skip
+    assert [t.name for t in new.graph.outputs] == [*old_outputs, "train/loss", "train/state"]
+    label, rate = new.graph.inputs[-2:]
+    loss, state = new.graph.outputs[-2:]
+    described = [(t.type_name, t.shape, t.is_variable) for t in (label, rate, loss, state)]
+    assert described == [
+        ("INT32", (1,), False),
+        ("FLOAT32", (1,), True),
+        ("FLOAT32", (1,), False),
+        ("INT32", (16,), True),
+    ]
+    for t in (label, rate, loss, state):
+        assert t.data is None
+
+
+def test_the_original_s_tensors_and_operators_stay(pair: tuple[Model, Model]) -> None:
+    model, new = pair
+    for old, now in zip(model.graph.tensors, new.graph.tensors, strict=False):
+        assert (now.name, now.shape, now.type_code) == (old.name, old.shape, old.type_code)
+        if now.data is not None:
+            np.testing.assert_array_equal(now.data, old.data)
+        assert now.is_variable == (old.data is not None and now.data is None)
+    forward = [op for op in new.graph.ops if params_of(op) is None]
+    index = {id(t): i for m in pair for i, t in enumerate(m.graph.tensors)}
+
+    def wiring(op: Op) -> list[object]:
+        tensors = [None if t is None else index[id(t)] for t in [*op.inputs, *op.outputs]]
+        return [op.name, tensors, raw_model.plain(op.options)]
+
+    assert [wiring(op) for op in forward] == [wiring(op) for op in model.graph.ops]
+
+
+def test_one_subgraph_in_executable_order(pair: tuple[Model, Model]) -> None:
+    _, new = pair
+    raw = raw_model.read(new.source)
+    assert len(raw.subgraphs) == 1
+    ops = new.graph.ops
+    assert ops[0].name == "TFLM_TRAIN_RESTORE"
+    assert ops[0].inputs[0] is new.graph.inputs[-1]
+    known = {id(t) for t in new.graph.inputs}
+    known |= {id(t) for t in new.graph.tensors if t.data is not None}
+    for op in ops:
+        for t in op.inputs:
+            assert t is None or id(t) in known, f"{op.name} reads {t.name!r} before it is written"
+        known.update(id(t) for t in op.outputs)
+
+
+def test_weights_change_after_their_last_reader(pair: tuple[Model, Model]) -> None:
+    _, new = pair
+    changed: set[int] = set()
+    updates = 0
+    for op in new.graph.ops[1:]:
+        params = params_of(op)
+        if isinstance(params, UPDATES):
+            updates += 1
+            changed.update(id(t) for t in op.outputs)
+        elif isinstance(params, abi.ConvInputGradParams | abi.DepthwiseInputGradParams):
+            assert id(op.inputs[1]) not in changed, "an input gradient would see the new weights"
+        elif params is None:
+            assert not changed, "forward comes before every update"
+    assert updates == len(list_layers(new.graph))
+
+
+def test_variables_have_no_buffer_and_are_restored(pair: tuple[Model, Model]) -> None:
+    model, new = pair
+    raw = raw_model.read(new.source)
+    for tensor in raw.subgraphs[0].tensors:
+        if tensor.isVariable:
+            data = raw.buffers[tensor.buffer].data
+            assert data is None or len(data) == 0, tensor.name
+    restore = new.graph.ops[0]
+    written = {id(t) for t in restore.outputs}
+    rate = new.graph.inputs[-1]
+    assert written == {id(t) for t in new.graph.tensors if t.is_variable and t is not rate}
+    old = {t.name: t.data for t in model.graph.tensors}
+    for variable, factory in zip(restore.outputs[1:], restore.inputs[1:], strict=True):
+        original = old.get(variable.name)
+        if factory is None:
+            assert original is None or not original.any()
+        else:
+            np.testing.assert_array_equal(factory.data, original)
+
+
+def test_names_group_the_sections(pair: tuple[Model, Model]) -> None:
+    model, new = pair
+    added = new.graph.tensors[len(model.graph.tensors) :]
+    assert all(t.name.split("/")[0] in ("train", "grad", "update") for t in added)
+    names = [t.name for t in added]
+    assert len(set(names)) == len(names)
+
+
+def test_buffers_are_aligned(pair: tuple[Model, Model]) -> None:
+    assert raw_model.misaligned_buffers(pair[1].source) == []
+
+
+def test_slots_are_used_once_and_all(pair: tuple[Model, Model]) -> None:
+    _, new = pair
+    slots = [getattr(p, "slot_out", None) for p in map(params_of, new.graph.ops)]
+    slots += [p.slot for p in map(params_of, new.graph.ops) if isinstance(p, abi.LossParams)]
+    used = sorted(slot for slot in slots if slot is not None)
+    sizes = {t.name: t.shape for t in new.graph.tensors}
+    assert used == list(range(len(used)))
+    assert sizes["train/scales"] == sizes["train/ranges"] == (len(used),)
+
+
+def test_a_mask_is_saved_right_after_its_activation(converted: Callable[[str], Model]) -> None:
+    scheme = Scheme(bias_layers=(0,), head=Head(train=False))
+    new = Model(tt.rewrite(converted("mobilenet"), scheme).model_bytes)
+    ops = new.graph.ops
+    masks = [i for i, op in enumerate(ops) if op.name == "TFLM_TRAIN_CLAMP_MASK"]
+    assert len(masks) == 5, "one bit per element of each RELU6 output"
+    for i in masks:
+        activation = ops[i].input
+        assert activation in ops[i - 1].outputs
+        assert ops[i].output.nbytes == -(-activation.size // 8)
+
+
+def test_only_what_updates_need_is_computed(converted: Callable[[str], Model]) -> None:
+    report = tt.rewrite(converted("mobilenet"), Scheme()).report
+    assert report["ops"] == {"RESTORE": 1, "LOSS": 1, "CONV_UPDATE": 1}
+    report = tt.rewrite(converted("mobilenet"), Scheme(weights=weights_of(5))).report
+    assert report["ops"] == {
+        "RESTORE": 1, "CLAMP_MASK": 1, "LOSS": 1, "CONV_INPUT_GRAD": 1, "POOL_GRAD": 1,
+        "CONV_UPDATE": 2,
+    }  # fmt: skip
+
+
+def test_the_same_rewrite_gives_the_same_bytes(digits: Model) -> None:
+    scheme = Scheme(biases_last=3)
+    source = digits.source
+    first, second = (tt.rewrite(digits, scheme) for _ in range(2))
+    assert first == second
+    assert digits.source == source and digits.to_bytes() == Model(source).to_bytes()
+
+
+def test_fingerprints_tell_models_and_schemes_apart(
+    digits: Model, converted: Callable[[str], Model]
+) -> None:
+    def fingerprint(model: Model, scheme: Scheme) -> int:
+        return tt.Interpreter(tt.rewrite(model, scheme).model_bytes).fingerprint
+
+    found = [
+        fingerprint(digits, Scheme()),
+        fingerprint(digits, Scheme(seed=1)),
+        fingerprint(digits, Scheme(biases_last=1)),
+        fingerprint(converted("wide"), Scheme()),
+    ]
+    assert len(set(found)) == len(found) and 0 not in found
+
+
+def test_a_rewritten_model_is_not_rewritten_again(pair: tuple[Model, Model]) -> None:
+    with pytest.raises(UnsupportedError, match="holds training ops already; rewrite the original"):
+        tt.rewrite(pair[1], Scheme())
+
+
+def test_a_full_update_is_warned_of(pair: tuple[Model, Model]) -> None:
+    model, _ = pair
+    warnings = tt.rewrite(model, full_scheme(model)).report["warnings"]
+    assert any("a full int8 update diverges" in w for w in warnings) == (
+        len(list_layers(model.graph)) > 2
+    )

@@ -1,0 +1,188 @@
+"""What cannot be differentiated is refused with operator, tensor and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+import tflm_train as tt
+from tests import raw_model
+from tests.steps import assert_follows_reference, assert_same_inference, weights_of
+from tflm_train.errors import UnsupportedError
+from tflm_train.model import Model, Op, Quantization
+from tflm_train.model.layers import list_layers
+from tflm_train.rewriter.inspection import inspect_model
+from tflm_train.scheme import Head, Scheme
+
+Converted = Callable[[str], Model]
+FIRST = Scheme(weights=weights_of(0))
+
+
+def op_of(model: Model, name: str) -> Op:
+    return next(op for op in model.graph.ops if op.name == name)
+
+
+def refusal_of(model: Model, scheme: Scheme = FIRST) -> str:
+    with pytest.raises(UnsupportedError) as refusal:
+        tt.rewrite(Model(model.to_bytes(), model.name), scheme)
+    return str(refusal.value)
+
+
+def test_an_operator_without_a_rule(converted: Converted) -> None:
+    model = converted("max_pool")
+    index, op = next((i, o) for i, o in enumerate(model.graph.ops) if o.name == "MAX_POOL_2D")
+    first = list_layers(model.graph)[1]
+    assert refusal_of(model, Scheme(bias_layers=(1,))) == (
+        f"MAX_POOL_2D (subgraph 0, op {index}, {op.output.name!r}) has no gradient rule; "
+        f"train only layers after it, not {first}"
+    )
+
+
+def test_a_frozen_early_part_may_hold_any_operator(converted: Converted) -> None:
+    scheme = Scheme(weights=weights_of(2))
+    model = converted("max_pool")
+    new = Model(tt.rewrite(model, scheme).model_bytes)
+    assert_same_inference(model, new)
+    assert_follows_reference(new)
+
+    def change(raw: Any) -> None:
+        raw_model.make_custom(raw, schema.BuiltinOperator.MAX_POOL_2D, b"THEIR_POOL", b"x")
+
+    custom = Model(raw_model.edit(model.source, change))
+    assert tt.rewrite(custom, scheme).report["ops"]["CONV_UPDATE"] == 2
+    with pytest.raises(UnsupportedError, match=r"THEIR_POOL \(subgraph 0, op 2, .*no gradient rule"):
+        tt.rewrite(custom, FIRST)
+
+
+def _tanh(model: Model) -> None:
+    list_layers(model.graph)[1].op.options.fusedActivationFunction = 4
+
+
+def _batch(model: Model) -> None:
+    op = list_layers(model.graph)[3].op
+    op.input.shape = (2, *op.input.shape[1:])
+
+
+def _asymmetric(model: Model) -> None:
+    tensor = list_layers(model.graph)[2].weights
+    assert tensor.quantization is not None
+    q = tensor.quantization
+    tensor.quantization = Quantization(q.scale, q.zero_point + 1, q.axis)
+
+
+def _int16(model: Model) -> None:
+    list_layers(model.graph)[2].op.output.type_code = schema.TensorType.INT16
+
+
+def _no_scale(model: Model) -> None:
+    tensor = list_layers(model.graph)[1].op.output
+    tensor.quantization = None
+    tensor.raw.quantization = None
+
+
+def _computed_padding(model: Model) -> None:
+    paddings = op_of(model, "PAD").inputs[1]
+    assert paddings is not None
+    paddings.data = None
+    model.graph.inputs.append(paddings)
+
+
+def _broadcast(model: Model) -> None:
+    op = op_of(model, "ADD")
+    assert op.inputs[1] is not None
+    op.inputs[1].shape = (1, 1, 1, op.output.shape[3])
+
+
+@pytest.mark.parametrize(
+    ("damage", "name", "words"),
+    [
+        (_tanh, "CONV_2D", "its fused activation TANH has no gradient"),
+        (_batch, "CONV_2D", "its batch is 2; only batch 1 is trained"),
+        (_asymmetric, "CONV_2D", "its weights have a zero point"),
+        (_int16, "CONV_2D", "its activations are INT16; only int8"),
+        (_no_scale, "CONV_2D", "its activations have no quantization parameters"),
+        (_computed_padding, "PAD", "its paddings are computed at run time"),
+        (_broadcast, "ADD", "it broadcasts"),
+    ],
+)
+def test_broken_conditions_of_a_rule(
+    converted: Converted, damage: Callable[[Model], None], name: str, words: str
+) -> None:
+    model = converted("resnet")
+    damage(model)
+    message = refusal_of(model)
+    assert message.startswith(f"{name} (subgraph 0, op ")
+    assert words in message
+    assert "; train only layers after it, not layer 0 (CONV_2D, op 0" in message
+
+
+def test_a_mean_over_channels(converted: Converted) -> None:
+    model = converted("wide")
+    axes = op_of(model, "MEAN").inputs[1]
+    assert axes is not None and axes.data is not None
+    axes.data = np.array([1, 3], axes.data.dtype)
+    assert "it averages over axes [1, 3]; only height and width work" in refusal_of(model)
+
+
+def test_losses_need_class_scores(converted: Converted) -> None:
+    model = converted("resnet")
+    model.graph.outputs = [list_layers(model.graph)[2].op.output]
+    assert "softmax_cross_entropy needs one vector of at least 2 classes" in refusal_of(model)
+    model = converted("mobilenet")
+    op_of(model, "SOFTMAX").options.beta = 2.0
+    assert "(SOFTMAX): beta is 2.0; only beta 1 trains" in refusal_of(model)
+    model = converted("resnet")
+    model.graph.outputs[0].type_code = schema.TensorType.INT16
+    assert "are INT16, not quantized int8" in refusal_of(model)
+
+
+def test_only_the_refused_layer_s_part_matters(converted: Converted) -> None:
+    """A condition broken in a frozen layer before every trained one is nobody's business."""
+    model = converted("resnet")
+    _tanh(model)
+    later = Scheme(weights=weights_of(3), head=Head(train=False))
+    assert tt.rewrite(Model(model.to_bytes()), later).report["layers"][0]["index"] == 3
+
+
+class TestInspection:
+    def test_reasons(self, converted: Converted) -> None:
+        layers = inspect_model(converted("max_pool"))["layers"]
+        assert [layer["trainable"] for layer in layers] == [False, False, True, True]
+        for layer in layers[:2]:
+            assert layer["why_not"].startswith("op 2 (MAX_POOL_2D, ")
+            assert layer["why_not"].endswith("the operator has no gradient rule")
+        assert layers[2]["why_not"] is None
+
+    def test_agrees_with_the_rewriter(self, converted: Converted) -> None:
+        for name in ("max_pool", "mobilenet"):
+            model = converted(name)
+            for layer in inspect_model(model)["layers"]:
+                scheme = Scheme(weights=weights_of(layer["index"]))
+                if layer["trainable"]:
+                    tt.rewrite(model, scheme)
+                else:
+                    refusal_of(model, scheme)
+
+    def test_numbers(self, converted: Converted) -> None:
+        model = converted("mobilenet")
+        described = inspect_model(model)
+        layer = described["layers"][1]
+        assert (layer["op"], layer["op_index"]) == ("DEPTHWISE_CONV_2D", 1)
+        assert layer["input_shape"] == [1, 8, 6, 8] and layer["output_shape"] == [1, 8, 6, 16]
+        assert layer["weight_shape"] == [1, 3, 3, 16] and layer["weight_bytes"] == 144
+        assert layer["macs"] == 8 * 6 * 16 * 9
+        assert layer["bias_ram_bytes"] == 16 * 4 + 8 * 6 * 16 // 8
+        assert layer["weight_ram_bytes"] == 2 * 144 + 16 * 4 + 8 * 6 * 16 // 8 + 8 * 6 * 8
+        assert described["ops"]["DEPTHWISE_CONV_2D"] == 3
+        assert described["bytes"] == len(model.source)
+
+    def test_a_model_without_a_trainable_output(self, converted: Converted) -> None:
+        model = converted("resnet")
+        model.graph.outputs = [list_layers(model.graph)[2].op.output]
+        layers = inspect_model(Model(model.to_bytes()))["layers"]
+        assert not any(layer["trainable"] for layer in layers)
+        assert all("softmax_cross_entropy needs" in layer["why_not"] for layer in layers)

@@ -1,0 +1,155 @@
+"""The scheme file: what it means, and what is refused in which words."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tflm_train.errors import SchemeError
+from tflm_train.scheme import Head, Scheme, WeightUpdate, scheme
+
+
+def docstring_example() -> str:
+    """The indented block of the module's docstring."""
+    assert scheme.__doc__ is not None
+    lines = scheme.__doc__.split("::\n", 1)[1].splitlines()
+    block = [line for line in lines if line.startswith("    ") or not line]
+    end = next(i for i, line in enumerate(lines) if line and not line.startswith("    "))
+    return textwrap.dedent("\n".join(block[: end + 1]))
+
+
+def test_the_docstring_s_example() -> None:
+    assert Scheme.parse(docstring_example()) == Scheme(
+        loss="softmax_cross_entropy",
+        head=Head(classes=10, train=True),
+        biases_last=22,
+        weights=(WeightUpdate(21, 1.0), WeightUpdate(24, 1.0)),
+        residual_bits=8,
+        seed=0,
+    )
+
+
+def test_defaults() -> None:
+    assert Scheme.parse("version: 1") == Scheme()
+    assert Scheme().head.train and Scheme().residual_bits == 8 and Scheme().qas
+
+
+def test_nothing_given_under_a_key() -> None:
+    text = "version: 1\nhead:\nupdate:\nresidual_bits:\nseed:\nloss:\n"
+    assert Scheme.parse(text) == Scheme()
+
+
+def test_names_and_numbers_of_layers() -> None:
+    text = """
+    version: 1
+    head: {train: false}
+    update:
+      biases: {layers: [3, features/conv, "7"]}
+      weights: [{layer: 0x10, ratio: 1/1}, {layer: last_conv}]
+    residual_bits: 0
+    seed: 4294967295
+    qas: false
+    """
+    assert Scheme.parse(text) == Scheme(
+        head=Head(train=False),
+        bias_layers=(3, "features/conv", "7"),
+        weights=(WeightUpdate(16), WeightUpdate("last_conv")),
+        residual_bits=0,
+        seed=2**32 - 1,
+        qas=False,
+    )
+
+
+REFUSED = [
+    # text after `version: 1`, line, words
+    ("los: x", 2, "unknown key 'los'; did you mean 'loss'?"),
+    ("update: {bias: {last: 1}}", 2, "unknown key 'bias'; did you mean 'biases'?"),
+    ("update:\n  biases: {lats: 1}", 3, "unknown key 'lats'; did you mean 'last'?"),
+    ("update:\n  weights:\n  - {layer: 1,\n     ration: 1}", 5, "did you mean 'ratio'?"),
+    ("head: {clases: 3}", 2, "unknown key 'clases'; did you mean 'classes'?"),
+    ("head:\n  zzz: 3", 3, "unknown key 'zzz'; valid keys: classes, train"),
+    ("zzzzzz: 3", 2, "valid keys: version, loss, head, update"),
+    ("seed: 1\nseed: 2", 3, "key 'seed' stands twice"),
+    ("loss: mse", 2, "loss: 'mse' is not one of softmax_cross_entropy"),
+    ("loss: softmax_crossentropy", 2, "did you mean 'softmax_cross_entropy'?"),
+    ("head: 10", 2, "head: must be a mapping"),
+    ("head: {classes: 1}", 2, "head.classes: must be from 2 to 4096, not 1"),
+    ("head: {classes: ten}", 2, "head.classes: must be a whole number, not 'ten'"),
+    ("head: {classes: 2.5}", 2, "head.classes: must be a whole number, not '2.5'"),
+    ("head: {train: maybe}", 2, "head.train: must be true or false, not 'maybe'"),
+    ("head: {classes: 3, train: false}", 2, "a fresh head that does not train"),
+    ("seed: -1", 2, "seed: must be from 0 to 4294967295, not -1"),
+    ("seed: [1]", 2, "seed: must be a whole number"),
+    ("qas: 1", 2, "qas: must be true or false, not '1'"),
+    ("update: [1]", 2, "update: must be a mapping"),
+    ("update:\n  biases: {last: -2}", 3, "update.biases.last: must be at least 0, not -2"),
+    ("update:\n  biases: {last: 1, layers: [1]}", 3, "give either `last` or `layers`, not both"),
+    ("update:\n  biases: {layers: 4}", 3, "update.biases.layers: must be a list"),
+    ("update:\n  biases:\n    layers: [1,\n      {a: 1}]", 5, "update.biases.layers[1]: must be a"),
+    ("update:\n  biases: {layers: [-1]}", 3, "update.biases.layers[0]: must be at least 0"),
+    ("update:\n  weights: {layer: 1}", 3, "update.weights: must be a list"),
+    ("update:\n  weights:\n  - {layer: 1}\n  - 2", 5, "update.weights[1]: must be a mapping"),
+    ("update:\n  weights:\n  - {ratio: 1}", 4, "update.weights[0]: key 'layer' is missing"),
+    ("update:\n  weights:\n  - {layer: 1}\n  - {layer: 1}", 5, "layer 1 is named twice"),
+    ("update:\n  weights:\n  - {layer: 1, ratio: x}", 4, "ratio must be a number such as 1 or 1/4"),
+    ("update:\n  weights:\n  - {layer: 1, ratio: 1/0}", 4, "ratio must be a number"),
+    ("update:\n  weights:\n  - {layer: 1, ratio: 0}", 4, "ratio must lie in (0, 1], not 0"),
+    ("update:\n  weights:\n  - {layer: 1, ratio: 1.5}", 4, "ratio must lie in (0, 1], not 1.5"),
+    ("a: b: c", 2, "not YAML"),
+    ("loss: 'x", 2, "not YAML"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "words"), REFUSED, ids=[t for t, _, _ in REFUSED])
+def test_refusals_name_file_line_and_key(text: str, line: int, words: str) -> None:
+    with pytest.raises(SchemeError) as refusal:
+        Scheme.parse("version: 1\n" + text, "s.yaml")
+    message = str(refusal.value)
+    assert message.startswith(f"s.yaml, line {line}: ")
+    assert words in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "s.yaml: a scheme is a mapping of key: value; start with `version: 1`"),
+        ("- 1", "s.yaml: a scheme is a mapping"),
+        ("loss: softmax_cross_entropy", "s.yaml, line 1: key 'version' is missing"),
+        ("version: 2", "s.yaml, line 1: version: version 2 is not known; this tool reads 1"),
+        ("version: one", "s.yaml, line 1: version: must be a whole number, not 'one'"),
+        ("version:", "s.yaml, line 1: version: must be a whole number"),
+        ("a: \x00", "s.yaml"),
+    ],
+)
+def test_refused_from_the_start(text: str, words: str) -> None:
+    with pytest.raises(SchemeError) as refusal:
+        Scheme.parse(text, "s.yaml")
+    assert str(refusal.value).startswith(words)
+    assert "\n" not in str(refusal.value)
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(docstring_example())
+    assert Scheme.load(path) == Scheme.parse(docstring_example())
+    with pytest.raises(SchemeError, match=r"none\.yaml: cannot be read \(No such file"):
+        Scheme.load(tmp_path / "none.yaml")
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SchemeError, match=r"good\.yaml: not a text file"):
+        Scheme.load(path)
+    path.write_text("version: 1\nfoo: 1")
+    with pytest.raises(SchemeError, match=r"good\.yaml, line 2: unknown key 'foo'"):
+        Scheme.load(path)
+
+
+@given(st.text(alphabet="version: 1\n{}[]-,&*!|>'\"%@`?#headlupt", max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        Scheme.parse(text)
+    except SchemeError as error:
+        assert "\n" not in str(error)

@@ -1,0 +1,230 @@
+"""The persistent part of the arena: what TFLM allocates from its tail, in TFLM's order.
+
+The tail grows downwards and every allocation is aligned to its own type's alignment, so what one
+loses to alignment depends on all before it. The order is that of `MicroAllocator::Create`,
+`MicroInterpreter::AllocateTensors` and `MicroAllocator::CommitStaticMemoryPlan`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from tflm_train import kernel_abi as abi
+from tflm_train.memory.kernels import KernelMemory, KernelSet, kernel_memory
+from tflm_train.memory.scratch import persistent_of, scratch_of
+from tflm_train.memory.target import Struct, Target
+from tflm_train.model import Graph, Op, Tensor
+
+ALIGNMENT = 16
+
+_ALLOCATOR: Struct = ("PPPPPPPPi",)  # SingleArenaBufferAllocator: two vtables, 5 pointers, a sum
+_PLANNER: Struct = ("PiiPPPPiiPb",)  # GreedyMemoryPlanner
+_MICRO_ALLOCATOR: Struct = ("PPPPPbPPP",)  # MicroAllocator
+_RECORDED = "PPP"  # RecordedAllocation
+_EVAL_TENSOR: Struct = ("PPe",)
+_TENSOR: Struct = (("eP",), ("fi",), "PPPeeb")  # TfLiteTensor
+_AFFINE_QUANTIZATION: Struct = ("PPi",)
+_NODE: Struct = (("PPPPPPi",), "P")  # NodeAndRegistration
+_OUR_NODE_DATA: Struct = ("PiiP",)  # TrainingOp::NodeData
+
+_REQUEST: Struct = ("Pii",)  # ScratchBufferRequest
+_REQUESTS_PER_OP = 12
+_ALLOCATION_INFO: Struct = ("PPiiib",)
+_PLANNER_BYTES_PER_BUFFER = 40
+
+
+class Category(enum.StrEnum):
+    """What a persistent allocation is for."""
+
+    ALLOCATOR = "allocator and planner"
+    TENSORS = "tensors"
+    NODES = "nodes"
+    INTERFACE = "inputs and outputs"
+    SCRATCH_HANDLES = "scratch handles"
+    KERNELS = "builtin kernels"
+    CHANNELS = "per-channel requantization"
+    TRAINING_OPS = "training ops"
+    VARIABLES = "variables"
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """One persistent allocation.
+
+    Attributes:
+      category: What it is for.
+      owner: The op or tensor it belongs to.
+      requested: Bytes asked for.
+      used: Bytes the arena lost, alignment included.
+    """
+
+    category: Category
+    owner: str
+    requested: int
+    used: int
+
+
+@dataclass(frozen=True)
+class PersistentPart:
+    """The tail of the arena.
+
+    Attributes:
+      allocations: In order.
+      scratch: Sizes of the scratch buffers by op index.
+      planning_bytes: What tail and head together need while the plan is made.
+      unmodelled: Names of operators whose memory is not known (counted as none).
+    """
+
+    allocations: tuple[Allocation, ...]
+    scratch: dict[int, tuple[int, ...]]
+    planning_bytes: int
+    unmodelled: tuple[str, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Size of the tail."""
+        return sum(a.used for a in self.allocations)
+
+    def bytes_of(self, *categories: Category) -> int:
+        """Bytes of some categories, alignment included."""
+        return sum(a.used for a in self.allocations if a.category in categories)
+
+
+def persistent_part(
+    graph: Graph, kernels: KernelSet, target: Target, misalignment: int = 0
+) -> PersistentPart:
+    """Models the tail of the arena after AllocateTensors.
+
+    Args:
+      graph: The primary subgraph; others are not modelled.
+      kernels: What runs the builtin operators.
+      target: Decides the sizes of structs.
+      misalignment: How far the arena's end lies beyond a 16-byte boundary.
+
+    Returns:
+      All allocations, and the scratch the operators ask for.
+    """
+    tail = _Tail(target, misalignment)
+    operators = [_operator(op, kernels, target) for op in graph.ops]
+    _create_allocator(tail)
+    tail.struct(Category.ALLOCATOR, "builtin data allocator", ("PP",))
+    tail.struct(Category.ALLOCATOR, "subgraph", ("PPP" if target.compression else "PP",))
+    tail.structs(Category.TENSORS, "all tensors", _EVAL_TENSOR, len(graph.tensors))
+    tail.structs(Category.NODES, "all nodes", _NODE, len(graph.ops))
+    for op, memory in zip(graph.ops, operators, strict=True):
+        if memory.options is not None:
+            tail.struct(Category.KERNELS, _owner(op), memory.options)
+    for op, memory in zip(graph.ops, operators, strict=True):
+        if memory.data is not None:
+            size = target.size_of(*memory.data)
+            tail.allocate(_data_category(op), _owner(op), size, ALIGNMENT)
+    for op, memory in zip(graph.ops, operators, strict=True):
+        for size in memory.channels:
+            category = Category.TRAINING_OPS if _is_ours(op) else Category.CHANNELS
+            tail.allocate(category, _owner(op), size, ALIGNMENT)
+    scratch = {i: m.scratch for i, m in enumerate(operators) if m.scratch}
+    handles = sum(map(len, scratch.values()))
+    if handles:
+        tail.structs(Category.SCRATCH_HANDLES, "all handles", ("P",), handles)
+    for tensor in graph.tensors:
+        if tensor.is_variable:
+            tail.allocate(Category.VARIABLES, tensor.name, tensor.nbytes, ALIGNMENT)
+    planning = tail.bytes + _planning_bytes(graph, handles, target)
+    for tensors in (graph.inputs, graph.outputs):
+        _allocate_interface(tail, tensors)
+    unmodelled = {op.name for op, m in zip(graph.ops, operators, strict=True) if m is _UNMODELLED}
+    return PersistentPart(tuple(tail.allocations), scratch, planning, tuple(sorted(unmodelled)))
+
+
+@dataclass
+class _Tail:
+    target: Target
+    misalignment: int
+    allocations: list[Allocation] = field(default_factory=list)
+    bytes: int = 0
+
+    def allocate(self, category: Category, owner: str, size: int, alignment: int) -> None:
+        # The address is (a multiple of 16) + misalignment - bytes.
+        before = self.bytes
+        address = self.misalignment - before - size
+        self.bytes = self.misalignment - address // alignment * alignment
+        self.allocations.append(Allocation(category, owner, size, self.bytes - before))
+
+    def structs(self, category: Category, owner: str, struct: Struct, count: int) -> None:
+        size, alignment = self.target.size_of(*struct), self.target.align_of(*struct)
+        self.allocate(category, owner, size * count, alignment)
+
+    def struct(self, category: Category, owner: str, struct: Struct) -> None:
+        self.structs(category, owner, struct, 1)
+
+
+def _create_allocator(tail: _Tail) -> None:
+    arena, allocator = _ALLOCATOR, _MICRO_ALLOCATOR
+    if tail.target.recording:
+        categories = 8 if tail.target.compression else 7
+        arena = (*arena, "PPPP")
+        allocator = (*allocator, "P", *(_RECORDED,) * categories)
+    tail.struct(Category.ALLOCATOR, "arena allocator", arena)
+    tail.struct(Category.ALLOCATOR, "memory planner", _PLANNER)
+    tail.struct(Category.ALLOCATOR, "micro allocator", allocator)
+
+
+def _allocate_interface(tail: _Tail, tensors: list[Tensor]) -> None:
+    pointers = tail.target.pointer * len(tensors)
+    tail.allocate(Category.INTERFACE, "pointers", pointers, ALIGNMENT)
+    for tensor in tensors:
+        tail.struct(Category.INTERFACE, tensor.name, _TENSOR)
+        channels = _quantized_channels(tensor)
+        if channels:
+            tail.struct(Category.INTERFACE, tensor.name, _AFFINE_QUANTIZATION)
+            tail.structs(Category.INTERFACE, tensor.name, ("i",), 1 + channels)
+
+
+def _quantized_channels(tensor: Tensor) -> int:
+    """How many scales TFLM copies; it ignores a tensor without zero points."""
+    if tensor.quantization is None:
+        return 0
+    raw = tensor.raw
+    if raw is not None and (raw.quantization is None or raw.quantization.zeroPoint is None):
+        return 0
+    return int(tensor.quantization.scale.size)
+
+
+def _planning_bytes(graph: Graph, handles: int, target: Target) -> int:
+    """The head while the plan is made: scratch requests, lifetimes, the planner's own tables."""
+    requests = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
+    lifetimes = target.size_of(*_ALLOCATION_INFO) * (len(graph.tensors) + handles)
+    planned = sum(1 for t in graph.tensors if t.data is None and not t.is_variable and t.nbytes > 0)
+    tables = _PLANNER_BYTES_PER_BUFFER * (planned + handles)
+    # One offset per subgraph, and both ends of the planner's tables are aligned to 16.
+    return requests + target.pointer + lifetimes + tables + 2 * (ALIGNMENT - 1)
+
+
+_UNMODELLED = KernelMemory()
+
+
+def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
+    if _is_ours(op):
+        params = abi.unpack(op.custom_options or b"")
+        scratch, table = scratch_of(params), persistent_of(params, target)
+        return KernelMemory(
+            None,
+            _OUR_NODE_DATA,
+            (table,) if table else (),
+            (scratch,) if scratch else (),
+        )
+    memory = None if op.is_custom else kernel_memory(op, kernels, target.compression)
+    return _UNMODELLED if memory is None else memory
+
+
+def _is_ours(op: Op) -> bool:
+    return op.name.startswith(abi.OP_PREFIX)
+
+
+def _data_category(op: Op) -> Category:
+    return Category.TRAINING_OPS if _is_ours(op) else Category.KERNELS
+
+
+def _owner(op: Op) -> str:
+    return f"{op.name} {op.outputs[0].short_name}" if op.outputs else op.name
