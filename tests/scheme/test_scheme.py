@@ -27,7 +27,11 @@ def test_the_docstring_s_example() -> None:
         loss="softmax_cross_entropy",
         head=Head(classes=10, train=True),
         biases_last=22,
-        weights=(WeightUpdate(21, 1.0), WeightUpdate(24, 1.0)),
+        weights=(
+            WeightUpdate(21, 1.0),
+            WeightUpdate(24, 0.25, select="magnitude"),
+            WeightUpdate(27, channels=12),
+        ),
         residual_bits=8,
         seed=0,
     )

@@ -1,14 +1,18 @@
 // The one header that firmware includes: registers the training ops of a
-// rewritten model, and saves, loads and resets what it has learnt (state.h).
+// rewritten model, and saves, loads and resets what it has learnt.
 //
-//   tflite::MicroMutableOpResolver<kModelOps + tflm_train::kTrainOpCount>
-//   resolver;
+//   tflite::MicroMutableOpResolver<kModelOps + tflm_train::kTrainOpCount> resolver;
 //   ... the model's own ops ...
 //   tflm_train::AddTrainOps(resolver);
+//   tflite::MicroInterpreter interpreter(model, resolver, arena, kArenaBytes);
+//   interpreter.AllocateTensors();
+//   tflm_train::StateLoad(interpreter, blob, size);  // interpreter_state.h, journal.h
 
 #ifndef TFLM_KERNELS_MICRO_TRAIN_OPS_H_
 #define TFLM_KERNELS_MICRO_TRAIN_OPS_H_
 
+#include "tflm_kernels/journal.h"
+#include "tflm_kernels/micro/interpreter_state.h"
 #include "tflm_kernels/micro/tflm_adapter.h"
 #include "tflm_kernels/op_params.h"
 #include "tflm_kernels/state.h"

@@ -69,8 +69,11 @@ class LayerRule(abc.ABC):
 def why_not_layer(op: Op) -> str | None:
     """Why a layer's tensors cannot be differentiated, None when they can."""
     weights = op.inputs[1]
-    if weights is None or op.input.type_name != "INT8" or op.output.type_name != "INT8":
-        return f"its activations are {op.input.type_name}; only int8 layers are differentiated"
+    for activation in (op.input, op.output):
+        if activation.type_name != "INT8":
+            return f"its activations are {activation.type_name}; only int8 layers are differentiated"
+    if weights is None:
+        return "it has no weights"
     if weights.type_name != "INT8" or weights.quantization is None:
         return f"its weights are {weights.type_name}, not quantized int8"
     if np.any(weights.quantization.zero_point != 0):

@@ -15,7 +15,7 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tflm_train.memory.target import Struct
+from tflm_train.memory.target import Struct, Target
 from tflm_train.model import Op, Tensor
 
 _WORD = 4
@@ -57,7 +57,7 @@ class _Case:
 
     op: Op
     kernels: KernelSet
-    compression: bool
+    target: Target
     x: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class _Case:
     @property
     def scratch_indices(self) -> str:
         """Two more indices in kernels that can decompress weights."""
-        return "ii" if self.compression else ""
+        return "ii" if self.target.compression else ""
 
     def tensor(self, index: int) -> Tensor:
         tensor = self.op.optional_input(index)
@@ -146,7 +146,8 @@ def _fully_connected(case: _Case) -> KernelMemory:
             bias = case.op.optional_input(2)
             constant = filters.data is not None and (bias is None or bias.data is not None)
             (channels if constant else scratch).append(_WORD * depth)
-    return KernelMemory(("eebbe",), data, tuple(channels), tuple(scratch))
+    options = "eebbePP" if case.target.since_october_2026 else "eebbe"
+    return KernelMemory((options,), data, tuple(channels), tuple(scratch))
 
 
 def _transpose_conv(case: _Case) -> KernelMemory:
@@ -235,7 +236,7 @@ def _lstm(case: _Case) -> KernelMemory:
 
 
 def _concatenation(case: _Case) -> KernelMemory:
-    indices = "i" * 10 if case.compression else ""
+    indices = "i" * 10 if case.target.compression else ""
     return KernelMemory(("ie",), (("iPPiif",), indices))
 
 
@@ -289,19 +290,19 @@ _ROWS: dict[str, Callable[[_Case], KernelMemory]] = {
 }
 
 
-def kernel_memory(op: Op, kernels: KernelSet, compression: bool) -> KernelMemory | None:
+def kernel_memory(op: Op, kernels: KernelSet, target: Target) -> KernelMemory | None:
     """What a builtin operator allocates.
 
     Args:
       op: The operator.
       kernels: What runs it.
-      compression: Whether TFLM was built with USE_TFLM_COMPRESSION.
+      target: How TFLM was built.
 
     Returns:
       Its memory; None for an operator that is not modelled.
     """
     row = _ROWS.get(op.name)
-    return None if row is None else row(_Case(op, kernels, compression))
+    return None if row is None else row(_Case(op, kernels, target))
 
 
 def _some(size: int) -> tuple[int, ...]:

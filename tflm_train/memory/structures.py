@@ -214,7 +214,7 @@ def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
             (table,) if table else (),
             (scratch,) if scratch else (),
         )
-    memory = None if op.is_custom else kernel_memory(op, kernels, target.compression)
+    memory = None if op.is_custom else kernel_memory(op, kernels, target)
     return _UNMODELLED if memory is None else memory
 
 

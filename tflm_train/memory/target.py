@@ -6,7 +6,7 @@ A struct is a sequence of fields: one letter per scalar in a string, or a nested
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Union
 
 Struct = Sequence[Union[str, "Struct"]]
@@ -24,6 +24,8 @@ class Target:
       enum: Bytes of a small enum (1 with -fshort-enums, which arm-none-eabi compilers imply).
       compression: Built with USE_TFLM_COMPRESSION, as the Python package is.
       recording: Allocations are recorded (RecordingMicroAllocator), as in the Python package.
+      since_october_2026: TFLM with its C structs in a namespace; it keeps two pointers more for
+        each FULLY_CONNECTED (measured: its sources are not at hand).
     """
 
     name: str
@@ -31,6 +33,7 @@ class Target:
     enum: int
     compression: bool = False
     recording: bool = False
+    since_october_2026: bool = False
 
     def size_of(self, *fields: str | Struct) -> int:
         """Size of a struct in bytes, padding included."""
@@ -59,9 +62,11 @@ class Target:
 
 
 CORTEX_M = Target("cortex_m", pointer=4, enum=1)
-"""A 32-bit Arm microcontroller, TFLM as its makefile builds it."""
-HOST = Target("host", pointer=8, enum=4, compression=True, recording=True)
+"""A 32-bit Arm microcontroller, TFLM (August 2026) as its makefile builds it."""
+HOST = Target("host", 8, 4, compression=True, recording=True, since_october_2026=True)
 """The x86-64 interpreter of the `tflite-micro` Python package."""
+HOST_CLASSIC = replace(HOST, name="host_classic", since_october_2026=False)
+"""The same, before October 2026."""
 
 
 def align(size: int, alignment: int) -> int:

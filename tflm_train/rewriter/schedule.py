@@ -1,9 +1,9 @@
 """The execution order: the original ops as they were, ours around them.
 
-A clamp mask or channel save follows the op that makes its activation at once, so that the activation
-can die; the channels of an activation that lives on anyway are copied just before they are needed. An
-update runs as soon as its gradient exists and every op that reads the old weights has run, because it
-frees activations.
+A clamp mask or channel save follows the op that makes its activation at once, so that the
+activation can die; the channels of an activation that lives on anyway are copied just before they
+are needed. An update runs as soon as its gradient exists and every op that reads the old weights
+has run, because it frees activations.
 """
 
 from __future__ import annotations

@@ -72,7 +72,12 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
             f"update.biases.last: {scheme.biases_last} layers asked for, but {model.name} has "
             f"{len(below)} below its head (layer {head.index}); use at most {len(below)}"
         )
-    updates = {_find(w.layer, layers, model).index: w for w in scheme.weights}
+    updates: dict[int, WeightUpdate] = {}
+    for update in scheme.weights:
+        layer = _find(update.layer, layers, model)
+        if layer.index in updates:
+            raise SchemeError(f"update.weights: {layer} of {model.name} is named twice")
+        updates[layer.index] = update
     weights = set(updates)
     biases = {layer.index for layer in below[len(below) - scheme.biases_last :] if layer.bias}
     for ref in scheme.bias_layers:

@@ -1,0 +1,238 @@
+"""Does int8 training in the TFLM interpreter learn as float32 training does, and what is QAS worth?
+
+    python -m benchmarks.learning [--only mcunet kws] [--quick] [--save FILE] [--json]
+
+Comparison: the same scheme, data, order and schedule in int8 (every step in the interpreter) and in
+float32 (`float_twin`). Ablation: quantization-aware scaling on and off, each over a grid of as many
+learning rates that brackets its own best: without QAS the steps are smaller by the squared weight
+scales, so its useful rates lie orders of magnitude higher. Frozen early layers run once per sample
+(`tail`), which changes no bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.tail import CACHE, Boundary, cut
+from benchmarks.tasks import KWS, MCUNET, Task, available
+from tflm_train import Interpreter, Model, rewrite
+from tflm_train.model.layers import list_layers
+from tflm_train.runtime.data import Dataset
+from tflm_train.runtime.training import train
+
+QUICK_SAMPLES = 200
+TOLERANCE = 0.015
+"""How far below float32 the int8 test accuracy may lie."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A task with the rates of its ablation, with QAS and without."""
+
+    task: Task
+    rates: tuple[float, ...]
+    rates_without_qas: tuple[float, ...]
+
+
+STUDIES = (
+    Study(KWS, (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1), (1e2, 3e2, 1e3, 2e3, 3e3, 1e4)),
+    Study(MCUNET, (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2), (1e2, 3e2, 1e3, 3e3, 1e4, 3e4)),
+)
+
+
+class Laboratory:
+    """Runs one task in many ways on the activations at its frozen boundary.
+
+    Args:
+        task: what trains.
+        limit: use only the first samples of each part.
+        cache: folder for boundary activations, or None.
+    """
+
+    def __init__(self, task: Task, limit: int | None = None, cache: Path | None = None) -> None:
+        self.task = task
+        self._model = task.model()
+        whole = self._rewritten(qas=True)
+        parts = cut(whole)
+        self._boundary = parts.boundary
+        data = task.dataset()
+        data.check_classes(Interpreter(whole).classes)
+        self._data: Dataset = Boundary(whole, parts, cache).dataset(data, limit)
+
+    def train_int8(self, rate: float, *, qas: bool = True, seed: int = 0) -> dict[str, Any]:
+        """One run in the TFLM interpreter; the dict is that of `tflm_train train --json`."""
+        tail = cut(self._rewritten(qas=qas), self._boundary).tail
+        record = train(
+            Interpreter(tail),
+            self._data,
+            epochs=self.task.epochs,
+            learning_rate=rate,
+            seed=seed,
+        )
+        return {
+            "test_accuracy_before": record.test_accuracy_before,
+            "epochs": [asdict(epoch) for epoch in record.epochs],
+            "test_accuracy": record.test_accuracy,
+            "steps_per_second": record.steps_per_second,
+        }
+
+    def train_float(self, rate: float, *, seed: int = 0) -> dict[str, Any]:
+        """The same run in float32."""
+        from benchmarks.float_twin import train_float_twin  # TensorFlow takes seconds to import
+
+        parts = cut(self._model, self._boundary)
+        scheme = self.task.scheme
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "tail.tflite"
+            path.write_bytes(parts.tail.source)
+            return train_float_twin(
+                path,
+                self._data,
+                classes=scheme.head.classes,
+                biases_last=scheme.biases_last,
+                weights=[_index(w.layer) - parts.first_layer for w in scheme.weights],
+                epochs=self.task.epochs,
+                peak_rate=rate,
+                seed=seed,
+            )
+
+    def _rewritten(self, *, qas: bool) -> Model:
+        scheme = replace(self.task.scheme, qas=qas)
+        return Model(rewrite(self._model, scheme).model_bytes, self.task.name)
+
+
+def _index(layer: int | str) -> int:
+    assert isinstance(layer, int), "the tasks name layers by index"
+    return layer
+
+
+def compare(laboratory: Laboratory, seed: int) -> dict[str, Any]:
+    """int8 against float32 at the task's own rate."""
+    task = laboratory.task
+    int8 = laboratory.train_int8(task.rate, seed=seed)
+    _progress(f"{task.name} int8: {int8['test_accuracy']:.4f}")
+    twin = laboratory.train_float(task.rate, seed=seed)
+    _progress(f"{task.name} float32: {twin['test_accuracy']:.4f}")
+    return {
+        "task": task.name,
+        "model": task.model_path.name,
+        "data": "" if task.data_path is None else task.data_path.name,
+        "scheme": _describe(task),
+        "rate": task.rate,
+        "epochs": task.epochs,
+        "seed": seed,
+        "int8": int8,
+        "float32": twin,
+        "difference": int8["test_accuracy"] - twin["test_accuracy"],
+    }
+
+
+def ablate(laboratory: Laboratory, study: Study, seed: int) -> list[dict[str, Any]]:
+    """Final loss and test accuracy with and without QAS at each rate of the two grids."""
+    rows = []
+    for qas, rates in ((True, study.rates), (False, study.rates_without_qas)):
+        for rate in rates:
+            run = laboratory.train_int8(rate, qas=qas, seed=seed)
+            last = run["epochs"][-1]
+            row = {
+                "task": laboratory.task.name,
+                "qas": qas,
+                "rate": rate,
+                "loss": last["loss"],
+                "test_accuracy": run["test_accuracy"],
+            }
+            rows.append(row)
+            _progress(f"{row}")
+    return rows
+
+
+def _describe(task: Task) -> str:
+    scheme, layers = task.scheme, list_layers(task.model().graph)
+    weights = " ".join(str(w.layer) for w in scheme.weights)
+    head = scheme.head.classes or layers[-1].out_channels
+    return f"head {head}, biases last {scheme.biases_last}, weights {weights}"
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _show(comparisons: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
+    show(
+        "Test accuracy after int8 and float32 training, %",
+        (
+            Column("model", "model"),
+            Column("data", "data"),
+            Column("scheme", "scheme"),
+            Column("rate", "rate", "{:g}"),
+            Column("epochs", "epochs"),
+            Column("before", "before", "{:.2f}"),
+            Column("int8", "int8", "{:.2f}"),
+            Column("float32", "float32", "{:.2f}"),
+            Column("difference", "difference", "{:+.2f}"),
+        ),
+        [
+            {
+                **c,
+                "before": 100 * c["int8"]["test_accuracy_before"],
+                "int8": 100 * c["int8"]["test_accuracy"],
+                "float32": 100 * c["float32"]["test_accuracy"],
+                "difference": 100 * c["difference"],
+            }
+            for c in comparisons
+        ],
+    )
+    show(
+        "Quantization-aware scaling on and off",
+        (
+            Column("task", "task"),
+            Column("QAS", "qas"),
+            Column("rate", "rate", "{:g}"),
+            Column("loss, last epoch", "loss", "{:.3f}"),
+            Column("test accuracy, %", "accuracy", "{:.2f}"),
+        ),
+        [
+            {**r, "qas": "on" if r["qas"] else "off", "accuracy": 100 * r["test_accuracy"]}
+            for r in rows
+        ],
+    )
+
+
+def main() -> int:
+    """The command line; exit status 1 when int8 falls behind float32 by more than the target."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = [study.task.name for study in STUDIES]
+    parser.add_argument("--only", nargs="+", choices=names, default=[], help="leave the rest out")
+    parser.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"{QUICK_SAMPLES} samples: shows that it runs, judges nothing",
+    )
+    parser.add_argument("--no-ablation", action="store_true", help="only int8 against float32")
+    add_report_options(parser)
+    arguments = parser.parse_args()
+    here = available([study.task for study in STUDIES], arguments.only)
+    comparisons, rows = [], []
+    for study in (study for study in STUDIES if study.task in here):
+        limit = QUICK_SAMPLES if arguments.quick else None
+        laboratory = Laboratory(study.task, limit, CACHE)
+        comparisons.append(compare(laboratory, arguments.seed))
+        if not arguments.no_ablation:
+            rows += ablate(laboratory, study, arguments.seed)
+    publish("learning", {"comparisons": comparisons, "ablation": rows}, arguments)
+    if not arguments.json:
+        _show(comparisons, rows)
+    missed = any(c["difference"] < -TOLERANCE for c in comparisons)
+    return 1 if missed and not arguments.quick else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,164 @@
+"""The training loop: order, schedules, records."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tflm_train as tt
+from tests.steps import DIGITS, weights_of
+from tflm_train.errors import DataError, ModelError
+from tflm_train.model import load
+from tflm_train.runtime.data import Dataset
+from tflm_train.runtime.training import (
+    SCHEDULES,
+    EpochRecord,
+    StepReport,
+    accuracy,
+    learning_rate_at,
+    model_inputs,
+    train,
+)
+from tflm_train.scheme import Head, Scheme
+
+pytestmark = pytest.mark.interpreter
+
+
+@pytest.fixture(scope="module")
+def rewritten() -> bytes:
+    scheme = Scheme(biases_last=2, weights=weights_of(9), residual_bits=0)
+    return tt.rewrite(load(DIGITS), scheme).model_bytes
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """Pictures whose class is the row that is lit: easy to learn."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 10, 40)
+    x = rng.integers(0, 60, (40, 16, 16, 1)).astype(np.uint8)
+    for i, label in enumerate(y):
+        x[i, 3 + label] = 255
+    return Dataset(x[:28], y[:28], x[28:], y[28:], tuple("0123456789"))
+
+
+class TestSchedules:
+    def test_linear(self) -> None:
+        rates = [learning_rate_at("linear", 0.1, step, 4) for step in range(4)]
+        assert rates == pytest.approx([0.1, 0.075, 0.05, 0.025])
+
+    def test_cosine(self) -> None:
+        rates = [learning_rate_at("cosine", 0.1, step, 4) for step in range(4)]
+        half = math.sqrt(0.5)
+        assert rates == pytest.approx([0.1, 0.05 * (1 + half), 0.05, 0.05 * (1 - half)])
+
+    def test_constant_takes_a_tenth_for_the_last_fifth(self) -> None:
+        rates = [learning_rate_at("constant", 0.1, step, 10) for step in range(10)]
+        assert rates == pytest.approx([0.1] * 8 + [0.01] * 2)
+
+    @pytest.mark.parametrize("schedule", SCHEDULES)
+    def test_always_trains(self, schedule: str) -> None:
+        for total in (1, 2, 7, 1000):
+            rates = [learning_rate_at(schedule, 1e-3, step, total) for step in range(total)]
+            assert rates[0] == (1e-3 if total > 1 or schedule != "constant" else rates[0])
+            assert all(0 < rate <= 1e-3 for rate in rates)
+            assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_loop_is_what_it_says(rewritten: bytes, dataset: Dataset, schedule: str) -> None:
+    """Order, rates, losses and accuracies, replayed by hand."""
+    interpreter = tt.Interpreter(rewritten)
+    steps: list[StepReport] = []
+    epochs: list[tuple[int, EpochRecord]] = []
+    record = train(
+        interpreter,
+        dataset,
+        epochs=2,
+        learning_rate=0.05,
+        schedule=schedule,
+        seed=5,
+        limit=10,
+        on_step=steps.append,
+        on_epoch=lambda i, e: epochs.append((i, e)),
+    )
+    twin = tt.Interpreter(rewritten)
+    x = model_inputs(twin, dataset.x_train, "x_train")
+    x_test = model_inputs(twin, dataset.x_test, "x_test")[:10]
+    before = accuracy(twin, x_test, dataset.y_test[:10])
+    losses, tests, rights = [], [], []
+    for epoch in range(2):
+        for i in np.random.default_rng([5, epoch]).permutation(10):
+            rate = learning_rate_at(schedule, 0.05, len(losses), 20)
+            losses.append(twin.train_step(x[i], int(dataset.y_train[i]), rate))
+            rights.append(int(np.argmax(twin.output()) == dataset.y_train[i]))
+        tests.append(accuracy(twin, x_test, dataset.y_test[:10]))
+    assert interpreter.state() == twin.state() and interpreter.step == 20
+    np.testing.assert_array_equal(record.losses, np.array(losses, np.float32))
+    assert record.test_accuracy_before == before
+    assert [e.test_accuracy for e in record.epochs] == tests
+    assert record.test_accuracy == tests[-1]
+    assert [e.train_accuracy for e in record.epochs] == [sum(rights[:10]) / 10, sum(rights[10:]) / 10]
+    assert record.epochs[0].loss == pytest.approx(np.mean(losses[:10]))
+    assert record.epochs[1].learning_rate == pytest.approx(
+        learning_rate_at(schedule, 0.05, 19, 20)
+    )
+    assert record.steps_per_second > 0
+    assert epochs == list(enumerate(record.epochs))
+    assert [(s.epoch, s.step, s.steps) for s in steps] == [
+        (e, n, 10) for e in range(2) for n in range(1, 11)
+    ]
+    assert steps[9].loss == pytest.approx(record.epochs[0].loss)
+    assert steps[9].accuracy == record.epochs[0].train_accuracy
+
+
+def test_it_learns(dataset: Dataset) -> None:
+    scheme = Scheme(head=Head(classes=10), biases_last=4, weights=weights_of(7, 10))
+    interpreter = tt.Interpreter(tt.rewrite(load(DIGITS), scheme).model_bytes)
+    record = train(interpreter, dataset, epochs=12, learning_rate=0.02)
+    assert record.epochs[-1].loss < 0.5 * record.epochs[0].loss
+    assert record.epochs[-1].train_accuracy > 0.7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"schedule": "steps"}, "schedule 'steps' is not one of linear, cosine, constant"),
+        ({"learning_rate": math.nan}, "learning rate nan must be a finite number above 0"),
+        ({"learning_rate": 0.0}, "learning rate 0.0 must be"),
+        ({"epochs": 0}, "epochs and limit must be at least 1"),
+        ({"limit": 0}, "epochs and limit must be at least 1"),
+    ],
+)
+def test_refused_arguments(
+    rewritten: bytes, dataset: Dataset, arguments: dict[str, Any], words: str
+) -> None:
+    interpreter = tt.Interpreter(rewritten)
+    factory = interpreter.state()
+    with pytest.raises(DataError, match=words):
+        train(interpreter, dataset, **arguments)
+    assert interpreter.state() == factory
+
+
+def test_refused_data(rewritten: bytes, dataset: Dataset) -> None:
+    interpreter = tt.Interpreter(rewritten)
+    labels = dataset.y_train.copy()
+    labels[5] = 10
+    with pytest.raises(DataError, match="10"):
+        train(interpreter, Dataset(dataset.x_train, labels, dataset.x_test, dataset.y_test, ()))
+    with pytest.raises(ModelError, match="holds no training ops"):
+        train(tt.Interpreter(DIGITS), dataset)
+    assert interpreter.step == 0
+
+
+def test_accuracy_counts(rewritten: bytes, dataset: Dataset) -> None:
+    interpreter = tt.Interpreter(rewritten)
+    x = model_inputs(interpreter, dataset.x_test, "x_test")
+    predicted = np.array([np.argmax(interpreter.infer(sample)) for sample in x])
+    seen: list[int] = []
+    assert accuracy(interpreter, x, predicted, seen.append) == 1.0
+    assert seen == list(range(1, len(x) + 1))
+    predicted[:3] = (predicted[:3] + 1) % 10
+    assert accuracy(interpreter, x, predicted) == 1 - 3 / len(x)
