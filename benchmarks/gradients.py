@@ -177,10 +177,17 @@ def merge(model: Model, variables: Mapping[str, Array]) -> Model:
     Args:
         model: a rewritten model.
         variables: values by tensor name, as `Interpreter.variables` gives them.
+
+    Raises:
+        ValueError: an output needs one of our ops (a layer of which only some channels train).
     """
     work = Model(model.source, f"{model.name} merged")
     graph = work.graph
     graph.ops = [op for op in graph.ops if not op.name.startswith(abi.OP_PREFIX)]
+    made = {id(t) for op in graph.ops for t in op.outputs} | {id(t) for t in graph.inputs}
+    for tensor in (t for op in graph.ops for t in op.inputs if t is not None):
+        if tensor.data is None and not tensor.is_variable and id(tensor) not in made:
+            raise ValueError(f"{model.name}: {tensor.name!r} is made by a training op")
     graph.inputs, graph.outputs = graph.inputs[:1], graph.outputs[:-_TRAINING_OUTPUTS]
     for tensor in graph.tensors:
         if tensor.is_variable:

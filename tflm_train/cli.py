@@ -14,6 +14,7 @@ from absl.flags import argparse_flags
 from tflm_train import commands
 from tflm_train.errors import TflmTrainError
 from tflm_train.runtime.training import SCHEDULES
+from tflm_train.scheme.scheme import RESIDUAL_BITS
 
 _DEBUG_VARIABLE = "TFLM_TRAIN_DEBUG"
 
@@ -62,6 +63,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     _add_rewrite(subparsers)
     _add_train(subparsers)
     _add_evaluate(subparsers)
+    _add_scheme(subparsers)
     parsed: argparse.Namespace = parser.parse_args(argv[1:])
     return parsed
 
@@ -101,7 +103,15 @@ def _add_rewrite(subparsers: Any) -> None:
         "bit for bit as before, and trains when its learning-rate input is above 0.",
     )
     parser.add_argument("model", help="an int8 .tflite file")
-    parser.add_argument("--scheme", required=True, help="what to train (YAML)")
+    parser.add_argument(
+        "--scheme",
+        required=True,
+        help="what to train: a YAML file, or the name of a ready scheme (`scheme list`)",
+    )
+    parser.add_argument("--classes", type=int, help="instead of the scheme's number of classes")
+    parser.add_argument(
+        "--residual-bits", type=int, choices=RESIDUAL_BITS, help="instead of the scheme's"
+    )
     parser.add_argument("-o", "--output", help="where to write (default: <stem>_train.tflite)")
     parser.add_argument("--report", help="also write the report as JSON to this file")
     parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
@@ -146,6 +156,19 @@ def _add_evaluate(subparsers: Any) -> None:
     parser.add_argument("--limit", type=int, help="use only the first N test samples")
     parser.add_argument("--load-state", help="a state that `train --save-state` wrote")
     parser.set_defaults(function=commands.evaluate)
+
+
+def _add_scheme(subparsers: Any) -> None:
+    parser = _add(
+        subparsers,
+        "scheme",
+        "List the schemes that come with the package, or show one.",
+        "They are those of the paper for its three networks; `rewrite --scheme NAME` takes them,\n"
+        "and as a file they are a start for your own.",
+    )
+    parser.add_argument("action", choices=("list", "show"))
+    parser.add_argument("name", nargs="?", help="of the scheme to show")
+    parser.set_defaults(function=commands.scheme)
 
 
 def _main(arguments: argparse.Namespace) -> int:

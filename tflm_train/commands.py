@@ -14,7 +14,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train import tables
-from tflm_train.errors import DataError, TflmTrainError
+from tflm_train.errors import DataError, SchemeError, TflmTrainError
 from tflm_train.files import is_json_report, is_rewritten_model, is_state, write_file
 from tflm_train.model import load
 from tflm_train.rewriter import rewrite as rewrite_model
@@ -24,6 +24,8 @@ from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.training import EpochRecord, StepReport, accuracy, model_inputs
 from tflm_train.runtime.training import train as train_model
 from tflm_train.scheme import Scheme
+from tflm_train.scheme.library import find_scheme, library_names, library_text
+from tflm_train.scheme.scheme import MAX_CLASSES
 
 
 def inspect(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def rewrite(arguments: argparse.Namespace) -> dict[str, Any]:
     output = Path(arguments.output or source.with_name(f"{source.stem}_train.tflite"))
     if output.resolve() == source.resolve():
         raise TflmTrainError(f"{output} is the input model itself; choose another name with -o")
-    scheme = Scheme.load(arguments.scheme)
+    scheme = _chosen_scheme(arguments)
     result = rewrite_model(load(source), scheme)
     summary = {"output": str(output), **result.report}
     write_file(output, result.model_bytes, is_rewritten_model, arguments.force)
@@ -50,6 +52,20 @@ def rewrite(arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.json:
         tables.show_rewrite(summary)
     return summary
+
+
+def scheme(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`tflm_train scheme`."""
+    if arguments.action == "list":
+        if not arguments.json:
+            tables.show_lines(library_names())
+        return {"schemes": library_names()}
+    if arguments.name is None:
+        raise SchemeError("name the scheme to show (see `tflm_train scheme list`)")
+    text = library_text(arguments.name)
+    if not arguments.json:
+        tables.show_lines(text.splitlines())
+    return {"name": arguments.name, "scheme": Scheme.parse(text).to_dict()}
 
 
 def train(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -117,6 +133,19 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     return summary
 
 
+def _chosen_scheme(arguments: argparse.Namespace) -> Scheme:
+    chosen = find_scheme(arguments.scheme)
+    if arguments.classes is not None:
+        if not 2 <= arguments.classes <= MAX_CLASSES:
+            raise SchemeError(f"--classes must be from 2 to {MAX_CLASSES}")
+        chosen = dataclasses.replace(
+            chosen, head=dataclasses.replace(chosen.head, classes=arguments.classes)
+        )
+    if arguments.residual_bits is not None:
+        chosen = dataclasses.replace(chosen, residual_bits=arguments.residual_bits)
+    return chosen
+
+
 def _read_state(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -125,12 +154,14 @@ def _read_state(path: Path) -> bytes:
 
 
 def _progress(quiet: bool) -> Progress:
+    console = tables.error_console()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
-        console=tables.error_console(),
-        disable=quiet,
+        console=console,
+        # In a pipe or a log file a bar is nothing but stray blank lines.
+        disable=quiet or not console.is_terminal,
         transient=True,
     )

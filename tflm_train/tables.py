@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -82,6 +83,12 @@ def show_rewrite(summary: dict[str, Any]) -> None:
     for warning in summary["warnings"]:
         console.print(f"warning: {warning}", style="yellow")
     console.print(f"written: {summary['output']}")
+
+
+def show_lines(lines: Sequence[str]) -> None:
+    """Prints plain lines."""
+    for line in lines:
+        print(line)
 
 
 def epoch_line(epoch: int, record: EpochRecord) -> str:

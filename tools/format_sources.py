@@ -6,7 +6,14 @@ import sys
 import environment
 from environment import ROOT
 
-CPP_FILES = ("tflm_kernels/**/*", "tests/cpp/*", "tests/cpp/target/*")
+CPP_FILES = (
+    "tflm_kernels/**/*",
+    "tests/cpp/*",
+    "tests/cpp/target/*",
+    "tests/fuzz/*",
+    "arduino_example/**/*",
+    "stm32_example/*",
+)
 
 
 def cpp_files() -> list[str]:

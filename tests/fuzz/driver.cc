@@ -11,6 +11,8 @@
 extern "C" size_t SeedInput(uint8_t* data, size_t capacity);
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 extern "C" void __sanitizer_set_death_callback(void (*callback)());
+// An abort() of the target is a finding like any other.
+extern "C" const char* __asan_default_options() { return "handle_abort=1"; }
 
 namespace {
 

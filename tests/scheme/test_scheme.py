@@ -53,16 +53,18 @@ def test_names_and_numbers_of_layers() -> None:
     head: {train: false}
     update:
       biases: {layers: [3, features/conv, "7"]}
-      weights: [{layer: 0x10, ratio: 1/1}, {layer: last_conv}]
-    residual_bits: 0
+      weights:
+        - {layer: 0x10, ratio: 1/1}
+        - {layer: last_conv, channels: [5, 2], select: first}
+    residual_bits: 4
     seed: 4294967295
     qas: false
     """
     assert Scheme.parse(text) == Scheme(
         head=Head(train=False),
         bias_layers=(3, "features/conv", "7"),
-        weights=(WeightUpdate(16), WeightUpdate("last_conv")),
-        residual_bits=0,
+        weights=(WeightUpdate(16), WeightUpdate("last_conv", channels=(2, 5), select="first")),
+        residual_bits=4,
         seed=2**32 - 1,
         qas=False,
     )
@@ -103,6 +105,12 @@ REFUSED = [
     ("update:\n  weights:\n  - {layer: 1, ratio: 1/0}", 4, "ratio must be a number"),
     ("update:\n  weights:\n  - {layer: 1, ratio: 0}", 4, "ratio must lie in (0, 1], not 0"),
     ("update:\n  weights:\n  - {layer: 1, ratio: 1.5}", 4, "ratio must lie in (0, 1], not 1.5"),
+    ("residual_bits: 5", 2, "residual_bits must be one of (0, 4, 8), not 5"),
+    ("update:\n  weights:\n  - {layer: 1, ratio: 1, channels: 2}", 4, "either `ratio` or `channels`"),
+    ("update:\n  weights:\n  - {layer: 1, channels: 0}", 4, "channels: must be at least 1, not 0"),
+    ("update:\n  weights:\n  - {layer: 1, channels: []}", 4, "must list at least one channel"),
+    ("update:\n  weights:\n  - {layer: 1, channels: [1, 1]}", 4, "at least one channel, each once"),
+    ("update:\n  weights:\n  - {layer: 1, select: frist}", 4, "did you mean 'first'?"),
     ("a: b: c", 2, "not YAML"),
     ("loss: 'x", 2, "not YAML"),
 ]

@@ -71,7 +71,9 @@ def why_not_layer(op: Op) -> str | None:
     weights = op.inputs[1]
     for activation in (op.input, op.output):
         if activation.type_name != "INT8":
-            return f"its activations are {activation.type_name}; only int8 layers are differentiated"
+            return (
+                f"its activations are {activation.type_name}; only int8 layers are differentiated"
+            )
     if weights is None:
         return "it has no weights"
     if weights.type_name != "INT8" or weights.quantization is None:

@@ -35,7 +35,6 @@ class MemoryReport:
       op_names: The operators in execution order.
       first_training_op: Index of the first operator of the backward pass (the loss); None for a
         model that does not train.
-      flash_bytes: Size of the model file.
     """
 
     model: str
@@ -45,7 +44,6 @@ class MemoryReport:
     persistent: PersistentPart
     op_names: tuple[str, ...]
     first_training_op: int | None
-    flash_bytes: int
 
     @property
     def total_bytes(self) -> int:
@@ -72,7 +70,7 @@ class MemoryReport:
         return self.plan.live_at(self.plan.peak_time())
 
     def arena(self) -> dict[str, int]:
-        """The parts of the arena in bytes; all but the totals add up to `total_bytes`."""
+        """The parts of the arena in bytes; all but the last two add up to `total_bytes`."""
         part = self.persistent.bytes_of
         parts = {
             "activation_bytes": self.activation_bytes,
@@ -85,21 +83,24 @@ class MemoryReport:
         }
         return parts | {"total_bytes": self.total_bytes, "minimum_bytes": self.minimum_bytes}
 
+    def peak(self) -> dict[str, Any]:
+        """The operator at the peak and what lives there, as plain values."""
+        index = self.peak_op
+        return {
+            "op": index,
+            "name": self.op_names[index] if index >= 0 else "inputs",
+            "bytes": self.peak_bytes,
+            "buffers": [_describe(b) for b in self.peak_buffers()],
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
-        index = self.peak_op
         return {
             "model": self.model,
             "kernels": str(self.kernels),
             "arena": self.arena(),
-            "flash": {"model_bytes": self.flash_bytes},
             "persistent": {str(c): self.persistent.bytes_of(c) for c in Category},
-            "peak": {
-                "op": index,
-                "name": self.op_names[index] if index >= 0 else "inputs",
-                "bytes": self.peak_bytes,
-                "buffers": [_describe(b) for b in self.peak_buffers()],
-            },
+            "peak": self.peak(),
             "unmodelled_ops": list(self.persistent.unmodelled),
         }
 
@@ -122,8 +123,7 @@ def memory_report(
     Returns:
       The report.
     """
-    kernels = KernelSet(kernels)
-    graph = model.graph
+    graph, kernels = model.graph, KernelSet(kernels)
     persistent = persistent_part(graph, kernels, target, misalignment)
     return MemoryReport(
         model=model.name,
@@ -133,7 +133,6 @@ def memory_report(
         persistent=persistent,
         op_names=tuple(op.name for op in graph.ops),
         first_training_op=_loss_index(graph),
-        flash_bytes=len(model.source),
     )
 
 

@@ -69,10 +69,7 @@ def parse(data: bytes, name: str) -> tuple[Any, ZipEntries]:
     try:
         model = schema.ModelT.InitFromPackedBuf(data, 0)
     except _DAMAGE as error:
-        raise ModelError(
-            f"{name}: truncated or corrupt .tflite file ({type(error).__name__}: {error}); "
-            "get an undamaged copy"
-        ) from error
+        raise _damaged(name, error) from error
     _check_tree(model, name)
     return model, _read_zip_tail(data)
 
@@ -104,8 +101,26 @@ def serialize(model: Any, zip_entries: ZipEntries) -> bytes:
     return stream.getvalue()
 
 
-def newer_fields(data: bytes) -> list[str]:
-    """Names the tables that hold fields this schema does not know (they cannot be carried over)."""
+def newer_fields(data: bytes, name: str) -> list[str]:
+    """Names the tables that hold fields this schema does not know (they cannot be carried over).
+
+    Args:
+      data: The whole file.
+      name: What to call the file in errors.
+
+    Returns:
+      The tables, as `SubGraph 0` or `Tensor 7`.
+
+    Raises:
+      ModelError: A table's directory of fields is damaged.
+    """
+    try:
+        return _newer_fields(data)
+    except _DAMAGE as error:
+        raise _damaged(name, error) from error
+
+
+def _newer_fields(data: bytes) -> list[str]:
     model = schema.Model.GetRootAs(data, 0)
     found = []
     tables: list[tuple[str, Any, Any]] = [("Model", model, schema.ModelStart)]
@@ -125,6 +140,13 @@ def newer_fields(data: bytes) -> list[str]:
         if any(extra):
             found.append(label)
     return found
+
+
+def _damaged(name: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"{name}: truncated or corrupt .tflite file ({type(error).__name__}: {error}); "
+        "get an undamaged copy"
+    )
 
 
 def _field_count(start: Any) -> int:

@@ -48,7 +48,7 @@ class Model:
     @property
     def newer_fields(self) -> list[str]:
         """Tables of the file with fields newer than our schema; they are lost on writing."""
-        return flatbuffer.newer_fields(self.source)
+        return flatbuffer.newer_fields(self.source, self.name)
 
     def to_bytes(self) -> bytes:
         """Writes the model: untouched parts as they were, all buffers 16-byte aligned."""
@@ -184,13 +184,16 @@ class Model:
         raw.inputs = np.array([-1 if t is None else indices[id(t)] for t in op.inputs], np.int32)
         raw.outputs = np.array([indices[id(t)] for t in op.outputs], np.int32)
         raw.builtinOptions = op.options
+        if op.raw is None and op.options is not None:
+            raw.builtinOptionsType = _options_code(op.options)
         if op.custom_options is not None:
             raw.customOptions = np.frombuffer(op.custom_options, np.uint8)
         return raw
 
     @staticmethod
     def _opcode(op: Op, model: Any) -> int:
-        assert op.is_custom, "only custom ops are added to a graph"
+        if not op.is_custom:
+            return _builtin_opcode(op.name, model)
         name = op.name.encode()
         for index, code in enumerate(model.operatorCodes):
             if code.customCode == name:
@@ -202,6 +205,22 @@ class Model:
         code.version = 1
         model.operatorCodes.append(code)
         return len(model.operatorCodes) - 1
+
+
+def _builtin_opcode(name: str, model: Any) -> int:
+    """The newest version of a builtin op that the file knows; its kernels take int8."""
+    versions = {
+        code.version: index
+        for index, code in enumerate(model.operatorCodes)
+        if _BUILTIN_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode)) == name
+    }
+    assert versions, f"{name} is only brought back into a file that held it"
+    return versions[max(versions)]
+
+
+def _options_code(options: Any) -> int:
+    """Which member of the schema's union an options object is."""
+    return int(getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T")))
 
 
 def load(path: str | os.PathLike[str]) -> Model:

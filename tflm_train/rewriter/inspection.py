@@ -7,18 +7,19 @@ from typing import Any
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.backward_ops.softmax_cross_entropy import find_logits
 from tflm_train.errors import UnsupportedError
+from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer, list_layers
-from tflm_train.rewriter.report import arena_summary
 
 _BIAS_BYTES = 4
 
 
-def inspect_model(model: Model) -> dict[str, Any]:
+def inspect_model(model: Model, kernels: KernelSet | str = KernelSet.CMSIS_NN) -> dict[str, Any]:
     """Describes a model's layers.
 
     Args:
       model: Any .tflite model.
+      kernels: What runs the builtin operators; only the arena's numbers depend on it.
 
     Returns:
       `model`, `inputs`, `outputs`, `ops` (op counts), `arena` and `layers`; each layer with its
@@ -27,6 +28,7 @@ def inspect_model(model: Model) -> dict[str, Any]:
     """
     blocked = _blocked_ops(model)
     layers = [_describe(layer, blocked) for layer in list_layers(model.graph)]
+    memory = memory_report(model, kernels)
     counts: dict[str, int] = {}
     for op in model.graph.ops:
         counts[op.name] = counts.get(op.name, 0) + 1
@@ -36,7 +38,9 @@ def inspect_model(model: Model) -> dict[str, Any]:
         "inputs": [_interface(t) for t in model.graph.inputs],
         "outputs": [_interface(t) for t in model.graph.outputs],
         "ops": counts,
-        "arena": arena_summary(model.graph),
+        "kernels": str(memory.kernels),
+        "arena": memory.arena(),
+        "peak": memory.peak(),
         "layers": layers,
     }
 

@@ -6,30 +6,25 @@ from collections import Counter
 from typing import Any
 
 from tflm_train import kernel_abi as abi
-from tflm_train.model import Graph, Model
-from tflm_train.model.layers import list_layers
-from tflm_train.rewriter.memory import plan_arena
-from tflm_train.rewriter.scratch import scratch_bytes
+from tflm_train.memory import MemoryReport, memory_report
+from tflm_train.model import Model
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
 
-# Sizes on a 32-bit target of what TFLM keeps for the life of the interpreter.
-_EVAL_TENSOR_BYTES = 12
-_NODE_BYTES = 32
-_LAYER_BYTES = 64
-_CHANNEL_BYTES = 8
-_FIXED_BYTES = 1024
 
-
-def build_report(original: Model, graph: TrainingGraph, data: bytes) -> dict[str, Any]:
+def build_report(
+    original: Model, graph: TrainingGraph, data: bytes, memory: MemoryReport
+) -> dict[str, Any]:
     """Describes a finished rewrite.
 
     Args:
       original: The model as it was.
       graph: The finished training graph (its model's ops are in execution order).
       data: The rewritten file.
+      memory: Its arena.
 
     Returns:
-      `layers`, `ops`, `arena` (bytes on a 32-bit target), `flash`, `warnings`.
+      `layers`, `ops`, `arena`, `arena_before` and `peak` (on a Cortex-M with `kernels`), `flash`,
+      `warnings`.
     """
     counts = Counter(
         op.name.removeprefix(abi.OP_PREFIX)
@@ -45,34 +40,25 @@ def build_report(original: Model, graph: TrainingGraph, data: bytes) -> dict[str
             f"{frozen} channels with a degenerate weight scale (below 1e-5 of their layer's "
             "median) are frozen"
         )
+    warnings += unmodelled_warnings(memory)
     return {
         "layers": layers,
         "ops": dict(counts),
-        "arena": arena_summary(graph.model.graph),
-        "arena_before": arena_summary(original.graph),
+        "kernels": str(memory.kernels),
+        "arena": memory.arena(),
+        "arena_before": memory_report(original, memory.kernels).arena(),
+        "peak": memory.peak(),
         "flash": {"original_bytes": len(original.source), "rewritten_bytes": len(data)},
         "warnings": warnings,
     }
 
 
-def arena_summary(graph: Graph) -> dict[str, int]:
-    """The arena of a graph on a 32-bit target.
-
-    `activation_bytes` is exact (a twin of TFLM's planner), so are `variable_bytes`;
-    `structure_bytes` (interpreter and kernel structures) is an estimate.
-    """
-    activations = plan_arena(graph, scratch_bytes(graph)).bytes
-    variables = sum(-(-t.nbytes // 16) * 16 for t in graph.tensors if t.is_variable)
-    structures = _FIXED_BYTES + _EVAL_TENSOR_BYTES * len(graph.tensors)
-    structures += _NODE_BYTES * len(graph.ops)
-    for layer in list_layers(graph):
-        structures += _LAYER_BYTES + _CHANNEL_BYTES * layer.out_channels
-    return {
-        "activation_bytes": activations,
-        "variable_bytes": variables,
-        "structure_bytes": structures,
-        "total_bytes": activations + variables + structures,
-    }
+def unmodelled_warnings(memory: MemoryReport) -> list[str]:
+    """Says which operators' memory is not counted."""
+    return [
+        f"the memory of {name} is not modelled: the arena's total is too low by what it allocates"
+        for name in memory.persistent.unmodelled
+    ]
 
 
 def _describe(graph: TrainingGraph, trained: TrainedLayer) -> dict[str, Any]:

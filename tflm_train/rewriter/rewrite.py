@@ -9,13 +9,14 @@ from typing import Any
 
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import UnsupportedError
+from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
 from tflm_train.rewriter.choose_variables import choose_variables
 from tflm_train.rewriter.differentiate import differentiate
 from tflm_train.rewriter.report import build_report
 from tflm_train.rewriter.save_masks import save_masks
-from tflm_train.rewriter.schedule import schedule
+from tflm_train.rewriter.schedule import Order, schedule
 from tflm_train.rewriter.split_layers import split_layers
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 from tflm_train.scheme import Scheme, resolve
@@ -30,18 +31,28 @@ class RewriteResult:
     Attributes:
       model_bytes: The rewritten .tflite file.
       report: What was added: `layers`, `arena`, `flash`, `ops`, `warnings` (plain values).
+      memory: The arena on a Cortex-M.
     """
 
     model_bytes: bytes
     report: dict[str, Any]
+    memory: MemoryReport
 
 
-def rewrite(model: Model, scheme: Scheme) -> RewriteResult:
+def rewrite(
+    model: Model,
+    scheme: Scheme,
+    kernels: KernelSet | str = KernelSet.CMSIS_NN,
+    *,
+    order: Order = Order.BEST,
+) -> RewriteResult:
     """Makes a model trainable.
 
     Args:
       model: An int8 model; not changed.
       scheme: What to train.
+      order: Of the backward pass; the naive one is for comparison.
+      kernels: What will run the builtin operators; only the memory report depends on it.
 
     Returns:
       The rewritten model and the report.
@@ -64,14 +75,15 @@ def rewrite(model: Model, scheme: Scheme) -> RewriteResult:
         graph = transform(graph)
     graph.warnings += _logits_warnings(graph)
     restore = _restore_op(graph, _fingerprint(model, scheme))
-    work.graph.ops = [restore, *schedule(graph)]
+    work.graph.ops = [restore, *schedule(graph, order)]
     work.graph.inputs += [graph.label, graph.learning_rate]
     work.graph.outputs += [graph.loss, graph.state]
     for op in work.graph.ops:
         if isinstance(op, TrainOp):
             op.custom_options = op.params.pack()
     data = work.to_bytes()
-    return RewriteResult(data, build_report(model, graph, data))
+    memory = memory_report(work, kernels)
+    return RewriteResult(data, build_report(model, graph, data, memory), memory)
 
 
 def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:

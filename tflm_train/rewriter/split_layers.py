@@ -87,7 +87,11 @@ def _split(graph: TrainingGraph, layer: Layer, columns: Columns) -> Op:
         graph.constant(f"train/{layer.name}/shifts", shifts),
         layer.bias,
     ]
-    return TrainOp.make(params, inputs, [op.output])
+    split = TrainOp.make(params, inputs, [op.output])
+    # No interpreter reads builtin options of a custom op: they stay for `merge`, which brings the
+    # builtin op back (a RELU whose clamp is the whole range cannot be told from none by `params`).
+    split.options = op.options
+    return split
 
 
 def _keep_rest(layer: Layer, columns: Columns) -> None:

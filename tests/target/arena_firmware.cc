@@ -1,0 +1,107 @@
+// Allocates a model in an arena on an emulated Cortex-M and prints what TFLM used of it.
+//
+// Built by firmware.py. -DMODEL_FILE names the .tflite file, -DARENA_BYTES is a multiple of 16.
+// Prints `used N` (arena_used_bytes), `minimum N` (the smallest arena that AllocateTensors accepts)
+// and, for a model that trains, `loss ...` of a first step on an all-zero input.
+
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <new>
+
+#include "tensorflow/lite/micro/debug_log.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+#include "tests/cpp/harness.h"
+#include "tflm_kernels/micro/train_ops.h"
+
+asm(".section .rodata\n"
+    ".balign 16\n"
+    ".global model_data\n"
+    "model_data: .incbin \"" MODEL_FILE
+    "\"\n"
+    ".previous\n");
+extern "C" const uint8_t model_data[];
+
+namespace {
+
+bool quiet = false;
+alignas(16) uint8_t arena[ARENA_BYTES];
+alignas(8) uint8_t interpreter_memory[sizeof(tflite::MicroInterpreter)];
+using Resolver = tflite::MicroMutableOpResolver<28 + tflm_train::kTrainOpCount>;
+
+void PrintLine(const char* format, ...) {
+  char line[160];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(line, sizeof(line), format, arguments);
+  va_end(arguments);
+  tflm_train_test::Print(line);
+}
+
+TfLiteStatus AddOps(Resolver& r) {
+  const TfLiteStatus results[] = {
+      r.AddAdd(),           r.AddAveragePool2D(), r.AddConcatenation(), r.AddConv2D(),
+      r.AddDepthwiseConv2D(), r.AddDequantize(),  r.AddFullyConnected(), r.AddHardSwish(),
+      r.AddLeakyRelu(),     r.AddLogistic(),      r.AddMaxPool2D(),     r.AddMean(),
+      r.AddMul(),           r.AddPad(),           r.AddQuantize(),      r.AddRelu(),
+      r.AddRelu6(),         r.AddReshape(),       r.AddSoftmax(),       r.AddStridedSlice(),
+      r.AddSub(),           r.AddSvdf(),          r.AddTanh(),          r.AddTranspose(),
+      r.AddTransposeConv(), r.AddUnidirectionalSequenceLSTM(),
+      tflm_train::AddTrainOps(r)};
+  for (const TfLiteStatus result : results) {
+    if (result != kTfLiteOk) return result;
+  }
+  return kTfLiteOk;
+}
+
+// A fresh interpreter in `bytes` of the arena. It has no heap to give back.
+tflite::MicroInterpreter* Make(const Resolver& resolver, size_t bytes) {
+  return new (interpreter_memory)
+      tflite::MicroInterpreter(tflite::GetModel(model_data), resolver, arena, bytes);
+}
+
+// TFLM itself needs some room to report that there is none.
+constexpr size_t kSmallest = 1024;
+
+size_t MinimumArena(const Resolver& resolver, size_t enough) {
+  size_t too_small = 0;
+  while (enough - too_small > 16) {
+    const size_t middle = (too_small + enough) / 2 / 16 * 16;
+    const bool fits =
+        middle >= kSmallest && Make(resolver, middle)->AllocateTensors() == kTfLiteOk;
+    (fits ? enough : too_small) = middle;
+  }
+  return enough;
+}
+
+}  // namespace
+
+extern "C" void DebugLog(const char* format, va_list arguments) {
+  if (quiet) return;
+  char line[256];
+  std::vsnprintf(line, sizeof(line), format, arguments);
+  tflm_train_test::Print(line);
+}
+
+extern "C" int DebugVsnprintf(char* buffer, size_t size, const char* format, va_list arguments) {
+  return std::vsnprintf(buffer, size, format, arguments);
+}
+
+int main() {
+  static Resolver resolver;
+  if (AddOps(resolver) != kTfLiteOk) return 1;
+  tflite::MicroInterpreter* interpreter = Make(resolver, sizeof(arena));
+  if (interpreter->AllocateTensors() != kTfLiteOk) return 1;
+  PrintLine("used %lu\n", static_cast<unsigned long>(interpreter->arena_used_bytes()));
+  if (interpreter->inputs_size() >= 3) {
+    *interpreter->input(interpreter->inputs_size() - 1)->data.f = 1e-3f;
+    if (interpreter->Invoke() != kTfLiteOk) return 1;
+    const float loss = *interpreter->output(interpreter->outputs_size() - 2)->data.f;
+    PrintLine("loss %d millionths\n", static_cast<int>(loss * 1e6f));
+  }
+  quiet = true;
+  PrintLine("minimum %lu\n", static_cast<unsigned long>(MinimumArena(resolver, sizeof(arena))));
+  return 0;
+}

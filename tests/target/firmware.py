@@ -1,0 +1,106 @@
+"""Builds firmware around a TFLM that someone else built, and runs it on an emulated board.
+
+`TFLM_LIB` names a static library of TFLM for Cortex-M7 (hard float ABI) and `TFLM_INCLUDE` the
+include folders of TFLM and of its third parties, separated by colons. The library may hold the
+reference or the CMSIS-NN kernels; which of them is read from its symbols.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tflm_train.memory import KernelSet
+from tools import cortex_m
+
+CORE = "cortex_m7"
+BOARD = "mps2-an500"
+RAM = (0x60000000, 16 << 20)  # PSRAM; the code's 4 MB are for the model too
+CODE = (0x00000000, 4 << 20)
+RUN_SECONDS = 240
+_FOLDER = Path(__file__).resolve().parent
+_TOOLS = ("arm-none-eabi-g++", "arm-none-eabi-nm", "qemu-system-arm")
+
+
+def require_tflm() -> None:
+    """Skips the test, saying what is missing, unless a TFLM for Cortex-M7 is at hand."""
+    for name in ("TFLM_LIB", "TFLM_INCLUDE"):
+        if not os.environ.get(name):
+            pytest.skip(f"{name} does not name a TFLM built for Cortex-M7 (see docs/MEMORY.md)")
+    for tool in _TOOLS:
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+
+
+@cache
+def library_kernels() -> KernelSet:
+    """Which kernels the library holds."""
+    symbols = subprocess.run(
+        ["arm-none-eabi-nm", os.environ["TFLM_LIB"]], capture_output=True, text=True, check=False
+    ).stdout
+    found = "arm_convolve_wrapper_s8" in symbols
+    return KernelSet.CMSIS_NN if found else KernelSet.REFERENCE
+
+
+def run_firmware(source: str, model: Path, arena_bytes: int, folder: Path) -> dict[str, int]:
+    """Compiles `source` of this folder around a model and runs it.
+
+    Args:
+        source: A C++ file beside this one, with `main`.
+        model: The .tflite file.
+        arena_bytes: Size of the arena, a multiple of 16.
+        folder: Where objects go; unchanged ones are used again.
+
+    Returns:
+        The numbers of the lines `name number ...` that it printed.
+    """
+    defines = (f'-DMODEL_FILE="{model}"', f"-DARENA_BYTES={arena_bytes}")
+    objects = [_compile(p, (), folder) for p in _sources()]
+    objects.append(_compile(_FOLDER / source, defines, folder, again=True))
+    elf = folder / f"{model.stem}.elf"
+    layout = {
+        "CODE_ORIGIN": CODE[0], "CODE_BYTES": CODE[1], "RAM_ORIGIN": RAM[0], "RAM_BYTES": RAM[1]
+    }  # fmt: skip
+    symbols = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
+    script = f"-Wl,-T,{cortex_m.ROOT / 'tests/cpp/target/target.ld'}"
+    cortex_m.call(
+        [cortex_m.COMPILER, *_flags(), *cortex_m.LINK_FLAGS, *symbols, script]
+        + [*map(str, objects), os.environ["TFLM_LIB"], "-o", str(elf)]
+    )
+    command = ["qemu-system-arm", "-M", BOARD, "-nographic", "-monitor", "none", "-serial", "none"]
+    command += ["-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
+    finished = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        timeout=RUN_SECONDS, check=False,
+    )  # fmt: skip
+    output = finished.stdout + finished.stderr
+    assert finished.returncode == 0, output
+    words = [line.split() for line in output.splitlines()]
+    return {w[0]: int(w[1]) for w in words if len(w) > 1 and w[1].lstrip("-").isdigit()}
+
+
+def _sources() -> list[Path]:
+    root = cortex_m.ROOT
+    patterns = ("tflm_kernels/*.cc", "tflm_kernels/micro/*.cc", "tests/cpp/target/*.cc")
+    return [path for pattern in patterns for path in sorted(root.glob(pattern))]
+
+
+def _flags() -> list[str]:
+    includes = [f"-I{path}" for path in os.environ["TFLM_INCLUDE"].split(":") if path]
+    # TFLM's own headers do not hold to our warnings.
+    plain = [f for f in cortex_m.COMPILE_FLAGS if not f.startswith("-W")]
+    core = cortex_m.core_flags()[CORE]
+    return [*plain, "-DTF_LITE_STATIC_MEMORY", *core, f"-I{cortex_m.ROOT}", *includes]
+
+
+def _compile(source: Path, defines: tuple[str, ...], folder: Path, again: bool = False) -> Path:
+    output = folder / f"{source.stem}.o"
+    if again or not output.exists():
+        command = [cortex_m.COMPILER, *_flags(), *defines, "-c", str(source), "-o", str(output)]
+        cortex_m.call(command)
+    return output

@@ -1,0 +1,181 @@
+"""Bakes trained weights into an ordinary inference model.
+
+The inverse of a rewrite, with the weights of a saved state: variables become constants again, the
+training ops and what only they used go, inputs and outputs are the original ones. Layers that were
+trained in part get back their builtin op, whose whole weights are put together from the constant
+rest and the trained columns. The result has no custom op of ours: any TFLite runtime loads it, and
+it can be rewritten again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+from tflm_train import kernel_abi as abi
+from tflm_train.errors import ModelError
+from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load
+from tflm_train.runtime.state import StateBlob, StateLayout, unpack_params
+
+METADATA_NAME = "tflm_train.merged"
+_OFFLINE_PLAN = b"OfflineMemoryAllocation"
+_EXTRA_INPUTS = ("train/label", "train/learning_rate")
+_EXTRA_OUTPUTS = ("train/loss", "train/state")
+_BUILTINS = {
+    schema.Conv2DOptionsT: "CONV_2D",
+    schema.DepthwiseConv2DOptionsT: "DEPTHWISE_CONV_2D",
+    schema.FullyConnectedOptionsT: "FULLY_CONNECTED",
+}
+
+
+def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = None) -> bytes:
+    """Makes an inference model of a rewritten model and a saved state.
+
+    Args:
+      model: A rewritten model: bytes, a `Model` or a path.
+      state: What `Interpreter.state` or the firmware's StateSave wrote; None for the factory
+        weights.
+
+    Returns:
+      The bytes of a .tflite file whose outputs equal the trained interpreter's, bit for bit.
+
+    Raises:
+      ModelError: The model holds no training ops.
+      DataError: The state is damaged or another model's.
+    """
+    if isinstance(model, Model):
+        work = Model(model.source, model.name)
+    else:
+        work = Model(model) if isinstance(model, bytes) else load(model)
+    layout = StateLayout(work)
+    blob = layout.factory_state() if state is None else StateBlob.parse(state)
+    for tensor, value in zip(layout.variables, layout.values(blob), strict=True):
+        tensor.data = value
+        tensor.is_variable = False
+    graph = work.graph
+    graph.ops = [_forward(op, work) for op in graph.ops if not _trains(op)]
+    graph.inputs = _without(graph.inputs, _EXTRA_INPUTS, work)
+    graph.outputs = _without(graph.outputs, _EXTRA_OUTPUTS, work)
+    _drop_unused_tensors(graph)
+    return _prune(work.to_bytes(), work.name, blob)
+
+
+def is_merged_model(data: bytes) -> bool:
+    """Whether these bytes are a result of `merge`."""
+    return data[4:8] == b"TFL3" and METADATA_NAME.encode() in data
+
+
+def _is_split(op: Op) -> bool:
+    return op.name in (abi.OP_PREFIX + abi.SplitConvParams.OP, _SPLIT_DEPTHWISE)
+
+
+_SPLIT_DEPTHWISE = abi.OP_PREFIX + abi.SplitDepthwiseParams.OP
+
+
+def _trains(op: Op) -> bool:
+    return op.name.startswith(abi.OP_PREFIX) and not _is_split(op)
+
+
+def _forward(op: Op, model: Model) -> Op:
+    """The op of the inference model."""
+    if not _is_split(op):
+        return op
+    name = _BUILTINS.get(type(op.options))
+    if name is None:
+        raise ModelError(
+            f"{model.name}: op {model.graph.index(op)} ({op.name}) does not carry the options of "
+            "the layer it stands for; rewrite the original model again"
+        )
+    x, weights, columns, listed, bias = (op.optional_input(i) for i in (0, 1, 2, 3, 6))
+    if weights is None or columns is None or listed is None or listed.data is None:
+        raise ModelError(f"{model.name}: op {model.graph.index(op)} ({op.name}) is incomplete")
+    assert weights.data is not None and columns.data is not None
+    params = unpack_params(op, model)
+    assert isinstance(params, abi.SplitConvParams | abi.SplitDepthwiseParams)
+    if op.name == _SPLIT_DEPTHWISE:
+        weights.data = _with_columns(weights.data, listed.data, columns.data)
+    else:
+        # `listed` has the channels of the constant rest first, then the trained ones.
+        rest = listed.data[: listed.data.size - params.kept]
+        whole = np.empty((*weights.data.shape[:-1], listed.data.size), np.int8)
+        whole = _with_columns(whole, rest, weights.data)
+        weights.data = _with_columns(whole, listed.data[rest.size :], columns.data)
+        weights.shape = weights.data.shape
+    return Op(name, [x, weights, bias], op.outputs, op.options)
+
+
+def _with_columns(
+    weights: npt.NDArray[Any], channels: npt.NDArray[Any], columns: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    whole = weights.copy()
+    whole[..., channels.astype(np.int64)] = columns.reshape(*weights.shape[:-1], channels.size)
+    return whole
+
+
+def _without(tensors: list[Tensor], names: tuple[str, ...], model: Model) -> list[Tensor]:
+    """The model's own inputs or outputs: all but the last two, which must be ours."""
+    if tuple(t.name for t in tensors[-2:]) != names:
+        raise ModelError(f"{model.name}: its last inputs or outputs are not {', '.join(names)}")
+    return tensors[:-2]
+
+
+def _drop_unused_tensors(graph: Graph) -> None:
+    """Removes what the rewrite added; tensors of the original file keep their indices."""
+    used = {id(t) for t in graph.walk_tensors()}
+    used.update(id(t) for t in [*graph.inputs, *graph.outputs])
+    last = max(i for i, t in enumerate(graph.tensors) if id(t) in used)
+    kept = graph.tensors[: last + 1]
+    graph.tensors = [t for t in kept if id(t) in used or not t.name.startswith(_OUR_NAMES)]
+    for tensor in graph.tensors:
+        if id(tensor) not in used:
+            tensor.data = None
+
+
+_OUR_NAMES = ("train/", "grad/", "update/", "save/", "mask/")
+
+
+def _prune(data: bytes, name: str, blob: StateBlob) -> bytes:
+    """Removes operator codes and buffers without a user, and notes where the weights come from."""
+    raw, zip_entries = flatbuffer.parse(data, name)
+    operators = [o for subgraph in raw.subgraphs for o in _items(subgraph.operators)]
+    raw.operatorCodes = _renumber(raw.operatorCodes, [(o, "opcodeIndex") for o in operators])
+    metadata = [m for m in _items(raw.metadata) if m.name not in _DROPPED_METADATA]
+    note = schema.MetadataT()
+    note.name = METADATA_NAME.encode()
+    text = json.dumps({"fingerprint": f"{blob.fingerprint:016x}", "step": blob.step}).encode()
+    raw.buffers.append(schema.BufferT(data=np.frombuffer(text, np.uint8)))
+    note.buffer = len(raw.buffers) - 1
+    raw.metadata = [*metadata, note]
+    raw.metadataBuffer = None
+    users: list[tuple[Any, str]] = [(_Zero(), "buffer")]
+    users += [(t, "buffer") for subgraph in raw.subgraphs for t in _items(subgraph.tensors)]
+    users += [(m, "buffer") for m in raw.metadata]
+    raw.buffers = _renumber(raw.buffers, users)
+    return flatbuffer.serialize(raw, zip_entries)
+
+
+_DROPPED_METADATA = (METADATA_NAME.encode(), _OFFLINE_PLAN)
+
+
+class _Zero:
+    """Keeps buffer 0, which is empty by convention."""
+
+    buffer = 0
+
+
+def _renumber(table: Any, users: list[tuple[Any, str]]) -> list[Any]:
+    """Keeps the entries of a table that somebody points at, and points there again."""
+    used = sorted({getattr(user, field) for user, field in users})
+    places = {old: new for new, old in enumerate(used)}
+    for user, field in users:
+        setattr(user, field, places[getattr(user, field)])
+    return [table[old] for old in used]
+
+
+def _items(vector: Any) -> Any:
+    return [] if vector is None else vector
