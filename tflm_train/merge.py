@@ -23,9 +23,12 @@ from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load
 from tflm_train.runtime.state import StateBlob, StateLayout, unpack_params
 
 METADATA_NAME = "tflm_train.merged"
-_OFFLINE_PLAN = b"OfflineMemoryAllocation"
+# Our note of an earlier merge, and a plan of the arena that held the training tensors as well.
+_DROPPED_METADATA = (METADATA_NAME.encode(), b"OfflineMemoryAllocation")
 _EXTRA_INPUTS = ("train/label", "train/learning_rate")
 _EXTRA_OUTPUTS = ("train/loss", "train/state")
+_SPLIT_CONV = abi.OP_PREFIX + abi.SplitConvParams.OP
+_SPLIT_DEPTHWISE = abi.OP_PREFIX + abi.SplitDepthwiseParams.OP
 _BUILTINS = {
     schema.Conv2DOptionsT: "CONV_2D",
     schema.DepthwiseConv2DOptionsT: "DEPTHWISE_CONV_2D",
@@ -58,10 +61,11 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
         tensor.data = value
         tensor.is_variable = False
     graph = work.graph
+    state_tensor = graph.outputs[-1]
     graph.ops = [_forward(op, work) for op in graph.ops if not _trains(op)]
     graph.inputs = _without(graph.inputs, _EXTRA_INPUTS, work)
     graph.outputs = _without(graph.outputs, _EXTRA_OUTPUTS, work)
-    _drop_unused_tensors(graph)
+    _drop_added_tensors(graph, state_tensor)
     return _prune(work.to_bytes(), work.name, blob)
 
 
@@ -71,10 +75,7 @@ def is_merged_model(data: bytes) -> bool:
 
 
 def _is_split(op: Op) -> bool:
-    return op.name in (abi.OP_PREFIX + abi.SplitConvParams.OP, _SPLIT_DEPTHWISE)
-
-
-_SPLIT_DEPTHWISE = abi.OP_PREFIX + abi.SplitDepthwiseParams.OP
+    return op.name in (_SPLIT_CONV, _SPLIT_DEPTHWISE)
 
 
 def _trains(op: Op) -> bool:
@@ -124,19 +125,11 @@ def _without(tensors: list[Tensor], names: tuple[str, ...], model: Model) -> lis
     return tensors[:-2]
 
 
-def _drop_unused_tensors(graph: Graph) -> None:
-    """Removes what the rewrite added; tensors of the original file keep their indices."""
+def _drop_added_tensors(graph: Graph, state: Tensor) -> None:
+    """Removes what the rewrite added: all that is unused from `train/state`, its first, on."""
     used = {id(t) for t in graph.walk_tensors()}
-    used.update(id(t) for t in [*graph.inputs, *graph.outputs])
-    last = max(i for i, t in enumerate(graph.tensors) if id(t) in used)
-    kept = graph.tensors[: last + 1]
-    graph.tensors = [t for t in kept if id(t) in used or not t.name.startswith(_OUR_NAMES)]
-    for tensor in graph.tensors:
-        if id(tensor) not in used:
-            tensor.data = None
-
-
-_OUR_NAMES = ("train/", "grad/", "update/", "save/", "mask/")
+    first = graph.tensors.index(state)
+    graph.tensors[first:] = [t for t in graph.tensors[first:] if id(t) in used]
 
 
 def _prune(data: bytes, name: str, blob: StateBlob) -> bytes:
@@ -157,9 +150,6 @@ def _prune(data: bytes, name: str, blob: StateBlob) -> bytes:
     users += [(m, "buffer") for m in raw.metadata]
     raw.buffers = _renumber(raw.buffers, users)
     return flatbuffer.serialize(raw, zip_entries)
-
-
-_DROPPED_METADATA = (METADATA_NAME.encode(), _OFFLINE_PLAN)
 
 
 class _Zero:

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,8 +100,19 @@ def core_flags() -> dict[str, list[str]]:
     raise ValueError(f"{path}: no table of cores")
 
 
-def compile_and_link(machine: Machine) -> Path:
-    """Builds the test program of one machine; returns the ELF file.
+def compile_and_link(
+    machine: Machine,
+    patterns: Sequence[str] = SOURCES,
+    program: str = "",
+    symbols: Mapping[str, int] | None = None,
+) -> Path:
+    """Builds a program for one machine, by default its tests; returns the ELF file.
+
+    Args:
+        machine: where it will run.
+        patterns: its sources.
+        program: its name, if it is not the tests.
+        symbols: addresses for the linker to define.
 
     Raises:
         subprocess.CalledProcessError: the compiler or linker failed (its messages in `output`).
@@ -112,11 +123,14 @@ def compile_and_link(machine: Machine) -> Path:
     folder = BUILD / f"{machine.core}-{variant}".rstrip("-")
     folder.mkdir(parents=True, exist_ok=True)
     newest = max(
-        path.stat().st_mtime for pattern in INPUTS for path in ROOT.glob(pattern) if path.is_file()
+        path.stat().st_mtime
+        for pattern in (*INPUTS, *patterns)
+        for path in ROOT.glob(pattern)
+        if path.is_file()
     )
     sources = [
         path
-        for pattern in SOURCES
+        for pattern in patterns
         for path in sorted(ROOT.glob(pattern))
         if path.name not in HOST_ONLY
     ]
@@ -129,16 +143,17 @@ def compile_and_link(machine: Machine) -> Path:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compile_one, sources))
-    elf = BUILD / f"{machine.name}.elf"
+    elf = BUILD / f"{machine.name}-{program}.elf" if program else BUILD / f"{machine.name}.elf"
     layout = {
         "CODE_ORIGIN": machine.code[0],
         "CODE_BYTES": machine.code[1],
         "RAM_ORIGIN": machine.ram[0],
         "RAM_BYTES": machine.ram[1],
+        **(symbols or {}),
     }
-    symbols = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
+    defined = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
     script = f"-Wl,-T,{ROOT / 'tests/cpp/target/target.ld'}"
-    call([COMPILER, *flags, *LINK_FLAGS, *symbols, script, *map(str, objects), "-o", str(elf)])
+    call([COMPILER, *flags, *LINK_FLAGS, *defined, script, *map(str, objects), "-o", str(elf)])
     return elf
 
 

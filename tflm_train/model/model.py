@@ -214,7 +214,8 @@ def _builtin_opcode(name: str, model: Any) -> int:
         for index, code in enumerate(model.operatorCodes)
         if _BUILTIN_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode)) == name
     }
-    assert versions, f"{name} is only brought back into a file that held it"
+    if not versions:
+        raise ModelError(f"the file has no operator code for {name}, which it must have held once")
     return versions[max(versions)]
 
 

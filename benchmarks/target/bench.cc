@@ -1,0 +1,410 @@
+// Counts the instructions of the training kernels on an emulated core. The
+// operators to run, as the bytes of their custom_options, are put into memory
+// by QEMU's loader; all other inputs are random. A line `<index> <instructions>`
+// is printed for each.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "tests/cpp/harness.h"
+#include "tflm_kernels/conv_input_grad.h"
+#include "tflm_kernels/data_movement.h"
+#include "tflm_kernels/depthwise_input_grad.h"
+#include "tflm_kernels/loss.h"
+#include "tflm_kernels/requantize.h"
+#include "tflm_kernels/split_conv.h"
+#include "tflm_kernels/update.h"
+
+extern "C" uint32_t bench_cases[];  // count, then per operator: bytes, custom_options
+
+namespace {
+
+using tflm_train::Geometry;
+using tflm_train::MaskParams;
+using tflm_train::TrainState;
+using tflm_train_test::Print;
+
+volatile uint32_t& Register(uint32_t address) {
+  return *reinterpret_cast<volatile uint32_t*>(address);
+}
+
+// The emulator runs one instruction in 2^6 ns (-icount shift=6), so that timers
+// count instructions.
+#if defined(__ARM_FEATURE_MVE)
+// The SSE-300's system counter, 32 MHz.
+constexpr uint32_t kCounterControl = 0x58100000, kCounterValue = 0x58000000;
+void StartTimer() { Register(kCounterControl) = 1; }
+uint32_t Ticks() { return Register(kCounterValue); }
+uint32_t Instructions(uint32_t ticks) {
+  return static_cast<uint32_t>((static_cast<uint64_t>(ticks) * 1000 + 1024) / 2048);
+}
+#else
+// CMSDK timer 0, 25 MHz, counts down.
+constexpr uint32_t kControl = 0x40000000, kValue = 0x40000004, kReload = 0x40000008;
+void StartTimer() {
+  Register(kReload) = UINT32_MAX;
+  Register(kValue) = UINT32_MAX;
+  Register(kControl) = 1;
+}
+uint32_t Ticks() { return UINT32_MAX - Register(kValue); }
+uint32_t Instructions(uint32_t ticks) {
+  return static_cast<uint32_t>((static_cast<uint64_t>(ticks) * 40 + 32) / 64);
+}
+#endif
+
+constexpr size_t kArenaBytes = 1536 * 1024;
+alignas(16) uint8_t arena[kArenaBytes];
+size_t arena_used = 0;
+uint32_t random_state = 1;
+
+uint32_t Random() {
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 17;
+  random_state ^= random_state << 5;
+  return random_state;
+}
+
+template <typename T>
+T* Allocate(size_t count) {
+  T* memory = reinterpret_cast<T*>(arena + arena_used);
+  arena_used += (count * sizeof(T) + 15) & ~static_cast<size_t>(15);
+  if (arena_used > kArenaBytes) {
+    Print("error: the benchmark's arena is too small\n");
+    __builtin_trap();
+  }
+  return memory;
+}
+
+// Never -128.
+int8_t* RandomInt8(size_t count) {
+  int8_t* values = Allocate<int8_t>(count);
+  for (size_t i = 0; i < count; ++i) values[i] = static_cast<int8_t>(Random() % 255) - 127;
+  return values;
+}
+
+template <typename T>
+T* Filled(size_t count, T value) {
+  T* values = Allocate<T>(count);
+  for (size_t i = 0; i < count; ++i) values[i] = value;
+  return values;
+}
+
+// Bits that stop about a third of the gradient, or an activation.
+const void* RandomMask(const MaskParams& params, size_t size) {
+  if (params.mask_kind == tflm_train::kMaskNone) return nullptr;
+  return RandomInt8(tflm_train::MaskBytes(params, size));
+}
+
+// Every n-th channel from the first, `kept` of them.
+int16_t* KeptChannels(int32_t channels, int32_t kept) {
+  if (kept == 0) return nullptr;
+  int16_t* list = Allocate<int16_t>(kept);
+  for (int32_t j = 0; j < kept; ++j) list[j] = static_cast<int16_t>(j * channels / kept);
+  return list;
+}
+
+// The other channels ascending, then the kept.
+int16_t* ChannelOrder(int32_t channels, int32_t kept) {
+  if (kept == 0) return nullptr;
+  const int16_t* list = KeptChannels(channels, kept);
+  int16_t* order = Allocate<int16_t>(channels);
+  int32_t others = 0, next = 0;
+  for (int32_t i = 0; i < channels; ++i) {
+    if (next < kept && list[next] == i) {
+      order[channels - kept + next++] = static_cast<int16_t>(i);
+    } else {
+      order[others++] = static_cast<int16_t>(i);
+    }
+  }
+  return order;
+}
+
+int32_t InputSize(const Geometry& g) { return g.in_h * g.in_w * g.in_c; }
+int32_t OutputSize(const Geometry& g) { return g.out_h * g.out_w * g.out_c; }
+
+// Runs twice, the first time to bring running ranges to where they stay.
+template <typename Kernel>
+uint32_t Count(const Kernel& kernel) {
+  kernel();
+  const uint32_t begin = Ticks();
+  const uint32_t empty = Ticks() - begin;
+  const uint32_t before = Ticks();
+  kernel();
+  return Instructions(Ticks() - before - empty);
+}
+
+template <typename Params>
+Params Read(const uint8_t* options) {
+  Params params;
+  std::memcpy(&params, options, sizeof(params));
+  return params;
+}
+
+constexpr size_t kSlots = 256;
+
+uint32_t CountConvInputGrad(const uint8_t* options) {
+  const auto params = Read<tflm_train::ConvInputGradParams>(options);
+  const Geometry& g = params.geometry;
+  const int32_t taps = g.out_c * g.k_h * g.k_w;
+  const int8_t* grad = RandomInt8(OutputSize(g));
+  const int8_t* weights = RandomInt8(taps * (g.in_c - params.kept));
+  const int8_t* columns = params.kept > 0 ? RandomInt8(taps * params.kept) : nullptr;
+  const int16_t* order = ChannelOrder(g.in_c, params.kept);
+  int8_t* m = Allocate<int8_t>(g.out_c);
+  for (int32_t c = 0; c < g.out_c; ++c) m[c] = static_cast<int8_t>(Random() % 128);
+  float* scales = Filled(kSlots, 1.0f);
+  float* ranges = Filled(kSlots, 0.0f);
+  const void* mask = RandomMask(params.mask, InputSize(g));
+  const int8_t* addend = params.slot_addend >= 0 ? RandomInt8(InputSize(g)) : nullptr;
+  int8_t* grad_in = Allocate<int8_t>(InputSize(g));
+  void* scratch = Allocate<uint8_t>(tflm_train::ConvInputGradScratchBytes(params));
+  return Count([&] {
+    tflm_train::ConvInputGrad(params, grad, weights, columns, order, m, scales, ranges, mask,
+                              addend, grad_in, scratch);
+  });
+}
+
+uint32_t CountDepthwiseInputGrad(const uint8_t* options) {
+  const auto params = Read<tflm_train::DepthwiseInputGradParams>(options);
+  const Geometry& g = params.geometry;
+  const int32_t taps = g.k_h * g.k_w;
+  const int8_t* grad = RandomInt8(OutputSize(g));
+  const int8_t* weights = RandomInt8(taps * g.out_c);
+  const int8_t* columns = params.kept > 0 ? RandomInt8(taps * params.kept) : nullptr;
+  const int16_t* channels = KeptChannels(g.out_c, params.kept);
+  int32_t* m = Allocate<int32_t>(g.out_c);
+  for (int32_t c = 0; c < g.out_c; ++c) m[c] = static_cast<int32_t>(Random() >> 1);
+  float* scales = Filled(kSlots, 1.0f);
+  float* ranges = Filled(kSlots, 0.0f);
+  const void* mask = RandomMask(params.mask, InputSize(g));
+  const int8_t* addend = params.slot_addend >= 0 ? RandomInt8(InputSize(g)) : nullptr;
+  int8_t* grad_in = Allocate<int8_t>(InputSize(g));
+  void* scratch = Allocate<uint8_t>(tflm_train::DepthwiseInputGradScratchBytes(params));
+  return Count([&] {
+    tflm_train::DepthwiseInputGrad(params, grad, weights, columns, channels, m, scales, ranges,
+                                   mask, addend, grad_in, scratch);
+  });
+}
+
+template <typename Params, typename ScratchBytes, typename Kernel>
+uint32_t CountUpdate(const Params& params, int32_t weight_count, int32_t row,
+                     ScratchBytes scratch_bytes, Kernel kernel) {
+  const Geometry& g = params.geometry;
+  const int8_t* x = RandomInt8(InputSize(g));
+  const int8_t* grad = RandomInt8(OutputSize(g));
+  TrainState state = {};
+  state.learning_rate = 1.0f;
+  state.step = 1;
+  const float* scales = Filled(kSlots, 1.0f);
+  // Steps of some hundred units, 256 or 4096 to a weight's last bit.
+  const int fraction_bits = params.update.residual_bits == 8 ? 8 : 12;
+  const int exponent = 12 - (fraction_bits + 32 - params.update.gain_shift);
+  float factor = 1.0f;
+  for (int i = 0; i < -exponent; ++i) factor *= 0.5f;
+  const float* kw = Filled(g.out_c, factor);
+  const float* kb = Filled(g.out_c, 1.0f);
+  int8_t* weights = RandomInt8(weight_count);
+  int32_t* bias = Filled<int32_t>(g.out_c, 1000);
+  int8_t* residual = params.update.residual_bits != 0 ? RandomInt8(weight_count) : nullptr;
+  const int16_t* channels = params.update.row_channels == row
+                                ? nullptr
+                                : KeptChannels(params.update.row_channels, row);
+  void* scratch = Allocate<uint8_t>(scratch_bytes(params));
+  return Count([&] {
+    kernel(params, x, grad, state, scales, kw, kb, weights, bias, residual, channels, scratch);
+  });
+}
+
+uint32_t CountConvUpdate(const uint8_t* options) {
+  const auto params = Read<tflm_train::ConvUpdateParams>(options);
+  const Geometry& g = params.geometry;
+  return CountUpdate(params, g.out_c * g.k_h * g.k_w * g.in_c, g.in_c,
+                     tflm_train::ConvUpdateScratchBytes, tflm_train::ConvUpdate);
+}
+
+uint32_t CountDepthwiseUpdate(const uint8_t* options) {
+  const auto params = Read<tflm_train::DepthwiseUpdateParams>(options);
+  const Geometry& g = params.geometry;
+  return CountUpdate(params, g.k_h * g.k_w * g.out_c, g.out_c,
+                     tflm_train::DepthwiseUpdateScratchBytes, tflm_train::DepthwiseUpdate);
+}
+
+uint32_t CountBiasUpdate(const uint8_t* options) {
+  const auto params = Read<tflm_train::BiasUpdateParams>(options);
+  const int8_t* grad = RandomInt8(params.positions * params.channels);
+  TrainState state = {};
+  state.learning_rate = 1.0f;
+  const float* scales = Filled(kSlots, 1.0f);
+  const float* kb = Filled(params.channels, 1.0f);
+  int32_t* bias = Filled<int32_t>(params.channels, 1000);
+  return Count([&] { tflm_train::BiasUpdate(params, grad, state, scales, kb, bias); });
+}
+
+uint32_t CountPoolGrad(const uint8_t* options) {
+  const auto params = Read<tflm_train::PoolGradParams>(options);
+  const Geometry& g = params.geometry;
+  const int8_t* grad = RandomInt8(OutputSize(g));
+  float* scales = Filled(kSlots, 1.0f);
+  float* ranges = Filled(kSlots, 0.0f);
+  const void* mask = RandomMask(params.mask, InputSize(g));
+  int8_t* grad_in = Allocate<int8_t>(InputSize(g));
+  void* scratch = Allocate<uint8_t>(tflm_train::PoolGradScratchBytes(params));
+  return Count(
+      [&] { tflm_train::PoolGrad(params, grad, scales, ranges, mask, grad_in, scratch); });
+}
+
+uint32_t CountPadGrad(const uint8_t* options) {
+  const auto params = Read<tflm_train::PadGradParams>(options);
+  const size_t in_size = params.in_n * params.in_h * params.in_w * params.in_c;
+  const int8_t* grad = RandomInt8(params.out_n * params.out_h * params.out_w * params.out_c);
+  float* scales = Filled(kSlots, 1.0f);
+  const void* mask = RandomMask(params.mask, in_size);
+  int8_t* grad_in = Allocate<int8_t>(in_size);
+  return Count([&] { tflm_train::PadGrad(params, grad, scales, mask, grad_in); });
+}
+
+uint32_t CountAccumulate(const uint8_t* options) {
+  const auto params = Read<tflm_train::AccumulateParams>(options);
+  const int8_t* inputs[tflm_train::kMaxAccumulateInputs];
+  for (int32_t k = 0; k < params.count; ++k) inputs[k] = RandomInt8(params.size);
+  float* scales = Filled(kSlots, 1.0f);
+  const void* mask = RandomMask(params.mask, params.size);
+  int8_t* grad = Allocate<int8_t>(params.size);
+  return Count([&] { tflm_train::Accumulate(params, scales, mask, inputs, grad); });
+}
+
+uint32_t CountClampMask(const uint8_t* options) {
+  const auto params = Read<tflm_train::ClampMaskParams>(options);
+  const int8_t* activation = RandomInt8(params.size);
+  uint8_t* bits = Allocate<uint8_t>((params.size + 7) / 8);
+  return Count([&] { tflm_train::ClampMask(params, activation, bits); });
+}
+
+uint32_t CountChannelSave(const uint8_t* options) {
+  const auto params = Read<tflm_train::ChannelSaveParams>(options);
+  const int8_t* values = RandomInt8(params.positions * params.channels);
+  const int16_t* channels = KeptChannels(params.channels, params.kept);
+  int8_t* saved = Allocate<int8_t>(params.positions * params.kept);
+  return Count([&] { tflm_train::ChannelSave(params, values, channels, saved); });
+}
+
+uint32_t CountLoss(const uint8_t* options) {
+  const auto params = Read<tflm_train::LossParams>(options);
+  const int8_t* logits = RandomInt8(params.classes);
+  TrainState state = {};
+  float* scales = Filled(kSlots, 1.0f);
+  int8_t* grad = Allocate<int8_t>(params.classes);
+  float loss;
+  void* scratch = Allocate<uint8_t>(tflm_train::LossScratchBytes(params));
+  return Count([&] {
+    tflm_train::Loss(params, logits, 0, &state, scales, grad, &loss, scratch);
+  });
+}
+
+// Multiplier and shift of a layer whose outputs fill int8 about.
+int32_t* Multipliers(int32_t channels) { return Filled<int32_t>(channels, 1518500250); }
+int32_t* Shifts(int32_t channels) { return Filled<int32_t>(channels, -9); }
+
+uint32_t CountSplitConv(const uint8_t* options) {
+  const auto params = Read<tflm_train::SplitConvParams>(options);
+  const Geometry& g = params.geometry;
+  const int32_t taps = g.out_c * g.k_h * g.k_w;
+  const int8_t* x = RandomInt8(InputSize(g));
+  const int8_t* rest = RandomInt8(taps * (g.in_c - params.kept));
+  const int8_t* columns = RandomInt8(taps * params.kept);
+  const int16_t* order = ChannelOrder(g.in_c, params.kept);
+  const int32_t* multiplier = Multipliers(g.out_c);
+  const int32_t* shift = Shifts(g.out_c);
+  const int32_t* bias = Filled<int32_t>(g.out_c, 1000);
+  int8_t* y = Allocate<int8_t>(OutputSize(g));
+  void* scratch = Allocate<uint8_t>(tflm_train::SplitConvScratchBytes(params));
+  return Count([&] {
+    tflm_train::SplitConv(params, x, rest, columns, order, multiplier, shift, bias, y, scratch);
+  });
+}
+
+uint32_t CountSplitDepthwise(const uint8_t* options) {
+  const auto params = Read<tflm_train::SplitDepthwiseParams>(options);
+  const Geometry& g = params.geometry;
+  const int32_t taps = g.k_h * g.k_w;
+  const int8_t* x = RandomInt8(InputSize(g));
+  const int8_t* weights = RandomInt8(taps * g.out_c);
+  const int8_t* columns = RandomInt8(taps * params.kept);
+  const int16_t* channels = KeptChannels(g.out_c, params.kept);
+  const int32_t* multiplier = Multipliers(g.out_c);
+  const int32_t* shift = Shifts(g.out_c);
+  const int32_t* bias = Filled<int32_t>(g.out_c, 1000);
+  int8_t* y = Allocate<int8_t>(OutputSize(g));
+  void* scratch = Allocate<uint8_t>(tflm_train::SplitDepthwiseScratchBytes(params));
+  return Count([&] {
+    tflm_train::SplitDepthwise(params, x, weights, columns, channels, multiplier, shift, bias, y,
+                               scratch);
+  });
+}
+
+uint32_t CountOp(const uint8_t* options) {
+  using tflm_train::OpKind;
+  tflm_train::OpHeader header;
+  std::memcpy(&header, options, sizeof(header));
+  arena_used = 0;
+  random_state = 1;
+  switch (static_cast<OpKind>(header.kind)) {
+    case OpKind::kLoss:
+      return CountLoss(options);
+    case OpKind::kClampMask:
+      return CountClampMask(options);
+    case OpKind::kConvInputGrad:
+      return CountConvInputGrad(options);
+    case OpKind::kDepthwiseInputGrad:
+      return CountDepthwiseInputGrad(options);
+    case OpKind::kPoolGrad:
+      return CountPoolGrad(options);
+    case OpKind::kPadGrad:
+      return CountPadGrad(options);
+    case OpKind::kAccumulate:
+      return CountAccumulate(options);
+    case OpKind::kConvUpdate:
+      return CountConvUpdate(options);
+    case OpKind::kDepthwiseUpdate:
+      return CountDepthwiseUpdate(options);
+    case OpKind::kBiasUpdate:
+      return CountBiasUpdate(options);
+    case OpKind::kChannelSave:
+      return CountChannelSave(options);
+    case OpKind::kSplitConv:
+      return CountSplitConv(options);
+    case OpKind::kSplitDepthwise:
+      return CountSplitDepthwise(options);
+    default:
+      Print("error: no benchmark of this kind of operator\n");
+      __builtin_trap();
+  }
+}
+
+void PrintNumber(uint32_t value, const char* end) {
+  char text[12];
+  char* at = text + sizeof(text) - 1;
+  *at = '\0';
+  do {
+    *--at = static_cast<char>('0' + value % 10);
+    value /= 10;
+  } while (value != 0);
+  Print(at);
+  Print(end);
+}
+
+}  // namespace
+
+int main() {
+  StartTimer();
+  const uint32_t* at = bench_cases + 1;
+  for (uint32_t i = 0; i < bench_cases[0]; ++i) {
+    const uint32_t bytes = *at++;
+    PrintNumber(i, " ");
+    PrintNumber(CountOp(reinterpret_cast<const uint8_t*>(at)), "\n");
+    at += bytes / 4;
+  }
+  Print("done\n");
+  return 0;
+}
