@@ -7,11 +7,15 @@ float32 (`float_twin`). Ablation: quantization-aware scaling on and off, each ov
 learning rates that brackets its own best: without QAS the steps are smaller by the squared weight
 scales, so its useful rates lie orders of magnitude higher. Frozen early layers run once per sample
 (`tail`), which changes no bit.
+
+The two best runs of the ablation are compared, each chosen by the same test samples from as many
+rates. "Clearly worse" means by more than two standard errors of the difference of two shares.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -65,6 +69,7 @@ class Laboratory:
         data = task.dataset()
         data.check_classes(Interpreter(whole).classes)
         self._data: Dataset = Boundary(whole, parts, cache).dataset(data, limit)
+        self.test_samples = len(self._data.y_test)
 
     def train_int8(self, rate: float, *, qas: bool = True, seed: int = 0) -> dict[str, Any]:
         """One run in the TFLM interpreter; the dict is that of `tflm_train train --json`."""
@@ -128,6 +133,7 @@ def compare(laboratory: Laboratory, seed: int) -> dict[str, Any]:
         "rate": task.rate,
         "epochs": task.epochs,
         "seed": seed,
+        "test_samples": laboratory.test_samples,
         "int8": int8,
         "float32": twin,
         "difference": int8["test_accuracy"] - twin["test_accuracy"],
@@ -153,6 +159,34 @@ def ablate(laboratory: Laboratory, study: Study, seed: int) -> list[dict[str, An
     return rows
 
 
+def judge(rows: Sequence[Mapping[str, Any]], test_samples: int) -> dict[str, Any]:
+    """Compares the best rate without QAS with the best rate with it.
+
+    Args:
+        rows: of one task, from `ablate`.
+        test_samples: how many samples each accuracy is a share of.
+
+    Returns:
+        `task`, `with_qas`, `without_qas` (the two best rows), `difference` (of their test
+        accuracies, without minus with), `standard_error` of it, `clearly_worse`.
+    """
+    best = {
+        qas: max((r for r in rows if r["qas"] is qas), key=lambda r: float(r["test_accuracy"]))
+        for qas in (True, False)
+    }
+    shares = [float(row["test_accuracy"]) for row in best.values()]
+    standard_error = math.sqrt(sum(p * (1 - p) for p in shares) / test_samples)
+    difference = shares[1] - shares[0]
+    return {
+        "task": rows[0]["task"],
+        "with_qas": dict(best[True]),
+        "without_qas": dict(best[False]),
+        "difference": difference,
+        "standard_error": standard_error,
+        "clearly_worse": difference < -2 * standard_error,
+    }
+
+
 def _describe(task: Task) -> str:
     scheme, layers = task.scheme, list_layers(task.model().graph)
     weights = " ".join(str(w.layer) for w in scheme.weights)
@@ -164,7 +198,10 @@ def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _show(comparisons: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
+_Rows = Sequence[Mapping[str, Any]]
+
+
+def _show(comparisons: _Rows, rows: _Rows, verdicts: _Rows) -> None:
     show(
         "Test accuracy after int8 and float32 training, %",
         (
@@ -189,6 +226,8 @@ def _show(comparisons: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, 
             for c in comparisons
         ],
     )
+    if not rows:
+        return
     show(
         "Quantization-aware scaling on and off",
         (
@@ -203,6 +242,15 @@ def _show(comparisons: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, 
             for r in rows
         ],
     )
+    for verdict in verdicts:
+        without, with_qas = verdict["without_qas"], verdict["with_qas"]
+        worse = "clearly worse" if verdict["clearly_worse"] else "NOT clearly worse"
+        print(
+            f"{verdict['task']}: best without QAS {100 * without['test_accuracy']:.2f} % (rate "
+            f"{without['rate']:g}), with it {100 * with_qas['test_accuracy']:.2f} % (rate "
+            f"{with_qas['rate']:g}): {100 * verdict['difference']:+.2f} points, standard error "
+            f"{100 * verdict['standard_error']:.2f}: {worse} without QAS"
+        )
 
 
 def main() -> int:
@@ -220,16 +268,19 @@ def main() -> int:
     add_report_options(parser)
     arguments = parser.parse_args()
     here = available([study.task for study in STUDIES], arguments.only)
-    comparisons, rows = [], []
+    comparisons, rows, verdicts = [], [], []
     for study in (study for study in STUDIES if study.task in here):
         limit = QUICK_SAMPLES if arguments.quick else None
         laboratory = Laboratory(study.task, limit, CACHE)
         comparisons.append(compare(laboratory, arguments.seed))
         if not arguments.no_ablation:
-            rows += ablate(laboratory, study, arguments.seed)
-    publish("learning", {"comparisons": comparisons, "ablation": rows}, arguments)
+            ablation = ablate(laboratory, study, arguments.seed)
+            rows += ablation
+            verdicts.append(judge(ablation, laboratory.test_samples))
+    results = {"comparisons": comparisons, "ablation": rows, "verdicts": verdicts}
+    publish("learning", results, arguments)
     if not arguments.json:
-        _show(comparisons, rows)
+        _show(comparisons, rows, verdicts)
     missed = any(c["difference"] < -TOLERANCE for c in comparisons)
     return 1 if missed and not arguments.quick else 0
 

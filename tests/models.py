@@ -16,7 +16,7 @@ CALIBRATION_SAMPLES = 12
 
 
 def _mobilenet(layers: Any) -> Any:
-    """Inverted bottleneck, depthwise SAME and VALID, strides, depth multiplier 2, residual, MEAN."""
+    """Inverted bottleneck, depthwise SAME and VALID, strides, depth multiplier 2, ADD, MEAN."""
     x = inputs = layers.Input((15, 12, 3), batch_size=1)
     x = stem = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu6")(x)
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", activation="relu6")(x)

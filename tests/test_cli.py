@@ -158,9 +158,7 @@ class TestRewrite:
 
     def test_tables(self, run: Run, folder: Path) -> None:
         output = folder / "out.tflite"
-        done = run(
-            "rewrite", folder / "digits.tflite", "--scheme", folder / "s.yaml", "-o", output
-        )
+        done = run("rewrite", folder / "digits.tflite", "--scheme", folder / "s.yaml", "-o", output)
         assert done.status == 0 and done.err == ""
         for words in ("11 (head)", "ops added: 1 RESTORE", "flash: ", "activations", "written: "):
             assert words in done.out
@@ -206,7 +204,10 @@ class TestRewrite:
     @pytest.mark.parametrize(
         ("scheme", "words"),
         [
-            ("version: 1\nupdate: {weights: [{layer: 99}]}", ["layer 99 does not exist", "0 to 11"]),
+            (
+                "version: 1\nupdate: {weights: [{layer: 99}]}",
+                ["layer 99 does not", "0 to 11"],
+            ),
             ("version: 1\nupdaet: {}", ["s.yaml, line 2", "did you mean 'update'"]),
             ("version: 1\nupdate: {biases: {last: 12}}", ["use at most 11"]),
             ("{", ["s.yaml, line 1", "not YAML"]),

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pad, pool
+from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pad, pool, split_forward
 from tflm_train.backward_ops.geometry import Geometry, TapWindow
 from tflm_train.backward_ops.numerics import Mask, MaskKind, QuantizedGradient
 from tflm_train.backward_ops.softmax_cross_entropy import loss as softmax_loss
@@ -181,13 +181,8 @@ class WholeGraph:
         """The whole weights of a layer that trains in part."""
         constant, columns, listed = (self._value(op.inputs[i]) for i in (1, 8, 9))
         if isinstance(params, abi.DepthwiseInputGradParams):
-            whole = constant.copy()
-            whole[..., listed] = columns.reshape(*whole.shape[:-1], -1)
-            return whole
-        parts = [a.reshape(params.geometry.out_c, -1, a.shape[-1]) for a in (constant, columns)]
-        whole = np.empty((*parts[0].shape[:2], listed.size), np.int8)
-        whole[..., listed] = np.concatenate(parts, axis=-1)
-        return whole
+            return split_forward.merge_depthwise_weights(constant, columns, listed)
+        return split_forward.merge_conv_weights(constant, columns, listed)
 
     def _run_channel_save(self, op: Op, params: abi.ChannelSaveParams) -> None:
         values = self._value(op.inputs[0]).reshape(params.positions, params.channels)

@@ -6,9 +6,11 @@ model = tt.load("model.tflite")
 result = tt.rewrite(model, tt.Scheme.load("scheme.yaml"))
 interpreter = tt.Interpreter(result.model_bytes)
 loss = interpreter.train_step(x_int8, label, learning_rate=1e-3)
+updated = tt.merge(result.model_bytes, interpreter.state())  # an inference model again
 """
 
 from tflm_train.errors import TflmTrainError
+from tflm_train.merge import merge
 from tflm_train.model import Model, load
 from tflm_train.rewriter import RewriteResult, rewrite
 from tflm_train.runtime import Interpreter
@@ -21,5 +23,6 @@ __all__ = [
     "Scheme",
     "TflmTrainError",
     "load",
+    "merge",
     "rewrite",
 ]

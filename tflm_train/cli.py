@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from absl import app
 from absl.flags import argparse_flags
 
-from tflm_train import commands
+from tflm_train import commands, commands_state
 from tflm_train.errors import TflmTrainError
 from tflm_train.runtime.training import SCHEDULES
 from tflm_train.scheme.scheme import RESIDUAL_BITS
@@ -64,6 +64,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     _add_train(subparsers)
     _add_evaluate(subparsers)
     _add_scheme(subparsers)
+    commands_state.add_parsers(subparsers, _add)
     parsed: argparse.Namespace = parser.parse_args(argv[1:])
     return parsed
 
@@ -139,6 +140,7 @@ def _add_train(subparsers: Any) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
     parser.add_argument("--limit", type=int, help="use only the first N training and test samples")
+    parser.add_argument("--load-state", help="start from this state, not from the factory's")
     parser.add_argument("--save-state", help="write the trained state to this file")
     parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
     parser.set_defaults(function=commands.train)

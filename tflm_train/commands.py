@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train import tables
 from tflm_train.errors import DataError, SchemeError, TflmTrainError
-from tflm_train.files import is_json_report, is_rewritten_model, is_state, write_file
+from tflm_train.files import is_json_report, is_rewritten_model, is_state, read_state, write_file
 from tflm_train.model import load
 from tflm_train.rewriter import rewrite as rewrite_model
 from tflm_train.rewriter.inspection import inspect_model
@@ -71,6 +71,8 @@ def scheme(arguments: argparse.Namespace) -> dict[str, Any]:
 def train(arguments: argparse.Namespace) -> dict[str, Any]:
     """`tflm_train train`."""
     interpreter = Interpreter(arguments.model)
+    if arguments.load_state:
+        interpreter.load_state(read_state(Path(arguments.load_state)))
     dataset = load_dataset(arguments.data)
     with _progress(arguments.json) as progress:
         task = progress.add_task("epoch 1", total=None)
@@ -118,7 +120,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     """`tflm_train evaluate`."""
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
-        interpreter.load_state(_read_state(Path(arguments.load_state)))
+        interpreter.load_state(read_state(Path(arguments.load_state)))
     dataset = load_dataset(arguments.data)
     if arguments.limit is not None and arguments.limit < 1:
         raise DataError("--limit must be at least 1")
@@ -144,13 +146,6 @@ def _chosen_scheme(arguments: argparse.Namespace) -> Scheme:
     if arguments.residual_bits is not None:
         chosen = dataclasses.replace(chosen, residual_bits=arguments.residual_bits)
     return chosen
-
-
-def _read_state(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _progress(quiet: bool) -> Progress:

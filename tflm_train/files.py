@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tflm_train import kernel_abi as abi
-from tflm_train.errors import TflmTrainError
+from tflm_train.errors import DataError, TflmTrainError
 
 
 def write_file(path: Path, data: bytes, is_ours: Callable[[bytes], bool], force: bool) -> None:
@@ -44,6 +44,18 @@ def write_file(path: Path, data: bytes, is_ours: Callable[[bytes], bool], force:
             raise
     except OSError as error:
         raise TflmTrainError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def read_state(path: Path) -> bytes:
+    """Reads a saved training state.
+
+    Raises:
+      DataError: The file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def is_rewritten_model(data: bytes) -> bool:

@@ -33,7 +33,12 @@ def show_inspection(description: dict[str, Any]) -> None:
         ("output", "left"), ("kernel", "left"), ("MACs", "right"), ("weights", "right"),
         ("RAM: bias", "right"), ("RAM: weights", "right"), ("trainable", "left"),
     ):  # fmt: skip
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        table.add_column(
+            heading,
+            justify=justify,  # type: ignore[arg-type]
+            overflow="fold",
+            no_wrap=heading == "op",
+        )
     for layer in description["layers"]:
         table.add_row(
             str(layer["index"]),
@@ -118,6 +123,35 @@ def show_evaluation(summary: dict[str, Any]) -> None:
     )
 
 
+def show_mapping(values: dict[str, Any]) -> None:
+    """Prints names and values, one to a line."""
+    width = max(len(name) for name in values)
+    for name, value in values.items():
+        text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+        _console().print(f"{name.replace('_', ' '):{width}}  {text}")
+
+
+def show_records(title: str, records: list[dict[str, Any]]) -> None:
+    """Prints a table with a row for each record; all have the same fields."""
+    if not records:
+        return
+    table = Table(title=title)
+    for field, value in records[0].items():
+        left = isinstance(value, str)
+        table.add_column(field, justify="left" if left else "right", overflow="fold")
+    for record in records:
+        table.add_row(*(_cell(value) for value in record.values()))
+    _console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return _shape(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def _print_arena(console: Console, columns: dict[str, dict[str, int]]) -> None:
     table = Table(title="arena on a 32-bit target (bytes)")
     table.add_column("")
@@ -125,8 +159,12 @@ def _print_arena(console: Console, columns: dict[str, dict[str, int]]) -> None:
         table.add_column(heading, justify="right")
     for key, label in (
         ("activation_bytes", "activations (planned)"),
+        ("scratch_bytes", "scratch (planned)"),
         ("variable_bytes", "variables"),
-        ("structure_bytes", "interpreter and kernel structures (estimate)"),
+        ("channel_bytes", "numbers per channel"),
+        ("interpreter_bytes", "interpreter"),
+        ("kernel_bytes", "kernels"),
+        ("training_op_bytes", "training ops"),
         ("total_bytes", "total"),
     ):
         table.add_row(label, *(f"{arena[key]:,}" for arena in columns.values()))

@@ -51,7 +51,17 @@ struct ClampMaskCase {
   const uint8_t* want_bits;
 };
 
+struct ChannelSaveCase {
+  const char* name;
+  const uint8_t* options;
+  const int8_t* values;
+  const int16_t* channels;
+  size_t size;
+  const int8_t* want_saved;
+};
+
 #include "tests/cpp/generated/accumulate.inc"
+#include "tests/cpp/generated/channel_save.inc"
 #include "tests/cpp/generated/clamp_mask.inc"
 #include "tests/cpp/generated/pad_grad.inc"
 #include "tests/cpp/generated/pool_grad.inc"
@@ -102,6 +112,16 @@ TEST(ClampMask, Golden) {
     uint8_t* bits = Guarded<uint8_t>(golden.bytes);
     tflm_train::ClampMask(params, golden.activation, bits);
     EXPECT_SAME(bits, golden.want_bits, golden.bytes);
+  }
+}
+
+TEST(ChannelSave, Golden) {
+  for (const ChannelSaveCase& golden : kChannelSaveCases) {
+    Case scope("ChannelSave", golden.name);
+    const auto params = ReadParams<tflm_train::ChannelSaveParams>(golden.options);
+    int8_t* saved = Guarded<int8_t>(golden.size);
+    tflm_train::ChannelSave(params, golden.values, golden.channels, saved);
+    EXPECT_SAME(saved, golden.want_saved, golden.size);
   }
 }
 

@@ -20,11 +20,12 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import golden_gradients
+import golden_partial
 import golden_updates
 from golden_inputs import Array, Suite, bits, random_int8
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import numerics
+from tflm_train.backward_ops import numerics, split_forward
 
 
 def primitives() -> Iterator[Suite]:
@@ -44,6 +45,18 @@ def primitives() -> Iterator[Suite]:
     right = np.concatenate([pairs[1], rng.permutation(wide)]).astype(np.int32)
     table = Suite("high_mul", "HighMulTable")
     table.case("table", left.size, left, right, numerics.high_mul(left, right), small=True)
+    yield table
+
+    shifts = np.concatenate([np.tile([-31, -8, -1, 0, 3, 7], 50), rng.integers(-31, 8, 300)])
+    scaled = rng.integers(-(2**31), 2**31, 600) >> np.maximum(0, shifts + rng.integers(0, 20, 600))
+    mantissas = rng.integers(2**30, 2**31, 600)
+    # Halves of the first rounding and of the second; the largest products.
+    scaled[:4], mantissas[:4], shifts[:4] = [1, -1, 3, -3], 2**30, [0, 0, -1, -1]
+    scaled[4:6], mantissas[4:6], shifts[4:6] = [2**31 - 1, -(2**31)], 2**31 - 1, 0
+    values = [v.astype(np.int32) for v in (scaled, mantissas, shifts)]
+    table = Suite("requantize", "RequantizeTable")
+    want = split_forward.requantize(*values)
+    table.case("table", want.size, *values, want, small=True)
     yield table
 
     halves = np.arange(-20, 21) / 2
@@ -115,6 +128,7 @@ def state_blob() -> Suite:
 def all_suites() -> Iterator[Suite]:
     yield from golden_gradients.suites()
     yield from golden_updates.suites()
+    yield from golden_partial.suites()
     yield from primitives()
     yield state_blob()
 

@@ -13,11 +13,14 @@ from golden_inputs import (
     describe,
     mask_bytes,
     mask_fields,
+    partial_geometry,
     random_geometry,
     random_gradient,
     random_int8,
+    random_kept,
     random_mask,
     slots,
+    split_weights,
     weight_scales,
 )
 
@@ -50,6 +53,7 @@ def input_gradient_cases(
     mask_kind: int,
     small: bool,
     depthwise: bool,
+    partial: bool = False,
 ) -> None:
     """One case of CONV_INPUT_GRAD or DEPTHWISE_INPUT_GRAD."""
     g = geometry
@@ -60,6 +64,11 @@ def input_gradient_cases(
         gradient = Gradient(gradient.q, np.float32(0))
     shape = (g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, g.in_c)
     weights = random_int8(rng, *shape)
+    constant, columns, listed, kept = weights, None, None, 0
+    if partial:
+        channels = random_kept(rng, g, depthwise)
+        constant, columns, listed = split_weights(rng, weights, channels, depthwise)
+        kept = channels.size
     scales = weight_scales(rng, g.out_c)
     addend = None
     if "addend" in variant:
@@ -75,22 +84,24 @@ def input_gradient_cases(
         d = depthwise_conv_2d.depthwise_multipliers(scales, g)
         result = depthwise_conv_2d.input_gradient(gradient, weights, d, g, range_, mask, addend)
         params = abi.DepthwiseInputGradParams(
-            *common, slot_addend, float(d.unit_scale), g.out_c // g.in_c, d.acc_shift
+            *common, slot_addend, float(d.unit_scale), g.out_c // g.in_c, d.acc_shift, kept
         )
         m = d.m
     else:
         c = conv_2d.conv_multipliers(scales, g)
         result = conv_2d.input_gradient(gradient, weights, c, g, range_, mask, addend)
         params = abi.ConvInputGradParams(
-            *common, slot_addend, float(c.unit_scale), c.group, c.group_shift
+            *common, slot_addend, float(c.unit_scale), c.group, c.group_shift, kept
         )
         m = c.m
     addend_scale = {} if addend is None else {"addend": addend.scale}
     suite.case(
-        f"{describe(g)}_{variant}_mask{mask_kind}",
+        f"{describe(g)}_{variant}_mask{mask_kind}" + f"_kept{kept}" * partial,
         params.pack(),
         gradient.q,
-        weights,
+        constant,
+        columns,
+        listed,
         m,
         mask_bytes(mask),
         None if addend is None else addend.q,
@@ -127,6 +138,13 @@ def conv_input_grad() -> Suite:
         variant = VARIANTS[number % len(VARIANTS)]
         geometry = random_geometry(rng)
         input_gradient_cases(suite, rng, geometry, variant, int(rng.integers(3)), False, False)
+    for number, geometry in enumerate((dense, point, fixed[0], fixed[2])):
+        input_gradient_cases(suite, rng, geometry, PLAIN, number % 3, number < 2, False, True)
+    for number in range(24):
+        variant = VARIANTS[number % len(VARIANTS)]
+        geometry = partial_geometry(rng)
+        mask_kind = int(rng.integers(3))
+        input_gradient_cases(suite, rng, geometry, variant, mask_kind, False, False, True)
     return suite
 
 
@@ -149,6 +167,13 @@ def depthwise_input_grad() -> Suite:
         variant = VARIANTS[number % len(VARIANTS)]
         geometry = random_geometry(rng, depthwise=True)
         input_gradient_cases(suite, rng, geometry, variant, int(rng.integers(3)), False, True)
+    for number, geometry in enumerate((small, fixed[0], fixed[4])):
+        input_gradient_cases(suite, rng, geometry, PLAIN, number % 3, number < 1, True, True)
+    for number in range(24):
+        variant = VARIANTS[number % len(VARIANTS)]
+        geometry = partial_geometry(rng, depthwise=True)
+        mask_kind = int(rng.integers(3))
+        input_gradient_cases(suite, rng, geometry, variant, mask_kind, False, True, True)
     return suite
 
 

@@ -15,6 +15,7 @@ from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 Array = npt.NDArray[Any]
 C_TYPES = {
     "int8": "int8_t",
+    "int16": "int16_t",
     "uint8": "uint8_t",
     "int32": "int32_t",
     "uint32": "uint32_t",
@@ -105,6 +106,36 @@ def random_geometry(rng: np.random.Generator, depthwise: bool = False) -> Geomet
             (dilation[0], dilation[1]),
             "SAME" if same else "VALID",
         )
+
+
+def partial_geometry(rng: np.random.Generator, depthwise: bool = False) -> Geometry:
+    """A small layer with at least two input channels, of which a part can train."""
+    while True:
+        geometry = random_geometry(rng, depthwise)
+        if geometry.in_c > 1:
+            return geometry
+
+
+def random_kept(rng: np.random.Generator, geometry: Geometry, depthwise: bool) -> Array:
+    """Ascending channels that train: not all inputs; depthwise, whole groups of outputs."""
+    g = geometry
+    kept = np.sort(rng.choice(g.in_c, int(rng.integers(1, g.in_c)), replace=False))
+    if not depthwise:
+        return kept
+    return np.flatnonzero(np.isin(np.arange(g.out_c) // (g.out_c // g.in_c), kept))
+
+
+def split_weights(
+    rng: np.random.Generator, weights: Array, kept: Array, depthwise: bool
+) -> tuple[Array, Array, Array]:
+    """Whole weights as the operators get them: the constant, the columns, the listed channels."""
+    columns = weights[..., kept]
+    if depthwise:
+        constant = weights.copy()
+        constant[..., kept] = random_int8(rng, *columns.shape)  # must never be read
+        return constant, columns, kept.astype(np.int16)
+    others = np.setdiff1d(np.arange(weights.shape[-1]), kept)
+    return weights[..., others], columns, np.concatenate([others, kept]).astype(np.int16)
 
 
 def random_mask(rng: np.random.Generator, size: int, kind: int) -> Mask | None:

@@ -1,16 +1,20 @@
 """Golden cases of the operators that update weights and biases."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 from golden_inputs import (
     SLOT_IN,
+    Array,
     Suite,
     bits,
     describe,
+    partial_geometry,
     random_geometry,
     random_gradient,
     random_int8,
+    random_kept,
     slots,
     weight_scales,
 )
@@ -32,8 +36,12 @@ def update_cases(
     small: bool,
     depthwise: bool,
     taps: TapWindow | None = None,
+    partial: bool = False,
 ) -> None:
-    """One case of CONV_UPDATE or DEPTHWISE_UPDATE."""
+    """One case of CONV_UPDATE or DEPTHWISE_UPDATE.
+
+    The result of a layer that trains in part is the whole layer's, cut out.
+    """
     g = geometry
     gradient = random_gradient(rng, g.out_h, g.out_w, g.out_c)
     x = random_int8(rng, g.in_h, g.in_w, g.in_c, low=-128)
@@ -41,7 +49,10 @@ def update_cases(
     shape = (g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, g.in_c)
     weights = random_int8(rng, *shape)
     weights.reshape(-1)[:2] = [127, -127][: min(2, weights.size)]
-    residual = random_int8(rng, *shape, low=-128) if residual_bits == 8 else None
+    residual = None
+    if residual_bits:
+        half = 1 << (residual_bits - 1)
+        residual = rng.integers(-half, half, shape).astype(np.int8)
     bias = rng.integers(-5000, 5000, g.out_c).astype(np.int32) if with_bias else None
     if bias is not None:
         bias[0] = update.MAX_BIAS
@@ -78,12 +89,25 @@ def update_cases(
         window.y1,
         window.x0,
         window.x1,
+        g.out_c if depthwise else g.in_c,
     )
+    before = update.Parameters(weights, bias, residual)
+    grad, listed, multiplier = gradient.q, None, g.out_c // g.in_c
+    if partial:
+        kept = random_kept(rng, g, depthwise)
+        x = x[..., kept[::multiplier] // multiplier if depthwise else kept]
+        before, result = (_columns(p, kept) for p in (before, result))
+        listed = kept.astype(np.int16)
+        g = dataclasses.replace(g, in_c=x.shape[-1])
+        if depthwise:
+            grad, kw, kb = grad[..., kept], kw[kept], kb[kept]
+            g = dataclasses.replace(g, out_c=kept.size)
     params: abi.OpParams = (
-        abi.DepthwiseUpdateParams(g, fields, g.out_c // g.in_c)
+        abi.DepthwiseUpdateParams(g, fields, multiplier)
         if depthwise
         else abi.ConvUpdateParams(g, fields)
     )
+    residuals = [_residual_bytes(p, residual_bits) for p in (before, result)]
     state = np.zeros(abi.STATE_WORDS, np.uint32)
     state[abi.StateWord.MAGIC] = abi.STATE_MAGIC
     state[abi.StateWord.VERSION] = abi.VERSION
@@ -94,24 +118,41 @@ def update_cases(
     suite.case(
         f"{describe(g)}_residual{residual_bits}_lr{learning_rate:g}"
         + ("_bias" if with_bias else "")
-        + ("_taps" if taps else ""),
+        + ("_taps" if taps else "")
+        + ("_partial" if partial else ""),
         params.pack(),
         state,
         slots(in_=gradient.scale),
         x,
-        gradient.q,
+        grad,
         bits(kw),
         bits(kb),
-        weights.size,
+        before.weights.size,
         g.out_c,
-        weights,
-        bias,
-        residual,
+        before.weights,
+        before.bias,
+        0 if residuals[0] is None else residuals[0].size,
+        residuals[0],
+        listed,
         result.weights,
         result.bias,
-        result.residual,
+        residuals[1],
         small=small,
     )
+
+
+def _columns(parameters: update.Parameters, kept: Array) -> update.Parameters:
+    weights, bias, residual = parameters
+    return update.Parameters(
+        weights[..., kept], bias, None if residual is None else residual[..., kept]
+    )
+
+
+def _residual_bytes(parameters: update.Parameters, residual_bits: int) -> Array | None:
+    residual = parameters.residual
+    if residual is None or residual_bits == 8:
+        return residual
+    return update.pack_nibbles(residual).view(np.int8)
 
 
 def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
@@ -133,26 +174,37 @@ def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
         ]
     # Learning rates from one that moves nothing to one that saturates everything.
     for learning_rate in (1e-12, 1e-3, 1.0, 1e6):
-        for residual_bits in (8, 0):
+        for residual_bits in (8, 4, 0):
             update_cases(suite, rng, base, residual_bits, True, learning_rate, True, depthwise)
-    for geometry in fixed:
-        for residual_bits in (8, 0):
+    for number, geometry in enumerate(fixed):
+        for residual_bits in (8, 4, 0) if number == 0 else (8, 0):
             update_cases(suite, rng, geometry, residual_bits, True, 1e-2, False, depthwise)
     for number in range(24):
         geometry = random_geometry(rng, depthwise)
-        taps = None
-        if number % 3 == 0:
-            y0, x0 = int(rng.integers(geometry.k_h)), int(rng.integers(geometry.k_w))
-            y1 = int(rng.integers(y0 + 1, geometry.k_h + 1))
-            x1 = int(rng.integers(x0 + 1, geometry.k_w + 1))
-            taps = TapWindow(y0, y1, x0, x1)
-        residual_bits = 8 * (number % 2)
+        taps = _random_taps(rng, geometry) if number % 3 == 0 else None
+        residual_bits = (8, 4, 0)[number // 2 % 3]
         with_bias = number % 4 < 2
         learning_rate = (1e-2, 1.0)[number % 5 == 0]
         update_cases(
             suite, rng, geometry, residual_bits, with_bias, learning_rate, False, depthwise, taps
         )
+    for number in range(24):
+        geometry = base if number < 3 else partial_geometry(rng, depthwise)
+        taps = _random_taps(rng, geometry) if number % 5 == 4 else None
+        # The bias of a depthwise layer that trains in part has an op of its own.
+        with_bias = number % 2 == 0 and not depthwise
+        residual_bits, small = (8, 4, 0)[number % 3], number < 3
+        update_cases(
+            suite, rng, geometry, residual_bits, with_bias, 1e-2, small, depthwise, taps, True
+        )
     return suite
+
+
+def _random_taps(rng: np.random.Generator, geometry: Geometry) -> TapWindow:
+    y0, x0 = int(rng.integers(geometry.k_h)), int(rng.integers(geometry.k_w))
+    y1 = int(rng.integers(y0 + 1, geometry.k_h + 1))
+    x1 = int(rng.integers(x0 + 1, geometry.k_w + 1))
+    return TapWindow(y0, y1, x0, x1)
 
 
 def bias_update() -> Suite:

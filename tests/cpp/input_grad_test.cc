@@ -10,7 +10,9 @@ struct InputGradCase {
   const char* name;
   const uint8_t* options;
   const int8_t* grad_out;
-  const int8_t* weights;
+  const int8_t* weights;  // the constant part when `columns` is not nullptr
+  const int8_t* columns;
+  const int16_t* listed;  // order of a convolution, channels of a depthwise layer
   const Multiplier* m;
   const uint8_t* mask;
   const int8_t* addend;
@@ -37,8 +39,8 @@ void RunCases(const char* suite, const GoldenCase (&cases)[kCount], ScratchBytes
     float* scales = Floats(golden.scales, kSlots);
     float* ranges = Floats(golden.ranges, kSlots);
     int8_t* grad_in = Guarded<int8_t>(golden.size);
-    kernel(params, golden.grad_out, golden.weights, golden.m, scales, ranges, golden.mask,
-           golden.addend, grad_in, GuardedBytes(scratch_bytes(params)));
+    kernel(params, golden.grad_out, golden.weights, golden.columns, golden.listed, golden.m, scales,
+           ranges, golden.mask, golden.addend, grad_in, GuardedBytes(scratch_bytes(params)));
     EXPECT_SAME(grad_in, golden.want_grad_in, golden.size);
     EXPECT_SAME(scales, golden.want_scales, kSlots);
     EXPECT_SAME(ranges, golden.want_ranges, kSlots);

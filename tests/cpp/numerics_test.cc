@@ -22,6 +22,15 @@ struct BinaryTable {
   const int32_t* results;
 };
 
+struct RequantizeTable {
+  const char* name;
+  size_t count;
+  const int32_t* acc;
+  const int32_t* multiplier;
+  const int32_t* shift;
+  const int32_t* results;
+};
+
 using RoundShiftTable = BinaryTable;
 using HighMulTable = BinaryTable;
 using HashTable = UnaryTable<uint32_t, uint32_t>;
@@ -34,6 +43,7 @@ using LogTable = UnaryTable<uint32_t, uint32_t>;
 #include "tests/cpp/generated/hash.inc"
 #include "tests/cpp/generated/high_mul.inc"
 #include "tests/cpp/generated/log.inc"
+#include "tests/cpp/generated/requantize.inc"
 #include "tests/cpp/generated/round_shift.inc"
 #include "tests/cpp/generated/round_to_int32.inc"
 
@@ -54,6 +64,14 @@ void CheckUnary(const UnaryTable<Operand, Result>& table, Function function) {
 TEST(Numerics, RoundShift) { CheckBinary(kRoundShiftTables[0], tflm_train::RoundShift); }
 
 TEST(Numerics, HighMul) { CheckBinary(kHighMulTables[0], tflm_train::HighMul); }
+
+TEST(Numerics, Requantize) {
+  const RequantizeTable& table = kRequantizeTables[0];
+  for (size_t i = 0; i < table.count; ++i) {
+    EXPECT_EQ(tflm_train::Requantize(table.acc[i], table.multiplier[i], table.shift[i]),
+              table.results[i]);
+  }
+}
 
 TEST(Numerics, Hash) { CheckUnary(kHashTables[0], tflm_train::Hash); }
 

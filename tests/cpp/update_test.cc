@@ -17,10 +17,12 @@ struct UpdateCase {
   const uint32_t* kw;
   const uint32_t* kb;
   size_t weight_count;
-  size_t channels;
+  size_t channel_count;
   const int8_t* weights;
-  const int32_t* bias;     // nullptr: not trained
-  const int8_t* residual;  // nullptr: stochastic rounding
+  const int32_t* bias;  // nullptr: not trained
+  size_t residual_bytes;
+  const int8_t* residual;   // nullptr: none is kept
+  const int16_t* channels;  // nullptr: the weights are the whole layer
   const int8_t* want_weights;
   const int32_t* want_bias;
   const int8_t* want_residual;
@@ -55,15 +57,15 @@ void RunCases(const char* suite, const UpdateCase (&cases)[kCount], ScratchBytes
     const bool has_bias = golden.bias != nullptr;
     const bool has_residual = golden.residual != nullptr;
     int8_t* weights = GuardedCopy(golden.weights, golden.weight_count);
-    int32_t* bias = has_bias ? GuardedCopy(golden.bias, golden.channels) : nullptr;
-    int8_t* residual = has_residual ? GuardedCopy(golden.residual, golden.weight_count) : nullptr;
+    int32_t* bias = has_bias ? GuardedCopy(golden.bias, golden.channel_count) : nullptr;
+    int8_t* residual = has_residual ? GuardedCopy(golden.residual, golden.residual_bytes) : nullptr;
     kernel(params, golden.x, golden.grad, state, Floats(golden.scales, kSlots),
-           Floats(golden.kw, golden.channels),
-           has_bias ? Floats(golden.kb, golden.channels) : nullptr, weights, bias, residual,
-           GuardedBytes(scratch_bytes(params)));
+           Floats(golden.kw, golden.channel_count),
+           has_bias ? Floats(golden.kb, golden.channel_count) : nullptr, weights, bias, residual,
+           golden.channels, GuardedBytes(scratch_bytes(params)));
     EXPECT_SAME(weights, golden.want_weights, golden.weight_count);
-    if (has_bias) EXPECT_SAME(bias, golden.want_bias, golden.channels);
-    if (has_residual) EXPECT_SAME(residual, golden.want_residual, golden.weight_count);
+    if (has_bias) EXPECT_SAME(bias, golden.want_bias, golden.channel_count);
+    if (has_residual) EXPECT_SAME(residual, golden.want_residual, golden.residual_bytes);
   }
 }
 

@@ -23,9 +23,7 @@ def build(folder: Path, target: Path) -> Path:
     program = folder / target.stem
     sources = [target, ROOT / "tests/fuzz/driver.cc"]
     sources += [ROOT / f"tflm_kernels/{name}.cc" for name in KERNELS]
-    subprocess.run(
-        ["c++", *FLAGS, f"-I{ROOT}", *map(str, sources), "-o", str(program)], check=True
-    )
+    subprocess.run(["c++", *FLAGS, f"-I{ROOT}", *map(str, sources), "-o", str(program)], check=True)
     return program
 
 

@@ -54,7 +54,7 @@ def test_a_frozen_early_part_may_hold_any_operator(converted: Converted) -> None
 
     custom = Model(raw_model.edit(model.source, change))
     assert tt.rewrite(custom, scheme).report["ops"]["CONV_UPDATE"] == 2
-    with pytest.raises(UnsupportedError, match=r"THEIR_POOL \(subgraph 0, op 2, .*no gradient rule"):
+    with pytest.raises(UnsupportedError, match=r"THEIR_POOL \(subgraph 0, op 2, .*no gradient"):
         tt.rewrite(custom, FIRST)
 
 
@@ -72,6 +72,13 @@ def _asymmetric(model: Model) -> None:
     assert tensor.quantization is not None
     q = tensor.quantization
     tensor.quantization = Quantization(q.scale, q.zero_point + 1, q.axis)
+
+
+def _grouped(model: Model) -> None:
+    weights = list_layers(model.graph)[1].weights
+    assert weights.data is not None
+    weights.shape = (*weights.shape[:3], 3)
+    weights.data = weights.data[..., :3].copy()
 
 
 def _int16(model: Model) -> None:
@@ -103,6 +110,7 @@ def _broadcast(model: Model) -> None:
         (_tanh, "CONV_2D", "its fused activation TANH has no gradient"),
         (_batch, "CONV_2D", "its batch is 2; only batch 1 is trained"),
         (_asymmetric, "CONV_2D", "its weights have a zero point"),
+        (_grouped, "CONV_2D", "it is a grouped convolution (2 groups)"),
         (_int16, "CONV_2D", "its activations are INT16; only int8"),
         (_no_scale, "CONV_2D", "its activations have no quantization parameters"),
         (_computed_padding, "PAD", "its paddings are computed at run time"),

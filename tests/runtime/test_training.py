@@ -100,11 +100,12 @@ def test_the_loop_is_what_it_says(rewritten: bytes, dataset: Dataset, schedule: 
     assert record.test_accuracy_before == before
     assert [e.test_accuracy for e in record.epochs] == tests
     assert record.test_accuracy == tests[-1]
-    assert [e.train_accuracy for e in record.epochs] == [sum(rights[:10]) / 10, sum(rights[10:]) / 10]
+    assert [e.train_accuracy for e in record.epochs] == [
+        sum(rights[:10]) / 10,
+        sum(rights[10:]) / 10,
+    ]
     assert record.epochs[0].loss == pytest.approx(np.mean(losses[:10]))
-    assert record.epochs[1].learning_rate == pytest.approx(
-        learning_rate_at(schedule, 0.05, 19, 20)
-    )
+    assert record.epochs[1].learning_rate == pytest.approx(learning_rate_at(schedule, 0.05, 19, 20))
     assert record.steps_per_second > 0
     assert epochs == list(enumerate(record.epochs))
     assert [(s.epoch, s.step, s.steps) for s in steps] == [

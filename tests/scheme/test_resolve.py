@@ -75,14 +75,12 @@ def test_refusals(plan: Plan, scheme: Scheme, words: str) -> None:
         plan(scheme)
 
 
-def test_a_misspelt_name_gets_a_suggestion(
-    plan: Plan, converted: Callable[[str], Model]
-) -> None:
+def test_a_misspelt_name_gets_a_suggestion(plan: Plan, converted: Callable[[str], Model]) -> None:
     name = list_layers(converted("resnet").graph)[1].name
     with pytest.raises(SchemeError) as refusal:
         plan(Scheme(weights=weights_of(name[:-1] + "x")))
     assert f"does not exist in resnet; did you mean {name!r}?" in str(refusal.value)
-    with pytest.raises(SchemeError, match="'#' does not exist in resnet$"):
+    with pytest.raises(SchemeError, match=r"'#' does not exist in resnet$"):
         plan(Scheme(weights=weights_of("#")))
 
 
@@ -97,7 +95,7 @@ def test_an_ambiguous_name_asks_for_an_index(converted: Callable[[str], Model]) 
 def test_a_layer_named_twice_in_two_ways(converted: Callable[[str], Model]) -> None:
     model = converted("resnet")
     name = list_layers(model.graph)[1].name
-    with pytest.raises(SchemeError, match="layer 1 .* is named twice"):
+    with pytest.raises(SchemeError, match=r"layer 1 .* is named twice"):
         resolve(Scheme(weights=weights_of(1, name)), model)
 
 

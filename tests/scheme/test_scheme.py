@@ -106,7 +106,11 @@ REFUSED = [
     ("update:\n  weights:\n  - {layer: 1, ratio: 0}", 4, "ratio must lie in (0, 1], not 0"),
     ("update:\n  weights:\n  - {layer: 1, ratio: 1.5}", 4, "ratio must lie in (0, 1], not 1.5"),
     ("residual_bits: 5", 2, "residual_bits must be one of (0, 4, 8), not 5"),
-    ("update:\n  weights:\n  - {layer: 1, ratio: 1, channels: 2}", 4, "either `ratio` or `channels`"),
+    (
+        "update:\n  weights:\n  - {layer: 1, ratio: 1, channels: 2}",
+        4,
+        "either `ratio` or",
+    ),
     ("update:\n  weights:\n  - {layer: 1, channels: 0}", 4, "channels: must be at least 1, not 0"),
     ("update:\n  weights:\n  - {layer: 1, channels: []}", 4, "must list at least one channel"),
     ("update:\n  weights:\n  - {layer: 1, channels: [1, 1]}", 4, "at least one channel, each once"),

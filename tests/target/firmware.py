@@ -47,19 +47,19 @@ def library_kernels() -> KernelSet:
     return KernelSet.CMSIS_NN if found else KernelSet.REFERENCE
 
 
-def run_firmware(source: str, model: Path, arena_bytes: int, folder: Path) -> dict[str, int]:
+def run_firmware(source: str, model: Path, minimum_bytes: int, folder: Path) -> dict[str, int]:
     """Compiles `source` of this folder around a model and runs it.
 
     Args:
         source: A C++ file beside this one, with `main`.
         model: The .tflite file.
-        arena_bytes: Size of the arena, a multiple of 16.
+        minimum_bytes: The predicted smallest arena.
         folder: Where objects go; unchanged ones are used again.
 
     Returns:
         The numbers of the lines `name number ...` that it printed.
     """
-    defines = (f'-DMODEL_FILE="{model}"', f"-DARENA_BYTES={arena_bytes}")
+    defines = (f'-DMODEL_FILE="{model}"', f"-DMINIMUM_BYTES={minimum_bytes}")
     objects = [_compile(p, (), folder) for p in _sources()]
     objects.append(_compile(_FOLDER / source, defines, folder, again=True))
     elf = folder / f"{model.stem}.elf"

@@ -82,6 +82,8 @@ def why_not_layer(op: Op) -> str | None:
         return "its weights have a zero point; int8 weights must be symmetric"
     if op.input.quantization is None or op.output.quantization is None:
         return "its activations have no quantization parameters"
+    if op.name == "CONV_2D" and weights.shape[3] != op.input.shape[3]:
+        return f"it is a grouped convolution ({op.input.shape[3] // weights.shape[3]} groups)"
     if op.name != "FULLY_CONNECTED" and op.input.shape[0] != 1:
         return f"its batch is {op.input.shape[0]}; only batch 1 is trained"
     return None

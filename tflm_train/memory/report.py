@@ -7,9 +7,9 @@ from typing import Any
 
 from tflm_train import kernel_abi as abi
 from tflm_train.memory.kernels import KernelSet
-from tflm_train.memory.planner import ArenaPlan, Buffer, plan_arena
+from tflm_train.memory.planner import ALIGNMENT, ArenaPlan, Buffer, plan_arena
 from tflm_train.memory.structures import Category, PersistentPart, persistent_part
-from tflm_train.memory.target import CORTEX_M, Target
+from tflm_train.memory.target import CORTEX_M, Target, align
 from tflm_train.model import Graph, Model
 
 _LOSS = abi.OP_PREFIX + abi.LossParams.OP
@@ -52,8 +52,8 @@ class MemoryReport:
 
     @property
     def minimum_bytes(self) -> int:
-        """An arena size that is enough: more than used when planning needs more than running."""
-        return max(self.total_bytes, self.persistent.planning_bytes)
+        """The smallest arena, a multiple of 16; planning can need more of it than running."""
+        return align(max(self.total_bytes, self.persistent.planning_bytes), ALIGNMENT)
 
     @property
     def peak_op(self) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tflm_train import kernel_abi as abi
 from tflm_train.memory.kernels import KernelMemory, KernelSet, kernel_memory
 from tflm_train.memory.scratch import persistent_of, scratch_of
-from tflm_train.memory.target import Struct, Target
+from tflm_train.memory.target import Struct, Target, align
 from tflm_train.model import Graph, Op, Tensor
 
 ALIGNMENT = 16
@@ -72,7 +72,7 @@ class PersistentPart:
     Attributes:
       allocations: In order.
       scratch: Sizes of the scratch buffers by op index.
-      planning_bytes: What tail and head together need while the plan is made.
+      planning_bytes: What tail and head together take while the plan is made.
       unmodelled: Names of operators whose memory is not known (counted as none).
     """
 
@@ -130,7 +130,7 @@ def persistent_part(
     for tensor in graph.tensors:
         if tensor.is_variable:
             tail.allocate(Category.VARIABLES, tensor.name, tensor.nbytes, ALIGNMENT)
-    planning = tail.bytes + _planning_bytes(graph, handles, target)
+    planning = align(tail.bytes, ALIGNMENT) + _planning_bytes(graph, handles, target)
     for tensors in (graph.inputs, graph.outputs):
         _allocate_interface(tail, tensors)
     unmodelled = {op.name for op, m in zip(graph.ops, operators, strict=True) if m is _UNMODELLED}
@@ -195,10 +195,12 @@ def _planning_bytes(graph: Graph, handles: int, target: Target) -> int:
     """The head while the plan is made: scratch requests, lifetimes, the planner's own tables."""
     requests = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
     lifetimes = target.size_of(*_ALLOCATION_INFO) * (len(graph.tensors) + handles)
-    planned = sum(1 for t in graph.tensors if t.data is None and not t.is_variable and t.nbytes > 0)
-    tables = _PLANNER_BYTES_PER_BUFFER * (planned + handles)
-    # One offset per subgraph, and both ends of the planner's tables are aligned to 16.
-    return requests + target.pointer + lifetimes + tables + 2 * (ALIGNMENT - 1)
+    planned = sum(
+        1 for t in graph.tensors if t.data is None and not t.is_variable and t.nbytes > 0
+    )
+    subgraph_offsets = target.pointer
+    fixed = align(requests + subgraph_offsets + lifetimes, ALIGNMENT)
+    return fixed + _PLANNER_BYTES_PER_BUFFER * (planned + handles)
 
 
 _UNMODELLED = KernelMemory()

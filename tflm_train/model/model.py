@@ -89,9 +89,12 @@ class Model:
         if q is not None and q.scale is not None and len(q.scale) > 0:
             scale = np.asarray(q.scale, np.float32)
             zero_point = np.zeros(scale.size, np.int64)
-            if q.zeroPoint is not None and len(q.zeroPoint) > 0:
-                zero_point = np.broadcast_to(np.asarray(q.zeroPoint, np.int64), scale.shape).copy()
+            if q.zeroPoint is not None and len(q.zeroPoint) in (1, scale.size):
+                zero_point[:] = q.zeroPoint
+            elif q.zeroPoint is not None and len(q.zeroPoint) > 0:
+                raise self._impossible_quantization(tensor, index)
             tensor.quantization = Quantization(scale, zero_point, int(q.quantizedDimension))
+            self._check_quantization(tensor, index)
         data = self._raw.buffers[raw.buffer].data
         if data is not None and len(data) > 0 and tensor.dtype is not None:
             if len(data) != tensor.nbytes:
@@ -101,6 +104,22 @@ class Model:
                 )
             tensor.data = np.frombuffer(bytes(data), tensor.dtype).reshape(shape)
         return tensor
+
+    def _check_quantization(self, tensor: Tensor, index: int) -> None:
+        q, dtype = tensor.quantization, tensor.dtype
+        assert q is not None
+        valid = bool(np.all(np.isfinite(q.scale) & (q.scale >= 0)))
+        if dtype is not None and dtype.kind in "iu":
+            limits = np.iinfo(dtype)
+            valid &= bool(np.all((q.zero_point >= limits.min) & (q.zero_point <= limits.max)))
+        if not valid:
+            raise self._impossible_quantization(tensor, index)
+
+    def _impossible_quantization(self, tensor: Tensor, index: int) -> ModelError:
+        return ModelError(
+            f"{self.name}: corrupt .tflite file: subgraph 0, tensor {index} ({tensor.name}) "
+            "has impossible quantization parameters; get an undamaged copy"
+        )
 
     def _read_op(self, raw: Any, tensors: list[Tensor]) -> Op:
         code = self._raw.operatorCodes[raw.opcodeIndex]

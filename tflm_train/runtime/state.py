@@ -71,10 +71,13 @@ class StateBlob:
 
     def pack(self) -> bytes:
         """The blob's bytes."""
-        fields = (abi.BLOB_MAGIC, abi.BLOB_VERSION, _HEADER.size, self.fingerprint, self.step)
-        fields += (self.seed, len(self.payload))
-        crc = _checksum(_HEADER.pack(*fields, 0), self.payload)
-        return _HEADER.pack(*fields, crc) + self.payload
+        size = len(self.payload)
+        start = (abi.BLOB_MAGIC, abi.BLOB_VERSION, _HEADER.size)
+        crc = 0
+        for _ in range(2):  # the checksum covers the header before it
+            header = _HEADER.pack(*start, self.fingerprint, self.step, self.seed, size, crc)
+            crc = _checksum(header, self.payload)
+        return header + self.payload
 
 
 @dataclass(frozen=True)

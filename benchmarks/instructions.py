@@ -1,0 +1,88 @@
+"""Executed instructions of our operators on emulated Cortex-M cores.
+
+QEMU runs one instruction in 64 ns of its own time (`-icount shift=6`), so that a timer of the board
+counts instructions, the same number in every run. Instructions are not cycles: no cache misses,
+no wait states, no dual issue.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import struct
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tflm_train import kernel_abi as abi
+from tools import cortex_m
+
+SOURCES = (
+    "benchmarks/target/*.cc",
+    "tests/cpp/target/*.cc",
+    "tflm_kernels/*.cc",
+)
+CORES = {
+    "m0plus": "mps2-an385-m0plus",
+    "m3": "mps2-an385",
+    "m4": "mps2-an386",
+    "m7": "mps2-an500",
+    "m55": "mps3-an547",
+}
+_CASES_BYTES = 64 * cortex_m.KIB  # at the end of the board's memory
+_RUN_SECONDS = 900
+_LINE = re.compile(r"^(\d+) (\d+)$", re.MULTILINE)
+
+
+def count(core: str, operators: Sequence[abi.OpParams]) -> list[int]:
+    """Runs operators on random data, each warmed up once.
+
+    Args:
+        core: a key of `CORES`.
+        operators: their parameters; shapes and kinds follow from them.
+
+    Returns:
+        Instructions of one run of each.
+
+    Raises:
+        RuntimeError: the program or the emulator failed.
+    """
+    machine = next(m for m in cortex_m.MACHINES if m.name == CORES[core])
+    origin, size = machine.ram
+    machine = dataclasses.replace(machine, ram=(origin, size - _CASES_BYTES))
+    cases_at = origin + size - _CASES_BYTES
+    cases = struct.pack("<I", len(operators))
+    for operator in operators:
+        options = operator.pack()
+        cases += struct.pack("<I", len(options)) + options
+    if len(cases) > _CASES_BYTES:
+        raise RuntimeError(f"{len(operators)} operators do not fit; count them in parts")
+    try:
+        elf = cortex_m.compile_and_link(machine, SOURCES, "bench", {"bench_cases": cases_at})
+        output = _emulate(machine.board, elf, cases, cases_at)
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"{error.cmd[0]} failed:\n{error.output}") from error
+    counts = [int(instructions) for _, instructions in _LINE.findall(output)]
+    if len(counts) != len(operators) or not output.rstrip().endswith("done"):
+        raise RuntimeError(f"the benchmark on {machine.name} ended early:\n{output}")
+    return counts
+
+
+def _emulate(board: str, elf: Path, cases: bytes, cases_at: int) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        blob = Path(folder) / "cases.bin"
+        blob.write_bytes(cases)
+        command = ["qemu-system-arm", "-M", board, "-nographic", "-monitor", "none"]
+        command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+        command += ["-icount", "shift=6", "-kernel", str(elf)]
+        command += ["-device", f"loader,file={blob},addr={cases_at:#x},force-raw=on"]
+        return subprocess.run(
+            command,
+            check=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_RUN_SECONDS,
+        ).stdout

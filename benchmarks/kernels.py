@@ -1,0 +1,221 @@
+"""Instructions per multiply-accumulate of the training kernels on Cortex-M cores.
+
+    python -m benchmarks.kernels [--cores m4 m7 ...] [--json] [--check | --update-baseline]
+
+A nominal multiply-accumulate is one of the forward layer's, padding taps included. `--check` fails
+where a count is more than 2 % above `benchmarks/results/instructions.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import instructions
+from benchmarks.report import Column, show
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.geometry import Geometry
+
+BASELINE = Path(__file__).resolve().parent / "results" / "instructions.json"
+TOLERANCE = 1.02
+_GROUP = 1048  # int8 * int8 * int8 products that are sure to fit int32
+_BITS = abi.MaskFields(int(abi.MaskKind.BITS), -128, 127)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table.
+
+    Attributes:
+      name: Unique, for people.
+      params: The operator.
+      macs: Nominal multiply-accumulates; of operators without, their elements.
+      limits: What issue 4 asks for, instructions per multiply-accumulate by core.
+    """
+
+    name: str
+    params: abi.OpParams
+    macs: int
+    limits: Mapping[str, float]
+
+
+def _limits(dsp: float, mve: float) -> dict[str, float]:
+    return {"m4": dsp, "m7": dsp, "m55": mve}
+
+
+def layer(
+    height: int, in_c: int, out_c: int, kernel: int = 1, stride: int = 1, multiplier: int = 0
+) -> Geometry:
+    """A square layer with SAME padding, of a depthwise one `multiplier` is not 0."""
+    del multiplier
+    return Geometry.from_options(
+        (height, height, in_c), out_c, (kernel, kernel), (stride, stride), padding="SAME"
+    )
+
+
+def macs(g: Geometry, depthwise: bool) -> int:
+    """Of the forward layer, padding taps included."""
+    return g.out_h * g.out_w * g.out_c * g.k_h * g.k_w * (1 if depthwise else g.in_c)
+
+
+def conv_input_grad(g: Geometry, mask: abi.MaskFields, addend: bool = False) -> abi.OpParams:
+    """The operator of a layer."""
+    taps = g.k_h * g.k_w
+    group = min(g.out_c, _GROUP // taps)
+    groups = -(-g.out_c // group)
+    shift = (groups - 1).bit_length()
+    return abi.ConvInputGradParams(g, mask, 0, 1, 2 if addend else -1, 1e-4, group, shift, 0)
+
+
+def depthwise_input_grad(g: Geometry, mask: abi.MaskFields) -> abi.OpParams:
+    """The operator of a layer."""
+    multiplier = g.out_c // g.in_c
+    acc_shift = max(0, 30 - (127 * 128 * g.k_h * g.k_w * multiplier - 1).bit_length())
+    return abi.DepthwiseInputGradParams(g, mask, 0, 1, -1, 1e-4, multiplier, acc_shift, 0)
+
+
+def update(g: Geometry, residual_bits: int, depthwise: bool) -> abi.OpParams:
+    """The operator of a layer, all taps trained."""
+    gain_shift = ((2**31 - 1) // (127 * 255 * g.out_h * g.out_w)).bit_length() - 1
+    row = g.out_c if depthwise else g.in_c
+    fields = abi.UpdateFields(0, 3, -5, residual_bits, gain_shift, 0, g.k_h, 0, g.k_w, row)
+    if depthwise:
+        return abi.DepthwiseUpdateParams(g, fields, g.out_c // g.in_c)
+    return abi.ConvUpdateParams(g, fields)
+
+
+def cases() -> Iterator[Case]:
+    """The shapes of issue 4, and the operators around them."""
+    none = abi.MaskFields()
+    points = [layer(8, 48, 288), layer(8, 288, 48), layer(4, 56, 336), layer(4, 336, 56)]
+    for g in points:
+        shape = f"{g.in_h}x{g.in_w} {g.in_c}->{g.out_c}"
+        limits = _limits(1.1, 0.30)
+        for what, mask in (("", none), (", bit mask", _BITS)):
+            name = f"1x1 input gradient {shape}{what}"
+            yield Case(name, conv_input_grad(g, mask), macs(g, False), limits if not what else {})
+        for bits in (8, 4, 0):
+            name = f"1x1 update {shape}, residual {bits}"
+            limits = {} if bits == 4 else _limits(1.2, 0.35)
+            yield Case(name, update(g, bits, False), macs(g, False), limits)
+    depthwise = [
+        (layer(8, 144, 144, 3), _limits(2.2, 0.60)),
+        (layer(4, 336, 336, 3), _limits(2.2, 0.60)),
+        (layer(8, 288, 288, 3, 2), _limits(3.5, 1.0)),
+        (layer(8, 240, 240, 5), _limits(2.0, 0.60)),
+        (layer(4, 480, 480, 5), _limits(2.0, 0.60)),
+        (layer(8, 192, 192, 7), _limits(2.0, 0.60)),
+        (layer(4, 480, 480, 7), _limits(2.0, 0.60)),
+    ]
+    for g, limits in depthwise:
+        shape = f"{g.k_h}x{g.k_w} {g.in_h}x{g.in_w}x{g.in_c} stride {g.stride_h}"
+        for what, mask in (("", none), (", bit mask", _BITS)):
+            name = f"depthwise input gradient {shape}{what}"
+            params = depthwise_input_grad(g, mask)
+            yield Case(name, params, macs(g, True), limits if not what else {})
+        yield Case(f"depthwise update {shape}, residual 8", update(g, 8, True), macs(g, True), {})
+    general = layer(8, 32, 32, 3)
+    name = "3x3 convolution 8x8 32->32"
+    yield Case(f"{name}, input gradient", conv_input_grad(general, none), macs(general, False), {})
+    yield Case(f"{name}, update", update(general, 8, False), macs(general, False), {})
+    dense = Geometry.dense(1, 160, 10)
+    yield Case("dense 160->10, input gradient", conv_input_grad(dense, none), 1600, {})
+    yield Case("dense 160->10, update", update(dense, 8, False), 1600, {})
+    split = abi.SplitConvParams(layer(4, 96, 576), abi.OutputFields(-3, -128, -128, 127), 24)
+    limit = {"m4": 3.0, "m7": 3.0}
+    yield Case("split convolution 4x4 96->576, 1/4", split, macs(split.geometry, False), limit)
+    split_depthwise = abi.SplitDepthwiseParams(
+        layer(4, 336, 336, 3), abi.OutputFields(-3, -128, -128, 127), 84, 1
+    )
+    size = macs(split_depthwise.geometry, True)
+    yield Case("split depthwise 3x3 4x4x336, 1/4", split_depthwise, size, {})
+    elements = 8 * 8 * 288
+    yield Case(f"bias update {elements}", abi.BiasUpdateParams(64, 288, 0), elements, {})
+    yield Case(f"clamp mask {elements}", abi.ClampMaskParams(elements, -128, 127), elements, {})
+    save = abi.ChannelSaveParams(64, 288, 72)
+    yield Case("channel save 8x8x288, 1/4", save, 64 * 72, {})
+    add = abi.AccumulateParams(8 * 8 * 48, none, 2, 0, 1, -1, -1, 2)
+    yield Case("accumulate 2 of 8x8x48", add, 8 * 8 * 48, {})
+    pool = Geometry.from_options((4, 4, 160), 160, (4, 4), (4, 4))
+    pool_params = abi.PoolGradParams(pool, none, 0, 1, 1, 16)
+    yield Case("pool gradient 4x4x160", pool_params, 4 * 4 * 160, {})
+    yield Case("loss, 10 classes", abi.LossParams(10, 0, 0.25, 0), 10, {})
+
+
+def measure(cores: list[str], wanted: list[Case]) -> dict[str, dict[str, int]]:
+    """Instructions by case, then core."""
+    counts = {core: instructions.count(core, [case.params for case in wanted]) for core in cores}
+    return {case.name: {c: counts[c][i] for c in cores} for i, case in enumerate(wanted)}
+
+
+def regressions(
+    counted: Mapping[str, Mapping[str, int]], baseline: Mapping[str, Mapping[str, int]]
+) -> list[str]:
+    """What grew by more than 2 %, or is not in the baseline; one line each."""
+    lines = []
+    for name, by_core in counted.items():
+        for core, now in by_core.items():
+            before = baseline.get(name, {}).get(core)
+            if before is None:
+                lines.append(f"{name} on {core}: not in the baseline")
+            elif now > before * TOLERANCE:
+                lines.append(f"{name} on {core}: {now} instructions, baseline {before}")
+    return lines
+
+
+def _show(cores: list[str], wanted: list[Case], counted: dict[str, dict[str, int]]) -> None:
+    rows: list[dict[str, Any]] = []
+    for case in wanted:
+        row: dict[str, Any] = {"case": case.name, "macs": case.macs}
+        for core in cores:
+            value, limit = counted[case.name][core] / case.macs, case.limits.get(core)
+            row[core] = f"{value:.2f}" + ("" if limit is None else f" / {limit:.2f}")
+            row[core] += " !" if limit is not None and value > limit else ""
+        rows.append(row)
+    columns = [Column("kernel, shape", "case"), Column("MAC", "macs")]
+    show(
+        "Instructions per nominal multiply-accumulate (without one: per element) / target",
+        [*columns, *(Column(core, core) for core in cores)],
+        rows,
+    )
+
+
+def main() -> int:
+    """The command line; exit status 1 where `--check` finds a regression."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    cores = list(instructions.CORES)
+    parser.add_argument("--cores", nargs="+", choices=cores, default=cores)
+    parser.add_argument("--only", default="", help="cases whose name holds this text")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--check", action="store_true", help="compare with the baseline")
+    group.add_argument("--update-baseline", action="store_true", help="write the baseline")
+    arguments = parser.parse_args()
+    wanted = [case for case in cases() if arguments.only in case.name]
+    counted = measure(arguments.cores, wanted)
+    if arguments.json:
+        print(json.dumps(counted))
+    else:
+        _show(arguments.cores, wanted, counted)
+    baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    if arguments.update_baseline:
+        for name, by_core in counted.items():
+            baseline.setdefault(name, {}).update(by_core)
+        names = [case.name for case in cases()]
+        kept = {name: baseline[name] for name in names if name in baseline}
+        BASELINE.parent.mkdir(exist_ok=True)
+        BASELINE.write_text(json.dumps(kept, indent=1) + "\n")
+    if arguments.check:
+        lines = regressions(counted, baseline)
+        print("\n".join(lines), file=sys.stderr)
+        return 1 if lines else 0
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,114 @@
+"""The memory model against the interpreter's own account of its arena, on this host."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import tflm_train as tt
+from tests.models import CONVERTED, TRAINABLE
+from tests.steps import full_scheme, weights_of
+from tflm_train.memory import KernelSet, memory_report
+from tflm_train.memory.target import HOST, HOST_CLASSIC
+from tflm_train.model import Model
+from tflm_train.runtime.host_library import captured_stderr
+from tflm_train.scheme import Head, Scheme, WeightUpdate
+
+FIRST_OF_ITS_GENERATION = "0.dev20261009"
+ALIGNMENT = 16
+
+
+def allocated(model: Model) -> dict[str, int]:
+    """Bytes of the whole arena and of its planned part ("head"), as TFLM reports them."""
+    interpreter = tt.Interpreter(model)
+    with captured_stderr() as lines:
+        interpreter._interpreter.print_allocations()
+    found = re.findall(r"Arena allocation (total|head) (\d+) bytes", "\n".join(lines))
+    return {name: int(size) for name, size in found}
+
+
+def assert_predicted(model: Model) -> None:
+    modern = importlib.metadata.version("tflite-micro") >= FIRST_OF_ITS_GENERATION
+    target = HOST if modern else HOST_CLASSIC
+    # Where the arena ends is the allocator's whim.
+    reports = [
+        memory_report(model, KernelSet.REFERENCE, target=target, misalignment=k)
+        for k in range(ALIGNMENT)
+    ]
+    plan = reports[0].plan
+    actual = allocated(model)
+    assert plan.bytes == actual["head"]
+    assert actual["total"] in {report.total_bytes for report in reports}
+    for i, a in enumerate(plan.buffers):
+        for b in plan.buffers[:i]:
+            if a.first <= b.last and b.first <= a.last:
+                assert a.offset + a.size <= b.offset or b.offset + b.size <= a.offset
+    assert max(plan.live_bytes()) <= plan.bytes
+    peak = plan.live_at(plan.peak_time())
+    assert sum(b.size for b in peak) == reports[0].peak_bytes == max(plan.live_bytes())
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_originals(converted: Callable[[str], Model], name: str) -> None:
+    assert_predicted(converted(name))
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Scheme(),
+        Scheme(biases_last=2),
+        Scheme(weights=weights_of(0), head=Head(classes=40), residual_bits=0),
+        Scheme(weights=(WeightUpdate(1, ratio=0.5),), residual_bits=4),
+        None,
+    ],
+    ids=["head", "biases", "first_layer", "half_a_layer", "full"],
+)
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_rewritten(converted: Callable[[str], Model], name: str, scheme: Scheme | None) -> None:
+    model = converted(name)
+    chosen = full_scheme(model) if scheme is None else scheme
+    assert_predicted(Model(tt.rewrite(model, chosen).model_bytes))
+
+
+@pytest.mark.interpreter
+def test_digits(digits: Model) -> None:
+    assert_predicted(digits)
+    assert_predicted(Model(tt.rewrite(digits, full_scheme(digits)).model_bytes))
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kws_ref_model", "mcunet-5fps.nopad", "pretrainedResnet_quant", "trained_lstm_int8",
+        "keyword_scrambled_8bit",
+    ],
+)  # fmt: skip
+def test_real_models(shared: Path, name: str) -> None:
+    assert_predicted(tt.load(shared / "models" / f"{name}.tflite"))
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("name", ["kws_ref_model", "mcunet-5fps.nopad", "pretrainedResnet_quant"])
+def test_rewritten_real_models(shared: Path, name: str) -> None:
+    model = tt.load(shared / "models" / f"{name}.tflite")
+    scheme = Scheme(biases_last=6, weights=weights_of(4))
+    assert_predicted(Model(tt.rewrite(model, scheme).model_bytes))
+
+
+def test_the_rewrite_report_adds_up(digits: Model) -> None:
+    result = tt.rewrite(digits, full_scheme(digits))
+    arena = result.report["arena"]
+    parts = [v for k, v in arena.items() if k not in ("total_bytes", "minimum_bytes")]
+    assert arena["total_bytes"] == sum(parts) <= arena["minimum_bytes"]
+    assert arena == memory_report(Model(result.model_bytes)).arena()
+    assert result.report["arena_before"] == memory_report(digits).arena()
+    assert result.report["flash"] == {
+        "original_bytes": len(digits.source),
+        "rewritten_bytes": len(result.model_bytes),
+    }

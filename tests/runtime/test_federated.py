@@ -1,0 +1,116 @@
+"""Federated averaging of states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tflm_train as tt
+from tests.steps import full_scheme, random_inputs, train
+from tflm_train.errors import DataError
+from tflm_train.model import Model
+from tflm_train.runtime.federated import average
+from tflm_train.runtime.state import StateBlob, StateLayout
+
+
+@pytest.fixture(params=[0, 4, 8])
+def layout(request: pytest.FixtureRequest, digits: Model) -> StateLayout:
+    scheme = full_scheme(digits, residual_bits=request.param)
+    return StateLayout(Model(tt.rewrite(digits, scheme).model_bytes))
+
+
+def random_state(layout: StateLayout, seed: int, step: int) -> StateBlob:
+    """Any weights within the bounds that the update keeps."""
+    rng = np.random.default_rng(seed)
+    values = []
+    for tensor in layout.variables:
+        if tensor.type_name == "FLOAT32":
+            values.append(rng.random(tensor.shape).astype(np.float32))
+        elif tensor.type_name == "INT32":
+            values.append(rng.integers(-(1 << 30), 1 << 30, tensor.shape).astype(np.int32))
+        elif tensor.type_name == "UINT8":
+            values.append(rng.integers(0, 256, tensor.shape).astype(np.uint8))
+        else:
+            values.append(rng.integers(-100, 101, tensor.shape).astype(np.int8))
+    return layout.pack(values, step, seed=1)
+
+
+def real_weights(layout: StateLayout, blob: StateBlob) -> list[np.ndarray]:
+    """Each trained layer's weights with their low bits, in steps."""
+    values = layout.values(blob)
+    found = []
+    for pair in layout.pairs:
+        weights = values[pair.weights].astype(np.float64).reshape(-1)
+        if pair.residual is not None:
+            rest = values[pair.residual].reshape(-1)
+            if pair.residual_bits == 4:
+                low = (rest.view(np.uint8) & 15).astype(np.int8)
+                high = (rest.view(np.uint8) >> 4).astype(np.int8)
+                rest = np.stack([low, high], axis=1).reshape(-1)[: weights.size]
+                rest = np.where(rest > 7, rest - 16, rest)
+            weights = weights + rest / 2.0**pair.residual_bits
+        found.append(weights)
+    return found
+
+
+def test_equal_states_stay(layout: StateLayout) -> None:
+    # States as the update leaves them: 4-bit residuals of odd sizes have no spare nibble set.
+    blob = layout.factory_state()
+    assert average(layout, [blob, blob, blob]) == blob
+
+
+@pytest.mark.parametrize("weighting", ["equal", "steps"])
+def test_weights_are_averaged_with_their_low_bits(layout: StateLayout, weighting: str) -> None:
+    blobs = [random_state(layout, seed, step) for seed, step in ((1, 30), (2, 10), (3, 0))]
+    shares = [1 / 3] * 3 if weighting == "equal" else [0.75, 0.25, 0.0]
+    mean = average(layout, blobs, weighting)
+    assert mean.step == 30
+    originals = [real_weights(layout, blob) for blob in blobs]
+    for index, got in enumerate(real_weights(layout, mean)):
+        expected = sum(s * weights[index] for s, weights in zip(shares, originals, strict=True))
+        unit = 2.0 ** -layout.pairs[index].residual_bits
+        assert np.abs(got - expected).max() <= unit / 2 + 1e-9
+    values = [layout.values(blob) for blob in (*blobs, mean)]
+    for i, tensor in enumerate(layout.variables):
+        if tensor.type_name == "INT32":
+            exact = sum(s * v[i].astype(np.float64) for s, v in zip(shares, values, strict=False))
+            assert np.abs(values[3][i] - exact).max() <= 0.5
+        if tensor.name == "train/ranges":
+            np.testing.assert_array_equal(values[3][i], np.max([v[i] for v in values[:3]], axis=0))
+
+
+def test_extremes_stay_within_bounds(layout: StateLayout) -> None:
+    """The update keeps |W + R / 2^bits| <= 127; averages do too."""
+    values = [v.copy() for v in layout.values(layout.factory_state())]
+    for pair in layout.pairs:
+        values[pair.weights][...] = 127
+    blob = layout.pack(values, 1, 0)
+    for weights in real_weights(layout, average(layout, [blob, blob])):
+        np.testing.assert_array_equal(weights, 127)
+
+
+@pytest.mark.interpreter
+def test_an_average_trains_on(digits: Model) -> None:
+    model = Model(tt.rewrite(digits, full_scheme(digits)).model_bytes)
+    layout = StateLayout(model)
+    blobs = []
+    for seed in (1, 2):
+        interpreter = tt.Interpreter(model)
+        train(interpreter, 4, seed=seed)
+        blobs.append(StateBlob.parse(interpreter.state()))
+    interpreter = tt.Interpreter(model)
+    interpreter.load_state(average(layout, blobs).pack())
+    assert interpreter.step == 4
+    interpreter.infer(random_inputs(model.graph, 1)[0])
+    train(interpreter, 1)
+
+
+def test_refusals(layout: StateLayout) -> None:
+    blob = layout.factory_state()
+    with pytest.raises(DataError, match="at least two"):
+        average(layout, [blob])
+    with pytest.raises(DataError, match="no state has taken a training step"):
+        average(layout, [blob, blob], "steps")
+    foreign = StateBlob(blob.fingerprint ^ 1, 0, 0, blob.payload)
+    with pytest.raises(DataError, match=r"b\.state: saved from another model"):
+        average(layout, [blob, foreign], names=["a.state", "b.state"])

@@ -1,0 +1,69 @@
+// Panels with Helium: vectors of eight elements, multiplied and summed at once.
+
+#ifndef TFLM_KERNELS_ARCH_PANEL_MVE_H_
+#define TFLM_KERNELS_ARCH_PANEL_MVE_H_
+
+#include <arm_mve.h>
+
+#include <cstdint>
+
+#include "tflm_kernels/arch/panel_generic.h"
+
+namespace tflm_train {
+
+constexpr int kQuantum = 8;
+
+inline bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
+                      int16_t* panel) {
+  const int32_t stride = cursor->EvenStride(depth);
+  // The offsets of a gather are 16 bits.
+  if (stride == 0 || stride > UINT16_MAX / kQuantum) {
+    return PackLanesGeneric<kQuantum>(cursor, depth, lanes, offset, panel);
+  }
+  const int8_t* from = cursor->Skip(depth);
+  const uint16x8_t offsets = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
+  const int16x8_t zeros = vdupq_n_s16(0);
+  int16x8_t seen = zeros;
+  for (int32_t k = 0; k < depth; k += kQuantum, from += kQuantum * stride) {
+    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth - k));
+    for (int lane = 0; lane < kLanes; ++lane, panel += kQuantum) {
+      int16x8_t values = zeros;
+      if (lane < lanes) {
+        values = vldrbq_gather_offset_z_s16(from + lane, offsets, inside);
+        seen = vorrq_s16(seen, values);
+        values = vsubq_x_n_s16(values, static_cast<int16_t>(offset), inside);
+        values = vpselq_s16(values, zeros, inside);
+      }
+      vst1q_s16(panel, values);
+    }
+  }
+  return vmaxavq_s16(0, seen) != 0;
+}
+
+inline void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
+  for (int32_t k = 0; k < depth; k += kQuantum, panel += kQuantum * kLanes) {
+    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth - k));
+    const int16x8_t t = vmulq_s16(vldrbq_z_s16(q + k, inside), vldrbq_z_s16(m + k, inside));
+    vstrhq_p_s16(panel, t, inside);
+  }
+}
+
+// Eight sums need all even registers, that of hardware loops included; left to
+// the compiler they are moved about in the loop.
+#define TFLM_TRAIN_PANEL_STEP              \
+  "vldrh.u16 q0, [%[a]]\n\t"               \
+  "vldrh.u16 q1, [%[a], #16]\n\t"          \
+  "vldrh.u16 q2, [%[b]]\n\t"               \
+  "adds %[a], #64\n\t"                     \
+  "vmladava.s16 %[c0], q0, q2\n\t"         \
+  "vmladava.s16 %[d0], q1, q2\n\t"         \
+  "vldrh.u16 q2, [%[b], #16]\n\t"          \
+  "vmladava.s16 %[c1], q0, q2\n\t"         \
+  "vmladava.s16 %[d1], q1, q2\n\t"         \
+  "vldrh.u16 q2, [%[b], #32]\n\t"          \
+  "vmladava.s16 %[c2], q0, q2\n\t"         \
+  "vmladava.s16 %[d2], q1, q2\n\t"         \
+  "vldrh.u16 q2, [%[b], #48]\n\t"          \
+  "adds %[b], #64\n\t"                     \
+  "vmladava.s16 %[c3], q0, q2\n\t"         \
+  "vmladava.s16 %[d3], q1, q2\n\t"

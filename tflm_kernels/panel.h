@@ -1,0 +1,83 @@
+// Products of packed panels: the inner loops of everything that multiplies a
+// matrix by a matrix (input gradients and weight gradients of convolutions).
+//
+// A panel holds four int16 vectors, its lanes, of one depth, interleaved in the
+// way that the core multiplies fastest: kQuantum elements of lane 0, as many of
+// lanes 1 to 3, the next kQuantum of lane 0, and so on. Two panels of one depth
+// give the dot products of two lanes of the first with the four lanes of the
+// second. All sums are exact modulo 2^32, so that the variants agree.
+//
+// Each arch/panel_*.h defines kQuantum and
+//
+//   PackLanes(source, lanes, offset, panel): see below
+//   PackProducts(q, m, depth, panel): lane 0 of the panel = q[k] * m[k]
+//   MultiplyPanels(a, b, depth, sums): sums[r * 4 + j] += dot product of lane r
+//       of `a` (0 and 1; start at panel + 2 * kQuantum for 2 and 3) with lane j of b
+
+#ifndef TFLM_KERNELS_PANEL_H_
+#define TFLM_KERNELS_PANEL_H_
+
+#include <cstdint>
+#include <cstring>
+
+namespace tflm_train {
+
+constexpr int kLanes = 4;
+
+// int16 elements of a panel, the same for all cores; the depth is rounded up with zeros.
+constexpr int32_t PanelElements(int32_t depth) { return (depth + 7) / 8 * 8 * kLanes; }
+
+// A rectangle of pixels: rows of `columns` pixels, `column_stride` bytes apart.
+struct PixelGrid {
+  const int8_t* first;
+  int32_t rows, columns;
+  int32_t row_stride, column_stride;
+
+  int32_t size() const { return rows * columns; }
+
+  // The same with one row where the pixels are evenly spaced.
+  PixelGrid Flattened() const {
+    if (rows > 1 && row_stride != columns * column_stride) return *this;
+    return {first, 1, rows * columns, 0, column_stride};
+  }
+};
+
+// Walks over the pixels of a grid row by row.
+class PixelCursor {
+ public:
+  explicit PixelCursor(const PixelGrid& grid)
+      : at_(grid.first),
+        left_(grid.columns),
+        columns_(grid.columns),
+        column_stride_(grid.column_stride),
+        row_skip_(grid.row_stride - grid.columns * grid.column_stride) {}
+
+  const int8_t* Next() {
+    const int8_t* const pixel = at_;
+    at_ += column_stride_;
+    if (--left_ == 0) {
+      left_ = columns_;
+      at_ += row_skip_;
+    }
+    return pixel;
+  }
+
+ private:
+  const int8_t* at_;
+  int32_t left_;
+  int32_t columns_;
+  int32_t column_stride_;
+  int32_t row_skip_;
+};
+
+}  // namespace tflm_train
+
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#include "tflm_kernels/arch/panel_mve.h"
+#elif defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__ARM_FEATURE_SIMD32)
+#include "tflm_kernels/arch/panel_dsp.h"
+#else
+#include "tflm_kernels/arch/panel_portable.h"
+#endif
+
+#endif  // TFLM_KERNELS_PANEL_H_
