@@ -4,18 +4,158 @@
 
 #include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/geometry.h"
+#include "tflm_kernels/panel.h"
 #include "tflm_kernels/requantize.h"
 
 namespace tflm_train {
 namespace {
 
+// Memory for the gradients that a panel of weights is multiplied with at a time.
+constexpr int32_t kGradientBytes = 8192;
+
 bool IsSplit(const ConvInputGradParams& params) { return params.group < params.geometry.out_c; }
+
+// A 1x1 layer without strides has no rows: all its pixels can be one.
+Geometry Flattened(const Geometry& geometry) {
+  Geometry g = geometry;
+  if (g.k_h == 1 && g.k_w == 1 && g.stride_h == 1 && g.stride_w == 1 && g.pad_t == 0 &&
+      g.pad_l == 0 && g.in_h == g.out_h && g.in_w == g.out_w) {
+    g.in_w *= g.in_h;
+    g.out_w = g.in_w;
+    g.in_h = g.out_h = 1;
+  }
+  return g;
+}
+
+// How ConvInputGrad divides its work between panels.
+struct PanelPlan {
+  explicit PanelPlan(const ConvInputGradParams& params)
+      : g(Flattened(params.geometry)),
+        elements(PanelElements(g.out_c) * g.k_h * g.k_w) {
+    // One pixel, and sums in groups, are left to the pixel by pixel way.
+    usable = !IsSplit(params) && g.in_h * g.in_w > 1;
+    const int32_t per_row = (g.in_w + g.stride_w - 1) / g.stride_w;
+    const int32_t needed = (per_row + kLanes - 1) / kLanes;
+    const int32_t fitting = kGradientBytes / (static_cast<int32_t>(sizeof(int16_t)) * elements);
+    // Blocks of about one size.
+    const int32_t most = fitting < 1 ? 1 : fitting;
+    const int32_t blocks = (needed + most - 1) / most;
+    panels = (needed + blocks - 1) / blocks;
+  }
+
+  size_t bytes() const { return sizeof(int16_t) * elements * (panels + 1); }
+
+  Geometry g;
+  int32_t elements;  // of the panel of a whole kernel
+  int32_t panels;    // of gradients, held at once
+  bool usable;
+};
 
 // Some of the layer's weights, all of them int8 [out_c][k_h][k_w][width].
 struct WeightBlock {
   const int8_t* weights;
   int32_t width;
 };
+
+// Calls visit(tap, oy, ox) for every tap that connects input (iy, ix) or one of
+// the `count` inputs to its right, `stride_w` apart, to an output: the position
+// for (iy, ix), which may be outside.
+template <typename Visit>
+void ForEachTap(const Geometry& g, int32_t iy, int32_t ix, int32_t count, const Visit& visit) {
+  for (int32_t ky = 0; ky < g.k_h; ++ky) {
+    const int32_t oy = OutputPosition(iy, ky, g.stride_h, g.dil_h, g.pad_t, g.out_h);
+    if (oy < 0) continue;
+    for (int32_t kx = 0; kx < g.k_w; ++kx) {
+      const int32_t offset = ix + g.pad_l - kx * g.dil_w;
+      const int32_t ox = offset / g.stride_w;
+      if (ox * g.stride_w != offset || ox >= g.out_w || ox + count <= 0) continue;
+      visit(ky * g.k_w + kx, oy, ox);
+    }
+  }
+}
+
+// Packs q * m of the pixels from (iy, ix) on that `count` inputs meet; returns
+// the depth of the panels.
+int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
+                      const int8_t* grad_out, const int8_t* m, int32_t elements, int16_t* panels) {
+  const int32_t tap_elements = (g.out_c + kQuantum - 1) / kQuantum * kQuantum * kLanes;
+  int32_t used = 0;
+  ForEachTap(g, iy, ix, count, [&](int32_t, int32_t oy, int32_t ox) {
+    for (int32_t j = 0; j < count; ++j) {
+      int16_t* const panel = panels + j / kLanes * elements + used;
+      const int32_t x = ox + j;
+      if (x >= 0 && x < g.out_w) {
+        PackProducts(grad_out + (oy * g.out_w + x) * g.out_c, m, g.out_c,
+                     panel + j % kLanes * kQuantum);
+      } else {
+        ClearLane<kQuantum>(g.out_c, panel + j % kLanes * kQuantum);
+      }
+    }
+    used += tap_elements;
+  });
+  return used / kLanes;
+}
+
+void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
+                 const WeightBlock& block, int32_t i, int lanes, int16_t* panel) {
+  const int32_t tap_elements = (g.out_c + kQuantum - 1) / kQuantum * kQuantum * kLanes;
+  const int32_t stride = g.k_h * g.k_w * block.width;
+  ForEachTap(g, iy, ix, count, [&](int32_t tap, int32_t, int32_t) {
+    PixelCursor cursor({block.weights + tap * block.width + i, 1, g.out_c, 0, stride});
+    PackLanes(&cursor, g.out_c, lanes, 0, panel);
+    panel += tap_elements;
+  });
+}
+
+// The input gradient with the weights of four channels packed once for as many
+// pixels as there is memory for. The sums do not come pixel by pixel, so the
+// predicted exponent has to hold; returns false as soon as it does not.
+bool InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], const int16_t* order,
+                       const int8_t* grad_out, const int8_t* m, UnorderedWriter* writer,
+                       void* scratch) {
+  const Geometry& g = plan.g;
+  int16_t* const weights = static_cast<int16_t*>(scratch);
+  int16_t* const gradients = weights + plan.elements;
+  const int32_t most = plan.panels * kLanes;
+  const auto do_pixels = [&](int32_t iy, int32_t ix, int32_t count) {
+    const int32_t depth = PackGradients(g, iy, ix, count, grad_out, m, plan.elements, gradients);
+    const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
+    const size_t step = static_cast<size_t>(g.stride_w) * g.in_c;
+    int32_t first = 0;
+    for (const WeightBlock& block : blocks) {
+      for (int32_t i = 0; i < block.width; i += kLanes) {
+        const int lanes = block.width - i < kLanes ? block.width - i : kLanes;
+        PackWeights(g, iy, ix, count, block, i, lanes, weights);
+        size_t at = pixel + first + i;
+        for (int32_t j = 0; j < count; j += 2) {
+          int32_t sums[2 * kLanes] = {};
+          if (depth > 0) {
+            MultiplyPanels(gradients + j / kLanes * plan.elements + j % kLanes * kQuantum, weights,
+                           depth, sums);
+          }
+          for (int32_t r = 0; r < 2 && j + r < count; ++r, at += step) {
+            if (order == nullptr) {
+              writer->Write(sums + r * kLanes, at, lanes);
+            } else {
+              writer->Scatter(sums + r * kLanes, at - first - i, order + first + i, lanes);
+            }
+          }
+        }
+      }
+      first += block.width;
+    }
+  };
+  for (int32_t iy = 0; iy < g.in_h; ++iy) {
+    for (int32_t phase = 0; phase < g.stride_w && phase < g.in_w; ++phase) {
+      const int32_t end = (g.in_w - phase + g.stride_w - 1) / g.stride_w;
+      for (int32_t j = 0; j < end; j += most) {
+        do_pixels(iy, phase + j * g.stride_w, end - j < most ? end - j : most);
+        if (!writer->holds()) return false;
+      }
+    }
+  }
+  return true;
+}
 
 // Adds to acc[block.width] what output channels [c_begin, c_end) send to input
 // (iy, ix) through the block.
@@ -24,37 +164,23 @@ void AccumulateChannels(const Geometry& g, int32_t c_begin, int32_t c_end, int32
                         int32_t* acc) {
   const int32_t channel_stride = g.k_h * g.k_w * block.width;
   RowSum sum(acc, block.width);
-  for (int32_t ky = 0; ky < g.k_h; ++ky) {
-    const int32_t oy = OutputPosition(iy, ky, g.stride_h, g.dil_h, g.pad_t, g.out_h);
-    if (oy < 0) continue;
-    for (int32_t kx = 0; kx < g.k_w; ++kx) {
-      const int32_t ox = OutputPosition(ix, kx, g.stride_w, g.dil_w, g.pad_l, g.out_w);
-      if (ox < 0) continue;
-      const int8_t* q = grad_out + (oy * g.out_w + ox) * g.out_c;
-      const int8_t* row =
-          block.weights + c_begin * channel_stride + (ky * g.k_w + kx) * block.width;
-      for (int32_t c = c_begin; c < c_end; ++c, row += channel_stride) {
-        sum.Add(static_cast<int16_t>(q[c] * m[c]), row);
-      }
+  ForEachTap(g, iy, ix, 1, [&](int32_t tap, int32_t oy, int32_t ox) {
+    const int8_t* q = grad_out + (oy * g.out_w + ox) * g.out_c;
+    const int8_t* row = block.weights + c_begin * channel_stride + tap * block.width;
+    for (int32_t c = c_begin; c < c_end; ++c, row += channel_stride) {
+      sum.Add(static_cast<int16_t>(q[c] * m[c]), row);
     }
-  }
+  });
   sum.Flush();
 }
 
-}  // namespace
-
-size_t ConvInputGradScratchBytes(const ConvInputGradParams& params) {
-  return sizeof(int32_t) * params.geometry.in_c * (1 + IsSplit(params) + (params.kept > 0));
-}
-
-void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out, const int8_t* weights,
-                   const int8_t* columns, const int16_t* order, const int8_t* m, float* scales,
-                   float* ranges, const void* mask, const int8_t* addend, int8_t* grad_in,
-                   void* scratch) {
+// The input gradient pixel by pixel.
+void InputGradByPixels(const ConvInputGradParams& params, const WeightBlock (&blocks)[2],
+                       const int16_t* order, const int8_t* grad_out, const int8_t* m,
+                       GradientWriter* writer, void* scratch) {
   const Geometry& g = params.geometry;
   const size_t pixel_bytes = sizeof(int32_t) * g.in_c;
-  const int32_t rest = g.in_c - params.kept;
-  const WeightBlock blocks[] = {{weights, rest}, {columns, params.kept}};
+  const int32_t rest = blocks[0].width;
   int32_t* total = static_cast<int32_t*>(scratch);
   int32_t* part = total + g.in_c;
   int32_t* in_order = part + (IsSplit(params) ? g.in_c : 0);
@@ -67,13 +193,6 @@ void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out, co
       AccumulateChannels(g, c_begin, c_end, iy, ix, grad_out, blocks[1], m, acc + rest);
     }
   };
-  GradientWriter writer(
-      {params.mask, mask, addend, addend != nullptr ? scales[params.slot_addend] : 0.0f, grad_in,
-       static_cast<size_t>(g.in_h) * g.in_w * g.in_c, g.in_c, &scales[params.slot_out],
-       &ranges[params.slot_out]},
-      scales[params.slot_in] * params.unit_scale, grad_out,
-      static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
-  if (!writer.flows()) return;
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     for (int32_t ix = 0; ix < g.in_w; ++ix) {
       if (!IsSplit(params)) {
@@ -87,13 +206,46 @@ void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out, co
         }
       }
       if (params.kept == 0) {
-        writer.WritePixel(total);
+        writer->WritePixel(total);
       } else {
         for (int32_t i = 0; i < g.in_c; ++i) in_order[order[i]] = total[i];
-        writer.WritePixel(in_order);
+        writer->WritePixel(in_order);
       }
     }
   }
+}
+
+}  // namespace
+
+size_t ConvInputGradScratchBytes(const ConvInputGradParams& params) {
+  const size_t by_pixels =
+      sizeof(int32_t) * params.geometry.in_c * (1 + IsSplit(params) + (params.kept > 0));
+  const PanelPlan plan(params);
+  return plan.usable && plan.bytes() > by_pixels ? plan.bytes() : by_pixels;
+}
+
+void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out, const int8_t* weights,
+                   const int8_t* columns, const int16_t* order, const int8_t* m, float* scales,
+                   float* ranges, const void* mask, const int8_t* addend, int8_t* grad_in,
+                   void* scratch) {
+  const Geometry& g = params.geometry;
+  const WeightBlock blocks[] = {{weights, g.in_c - params.kept}, {columns, params.kept}};
+  GradientWriter writer(
+      {params.mask, mask, addend, addend != nullptr ? scales[params.slot_addend] : 0.0f, grad_in,
+       static_cast<size_t>(g.in_h) * g.in_w * g.in_c, g.in_c, &scales[params.slot_out],
+       &ranges[params.slot_out]},
+      scales[params.slot_in] * params.unit_scale, grad_out,
+      static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
+  if (!writer.flows()) return;
+  const PanelPlan plan(params);
+  UnorderedWriter unordered(&writer);
+  if (plan.usable && unordered.holds() &&
+      InputGradByPanels(plan, blocks, params.kept > 0 ? order : nullptr, grad_out, m, &unordered,
+                        scratch)) {
+    unordered.Finish();
+    return;
+  }
+  InputGradByPixels(params, blocks, order, grad_out, m, &writer, scratch);
   writer.Finish();
 }
 

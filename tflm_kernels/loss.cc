@@ -5,42 +5,149 @@
 #include "tflm_kernels/numerics.h"
 
 namespace tflm_train {
+namespace {
 
-size_t LossScratchBytes(const LossParams& params) { return sizeof(float) * params.classes; }
+constexpr float kLog2E = 1.44269504f;  // exponentials are powers of two
 
-bool Loss(const LossParams& params, const int8_t* logits, int32_t label, TrainState* state,
-          float* scales, int8_t* grad, float* loss, void* scratch) {
+bool IsInRange(const LossParams& params, const void* target) {
+  if (params.target_kind == kTargetInput) return true;
+  if (params.target_kind == kTargetIndex) {
+    const int32_t label = *static_cast<const int32_t*>(target);
+    return label >= 0 && label < params.classes;
+  }
+  const bool probabilities = params.loss_kind != kMeanSquaredError;
+  const float low = probabilities ? 0.0f : -PowerOfTwo(40);
+  const float high = probabilities ? 1.0f : PowerOfTwo(40);
+  const float* values = static_cast<const float*>(target);
+  for (int32_t i = 0; i < params.classes; ++i) {
+    if (!(values[i] >= low && values[i] <= high)) return false;  // NaN too
+  }
+  return true;
+}
+
+// What output i should be, in real units, smoothed.
+float TargetAt(const LossParams& params, const void* target, int32_t i) {
+  float value;
+  if (params.target_kind == kTargetIndex) {
+    value = i == *static_cast<const int32_t*>(target) ? 1.0f : 0.0f;
+  } else if (params.target_kind == kTargetValues) {
+    value = static_cast<const float*>(target)[i];
+  } else {
+    const int32_t q = static_cast<const int8_t*>(target)[i];
+    value = Rounded(static_cast<float>(q - params.target_zero_point) * params.target_scale);
+  }
+  return Rounded(Rounded(value * params.keep) + params.spread);
+}
+
+float WeightAt(const float* class_weights, int32_t i) {
+  return class_weights == nullptr ? 1.0f : class_weights[i];
+}
+
+// Each of these writes the gradient per output, in units of Unit(), to d and
+// returns the loss.
+
+float SoftmaxCrossEntropy(const LossParams& params, const int8_t* logits, const void* target,
+                          const float* class_weights, float* d) {
   const int32_t classes = params.classes;
-  if (label < 0 || label >= classes) return false;
-  float* d = static_cast<float*>(scratch);
   int32_t max = logits[0];
   for (int32_t i = 1; i < classes; ++i) max = logits[i] > max ? logits[i] : max;
-
-  const float k = params.scale * 1.44269504f;  // log2(e): the exponentials are powers of two
+  const float k = params.scale * kLog2E;
   float sum = 0.0f;
   for (int32_t i = 0; i < classes; ++i) {
     d[i] = Exp2Neg(static_cast<float>(max - logits[i]) * k);
     sum += Rounded(d[i]);
   }
-  float largest = 0.0f;
+  const float log_sum = Log(sum);
+  float loss = 0.0f;
+  float total = 0.0f;
   for (int32_t i = 0; i < classes; ++i) {
-    d[i] = d[i] / sum - (i == label ? 1.0f : 0.0f);
+    const float u = Rounded(TargetAt(params, target, i) * WeightAt(class_weights, i));
+    const float surprise = Rounded(static_cast<float>(max - logits[i]) * params.scale) + log_sum;
+    loss += Rounded(u * surprise);
+    total += u;
+  }
+  for (int32_t i = 0; i < classes; ++i) {
+    const float u = Rounded(TargetAt(params, target, i) * WeightAt(class_weights, i));
+    d[i] = Rounded(Rounded(d[i] / sum) * total) - u;
+  }
+  return loss;
+}
+
+float SigmoidCrossEntropy(const LossParams& params, const int8_t* logits, const void* target,
+                          const float* class_weights, float* d) {
+  const float k = params.scale * kLog2E;
+  float loss = 0.0f;
+  for (int32_t i = 0; i < params.classes; ++i) {
+    const int32_t q = logits[i] - params.zero_point;
+    const float e = Rounded(Exp2Neg(static_cast<float>(q < 0 ? -q : q) * k));
+    const float r = 1.0f / (1.0f + e);
+    const float p = q < 0 ? Rounded(e * r) : r;
+    const float t = TargetAt(params, target, i);
+    const float weight = WeightAt(class_weights, i);
+    d[i] = (p - t) * weight;
+    const float x = Rounded(static_cast<float>(q) * params.scale);
+    const float linear = (x > 0.0f ? x : 0.0f) - Rounded(t * x);
+    loss += Rounded((linear + Log(1.0f + e)) * weight);
+  }
+  return loss * (1.0f / static_cast<float>(params.classes));
+}
+
+float MeanSquaredError(const LossParams& params, const int8_t* logits, const void* target,
+                       float* d) {
+  float loss = 0.0f;
+  for (int32_t i = 0; i < params.classes; ++i) {
+    const int32_t q = logits[i] - params.zero_point;
+    d[i] = Rounded(static_cast<float>(q) * params.scale) - TargetAt(params, target, i);
+    loss += Rounded(d[i] * d[i]);
+  }
+  return loss * (1.0f / static_cast<float>(params.classes));
+}
+
+// Loss per step of d.
+float Unit(const LossParams& params) {
+  if (params.loss_kind == kSoftmaxCrossEntropy) return 1.0f;
+  const float inverse = 1.0f / static_cast<float>(params.classes);
+  return params.loss_kind == kMeanSquaredError ? 2.0f * inverse : inverse;
+}
+
+void Quantize(const LossParams& params, const float* d, float* scales, int8_t* grad) {
+  float largest = 0.0f;
+  for (int32_t i = 0; i < params.classes; ++i) {
     const float magnitude = d[i] < 0.0f ? -d[i] : d[i];
     largest = magnitude > largest ? magnitude : largest;
   }
-  *loss = Rounded(static_cast<float>(max - logits[label]) * params.scale) + Log(sum);
-
-  if (largest < PowerOfTwo(-20)) {
-    std::memset(grad, 0, classes);
+  const float vanished =
+      PowerOfTwo(-20) * (params.loss_kind == kMeanSquaredError ? params.scale : 1.0f);
+  if (largest < vanished) {
+    std::memset(grad, 0, params.classes);
     scales[params.slot] = 0.0f;
-  } else {
-    const float gain = 127.0f / largest;
-    for (int32_t i = 0; i < classes; ++i) {
-      const int32_t q = RoundToInt32(d[i] * gain);
-      grad[i] = static_cast<int8_t>(q > 127 ? 127 : q < -127 ? -127 : q);
-    }
-    scales[params.slot] = largest / 127.0f;
+    return;
   }
+  const float gain = 127.0f / largest;
+  for (int32_t i = 0; i < params.classes; ++i) {
+    const int32_t q = RoundToInt32(d[i] * gain);
+    grad[i] = static_cast<int8_t>(q > 127 ? 127 : q < -127 ? -127 : q);
+  }
+  scales[params.slot] = Rounded(largest / 127.0f) * Unit(params);
+}
+
+}  // namespace
+
+size_t LossScratchBytes(const LossParams& params) { return sizeof(float) * params.classes; }
+
+bool Loss(const LossParams& params, const int8_t* logits, const void* target,
+          const float* class_weights, TrainState* state, float* scales, int8_t* grad, float* loss,
+          void* scratch) {
+  if (!IsInRange(params, target)) return false;
+  float* d = static_cast<float*>(scratch);
+  if (params.loss_kind == kSoftmaxCrossEntropy) {
+    *loss = SoftmaxCrossEntropy(params, logits, target, class_weights, d);
+  } else if (params.loss_kind == kSigmoidCrossEntropy) {
+    *loss = SigmoidCrossEntropy(params, logits, target, class_weights, d);
+  } else {
+    *loss = MeanSquaredError(params, logits, target, d);
+  }
+  Quantize(params, d, scales, grad);
   state->step += 1;
   return true;
 }

@@ -1,4 +1,4 @@
-// Softmax cross-entropy.
+// The losses: softmax cross-entropy, sigmoid cross-entropy, mean squared error.
 
 #ifndef TFLM_KERNELS_LOSS_H_
 #define TFLM_KERNELS_LOSS_H_
@@ -16,17 +16,21 @@ size_t LossScratchBytes(const LossParams& params);
 
 // Loss and its gradient with respect to the logits; begins the step.
 //
-//   params      scale of the logits (the zero point cancels)
-//   logits      int8 [classes]
-//   label       0 .. classes - 1
-//   state       step is incremented
-//   scales      float, all slots; slot written
-//   grad        int8 [classes], written
-//   loss        float [1], written
-//   scratch     LossScratchBytes(params) bytes, 4-byte aligned, of the caller
-// Returns false, having written nothing, when the label is out of range.
-bool Loss(const LossParams& params, const int8_t* logits, int32_t label, TrainState* state,
-          float* scales, int8_t* grad, float* loss, void* scratch);
+//   params         which loss, what the target is, scale of the logits
+//   logits         int8 [classes]
+//   target         int32 [1], float [classes] or int8 [classes]: params.target_kind
+//   class_weights  float [classes], or nullptr: all 1
+//   state          step is incremented
+//   scales         float, all slots; slot written
+//   grad           int8 [classes], written
+//   loss           float [1], written
+//   scratch        LossScratchBytes(params) bytes, 4-byte aligned, of the caller
+// Returns false, having written nothing, when the target is out of range: a
+// class that does not exist, a probability outside [0, 1], a value that is not
+// a number or beyond +-2^40.
+bool Loss(const LossParams& params, const int8_t* logits, const void* target,
+          const float* class_weights, TrainState* state, float* scales, int8_t* grad, float* loss,
+          void* scratch);
 
 }  // namespace tflm_train
 

@@ -86,13 +86,30 @@ struct RestoreParams {
   uint32_t variable_count;
 };
 
+enum LossKind : int32_t {
+  kSoftmaxCrossEntropy = 0,
+  kSigmoidCrossEntropy = 1,
+  kMeanSquaredError = 2,
+};
+
+enum TargetKind : int32_t {
+  kTargetIndex = 0,   // int32 [1]: the class
+  kTargetValues = 1,  // float [classes]
+  kTargetInput = 2,   // int8 [classes]: the model's own input
+};
+
 struct LossParams {
   static constexpr OpKind kKind = OpKind::kLoss;
   OpHeader header;
-  int32_t classes;
+  int32_t classes;     // elements of the output
   int32_t zero_point;  // of the logits
   float scale;         // of the logits
   int32_t slot;
+  int32_t loss_kind;          // LossKind
+  int32_t target_kind;        // TargetKind
+  float keep, spread;         // label smoothing: keep * target + spread
+  float target_scale;         // of kTargetInput
+  int32_t target_zero_point;  // of kTargetInput
 };
 
 struct ClampMaskParams {
@@ -214,7 +231,7 @@ static_assert(sizeof(MaskParams) == 3 * 4, "packed");
 static_assert(sizeof(UpdateParams) == 10 * 4, "packed");
 static_assert(sizeof(OutputParams) == 4 * 4, "packed");
 static_assert(sizeof(RestoreParams) == 8 + 4 * 4, "packed");
-static_assert(sizeof(LossParams) == 8 + 4 * 4, "packed");
+static_assert(sizeof(LossParams) == 8 + 4 * 10, "packed");
 static_assert(sizeof(ClampMaskParams) == 8 + 3 * 4, "packed");
 static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 3 + 7) * 4, "packed");
 static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 7) * 4, "packed");

@@ -9,10 +9,17 @@
 //
 // Each arch/panel_*.h defines kQuantum and
 //
-//   PackLanes(source, lanes, offset, panel): see below
-//   PackProducts(q, m, depth, panel): lane 0 of the panel = q[k] * m[k]
-//   MultiplyPanels(a, b, depth, sums): sums[r * 4 + j] += dot product of lane r
-//       of `a` (0 and 1; start at panel + 2 * kQuantum for 2 and 3) with lane j of b
+//   bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
+//                  int16_t* panel)
+//       Lane j = byte j of the next `depth` pixels, minus offset; lanes from `lanes` on are
+//       zero. Returns whether a byte other than zero was read.
+//   void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel)
+//       Lane 0 = q[k] * m[k]; the others are left alone (lane j: panel + j * kQuantum).
+//   void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums)
+//       sums[r * 4 + j] += dot product of lane r of `a`, r = 0 and 1 (2 and 3: panel +
+//       2 * kQuantum), with lane j of b.
+//
+// Packing fills the last quantum up with zeros.
 
 #ifndef TFLM_KERNELS_PANEL_H_
 #define TFLM_KERNELS_PANEL_H_
@@ -24,7 +31,7 @@ namespace tflm_train {
 
 constexpr int kLanes = 4;
 
-// int16 elements of a panel, the same for all cores; the depth is rounded up with zeros.
+// Room for one depth's panel, in int16: the same for all cores.
 constexpr int32_t PanelElements(int32_t depth) { return (depth + 7) / 8 * 8 * kLanes; }
 
 // A rectangle of pixels: rows of `columns` pixels, `column_stride` bytes apart.
@@ -51,6 +58,21 @@ class PixelCursor {
         columns_(grid.columns),
         column_stride_(grid.column_stride),
         row_skip_(grid.row_stride - grid.columns * grid.column_stride) {}
+
+  // The distance of the next `count` pixels where all are in one row, else 0.
+  int32_t EvenStride(int32_t count) const { return count <= left_ ? column_stride_ : 0; }
+
+  // Passes over `count` pixels of one row; returns the first.
+  const int8_t* Skip(int32_t count) {
+    const int8_t* const first = at_;
+    at_ += count * column_stride_;
+    left_ -= count;
+    if (left_ == 0) {
+      left_ = columns_;
+      at_ += row_skip_;
+    }
+    return first;
+  }
 
   const int8_t* Next() {
     const int8_t* const pixel = at_;

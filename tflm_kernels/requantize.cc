@@ -96,6 +96,54 @@ void GradientWriter::WritePixel(int32_t* acc) {
   written_ += channels;
 }
 
+namespace {
+
+// The exponents for which a product with 2^(32 - e) fits int32.
+constexpr int kMinUnorderedExponent = 2;
+
+// RoundShift(a, e) with rounding = 2^(32 - e): HighMul rounds half up, so one is
+// taken off a negative number.
+inline int32_t HalfAwayShift(int32_t a, int32_t rounding) {
+  return HighMul(a + (a >> 31), rounding);
+}
+
+}  // namespace
+
+UnorderedWriter::UnorderedWriter(GradientWriter* writer)
+    : writer_(writer), limit_(uint32_t{127} << writer->exponent_) {
+  if (writer->exponent_ < kMinUnorderedExponent) {
+    rounding_ = 0;
+    max_abs_ = UINT32_MAX;
+  } else {
+    rounding_ = 1 << (32 - writer->exponent_);
+  }
+}
+
+void UnorderedWriter::Write(const int32_t* acc, size_t first, int n) {
+  const GradientWriter& writer = *writer_;
+  const GradientTarget& target = writer.target_;
+  int32_t values[4] = {};
+  for (int i = 0; i < n; ++i) values[i] = acc[i];
+  if (target.addend != nullptr) {
+    MergeAddend(values, writer.addend_shift_, target.addend + first, writer.addend_factor_, n);
+  }
+  if (target.mask_params.mask_kind != kMaskNone) {
+    ApplyMask(target.mask_params, target.mask, first, values, n);
+  }
+  const int32_t rounding = rounding_;
+  uint32_t max = max_abs_;
+  int8_t* const q = target.q + first;
+  for (int i = 0; i < n; ++i) {
+    const int32_t a = values[i];
+    // One comparison for both signs; a new maximum is rare.
+    if (static_cast<uint32_t>(a) + max > 2 * max) {
+      max = a < 0 ? 0u - static_cast<uint32_t>(a) : static_cast<uint32_t>(a);
+    }
+    q[i] = static_cast<int8_t>(HalfAwayShift(a, rounding));
+  }
+  max_abs_ = max;
+}
+
 void GradientWriter::Finish() {
   const float ratio = static_cast<float>(max_abs_) / incoming_max_;
   const float decayed = *target_.range * kRangeDecay;

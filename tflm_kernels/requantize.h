@@ -72,6 +72,8 @@ class GradientWriter {
   void Finish();
 
  private:
+  friend class UnorderedWriter;
+
   GradientTarget target_;
   float unit_;
   float incoming_max_;
@@ -81,6 +83,41 @@ class GradientWriter {
   int32_t addend_factor_ = 0;
   uint32_t max_abs_ = 0;
   size_t written_ = 0;
+};
+
+// Writes the same in any order, as long as the predicted exponent holds. That it
+// does not, which is rare, is known only afterwards: then start again with
+// GradientWriter, of which nothing has been used up.
+//
+//   UnorderedWriter unordered(&writer);
+//   if (unordered.holds()) { ...; unordered.Write(acc, first, 4); ... }
+//   if (unordered.holds()) return unordered.Finish();
+class UnorderedWriter {
+ public:
+  explicit UnorderedWriter(GradientWriter* writer);
+
+  // Whether everything written so far is right.
+  bool holds() const { return max_abs_ <= limit_; }
+
+  // Elements [first, first + n) of the target, n <= 4.
+  void Write(const int32_t* acc, size_t first, int n);
+
+  // Elements first + channels[0 .. n) of the target, n <= 4.
+  void Scatter(const int32_t* acc, size_t first, const int16_t* channels, int n) {
+    for (int i = 0; i < n; ++i) Write(acc + i, first + channels[i], 1);
+  }
+
+  // Stores scale and range.
+  void Finish() {
+    writer_->max_abs_ = max_abs_;
+    writer_->Finish();
+  }
+
+ private:
+  GradientWriter* writer_;
+  uint32_t limit_;    // 127 * 2^exponent
+  int32_t rounding_;  // see HalfAwayShift
+  uint32_t max_abs_ = 0;
 };
 
 }  // namespace tflm_train

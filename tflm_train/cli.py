@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 from absl import app
 from absl.flags import argparse_flags
 
-from tflm_train import commands, commands_state
+from tflm_train import commands, commands_export, commands_state
 from tflm_train.errors import TflmTrainError
+from tflm_train.memory import KernelSet
 from tflm_train.runtime.training import SCHEDULES
 from tflm_train.scheme.scheme import RESIDUAL_BITS
 
@@ -22,6 +23,7 @@ _EPILOG = """\
 typical use:
   tflm_train inspect model.tflite                        what could train, and what it costs
   tflm_train rewrite model.tflite --scheme scheme.yaml   writes model_train.tflite
+  tflm_train memory model_train.tflite --plot arena.png  the RAM it takes, and where the peak is
   tflm_train train model_train.tflite --data data.npz    trains it in the real TFLM interpreter
 
 a scheme:
@@ -61,10 +63,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_inspect(subparsers)
     _add_rewrite(subparsers)
+    _add_memory(subparsers)
     _add_train(subparsers)
     _add_evaluate(subparsers)
     _add_scheme(subparsers)
     commands_state.add_parsers(subparsers, _add)
+    commands_export.add_parsers(subparsers, _add)
     parsed: argparse.Namespace = parser.parse_args(argv[1:])
     return parsed
 
@@ -92,6 +96,7 @@ def _add_inspect(subparsers: Any) -> None:
         "in execution order from 0; schemes use these numbers, or the names.",
     )
     parser.add_argument("model", help="a .tflite file")
+    _add_kernels(parser)
     parser.set_defaults(function=commands.inspect)
 
 
@@ -116,7 +121,37 @@ def _add_rewrite(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", help="where to write (default: <stem>_train.tflite)")
     parser.add_argument("--report", help="also write the report as JSON to this file")
     parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
+    _add_kernels(parser)
+    parser.add_argument(
+        "--budget",
+        metavar="SIZE",
+        help="refuse, and say what to give up, when the arena would be larger (256KB, 1MB, bytes)",
+    )
     parser.set_defaults(function=commands.rewrite)
+
+
+def _add_memory(subparsers: Any) -> None:
+    parser = _add(
+        subparsers,
+        "memory",
+        "Predict the arena a model takes on a Cortex-M, to the byte, and what it is made of.",
+        "The total is what arena_used_bytes() will return; the peak names the tensors to blame.",
+    )
+    parser.add_argument("model", help="a .tflite file, original or rewritten")
+    _add_kernels(parser)
+    parser.add_argument("--plot", metavar="FILE", help="draw the arena over time (PNG)")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
+    parser.set_defaults(function=commands.memory)
+
+
+def _add_kernels(parser: Any) -> None:
+    parser.add_argument(
+        "--kernels",
+        choices=[str(kernels) for kernels in KernelSet],
+        default=str(KernelSet.CMSIS_NN),
+        help="what runs the builtin operators: TFLM's reference kernels, or CMSIS-NN on a core "
+        "with the DSP extension (cmsis_nn, default), with Helium, or with neither (_basic)",
+    )
 
 
 def _add_train(subparsers: Any) -> None:

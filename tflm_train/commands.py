@@ -15,9 +15,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train import tables
 from tflm_train.errors import DataError, SchemeError, TflmTrainError
-from tflm_train.files import is_json_report, is_rewritten_model, is_state, read_state, write_file
+from tflm_train.files import (
+    is_json_report,
+    is_png,
+    is_rewritten_model,
+    is_state,
+    read_state,
+    write_file,
+)
+from tflm_train.memory import memory_report
+from tflm_train.memory.plot import draw_memory
 from tflm_train.model import load
 from tflm_train.rewriter import rewrite as rewrite_model
+from tflm_train.rewriter.budget import parse_bytes, require_fit
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.interpreter import Interpreter
@@ -30,7 +40,7 @@ from tflm_train.scheme.scheme import MAX_CLASSES
 
 def inspect(arguments: argparse.Namespace) -> dict[str, Any]:
     """`tflm_train inspect`."""
-    description = inspect_model(load(arguments.model))
+    description = inspect_model(load(arguments.model), arguments.kernels)
     if not arguments.json:
         tables.show_inspection(description)
     return description
@@ -43,7 +53,11 @@ def rewrite(arguments: argparse.Namespace) -> dict[str, Any]:
     if output.resolve() == source.resolve():
         raise TflmTrainError(f"{output} is the input model itself; choose another name with -o")
     scheme = _chosen_scheme(arguments)
-    result = rewrite_model(load(source), scheme)
+    budget = None if arguments.budget is None else parse_bytes(arguments.budget)
+    model = load(source)
+    result = rewrite_model(model, scheme, arguments.kernels)
+    if budget is not None:
+        require_fit(model, scheme, result.memory, budget)
     summary = {"output": str(output), **result.report}
     write_file(output, result.model_bytes, is_rewritten_model, arguments.force)
     if arguments.report:
@@ -51,6 +65,21 @@ def rewrite(arguments: argparse.Namespace) -> dict[str, Any]:
         write_file(Path(arguments.report), text, is_json_report, arguments.force)
     if not arguments.json:
         tables.show_rewrite(summary)
+    return summary
+
+
+def memory(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`tflm_train memory`."""
+    model = load(arguments.model)
+    report = memory_report(model, arguments.kernels)
+    summary: dict[str, Any] = report.to_dict()
+    summary["flash"] = {"model_bytes": len(model.source)}
+    if arguments.plot:
+        path = Path(arguments.plot)
+        write_file(path, draw_memory(report), is_png, arguments.force)
+        summary["plot"] = str(path)
+    if not arguments.json:
+        tables.show_memory(summary)
     return summary
 
 

@@ -17,6 +17,10 @@ class UnsupportedError(TflmTrainError):
     """The model is valid, but something the scheme asks for cannot be trained."""
 
 
+class BudgetError(TflmTrainError):
+    """The arena of a rewritten model is larger than the target has."""
+
+
 class DataError(TflmTrainError):
     """A data set, label or input array does not fit the model."""
 

@@ -75,3 +75,8 @@ def is_json_report(data: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(report, dict) and {"output", "arena", "layers"} <= report.keys()
+
+
+def is_png(data: bytes) -> bool:
+    """Whether these bytes are a picture as we draw them."""
+    return data[:8] == b"\x89PNG\r\n\x1a\n"

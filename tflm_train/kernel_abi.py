@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.numerics import MaskKind as MaskKind
 
 VERSION = 1
@@ -116,7 +117,7 @@ class RestoreParams(OpParams):
 
 @dataclass(frozen=True)
 class LossParams(OpParams):
-    """Softmax cross-entropy and its gradient."""
+    """A loss and its gradient."""
 
     KIND = 2
     OP = "LOSS"
@@ -124,6 +125,12 @@ class LossParams(OpParams):
     zero_point: int
     scale: float
     slot: int
+    loss_kind: int = LossKind.SOFTMAX_CROSS_ENTROPY
+    target_kind: int = TargetKind.INDEX
+    keep: float = 1.0
+    spread: float = 0.0
+    target_scale: float = 1.0
+    target_zero_point: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tflm_train.memory.report import ARENA_PARTS
 from tflm_train.runtime.training import EpochRecord
 
 _WIDE = 140
+_PEAK_ROWS = 6
 
 
 def _console() -> Console:
@@ -59,7 +61,8 @@ def show_inspection(description: dict[str, Any]) -> None:
         "bias and its input activation kept), would add at most.",
         style="dim",
     )
-    _print_arena(console, {"inference": description["arena"]})
+    _print_arena(console, {"inference": description["arena"]}, description["kernels"])
+    _print_peak(console, description["peak"])
 
 
 def show_rewrite(summary: dict[str, Any]) -> None:
@@ -82,7 +85,14 @@ def show_rewrite(summary: dict[str, Any]) -> None:
     console.print(table)
     added = ", ".join(f"{count} {name}" for name, count in summary["ops"].items())
     console.print(f"ops added: {added}")
-    _print_arena(console, {"inference": summary["arena_before"], "training": summary["arena"]})
+    arenas = {"inference": summary["arena_before"], "training": summary["arena"]}
+    _print_arena(console, arenas, summary["kernels"])
+    _print_peak(console, summary["peak"])
+    extra = {name: account["total_bytes"] for name, account in summary["extra_memory"].items()}
+    console.print(
+        f"kept for training beyond inference: {extra['kept']:,} bytes without the head "
+        f"(the paper's formula gives {extra['analytic']:,})"
+    )
     flash = summary["flash"]
     console.print(f"flash: {flash['rewritten_bytes']:,} bytes (was {flash['original_bytes']:,})")
     for warning in summary["warnings"]:
@@ -152,22 +162,43 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _print_arena(console: Console, columns: dict[str, dict[str, int]]) -> None:
-    table = Table(title="arena on a 32-bit target (bytes)")
+def show_memory(summary: dict[str, Any]) -> None:
+    """Prints a memory report."""
+    console = _console()
+    _print_arena(console, {summary["model"]: summary["arena"]}, summary["kernels"])
+    _print_peak(console, summary["peak"])
+    console.print(f"flash: {summary['flash']['model_bytes']:,} bytes (the model)")
+    for name in summary["unmodelled_ops"]:
+        console.print(f"warning: the memory of {name} is not counted", style="yellow")
+    if "plot" in summary:
+        console.print(f"plot written: {summary['plot']}")
+
+
+def _print_arena(console: Console, columns: dict[str, dict[str, int]], kernels: str) -> None:
+    table = Table(title=f"arena on a Cortex-M, {kernels} kernels (bytes)")
     table.add_column("")
     for heading in columns:
         table.add_column(heading, justify="right")
-    for key, label in (
-        ("activation_bytes", "activations (planned)"),
-        ("scratch_bytes", "scratch (planned)"),
-        ("variable_bytes", "variables"),
-        ("channel_bytes", "numbers per channel"),
-        ("interpreter_bytes", "interpreter"),
-        ("kernel_bytes", "kernels"),
-        ("training_op_bytes", "training ops"),
-        ("total_bytes", "total"),
-    ):
+    labels = ARENA_PARTS | {"total_bytes": "total", "minimum_bytes": "smallest arena that is enough"}
+    for key, label in labels.items():
         table.add_row(label, *(f"{arena[key]:,}" for arena in columns.values()))
+    console.print(table)
+
+
+def _print_peak(console: Console, peak: dict[str, Any]) -> None:
+    title = f"peak: op {peak['op']} ({peak['name']}), {peak['bytes']:,} bytes alive"
+    table = Table(title=title)
+    for heading, justify in (
+        ("tensor or scratch", "left"), ("bytes", "right"), ("from op", "right"), ("to op", "right"),
+    ):  # fmt: skip
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for buffer in peak["buffers"][:_PEAK_ROWS]:
+        ends = (buffer["first_op"], buffer["last_op"])
+        times = ["input" if op < 0 else str(op) for op in ends]
+        table.add_row(buffer["name"].split(";")[0], f"{buffer['bytes']:,}", *times)
+    rest = peak["buffers"][_PEAK_ROWS:]
+    if rest:
+        table.add_row(f"{len(rest)} more", f"{sum(b['bytes'] for b in rest):,}", "", "")
     console.print(table)
 
 

@@ -297,8 +297,9 @@ uint32_t CountLoss(const uint8_t* options) {
   int8_t* grad = Allocate<int8_t>(params.classes);
   float loss;
   void* scratch = Allocate<uint8_t>(tflm_train::LossScratchBytes(params));
+  const int32_t label = 0;
   return Count([&] {
-    tflm_train::Loss(params, logits, 0, &state, scales, grad, &loss, scratch);
+    tflm_train::Loss(params, logits, &label, nullptr, &state, scales, grad, &loss, scratch);
   });
 }
 

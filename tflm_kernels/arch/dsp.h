@@ -31,16 +31,24 @@ inline uint32_t HighHalves(uint32_t a, uint32_t b) { return (b & 0xffff0000u) | 
 
 // Bytes 0 and 2, 1 and 3 of a word as a pair, sign extended.
 inline int32_t Bytes02(uint32_t word) { return __sxtb16(static_cast<int32_t>(word)); }
-inline int32_t Bytes13(uint32_t word) { return __sxtb16(static_cast<int32_t>(__ror(word, 8))); }
+inline int32_t Bytes13(uint32_t word) {
+  return __sxtb16(static_cast<int32_t>(word >> 8 | word << 24));
+}
 
-// Four words (even byte j, odd byte j) - offsets, j = 0 .. 3.
-inline void StorePairs(uint32_t even, uint32_t odd, uint32_t offsets, uint32_t* to) {
+// Products of the low and of the high halves (SMULBB, SMULTT).
+inline int32_t MultiplyLow(int32_t a, int32_t b) {
+  return static_cast<int16_t>(a) * static_cast<int16_t>(b);
+}
+inline int32_t MultiplyHigh(int32_t a, int32_t b) { return (a >> 16) * (b >> 16); }
+
+// Stores four pairs, (byte j of even, byte j of odd) - offsets.
+inline void StorePairs(uint32_t even, uint32_t odd, uint32_t offsets, int16_t* to) {
+  const int32_t minus = static_cast<int32_t>(offsets);
   const uint32_t low = LowHalves(even, odd);
   const uint32_t high = HighHalves(even, odd);
-  to[0] = static_cast<uint32_t>(__ssub16(Bytes02(low), static_cast<int32_t>(offsets)));
-  to[1] = static_cast<uint32_t>(__ssub16(Bytes13(low), static_cast<int32_t>(offsets)));
-  to[2] = static_cast<uint32_t>(__ssub16(Bytes02(high), static_cast<int32_t>(offsets)));
-  to[3] = static_cast<uint32_t>(__ssub16(Bytes13(high), static_cast<int32_t>(offsets)));
+  const int32_t pairs[] = {__ssub16(Bytes02(low), minus), __ssub16(Bytes13(low), minus),
+                           __ssub16(Bytes02(high), minus), __ssub16(Bytes13(high), minus)};
+  std::memcpy(to, pairs, sizeof(pairs));
 }
 
 }  // namespace dsp

@@ -18,21 +18,20 @@ constexpr int kQuantum = 2;
 inline bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
                       int16_t* panel) {
   if (lanes < kLanes) return PackLanesGeneric<kQuantum>(cursor, depth, lanes, offset, panel);
-  uint32_t* to = reinterpret_cast<uint32_t*>(panel);
   const uint32_t offsets = dsp::Pack(offset, offset);
   uint32_t seen = 0;
-  for (int32_t k = 0; k + 2 <= depth; k += 2, to += 4) {
+  for (int32_t k = 0; k + 2 <= depth; k += 2, panel += 2 * kLanes) {
     const uint32_t even = dsp::LoadWord(cursor->Next());
     const uint32_t odd = dsp::LoadWord(cursor->Next());
     seen |= even | odd;
-    dsp::StorePairs(even, odd, offsets, to);
+    dsp::StorePairs(even, odd, offsets, panel);
   }
   if ((depth & 1) != 0) {
     const uint32_t even = dsp::LoadWord(cursor->Next());
     seen |= even;
     // The missing element counts as `offset`: zero in the panel.
     const uint32_t bytes = static_cast<uint8_t>(offset) * 0x01010101u;
-    dsp::StorePairs(even, bytes, offsets, to);
+    dsp::StorePairs(even, bytes, offsets, panel);
   }
   return seen != 0;
 }
@@ -44,14 +43,12 @@ inline void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_
     const uint32_t m4 = dsp::LoadWord(m + k);
     const int32_t q02 = dsp::Bytes02(q4), q13 = dsp::Bytes13(q4);
     const int32_t m02 = dsp::Bytes02(m4), m13 = dsp::Bytes13(m4);
-    const uint32_t t01 = dsp::Pack(__smulbb(q02, m02), __smulbb(q13, m13));
-    const uint32_t t23 = dsp::Pack(__smultt(q02, m02), __smultt(q13, m13));
-    std::memcpy(panel, &t01, sizeof(t01));
-    std::memcpy(panel + 2 * kLanes, &t23, sizeof(t23));
+    const uint32_t t01 = dsp::Pack(dsp::MultiplyLow(q02, m02), dsp::MultiplyLow(q13, m13));
+    const uint32_t t23 = dsp::Pack(dsp::MultiplyHigh(q02, m02), dsp::MultiplyHigh(q13, m13));
+    dsp::StoreWord(panel, t01);
+    dsp::StoreWord(panel + 2 * kLanes, t23);
   }
-  for (int32_t i = 0; k + i < depth; ++i) {
-    panel[PanelIndex<kQuantum>(i)] = static_cast<int16_t>(q[k + i] * m[k + i]);
-  }
+  PackProductsGeneric<kQuantum>(q + k, m + k, depth - k, panel);
 }
 
 // One pair of the depth. With the two pointers there are fourteen registers in

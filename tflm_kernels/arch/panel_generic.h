@@ -15,16 +15,19 @@ constexpr int32_t PanelIndex(int32_t k) {
   return k / kQuantum * (kQuantum * kLanes) + k % kQuantum;
 }
 
-// Zeroes all lanes from element `depth` to the end of the quantum.
+// Zeroes one lane from element `depth` to the end of the quantum.
 template <int kQuantum>
-void PadPanel(int32_t depth, int16_t* panel) {
-  for (int32_t k = depth; k % kQuantum != 0; ++k) {
-    for (int lane = 0; lane < kLanes; ++lane) panel[PanelIndex<kQuantum>(k) + lane * kQuantum] = 0;
-  }
+void PadLane(int32_t depth, int16_t* lane) {
+  for (int32_t k = depth; k % kQuantum != 0; ++k) lane[PanelIndex<kQuantum>(k)] = 0;
 }
 
-// Lane j = pixel[j] - offset of the grid's pixels from `skip` on, `depth` of them; the lanes
-// from `lanes` on are zero. Returns whether anything but zeros was read.
+// Zeroes elements [0, depth) of one lane and the rest of the quantum.
+template <int kQuantum>
+void ClearLane(int32_t depth, int16_t* lane) {
+  for (int32_t k = 0; k < depth; ++k) lane[PanelIndex<kQuantum>(k)] = 0;
+  PadLane<kQuantum>(depth, lane);
+}
+
 template <int kQuantum>
 bool PackLanesGeneric(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
                       int16_t* panel) {
@@ -33,13 +36,24 @@ bool PackLanesGeneric(PixelCursor* cursor, int32_t depth, int lanes, int32_t off
     const int8_t* const pixel = cursor->Next();
     int16_t* const to = panel + PanelIndex<kQuantum>(k);
     for (int lane = 0; lane < kLanes; ++lane) {
-      const int32_t value = lane < lanes ? pixel[lane] : offset;
-      seen |= value;
-      to[lane * kQuantum] = static_cast<int16_t>(value - offset);
+      int32_t value = 0;
+      if (lane < lanes) {
+        value = pixel[lane] - offset;
+        seen |= pixel[lane];
+      }
+      to[lane * kQuantum] = static_cast<int16_t>(value);
     }
   }
-  PadPanel<kQuantum>(depth, panel);
+  for (int lane = 0; lane < kLanes; ++lane) PadLane<kQuantum>(depth, panel + lane * kQuantum);
   return seen != 0;
+}
+
+template <int kQuantum>
+void PackProductsGeneric(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
+  for (int32_t k = 0; k < depth; ++k) {
+    panel[PanelIndex<kQuantum>(k)] = static_cast<int16_t>(q[k] * m[k]);
+  }
+  PadLane<kQuantum>(depth, panel);
 }
 
 }  // namespace tflm_train

@@ -43,27 +43,48 @@ inline bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t off
 inline void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
   for (int32_t k = 0; k < depth; k += kQuantum, panel += kQuantum * kLanes) {
     const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth - k));
-    const int16x8_t t = vmulq_s16(vldrbq_z_s16(q + k, inside), vldrbq_z_s16(m + k, inside));
-    vstrhq_p_s16(panel, t, inside);
+    vst1q_s16(panel, vmulq_s16(vldrbq_z_s16(q + k, inside), vldrbq_z_s16(m + k, inside)));
   }
 }
 
-// Eight sums need all even registers, that of hardware loops included; left to
-// the compiler they are moved about in the loop.
-#define TFLM_TRAIN_PANEL_STEP              \
-  "vldrh.u16 q0, [%[a]]\n\t"               \
-  "vldrh.u16 q1, [%[a], #16]\n\t"          \
-  "vldrh.u16 q2, [%[b]]\n\t"               \
-  "adds %[a], #64\n\t"                     \
-  "vmladava.s16 %[c0], q0, q2\n\t"         \
-  "vmladava.s16 %[d0], q1, q2\n\t"         \
-  "vldrh.u16 q2, [%[b], #16]\n\t"          \
-  "vmladava.s16 %[c1], q0, q2\n\t"         \
-  "vmladava.s16 %[d1], q1, q2\n\t"         \
-  "vldrh.u16 q2, [%[b], #32]\n\t"          \
-  "vmladava.s16 %[c2], q0, q2\n\t"         \
-  "vmladava.s16 %[d2], q1, q2\n\t"         \
-  "vldrh.u16 q2, [%[b], #48]\n\t"          \
-  "adds %[b], #64\n\t"                     \
-  "vmladava.s16 %[c3], q0, q2\n\t"         \
-  "vmladava.s16 %[d3], q1, q2\n\t"
+inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
+  int32_t c0 = sums[0], c1 = sums[1], c2 = sums[2], c3 = sums[3];
+  int32_t d0 = sums[4], d1 = sums[5], d2 = sums[6], d3 = sums[7];
+  int32_t steps = (depth + kQuantum - 1) / kQuantum;
+  // Eight sums need all even registers, that of hardware loops included; the
+  // compiler would move them about in the loop.
+  asm("1:\n\t"
+      "vldrh.u16 q1, [%[a], #16]\n\t"
+      "vldrh.u16 q0, [%[a]], #64\n\t"
+      "vldrh.u16 q2, [%[b], #16]\n\t"
+      "vldrh.u16 q3, [%[b], #32]\n\t"
+      "vmladava.s16 %[c1], q0, q2\n\t"
+      "vmladava.s16 %[d1], q1, q2\n\t"
+      "vldrh.u16 q2, [%[b], #48]\n\t"
+      "vmladava.s16 %[c2], q0, q3\n\t"
+      "vmladava.s16 %[d2], q1, q3\n\t"
+      "vldrh.u16 q3, [%[b]], #64\n\t"
+      "vmladava.s16 %[c3], q0, q2\n\t"
+      "vmladava.s16 %[d3], q1, q2\n\t"
+      "subs %[steps], #1\n\t"
+      "vmladava.s16 %[c0], q0, q3\n\t"
+      "vmladava.s16 %[d0], q1, q3\n\t"
+      "bne 1b"
+      : [a] "+r"(a), [b] "+r"(b), [steps] "+r"(steps), [c0] "+Te"(c0), [c1] "+Te"(c1),
+        [c2] "+Te"(c2), [c3] "+Te"(c3), [d0] "+Te"(d0), [d1] "+Te"(d1), [d2] "+Te"(d2),
+        [d3] "+Te"(d3)
+      :
+      : "q0", "q1", "q2", "q3", "cc", "memory");
+  sums[0] = c0;
+  sums[1] = c1;
+  sums[2] = c2;
+  sums[3] = c3;
+  sums[4] = d0;
+  sums[5] = d1;
+  sums[6] = d2;
+  sums[7] = d3;
+}
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_ARCH_PANEL_MVE_H_

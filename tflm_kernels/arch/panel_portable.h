@@ -26,9 +26,7 @@ inline bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t off
 }
 
 inline void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
-  for (int32_t k = 0; k < depth; ++k) {
-    panel[PanelIndex<kQuantum>(k)] = static_cast<int16_t>(q[k] * m[k]);
-  }
+  PackProductsGeneric<kQuantum>(q, m, depth, panel);
 }
 
 inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {

@@ -163,6 +163,12 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(LossParams, zero_point);
   FIELD(LossParams, scale);
   FIELD(LossParams, slot);
+  FIELD(LossParams, loss_kind);
+  FIELD(LossParams, target_kind);
+  FIELD(LossParams, keep);
+  FIELD(LossParams, spread);
+  FIELD(LossParams, target_scale);
+  FIELD(LossParams, target_zero_point);
 
   STRUCT(ClampMaskParams, "CLAMP_MASK");
   FIELD(ClampMaskParams, size);

@@ -37,12 +37,13 @@ class Scratch {
 
 extern "C" {
 
-// 1, or 0 when the label is out of range.
+// 1, or 0 when the target is out of range.
 int32_t TflmTrainKernelLoss(const tflm_train::LossParams* params, const int8_t* logits,
-                            const int32_t* label, tflm_train::TrainState* state, float* scales,
-                            int8_t* grad, float* loss) {
+                            const void* target, tflm_train::TrainState* state, float* scales,
+                            const float* class_weights, int8_t* grad, float* loss) {
   const Scratch scratch(tflm_train::LossScratchBytes(*params));
-  return tflm_train::Loss(*params, logits, *label, state, scales, grad, loss, scratch.get());
+  return tflm_train::Loss(*params, logits, target, class_weights, state, scales, grad, loss,
+                          scratch.get());
 }
 
 void TflmTrainKernelClampMask(const tflm_train::ClampMaskParams* params, const int8_t* activation,

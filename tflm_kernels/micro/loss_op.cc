@@ -10,17 +10,19 @@ namespace {
 struct LossOp : OpDefaults {
   using Params = LossParams;
   static constexpr const char* kName = "TFLM_TRAIN_LOSS";
-  enum { kLogits, kLabel, kStateInput, kScales, kInputs };
+  enum { kLogits, kTarget, kStateInput, kScales, kClassWeights, kInputs };
   enum { kGrad, kLoss, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
     return node.CheckCounts(kInputs, kOutputs) &&
            node.CheckFields({{"classes", params.classes, 1, INT32_MAX},
                              {"zero_point", params.zero_point, -128, 127},
-                             {"scale > 0", params.scale > 0.0f, 1, 1}}) &&
+                             {"scale > 0", params.scale > 0.0f, 1, 1},
+                             {"loss_kind", params.loss_kind, 0, kMeanSquaredError},
+                             {"target_kind", params.target_kind, 0, kTargetInput}}) &&
            node.CheckInput(kLogits, "logits", kTfLiteInt8, params.classes) &&
-           node.CheckInput(kLabel, "label", kTfLiteInt32, 1) && node.CheckState(kStateInput) &&
-           node.CheckSlots(kScales, "scales", {params.slot}) &&
+           CheckTarget(params, node) && node.CheckState(kStateInput) &&
+           node.CheckSlots(kScales, "scales", {params.slot}) && CheckClassWeights(params, node) &&
            node.CheckOutput(kGrad, "gradient", kTfLiteInt8, params.classes) &&
            node.CheckOutput(kLoss, "loss", kTfLiteFloat32, 1);
   }
@@ -30,11 +32,40 @@ struct LossOp : OpDefaults {
   static void Idle(const OpNode& node) { *node.Output<float>(kLoss) = 0.0f; }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
-    const int32_t label = *node.Input<int32_t>(kLabel);
-    return Loss(params, node.Input<int8_t>(kLogits), label, node.State(kStateInput),
+    return Loss(params, node.Input<int8_t>(kLogits), node.Input<void>(kTarget),
+                node.Input<float>(kClassWeights), node.State(kStateInput),
                 node.Input<float>(kScales), node.Output<int8_t>(kGrad), node.Output<float>(kLoss),
                 memory.scratch) ||
-           node.CheckFields({{"label", label, 0, params.classes - 1}});
+           Refuse(params, node);
+  }
+
+ private:
+  static bool CheckTarget(const Params& params, const OpNode& node) {
+    switch (params.target_kind) {
+      case kTargetIndex:
+        return node.CheckInput(kTarget, "label", kTfLiteInt32, 1);
+      case kTargetValues:
+        return node.CheckInput(kTarget, "target", kTfLiteFloat32, params.classes);
+      default:
+        return node.CheckInput(kTarget, "target", kTfLiteInt8, params.classes);
+    }
+  }
+
+  static bool CheckClassWeights(const Params& params, const OpNode& node) {
+    if (params.loss_kind == kMeanSquaredError) {
+      return node.CheckAbsent(kClassWeights, "class weights");
+    }
+    return !node.HasInput(kClassWeights) ||
+           node.CheckInput(kClassWeights, "class weights", kTfLiteFloat32, params.classes);
+  }
+
+  static bool Refuse(const Params& params, const OpNode& node) {
+    if (params.target_kind == kTargetIndex) {
+      return node.CheckFields({{"label", *node.Input<int32_t>(kTarget), 0, params.classes - 1}});
+    }
+    return node.Fail(params.loss_kind == kMeanSquaredError
+                         ? "a target value is not a finite number of ordinary size"
+                         : "a target value is no probability from 0 to 1");
   }
 };
 

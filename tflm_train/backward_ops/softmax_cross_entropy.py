@@ -1,104 +1,61 @@
 """Softmax cross-entropy on int8 logits: reference of the loss operator.
 
-With logits `a_i = s (q_i - z)` and `p = softmax(a)`:
+With logits `a_i = s (q_i - z)`, `p = softmax(a)` and the target distribution `t` (one-hot of a class,
+or the probabilities of a teacher), smoothed and weighted to `u_i = w_i t_i`:
 
-    L = log(sum exp(a_i - max a)) + max a - a_label
-    dL/da_i = p_i - [i == label]
+    L = sum_i u_i (log(sum exp(a_j - max a)) + max a - a_i)
+    dL/da_i = p_i sum_j u_j - u_i
 
 The zero point cancels. The only float arithmetic per element of a training step is here, once per
-class, with the exponential and logarithm of `numerics`, so that no bit depends on a libm.
+class.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
 import numpy as np
 
-from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.numerics import (
-    LOG2_E,
-    Int8Array,
-    QuantizedGradient,
-    exp2_neg,
-    log,
-    round_to_int32,
+from tflm_train.backward_ops.loss import (
+    Loss,
+    Smoothing,
+    check_probabilities,
+    one_hot,
+    quantize,
+    running_sum,
+    weights_or_one,
 )
-from tflm_train.errors import DataError, UnsupportedError
-from tflm_train.model import Model, Tensor
-
-_VANISHED = np.float32(2.0**-20)
+from tflm_train.backward_ops.numerics import LOG2_E, Float32Array, Int8Array, exp2_neg, log
 
 
-class Loss(NamedTuple):
-    """A loss and the gradient of the logits.
-
-    Attributes:
-      value: float32, the loss in nats.
-      gradient: int8 `[classes]` with its scale.
-    """
-
-    value: np.float32
-    gradient: QuantizedGradient
-
-
-def loss(logits: Int8Array, label: int, scale: float | np.float32) -> Loss:
+def loss(
+    logits: Int8Array,
+    target: int | Float32Array,
+    scale: float | np.float32,
+    smoothing: Smoothing = Smoothing(),  # noqa: B008 - frozen
+    class_weights: Float32Array | None = None,
+) -> Loss:
     """LOSS: softmax cross-entropy of one sample.
 
     Args:
       logits: int8, one per class.
-      label: Index of the true class.
+      target: Index of the true class, or float32 probabilities, one per class.
       scale: Scale of the logits.
+      smoothing: Of the target.
+      class_weights: float32, one per class.
 
     Raises:
-      DataError: `label` outside `[0, classes)`.
+      DataError: A class that does not exist, or a probability outside `[0, 1]`.
     """
     q = logits.reshape(-1).astype(np.int32)
-    if not 0 <= label < q.size:
-        raise DataError(f"label {label} is outside the model's {q.size} classes [0, {q.size})")
+    if isinstance(target, np.ndarray):
+        check_probabilities(target)
+        t = target.reshape(-1)
+    else:
+        t = one_hot(target, q.size)
+    u = smoothing.apply(t) * weights_or_one(class_weights, q.size)
     scale = np.float32(scale)
-    largest = q.max()
-    exponentials = exp2_neg((largest - q).astype(np.float32) * (scale * LOG2_E))
-    # `accumulate` adds in index order; `sum` adds pairwise and gives other bits.
-    total = np.add.accumulate(exponentials)[-1]
-    d = exponentials / total
-    d[label] -= np.float32(1)
-    value = np.float32(largest - q[label]) * scale + np.float32(log(total))
-    dmax = np.abs(d).max()
-    if dmax < _VANISHED:
-        return Loss(value, QuantizedGradient(np.zeros(q.size, np.int8), np.float32(0)))
-    quantized = round_to_int32(d * (np.float32(127) / dmax)).clip(-127, 127).astype(np.int8)
-    return Loss(value, QuantizedGradient(quantized, dmax / np.float32(127)))
-
-
-def find_logits(model: Model) -> Tensor:
-    """The int8 tensor that the loss is computed on: the output, before SOFTMAX and DEQUANTIZE.
-
-    Args:
-      model: The model; its first output is the trained one.
-
-    Raises:
-      UnsupportedError: The output is no vector of int8 class scores.
-    """
-    graph = model.graph
-    tensor = graph.outputs[0]
-    while (op := graph.producer(tensor)) is not None and op.name in ("SOFTMAX", "DEQUANTIZE"):
-        if op.name == "SOFTMAX" and op.options is not None and op.options.beta != 1.0:
-            raise UnsupportedError(
-                f"op {graph.index(op)} (SOFTMAX): beta is {op.options.beta}; only beta 1 trains"
-            )
-        tensor = op.input
-    where = f"{model.name}: output 0's logits {tensor.name!r}"
-    if tensor.type_name != "INT8" or tensor.quantization is None:
-        raise UnsupportedError(
-            f"{where} are {tensor.type_name}, not quantized int8; softmax_cross_entropy needs int8"
-        )
-    if tensor.size != tensor.shape[-1] or tensor.size < 2:
-        raise UnsupportedError(
-            f"{where} have shape {tensor.shape}; softmax_cross_entropy needs one vector of at "
-            "least 2 classes"
-        )
-    return tensor
-
-
-def loss_params(logits: Tensor, slot: int) -> abi.LossParams:
-    """Parameters of the LOSS op on `logits`, whose gradient goes to `slot`."""
-    return abi.LossParams(logits.size, logits.zero_point, logits.scale, slot)
+    below = (q.max() - q).astype(np.float32)
+    exponentials = exp2_neg(below * (scale * LOG2_E))
+    total = running_sum(exponentials)
+    surprise = below * scale + np.float32(log(total))
+    d = (exponentials / total) * running_sum(u) - u
+    return Loss(running_sum(u * surprise), quantize(d, np.float32(1), np.float32(1)))

@@ -12,6 +12,17 @@ from tflm_train.memory.structures import Category, PersistentPart, persistent_pa
 from tflm_train.memory.target import CORTEX_M, Target, align
 from tflm_train.model import Graph, Model
 
+ARENA_PARTS = {
+    "activation_bytes": "activations",
+    "scratch_bytes": "scratch",
+    "variable_bytes": "variables",
+    "channel_bytes": "per-channel requantization",
+    "interpreter_bytes": "interpreter",
+    "kernel_bytes": "builtin kernels",
+    "training_op_bytes": "training ops",
+}
+"""The parts that add up to the arena's total, and what people call them."""
+
 _LOSS = abi.OP_PREFIX + abi.LossParams.OP
 _INTERPRETER = (
     Category.ALLOCATOR,

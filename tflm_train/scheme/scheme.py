@@ -3,8 +3,8 @@
 The example is also the test of this module's parser::
 
     version: 1
-    loss: softmax_cross_entropy
-    head: {classes: 10}            # optional: replace the classifier by a fresh one
+    loss: softmax_cross_entropy    # or sigmoid_cross_entropy, mean_squared_error (loss.py)
+    head: {classes: 10}            # optional: replace the classifier by a fresh one (head.py)
     update:
       biases: {last: 22}           # or {layers: [40, 41, features/conv]}
       weights:
@@ -16,7 +16,7 @@ The example is also the test of this module's parser::
 
 A layer whose weights train also trains its bias. The head (the last layer that feeds the trained
 output) always trains unless `head: {train: false}`, and is not counted by `biases: {last: k}`.
-`qas: false` switches quantization-aware scaling off, for ablation only.
+`output: 1` (or a name) trains another output than the first. `qas: false` switches quantization-aware scaling off, for ablation only.
 """
 
 from __future__ import annotations
@@ -27,24 +27,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from tflm_train.backward_ops.losses import SOFTMAX_CROSS_ENTROPY
 from tflm_train.errors import SchemeError
+from tflm_train.scheme.head import Head, read_head
+from tflm_train.scheme.loss import Loss, read_loss
 from tflm_train.scheme.yaml_reader import MappingReader, ScalarReader, read_document
 
 VERSION = 1
-LOSSES = ("softmax_cross_entropy",)
 RESIDUAL_BITS = (0, 4, 8)
 SELECTIONS = ("magnitude", "first", "random")
-MAX_CLASSES = 4096
 
 LayerRef = int | str
-
-
-@dataclass(frozen=True)
-class Head:
-    """The classifier: `classes` not None replaces it by a fresh one; `train` trains it."""
-
-    classes: int | None = None
-    train: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,6 +63,7 @@ class Scheme:
 
     Attributes:
       loss: The training loss.
+      output: The trained output's index or name, for models with several.
       head: The classifier.
       biases_last: Train the biases of the k layers below the head.
       bias_layers: Train the biases of these layers (index or name).
@@ -79,7 +73,7 @@ class Scheme:
       qas: Quantization-aware scaling; False only for ablation.
     """
 
-    loss: str = LOSSES[0]
+    loss: Loss = field(default_factory=Loss)
     head: Head = field(default_factory=Head)
     biases_last: int = 0
     bias_layers: tuple[LayerRef, ...] = ()
@@ -87,6 +81,7 @@ class Scheme:
     residual_bits: int = 8
     seed: int = 0
     qas: bool = True
+    output: LayerRef = 0
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Scheme:
@@ -117,14 +112,17 @@ class Scheme:
         version = top.require("version").integer()
         if version.value != VERSION:
             raise version.error(f"version {version.value} is not known; this tool reads {VERSION}")
-        loss = top.get("loss").choice(LOSSES, LOSSES[0])
-        head = _read_head(top.get("head").optional_mapping())
+        loss = read_loss(top.get("loss"))
+        fewest = 2 if loss.rule is SOFTMAX_CROSS_ENTROPY else 1
+        head = read_head(top.get("head").optional_mapping(), fewest)
+        output = top.get("output")
         last, layers, weights = _read_update(top.get("update").optional_mapping())
         residual_bits = _read_residual(top.get("residual_bits"))
         seed = top.get("seed").integer(default=0, low=0, high=2**32 - 1).value
         qas = top.get("qas").boolean(default=True)
         top.finish()
-        return Scheme(loss, head, last, layers, weights, residual_bits, seed, qas)
+        trained = 0 if output.absent else output.layer()
+        return Scheme(loss, head, last, layers, weights, residual_bits, seed, qas, trained)
 
     def to_dict(self) -> dict[str, Any]:
         """The scheme as plain values, for reports and fingerprints."""
@@ -136,19 +134,6 @@ def _read_residual(reader: ScalarReader) -> int:
     if bits.value not in RESIDUAL_BITS:
         raise bits.error(f"residual_bits must be one of {RESIDUAL_BITS}, not {bits.value}")
     return bits.value
-
-
-def _read_head(mapping: MappingReader | None) -> Head:
-    if mapping is None:
-        return Head()
-    classes = mapping.get("classes").optional_integer(low=2, high=MAX_CLASSES)
-    train = mapping.get("train").boolean(default=True)
-    mapping.finish()
-    if classes is not None and not train:
-        raise mapping.error(
-            "a fresh head that does not train can never answer; drop `train: false`"
-        )
-    return Head(classes, train)
 
 
 def _read_update(

@@ -75,6 +75,22 @@ class ScalarReader:
         """A whole number in [low, high], or None when absent."""
         return None if self.absent else self.integer(low=low, high=high).value
 
+    def number(self, low: float, high: float) -> float:
+        """A number in [low, high]."""
+        text = self._scalar("a number")
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise self.error(f"must be a number, not {text!r}") from error
+        if not low <= value <= high:
+            raise self.error(f"must be from {low:g} to {high:g}, not {text}")
+        return value
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether the value is a mapping."""
+        return isinstance(self._node, yaml.MappingNode)
+
     def boolean(self, default: bool) -> bool:
         """True or false."""
         if self.absent:

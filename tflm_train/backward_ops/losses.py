@@ -1,0 +1,225 @@
+"""Which losses a model can be trained with, and what each asks of the model's output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops import (
+    mean_squared_error,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+)
+from tflm_train.backward_ops.loss import LossKind, Smoothing, TargetKind, Loss
+from tflm_train.backward_ops.numerics import Float32Array, Int8Array
+from tflm_train.errors import UnsupportedError
+from tflm_train.model import Model, Op, Tensor
+
+Condition = Callable[[Tensor], str | None]
+"""Why the loss cannot be computed on these logits, None when it can; its docstring says what for."""
+
+
+@dataclass(frozen=True)
+class LossRule:
+    """One loss.
+
+    Attributes:
+      name: In the scheme.
+      kind: In the kernel.
+      activation: The operator that the loss includes when the model ends in it, if any.
+      targets: What the scheme may say of the target: the first is the default.
+      conditions: On the logits.
+      summary: One sentence for the support table.
+    """
+
+    name: str
+    kind: LossKind
+    activation: str | None
+    targets: dict[str, TargetKind]
+    conditions: tuple[Condition, ...]
+    summary: str
+
+
+def output_is_int8(logits: Tensor) -> str | None:
+    """The output (before SOFTMAX, LOGISTIC or DEQUANTIZE) is int8 with one scale and zero point."""
+    if logits.type_name != "INT8" or logits.quantization is None:
+        return f"are {logits.type_name}, not quantized int8; quantize the model to full int8"
+    return None
+
+
+def output_is_class_scores(logits: Tensor) -> str | None:
+    """The output is one vector of at least 2 class scores."""
+    if logits.size != logits.shape[-1] or logits.size < 2:
+        return (
+            f"have shape {logits.shape}; softmax_cross_entropy needs one vector of at least 2 "
+            "classes; choose another `output`, or `loss: mean_squared_error` or "
+            "`sigmoid_cross_entropy`"
+        )
+    return None
+
+
+SOFTMAX_CROSS_ENTROPY = LossRule(
+    "softmax_cross_entropy",
+    LossKind.SOFTMAX_CROSS_ENTROPY,
+    "SOFTMAX",
+    {"label": TargetKind.INDEX, "probabilities": TargetKind.VALUES},
+    (output_is_int8, output_is_class_scores),
+    "One class of several; the target is a class index, or a teacher's probabilities.",
+)
+SIGMOID_CROSS_ENTROPY = LossRule(
+    "sigmoid_cross_entropy",
+    LossKind.SIGMOID_CROSS_ENTROPY,
+    "LOGISTIC",
+    {"labels": TargetKind.VALUES},
+    (output_is_int8,),
+    "Any number of yes-or-no labels; the target is 0 to 1 for each. The mean over the labels.",
+)
+MEAN_SQUARED_ERROR = LossRule(
+    "mean_squared_error",
+    LossKind.MEAN_SQUARED_ERROR,
+    None,
+    {"values": TargetKind.VALUES, "input": TargetKind.INPUT},
+    (output_is_int8,),
+    "Regression and autoencoders; the target is in real units, or the model's own input.",
+)
+LOSS_RULES: dict[str, LossRule] = {
+    rule.name: rule for rule in (SOFTMAX_CROSS_ENTROPY, SIGMOID_CROSS_ENTROPY, MEAN_SQUARED_ERROR)
+}
+
+
+def find_logits(model: Model, loss: str = SOFTMAX_CROSS_ENTROPY.name, output: int = 0) -> Tensor:
+    """The int8 tensor that a loss is computed on.
+
+    It is the output before the loss's own activation, and before DEQUANTIZE or QUANTIZE, which do
+    not change real values.
+
+    Args:
+      model: The model.
+      loss: Name of the loss.
+      output: Index of the trained output.
+
+    Raises:
+      UnsupportedError: The loss cannot be computed on this output.
+    """
+    rule = LOSS_RULES[loss]
+    graph = model.graph
+    tensor = graph.outputs[output]
+    activation = rule.activation
+    while (op := graph.producer(tensor)) is not None:
+        if op.name == activation:
+            _require_plain_softmax(model, op)
+            activation = None
+        elif op.name not in ("DEQUANTIZE", "QUANTIZE"):
+            break
+        tensor = op.input
+    for condition in rule.conditions:
+        reason = condition(tensor)
+        if reason is not None:
+            raise UnsupportedError(
+                f"{model.name}: output {output}'s logits {tensor.name!r} {reason}"
+            )
+    return tensor
+
+
+def _require_plain_softmax(model: Model, op: Op) -> None:
+    beta = getattr(op.options, "beta", 1.0) if op.name == "SOFTMAX" else 1.0
+    if beta != 1.0:
+        raise UnsupportedError(
+            f"op {model.graph.index(op)} (SOFTMAX): beta is {beta}; only beta 1 trains; convert "
+            "the model with beta 1"
+        )
+
+
+def find_target_input(model: Model, logits: Tensor) -> Tensor:
+    """The int8 tensor of the model's first input, as the target of an autoencoder.
+
+    Raises:
+      UnsupportedError: The input is not int8 or has another number of elements than the output.
+    """
+    tensor = model.graph.inputs[0]
+    if tensor.type_name == "FLOAT32":
+        users = model.graph.consumers(tensor)
+        if len(users) == 1 and users[0].name == "QUANTIZE":
+            tensor = users[0].output
+    if tensor.type_name != "INT8" or tensor.quantization is None or tensor.size != logits.size:
+        raise UnsupportedError(
+            f"loss.target: {model.name}: input {tensor.name!r} ({tensor.type_name} {tensor.shape}) "
+            f"cannot be the target of {logits.name!r} {logits.shape}; give the target as values "
+            "(leave `target: input` out)"
+        )
+    return tensor
+
+
+def smoothing_of(rule: LossRule, amount: float, size: int) -> Smoothing:
+    """Label smoothing by `amount`: spread over the classes, or over yes and no."""
+    parts = 2 if rule is SIGMOID_CROSS_ENTROPY else size
+    return Smoothing(np.float32(1 - amount), np.float32(amount / parts))
+
+
+def loss_params(
+    rule: LossRule, target: TargetKind, smoothing: float, logits: Tensor, source: Tensor, slot: int
+) -> abi.LossParams:
+    """Parameters of the LOSS op.
+
+    Args:
+      rule: Which loss.
+      target: What the target is.
+      smoothing: Label smoothing, 0 to 1.
+      logits: The int8 logits.
+      source: The target tensor.
+      slot: Of the gradient.
+    """
+    smooth = smoothing_of(rule, smoothing, logits.size)
+    from_input = target is TargetKind.INPUT
+    return abi.LossParams(
+        classes=logits.size,
+        zero_point=logits.zero_point,
+        scale=logits.scale,
+        slot=slot,
+        loss_kind=rule.kind,
+        target_kind=target,
+        keep=float(smooth.keep),
+        spread=float(smooth.spread),
+        target_scale=source.scale if from_input else 1.0,
+        target_zero_point=source.zero_point if from_input else 0,
+    )
+
+
+def reference_loss(
+    params: abi.LossParams,
+    logits: Int8Array,
+    target: int | Float32Array | Int8Array,
+    class_weights: Float32Array | None = None,
+) -> Loss:
+    """LOSS, whichever it is.
+
+    Args:
+      params: Of the op.
+      logits: int8.
+      target: A class index, float32 values, or the int8 input, as `params.target_kind` says.
+      class_weights: float32, one per output.
+
+    Raises:
+      DataError: The target is out of range.
+    """
+    smoothing = Smoothing(np.float32(params.keep), np.float32(params.spread))
+    scale, zero_point = np.float32(params.scale), params.zero_point
+    if params.target_kind == TargetKind.INPUT:
+        source = np.asarray(target, np.int8)
+        target = mean_squared_error.dequantize(
+            source, params.target_scale, params.target_zero_point
+        )
+    if params.loss_kind == LossKind.SOFTMAX_CROSS_ENTROPY:
+        index_or_values = target if isinstance(target, int) else np.asarray(target, np.float32)
+        return softmax_cross_entropy.loss(
+            logits, index_or_values, scale, smoothing, class_weights
+        )
+    values = np.asarray(target, np.float32)
+    if params.loss_kind == LossKind.SIGMOID_CROSS_ENTROPY:
+        return sigmoid_cross_entropy.loss(
+            logits, values, scale, zero_point, smoothing, class_weights
+        )
+    return mean_squared_error.loss(logits, values, scale, zero_point)

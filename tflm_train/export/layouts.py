@@ -1,0 +1,153 @@
+"""Which files each format of export consists of, and where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from tflm_train.export.kernel_sources import kernel_sources, license_text
+
+Values = dict[str, str]
+Files = dict[str, bytes]
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
+# Some builds (Arduino's) offer no way to give this flag. Bits are specified: no fused multiply-add.
+_NO_CONTRACTION = b"""\
+#if defined(__clang__)
+#pragma clang fp contract(off)
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+"""
+_MAIN = """\
+int main() {
+  const bool done = Run();
+  MicroPrintf(done ? "done" : "failed");
+  return done ? 0 : 1;
+}"""
+_IDF_MAIN = 'extern "C" void app_main() { MicroPrintf(Run() ? "done" : "failed"); }'
+# PlatformIO's board runs Arduino.
+_ARDUINO_MAIN = """\
+void setup() { MicroPrintf(Run() ? "done" : "failed"); }
+
+void loop() {}"""
+
+
+def fill(template: str, values: Values) -> bytes:
+    """A template with its `@NAME@`s replaced."""
+    text = (_TEMPLATES / f"{template}.in").read_text()
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], text).encode()
+
+
+def c_array(values: Values) -> Files:
+    """Plain sources in one folder, `main.cc` among them: for a build of one's own."""
+    return {**_core(values), "main.cc": _example(values, _MAIN)}
+
+
+def cmake(values: Values) -> Files:
+    """A CMake project: a library, and an example where a TFLM library is given."""
+    return {
+        **_below("src", _core(values)),
+        "CMakeLists.txt": fill("cmake", values | {"SOURCES": _source_list("src", values)}),
+        "example/main.cc": _example(values, _MAIN),
+    }
+
+
+def arduino(values: Values) -> Files:
+    """An Arduino library (1.5 format)."""
+    return {
+        **_below("src", _core(values)),
+        "library.properties": fill("library.properties", values),
+        "examples/Train/Train.ino": fill("example.ino", values),
+        "LICENSE": license_text(),
+    }
+
+
+def platformio(values: Values) -> Files:
+    """A PlatformIO library."""
+    return {
+        **_below("src", _core(values)),
+        "library.json": fill("library.json", values),
+        "examples/train/platformio.ini": fill("platformio.ini", values),
+        "examples/train/src/main.cpp": _example(values, _ARDUINO_MAIN),
+        "LICENSE": license_text(),
+    }
+
+
+def esp_idf(values: Values) -> Files:
+    """An ESP-IDF component; the name of its folder is the component's."""
+    return {
+        **_below("src", _core(values)),
+        "CMakeLists.txt": fill("idf_cmake", values | {"SOURCES": _source_list("src", values)}),
+        "idf_component.yml": fill("idf_component.yml", values),
+        "examples/train/CMakeLists.txt": fill("idf_example_cmake", values),
+        "examples/train/main/CMakeLists.txt": fill("idf_main_cmake", values),
+        "examples/train/main/main.cc": _example(values, _IDF_MAIN),
+        "LICENSE": license_text(),
+    }
+
+
+def zephyr(values: Values) -> Files:
+    """A Zephyr module."""
+    values = values | {"KCONFIG": f"{values['NAME'].upper()}_TRAINABLE_MODEL"}
+    return {
+        **_below("src", _core(values)),
+        "zephyr/module.yml": fill("zephyr_module.yml", values),
+        "zephyr/Kconfig": fill("zephyr_kconfig", values),
+        "zephyr/CMakeLists.txt": fill(
+            "zephyr_cmake", values | {"SOURCES": _source_list("../src", values)}
+        ),
+        "samples/train/CMakeLists.txt": fill("zephyr_sample_cmake", values),
+        "samples/train/prj.conf": fill("zephyr_prj.conf", values),
+        "samples/train/sample.yaml": fill("zephyr_sample.yaml", values),
+        "samples/train/src/main.cc": _example(values, _MAIN),
+        "LICENSE": license_text(),
+    }
+
+
+LAYOUTS: dict[str, Callable[[Values], Files]] = {
+    "arduino": arduino,
+    "cmake": cmake,
+    "platformio": platformio,
+    "esp-idf": esp_idf,
+    "zephyr": zephyr,
+    "c-array": c_array,
+}
+
+
+def _core(values: Values) -> Files:
+    """The model, what belongs to it, and the kernels."""
+    name = values["NAME"]
+    files = {
+        f"{name}.h": fill("trainer.h", values),
+        f"{name}_model.h": fill("model.h", values),
+        f"{name}_model.cc": fill("model.cc", values),
+        f"{name}_ops.h": fill("ops.h", values),
+        f"{name}_training.h": fill("training.h", values),
+    }
+    return files | _kernels()
+
+
+@cache
+def _kernels() -> Files:
+    return {
+        path: (_NO_CONTRACTION + data if path.endswith(".cc") else data)
+        for path, data in kernel_sources().items()
+    }
+
+
+def _example(values: Values, entry: str) -> bytes:
+    return fill("example.cc", values | {"ENTRY": entry})
+
+
+def _below(folder: str, files: Files) -> Files:
+    return {f"{folder}/{path}": data for path, data in files.items()}
+
+
+def _source_list(folder: str, values: Values) -> str:
+    paths = [path for path in _core(values) if path.endswith(".cc")]
+    return "\n".join(f"  {folder}/{path}" for path in sorted(paths))

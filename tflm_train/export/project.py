@@ -1,0 +1,124 @@
+"""Writes a firmware project for a rewritten model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tflm_train.errors import DataError, TflmTrainError
+from tflm_train.export.description import describe
+from tflm_train.export.layouts import LAYOUTS, Files
+from tflm_train.files import write_file
+from tflm_train.model import Model
+from tflm_train.version import VERSION
+
+FORMATS = tuple(LAYOUTS)
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# Names that would not compile, or hide what the generated code uses.
+_TAKEN = frozenset(
+    """
+    tflite tflm_train std main setup loop arena trainer auto bool break case catch char class const
+    default delete do double else enum explicit export extern false float for friend goto if inline
+    int long mutable namespace new operator private protected public register return short signed
+    sizeof static struct switch template this throw true try typedef union unsigned using virtual
+    void volatile while and or not xor asm
+    """.split()
+)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project not yet written.
+
+    Attributes:
+      format: One of `FORMATS`.
+      name: C++ namespace, stem of the files, library name.
+      files: Contents by path relative to the project's folder.
+      arena_bytes: Size of the tensor arena it declares.
+      state_bytes: Size of its saved states.
+      op_count: Ops that its resolver registers.
+    """
+
+    format: str
+    name: str
+    files: Files
+    arena_bytes: int
+    state_bytes: int
+    op_count: int
+
+    def write(self, folder: Path, force: bool = False) -> None:
+        """Writes all files, or none when one is in the way.
+
+        Args:
+          folder: Where to; made if need be.
+          force: Overwrite files that differ.
+
+        Raises:
+          TflmTrainError: A file exists with another content, or cannot be written.
+        """
+        paths = {folder / path: data for path, data in self.files.items()}
+        try:
+            if not force:
+                for path, data in paths.items():
+                    if path.exists() and path.read_bytes() != data:
+                        raise TflmTrainError(
+                            f"{path} exists and differs; choose another folder or --force"
+                        )
+            for path in paths:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TflmTrainError(f"{folder}: cannot be written ({error.strerror})") from error
+        for path, data in paths.items():
+            write_file(path, data, lambda _: True, force=True)
+
+
+def export_project(
+    model: Model,
+    format: str,
+    *,
+    name: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Project:
+    """Makes a firmware project.
+
+    Args:
+      model: A rewritten model.
+      format: One of `FORMATS`.
+      name: C++ namespace and stem of the files; the model's file name by default.
+      class_names: Names of the classes; by default the labels in the file, or numbers.
+
+    Returns:
+      The project.
+
+    Raises:
+      ModelError: The model holds no training ops.
+      UnsupportedError: An op or a type that cannot be exported.
+      DataError: An unusable name, or another number of names than of classes.
+    """
+    if format not in LAYOUTS:
+        raise DataError(f"format {format!r} is none of {', '.join(FORMATS)}")
+    chosen = _identifier(model.name) if name is None else name
+    if not _NAME.fullmatch(chosen) or chosen in _TAKEN or "__" in chosen:
+        raise DataError(
+            f"--name {chosen!r} cannot name a C++ namespace: letters, digits and single _, and no "
+            "word of the language"
+        )
+    values = describe(model, chosen, class_names) | {"VERSION": VERSION}
+    files = LAYOUTS[format](values)
+    return Project(
+        format=format,
+        name=chosen,
+        files=files,
+        arena_bytes=int(values["ARENA_BYTES"]),
+        state_bytes=int(values["STATE_BYTES"]),
+        op_count=int(values["OP_COUNT"]),
+    )
+
+
+def _identifier(file_name: str) -> str:
+    """A name made of a file's: `my-model.tflite` gives `my_model`."""
+    stem = re.sub(r"[^a-z0-9]+", "_", Path(file_name).stem.lower()).strip("_")
+    return stem if stem and stem[0].isalpha() else f"model_{stem}".rstrip("_")
