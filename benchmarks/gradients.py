@@ -33,6 +33,7 @@ from benchmarks.tasks import DIGITS, MCUNET, RESNET, Task, available, every_laye
 from tflm_train import Interpreter, Model, rewrite
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
+from tflm_train.merge import merge
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer, list_layers
 
@@ -42,7 +43,6 @@ LEAST_COSINE, LEAST_MEDIAN_COSINE, NORM_TOLERANCE = 0.995, 0.999, 0.03
 """The target of every layer, of the median layer, and of every layer's norm ratio."""
 STILL = 1e-30
 """A learning rate that makes a step a training step and every update zero."""
-_TRAINING_OUTPUTS = 2  # train/loss and train/state follow the model's own outputs
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any
     for x, label in zip(x_train, data.y_train, strict=False):
         interpreter.train_step(x, int(label), case.rate)
     state = interpreter.state()
-    merged = merge(parts.tail, interpreter.variables())
+    merged = Model(merge(parts.tail, state), f"{case.task.name} merged")
     plain = Interpreter(merged)
     layers = list_layers(parts.tail.graph)
     agreements: dict[tuple[int, str], Agreement] = {}
@@ -169,31 +169,6 @@ def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any
     return _summary(
         case, len(x_test), without_gradient, loss_error, _rows(agreements, layers, parts)
     )
-
-
-def merge(model: Model, variables: Mapping[str, Array]) -> Model:
-    """The trained inference model: variables become constants, training ops go.
-
-    Args:
-        model: a rewritten model.
-        variables: values by tensor name, as `Interpreter.variables` gives them.
-
-    Raises:
-        ValueError: an output needs one of our ops (a layer of which only some channels train).
-    """
-    work = Model(model.source, f"{model.name} merged")
-    graph = work.graph
-    graph.ops = [op for op in graph.ops if not op.name.startswith(abi.OP_PREFIX)]
-    made = {id(t) for op in graph.ops for t in op.outputs} | {id(t) for t in graph.inputs}
-    for tensor in (t for op in graph.ops for t in op.inputs if t is not None):
-        if tensor.data is None and not tensor.is_variable and id(tensor) not in made:
-            raise ValueError(f"{model.name}: {tensor.name!r} is made by a training op")
-    graph.inputs, graph.outputs = graph.inputs[:1], graph.outputs[:-_TRAINING_OUTPUTS]
-    for tensor in graph.tensors:
-        if tensor.is_variable:
-            tensor.is_variable = False
-            tensor.data = variables.get(tensor.name)
-    return Model(work.to_bytes(), work.name)
 
 
 def _loss_scale(interpreter: Interpreter) -> float:

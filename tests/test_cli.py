@@ -138,7 +138,7 @@ class TestInspect:
         shown = run("inspect", folder / "digits.tflite")
         assert (shown.status, shown.err) == (0, "")
         assert "DEPTHWISE_CONV_2D" in shown.out and "MACs" in shown.out
-        assert "arena on a 32-bit target" in shown.out
+        assert "arena on a" in shown.out
 
 
 class TestRewrite:

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pad, pool, split_forward
 from tflm_train.backward_ops.geometry import Geometry, TapWindow
+from tflm_train.backward_ops.loss import TargetKind
+from tflm_train.backward_ops.losses import reference_loss
 from tflm_train.backward_ops.numerics import Mask, MaskKind, QuantizedGradient
-from tflm_train.backward_ops.softmax_cross_entropy import loss as softmax_loss
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.qas.update import (
     multipliers,
@@ -66,12 +67,14 @@ class WholeGraph:
         )  # fmt: skip
         return head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
 
-    def step(self, activation: Callable[[Tensor], Array], label: int, rate: float) -> float:
+    def step(
+        self, activation: Callable[[Tensor], Array], label: int | Array | None, rate: float
+    ) -> float:
         """One training step.
 
         Args:
           activation: Gives the forward value of a tensor.
-          label: The class.
+          label: The class or the target values; None where the model's input is the target.
           rate: The learning rate.
 
         Returns:
@@ -130,7 +133,10 @@ class WholeGraph:
         return Mask(kind, self._value(tensor), fields.act_min, fields.act_max)
 
     def _run_loss(self, op: Op, params: abi.LossParams) -> None:
-        result = softmax_loss(self._value(op.inputs[0]), self._label, params.scale)
+        from_input = params.target_kind == TargetKind.INPUT
+        target = self._value(op.inputs[1]) if from_input else self._label
+        weights = None if op.inputs[4] is None else op.inputs[4].data
+        result = reference_loss(params, self._value(op.inputs[0]), target, weights)
         self.loss = result.value
         self._store(op.outputs[0], params.slot, result.gradient.q, result.gradient.scale)
         self.step_count += 1

@@ -88,7 +88,7 @@ int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
         PackProducts(grad_out + (oy * g.out_w + x) * g.out_c, m, g.out_c,
                      panel + j % kLanes * kQuantum);
       } else {
-        ClearLane<kQuantum>(g.out_c, panel + j % kLanes * kQuantum);
+        ClearLane(g.out_c, panel + j % kLanes * kQuantum);
       }
     }
     used += tap_elements;
@@ -96,15 +96,67 @@ int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
   return used / kLanes;
 }
 
-void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
-                 const WeightBlock& block, int32_t i, int lanes, int16_t* panel) {
+// Where each input channel's weights are, channel by channel.
+class ChannelWalk {
+ public:
+  // order: see ConvInputGrad; nullptr when all weights are in the first block.
+  ChannelWalk(const WeightBlock (&blocks)[2], const int16_t* order)
+      : blocks_(blocks), columns_(order == nullptr ? nullptr : order + blocks[0].width) {}
+
+  // The weights of the next channel; the result's width is that of its block.
+  WeightBlock Next() {
+    const int32_t channel = next_[0] + next_[1];
+    const int b = next_[1] < blocks_[1].width && columns_[next_[1]] == channel ? 1 : 0;
+    return {blocks_[b].weights + next_[b]++, blocks_[b].width};
+  }
+
+ private:
+  const WeightBlock* blocks_;
+  const int16_t* columns_;  // channels of the second block, ascending
+  int32_t next_[2] = {0, 0};
+};
+
+// Packs the weights of up to four input channels, for the taps of PackGradients.
+void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, ChannelWalk* walk,
+                 int lanes, int16_t* panel) {
   const int32_t tap_elements = (g.out_c + kQuantum - 1) / kQuantum * kQuantum * kLanes;
-  const int32_t stride = g.k_h * g.k_w * block.width;
+  WeightBlock lane[kLanes];
+  bool adjacent = true;
+  for (int j = 0; j < lanes; ++j) {
+    lane[j] = walk->Next();
+    adjacent = adjacent && lane[j].weights == lane[0].weights + j;
+  }
+  const int32_t taps = g.k_h * g.k_w;
   ForEachTap(g, iy, ix, count, [&](int32_t tap, int32_t, int32_t) {
-    PixelCursor cursor({block.weights + tap * block.width + i, 1, g.out_c, 0, stride});
-    PackLanes(&cursor, g.out_c, lanes, 0, panel);
+    if (adjacent) {
+      const WeightBlock& block = lane[0];
+      PixelCursor cursor(
+          {block.weights + tap * block.width, 1, g.out_c, 0, taps * block.width});
+      PackLanes(&cursor, g.out_c, lanes, 0, panel);
+    } else {
+      for (int j = 0; j < lanes; ++j) {
+        const WeightBlock& block = lane[j];
+        PackLane(block.weights + tap * block.width, taps * block.width, g.out_c,
+                 panel + j * kQuantum);
+      }
+    }
     panel += tap_elements;
   });
+}
+
+// Writes the sums of `count` pixels, `step` elements apart from `at` on.
+void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t* weights,
+                      int32_t depth, int32_t count, size_t at, size_t step, int lanes,
+                      UnorderedWriter* writer) {
+  int32_t sums[2 * kLanes];
+  for (int32_t j = 0; j < count; j += 2) {
+    MultiplyPanels(gradients + (j & 2) * kQuantum, weights, depth, sums);
+    writer->Write(sums, at, lanes);
+    at += step;
+    if (j + 1 < count) writer->Write(sums + kLanes, at, lanes);
+    at += step;
+    if ((j & 2) != 0) gradients += elements;
+  }
 }
 
 // The input gradient with the weights of four channels packed once for as many
@@ -117,39 +169,21 @@ bool InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
   int16_t* const weights = static_cast<int16_t*>(scratch);
   int16_t* const gradients = weights + plan.elements;
   const int32_t most = plan.panels * kLanes;
-  const auto do_pixels = [&](int32_t iy, int32_t ix, int32_t count) {
-    const int32_t depth = PackGradients(g, iy, ix, count, grad_out, m, plan.elements, gradients);
-    const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
-    const size_t step = static_cast<size_t>(g.stride_w) * g.in_c;
-    int32_t first = 0;
-    for (const WeightBlock& block : blocks) {
-      for (int32_t i = 0; i < block.width; i += kLanes) {
-        const int lanes = block.width - i < kLanes ? block.width - i : kLanes;
-        PackWeights(g, iy, ix, count, block, i, lanes, weights);
-        size_t at = pixel + first + i;
-        for (int32_t j = 0; j < count; j += 2) {
-          int32_t sums[2 * kLanes] = {};
-          if (depth > 0) {
-            MultiplyPanels(gradients + j / kLanes * plan.elements + j % kLanes * kQuantum, weights,
-                           depth, sums);
-          }
-          for (int32_t r = 0; r < 2 && j + r < count; ++r, at += step) {
-            if (order == nullptr) {
-              writer->Write(sums + r * kLanes, at, lanes);
-            } else {
-              writer->Scatter(sums + r * kLanes, at - first - i, order + first + i, lanes);
-            }
-          }
-        }
-      }
-      first += block.width;
-    }
-  };
+  const size_t step = static_cast<size_t>(g.stride_w) * g.in_c;
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     for (int32_t phase = 0; phase < g.stride_w && phase < g.in_w; ++phase) {
-      const int32_t end = (g.in_w - phase + g.stride_w - 1) / g.stride_w;
-      for (int32_t j = 0; j < end; j += most) {
-        do_pixels(iy, phase + j * g.stride_w, end - j < most ? end - j : most);
+      for (int32_t ix = phase; ix < g.in_w; ix += most * g.stride_w) {
+        const int32_t rest = (g.in_w - ix + g.stride_w - 1) / g.stride_w;
+        const int32_t count = rest < most ? rest : most;
+        const int32_t depth = PackGradients(g, iy, ix, count, grad_out, m, plan.elements, gradients);
+        const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
+        ChannelWalk walk(blocks, order);
+        for (int32_t i = 0; i < g.in_c; i += kLanes) {
+          const int lanes = g.in_c - i < kLanes ? g.in_c - i : kLanes;
+          PackWeights(g, iy, ix, count, &walk, lanes, weights);
+          MultiplyAndWrite(gradients, plan.elements, weights, depth, count, pixel + i, step, lanes,
+                           writer);
+        }
         if (!writer->holds()) return false;
       }
     }

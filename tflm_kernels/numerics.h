@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tflm_kernels/arch/features.h"
+
 namespace tflm_train {
 
 // a / 2^n, half away from zero; 0 <= n <= 31. In sign and magnitude, so that no
@@ -20,8 +22,14 @@ constexpr int32_t RoundShift(int32_t a, int n) {
 }
 
 // Upper 32 bits of the product, rounded half up.
-constexpr int32_t HighMul(int32_t a, int32_t b) {
+inline int32_t HighMul(int32_t a, int32_t b) {
+#if defined(TFLM_TRAIN_DSP)
+  int32_t high;
+  asm("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
+  return high;
+#else
   return static_cast<int32_t>((static_cast<int64_t>(a) * b + (int64_t{1} << 31)) >> 32);
+#endif
 }
 
 // a << n without undefined behaviour for negative a. The result must fit.

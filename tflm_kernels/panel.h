@@ -6,30 +6,25 @@
 // lanes 1 to 3, the next kQuantum of lane 0, and so on. Two panels of one depth
 // give the dot products of two lanes of the first with the four lanes of the
 // second. All sums are exact modulo 2^32, so that the variants agree.
-//
-// Each arch/panel_*.h defines kQuantum and
-//
-//   bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
-//                  int16_t* panel)
-//       Lane j = byte j of the next `depth` pixels, minus offset; lanes from `lanes` on are
-//       zero. Returns whether a byte other than zero was read.
-//   void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel)
-//       Lane 0 = q[k] * m[k]; the others are left alone (lane j: panel + j * kQuantum).
-//   void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums)
-//       sums[r * 4 + j] += dot product of lane r of `a`, r = 0 and 1 (2 and 3: panel +
-//       2 * kQuantum), with lane j of b.
-//
-// Packing fills the last quantum up with zeros.
-
 #ifndef TFLM_KERNELS_PANEL_H_
 #define TFLM_KERNELS_PANEL_H_
 
 #include <cstdint>
-#include <cstring>
+
+#include "tflm_kernels/arch/features.h"
 
 namespace tflm_train {
 
 constexpr int kLanes = 4;
+
+// int16 multiplied at a time: vectors, pairs or single ones.
+#if defined(TFLM_TRAIN_MVE)
+constexpr int kQuantum = 8;
+#elif defined(TFLM_TRAIN_DSP) || defined(__SSE2__)
+constexpr int kQuantum = 2;
+#else
+constexpr int kQuantum = 1;
+#endif
 
 // Room for one depth's panel, in int16: the same for all cores.
 constexpr int32_t PanelElements(int32_t depth) { return (depth + 7) / 8 * 8 * kLanes; }
@@ -92,14 +87,23 @@ class PixelCursor {
   int32_t row_skip_;
 };
 
-}  // namespace tflm_train
+// Packs into lane j byte j of the next `depth` pixels, minus offset; lanes from `lanes` on
+// are zero, and so is the end of the last quantum. Returns whether any byte was not zero.
+bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel);
 
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
-#include "tflm_kernels/arch/panel_mve.h"
-#elif defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__ARM_FEATURE_SIMD32)
-#include "tflm_kernels/arch/panel_dsp.h"
-#else
-#include "tflm_kernels/arch/panel_portable.h"
-#endif
+// Packs depth bytes, `stride` apart, into one lane and leaves the others alone.
+void PackLane(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane);
+
+// Packs q[k] * m[k] into one lane and leaves the others alone. lane: panel + j * kQuantum.
+void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* lane);
+
+// Zeroes one lane.
+void ClearLane(int32_t depth, int16_t* lane);
+
+// sums[r * 4 + j] = dot product of lane r of `a`, r = 0 and 1, with lane j of `b`. For
+// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum.
+void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums);
+
+}  // namespace tflm_train
 
 #endif  // TFLM_KERNELS_PANEL_H_

@@ -102,11 +102,6 @@ class UnorderedWriter {
   // Elements [first, first + n) of the target, n <= 4.
   void Write(const int32_t* acc, size_t first, int n);
 
-  // Elements first + channels[0 .. n) of the target, n <= 4.
-  void Scatter(const int32_t* acc, size_t first, const int16_t* channels, int n) {
-    for (int i = 0; i < n; ++i) Write(acc + i, first + channels[i], 1);
-  }
-
   // Stores scale and range.
   void Finish() {
     writer_->max_abs_ = max_abs_;
@@ -116,7 +111,7 @@ class UnorderedWriter {
  private:
   GradientWriter* writer_;
   uint32_t limit_;    // 127 * 2^exponent
-  int32_t rounding_;  // see HalfAwayShift
+  int32_t rounding_;  // 2^(32 - exponent)
   uint32_t max_abs_ = 0;
 };
 

@@ -114,7 +114,9 @@ def _add_rewrite(subparsers: Any) -> None:
         required=True,
         help="what to train: a YAML file, or the name of a ready scheme (`scheme list`)",
     )
-    parser.add_argument("--classes", type=int, help="instead of the scheme's number of classes")
+    parser.add_argument(
+        "--classes", help="instead of the scheme's number of classes; +N adds N classes"
+    )
     parser.add_argument(
         "--residual-bits", type=int, choices=RESIDUAL_BITS, help="instead of the scheme's"
     )

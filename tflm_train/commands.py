@@ -34,8 +34,8 @@ from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.training import EpochRecord, StepReport, accuracy, model_inputs
 from tflm_train.runtime.training import train as train_model
 from tflm_train.scheme import Scheme
+from tflm_train.scheme.head import MAX_CLASSES, parse_classes
 from tflm_train.scheme.library import find_scheme, library_names, library_text
-from tflm_train.scheme.scheme import MAX_CLASSES
 
 
 def inspect(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -167,11 +167,15 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
 def _chosen_scheme(arguments: argparse.Namespace) -> Scheme:
     chosen = find_scheme(arguments.scheme)
     if arguments.classes is not None:
-        if not 2 <= arguments.classes <= MAX_CLASSES:
-            raise SchemeError(f"--classes must be from 2 to {MAX_CLASSES}")
-        chosen = dataclasses.replace(
-            chosen, head=dataclasses.replace(chosen.head, classes=arguments.classes)
-        )
+        parsed = parse_classes(arguments.classes)
+        if parsed is None:
+            raise SchemeError(
+                f"--classes must be a number from 1 to {MAX_CLASSES}, or +N to add N classes, not "
+                f"{arguments.classes!r}"
+            )
+        classes, add = parsed
+        head = dataclasses.replace(chosen.head, classes=classes, add=add)
+        chosen = dataclasses.replace(chosen, head=head)
     if arguments.residual_bits is not None:
         chosen = dataclasses.replace(chosen, residual_bits=arguments.residual_bits)
     return chosen

@@ -63,7 +63,9 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
     graph = work.graph
     state_tensor = graph.outputs[-1]
     graph.ops = [_forward(op, work) for op in graph.ops if not _trains(op)]
-    graph.inputs = _without(graph.inputs, _EXTRA_INPUTS, work)
+    # A model that learns its own input has no label.
+    labelled = any(t.name == _EXTRA_INPUTS[0] for t in graph.inputs)
+    graph.inputs = _without(graph.inputs, _EXTRA_INPUTS[not labelled :], work)
     graph.outputs = _without(graph.outputs, _EXTRA_OUTPUTS, work)
     _drop_added_tensors(graph, state_tensor)
     return _prune(work.to_bytes(), work.name, blob)
@@ -119,10 +121,10 @@ def _with_columns(
 
 
 def _without(tensors: list[Tensor], names: tuple[str, ...], model: Model) -> list[Tensor]:
-    """The model's own inputs or outputs: all but the last two, which must be ours."""
-    if tuple(t.name for t in tensors[-2:]) != names:
+    """The model's own inputs or outputs: all but the last, which must be ours."""
+    if tuple(t.name for t in tensors[-len(names) :]) != names:
         raise ModelError(f"{model.name}: its last inputs or outputs are not {', '.join(names)}")
-    return tensors[:-2]
+    return tensors[: -len(names)]
 
 
 def _drop_added_tensors(graph: Graph, state: Tensor) -> None:

@@ -26,8 +26,9 @@ from golden_inputs import (
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pad, pool
-from tflm_train.backward_ops import softmax_cross_entropy as softmax
 from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.loss import LossKind, TargetKind
+from tflm_train.backward_ops.losses import reference_loss
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 
 # How a case departs from the ordinary.
@@ -329,21 +330,70 @@ def loss() -> Suite:
         cases.append((logits, int(rng.integers(classes)), float(rng.uniform(0.01, 0.5))))
     cases.append((random_int8(rng, 1000, low=-128), 999, 0.12))
     for number, (logits, label, scale) in enumerate(cases):
-        result = softmax.loss(logits, label, scale)
         params = abi.LossParams(logits.size, -3, float(np.float32(scale)), SLOT_OUT)
-        suite.case(
-            f"classes{logits.size}_label{label}_number{number}",
-            params.pack(),
-            logits,
-            label,
-            slots(),
-            logits.size,
-            result.gradient.q,
-            slots(out=result.gradient.scale),
-            bits([result.value]),
-            small=number < 12,
-        )
+        name = f"classes{logits.size}_label{label}_number{number}"
+        _loss_case(suite, name, params, logits, label, None, number < 12)
+    for number in range(48):
+        _random_loss_case(suite, rng, number)
     return suite
+
+
+def _random_loss_case(suite: Suite, rng: np.random.Generator, number: int) -> None:
+    """A loss of any kind with any target, smoothing and class weights."""
+    kind = LossKind(number % 3)
+    size = int(rng.integers(1 + (kind == LossKind.SOFTMAX_CROSS_ENTROPY), 40))
+    outputs = random_int8(rng, size, low=-128)
+    scale = float(rng.uniform(0.01, 0.5))
+    target: Array | int
+    if kind == LossKind.MEAN_SQUARED_ERROR and number % 2:
+        target_kind, target = TargetKind.INPUT, random_int8(rng, size, low=-128)
+    elif kind == LossKind.SOFTMAX_CROSS_ENTROPY and number % 2:
+        target_kind, target = TargetKind.INDEX, int(rng.integers(size))
+    else:
+        target_kind, target = TargetKind.VALUES, rng.uniform(0, 1, size).astype(np.float32)
+        if number % 4 == 0:
+            target = np.round(target)
+    weights, smoothing = None, 0.0
+    if kind != LossKind.MEAN_SQUARED_ERROR:
+        smoothing = (0.0, 0.1)[number // 6 % 2]
+        if number // 12 % 2:
+            weights = rng.uniform(0, 3, size).astype(np.float32)
+    elif number % 6 == 2:  # nothing left to learn
+        target = ((outputs.astype(np.int32) + 3).astype(np.float32) * np.float32(scale)) + np.float32(0)
+        target_kind = TargetKind.VALUES
+    params = abi.LossParams(
+        size, -3, float(np.float32(scale)), SLOT_OUT, kind, target_kind,
+        float(np.float32(1 - smoothing)), float(np.float32(smoothing / size)),
+        float(np.float32(rng.uniform(0.01, 0.5))), 7,
+    )  # fmt: skip
+    name = f"{kind.name.lower()}_{target_kind.name.lower()}_of_{size}_number{number}"
+    _loss_case(suite, name, params, outputs, target, weights, number < 12)
+
+
+def _loss_case(
+    suite: Suite,
+    name: str,
+    params: abi.LossParams,
+    logits: Array,
+    target: int | Array,
+    weights: Array | None,
+    small: bool,
+) -> None:
+    result = reference_loss(params, logits, target, weights)
+    stored = np.array([target], np.int32) if isinstance(target, int) else target
+    suite.case(
+        name,
+        params.pack(),
+        logits,
+        stored.tobytes(),
+        None if weights is None else bits(weights),
+        slots(),
+        logits.size,
+        result.gradient.q,
+        slots(out=result.gradient.scale),
+        bits([result.value]),
+        small=small,
+    )
 
 
 def suites() -> Iterator[Suite]:

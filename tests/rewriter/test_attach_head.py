@@ -114,13 +114,13 @@ def test_refused_after_an_op_that_mixes_classes(converted: Converted) -> None:
     add.inputs, add.outputs = [logits, logits], [graph.outputs[0]]
     graph.ops = [*[op for op in graph.ops if op is not add], add]
     with pytest.raises(UnsupportedError, match=r"head\.classes: op \d+ \(ADD, .* be resized"):
-        attach_head(model, head_of(model), 9)
+        attach_head(model, head_of(model), Head(classes=9))
 
 
 def test_refused_for_a_depthwise_head(converted: Converted) -> None:
     model = converted("mobilenet")
     with pytest.raises(UnsupportedError, match=r"head\.classes: layer 1 \(DEPTHWISE_CONV_2D"):
-        attach_head(model, list_layers(model.graph)[1], 9)
+        attach_head(model, list_layers(model.graph)[1], Head(classes=9))
 
 
 def test_a_new_head_on_a_frozen_body_leaves_the_body(converted: Converted) -> None:

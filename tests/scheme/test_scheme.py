@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tflm_train.errors import SchemeError
-from tflm_train.scheme import Head, Scheme, WeightUpdate, scheme
+from tflm_train.scheme import Head, Loss, Scheme, WeightUpdate, scheme
 
 
 def docstring_example() -> str:
@@ -24,7 +24,7 @@ def docstring_example() -> str:
 
 def test_the_docstring_s_example() -> None:
     assert Scheme.parse(docstring_example()) == Scheme(
-        loss="softmax_cross_entropy",
+        loss=Loss("softmax_cross_entropy"),
         head=Head(classes=10, train=True),
         biases_last=22,
         weights=(
@@ -70,6 +70,44 @@ def test_names_and_numbers_of_layers() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "loss"),
+    [
+        ("sigmoid_cross_entropy", Loss("sigmoid_cross_entropy")),
+        ("{name: mean_squared_error, target: values}", Loss("mean_squared_error")),
+        ("{name: mean_squared_error, target: input}", Loss("mean_squared_error", "input")),
+        ("{target: probabilities}", Loss(target="probabilities")),
+        (
+            "{label_smoothing: 0.1, class_weights: [1, 2.5, 0]}",
+            Loss(label_smoothing=0.1, class_weights=(1.0, 2.5, 0.0)),
+        ),
+    ],
+)
+def test_losses(text: str, loss: Loss) -> None:
+    assert Scheme.parse(f"version: 1\nloss: {text}") == Scheme(loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        ("{classes: +2}", Head(add=2)),
+        ("{classes: +2, labels: [cat, 7]}", Head(add=2, labels=("cat", "7"))),
+        ("{reinitialise: true}", Head(reinitialise=True)),
+        ("{classes: 5, hidden: [32, 16]}", Head(classes=5, hidden=(32, 16))),
+        ("{hidden: [8]}", Head(hidden=(8,))),
+    ],
+)
+def test_heads(text: str, head: Head) -> None:
+    assert Scheme.parse(f"version: 1\nhead: {text}") == Scheme(head=head)
+
+
+def test_a_regression_may_have_one_output() -> None:
+    text = "version: 1\nloss: mean_squared_error\nhead: {classes: 1}\noutput: boxes"
+    assert Scheme.parse(text) == Scheme(
+        loss=Loss("mean_squared_error"), head=Head(classes=1), output="boxes"
+    )
+
+
 REFUSED = [
     # text after `version: 1`, line, words
     ("los: x", 2, "unknown key 'los'; did you mean 'loss'?"),
@@ -77,10 +115,35 @@ REFUSED = [
     ("update:\n  biases: {lats: 1}", 3, "unknown key 'lats'; did you mean 'last'?"),
     ("update:\n  weights:\n  - {layer: 1,\n     ration: 1}", 5, "did you mean 'ratio'?"),
     ("head: {clases: 3}", 2, "unknown key 'clases'; did you mean 'classes'?"),
-    ("head:\n  zzz: 3", 3, "unknown key 'zzz'; valid keys: classes, train"),
-    ("zzzzzz: 3", 2, "valid keys: version, loss, head, update"),
+    ("head:\n  zzz: 3", 3, "unknown key 'zzz'; valid keys: classes, train, reinitialise, hidden"),
+    ("head: {classes: +0}", 2, "head.classes: must be from 1 to 4095, not 0"),
+    ("head: {classes: +x}", 2, "head.classes: must be a whole number, not '+x'"),
+    ("head: {classes: +2, hidden: [4]}", 2, "`classes: +N` keeps the old classes' weights"),
+    ("head: {classes: +2, reinitialise: true}", 2, "give the number of all classes instead"),
+    ("head: {classes: +2, train: false}", 2, "a fresh head that does not train"),
+    ("head: {reinitialise: true, train: false}", 2, "a fresh head that does not train"),
+    ("head: {hidden: 8}", 2, "head.hidden: must be a list"),
+    ("head: {hidden: [0]}", 2, "head.hidden[0]: must be from 1 to 4096, not 0"),
+    ("head: {hidden: [1, 1, 1, 1, 1]}", 2, "at most 4 hidden layers"),
+    ("head: {classes: 3, labels: [a]}", 2, "1 labels for 3 new classes; give one for each"),
+    ("head: {labels: [a]}", 2, "1 labels for no new classes; give one for each, with `classes`"),
+    ("zzzzzz: 3", 2, "valid keys: version, loss, head, output, update"),
     ("seed: 1\nseed: 2", 3, "key 'seed' stands twice"),
-    ("loss: mse", 2, "loss: 'mse' is not one of softmax_cross_entropy"),
+    ("loss: mse", 2, "loss: 'mse' is not one of softmax_cross_entropy, sigmoid_cross_entropy,"),
+    ("loss: {nam: x}", 2, "unknown key 'nam'; did you mean 'name'?"),
+    ("loss: {target: input}", 2, "loss.target: 'input' is not one of label, probabilities"),
+    ("loss: {label_smoothing: 1}", 2, "loss.label_smoothing: must be from 0 to 0.9, not 1"),
+    ("loss: {label_smoothing: x}", 2, "loss.label_smoothing: must be a number, not 'x'"),
+    ("loss: {class_weights: 2}", 2, "loss.class_weights: must be a list"),
+    ("loss: {class_weights: [1, -1]}", 2, "loss.class_weights[1]: must be from 0 to 1000, not -1"),
+    ("loss: {class_weights: [0, 0]}", 2, "class_weights are all zero"),
+    (
+        "loss: {name: mean_squared_error,\n  label_smoothing: 0.1}",
+        3,
+        "mean_squared_error has no classes; leave it out",
+    ),
+    ("loss: {name: mean_squared_error, class_weights: [1]}", 2, "has no classes; leave it out"),
+    ("output: -1", 2, "output: must be at least 0, not -1"),
     ("loss: softmax_crossentropy", 2, "did you mean 'softmax_cross_entropy'?"),
     ("head: 10", 2, "head: must be a mapping"),
     ("head: {classes: 1}", 2, "head.classes: must be from 2 to 4096, not 1"),

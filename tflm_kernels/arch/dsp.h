@@ -11,6 +11,8 @@
 namespace tflm_train {
 namespace dsp {
 
+using AliasedWord __attribute__((may_alias)) = uint32_t;
+
 // Unaligned loads are one instruction.
 inline uint32_t LoadWord(const void* from) {
   uint32_t word;
@@ -20,19 +22,37 @@ inline uint32_t LoadWord(const void* from) {
 
 inline void StoreWord(void* to, uint32_t word) { std::memcpy(to, &word, sizeof(word)); }
 
-// (low, high) of two int16: PKHBT.
-inline uint32_t Pack(int32_t low, int32_t high) {
-  return (static_cast<uint32_t>(low) & 0xffffu) | static_cast<uint32_t>(high) << 16;
+// The instructions below have no intrinsics in GCC, or not with a rotation.
+
+// (low half of a, low half of b).
+inline uint32_t LowHalves(uint32_t a, uint32_t b) {
+  uint32_t pair;
+  asm("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
 }
 
-// (low half of a, low half of b) and (high half of a, high half of b).
-inline uint32_t LowHalves(uint32_t a, uint32_t b) { return (a & 0xffffu) | b << 16; }
-inline uint32_t HighHalves(uint32_t a, uint32_t b) { return (b & 0xffff0000u) | a >> 16; }
+// (high half of a, high half of b).
+inline uint32_t HighHalves(uint32_t a, uint32_t b) {
+  uint32_t pair;
+  asm("pkhtb %0, %2, %1, asr #16" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
+}
+
+// (low, high) of two int16.
+inline uint32_t Pack(int32_t low, int32_t high) {
+  return LowHalves(static_cast<uint32_t>(low), static_cast<uint32_t>(high));
+}
 
 // Bytes 0 and 2, 1 and 3 of a word as a pair, sign extended.
-inline int32_t Bytes02(uint32_t word) { return __sxtb16(static_cast<int32_t>(word)); }
+inline int32_t Bytes02(uint32_t word) {
+  int32_t pair;
+  asm("sxtb16 %0, %1" : "=r"(pair) : "r"(word));
+  return pair;
+}
 inline int32_t Bytes13(uint32_t word) {
-  return __sxtb16(static_cast<int32_t>(word >> 8 | word << 24));
+  int32_t pair;
+  asm("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
+  return pair;
 }
 
 // Products of the low and of the high halves (SMULBB, SMULTT).
@@ -40,16 +60,6 @@ inline int32_t MultiplyLow(int32_t a, int32_t b) {
   return static_cast<int16_t>(a) * static_cast<int16_t>(b);
 }
 inline int32_t MultiplyHigh(int32_t a, int32_t b) { return (a >> 16) * (b >> 16); }
-
-// Stores four pairs, (byte j of even, byte j of odd) - offsets.
-inline void StorePairs(uint32_t even, uint32_t odd, uint32_t offsets, int16_t* to) {
-  const int32_t minus = static_cast<int32_t>(offsets);
-  const uint32_t low = LowHalves(even, odd);
-  const uint32_t high = HighHalves(even, odd);
-  const int32_t pairs[] = {__ssub16(Bytes02(low), minus), __ssub16(Bytes13(low), minus),
-                           __ssub16(Bytes02(high), minus), __ssub16(Bytes13(high), minus)};
-  std::memcpy(to, pairs, sizeof(pairs));
-}
 
 }  // namespace dsp
 }  // namespace tflm_train

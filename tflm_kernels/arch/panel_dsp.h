@@ -1,4 +1,4 @@
-// Panels with the DSP extension: pairs of elements, multiplied two at a time.
+// Panels with the DSP extension: pairs of elements, multiplied two at a time. Only for panel.cc.
 
 #ifndef TFLM_KERNELS_ARCH_PANEL_DSP_H_
 #define TFLM_KERNELS_ARCH_PANEL_DSP_H_
@@ -13,30 +13,68 @@
 
 namespace tflm_train {
 
-constexpr int kQuantum = 2;
+namespace {
 
-inline bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
-                      int16_t* panel) {
-  if (lanes < kLanes) return PackLanesGeneric<kQuantum>(cursor, depth, lanes, offset, panel);
-  const uint32_t offsets = dsp::Pack(offset, offset);
+// Four pairs (byte j of even, byte j of odd) - offsets.
+template <bool kWithOffset>
+inline void StorePairs(uint32_t even, uint32_t odd, int32_t offsets, dsp::AliasedWord* to) {
+  const uint32_t low = dsp::LowHalves(even, odd);
+  const uint32_t high = dsp::HighHalves(even, odd);
+  int32_t p0 = dsp::Bytes02(low), p1 = dsp::Bytes13(low);
+  int32_t p2 = dsp::Bytes02(high), p3 = dsp::Bytes13(high);
+  if (kWithOffset) {
+    p0 = __ssub16(p0, offsets);
+    p1 = __ssub16(p1, offsets);
+    p2 = __ssub16(p2, offsets);
+    p3 = __ssub16(p3, offsets);
+  }
+  to[0] = static_cast<uint32_t>(p0);
+  to[1] = static_cast<uint32_t>(p1);
+  to[2] = static_cast<uint32_t>(p2);
+  to[3] = static_cast<uint32_t>(p3);
+}
+
+template <bool kWithOffset>
+bool PackFourLanes(PixelCursor* cursor, int32_t depth, int32_t offset, dsp::AliasedWord* to) {
+  const int32_t offsets = static_cast<int32_t>(dsp::Pack(offset, offset));
+  const int32_t stride = cursor->EvenStride(depth);
   uint32_t seen = 0;
-  for (int32_t k = 0; k + 2 <= depth; k += 2, panel += 2 * kLanes) {
+  int32_t pairs = depth >> 1;
+  if (stride != 0) {
+    const int8_t* from = cursor->Skip(depth & ~1);
+    for (; pairs > 0; --pairs, from += 2 * stride, to += 4) {
+      const uint32_t even = dsp::LoadWord(from);
+      const uint32_t odd = dsp::LoadWord(from + stride);
+      seen |= even | odd;
+      StorePairs<kWithOffset>(even, odd, offsets, to);
+    }
+  }
+  for (; pairs > 0; --pairs, to += 4) {
     const uint32_t even = dsp::LoadWord(cursor->Next());
     const uint32_t odd = dsp::LoadWord(cursor->Next());
     seen |= even | odd;
-    dsp::StorePairs(even, odd, offsets, panel);
+    StorePairs<kWithOffset>(even, odd, offsets, to);
   }
   if ((depth & 1) != 0) {
     const uint32_t even = dsp::LoadWord(cursor->Next());
     seen |= even;
     // The missing element counts as `offset`: zero in the panel.
-    const uint32_t bytes = static_cast<uint8_t>(offset) * 0x01010101u;
-    dsp::StorePairs(even, bytes, offsets, panel);
+    const uint32_t missing = static_cast<uint8_t>(offset) * 0x01010101u;
+    StorePairs<kWithOffset>(even, missing, offsets, to);
   }
   return seen != 0;
 }
 
-inline void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
+}  // namespace
+
+bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
+  if (lanes < kLanes) return PackLanesGeneric(cursor, depth, lanes, offset, panel);
+  dsp::AliasedWord* to = reinterpret_cast<dsp::AliasedWord*>(panel);
+  return offset == 0 ? PackFourLanes<false>(cursor, depth, 0, to)
+                     : PackFourLanes<true>(cursor, depth, offset, to);
+}
+
+void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
   int32_t k = 0;
   for (; k + 4 <= depth; k += 4, panel += 4 * kLanes) {
     const uint32_t q4 = dsp::LoadWord(q + k);
@@ -48,7 +86,7 @@ inline void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_
     dsp::StoreWord(panel, t01);
     dsp::StoreWord(panel + 2 * kLanes, t23);
   }
-  PackProductsGeneric<kQuantum>(q + k, m + k, depth - k, panel);
+  PackProductsGeneric(q + k, m + k, depth - k, panel);
 }
 
 // One pair of the depth. With the two pointers there are fourteen registers in
@@ -78,9 +116,9 @@ inline void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_
       :                                                                                      \
       : "cc", "memory")
 
-inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
-  int32_t c0 = sums[0], c1 = sums[1], c2 = sums[2], c3 = sums[3];
-  int32_t d0 = sums[4], d1 = sums[5], d2 = sums[6], d3 = sums[7];
+void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
+  int32_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;
+  int32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
   const int32_t steps = (depth + 1) >> 1;
 #if defined(__OPTIMIZE__)
   int32_t a0, a1, b0, b1;

@@ -1,4 +1,4 @@
-// Panels with Helium: vectors of eight elements, multiplied and summed at once.
+// Panels with Helium: vectors of eight elements, multiplied and summed at once. Only for panel.cc.
 
 #ifndef TFLM_KERNELS_ARCH_PANEL_MVE_H_
 #define TFLM_KERNELS_ARCH_PANEL_MVE_H_
@@ -11,14 +11,12 @@
 
 namespace tflm_train {
 
-constexpr int kQuantum = 8;
-
-inline bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
+bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
                       int16_t* panel) {
   const int32_t stride = cursor->EvenStride(depth);
   // The offsets of a gather are 16 bits.
   if (stride == 0 || stride > UINT16_MAX / kQuantum) {
-    return PackLanesGeneric<kQuantum>(cursor, depth, lanes, offset, panel);
+    return PackLanesGeneric(cursor, depth, lanes, offset, panel);
   }
   const int8_t* from = cursor->Skip(depth);
   const uint16x8_t offsets = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
@@ -40,19 +38,20 @@ inline bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t off
   return vmaxavq_s16(0, seen) != 0;
 }
 
-inline void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
+void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
   for (int32_t k = 0; k < depth; k += kQuantum, panel += kQuantum * kLanes) {
     const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth - k));
     vst1q_s16(panel, vmulq_s16(vldrbq_z_s16(q + k, inside), vldrbq_z_s16(m + k, inside)));
   }
 }
 
-inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
-  int32_t c0 = sums[0], c1 = sums[1], c2 = sums[2], c3 = sums[3];
-  int32_t d0 = sums[4], d1 = sums[5], d2 = sums[6], d3 = sums[7];
+void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
+  int32_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;
+  int32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
   int32_t steps = (depth + kQuantum - 1) / kQuantum;
   // Eight sums need all even registers, that of hardware loops included; the
   // compiler would move them about in the loop.
+  if (steps > 0) {
   asm("1:\n\t"
       "vldrh.u16 q1, [%[a], #16]\n\t"
       "vldrh.u16 q0, [%[a]], #64\n\t"
@@ -75,6 +74,7 @@ inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, in
         [d3] "+Te"(d3)
       :
       : "q0", "q1", "q2", "q3", "cc", "memory");
+  }
   sums[0] = c0;
   sums[1] = c1;
   sums[2] = c2;

@@ -1,4 +1,4 @@
-// Panels in plain C++.
+// Panels in plain C++. Only for panel.cc.
 
 #ifndef TFLM_KERNELS_ARCH_PANEL_PORTABLE_H_
 #define TFLM_KERNELS_ARCH_PANEL_PORTABLE_H_
@@ -13,26 +13,19 @@
 
 namespace tflm_train {
 
-// On the host a pair, as SSE2's multiply-add takes it.
-#if defined(__SSE2__)
-constexpr int kQuantum = 2;
-#else
-constexpr int kQuantum = 1;
-#endif
-
-inline bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
+bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
                       int16_t* panel) {
-  return PackLanesGeneric<kQuantum>(cursor, depth, lanes, offset, panel);
+  return PackLanesGeneric(cursor, depth, lanes, offset, panel);
 }
 
-inline void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
-  PackProductsGeneric<kQuantum>(q, m, depth, panel);
+void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
+  PackProductsGeneric(q, m, depth, panel);
 }
 
-inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
+void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
 #if defined(__SSE2__)
-  __m128i row0 = _mm_loadu_si128(reinterpret_cast<const __m128i*>(sums));
-  __m128i row1 = _mm_loadu_si128(reinterpret_cast<const __m128i*>(sums + 4));
+  __m128i row0 = _mm_setzero_si128();
+  __m128i row1 = row0;
   for (int32_t k = 0; k < depth; k += 2, a += 8, b += 8) {
     const __m128i columns = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
     const __m128i rows = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(a));
@@ -43,7 +36,7 @@ inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, in
   _mm_storeu_si128(reinterpret_cast<__m128i*>(sums + 4), row1);
 #else
   for (int row = 0; row < 2; ++row, ++a, sums += 4) {
-    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     const int16_t* ak = a;
     const int16_t* bk = b;
     for (int32_t k = 0; k < depth; ++k, ak += kLanes, bk += kLanes) {

@@ -88,6 +88,9 @@ MEAN_SQUARED_ERROR = LossRule(
 LOSS_RULES: dict[str, LossRule] = {
     rule.name: rule for rule in (SOFTMAX_CROSS_ENTROPY, SIGMOID_CROSS_ENTROPY, MEAN_SQUARED_ERROR)
 }
+_REAL_VALUE_OPS = ("DEQUANTIZE", "QUANTIZE")
+FOLDED_OPS = (*(r.activation for r in LOSS_RULES.values() if r.activation), *_REAL_VALUE_OPS)
+"""What may stand between the logits and the output."""
 
 
 def find_logits(model: Model, loss: str = SOFTMAX_CROSS_ENTROPY.name, output: int = 0) -> Tensor:
@@ -112,7 +115,7 @@ def find_logits(model: Model, loss: str = SOFTMAX_CROSS_ENTROPY.name, output: in
         if op.name == activation:
             _require_plain_softmax(model, op)
             activation = None
-        elif op.name not in ("DEQUANTIZE", "QUANTIZE"):
+        elif op.name not in _REAL_VALUE_OPS:
             break
         tensor = op.input
     for condition in rule.conditions:

@@ -78,9 +78,7 @@ def describe(model: Model, name: str, class_names: Sequence[str] | None) -> dict
         "MODEL_BYTES": str(len(model.source)),
         "MODEL_ARRAY": _array(model.source),
         "OP_COUNT": str(len(resolver.calls)),
-        "OP_CALLS": "\n".join(
-            f"  if ({call} != kTfLiteOk) return kTfLiteError;" for call in resolver.calls
-        ),
+        "OP_CALLS": "\n".join(f"  add({call});" for call in resolver.calls),
         "LABEL_INPUT": str(len(graph.inputs) - 2),
         "LEARNING_RATE_INPUT": str(len(graph.inputs) - 1),
         "LOSS_OUTPUT": str(len(graph.outputs) - 2),

@@ -21,7 +21,8 @@ _COLOURS = {
 }
 _PART_COLOURS = ("#9ecae1", "#969696", "#e6550d", "#bcbddc", "#c7c7c7", "#dddddd", "#74c476")
 # Room that a name needs: a line's height and a character's width, as shares of the timeline.
-_LINE, _CHARACTER = 0.015, 0.0075
+_LINE, _CHARACTER = 0.015, 0.0055
+_LONGEST_NAME = 24
 
 
 def draw_memory(report: MemoryReport) -> bytes:
@@ -42,7 +43,7 @@ def draw_memory(report: MemoryReport) -> bytes:
     except ImportError as error:
         raise RuntimeFailure("plots need matplotlib: pip install tflm_train[plot]") from error
     figure = Figure(figsize=(15, 7.5), layout="constrained")
-    timeline, parts = figure.subplots(1, 2, width_ratios=(8, 1))
+    timeline, parts = figure.subplots(1, 2, width_ratios=(8, 1.6))
     _draw_timeline(timeline, report)
     _draw_parts(parts, report)
     stream = io.BytesIO()
@@ -76,7 +77,7 @@ def _draw_timeline(axis: Any, report: MemoryReport) -> None:
         xlim=(-1.5, count - 0.5), ylim=(0, height * 1.13), title=title,
         xlabel="operator", ylabel="offset in the arena (KB)",
     )  # fmt: skip
-    axis.legend(loc="center right", fontsize=9, framealpha=0.9)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=6, fontsize=9, frameon=False)
 
 
 def _mark_peak(axis: Any, report: MemoryReport, height: float) -> None:
@@ -103,25 +104,30 @@ def _label(axis: Any, buffer: Buffer, x: float, y: float, width: float, height: 
 
 
 def _short(buffer: Buffer) -> str:
+    """The end of the name, which is what tells tensors apart, and the size."""
     name = buffer.name.split(";")[0]
-    return f"{name.split('/')[-1] or name} {buffer.size / _KB:.0f}K"
+    if len(name) > _LONGEST_NAME:
+        name = "…" + name[-_LONGEST_NAME:]
+    return f"{name} {buffer.size / _KB:.0f}K"
 
 
 def _draw_parts(axis: Any, report: MemoryReport) -> None:
     arena = report.arena()
     total = report.total_bytes / _KB
-    bottom = 0.0
+    bottom, free = 0.0, 0.0
     for (key, label), colour in zip(ARENA_PARTS.items(), _PART_COLOURS, strict=True):
         size = arena[key] / _KB
         if size <= 0:
             continue
-        axis.bar(0, size, 0.8, bottom, color=colour, edgecolor="white", linewidth=0.5)
-        if size > 0.03 * total:
-            text = f"{textwrap.fill(label, 14)}\n{size:.1f}"
-            axis.text(0, bottom + size / 2, text, ha="center", va="center", fontsize=8)
+        axis.bar(0, size, 1, bottom, align="edge", color=colour, edgecolor="white", linewidth=0.5)
+        text = f"{size:.1f} {textwrap.fill(label, 14)}"
+        height = 0.025 * total * (1 + text.count("\n"))
+        y = max(bottom + size / 2, free + height / 2)
+        axis.text(1.1, y, text, va="center", fontsize=8)
+        free = y + height / 2
         bottom += size
-    axis.set(xlim=(-0.5, 0.5), ylim=(0, total * 1.02), title="whole arena (KB)", xticks=[])
-    axis.yaxis.tick_right()
+    axis.set(xlim=(0, 3.2), ylim=(0, total * 1.05), title="whole arena (KB)", xticks=[])
+    axis.spines[["top", "right", "bottom"]].set_visible(False)
 
 
 def _group(buffer: Buffer, report: MemoryReport) -> str:

@@ -11,6 +11,7 @@ import enum
 from dataclasses import dataclass, field
 
 from tflm_train import kernel_abi as abi
+from tflm_train.errors import ModelError
 from tflm_train.memory.kernels import KernelMemory, KernelSet, kernel_memory
 from tflm_train.memory.scratch import persistent_of, scratch_of
 from tflm_train.memory.target import Struct, Target, align
@@ -104,6 +105,9 @@ def persistent_part(
 
     Returns:
       All allocations, and the scratch the operators ask for.
+
+    Raises:
+      ModelError: A training op's parameters are not of this version.
     """
     tail = _Tail(target, misalignment)
     operators = [_operator(op, kernels, target) for op in graph.ops]
@@ -208,7 +212,10 @@ _UNMODELLED = KernelMemory()
 
 def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
     if _is_ours(op):
-        params = abi.unpack(op.custom_options or b"")
+        try:
+            params = abi.unpack(op.custom_options or b"")
+        except ValueError as error:
+            raise ModelError(f"{error}; rewrite the original model with this version") from error
         scratch, table = scratch_of(params), persistent_of(params, target)
         return KernelMemory(
             None,

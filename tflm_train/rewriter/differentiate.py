@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.losses import find_logits, find_target_input, loss_params
 from tflm_train.backward_ops.rule import Addend, Columns, Gradient, MaskInput, Producer
 from tflm_train.backward_ops.rules import RULES
-from tflm_train.backward_ops.softmax_cross_entropy import find_logits, loss_params
-from tflm_train.errors import UnsupportedError
+from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Op, Tensor
 from tflm_train.qas import gain_shift
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
@@ -58,7 +58,8 @@ class _Tape:
 
     def __init__(self, graph: TrainingGraph) -> None:
         self._graph = graph
-        self._logits = find_logits(graph.model)
+        plan = graph.plan
+        self._logits = find_logits(graph.model, plan.scheme.loss.name, plan.output)
         self._wanted = self._depends_on_trained()
         self._ready: dict[int, list[Gradient]] = {}
         self._pending: dict[int, list[_Pending]] = {}
@@ -115,18 +116,34 @@ class _Tape:
             raise UnsupportedError(
                 f"{graph.model.name}: no trained layer feeds the logits {self._logits.name!r}"
             )
-        loss_gradient = graph.new_gradient(self._logits)
-        graph.emit(
-            loss_params(self._logits, loss_gradient.slot),
-            [self._logits, graph.label, graph.state, graph.scales],
-            [loss_gradient.tensor, graph.loss],
-        )
-        self.pass_through(self._logits, loss_gradient)
+        self.pass_through(self._logits, self._emit_loss())
         for op in reversed(graph.forward):
             outputs = [t for t in op.outputs if id(t) in self._ready or id(t) in self._pending]
             if outputs:
                 self._check(op)
                 RULES[op.name].backward(op, self._finish(op, outputs[0]), self)
+
+    def _emit_loss(self) -> Gradient:
+        graph, logits, loss = self._graph, self._logits, self._graph.plan.scheme.loss
+        weights = None
+        if loss.class_weights:
+            if len(loss.class_weights) != logits.size:
+                raise SchemeError(
+                    f"loss.class_weights: {len(loss.class_weights)} weights for the "
+                    f"{logits.size} classes of {graph.model.name}; give one for each"
+                )
+            data = np.array(loss.class_weights, np.float32)
+            weights = graph.constant("train/class_weights", data)
+        target = graph.label
+        if target is None:
+            target = find_target_input(graph.model, logits)
+        gradient = graph.new_gradient(logits)
+        params = loss_params(
+            loss.rule, loss.target_kind, loss.label_smoothing, logits, target, gradient.slot
+        )
+        inputs = [logits, target, graph.state, graph.scales, weights]
+        graph.emit(params, inputs, [gradient.tensor, graph.loss])
+        return gradient
 
     def _check(self, op: Op) -> None:
         graph = self._graph

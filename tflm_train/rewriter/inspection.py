@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
 from tflm_train.backward_ops.rules import RULES
-from tflm_train.backward_ops.softmax_cross_entropy import find_logits
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model, Op, Tensor
@@ -14,19 +14,24 @@ from tflm_train.model.layers import Layer, list_layers
 _BIAS_BYTES = 4
 
 
-def inspect_model(model: Model, kernels: KernelSet | str = KernelSet.CMSIS_NN) -> dict[str, Any]:
+def inspect_model(
+    model: Model, kernels: KernelSet | str = KernelSet.CMSIS_NN, output: int = 0
+) -> dict[str, Any]:
     """Describes a model's layers.
 
     Args:
       model: Any .tflite model.
       kernels: What runs the builtin operators; only the arena's numbers depend on it.
+      output: Index of the output that is to train.
 
     Returns:
-      `model`, `inputs`, `outputs`, `ops` (op counts), `arena` and `layers`; each layer with its
-      `trainable` flag and `why_not`, `bias_ram_bytes` and `weight_ram_bytes` (with
-      `residual_bits: 8`) that training it would add.
+      `model`, `inputs`, `outputs`, `ops` (op counts), `losses` (why not, null for those that the
+      output can be trained with), `arena` and `layers`; each layer with its `trainable` flag and
+      `why_not`, `bias_ram_bytes` and `weight_ram_bytes` (with `residual_bits: 8`) that training it
+      would add.
     """
-    blocked = _blocked_ops(model)
+    losses = {name: _why_no_loss(model, name, output) for name in LOSS_RULES}
+    blocked = _blocked_ops(model, losses, output)
     layers = [_describe(layer, blocked) for layer in list_layers(model.graph)]
     memory = memory_report(model, kernels)
     counts: dict[str, int] = {}
@@ -38,6 +43,7 @@ def inspect_model(model: Model, kernels: KernelSet | str = KernelSet.CMSIS_NN) -
         "inputs": [_interface(t) for t in model.graph.inputs],
         "outputs": [_interface(t) for t in model.graph.outputs],
         "ops": counts,
+        "losses": losses,
         "kernels": str(memory.kernels),
         "arena": memory.arena(),
         "peak": memory.peak(),
@@ -56,15 +62,26 @@ def _interface(tensor: Tensor) -> dict[str, Any]:
     return described
 
 
-def _blocked_ops(model: Model) -> dict[int, str | None]:
+def _why_no_loss(model: Model, loss: str, output: int) -> str | None:
+    try:
+        find_logits(model, loss, output)
+    except UnsupportedError as error:
+        return str(error)
+    return None
+
+
+def _blocked_ops(
+    model: Model, losses: dict[str, str | None], output: int
+) -> dict[int, str | None]:
     """By op id: None where the gradient of its output can be had, else the reason why not."""
     graph = model.graph
-    try:
-        reached = {id(find_logits(model))}
-        nothing = "it does not feed the model's first output"
-    except UnsupportedError as error:
+    possible = [name for name, reason in losses.items() if reason is None]
+    if possible:
+        reached = {id(find_logits(model, possible[0], output))}
+        nothing = f"it does not feed output {output}; train another `output`, or leave it out"
+    else:
         reached = set()
-        nothing = str(error)
+        nothing = next(reason for reason in losses.values() if reason is not None)
     reasons: dict[int, str | None] = {}
     stopped: dict[int, str] = {}
     for index in reversed(range(len(graph.ops))):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.loss import LossKind
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, Tensor
@@ -67,8 +68,9 @@ def rewrite(
         )
     work = Model(model.source, model.name)
     plan = resolve(scheme, work)
-    if scheme.head.classes is not None:
-        attach_head(work, plan.head, scheme.head.classes)
+    if not scheme.head.is_kept:
+        added = attach_head(work, plan.head, scheme.head, scheme.loss.rule, scheme.seed)
+        plan = plan.with_new_layers(work.graph, added)
     graph = TrainingGraph.start(work, plan)
     graph.warnings += _model_warnings(work)
     for transform in (choose_variables, differentiate, save_masks, split_layers):
@@ -76,7 +78,7 @@ def rewrite(
     graph.warnings += _logits_warnings(graph)
     restore = _restore_op(graph, _fingerprint(model, scheme))
     work.graph.ops = [restore, *schedule(graph, order)]
-    work.graph.inputs += [graph.label, graph.learning_rate]
+    work.graph.inputs += graph.interface_inputs
     work.graph.outputs += [graph.loss, graph.state]
     for op in work.graph.ops:
         if isinstance(op, TrainOp):
@@ -121,7 +123,7 @@ def _model_warnings(model: Model) -> list[str]:
 def _logits_warnings(graph: TrainingGraph) -> list[str]:
     loss = next(op.params for op in graph.training if isinstance(op.params, abi.LossParams))
     low = LOGITS_SCALE_RANGE[0]
-    if loss.scale >= low:
+    if loss.scale >= low or loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
         return []
     return [
         f"the logits' scale is {loss.scale:.3g}: below {low} confidence saturates and training "

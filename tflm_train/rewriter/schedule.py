@@ -175,7 +175,7 @@ def _cost(graph: TrainingGraph, ops: list[Op], forward_count: int) -> tuple[int,
     """The planned arena, then the most bytes alive in the backward pass."""
     source = graph.model.graph
     # Interface tensors of the finished model; the restore op changes no lifetime.
-    inputs = [*source.inputs, graph.label]
+    inputs = [*source.inputs, *([] if graph.label is None else [graph.label])]
     whole = Graph(source.tensors, ops, inputs, [*source.outputs, graph.loss])
     scratch = {i: [scratch_of(op.params)] for i, op in enumerate(ops) if isinstance(op, TrainOp)}
     plan = plan_arena(whole, {i: sizes for i, sizes in scratch.items() if sizes[0]})

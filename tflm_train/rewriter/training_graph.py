@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.loss import TargetKind
 from tflm_train.backward_ops.rule import Columns, Gradient
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
@@ -77,7 +78,8 @@ class TrainingGraph:
       forward: The original operators, in order.
       state: int32 [16] variable, the state handle.
       learning_rate: float32 [1] variable and graph input.
-      label: int32 [1] graph input.
+      label: The target, a graph input: int32 [1] class index, or float32 of the trained output's
+        shape; None where the target is the model's own input.
       loss: float32 [1] graph output.
       scales: float32 [slots] variable, one scale per gradient tensor.
       ranges: float32 [slots] variable, running ratios for the exponent's prediction.
@@ -93,7 +95,7 @@ class TrainingGraph:
     forward: list[Op]
     state: Tensor
     learning_rate: Tensor
-    label: Tensor
+    label: Tensor | None
     loss: Tensor
     scales: Tensor
     ranges: Tensor
@@ -116,11 +118,17 @@ class TrainingGraph:
             forward=list(model.graph.ops),
             state=variable("train/state", np.int32, abi.STATE_WORDS),
             learning_rate=variable("train/learning_rate", np.float32, 1),
-            label=model.graph.add(Tensor.make("train/label", np.int32, (1,))),
+            label=_make_label(model, plan),
             loss=model.graph.add(Tensor.make("train/loss", np.float32, (1,))),
             scales=variable("train/scales", np.float32, 1),
             ranges=variable("train/ranges", np.float32, 1),
         )
+
+    @property
+    def interface_inputs(self) -> list[Tensor]:
+        """What the graph's inputs get beside the model's own."""
+        label = [] if self.label is None else [self.label]
+        return [*label, self.learning_rate]
 
     def emit(
         self, params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]
@@ -147,3 +155,13 @@ class TrainingGraph:
         count = max(1, len(self.slot_names))
         self.scales.shape = (count,)
         self.ranges.shape = (count,)
+
+
+def _make_label(model: Model, plan: UpdatePlan) -> Tensor | None:
+    kind = plan.scheme.loss.target_kind
+    if kind is TargetKind.INPUT:
+        return None
+    if kind is TargetKind.INDEX:
+        return model.graph.add(Tensor.make("train/label", np.int32, (1,)))
+    shape = model.graph.outputs[plan.output].shape
+    return model.graph.add(Tensor.make("train/label", np.float32, shape))

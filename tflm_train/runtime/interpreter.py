@@ -5,12 +5,21 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.loss import (
+    LossKind,
+    TargetKind,
+    check_probabilities,
+    check_values,
+    one_hot,
+)
+from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.kernel_abi import StateWord
 from tflm_train.model import Model, Tensor, load
@@ -21,7 +30,7 @@ from tflm_train.runtime.host_library import (
     last_error,
 )
 
-_EXTRA_INPUTS = 2  # train/label, train/learning_rate
+_LOSS = abi.OP_PREFIX + abi.LossParams.OP
 _EXTRA_OUTPUTS = 2  # train/loss, train/state
 
 
@@ -31,7 +40,8 @@ class Interpreter:
     Attributes:
       model: The model that runs.
       is_trainable: Whether it holds training ops.
-      classes: Number of classes of the loss; 0 when not trainable.
+      loss: Parameters of the training loss; None when not trainable.
+      trained_output: Index of the output that trains.
     """
 
     def __init__(
@@ -60,17 +70,20 @@ class Interpreter:
         self.is_trainable = restore is not None
         self._variables: list[Tensor] = [] if restore is None else restore.outputs[1:]
         params = _params_of(model, abi.LossParams) if self.is_trainable else None
-        self.classes = params.classes if isinstance(params, abi.LossParams) else 0
+        self.loss = params if isinstance(params, abi.LossParams) else None
         restored = _params_of(model, abi.RestoreParams) if self.is_trainable else None
         self.fingerprint = 0
         if isinstance(restored, abi.RestoreParams):
             self.fingerprint = restored.fingerprint_lo | restored.fingerprint_hi << 32
         self._preserve_all = preserve_all
         self._interpreter = self._create(preserve_all)
-        extra_in = _EXTRA_INPUTS if self.is_trainable else 0
+        # train/label (unless the target is the model's input), train/learning_rate.
+        takes_label = self.loss is not None and self.loss.target_kind != TargetKind.INPUT
+        extra_in = int(takes_label) + int(self.is_trainable)
         extra_out = _EXTRA_OUTPUTS if self.is_trainable else 0
         self._input_count = len(model.graph.inputs) - extra_in
         self._output_count = len(model.graph.outputs) - extra_out
+        self.trained_output = self._find_trained_output()
         self._fresh = True
         self._learning_rate = 0.0
 
@@ -81,42 +94,64 @@ class Interpreter:
           *inputs: One array per original input, of its type, with or without the batch dimension.
 
         Returns:
-          A copy of the first output.
+          A copy of the trained output (of the first when the model does not train).
         """
         self._set_inputs(inputs)
         self._set_learning_rate(0.0)
         self._invoke()
-        return np.array(self._interpreter.get_output(0))
+        return self.output()
 
-    def train_step(self, x: npt.NDArray[Any], label: int, learning_rate: float) -> float:
+    @property
+    def classes(self) -> int:
+        """Number of classes (outputs) of the loss; 0 when not trainable."""
+        return 0 if self.loss is None else self.loss.classes
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the loss is the mean squared error."""
+        return self.loss is not None and self.loss.loss_kind == LossKind.MEAN_SQUARED_ERROR
+
+    def train_step(
+        self,
+        x: npt.NDArray[Any] | Sequence[npt.NDArray[Any]],
+        target: npt.ArrayLike | None,
+        learning_rate: float,
+    ) -> float:
         """Runs one training step of batch size 1.
 
         Args:
-          x: The input, of the model's type, with or without the batch dimension.
-          label: The class index.
+          x: The input, of the model's type, with or without the batch dimension; a list of them for
+            a model with several.
+          target: What the output should be: a class index for softmax cross-entropy; a float per
+            output (0 to 1) for probabilities and for sigmoid cross-entropy, where a class index
+            stands for that label alone (0 or 1 where there is one output); real values for mean
+            squared error; None where the target is the model's own input.
           learning_rate: In real units, as in float training; above 0.
 
         Returns:
           The loss before the update.
 
         Raises:
-          DataError: A label or learning rate out of range; nothing has changed.
+          DataError: A target or learning rate out of range; nothing has changed.
           ModelError: The model holds no training ops.
         """
-        self.require_trainable()
-        if not 0 <= int(label) < self.classes:
-            raise DataError(f"label {label} is out of range: the model has {self.classes} classes")
+        loss = self.require_trainable()
+        value = target_array(loss, target)
         if not math.isfinite(learning_rate) or learning_rate <= 0:
             raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
-        self._set_inputs((x,))
-        self._interpreter.set_input(np.array([label], np.int32), self._input_count)
+        self._set_inputs(tuple(x) if isinstance(x, list | tuple) else (np.asarray(x),))
+        if value is not None:
+            shape = self.model.graph.inputs[self._input_count].shape
+            self._interpreter.set_input(value.reshape(shape), self._input_count)
         self._set_learning_rate(learning_rate)
         self._invoke()
         return float(self._interpreter.get_output(self._output_count)[0])
 
-    def output(self, index: int = 0) -> npt.NDArray[Any]:
-        """A copy of one of the original model's outputs after the last run."""
-        return np.array(self._interpreter.get_output(index))
+    def output(self, index: int | None = None) -> npt.NDArray[Any]:
+        """A copy of one of the original model's outputs (the trained one) after the last run."""
+        return np.array(
+            self._interpreter.get_output(self.trained_output if index is None else index)
+        )
 
     def reset(self) -> None:
         """Back to factory weights: the state is as it was after loading the model."""
@@ -237,7 +272,7 @@ class Interpreter:
         # The input is a variable: it keeps its value, so only changes are written.
         if self.is_trainable and (value != self._learning_rate or self._fresh):
             rate = np.array([value], np.float32)
-            self._interpreter.set_input(rate, self._input_count + 1)
+            self._interpreter.set_input(rate, len(self.model.graph.inputs) - 1)
             self._learning_rate = value
 
     def _check(self, transfer: Any, *arguments: Any) -> None:
@@ -261,16 +296,74 @@ class Interpreter:
         )
         return words
 
-    def require_trainable(self) -> None:
-        """Refuses a model without training ops.
+    def require_trainable(self) -> abi.LossParams:
+        """The loss's parameters.
 
         Raises:
-          ModelError: The model holds none.
+          ModelError: The model holds no training ops.
         """
-        if not self.is_trainable:
+        if self.loss is None:
             raise ModelError(
                 f"{self.model.name} holds no training ops; run `tflm_train rewrite` on it first"
             )
+        return self.loss
+
+    def _find_trained_output(self) -> int:
+        """The output that the loss's logits become."""
+        graph = self.model.graph
+        loss = next((op for op in graph.ops if op.name == _LOSS), None)
+        if loss is None:
+            return 0
+        reached = {id(loss.input)}
+        for op in graph.ops:
+            if op.name in FOLDED_OPS and id(op.input) in reached:
+                reached.update(id(t) for t in op.outputs)
+        outputs = graph.outputs[: self._output_count]
+        return next((i for i, t in enumerate(outputs) if id(t) in reached), 0)
+
+
+def target_array(loss: abi.LossParams, target: npt.ArrayLike | None) -> npt.NDArray[Any] | None:
+    """A target as the model's `train/label` input takes it; None where it has none.
+
+    Args:
+      loss: Parameters of the loss.
+      target: See `Interpreter.train_step`.
+
+    Raises:
+      DataError: It does not fit the loss.
+    """
+    if loss.target_kind == TargetKind.INPUT:
+        if target is not None:
+            raise DataError("the target of this model is its own input; give None as the target")
+        return None
+    if target is None:
+        raise DataError("the loss of this model needs a target; only `target: input` needs none")
+    value = np.asarray(target)
+    if loss.target_kind == TargetKind.INDEX:
+        if value.size != 1 or value.dtype.kind not in "iu":
+            raise DataError(
+                f"the target is {value.dtype} {value.shape}; this model takes one class index"
+            )
+        label = int(value.reshape(-1)[0])
+        if not 0 <= label < loss.classes:
+            raise DataError(f"label {label} is out of range: the model has {loss.classes} classes")
+        return np.array([label], np.int32)
+    if value.ndim == 0 and value.dtype.kind in "iu" and loss.classes > 1:
+        value = _one_hot(int(value), loss)
+    values = value.astype(np.float32).reshape(-1)
+    if values.size != loss.classes:
+        raise DataError(f"the target has {values.size} values; the model has {loss.classes} outputs")
+    if loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
+        check_values(values)
+    else:
+        check_probabilities(values)
+    return values
+
+
+def _one_hot(label: int, loss: abi.LossParams) -> npt.NDArray[np.float32]:
+    if loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
+        raise DataError(f"the target is one number; the model has {loss.classes} outputs")
+    return one_hot(label, loss.classes)
 
 
 def _params_of(model: Model, cls: type[abi.OpParams]) -> abi.OpParams:

@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 
 from tflm_train.errors import SchemeError
+from tflm_train.model.graph import Graph, Op
 from tflm_train.model.layers import Layer, ancestors, list_layers
 from tflm_train.model.model import Model
 from tflm_train.scheme.scheme import LayerRef, Scheme, WeightUpdate
@@ -21,6 +22,7 @@ class UpdatePlan:
       biases: Layers whose bias trains.
       weights: Layers whose weights train, with what the scheme says of them.
       scheme: Where it came from.
+      output: Index of the trained output.
     """
 
     layers: tuple[Layer, ...]
@@ -28,6 +30,23 @@ class UpdatePlan:
     biases: frozenset[int]
     weights: dict[int, WeightUpdate]
     scheme: Scheme
+    output: int = 0
+
+    def with_new_layers(self, graph: Graph, added: list[Op]) -> UpdatePlan:
+        """The plan after layers were put into the graph: they train too, the others move up."""
+        layers = list_layers(graph)
+        places = {id(layer.op): layer.index for layer in layers}
+        moved = {layer.index: places[id(layer.op)] for layer in self.layers}
+        new = {places[id(op)] for op in added}
+        weights = {moved[index]: update for index, update in self.weights.items()}
+        return UpdatePlan(
+            tuple(layers),
+            layers[moved[self.head.index]],
+            frozenset({moved[index] for index in self.biases} | new),
+            weights | {index: WeightUpdate(index) for index in new},
+            self.scheme,
+            self.output,
+        )
 
     @property
     def trained(self) -> list[Layer]:
@@ -58,12 +77,13 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
     layers = list_layers(model.graph)
     if not model.graph.outputs:
         raise SchemeError(f"{model.name}: the model has no output to train")
-    feeding = ancestors(model.graph, model.graph.outputs[0])
+    output = find_output(scheme.output, model)
+    feeding = ancestors(model.graph, model.graph.outputs[output])
     candidates = [layer for layer in layers if id(layer.op) in feeding]
     if not candidates:
         raise SchemeError(
             f"{model.name}: no CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED layer feeds its "
-            f"output ({model.graph.outputs[0].name!r}); there is nothing to train"
+            f"output ({model.graph.outputs[output].name!r}); there is nothing to train"
         )
     head = candidates[-1]
     below = candidates[:-1]
@@ -98,7 +118,23 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
         raise SchemeError(
             "the scheme trains nothing: name layers under `update`, or train the head"
         )
-    return UpdatePlan(tuple(layers), head, frozenset(biases), updates, scheme)
+    return UpdatePlan(tuple(layers), head, frozenset(biases), updates, scheme, output)
+
+
+def find_output(ref: LayerRef, model: Model) -> int:
+    """The index of the output that a scheme names.
+
+    Raises:
+      SchemeError: There is none.
+    """
+    outputs = model.graph.outputs
+    if isinstance(ref, int) and ref < len(outputs):
+        return ref
+    for index, tensor in enumerate(outputs):
+        if ref in (tensor.name, tensor.short_name):
+            return index
+    listed = ", ".join(f"{i} ({t.short_name})" for i, t in enumerate(outputs))
+    raise SchemeError(f"output: {model.name} has no output {ref!r}; it has {listed}")
 
 
 def _find(ref: LayerRef, layers: list[Layer], model: Model) -> Layer:

@@ -16,7 +16,8 @@ The example is also the test of this module's parser::
 
 A layer whose weights train also trains its bias. The head (the last layer that feeds the trained
 output) always trains unless `head: {train: false}`, and is not counted by `biases: {last: k}`.
-`output: 1` (or a name) trains another output than the first. `qas: false` switches quantization-aware scaling off, for ablation only.
+`output: 1` (or a name) trains another output than the first. `qas: false` switches
+quantization-aware scaling off, for ablation only.
 """
 
 from __future__ import annotations
