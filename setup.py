@@ -18,6 +18,7 @@ from setuptools.command.build import build
 
 ROOT = Path(__file__).resolve().parent
 LIBRARY = Path("tflm_train", "_host_ops.so")
+KERNELS = Path("tflm_train", "_kernels")
 # -ffp-contract=off: a fused multiply-add rounds once where docs/NUMERICS.md rounds twice.
 CXX_FLAGS = (
     "-std=c++17 -O3 -fPIC -shared -ffp-contract=off -fno-exceptions -fno-rtti -Wall -Wextra "
@@ -73,10 +74,46 @@ class BuildHostOps(Command):
         return {self.get_outputs()[0]: str(LIBRARY)} if self.editable_mode else {}
 
 
-class Build(build):
-    """The usual build, then the host library."""
+class CopyKernels(Command):
+    """Puts the kernels' sources into the wheel: `tflm_train export` hands them on."""
 
-    sub_commands: ClassVar = [*build.sub_commands, ("build_host_ops", None)]
+    description = "copy the training kernels' sources into the package"
+    user_options: ClassVar = [("build-lib=", "b", "directory to build into")]
+
+    def initialize_options(self) -> None:
+        self.build_lib: str | None = None
+        self.editable_mode = False
+
+    def finalize_options(self) -> None:
+        self.set_undefined_options("build_py", ("build_lib", "build_lib"))
+
+    def run(self) -> None:
+        if self.editable_mode:  # the package finds them beside itself
+            return
+        for source in self.get_source_files():
+            target = Path(self.build_lib or ".") / KERNELS / source
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / source, target)
+
+    def get_source_files(self) -> list[str]:
+        files = [path for path in ROOT.glob("tflm_kernels/**/*") if path.suffix in (".h", ".cc")]
+        return sorted(str(path.relative_to(ROOT)) for path in [*files, ROOT / "LICENSE"])
+
+    def get_outputs(self) -> list[str]:
+        return [str(Path(self.build_lib or ".") / KERNELS / s) for s in self.get_source_files()]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        return {}
+
+
+class Build(build):
+    """The usual build, then the host library and the kernels' sources."""
+
+    sub_commands: ClassVar = [
+        *build.sub_commands,
+        ("build_host_ops", None),
+        ("copy_kernels", None),
+    ]
 
 
 class PlatformWheel(bdist_wheel):
@@ -95,5 +132,10 @@ class NativeDistribution(Distribution):
 
 setup(
     distclass=NativeDistribution,
-    cmdclass={"build": Build, "build_host_ops": BuildHostOps, "bdist_wheel": PlatformWheel},
+    cmdclass={
+        "build": Build,
+        "build_host_ops": BuildHostOps,
+        "copy_kernels": CopyKernels,
+        "bdist_wheel": PlatformWheel,
+    },
 )

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.operator_models import BUILDERS
+
 CALIBRATION_SAMPLES = 12
 
 
@@ -80,12 +82,14 @@ def _wide(layers: Any) -> Any:
     return inputs, layers.Dense(3)(x)
 
 
-def _max_pool(layers: Any) -> Any:
-    """MAX_POOL_2D, which has no gradient rule, between layers 1 and 2; a convolutional head."""
+def _opaque(layers: Any) -> Any:
+    """SPACE_TO_DEPTH, which has no gradient rule, between layers 1 and 2; a convolutional head."""
+    import tensorflow as tf
+
     x = inputs = layers.Input((8, 8, 2), batch_size=1)
     x = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
     x = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
-    x = layers.MaxPooling2D(2)(x)
+    x = layers.Lambda(lambda t: tf.nn.space_to_depth(t, 2))(x)
     x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
     x = layers.AveragePooling2D(4)(x)
     x = layers.Conv2D(5, 1)(x)
@@ -98,33 +102,53 @@ _BUILDERS: dict[str, Callable[[Any], Any]] = {
     "keyword": _keyword,
     "branches": _branches,
     "wide": _wide,
-    "max_pool": _max_pool,
+    "opaque": _opaque,
 }
 # One scale for a layer's whole filter instead of one per output channel.
 _PER_TENSOR = ("branches",)
 
 CONVERTED = tuple(_BUILDERS)
 """All models made by the converter."""
-TRAINABLE = tuple(name for name in CONVERTED if name != "max_pool")
+TRAINABLE = tuple(name for name in CONVERTED if name != "opaque")
 """Those of which every layer can train."""
+OPERATORS = tuple(BUILDERS)
+"""Those that hold the rest of the operators; every layer of them can train."""
 
 
 @functools.cache
 def converted_model(name: str) -> bytes:
-    """The bytes of one of `CONVERTED`, with int8 input and output."""
+    """The bytes of one of `CONVERTED` or `OPERATORS`, with int8 input and output."""
+    if name in BUILDERS:
+        return convert(BUILDERS[name], OPERATORS.index(name) + 101)
+    return convert(_BUILDERS[name], CONVERTED.index(name) + 1, per_tensor=name in _PER_TENSOR)
+
+
+def convert(
+    builder: Callable[[Any], Any], seed: int, *, per_tensor: bool = False, gain: float = 1.0
+) -> bytes:
+    """Makes a Keras model with random weights and converts it, calibrated on random inputs.
+
+    Args:
+      builder: Gives its input and output.
+      seed: Of the weights.
+      per_tensor: One scale for each filter.
+      gain: Multiplies all kernels: Keras' initial ones let the signal of a deep model die out.
+    """
     import tensorflow as tf
 
-    tf.keras.utils.set_random_seed(CONVERTED.index(name) + 1)
-    inputs, outputs = _BUILDERS[name](_Layers(tf.keras))
+    tf.keras.utils.set_random_seed(seed)
+    inputs, outputs = builder(_Layers(tf.keras))
     model = tf.keras.Model(inputs, outputs)
     rng = np.random.default_rng(7)
     for variable in model.trainable_variables:
         if "bias" in variable.path:
             variable.assign(rng.normal(0, 0.1, variable.shape))
+        if "kernel" in variable.path:
+            variable.assign(variable * gain)
 
     def calibration() -> Any:
         for _ in range(CALIBRATION_SAMPLES):
-            yield [rng.uniform(-1, 1, inputs.shape).astype(np.float32)]
+            yield [rng.uniform(-1, 1, i.shape).astype(np.float32) for i in model.inputs]
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -132,7 +156,7 @@ def converted_model(name: str) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
-    converter._experimental_disable_per_channel = name in _PER_TENSOR
+    converter._experimental_disable_per_channel = per_tensor
     return bytes(converter.convert())
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tflm_train as tt
 from tests.whole_graph import WholeGraph
 from tflm_train import demo
+from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.model import Graph, Model
 from tflm_train.model.layers import list_layers
 from tflm_train.scheme import Scheme, WeightUpdate
@@ -48,8 +49,7 @@ def train(
     """Random steps; returns their losses."""
     rng = np.random.default_rng([seed, 1])
     samples = random_inputs(interpreter.model.graph, steps, seed)
-    labels = rng.integers(0, interpreter.classes, steps)
-    return [interpreter.train_step(x, int(y), rate) for x, y in zip(samples, labels, strict=True)]
+    return [interpreter.train_step(x, random_target(interpreter, rng), rate) for x in samples]
 
 
 def assert_same_inference(original: Model, rewritten: Model, count: int = 20) -> None:
@@ -72,6 +72,21 @@ def assert_same_inference(original: Model, rewritten: Model, count: int = 20) ->
     assert trainable.state() == factory
 
 
+def random_target(interpreter: tt.Interpreter, rng: np.random.Generator) -> Any:
+    """A target of the form that the model's loss takes."""
+    loss = interpreter.require_trainable()
+    if loss.target_kind == TargetKind.INDEX:
+        return int(rng.integers(loss.classes))
+    if loss.target_kind == TargetKind.INPUT:
+        return None
+    if loss.loss_kind == LossKind.SOFTMAX_CROSS_ENTROPY:
+        return rng.dirichlet(np.ones(loss.classes)).astype(np.float32)
+    if loss.loss_kind == LossKind.SIGMOID_CROSS_ENTROPY:
+        return rng.integers(0, 2, loss.classes).astype(np.float32)
+    steps = rng.uniform(-128, 128, loss.classes)
+    return ((steps - loss.zero_point) * loss.scale).astype(np.float32)
+
+
 def assert_follows_reference(rewritten: Model, steps: int = 3, rate: float = RATE) -> None:
     """Loss and every variable equal the numpy reference's after each step, bit for bit."""
     interpreter = tt.Interpreter(rewritten)
@@ -80,7 +95,7 @@ def assert_follows_reference(rewritten: Model, steps: int = 3, rate: float = RAT
     factory = reference.blob()
     rng = np.random.default_rng(3)
     for number, x in enumerate(random_inputs(rewritten.graph, steps, seed=3), start=1):
-        label = int(rng.integers(interpreter.classes))
+        label = random_target(interpreter, rng)
         forward.load_state(reference.blob())
         forward.infer(x)
         loss = interpreter.train_step(x, label, rate)

@@ -251,7 +251,8 @@ class TestTrain:
         assert done.err == "" and done.status == 0
         summary = done.json
         assert summary.keys() == {
-            "test_accuracy_before", "epochs", "test_accuracy", "steps_per_second", "state",
+            "metric", "test_accuracy_before", "epochs", "test_accuracy", "steps_per_second",
+            "state",
         }  # fmt: skip
         assert len(summary["epochs"]) == 2
         for epoch in summary["epochs"]:
@@ -333,7 +334,8 @@ class TestEvaluate:
         data = ["--data", folder / "d.npz", "--json"]
         first = run("evaluate", folder / "digits.tflite", *data).json
         second = run("evaluate", rewritten, *data).json
-        assert first.keys() == {"model", "samples", "test_accuracy"}
+        assert first.keys() == {"model", "samples", "metric", "test_accuracy"}
+        assert first["metric"] == "accuracy"
         assert first["samples"] == 4 and first["test_accuracy"] == second["test_accuracy"]
         assert run("evaluate", rewritten, *data, "--limit", 3).json["samples"] == 3
         shown = run("evaluate", rewritten, *data[:2])

@@ -9,17 +9,23 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pad, pool, split_forward
-from tflm_train.backward_ops.geometry import Geometry, TapWindow
+from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pool, split_forward
+from tflm_train.backward_ops.geometry import Geometry, TapWindow, TransposedGeometry
+from tflm_train.backward_ops.l2_normalization import l2_norm_gradient
 from tflm_train.backward_ops.loss import TargetKind
 from tflm_train.backward_ops.losses import reference_loss
+from tflm_train.backward_ops.max_pool import max_pool_gradient
+from tflm_train.backward_ops.move import Move, move_gradient
 from tflm_train.backward_ops.numerics import Mask, MaskKind, QuantizedGradient
+from tflm_train.backward_ops.product import product_gradient, product_of
+from tflm_train.backward_ops.resize import resize_gradient
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.qas.update import (
     multipliers,
@@ -101,7 +107,11 @@ class WholeGraph:
             abi.ConvInputGradParams: self._run_conv_input_grad,
             abi.DepthwiseInputGradParams: self._run_depthwise_input_grad,
             abi.PoolGradParams: self._run_pool_grad,
-            abi.PadGradParams: self._run_pad_grad,
+            abi.ProductGradParams: self._run_product_grad,
+            abi.MoveGradParams: self._run_move_grad,
+            abi.MaxPoolGradParams: self._run_max_pool_grad,
+            abi.ResizeGradParams: self._run_resize_grad,
+            abi.L2NormGradParams: self._run_l2_norm_grad,
             abi.AccumulateParams: self._run_accumulate,
             abi.ConvUpdateParams: self._run_update,
             abi.DepthwiseUpdateParams: self._run_update,
@@ -161,7 +171,7 @@ class WholeGraph:
         self._run_input_grad(op, params, depthwise_conv_2d.input_gradient, m)
 
     def _run_input_grad(self, op: Op, params: Any, function: Any, multipliers: Any) -> None:
-        g = params.geometry
+        g = _geometry_of(params)
         incoming = self._gradient(op.inputs[0], params.slot_in)
         incoming = QuantizedGradient(incoming.q.reshape(g.out_h, g.out_w, g.out_c), incoming.scale)
         addend = None
@@ -202,16 +212,53 @@ class WholeGraph:
         ranges[params.slot_out] = result.range_
         self._store(op.outputs[0], params.slot_out, result.q, result.scale)
 
-    def _run_pad_grad(self, op: Op, params: abi.PadGradParams) -> None:
+    def _run_move_grad(self, op: Op, params: abi.MoveGradParams) -> None:
         p = params
-        result = pad.pad_gradient(
-            self._gradient(op.inputs[0], p.slot_in),
-            (p.in_n, p.in_h, p.in_w, p.in_c),
-            (p.out_n, p.out_h, p.out_w, p.out_c),
-            (p.pad_n, p.pad_t, p.pad_l, p.pad_c),
-            self._mask(p.mask, op.inputs[3]),
-        )
+        move = Move((p.axis0, p.axis1, p.axis2, p.axis3, p.axis4), p.offset)
+        incoming = self._gradient(op.inputs[0], p.slot_in)
+        result = move_gradient(incoming, move, self._mask(p.mask, op.inputs[3]), p.divisor)
         self._store(op.outputs[0], p.slot_out, result.q, result.scale)
+
+    def _run_product_grad(self, op: Op, params: abi.ProductGradParams) -> None:
+        x, table = (None if t is None else self._value(t) for t in op.inputs[1:3])
+        self._requantized(
+            op,
+            params,
+            product_gradient,
+            x,
+            table,
+            product_of(params),
+            addend=self._addend(op, params),
+        )
+
+    def _run_max_pool_grad(self, op: Op, params: abi.MaxPoolGradParams) -> None:
+        x, y = (self._value(t) for t in op.inputs[1:3])
+        self._requantized(op, params, max_pool_gradient, x, y, params.geometry)
+
+    def _run_resize_grad(self, op: Op, params: abi.ResizeGradParams) -> None:
+        rows, columns = (self._value(t) for t in op.inputs[1:3])
+        size = (params.in_h, params.in_w)
+        self._requantized(
+            op, params, resize_gradient, rows, columns, size, addend=self._addend(op, params)
+        )
+
+    def _run_l2_norm_grad(self, op: Op, params: abi.L2NormGradParams) -> None:
+        x, y = (self._value(t) for t in op.inputs[1:3])
+        self._requantized(op, params, l2_norm_gradient, x, y, params.x_scale, params.x_zero_point)
+
+    def _addend(self, op: Op, params: Any) -> QuantizedGradient | None:
+        if params.slot_addend < 0:
+            return None
+        return self._gradient(op.inputs[7], params.slot_addend)
+
+    def _requantized(self, op: Op, params: Any, function: Any, *args: Any, **more: Any) -> None:
+        """An op with inputs `grad_out, ..., ranges, mask` at 0 and 6."""
+        ranges = self.variables["train/ranges"]
+        incoming = self._gradient(op.inputs[0], params.slot_in)
+        mask = self._mask(params.mask, op.inputs[6])
+        result = function(incoming, *args, ranges[params.slot_out], mask, **more)
+        ranges[params.slot_out] = result.range_
+        self._store(op.outputs[0], params.slot_out, result.q, result.scale)
 
     def _run_accumulate(self, op: Op, params: abi.AccumulateParams) -> None:
         slots = [params.slot_in0, params.slot_in1, params.slot_in2, params.slot_in3]
@@ -223,7 +270,7 @@ class WholeGraph:
         self._store(op.outputs[0], params.slot_out, result.q, result.scale)
 
     def _run_update(self, op: Op, params: Any) -> None:
-        g: Geometry = params.geometry
+        g = _geometry_of(params)
         u: abi.UpdateFields = params.update
         depthwise = isinstance(params, abi.DepthwiseUpdateParams)
         module = depthwise_conv_2d if depthwise else conv_2d
@@ -267,3 +314,8 @@ class WholeGraph:
         bias = self._value(op.inputs[4])
         new = update_bias(bias, B, self._value(op.inputs[3]), self._rate, gradient.scale)
         self.variables[op.outputs[0].name] = new
+
+
+def _geometry_of(params: Any) -> Geometry:
+    g: Geometry = params.geometry
+    return TransposedGeometry(*astuple(g)) if getattr(params, "transposed", 0) else g

@@ -2,6 +2,10 @@
 
 #include "tflm_kernels/numerics.h"
 
+#if defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/dsp.h"
+#endif
+
 // On x86-64 Linux each loop is compiled for AVX2 as well and the loader picks
 // one. Integers only, so the bits are the same. Sanitizers cannot run the
 // loader hook.
@@ -49,6 +53,12 @@ void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
 }
 
 TFLM_TRAIN_CLONES
+void AccumulateLookup(int32_t* __restrict acc, const int8_t* __restrict a,
+                      const int8_t* __restrict b, const int16_t* __restrict table, int n) {
+  for (int i = 0; i < n; ++i) acc[i] += a[i] * table[b[i] + 128];
+}
+
+TFLM_TRAIN_CLONES
 void AccumulateShifted(int32_t* __restrict total, const int32_t* __restrict part, int shift,
                        int n) {
   for (int i = 0; i < n; ++i) total[i] += RoundShift(part[i], shift);
@@ -76,7 +86,22 @@ uint32_t MaxAbs(const int32_t* values, size_t n) {
 TFLM_TRAIN_CLONES
 uint32_t MaxAbs(const int8_t* values, size_t n) {
   uint8_t max = 0;
-  for (size_t i = 0; i < n; ++i) {
+  size_t i = 0;
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  uint32_t most = 0, least = 0;
+  for (; i + 4 <= n; i += 4) {
+    const uint32_t word = dsp::LoadWord(values + i);
+    most = dsp::MaxBytes(most, word);
+    least = dsp::MinBytes(least, word);
+  }
+  for (int shift = 0; shift < 32; shift += 8) {
+    const uint8_t up = static_cast<uint8_t>(most >> shift);
+    const uint8_t down = static_cast<uint8_t>(0u - (least >> shift));
+    max = up > max ? up : max;
+    max = down > max ? down : max;
+  }
+#endif
+  for (; i < n; ++i) {
     const uint8_t magnitude = static_cast<uint8_t>(values[i] < 0 ? -values[i] : values[i]);
     max = magnitude > max ? magnitude : max;
   }

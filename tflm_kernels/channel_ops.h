@@ -25,6 +25,9 @@ int32_t Dot(const int16_t* a, const int8_t* b, int n);
 // acc[0 .. n) += a[i] * (b[i] - b_offset), -128 <= b_offset <= 127.
 void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t b_offset, int n);
 
+// acc[0 .. n) += a[i] * table[b[i] + 128].
+void AccumulateLookup(int32_t* acc, const int8_t* a, const int8_t* b, const int16_t* table, int n);
+
 // total[0 .. n) += RoundShift(part[i], shift).
 void AccumulateShifted(int32_t* total, const int32_t* part, int shift, int n);
 

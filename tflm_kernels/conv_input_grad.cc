@@ -6,6 +6,7 @@
 #include "tflm_kernels/geometry.h"
 #include "tflm_kernels/panel.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/unordered_writer.h"
 
 namespace tflm_train {
 namespace {
@@ -30,10 +31,10 @@ Geometry Flattened(const Geometry& geometry) {
 // How ConvInputGrad divides its work between panels.
 struct PanelPlan {
   explicit PanelPlan(const ConvInputGradParams& params)
-      : g(Flattened(params.geometry)),
-        elements(PanelElements(g.out_c) * g.k_h * g.k_w) {
-    // One pixel, and sums in groups, are left to the pixel by pixel way.
-    usable = !IsSplit(params) && g.in_h * g.in_w > 1;
+      : g(Flattened(params.geometry)), elements(PanelElements(g.out_c) * g.k_h * g.k_w) {
+    // One pixel, sums in groups and transposed layers are left to the pixel by
+    // pixel way.
+    usable = !IsSplit(params) && g.in_h * g.in_w > 1 && params.transposed == 0;
     const int32_t per_row = (g.in_w + g.stride_w - 1) / g.stride_w;
     const int32_t needed = (per_row + kLanes - 1) / kLanes;
     const int32_t fitting = kGradientBytes / (static_cast<int32_t>(sizeof(int16_t)) * elements);
@@ -70,6 +71,20 @@ void ForEachTap(const Geometry& g, int32_t iy, int32_t ix, int32_t count, const 
       const int32_t ox = offset / g.stride_w;
       if (ox * g.stride_w != offset || ox >= g.out_w || ox + count <= 0) continue;
       visit(ky * g.k_w + kx, oy, ox);
+    }
+  }
+}
+
+// The same for the one input (iy, ix) of a transposed convolution, whose taps
+// all lead to different outputs.
+template <typename Visit>
+void ForEachTransposedTap(const Geometry& g, int32_t iy, int32_t ix, const Visit& visit) {
+  for (int32_t ky = 0; ky < g.k_h; ++ky) {
+    const int32_t oy = iy * g.stride_h + ky * g.dil_h - g.pad_t;
+    if (oy < 0 || oy >= g.out_h) continue;
+    for (int32_t kx = 0; kx < g.k_w; ++kx) {
+      const int32_t ox = ix * g.stride_w + kx * g.dil_w - g.pad_l;
+      if (ox >= 0 && ox < g.out_w) visit(ky * g.k_w + kx, oy, ox);
     }
   }
 }
@@ -130,8 +145,7 @@ void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, Chann
   ForEachTap(g, iy, ix, count, [&](int32_t tap, int32_t, int32_t) {
     if (adjacent) {
       const WeightBlock& block = lane[0];
-      PixelCursor cursor(
-          {block.weights + tap * block.width, 1, g.out_c, 0, taps * block.width});
+      PixelCursor cursor({block.weights + tap * block.width, 1, g.out_c, 0, taps * block.width});
       PackLanes(&cursor, g.out_c, lanes, 0, panel);
     } else {
       for (int j = 0; j < lanes; ++j) {
@@ -148,15 +162,17 @@ void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, Chann
 void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t* weights,
                       int32_t depth, int32_t count, size_t at, size_t step, int lanes,
                       UnorderedWriter* writer) {
-  int32_t sums[2 * kLanes];
+  UnorderedWriter local = *writer;
   for (int32_t j = 0; j < count; j += 2) {
+    int32_t sums[2 * kLanes];
     MultiplyPanels(gradients + (j & 2) * kQuantum, weights, depth, sums);
-    writer->Write(sums, at, lanes);
+    local.Write(sums, at, lanes);
     at += step;
-    if (j + 1 < count) writer->Write(sums + kLanes, at, lanes);
+    if (j + 1 < count) local.Write(sums + kLanes, at, lanes);
     at += step;
     if ((j & 2) != 0) gradients += elements;
   }
+  *writer = local;
 }
 
 // The input gradient with the weights of four channels packed once for as many
@@ -175,7 +191,14 @@ bool InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
       for (int32_t ix = phase; ix < g.in_w; ix += most * g.stride_w) {
         const int32_t rest = (g.in_w - ix + g.stride_w - 1) / g.stride_w;
         const int32_t count = rest < most ? rest : most;
-        const int32_t depth = PackGradients(g, iy, ix, count, grad_out, m, plan.elements, gradients);
+        int32_t depth = PackGradients(g, iy, ix, count, grad_out, m, plan.elements, gradients);
+        if (depth == 0) {  // between the strides: all zero
+          for (int32_t j = 0; j < most; ++j) {
+            ClearLane(1, gradients + j / kLanes * plan.elements + j % kLanes * kQuantum);
+          }
+          std::memset(weights, 0, sizeof(int16_t) * kQuantum * kLanes);
+          depth = 1;
+        }
         const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
         ChannelWalk walk(blocks, order);
         for (int32_t i = 0; i < g.in_c; i += kLanes) {
@@ -193,18 +216,24 @@ bool InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
 
 // Adds to acc[block.width] what output channels [c_begin, c_end) send to input
 // (iy, ix) through the block.
-void AccumulateChannels(const Geometry& g, int32_t c_begin, int32_t c_end, int32_t iy, int32_t ix,
-                        const int8_t* grad_out, const WeightBlock& block, const int8_t* m,
-                        int32_t* acc) {
+void AccumulateChannels(const ConvInputGradParams& params, int32_t c_begin, int32_t c_end,
+                        int32_t iy, int32_t ix, const int8_t* grad_out, const WeightBlock& block,
+                        const int8_t* m, int32_t* acc) {
+  const Geometry& g = params.geometry;
   const int32_t channel_stride = g.k_h * g.k_w * block.width;
   RowSum sum(acc, block.width);
-  ForEachTap(g, iy, ix, 1, [&](int32_t tap, int32_t oy, int32_t ox) {
+  const auto add = [&](int32_t tap, int32_t oy, int32_t ox) {
     const int8_t* q = grad_out + (oy * g.out_w + ox) * g.out_c;
     const int8_t* row = block.weights + c_begin * channel_stride + tap * block.width;
     for (int32_t c = c_begin; c < c_end; ++c, row += channel_stride) {
       sum.Add(static_cast<int16_t>(q[c] * m[c]), row);
     }
-  });
+  };
+  if (params.transposed) {
+    ForEachTransposedTap(g, iy, ix, add);
+  } else {
+    ForEachTap(g, iy, ix, 1, add);
+  }
   sum.Flush();
 }
 
@@ -222,9 +251,9 @@ void InputGradByPixels(const ConvInputGradParams& params, const WeightBlock (&bl
   const auto accumulate = [&](int32_t c_begin, int32_t c_end, int32_t iy, int32_t ix,
                               int32_t* acc) {
     std::memset(acc, 0, pixel_bytes);
-    AccumulateChannels(g, c_begin, c_end, iy, ix, grad_out, blocks[0], m, acc);
+    AccumulateChannels(params, c_begin, c_end, iy, ix, grad_out, blocks[0], m, acc);
     if (params.kept > 0) {
-      AccumulateChannels(g, c_begin, c_end, iy, ix, grad_out, blocks[1], m, acc + rest);
+      AccumulateChannels(params, c_begin, c_end, iy, ix, grad_out, blocks[1], m, acc + rest);
     }
   };
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
@@ -272,11 +301,11 @@ void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out, co
       static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
   if (!writer.flows()) return;
   const PanelPlan plan(params);
-  UnorderedWriter unordered(&writer);
+  UnorderedWriter unordered(writer);
   if (plan.usable && unordered.holds() &&
       InputGradByPanels(plan, blocks, params.kept > 0 ? order : nullptr, grad_out, m, &unordered,
                         scratch)) {
-    unordered.Finish();
+    unordered.Finish(&writer);
     return;
   }
   InputGradByPixels(params, blocks, order, grad_out, m, &writer, scratch);

@@ -33,6 +33,38 @@ void SpreadWindows(const PoolGradParams& params, const int8_t* grad_out, float* 
   scales[params.slot_out] = scales[params.slot_in] / static_cast<float>(params.count);
 }
 
+// Fills out[] along `axis` and all axes up to `end` (at least one more) from
+// what `source` has at position 0 of them; a null source stands for zeros.
+// Returns the end of what is written. Recursion as deep as there are axes.
+int8_t* FillAxis(const MoveAxis* axis, const MoveAxis* end, const int8_t* source, int8_t* out) {
+  if (axis + 1 == end && axis->step == 1 && axis->stride == 1 && source != nullptr) {
+    // The inside is one run.
+    const int32_t from = axis->begin < 0 ? -axis->begin : 0;
+    const int32_t head = axis->begin < 0 ? 0 : axis->begin < axis->size ? axis->begin : axis->size;
+    const int32_t available = axis->count - from;
+    const int32_t run = available < 0                   ? 0
+                        : available < axis->size - head ? available
+                                                        : axis->size - head;
+    std::memset(out, 0, head);
+    if (run > 0) std::memcpy(out + head, source + from, run);
+    std::memset(out + head + run, 0, axis->size - head - run);
+    return out + axis->size;
+  }
+  for (int32_t i = 0; i < axis->size; ++i) {
+    const int32_t distance = i - axis->begin;
+    const int32_t o = distance / axis->step;
+    const bool inside =
+        source != nullptr && distance >= 0 && o < axis->count && o * axis->step == distance;
+    const int8_t* at = inside ? source + o * axis->stride : nullptr;
+    if (axis + 1 == end) {
+      *out++ = inside ? *at : 0;
+    } else {
+      out = FillAxis(axis + 1, end, at, out);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 size_t PoolGradScratchBytes(const PoolGradParams& params) {
@@ -74,21 +106,12 @@ void PoolGrad(const PoolGradParams& params, const int8_t* grad_out, float* scale
   writer.Finish();
 }
 
-void PadGrad(const PadGradParams& params, const int8_t* grad_out, float* scales, const void* mask,
-             int8_t* grad_in) {
-  int8_t* row = grad_in;
-  for (int32_t n = 0; n < params.in_n; ++n) {
-    for (int32_t y = 0; y < params.in_h; ++y) {
-      for (int32_t x = 0; x < params.in_w; ++x, row += params.in_c) {
-        const int32_t pixel =
-            ((n + params.pad_n) * params.out_h + y + params.pad_t) * params.out_w + x +
-            params.pad_l;
-        std::memcpy(row, grad_out + pixel * params.out_c + params.pad_c, params.in_c);
-      }
-    }
-  }
-  ApplyMask(params.mask, mask, 0, grad_in, static_cast<size_t>(row - grad_in));
-  scales[params.slot_out] = scales[params.slot_in];
+void MoveGrad(const MoveGradParams& params, const int8_t* grad_out, float* scales, const void* mask,
+              int8_t* grad_in) {
+  const int8_t* first = grad_out + params.offset;
+  int8_t* end = FillAxis(params.axis, params.axis + kMoveAxes, first, grad_in);
+  ApplyMask(params.mask, mask, 0, grad_in, static_cast<size_t>(end - grad_in));
+  scales[params.slot_out] = scales[params.slot_in] / static_cast<float>(params.divisor);
 }
 
 void Accumulate(const AccumulateParams& params, float* scales, const void* mask,

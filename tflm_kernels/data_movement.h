@@ -26,15 +26,16 @@ size_t PoolGradScratchBytes(const PoolGradParams& params);
 void PoolGrad(const PoolGradParams& params, const int8_t* grad_out, float* scales, float* ranges,
               const void* mask, int8_t* grad_in, void* scratch);
 
-// Input gradient of PAD: the crop.
+// Input gradient of the ops that only move elements: PAD, TRANSPOSE, slices,
+// concatenations, and SUM and MEAN over any axes.
 //
-//   params      pad_* + in_* <= out_* on every axis
-//   grad_out    int8 [out_n][out_h][out_w][out_c], never -128
-//   scales      float, all slots; slot_in copied to slot_out
+//   params      every element read lies in [0, q_size)
+//   grad_out    int8 [q_size], never -128
+//   scales      float, all slots; slot_in read, slot_out written
 //   mask        MaskBytes(params.mask, size of grad_in) bytes, nullptr: none
-//   grad_in     int8 [in_n][in_h][in_w][in_c], written
-void PadGrad(const PadGradParams& params, const int8_t* grad_out, float* scales, const void* mask,
-             int8_t* grad_in);
+//   grad_in     int8, the product of the axes' sizes, written
+void MoveGrad(const MoveGradParams& params, const int8_t* grad_out, float* scales, const void* mask,
+              int8_t* grad_in);
 
 // Sum of the gradients that meet in one tensor, at the largest of their scales.
 //

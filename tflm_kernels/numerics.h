@@ -55,6 +55,16 @@ constexpr uint32_t Hash(uint32_t x) {
   return x;
 }
 
+// The square root, rounded down.
+constexpr uint32_t Sqrt(uint32_t x) {
+  uint32_t root = 0;
+  for (uint32_t bit = uint32_t{1} << 15; bit != 0; bit >>= 1) {
+    const uint32_t larger = root | bit;
+    if (larger * larger <= x) root = larger;
+  }
+  return root;
+}
+
 // Ends a float operation. A compiler that contracts `a * b + c` into a fused
 // multiply-add (GCC's default for C++ on cores that have one) rounds once where
 // the specification rounds twice. -ffp-contract=off forbids it, but an Arduino

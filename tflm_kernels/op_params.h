@@ -21,7 +21,6 @@ enum class OpKind : uint16_t {
   kConvInputGrad = 4,
   kDepthwiseInputGrad = 5,
   kPoolGrad = 6,
-  kPadGrad = 7,
   kAccumulate = 8,
   kConvUpdate = 9,
   kDepthwiseUpdate = 10,
@@ -29,8 +28,14 @@ enum class OpKind : uint16_t {
   kChannelSave = 12,
   kSplitConv = 13,
   kSplitDepthwise = 14,
+  kProductGrad = 20,
+  kMoveGrad = 21,
+  kMaxPoolGrad = 22,
+  kResizeGrad = 23,
+  kL2NormGrad = 24,
+  kStream = 50,
 };
-constexpr int kOpKindCount = 14;
+constexpr int kLastOpKind = 50;
 
 struct OpHeader {
   uint16_t kind;     // OpKind
@@ -129,7 +134,8 @@ struct ConvInputGradParams {
   float unit_scale;     // max s_W / 127 * 2^group_shift
   int32_t group;        // output channels summed before a rounding shift
   int32_t group_shift;
-  int32_t kept;  // input channels whose weights are columns; 0: none
+  int32_t kept;        // input channels whose weights are columns; 0: none
+  int32_t transposed;  // 1: the layer is a TRANSPOSE_CONV
 };
 
 struct DepthwiseInputGradParams {
@@ -155,16 +161,6 @@ struct PoolGradParams {
   int32_t count;
 };
 
-struct PadGradParams {
-  static constexpr OpKind kKind = OpKind::kPadGrad;
-  OpHeader header;
-  int32_t in_n, in_h, in_w, in_c;      // before padding
-  int32_t out_n, out_h, out_w, out_c;  // after padding
-  int32_t pad_n, pad_t, pad_l, pad_c;  // padding before the data, per axis
-  MaskParams mask;
-  int32_t slot_in, slot_out;
-};
-
 constexpr int kMaxAccumulateInputs = 4;
 
 struct AccumulateParams {
@@ -182,6 +178,7 @@ struct ConvUpdateParams {
   OpHeader header;
   Geometry geometry;
   UpdateParams update;
+  int32_t transposed;  // 1: the layer is a TRANSPOSE_CONV
 };
 
 struct DepthwiseUpdateParams {
@@ -225,6 +222,123 @@ struct SplitDepthwiseParams {
   int32_t multiplier;  // out_c / in_c
 };
 
+enum StageKind : int32_t {
+  kStageConv = 0,
+  kStageDepthwise = 1,
+  kStageAdd = 2,
+};
+
+// What ADD needs beside OutputParams, as TFLM derives it: the first input, the
+// second (the addend) and the sum are each scaled.
+struct AddParams {
+  int32_t addend_zero_point;
+  int32_t x_multiplier, x_shift;
+  int32_t addend_multiplier, addend_shift;
+  int32_t y_multiplier, y_shift;
+};
+
+// One layer of a STREAM.
+struct StreamStage {
+  int32_t stage_kind;  // StageKind
+  Geometry geometry;   // of an ADD: a 1x1 window
+  OutputParams output;
+  int32_t multiplier;      // out_c / in_c of a depthwise stage, else 1
+  int32_t source;          // the stage that it reads; -1: the op's input
+  int32_t addend;          // the stage that an ADD adds to it; -1: the op's input
+  int32_t ring_rows;       // rows of the output that are kept; all of the last stage's
+  int32_t first_constant;  // input with its weights; requantization and bias follow
+  AddParams add;           // zeros unless the stage is an ADD
+};
+
+// As many stages as the header's size says.
+struct StreamParams {
+  static constexpr OpKind kKind = OpKind::kStream;
+  OpHeader header;
+  StreamStage stages[1];
+};
+
+// One axis of a tensor that PRODUCT_GRAD walks, with the strides in elements.
+struct ProductAxis {
+  int32_t size;
+  int32_t q_stride;  // in the incoming gradient; 0: the same for all positions
+  int32_t x_stride;  // in the factor
+};
+
+constexpr int kKeptAxes = 4;
+constexpr int kReducedAxes = 3;
+
+// What PRODUCT_GRAD multiplies the incoming gradient by.
+enum FactorKind : int32_t {
+  kFactorConstant = 0,    // factor
+  kFactorActivation = 1,  // x - factor, an int8 activation and its zero point
+  kFactorTable = 2,       // table[x + 128]
+  kFactorSign = 3,        // table[2 * c + (x >= factor)], c = index in the pixel
+};
+
+struct ProductGradParams {
+  static constexpr OpKind kKind = OpKind::kProductGrad;
+  OpHeader header;
+  ProductAxis kept[kKeptAxes];        // the axes of the result; the last is its pixel
+  ProductAxis reduced[kReducedAxes];  // summed over
+  int32_t q_size;                     // elements of the incoming gradient
+  int32_t x_size;                     // elements of x, 0 for kFactorConstant
+  int32_t factor_kind;                // FactorKind
+  int32_t factor;                     // see FactorKind
+  MaskParams mask;
+  int32_t slot_in, slot_out;
+  int32_t slot_addend;  // -1: no addend
+  float unit_scale;     // real value of 1 in the factor
+};
+
+// One axis of the result of MOVE_GRAD: position i holds what the incoming
+// gradient has at o = (i - begin) / step when that is whole and in [0, count),
+// else 0.
+struct MoveAxis {
+  int32_t size;
+  int32_t begin, step, count;
+  int32_t stride;  // elements in the incoming gradient per o; may be negative
+};
+
+constexpr int kMoveAxes = 5;
+
+struct MoveGradParams {
+  static constexpr OpKind kKind = OpKind::kMoveGrad;
+  OpHeader header;
+  MoveAxis axis[kMoveAxes];
+  int32_t offset;  // of o = 0 on every axis
+  int32_t q_size;  // elements of the incoming gradient
+  MaskParams mask;
+  int32_t slot_in, slot_out;
+  int32_t divisor;  // scales[slot_out] = scales[slot_in] / divisor
+};
+
+struct MaxPoolGradParams {
+  static constexpr OpKind kKind = OpKind::kMaxPoolGrad;
+  OpHeader header;
+  Geometry geometry;  // in_c == out_c, no dilation
+  MaskParams mask;
+  int32_t slot_in, slot_out;
+};
+
+struct ResizeGradParams {
+  static constexpr OpKind kKind = OpKind::kResizeGrad;
+  OpHeader header;
+  int32_t in_h, in_w, channels, out_h, out_w;
+  MaskParams mask;
+  int32_t slot_in, slot_out;
+  int32_t slot_addend;  // -1: no addend
+};
+
+struct L2NormGradParams {
+  static constexpr OpKind kKind = OpKind::kL2NormGrad;
+  OpHeader header;
+  int32_t size;          // elements of the vector
+  int32_t x_zero_point;  // of the forward input
+  float x_scale;
+  MaskParams mask;
+  int32_t slot_in, slot_out;
+};
+
 static_assert(sizeof(OpHeader) == 8, "packed");
 static_assert(sizeof(Geometry) == 14 * 4, "packed");
 static_assert(sizeof(MaskParams) == 3 * 4, "packed");
@@ -233,17 +347,22 @@ static_assert(sizeof(OutputParams) == 4 * 4, "packed");
 static_assert(sizeof(RestoreParams) == 8 + 4 * 4, "packed");
 static_assert(sizeof(LossParams) == 8 + 4 * 10, "packed");
 static_assert(sizeof(ClampMaskParams) == 8 + 3 * 4, "packed");
-static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 3 + 7) * 4, "packed");
+static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 3 + 8) * 4, "packed");
 static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 7) * 4, "packed");
 static_assert(sizeof(PoolGradParams) == 8 + (14 + 3 + 4) * 4, "packed");
-static_assert(sizeof(PadGradParams) == 8 + (12 + 3 + 2) * 4, "packed");
 static_assert(sizeof(AccumulateParams) == 8 + (1 + 3 + 6) * 4, "packed");
-static_assert(sizeof(ConvUpdateParams) == 8 + (14 + 10) * 4, "packed");
+static_assert(sizeof(ConvUpdateParams) == 8 + (14 + 10 + 1) * 4, "packed");
 static_assert(sizeof(DepthwiseUpdateParams) == 8 + (14 + 10 + 1) * 4, "packed");
 static_assert(sizeof(BiasUpdateParams) == 8 + 3 * 4, "packed");
 static_assert(sizeof(ChannelSaveParams) == 8 + 3 * 4, "packed");
 static_assert(sizeof(SplitConvParams) == 8 + (14 + 4 + 1) * 4, "packed");
 static_assert(sizeof(SplitDepthwiseParams) == 8 + (14 + 4 + 2) * 4, "packed");
+static_assert(sizeof(StreamParams) == 8 + (1 + 14 + 4 + 5 + 7) * 4, "packed");
+static_assert(sizeof(ProductGradParams) == 8 + (3 * 7 + 4 + 3 + 4) * 4, "packed");
+static_assert(sizeof(MoveGradParams) == 8 + (5 * 5 + 2 + 3 + 3) * 4, "packed");
+static_assert(sizeof(MaxPoolGradParams) == 8 + (14 + 3 + 2) * 4, "packed");
+static_assert(sizeof(ResizeGradParams) == 8 + (5 + 3 + 3) * 4, "packed");
+static_assert(sizeof(L2NormGradParams) == 8 + (3 + 3 + 2) * 4, "packed");
 
 }  // namespace tflm_train
 

@@ -88,8 +88,8 @@ class PixelCursor {
 };
 
 // Packs into lane j byte j of the next `depth` pixels, minus offset; lanes from `lanes` on
-// are zero, and so is the end of the last quantum. Returns whether any byte was not zero.
-bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel);
+// are zero, and so is the end of the last quantum.
+void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel);
 
 // Packs depth bytes, `stride` apart, into one lane and leaves the others alone.
 void PackLane(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane);
@@ -102,8 +102,16 @@ void ClearLane(int32_t depth, int16_t* lane);
 
 // sums[r * 4 + j] = dot product of lane r of `a`, r = 0 and 1, with lane j of `b`. For
 // lanes 2 and 3 of `a` pass its panel + 2 * kQuantum.
-void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums);
+inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums);
 
 }  // namespace tflm_train
+
+#if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/multiply_mve.h"
+#elif defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/multiply_dsp.h"
+#else
+#include "tflm_kernels/arch/multiply_portable.h"
+#endif
 
 #endif  // TFLM_KERNELS_PANEL_H_

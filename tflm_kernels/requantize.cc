@@ -41,6 +41,25 @@ void ApplyMask(const MaskParams& params, const void* mask, size_t first, int8_t*
   ApplyMaskTo(params, mask, first, values, n);
 }
 
+int32_t PassingBits(const MaskParams& params, const void* mask, size_t first, int n) {
+  if (params.mask_kind == kMaskBits) {
+    const uint8_t* const bits = static_cast<const uint8_t*>(mask) + (first >> 3);
+    const int shift = first & 7;
+    // The second byte only where it holds some of them: there may be none.
+    const int32_t next = shift + n > 8 ? bits[1] << 8 : 0;
+    return (bits[0] | next) >> shift;
+  }
+  const int8_t* const y = static_cast<const int8_t*>(mask) + first;
+  const int32_t lo = params.act_min + 1;
+  const uint32_t width =
+      params.act_max > lo ? static_cast<uint32_t>(params.act_max - lo) : uint32_t{0};
+  int32_t passing = 0;
+  for (int i = 0; i < n; ++i) {
+    passing |= static_cast<int32_t>(static_cast<uint32_t>(y[i] - lo) < width) << i;
+  }
+  return passing;
+}
+
 int ExponentFor(uint32_t max_abs, int from) {
   int e = from;
   while (max_abs > (uint64_t{127} << e)) ++e;
@@ -94,75 +113,6 @@ void GradientWriter::WritePixel(int32_t* acc) {
   }
   RoundShiftRow(acc, exponent_, target_.q + written_, channels);
   written_ += channels;
-}
-
-namespace {
-
-// Bit i: whether the gradient of element first + i passes; n <= 4.
-int32_t PassingBits(const MaskParams& params, const void* mask, size_t first, int n) {
-  if (params.mask_kind == kMaskBits) {
-    const uint8_t* const bits = static_cast<const uint8_t*>(mask) + (first >> 3);
-    const int shift = first & 7;
-    // The second byte only where it holds some of them: there may be none.
-    const int32_t next = shift + n > 8 ? bits[1] << 8 : 0;
-    return (bits[0] | next) >> shift;
-  }
-  const int8_t* const y = static_cast<const int8_t*>(mask) + first;
-  const int32_t lo = params.act_min + 1;
-  const uint32_t width =
-      params.act_max > lo ? static_cast<uint32_t>(params.act_max - lo) : uint32_t{0};
-  int32_t passing = 0;
-  for (int i = 0; i < n; ++i) {
-    passing |= static_cast<int32_t>(static_cast<uint32_t>(y[i] - lo) < width) << i;
-  }
-  return passing;
-}
-
-// The exponents for which a product with 2^(32 - e) fits int32.
-constexpr int kMinUnorderedExponent = 2;
-
-}  // namespace
-
-UnorderedWriter::UnorderedWriter(GradientWriter* writer)
-    : writer_(writer), limit_(uint32_t{127} << writer->exponent_) {
-  if (writer->exponent_ < kMinUnorderedExponent) {
-    rounding_ = 0;
-    max_abs_ = UINT32_MAX;
-  } else {
-    rounding_ = 1 << (32 - writer->exponent_);
-  }
-}
-
-void UnorderedWriter::Write(const int32_t* acc, size_t first, int n) {
-  const GradientWriter& writer = *writer_;
-  const GradientTarget& target = writer.target_;
-  int32_t v[4] = {acc[0], acc[1], acc[2], acc[3]};
-  if (target.addend != nullptr) {
-    MergeAddend(v, writer.addend_shift_, target.addend + first, writer.addend_factor_, n);
-  }
-  if (target.mask_params.mask_kind != kMaskNone) {
-    const int32_t passing = PassingBits(target.mask_params, target.mask, first, n);
-    for (int i = 0; i < 4; ++i) v[i] &= -(passing >> i & 1);
-  }
-  int8_t* const q = target.q + first;
-  const int32_t rounding = rounding_;
-  uint32_t max = max_abs_;
-  const auto write = [&](int i) {
-    const uint32_t a = static_cast<uint32_t>(v[i]);
-    // One comparison for both signs; a new maximum is rare.
-    if (a + max > 2 * max) max = v[i] < 0 ? 0u - a : a;
-    // HighMul rounds half up: one is taken off a negative number.
-    q[i] = static_cast<int8_t>(HighMul(v[i] + (v[i] >> 31), rounding));
-  };
-  if (n == 4) {
-    write(0);
-    write(1);
-    write(2);
-    write(3);
-  } else {
-    for (int i = 0; i < n; ++i) write(i);
-  }
-  max_abs_ = max;
 }
 
 void GradientWriter::Finish() {

@@ -29,6 +29,10 @@ constexpr size_t MaskBytes(const MaskParams& params, size_t n) {
 void ApplyMask(const MaskParams& params, const void* mask, size_t first, int32_t* values, size_t n);
 void ApplyMask(const MaskParams& params, const void* mask, size_t first, int8_t* values, size_t n);
 
+// Bit i: whether the gradient of element first + i passes the mask; n <= 4, and a
+// kind other than kMaskNone.
+int32_t PassingBits(const MaskParams& params, const void* mask, size_t first, int n);
+
 // The smallest e in [from, 25] with max_abs <= 127 * 2^e.
 int ExponentFor(uint32_t max_abs, int from);
 
@@ -83,36 +87,6 @@ class GradientWriter {
   int32_t addend_factor_ = 0;
   uint32_t max_abs_ = 0;
   size_t written_ = 0;
-};
-
-// Writes the same in any order, as long as the predicted exponent holds. That it
-// does not, which is rare, is known only afterwards: then start again with
-// GradientWriter, of which nothing has been used up.
-//
-//   UnorderedWriter unordered(&writer);
-//   if (unordered.holds()) { ...; unordered.Write(acc, first, 4); ... }
-//   if (unordered.holds()) return unordered.Finish();
-class UnorderedWriter {
- public:
-  explicit UnorderedWriter(GradientWriter* writer);
-
-  // Whether everything written so far is right.
-  bool holds() const { return max_abs_ <= limit_; }
-
-  // Elements [first, first + n) of the target, n <= 4.
-  void Write(const int32_t* acc, size_t first, int n);
-
-  // Stores scale and range.
-  void Finish() {
-    writer_->max_abs_ = max_abs_;
-    writer_->Finish();
-  }
-
- private:
-  GradientWriter* writer_;
-  uint32_t limit_;    // 127 * 2^exponent
-  int32_t rounding_;  // 2^(32 - exponent)
-  uint32_t max_abs_ = 0;
 };
 
 }  // namespace tflm_train

@@ -112,15 +112,22 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float bas
 
 // Calls visit(tap, rows, columns, offset_y, offset_x) for every trained tap:
 // its index, the output positions at which it lies inside the input, and the
-// input position that it meets at output position 0.
+// input position that it meets at output position 0. A transposed convolution
+// swaps input and output: near positions are those that step by one, far ones
+// those that step by the stride.
 template <typename Visit>
-void ForEachTrainedTap(const Geometry& g, const UpdateParams& update, const Visit& visit) {
+void ForEachTrainedTap(const Geometry& g, const UpdateParams& update, const Visit& visit,
+                       bool transposed = false) {
+  const int32_t far_h = transposed ? g.out_h : g.in_h;
+  const int32_t far_w = transposed ? g.out_w : g.in_w;
+  const int32_t near_h = transposed ? g.in_h : g.out_h;
+  const int32_t near_w = transposed ? g.in_w : g.out_w;
   for (int32_t ky = update.tap_y0; ky < update.tap_y1; ++ky) {
     const int32_t offset_y = ky * g.dil_h - g.pad_t;
-    const AxisRange y = OutputsOfTap(offset_y, g.stride_h, g.in_h, g.out_h);
+    const AxisRange y = OutputsOfTap(offset_y, g.stride_h, far_h, near_h);
     for (int32_t kx = update.tap_x0; kx < update.tap_x1; ++kx) {
       const int32_t offset_x = kx * g.dil_w - g.pad_l;
-      const AxisRange x = OutputsOfTap(offset_x, g.stride_w, g.in_w, g.out_w);
+      const AxisRange x = OutputsOfTap(offset_x, g.stride_w, far_w, near_w);
       visit(ky * g.k_w + kx, y, x, offset_y, offset_x);
     }
   }
@@ -153,21 +160,26 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
           int32_t grad_bits = 0;
           std::memset(acc, 0, sizeof(int32_t) * g.in_c);
           RowSum sum(acc, g.in_c);
-          for (int32_t oy = rows.begin; oy < rows.end; ++oy) {
-            const int32_t iy = oy * g.stride_h + offset_y;
-            for (int32_t ox = columns.begin; ox < columns.end; ++ox) {
-              const int32_t ix = ox * g.stride_w + offset_x;
-              const int8_t q = grad[(oy * g.out_w + ox) * g.out_c + c];
+          for (int32_t near_y = rows.begin; near_y < rows.end; ++near_y) {
+            const int32_t far_y = near_y * g.stride_h + offset_y;
+            for (int32_t near_x = columns.begin; near_x < columns.end; ++near_x) {
+              const int32_t far_x = near_x * g.stride_w + offset_x;
+              const int32_t out =
+                  params.transposed ? far_y * g.out_w + far_x : near_y * g.out_w + near_x;
+              const int32_t in =
+                  params.transposed ? near_y * g.in_w + near_x : far_y * g.in_w + far_x;
+              const int8_t q = grad[out * g.out_c + c];
               grad_sum += q;
               grad_bits |= q;
-              sum.Add(q, x + (iy * g.in_w + ix) * g.in_c);
+              sum.Add(q, x + in * g.in_c);
             }
           }
           sum.Flush();
           if (grad_bits == 0) return;  // masked everywhere
           stepper.StepRow(c * g.k_h * g.k_w + tap, acc, grad_sum * update.x_zero_point, &multiplier,
                           0);
-        });
+        },
+        params.transposed != 0);
   }
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
 }

@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 from absl import app
 from absl.flags import argparse_flags
 
-from tflm_train import commands, commands_export, commands_state
+from tflm_train import commands, commands_export, commands_optimize, commands_state
 from tflm_train.errors import TflmTrainError
 from tflm_train.memory import KernelSet
+from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.runtime.training import SCHEDULES
 from tflm_train.scheme.scheme import RESIDUAL_BITS
 
@@ -69,6 +70,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     _add_scheme(subparsers)
     commands_state.add_parsers(subparsers, _add)
     commands_export.add_parsers(subparsers, _add)
+    commands_optimize.add_parsers(subparsers, _add)
     parsed: argparse.Namespace = parser.parse_args(argv[1:])
     return parsed
 
@@ -123,6 +125,7 @@ def _add_rewrite(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", help="where to write (default: <stem>_train.tflite)")
     parser.add_argument("--report", help="also write the report as JSON to this file")
     parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
+    commands_optimize.add_choices(parser, Streaming.OFF, Forward.BUILTIN)
     _add_kernels(parser)
     parser.add_argument(
         "--budget",

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train import tables
@@ -29,9 +30,12 @@ from tflm_train.model import load
 from tflm_train.rewriter import rewrite as rewrite_model
 from tflm_train.rewriter.budget import parse_bytes, require_fit
 from tflm_train.rewriter.inspection import inspect_model
-from tflm_train.runtime.data import load_dataset
+from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.model.metadata import class_names
+from tflm_train.runtime.data import Dataset, load_dataset
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.training import EpochRecord, StepReport, accuracy, model_inputs
+from tflm_train.runtime.metrics import metric_for
+from tflm_train.runtime.training import EpochRecord, StepReport, model_inputs, scores, targets
 from tflm_train.runtime.training import train as train_model
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import MAX_CLASSES, parse_classes
@@ -55,7 +59,13 @@ def rewrite(arguments: argparse.Namespace) -> dict[str, Any]:
     scheme = _chosen_scheme(arguments)
     budget = None if arguments.budget is None else parse_bytes(arguments.budget)
     model = load(source)
-    result = rewrite_model(model, scheme, arguments.kernels)
+    result = rewrite_model(
+        model,
+        scheme,
+        arguments.kernels,
+        stream=Streaming(arguments.stream),
+        forward=Forward(arguments.forward),
+    )
     if budget is not None:
         require_fit(model, scheme, result.memory, budget)
     summary = {"output": str(output), **result.report}
@@ -103,6 +113,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.load_state:
         interpreter.load_state(read_state(Path(arguments.load_state)))
     dataset = load_dataset(arguments.data)
+    metric = metric_for(interpreter, dataset.y_train).name
     with _progress(arguments.json) as progress:
         task = progress.add_task("epoch 1", total=None)
 
@@ -112,12 +123,12 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
                 total=report.steps,
                 completed=report.step,
                 description=f"epoch {report.epoch + 1}  loss {report.loss:.3f}  "
-                f"accuracy {100 * report.accuracy:.1f} %",
+                f"{tables.score(metric, report.accuracy)}",
             )
 
         def on_epoch(epoch: int, record: EpochRecord) -> None:
             if not arguments.json:
-                progress.console.print(tables.epoch_line(epoch, record))
+                progress.console.print(tables.epoch_line(epoch, record, metric))
 
         record = train_model(
             interpreter,
@@ -131,6 +142,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
             on_epoch=on_epoch,
         )
     summary: dict[str, Any] = {
+        "metric": record.metric,
         "test_accuracy_before": record.test_accuracy_before,
         "epochs": [dataclasses.asdict(epoch) for epoch in record.epochs],
         "test_accuracy": record.test_accuracy,
@@ -153,15 +165,39 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     dataset = load_dataset(arguments.data)
     if arguments.limit is not None and arguments.limit < 1:
         raise DataError("--limit must be at least 1")
-    labels = dataset.y_test[: arguments.limit]
     x = model_inputs(interpreter, dataset.x_test[: arguments.limit], "x_test")
+    _, wanted = targets(interpreter, dataset, x, x, arguments.limit)
     with _progress(arguments.json) as progress:
-        task = progress.add_task("evaluating", total=len(labels))
-        score = accuracy(interpreter, x, labels, lambda done: progress.update(task, completed=done))
-    summary = {"model": arguments.model, "samples": len(labels), "test_accuracy": score}
+        task = progress.add_task("evaluating", total=len(wanted))
+        found = scores(interpreter, x, wanted, lambda done: progress.update(task, completed=done))
+    summary: dict[str, Any] = {
+        "model": arguments.model,
+        "samples": len(wanted),
+        "metric": metric_for(interpreter, wanted).name,
+        "test_accuracy": float(np.mean(found)),
+    }
+    names = _class_names(interpreter, dataset)
+    if names and wanted.ndim == 1:
+        summary["classes"] = [
+            {
+                "class": name,
+                "samples": int(np.count_nonzero(wanted == index)),
+                "right": int(found[wanted == index].sum()),
+            }
+            for index, name in enumerate(names)
+        ]
     if not arguments.json:
         tables.show_evaluation(summary)
     return summary
+
+
+def _class_names(interpreter: Interpreter, dataset: Dataset) -> tuple[str, ...]:
+    """The data set's names of the classes, else the model's."""
+    output = interpreter.trained_output
+    count = interpreter.model.graph.outputs[output].size
+    if len(dataset.class_names) == count:
+        return dataset.class_names
+    return class_names(interpreter.model, output, count)
 
 
 def _chosen_scheme(arguments: argparse.Namespace) -> Scheme:

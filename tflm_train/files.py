@@ -63,6 +63,12 @@ def is_rewritten_model(data: bytes) -> bool:
     return data[4:8] == b"TFL3" and f"{abi.OP_PREFIX}RESTORE".encode() in data
 
 
+def is_optimized_model(data: bytes) -> bool:
+    """Whether these bytes are a result of `optimize`."""
+    stream = f"{abi.OP_PREFIX}STREAM".encode()
+    return data[4:8] == b"TFL3" and stream in data and not is_rewritten_model(data)
+
+
 def is_state(data: bytes) -> bool:
     """Whether these bytes are a saved training state."""
     return data[:4] == abi.BLOB_MAGIC.to_bytes(4, "little")

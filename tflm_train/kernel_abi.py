@@ -78,6 +78,77 @@ class OutputFields:
     act_max: int
 
 
+@dataclass(frozen=True)
+class AddFields:
+    """The requantization of an ADD: of its first input, its second (the addend) and the sum."""
+
+    addend_zero_point: int = 0
+    x_multiplier: int = 0
+    x_shift: int = 0
+    addend_multiplier: int = 0
+    addend_shift: int = 0
+    y_multiplier: int = 0
+    y_shift: int = 0
+
+
+class StageKind(enum.IntEnum):
+    """What a stage of a STREAM computes."""
+
+    CONV = 0
+    DEPTHWISE = 1
+    ADD = 2
+
+
+STREAM_INPUT = -1
+"""As a stage's source or addend: the op's input."""
+
+MAX_STREAM_STAGES = 64
+
+
+@dataclass(frozen=True)
+class StageFields:
+    """One layer of a STREAM; `docs/NUMERICS.md` says what the fields mean."""
+
+    stage_kind: int
+    geometry: Geometry
+    output: OutputFields
+    multiplier: int
+    source: int
+    addend: int
+    ring_rows: int
+    first_constant: int
+    add: AddFields = AddFields()
+
+
+class FactorKind(enum.IntEnum):
+    """What PRODUCT_GRAD multiplies the incoming gradient by."""
+
+    CONSTANT = 0
+    ACTIVATION = 1
+    TABLE = 2
+    SIGN = 3
+
+
+@dataclass(frozen=True)
+class ProductAxis:
+    """An axis that PRODUCT_GRAD walks; strides in elements, 0 along a broadcast axis."""
+
+    size: int = 1
+    q_stride: int = 0
+    x_stride: int = 0
+
+
+@dataclass(frozen=True)
+class MoveAxis:
+    """An axis of MOVE_GRAD's result: position `i` is `o = (i - begin) / step` of the gradient."""
+
+    size: int = 1
+    begin: int = 0
+    step: int = 1
+    count: int = 1
+    stride: int = 0
+
+
 def _unsigned(**kwargs: Any) -> Any:
     return field(metadata={"format": "I"}, **kwargs)
 
@@ -91,11 +162,15 @@ class OpParams:
 
     def pack(self) -> bytes:
         """The struct's bytes: a custom op's custom_options."""
-        layout = _layout(type(self))
+        layout = _layout(type(self), self._repeats())
         values: list[Any] = []
         _collect(self, values)
         size = _HEADER.size + layout.size
         return _HEADER.pack(self.KIND, VERSION, size) + layout.pack(*values)
+
+    def _repeats(self) -> int:
+        """How often the struct's repeated part follows its fixed one."""
+        return 1
 
     @property
     def custom_name(self) -> str:
@@ -159,6 +234,7 @@ class ConvInputGradParams(OpParams):
     group: int
     group_shift: int
     kept: int
+    transposed: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,29 +269,6 @@ class PoolGradParams(OpParams):
 
 
 @dataclass(frozen=True)
-class PadGradParams(OpParams):
-    """Input gradient of PAD: a crop."""
-
-    KIND = 7
-    OP = "PAD_GRAD"
-    in_n: int
-    in_h: int
-    in_w: int
-    in_c: int
-    out_n: int
-    out_h: int
-    out_w: int
-    out_c: int
-    pad_n: int
-    pad_t: int
-    pad_l: int
-    pad_c: int
-    mask: MaskFields
-    slot_in: int
-    slot_out: int
-
-
-@dataclass(frozen=True)
 class AccumulateParams(OpParams):
     """Sum of up to four gradients of one tensor."""
 
@@ -239,6 +292,7 @@ class ConvUpdateParams(OpParams):
     OP = "CONV_UPDATE"
     geometry: Geometry
     update: UpdateFields
+    transposed: int = 0
 
 
 @dataclass(frozen=True)
@@ -297,6 +351,104 @@ class SplitDepthwiseParams(OpParams):
     multiplier: int
 
 
+@dataclass(frozen=True)
+class StreamParams(OpParams):
+    """A run of forward layers a few rows at a time; as many stages as the header's size says."""
+
+    KIND = 50
+    OP = "STREAM"
+    stages: tuple[StageFields, ...]
+
+    def _repeats(self) -> int:
+        return len(self.stages)
+
+
+@dataclass(frozen=True)
+class ProductGradParams(OpParams):
+    """Sum over broadcast axes of the gradient times a factor."""
+
+    KIND = 20
+    OP = "PRODUCT_GRAD"
+    kept0: ProductAxis
+    kept1: ProductAxis
+    kept2: ProductAxis
+    kept3: ProductAxis
+    reduced0: ProductAxis
+    reduced1: ProductAxis
+    reduced2: ProductAxis
+    q_size: int
+    x_size: int
+    factor_kind: int
+    factor: int
+    mask: MaskFields
+    slot_in: int
+    slot_out: int
+    slot_addend: int
+    unit_scale: float
+
+
+@dataclass(frozen=True)
+class MoveGradParams(OpParams):
+    """Input gradient of an op that only moves elements."""
+
+    KIND = 21
+    OP = "MOVE_GRAD"
+    axis0: MoveAxis
+    axis1: MoveAxis
+    axis2: MoveAxis
+    axis3: MoveAxis
+    axis4: MoveAxis
+    offset: int
+    q_size: int
+    mask: MaskFields
+    slot_in: int
+    slot_out: int
+    divisor: int
+
+
+@dataclass(frozen=True)
+class MaxPoolGradParams(OpParams):
+    """Input gradient of MAX_POOL_2D and spatial REDUCE_MAX."""
+
+    KIND = 22
+    OP = "MAX_POOL_GRAD"
+    geometry: Geometry
+    mask: MaskFields
+    slot_in: int
+    slot_out: int
+
+
+@dataclass(frozen=True)
+class ResizeGradParams(OpParams):
+    """Input gradient of RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR."""
+
+    KIND = 23
+    OP = "RESIZE_GRAD"
+    in_h: int
+    in_w: int
+    channels: int
+    out_h: int
+    out_w: int
+    mask: MaskFields
+    slot_in: int
+    slot_out: int
+    slot_addend: int
+
+
+@dataclass(frozen=True)
+class L2NormGradParams(OpParams):
+    """Input gradient of L2_NORMALIZATION of one vector."""
+
+    KIND = 24
+    OP = "L2_NORM_GRAD"
+    size: int
+    x_zero_point: int
+    x_scale: float
+    mask: MaskFields
+    slot_in: int
+    slot_out: int
+
+
 ALL_PARAMS: tuple[type[OpParams], ...] = (
     RestoreParams,
     LossParams,
@@ -304,7 +456,6 @@ ALL_PARAMS: tuple[type[OpParams], ...] = (
     ConvInputGradParams,
     DepthwiseInputGradParams,
     PoolGradParams,
-    PadGradParams,
     AccumulateParams,
     ConvUpdateParams,
     DepthwiseUpdateParams,
@@ -312,6 +463,12 @@ ALL_PARAMS: tuple[type[OpParams], ...] = (
     ChannelSaveParams,
     SplitConvParams,
     SplitDepthwiseParams,
+    StreamParams,
+    ProductGradParams,
+    MoveGradParams,
+    MaxPoolGradParams,
+    ResizeGradParams,
+    L2NormGradParams,
 )
 
 
@@ -333,7 +490,8 @@ def unpack(data: bytes) -> OpParams:
     cls = next((c for c in ALL_PARAMS if kind == c.KIND), None)
     if cls is None or version != VERSION:
         raise ValueError(f"unknown training op kind {kind}, version {version}")
-    layout = _layout(cls)
+    repeats = _repeats_of(cls, len(data))
+    layout = _layout(cls, repeats)
     if size != len(data) or size != _HEADER.size + layout.size:
         raise ValueError(f"{cls.OP}: {len(data)} bytes, expected {_HEADER.size + layout.size}")
     values = list(layout.unpack_from(data, _HEADER.size))
@@ -343,12 +501,12 @@ def unpack(data: bytes) -> OpParams:
 
 
 def field_offsets(cls: type[OpParams]) -> list[tuple[str, int]]:
-    """(name, byte offset) of every 4-byte field, in the order of the struct."""
+    """(name, byte offset) of every 4-byte field, in the struct's order; a repeated part once."""
     names: list[str] = []
 
     def visit(node: Any) -> None:
         for f in dataclasses.fields(node):
-            nested = _NESTED.get(str(f.type))
+            nested = _nested(f)
             if nested is None:
                 names.append(f.name)
             else:
@@ -363,16 +521,32 @@ _NESTED: dict[str, type[Any]] = {
     "MaskFields": MaskFields,
     "UpdateFields": UpdateFields,
     "OutputFields": OutputFields,
+    "AddFields": AddFields,
+    "ProductAxis": ProductAxis,
+    "MoveAxis": MoveAxis,
 }
+_REPEATED: dict[str, type[Any]] = {"tuple[StageFields, ...]": StageFields}
 
 
-def _layout(cls: type[Any]) -> struct.Struct:
+def _nested(f: dataclasses.Field[Any]) -> type[Any] | None:
+    """The struct that a field, or every element of a repeated field, is."""
+    return _NESTED.get(str(f.type)) or _REPEATED.get(str(f.type))
+
+
+def _repeats_of(cls: type[Any], size: int) -> int:
+    """How often the repeated part of a struct of `size` bytes fits in, at least once."""
+    once = _layout(cls).size
+    repeated = _layout(cls, 2).size - once
+    return 1 if repeated == 0 else max(1, (size - _HEADER.size - once) // repeated + 1)
+
+
+def _layout(cls: type[Any], repeats: int = 1) -> struct.Struct:
     def codes(node: type[Any]) -> str:
         out = ""
         for f in dataclasses.fields(node):
-            nested = _NESTED.get(str(f.type))
+            nested = _nested(f)
             if nested is not None:
-                out += codes(nested)
+                out += codes(nested) * (repeats if str(f.type) in _REPEATED else 1)
             else:
                 out += f.metadata.get("format", "f" if f.type == "float" else "i")
         return out
@@ -383,15 +557,26 @@ def _layout(cls: type[Any]) -> struct.Struct:
 def _collect(node: Any, values: list[Any]) -> None:
     for f in dataclasses.fields(node):
         value = getattr(node, f.name)
-        if dataclasses.is_dataclass(value):
+        if isinstance(value, tuple):
+            for element in value:
+                _collect(element, values)
+        elif dataclasses.is_dataclass(value):
             _collect(value, values)
         else:
             values.append(value)
 
 
 def _build(cls: type[Any], values: list[Any]) -> Any:
-    kwargs = {}
+    kwargs: dict[str, Any] = {}
     for f in dataclasses.fields(cls):
-        nested = _NESTED.get(str(f.type))
-        kwargs[f.name] = values.pop(0) if nested is None else _build(nested, values)
+        nested = _nested(f)
+        if nested is None:
+            kwargs[f.name] = values.pop(0)
+        elif str(f.type) in _REPEATED:
+            # The repeated part is the last one.
+            kwargs[f.name] = ()
+            while values:
+                kwargs[f.name] += (_build(nested, values),)
+        else:
+            kwargs[f.name] = _build(nested, values)
     return cls(**kwargs)

@@ -4,7 +4,7 @@ The inverse of a rewrite, with the weights of a saved state: variables become co
 training ops and what only they used go, inputs and outputs are the original ones. Layers that were
 trained in part get back their builtin op, whose whole weights are put together from the constant
 rest and the trained columns. The result has no custom op of ours: any TFLite runtime loads it, and
-it can be rewritten again.
+it can be rewritten again. (Unless the rewrite made STREAMs of forward layers: those stay.)
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from ai_edge_litert import schema_py_generated as schema
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load
+from tflm_train.model.metadata import trim_interface
+from tflm_train.rewriter.describe import TRAIN
 from tflm_train.runtime.state import StateBlob, StateLayout, unpack_params
 
 METADATA_NAME = "tflm_train.merged"
@@ -29,6 +31,7 @@ _EXTRA_INPUTS = ("train/label", "train/learning_rate")
 _EXTRA_OUTPUTS = ("train/loss", "train/state")
 _SPLIT_CONV = abi.OP_PREFIX + abi.SplitConvParams.OP
 _SPLIT_DEPTHWISE = abi.OP_PREFIX + abi.SplitDepthwiseParams.OP
+_STREAM = abi.OP_PREFIX + abi.StreamParams.OP
 _BUILTINS = {
     schema.Conv2DOptionsT: "CONV_2D",
     schema.DepthwiseConv2DOptionsT: "DEPTHWISE_CONV_2D",
@@ -68,6 +71,8 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
     graph.inputs = _without(graph.inputs, _EXTRA_INPUTS[not labelled :], work)
     graph.outputs = _without(graph.outputs, _EXTRA_OUTPUTS, work)
     _drop_added_tensors(graph, state_tensor)
+    work.drop_signature(TRAIN)
+    trim_interface(work)
     return _prune(work.to_bytes(), work.name, blob)
 
 
@@ -81,7 +86,7 @@ def _is_split(op: Op) -> bool:
 
 
 def _trains(op: Op) -> bool:
-    return op.name.startswith(abi.OP_PREFIX) and not _is_split(op)
+    return op.name.startswith(abi.OP_PREFIX) and not _is_split(op) and op.name != _STREAM
 
 
 def _forward(op: Op, model: Model) -> Op:

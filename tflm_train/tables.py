@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tflm_train.memory.report import ARENA_PARTS
+from tflm_train.runtime.metrics import ACCURACY
 from tflm_train.runtime.training import EpochRecord
 
 _WIDE = 140
@@ -106,11 +107,18 @@ def show_lines(lines: Sequence[str]) -> None:
         print(line)
 
 
-def epoch_line(epoch: int, record: EpochRecord) -> str:
+def score(metric: str, value: float) -> str:
+    """A score with its name: `accuracy 93.1 %`, `mean squared error 0.0123`."""
+    shown = f"{100 * value:.1f} %" if metric == ACCURACY else f"{value:.4g}"
+    return f"{metric.replace('_', ' ')} {shown}"
+
+
+def epoch_line(epoch: int, record: EpochRecord, metric: str) -> str:
     """One line about a finished epoch."""
     return (
-        f"epoch {epoch + 1}: loss {record.loss:.4f}, training accuracy "
-        f"{100 * record.train_accuracy:.1f} %, test accuracy {100 * record.test_accuracy:.1f} %"
+        f"epoch {epoch + 1}: loss {record.loss:.4f}, "
+        f"training {score(metric, record.train_accuracy)}, "
+        f"test {score(metric, record.test_accuracy)}"
     )
 
 
@@ -118,8 +126,8 @@ def show_training(summary: dict[str, Any]) -> None:
     """Prints the outcome of a training run."""
     console = _console()
     console.print(
-        f"test accuracy {100 * summary['test_accuracy_before']:.1f} % before, "
-        f"{100 * summary['test_accuracy']:.1f} % after "
+        f"before: test {score(summary['metric'], summary['test_accuracy_before'])}; "
+        f"after: test {score(summary['metric'], summary['test_accuracy'])} "
         f"({summary['steps_per_second']:.1f} steps per second)"
     )
     if "state" in summary:
@@ -127,9 +135,10 @@ def show_training(summary: dict[str, Any]) -> None:
 
 
 def show_evaluation(summary: dict[str, Any]) -> None:
-    """Prints an accuracy."""
+    """Prints a score, and that of each class where classes have names."""
+    show_records("classes", summary.get("classes", []))
     _console().print(
-        f"test accuracy {100 * summary['test_accuracy']:.1f} % ({summary['samples']} samples)"
+        f"test {score(summary['metric'], summary['test_accuracy'])} ({summary['samples']} samples)"
     )
 
 
@@ -174,12 +183,29 @@ def show_memory(summary: dict[str, Any]) -> None:
         console.print(f"plot written: {summary['plot']}")
 
 
+def show_optimized(summary: dict[str, Any]) -> None:
+    """Prints what `optimize` did."""
+    console = _console()
+    arenas = {"before": summary["arena_before"], "after": summary["arena"]}
+    _print_arena(console, arenas, summary["kernels"])
+    for stream in summary["streams"]:
+        ends = stream[0] if len(stream) == 1 else f"{stream[0]} to {stream[-1]}"
+        console.print(f"one op for {len(stream)} layers: {ends}")
+    if summary["folded_pads"]:
+        console.print(f"PAD ops taken over by the builtin convolution: {summary['folded_pads']}")
+    slowdown = summary["slowdown"]
+    console.print(f"estimated time of the forward layers: {slowdown:.2f} times as before")
+    for plot in summary.get("plots", []):
+        console.print(f"plot written: {plot}")
+    console.print(f"written: {summary['output']}")
+
+
 def _print_arena(console: Console, columns: dict[str, dict[str, int]], kernels: str) -> None:
     table = Table(title=f"arena on a Cortex-M, {kernels} kernels (bytes)")
     table.add_column("")
     for heading in columns:
         table.add_column(heading, justify="right")
-    labels = ARENA_PARTS | {"total_bytes": "total", "minimum_bytes": "smallest arena that is enough"}
+    labels = ARENA_PARTS | {"total_bytes": "total", "minimum_bytes": "smallest arena to give it"}
     for key, label in labels.items():
         table.add_row(label, *(f"{arena[key]:,}" for arena in columns.values()))
     console.print(table)

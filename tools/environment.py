@@ -1,6 +1,7 @@
 """Prepares what `make demo` and `make test` need: virtual environments and Debian packages.
 
-`python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml.
+`python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml;
+`metadata` makes .venv-metadata, which the tests of TFLite Metadata call.
 Nothing is installed again while neither pyproject.toml nor the native sources have changed. Only
 the standard library is used: this runs before anything is installed.
 """
@@ -18,6 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 OLD_VENV = ROOT / ".venv-tflm-old"
+METADATA_VENV = ROOT / ".venv-metadata"
+# Reads and checks TFLite Metadata. It pins a protobuf that TensorFlow cannot live with.
+METADATA_SUPPORT = "tflite-support==0.4.4"
 # The last generation with the names that TFLM had before October 2026.
 OLD_TFLM = "tflite-micro==0.dev20260930204519"
 NATIVE_SOURCES = ("setup.py", "tflm_kernels/**/*.cc", "tflm_kernels/**/*.h")
@@ -81,6 +85,14 @@ def prepare_old_generation() -> None:
     if _read_stamps(OLD_VENV) != wanted:
         _install(OLD_VENV, *requirements)
         _write_stamps(OLD_VENV, wanted)
+
+
+def prepare_metadata_support() -> None:
+    """Makes the environment with TFLite Support alone."""
+    wanted = {"requirement": METADATA_SUPPORT}
+    if _read_stamps(METADATA_VENV) != wanted:
+        _install(METADATA_VENV, METADATA_SUPPORT)
+        _write_stamps(METADATA_VENV, wanted)
 
 
 def install_debian_packages(packages: tuple[str, ...]) -> None:
@@ -154,11 +166,14 @@ def _write_stamps(environment: Path, stamps: dict[str, str]) -> None:
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test"):
-        print("usage: environment.py demo|test", file=sys.stderr)
+    if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test", "metadata"):
+        print("usage: environment.py demo|test|metadata", file=sys.stderr)
         return 2
     try:
-        prepare(sys.argv[1])
+        if sys.argv[1] == "metadata":
+            prepare_metadata_support()
+        else:
+            prepare(sys.argv[1])
     except MissingPrerequisite as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -74,6 +74,7 @@ def lint() -> Outcome:
 
 
 def python_tests() -> Outcome:
+    environment.prepare_metadata_support()
     return pytest(environment.python_of(environment.VENV), "python")
 
 

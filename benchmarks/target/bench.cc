@@ -207,9 +207,8 @@ uint32_t CountUpdate(const Params& params, int32_t weight_count, int32_t row,
   int8_t* weights = RandomInt8(weight_count);
   int32_t* bias = Filled<int32_t>(g.out_c, 1000);
   int8_t* residual = params.update.residual_bits != 0 ? RandomInt8(weight_count) : nullptr;
-  const int16_t* channels = params.update.row_channels == row
-                                ? nullptr
-                                : KeptChannels(params.update.row_channels, row);
+  const int16_t* channels =
+      params.update.row_channels == row ? nullptr : KeptChannels(params.update.row_channels, row);
   void* scratch = Allocate<uint8_t>(scratch_bytes(params));
   return Count([&] {
     kernel(params, x, grad, state, scales, kw, kb, weights, bias, residual, channels, scratch);
@@ -250,18 +249,18 @@ uint32_t CountPoolGrad(const uint8_t* options) {
   const void* mask = RandomMask(params.mask, InputSize(g));
   int8_t* grad_in = Allocate<int8_t>(InputSize(g));
   void* scratch = Allocate<uint8_t>(tflm_train::PoolGradScratchBytes(params));
-  return Count(
-      [&] { tflm_train::PoolGrad(params, grad, scales, ranges, mask, grad_in, scratch); });
+  return Count([&] { tflm_train::PoolGrad(params, grad, scales, ranges, mask, grad_in, scratch); });
 }
 
-uint32_t CountPadGrad(const uint8_t* options) {
-  const auto params = Read<tflm_train::PadGradParams>(options);
-  const size_t in_size = params.in_n * params.in_h * params.in_w * params.in_c;
-  const int8_t* grad = RandomInt8(params.out_n * params.out_h * params.out_w * params.out_c);
+uint32_t CountMoveGrad(const uint8_t* options) {
+  const auto params = Read<tflm_train::MoveGradParams>(options);
+  size_t in_size = 1;
+  for (const tflm_train::MoveAxis& axis : params.axis) in_size *= axis.size;
+  const int8_t* grad = RandomInt8(params.q_size);
   float* scales = Filled(kSlots, 1.0f);
   const void* mask = RandomMask(params.mask, in_size);
   int8_t* grad_in = Allocate<int8_t>(in_size);
-  return Count([&] { tflm_train::PadGrad(params, grad, scales, mask, grad_in); });
+  return Count([&] { tflm_train::MoveGrad(params, grad, scales, mask, grad_in); });
 }
 
 uint32_t CountAccumulate(const uint8_t* options) {
@@ -361,8 +360,8 @@ uint32_t CountOp(const uint8_t* options) {
       return CountDepthwiseInputGrad(options);
     case OpKind::kPoolGrad:
       return CountPoolGrad(options);
-    case OpKind::kPadGrad:
-      return CountPadGrad(options);
+    case OpKind::kMoveGrad:
+      return CountMoveGrad(options);
     case OpKind::kAccumulate:
       return CountAccumulate(options);
     case OpKind::kConvUpdate:

@@ -50,7 +50,7 @@ def test_average_pool(window: Window, activation: Activation, seed: int) -> None
 def test_mean(axes: tuple[int, ...]) -> None:
     rng = np.random.default_rng(1)
     x = random_input(rng, (5, 7, 3), "RELU")
-    g = pool.mean_geometry((5, 7, 3), over_h=1 in axes, over_w=2 in axes)
+    g = pool.spanning_geometry((5, 7, 3), over_h=1 in axes, over_w=2 in axes)
     gradient = random_gradient(rng, (g.out_h, g.out_w, 3))
     expected = float_reference.input_gradient(
         lambda a: tf.reduce_mean(a, axes, keepdims=True), x, dequantize(gradient)

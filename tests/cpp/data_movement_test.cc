@@ -18,7 +18,7 @@ struct PoolGradCase {
   const uint32_t* want_ranges;
 };
 
-struct PadGradCase {
+struct MoveGradCase {
   const char* name;
   const uint8_t* options;
   const int8_t* grad_out;
@@ -63,7 +63,7 @@ struct ChannelSaveCase {
 #include "tests/cpp/generated/accumulate.inc"
 #include "tests/cpp/generated/channel_save.inc"
 #include "tests/cpp/generated/clamp_mask.inc"
-#include "tests/cpp/generated/pad_grad.inc"
+#include "tests/cpp/generated/move_grad.inc"
 #include "tests/cpp/generated/pool_grad.inc"
 
 TEST(PoolGrad, Golden) {
@@ -81,13 +81,13 @@ TEST(PoolGrad, Golden) {
   }
 }
 
-TEST(PadGrad, Golden) {
-  for (const PadGradCase& golden : kPadGradCases) {
-    Case scope("PadGrad", golden.name);
-    const auto params = ReadParams<tflm_train::PadGradParams>(golden.options);
+TEST(MoveGrad, Golden) {
+  for (const MoveGradCase& golden : kMoveGradCases) {
+    Case scope("MoveGrad", golden.name);
+    const auto params = ReadParams<tflm_train::MoveGradParams>(golden.options);
     float* scales = Floats(golden.scales, kSlots);
     int8_t* grad_in = Guarded<int8_t>(golden.size);
-    tflm_train::PadGrad(params, golden.grad_out, scales, golden.mask, grad_in);
+    tflm_train::MoveGrad(params, golden.grad_out, scales, golden.mask, grad_in);
     EXPECT_SAME(grad_in, golden.want_grad_in, golden.size);
     EXPECT_SAME(scales, golden.want_scales, kSlots);
   }

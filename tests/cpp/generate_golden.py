@@ -20,6 +20,7 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import golden_gradients
+import golden_operators
 import golden_partial
 import golden_updates
 from golden_inputs import Array, Suite, bits, random_int8
@@ -80,6 +81,13 @@ def primitives() -> Iterator[Suite]:
     )
     yield _float_table("log", "LogTable", above_one, lambda v: bits(numerics.log(v)))
 
+    squares = np.concatenate([np.arange(20), rng.integers(0, 2**32, 60), [2**32 - 1, 2**30]])
+    squares = np.concatenate([squares, (rng.integers(0, 2**16, 30) ** 2)]).astype(np.uint32)
+    roots = np.array([numerics.sqrt32(int(x)) for x in squares], np.uint32)
+    table = Suite("sqrt", "SqrtTable")
+    table.case("table", squares.size, squares, roots, small=True)
+    yield table
+
     words = rng.integers(0, 2**32, 64).astype(np.uint32)
     words[:3] = [0, 1, 2**32 - 1]
     table = Suite("hash", "HashTable")
@@ -127,6 +135,7 @@ def state_blob() -> Suite:
 
 def all_suites() -> Iterator[Suite]:
     yield from golden_gradients.suites()
+    yield from golden_operators.suites()
     yield from golden_updates.suites()
     yield from golden_partial.suites()
     yield from primitives()

@@ -1,6 +1,6 @@
 """Golden cases of the operators that write a gradient or a mask."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from golden_inputs import (
@@ -19,14 +19,15 @@ from golden_inputs import (
     random_int8,
     random_kept,
     random_mask,
+    random_transposed,
     slots,
     split_weights,
     weight_scales,
 )
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pad, pool
-from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pool
+from tflm_train.backward_ops.geometry import Geometry, TransposedGeometry
 from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.losses import reference_loss
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
@@ -92,7 +93,13 @@ def input_gradient_cases(
         c = conv_2d.conv_multipliers(scales, g)
         result = conv_2d.input_gradient(gradient, weights, c, g, range_, mask, addend)
         params = abi.ConvInputGradParams(
-            *common, slot_addend, float(c.unit_scale), c.group, c.group_shift, kept
+            *common,
+            slot_addend,
+            float(c.unit_scale),
+            c.group,
+            c.group_shift,
+            kept,
+            int(isinstance(g, TransposedGeometry)),
         )
         m = c.m
     addend_scale = {} if addend is None else {"addend": addend.scale}
@@ -139,6 +146,10 @@ def conv_input_grad() -> Suite:
         variant = VARIANTS[number % len(VARIANTS)]
         geometry = random_geometry(rng)
         input_gradient_cases(suite, rng, geometry, variant, int(rng.integers(3)), False, False)
+    for number in range(18):
+        variant = VARIANTS[number % len(VARIANTS)]
+        geometry = random_transposed(rng)
+        input_gradient_cases(suite, rng, geometry, variant, number % 3, number < 3, False)
     for number, geometry in enumerate((dense, point, fixed[0], fixed[2])):
         input_gradient_cases(suite, rng, geometry, PLAIN, number % 3, number < 2, False, True)
     for number in range(24):
@@ -182,8 +193,8 @@ def pool_grad() -> Suite:
     suite = Suite("pool_grad", "PoolGradCase")
     rng = np.random.default_rng(3)
     cases: list[tuple[Geometry, bool]] = [
-        (pool.mean_geometry((3, 4, 6), True, True), True),
-        (pool.mean_geometry((3, 4, 6), False, True), True),
+        (pool.spanning_geometry((3, 4, 6), True, True), True),
+        (pool.spanning_geometry((3, 4, 6), False, True), True),
         (Geometry.from_options((4, 4, 5), 5, (2, 2), (2, 2)), True),
         (Geometry.from_options((5, 5, 4), 4, (2, 2), (2, 2)), True),  # a border outside all windows
         (Geometry.from_options((5, 5, 4), 4, (2, 2), (2, 2), padding="SAME"), True),
@@ -226,39 +237,6 @@ def pool_grad() -> Suite:
             small=small,
         )
     return suite
-
-
-def pad_grad() -> Suite:
-    suite = Suite("pad_grad", "PadGradCase")
-    rng = np.random.default_rng(4)
-    for number in range(10):
-        inner = tuple(int(rng.integers(1, 6)) for _ in range(4))
-        before = tuple(int(rng.integers(0, 3)) for _ in range(4))
-        if number < 4:  # what models do: only height and width
-            inner, before = (1, *inner[1:]), (0, before[1], before[2], 0)
-        after = tuple(int(rng.integers(0, 3)) * (b > 0) for b in before)
-        outer = tuple(n + b + a for n, b, a in zip(inner, before, after, strict=True))
-        gradient = random_gradient(rng, *outer)
-        mask = random_mask(rng, int(np.prod(inner)), number % 3)
-        result = pad.pad_gradient(gradient, _four(inner), _four(outer), _four(before), mask)
-        params = abi.PadGradParams(*inner, *outer, *before, mask_fields(mask), SLOT_IN, SLOT_OUT)
-        suite.case(
-            f"{'x'.join(map(str, inner))}_in_{'x'.join(map(str, outer))}_mask{number % 3}",
-            params.pack(),
-            gradient.q,
-            mask_bytes(mask),
-            slots(in_=gradient.scale),
-            result.q.size,
-            result.q,
-            slots(in_=gradient.scale, out=result.scale),
-            small=number < 6,
-        )
-    return suite
-
-
-def _four(values: Sequence[int]) -> tuple[int, int, int, int]:
-    n, h, w, c = values
-    return n, h, w, c
 
 
 def accumulate() -> Suite:
@@ -400,7 +378,6 @@ def suites() -> Iterator[Suite]:
     yield conv_input_grad()
     yield depthwise_input_grad()
     yield pool_grad()
-    yield pad_grad()
     yield accumulate()
     yield clamp_mask()
     yield loss()

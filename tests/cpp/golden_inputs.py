@@ -1,5 +1,6 @@
 """Golden cases: the C tables they are written to, and seeded random inputs."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import numerics
-from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.geometry import Geometry, TransposedGeometry
 from tflm_train.backward_ops.numerics import Mask
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 
@@ -138,6 +139,15 @@ def split_weights(
     return weights[..., others], columns, np.concatenate([others, kept]).astype(np.int16)
 
 
+def random_transposed(rng: np.random.Generator) -> TransposedGeometry:
+    """A small transposed convolution: what leads back through a convolution without dilation."""
+    while True:
+        g = random_geometry(rng)
+        if g.dil_h == g.dil_w == 1:
+            rest = dataclasses.astuple(g)[6:]
+            return TransposedGeometry(g.out_h, g.out_w, g.out_c, g.in_h, g.in_w, g.in_c, *rest)
+
+
 def random_mask(rng: np.random.Generator, size: int, kind: int) -> Mask | None:
     """A mask of each kind; about a third of the elements are stopped."""
     if kind == abi.MaskKind.NONE:
@@ -173,7 +183,7 @@ def weight_scales(rng: np.random.Generator, channels: int) -> Array:
 
 
 def describe(g: Geometry) -> str:
-    return (
+    return "transposed_" * isinstance(g, TransposedGeometry) + (
         f"{g.in_h}x{g.in_w}x{g.in_c}_to_{g.out_h}x{g.out_w}x{g.out_c}"
         f"_k{g.k_h}x{g.k_w}_s{g.stride_h}{g.stride_w}_d{g.dil_h}{g.dil_w}"
     )

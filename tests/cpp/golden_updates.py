@@ -15,13 +15,14 @@ from golden_inputs import (
     random_gradient,
     random_int8,
     random_kept,
+    random_transposed,
     slots,
     weight_scales,
 )
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
-from tflm_train.backward_ops.geometry import Geometry, TapWindow
+from tflm_train.backward_ops.geometry import Geometry, TapWindow, TransposedGeometry
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.qas import update
 
@@ -105,7 +106,7 @@ def update_cases(
     params: abi.OpParams = (
         abi.DepthwiseUpdateParams(g, fields, multiplier)
         if depthwise
-        else abi.ConvUpdateParams(g, fields)
+        else abi.ConvUpdateParams(g, fields, int(isinstance(g, TransposedGeometry)))
     )
     residuals = [_residual_bytes(p, residual_bits) for p in (before, result)]
     state = np.zeros(abi.STATE_WORDS, np.uint32)
@@ -196,6 +197,13 @@ def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
         residual_bits, small = (8, 4, 0)[number % 3], number < 3
         update_cases(
             suite, rng, geometry, residual_bits, with_bias, 1e-2, small, depthwise, taps, True
+        )
+    for number in range(0 if depthwise else 12):
+        geometry = random_transposed(rng)
+        taps = _random_taps(rng, geometry) if number % 5 == 4 else None
+        bits_kept = (8, 4, 0)[number % 3]
+        update_cases(
+            suite, rng, geometry, bits_kept, number % 2 == 0, 1e-2, number < 3, depthwise, taps
         )
     return suite
 

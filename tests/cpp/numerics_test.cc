@@ -33,6 +33,7 @@ struct RequantizeTable {
 
 using RoundShiftTable = BinaryTable;
 using HighMulTable = BinaryTable;
+using SqrtTable = UnaryTable<uint32_t, uint32_t>;
 using HashTable = UnaryTable<uint32_t, uint32_t>;
 // Floats as bit patterns.
 using RoundToInt32Table = UnaryTable<uint32_t, int32_t>;
@@ -46,6 +47,7 @@ using LogTable = UnaryTable<uint32_t, uint32_t>;
 #include "tests/cpp/generated/requantize.inc"
 #include "tests/cpp/generated/round_shift.inc"
 #include "tests/cpp/generated/round_to_int32.inc"
+#include "tests/cpp/generated/sqrt.inc"
 
 template <typename Function>
 void CheckBinary(const BinaryTable& table, Function function) {
@@ -72,6 +74,8 @@ TEST(Numerics, Requantize) {
               table.results[i]);
   }
 }
+
+TEST(Numerics, Sqrt) { CheckUnary(kSqrtTables[0], tflm_train::Sqrt); }
 
 TEST(Numerics, Hash) { CheckUnary(kHashTables[0], tflm_train::Hash); }
 

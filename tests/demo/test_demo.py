@@ -15,13 +15,13 @@ from tflm_train.demo.__main__ import run
 from tflm_train.demo.data import field_data, source_data
 from tflm_train.errors import TflmTrainError
 from tflm_train.runtime.data import Dataset
-from tflm_train.runtime.training import accuracy, model_inputs
+from tflm_train.runtime.training import evaluate, model_inputs
 
 MODEL = Path(demo.__file__).with_name("digits.tflite")
 
 
 def score(interpreter: tt.Interpreter, data: Dataset) -> float:
-    return accuracy(interpreter, model_inputs(interpreter, data.x_test, "x_test"), data.y_test)
+    return evaluate(interpreter, model_inputs(interpreter, data.x_test, "x_test"), data.y_test)
 
 
 def test_data_is_upright_before_and_turned_after() -> None:

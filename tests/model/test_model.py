@@ -127,13 +127,13 @@ class TestWhatARewriteKeeps:
     def test_an_unknown_custom_op(self, converted: Callable[[str], Model]) -> None:
         def change(model: Any) -> None:
             raw_model.make_custom(
-                model, schema.BuiltinOperator.MAX_POOL_2D, b"SOMEBODY_S_POOL", b"\x01\x02\x03"
+                model, schema.BuiltinOperator.SPACE_TO_DEPTH, b"SOMEBODY_S_OP", b"\x01\x02\x03"
             )
 
-        model = Model(raw_model.edit(converted("max_pool").source, change))
+        model = Model(raw_model.edit(converted("opaque").source, change))
         assert_round_trip(model)
         rewritten = Model(tt.rewrite(model, Scheme(biases_last=1)).model_bytes)
-        op = next(op for op in rewritten.graph.ops if op.name == "SOMEBODY_S_POOL")
+        op = next(op for op in rewritten.graph.ops if op.name == "SOMEBODY_S_OP")
         assert op.is_custom and op.custom_options == b"\x01\x02\x03"
 
     def test_the_offline_memory_plan_is_dropped_with_a_warning(self, digits: Model) -> None:

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 import tflm_train as tt
+from tests.loss_models import loss_model
 from tests.steps import RATE, assert_follows_reference, random_inputs, weights_of
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Quantization, Tensor
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.rewriter.attach_head import LOGITS_SCALE, LOGITS_SCALE_RANGE, attach_head
-from tflm_train.scheme import Head, Scheme
+from tflm_train.scheme import Head, Loss, Scheme
 
 Converted = Callable[[str], Model]
+
+CONVOLUTIONAL_HEAD = "opaque"
 
 
 def with_head(model: Model, classes: int) -> Model:
@@ -37,7 +40,7 @@ def head_of(model: Model) -> Layer:
     [
         ("mobilenet", ["SOFTMAX"]),  # FULLY_CONNECTED head
         ("resnet", []),  # logits are the output
-        ("max_pool", ["RESHAPE", "SOFTMAX"]),  # convolutional head
+        ("opaque", ["RESHAPE", "SOFTMAX"]),  # convolutional head
     ],
 )
 @pytest.mark.parametrize("classes", [2, 11])
@@ -63,7 +66,7 @@ def test_shapes_and_scales(
     assert head.op.output.scale == (old_head.op.output.scale if kept else LOGITS_SCALE)
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "max_pool"])
+@pytest.mark.parametrize("name", ["mobilenet", "opaque"])
 def test_a_fresh_head_knows_nothing_and_learns(converted: Converted, name: str) -> None:
     model = converted(name)
     new = with_head(model, 3)
@@ -137,3 +140,136 @@ def test_a_new_head_on_a_frozen_body_leaves_the_body(converted: Converted) -> No
 def test_weights_named_beside_a_new_head(converted: Converted) -> None:
     scheme = Scheme(head=Head(classes=9), weights=weights_of(6))
     assert [x["index"] for x in tt.rewrite(converted("mobilenet"), scheme).report["layers"]] == [6]
+
+
+class TestExtend:
+    @pytest.mark.parametrize("name", ["mobilenet", "resnet", "max_pool_like"])
+    def test_the_old_classes_stay(self, converted: Converted, name: str) -> None:
+        model = converted(CONVOLUTIONAL_HEAD if name == "max_pool_like" else name)
+        new = Model(tt.rewrite(model, Scheme(head=Head(add=2))).model_bytes)
+        old_head, head = head_of(model), head_of(new)
+        old = old_head.out_channels
+        assert head.out_channels == old + 2
+        assert new.graph.outputs[0].shape == (1, old + 2)
+        before, after = tt.Interpreter(model), tt.Interpreter(new)
+        variables = after.variables()
+        assert old_head.weights.data is not None and head.bias is not None
+        weights = variables[head.weights.name]
+        np.testing.assert_array_equal(weights[:old], old_head.weights.data)
+        assert not weights[old:].any() and not variables[head.bias.name][old:].any()
+        if name == "resnet":  # the outputs are the logits
+            for x in random_inputs(model.graph, 4):
+                first, second = before.infer(x), after.infer(x)
+                scales = old_head.op.output.scale, head.op.output.scale
+                zeros = old_head.op.output.zero_point, head.op.output.zero_point
+                real = [
+                    (y.astype(np.float64) - z) * s
+                    for y, z, s in zip((first, second), zeros, scales, strict=True)
+                ]
+                np.testing.assert_allclose(real[1][0, :old], real[0][0], atol=0.51 * sum(scales))
+                assert np.abs(real[1][0, old:]).max() == 0
+
+    def test_the_new_class_is_learnt(self, converted: Converted) -> None:
+        new = Model(tt.rewrite(converted("mobilenet"), Scheme(head=Head(add=1))).model_bytes)
+        interpreter = tt.Interpreter(new)
+        x = random_inputs(new.graph, 1)[0]
+        for _ in range(60):
+            interpreter.train_step(x, interpreter.classes - 1, 0.2)
+        assert int(np.argmax(interpreter.infer(x))) == interpreter.classes - 1
+        assert_follows_reference(new)
+
+    @pytest.mark.parametrize(
+        ("scale", "expected"), [(0.125, 0.125), (0.0625, 0.25), (0.75, 0.75)]
+    )
+    def test_the_logits_scale(self, converted: Converted, scale: float, expected: float) -> None:
+        model = with_logits_scale(converted("resnet"), scale)
+        new = Model(tt.rewrite(model, Scheme(head=Head(add=3))).model_bytes)
+        assert head_of(new).op.output.scale == pytest.approx(expected)
+        kept = scale == expected
+        assert head_of(new).op.output.zero_point == (3 if kept else 0)
+
+
+def test_reinitialise(converted: Converted) -> None:
+    model = converted("mobilenet")
+    new = Model(tt.rewrite(model, Scheme(head=Head(reinitialise=True))).model_bytes)
+    assert head_of(new).out_channels == head_of(model).out_channels
+    assert not tt.Interpreter(new).variables()[head_of(new).weights.name].any()
+    assert_follows_reference(new)
+
+
+class TestHidden:
+    @pytest.mark.parametrize("name", ["mobilenet", "convolution"])
+    @pytest.mark.parametrize("hidden", [(16,), (12, 7)])
+    def test_layers_are_inserted_and_train(
+        self, converted: Converted, name: str, hidden: tuple[int, ...]
+    ) -> None:
+        model = converted(CONVOLUTIONAL_HEAD if name == "convolution" else name)
+        scheme = Scheme(head=Head(classes=3, hidden=hidden), biases_last=1)
+        result = tt.rewrite(model, scheme)
+        new = Model(result.model_bytes)
+        layers = list_layers(new.graph)
+        old = list_layers(model.graph)
+        assert [layer.name for layer in layers[len(old) - 1 : -1]] == [
+            f"head/hidden_{i}" for i in range(len(hidden))
+        ]
+        assert [layer.out_channels for layer in layers[len(old) - 1 :]] == [*hidden, 3]
+        described = result.report["layers"]
+        # One bias below the head, the hidden layers, and the head.
+        assert [layer["weights"] > 0 for layer in described] == [False] + [True] * (len(hidden) + 1)
+        assert [layer["head"] for layer in described] == [False] * (len(hidden) + 1) + [True]
+        interpreter = tt.Interpreter(new)
+        variables = interpreter.variables()
+        for layer in layers[len(old) - 1 : -1]:
+            weights = variables[layer.weights.name]
+            assert abs(weights.mean()) < 10 and 20 < weights.std() < 50
+            assert layer.op.output.zero_point == -128
+        assert_follows_reference(new, steps=4)
+
+    def test_activations_keep_their_range(self, converted: Converted) -> None:
+        model = converted("mobilenet")
+        scheme = Scheme(head=Head(hidden=(64,)))
+        new = Model(tt.rewrite(model, scheme).model_bytes)
+        interpreter = tt.Interpreter(new, preserve_all=True)
+        hidden = list_layers(new.graph)[-2].op.output
+        for x in random_inputs(new.graph, 6):
+            interpreter.infer(x)
+            values = interpreter.tensor(hidden)
+            assert values.max() > -118 and np.mean(values == 127) < 0.1
+
+    def test_it_learns_what_a_linear_head_cannot(self) -> None:
+        """Exclusive or: four corners, two classes."""
+        model = Model(loss_model("regression"))
+        x = np.zeros((4, 1, 6), np.int8)
+        x[:, 0, 0], x[:, 0, 1] = [-120, -120, 120, 120], [-120, 120, -120, 120]
+        scheme = Scheme(head=Head(classes=2, hidden=(16,)), weights=weights_of(0))
+        interpreter = tt.Interpreter(tt.rewrite(model, scheme).model_bytes)
+        for _ in range(150):
+            for sample, label in zip(x, (0, 1, 1, 0), strict=True):
+                interpreter.train_step(sample, label, 0.05)
+        assert [int(np.argmax(interpreter.infer(sample))) for sample in x] == [0, 1, 1, 0]
+
+    def test_the_seed_makes_the_weights(self, converted: Converted) -> None:
+        def factory(seed: int) -> bytes:
+            scheme = Scheme(head=Head(hidden=(8,)), seed=seed)
+            return tt.rewrite(converted("mobilenet"), scheme).model_bytes
+
+        assert factory(1) == factory(1) != factory(2)
+
+
+class TestRegression:
+    def test_the_output_keeps_its_scale(self) -> None:
+        model = Model(loss_model("regression"))
+        scheme = Scheme(loss=Loss("mean_squared_error"), head=Head(classes=5))
+        new = Model(tt.rewrite(model, scheme).model_bytes)
+        old, fresh = head_of(model).op.output, head_of(new).op.output
+        assert (fresh.scale, fresh.zero_point) == (old.scale, old.zero_point)
+        assert fresh.shape == (1, 5)
+        assert_follows_reference(new, rate=0.05)
+
+
+def test_shared_weights_are_not_replaced(converted: Converted) -> None:
+    model = converted("keyword")
+    layers = list_layers(model.graph)
+    layers[-2].op.inputs[1] = layers[-1].weights
+    with pytest.raises(UnsupportedError, match="is shared with another op; leave `head` out"):
+        attach_head(model, head_of(model), Head(classes=9))

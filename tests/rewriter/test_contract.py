@@ -163,7 +163,7 @@ def test_only_what_updates_need_is_computed(converted: Callable[[str], Model]) -
     assert report["ops"] == {"RESTORE": 1, "LOSS": 1, "CONV_UPDATE": 1}
     report = tt.rewrite(converted("mobilenet"), Scheme(weights=weights_of(5))).report
     assert report["ops"] == {
-        "RESTORE": 1, "CLAMP_MASK": 1, "LOSS": 1, "CONV_INPUT_GRAD": 1, "POOL_GRAD": 1,
+        "RESTORE": 1, "CLAMP_MASK": 1, "LOSS": 1, "CONV_INPUT_GRAD": 1, "MOVE_GRAD": 1,
         "CONV_UPDATE": 2,
     }  # fmt: skip
 

@@ -11,12 +11,17 @@ from ai_edge_litert import schema_py_generated as schema
 
 import tflm_train as tt
 from tests import raw_model
-from tests.steps import assert_follows_reference, assert_same_inference, weights_of
+from tests.steps import (
+    assert_follows_reference,
+    assert_same_inference,
+    full_scheme,
+    weights_of,
+)
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op, Quantization
 from tflm_train.model.layers import list_layers
 from tflm_train.rewriter.inspection import inspect_model
-from tflm_train.scheme import Head, Scheme
+from tflm_train.scheme import Head, Scheme, WeightUpdate
 
 Converted = Callable[[str], Model]
 FIRST = Scheme(weights=weights_of(0))
@@ -33,28 +38,28 @@ def refusal_of(model: Model, scheme: Scheme = FIRST) -> str:
 
 
 def test_an_operator_without_a_rule(converted: Converted) -> None:
-    model = converted("max_pool")
-    index, op = next((i, o) for i, o in enumerate(model.graph.ops) if o.name == "MAX_POOL_2D")
+    model = converted("opaque")
+    index, op = next((i, o) for i, o in enumerate(model.graph.ops) if o.name == "SPACE_TO_DEPTH")
     first = list_layers(model.graph)[1]
     assert refusal_of(model, Scheme(bias_layers=(1,))) == (
-        f"MAX_POOL_2D (subgraph 0, op {index}, {op.output.name!r}) has no gradient rule; "
+        f"SPACE_TO_DEPTH (subgraph 0, op {index}, {op.output.name!r}) has no gradient rule; "
         f"train only layers after it, not {first}"
     )
 
 
 def test_a_frozen_early_part_may_hold_any_operator(converted: Converted) -> None:
     scheme = Scheme(weights=weights_of(2))
-    model = converted("max_pool")
+    model = converted("opaque")
     new = Model(tt.rewrite(model, scheme).model_bytes)
     assert_same_inference(model, new)
     assert_follows_reference(new)
 
     def change(raw: Any) -> None:
-        raw_model.make_custom(raw, schema.BuiltinOperator.MAX_POOL_2D, b"THEIR_POOL", b"x")
+        raw_model.make_custom(raw, schema.BuiltinOperator.SPACE_TO_DEPTH, b"THEIR_OP", b"x")
 
     custom = Model(raw_model.edit(model.source, change))
     assert tt.rewrite(custom, scheme).report["ops"]["CONV_UPDATE"] == 2
-    with pytest.raises(UnsupportedError, match=r"THEIR_POOL \(subgraph 0, op 2, .*no gradient"):
+    with pytest.raises(UnsupportedError, match=r"THEIR_OP \(subgraph 0, op 2, .*no gradient"):
         tt.rewrite(custom, FIRST)
 
 
@@ -98,12 +103,6 @@ def _computed_padding(model: Model) -> None:
     model.graph.inputs.append(paddings)
 
 
-def _broadcast(model: Model) -> None:
-    op = op_of(model, "ADD")
-    assert op.inputs[1] is not None
-    op.inputs[1].shape = (1, 1, 1, op.output.shape[3])
-
-
 @pytest.mark.parametrize(
     ("damage", "name", "words"),
     [
@@ -111,10 +110,9 @@ def _broadcast(model: Model) -> None:
         (_batch, "CONV_2D", "its batch is 2; only batch 1 is trained"),
         (_asymmetric, "CONV_2D", "its weights have a zero point"),
         (_grouped, "CONV_2D", "it is a grouped convolution (2 groups)"),
-        (_int16, "CONV_2D", "its activations are INT16; only int8"),
+        (_int16, "ADD", "is INT16; only int8 is differentiated"),
         (_no_scale, "CONV_2D", "its activations have no quantization parameters"),
         (_computed_padding, "PAD", "its paddings are computed at run time"),
-        (_broadcast, "ADD", "it broadcasts"),
     ],
 )
 def test_broken_conditions_of_a_rule(
@@ -128,12 +126,33 @@ def test_broken_conditions_of_a_rule(
     assert "; train only layers after it, not layer 0 (CONV_2D, op 0" in message
 
 
-def test_a_mean_over_channels(converted: Converted) -> None:
+def test_a_mean_over_computed_axes(converted: Converted) -> None:
     model = converted("wide")
     axes = op_of(model, "MEAN").inputs[1]
-    assert axes is not None and axes.data is not None
-    axes.data = np.array([1, 3], axes.data.dtype)
-    assert "it averages over axes [1, 3]; only height and width work" in refusal_of(model)
+    assert axes is not None
+    axes.data = None
+    model.graph.inputs.append(axes)
+    assert "its axes are computed at run time" in refusal_of(model)
+
+
+def test_an_operator_of_which_only_some_outputs_matter(converted: Converted) -> None:
+    """A part of a SPLIT that feeds nothing has no gradient; the rest is as before."""
+    model = converted("pieces")
+    unused = op_of(model, "SPLIT").outputs[1]
+    concatenation = op_of(model, "CONCATENATION")
+    kept = [t for t in concatenation.inputs if t is not unused]
+    assert len(kept) == len(concatenation.inputs) - 1
+    concatenation.inputs = [*kept, op_of(model, "SPLIT").outputs[0]]
+    changed = Model(model.to_bytes())
+    rewritten = Model(tt.rewrite(changed, full_scheme(changed)).model_bytes)
+    assert_follows_reference(rewritten)
+
+
+def test_a_transposed_convolution_trains_whole(converted: Converted) -> None:
+    model = converted("upsampling")
+    layer = next(x for x in list_layers(model.graph) if x.op.name == "TRANSPOSE_CONV")
+    part = Scheme(weights=(WeightUpdate(layer.index, ratio=0.5),))
+    assert "trains as a whole or not at all" in refusal_of(model, part)
 
 
 def test_losses_need_class_scores(converted: Converted) -> None:
@@ -158,15 +177,15 @@ def test_only_the_refused_layer_s_part_matters(converted: Converted) -> None:
 
 class TestInspection:
     def test_reasons(self, converted: Converted) -> None:
-        layers = inspect_model(converted("max_pool"))["layers"]
+        layers = inspect_model(converted("opaque"))["layers"]
         assert [layer["trainable"] for layer in layers] == [False, False, True, True]
         for layer in layers[:2]:
-            assert layer["why_not"].startswith("op 2 (MAX_POOL_2D, ")
+            assert layer["why_not"].startswith("op 2 (SPACE_TO_DEPTH, ")
             assert layer["why_not"].endswith("the operator has no gradient rule")
         assert layers[2]["why_not"] is None
 
     def test_agrees_with_the_rewriter(self, converted: Converted) -> None:
-        for name in ("max_pool", "mobilenet"):
+        for name in ("opaque", "mobilenet"):
             model = converted(name)
             for layer in inspect_model(model)["layers"]:
                 scheme = Scheme(weights=weights_of(layer["index"]))

@@ -33,7 +33,7 @@ SPARSE: dict[str, Scheme] = {
     "keyword": Scheme(bias_layers=(0,), weights=weights_of(1, 3)),
     "branches": Scheme(bias_layers=(1, 3), weights=weights_of(2)),
     "wide": Scheme(weights=weights_of(0)),
-    "max_pool": Scheme(biases_last=1),
+    "opaque": Scheme(biases_last=1),
 }
 
 Converted = Callable[[str], Model]

@@ -17,7 +17,7 @@ from tflm_train.runtime.training import (
     SCHEDULES,
     EpochRecord,
     StepReport,
-    accuracy,
+    evaluate,
     learning_rate_at,
     model_inputs,
     train,
@@ -87,14 +87,14 @@ def test_the_loop_is_what_it_says(rewritten: bytes, dataset: Dataset, schedule: 
     twin = tt.Interpreter(rewritten)
     x = model_inputs(twin, dataset.x_train, "x_train")
     x_test = model_inputs(twin, dataset.x_test, "x_test")[:10]
-    before = accuracy(twin, x_test, dataset.y_test[:10])
+    before = evaluate(twin, x_test, dataset.y_test[:10])
     losses, tests, rights = [], [], []
     for epoch in range(2):
         for i in np.random.default_rng([5, epoch]).permutation(10):
             rate = learning_rate_at(schedule, 0.05, len(losses), 20)
             losses.append(twin.train_step(x[i], int(dataset.y_train[i]), rate))
             rights.append(int(np.argmax(twin.output()) == dataset.y_train[i]))
-        tests.append(accuracy(twin, x_test, dataset.y_test[:10]))
+        tests.append(evaluate(twin, x_test, dataset.y_test[:10]))
     assert interpreter.state() == twin.state() and interpreter.step == 20
     np.testing.assert_array_equal(record.losses, np.array(losses, np.float32))
     assert record.test_accuracy_before == before
@@ -159,7 +159,7 @@ def test_accuracy_counts(rewritten: bytes, dataset: Dataset) -> None:
     x = model_inputs(interpreter, dataset.x_test, "x_test")
     predicted = np.array([np.argmax(interpreter.infer(sample)) for sample in x])
     seen: list[int] = []
-    assert accuracy(interpreter, x, predicted, seen.append) == 1.0
+    assert evaluate(interpreter, x, predicted, seen.append) == 1.0
     assert seen == list(range(1, len(x) + 1))
     predicted[:3] = (predicted[:3] + 1) % 10
-    assert accuracy(interpreter, x, predicted) == 1 - 3 / len(x)
+    assert evaluate(interpreter, x, predicted) == 1 - 3 / len(x)

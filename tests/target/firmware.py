@@ -47,31 +47,40 @@ def library_kernels() -> KernelSet:
     return KernelSet.CMSIS_NN if found else KernelSet.REFERENCE
 
 
-def run_firmware(source: str, model: Path, minimum_bytes: int, folder: Path) -> dict[str, int]:
+def build_kernels(folder: Path) -> list[Path]:
+    """Compiles our kernels and the board's startup code; returns the objects."""
+    root = cortex_m.ROOT
+    patterns = ("tflm_kernels/*.cc", "tflm_kernels/micro/*.cc", "tests/cpp/target/*.cc")
+    sources = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    return [_compile(path, (), folder) for path in sources]
+
+
+def run_firmware(
+    source: str, model: Path, minimum_bytes: int, kernels: list[Path], folder: Path
+) -> dict[str, int]:
     """Compiles `source` of this folder around a model and runs it.
 
     Args:
         source: A C++ file beside this one, with `main`.
         model: The .tflite file.
         minimum_bytes: The predicted smallest arena.
-        folder: Where objects go; unchanged ones are used again.
+        kernels: What `build_kernels` returned.
+        folder: Where the program goes.
 
     Returns:
         The numbers of the lines `name number ...` that it printed.
     """
     defines = (f'-DMODEL_FILE="{model}"', f"-DMINIMUM_BYTES={minimum_bytes}")
-    objects = [_compile(p, (), folder) for p in _sources()]
-    objects.append(_compile(_FOLDER / source, defines, folder, again=True))
+    objects = [*kernels, _compile(_FOLDER / source, defines, folder)]
     elf = folder / f"{model.stem}.elf"
     layout = {
         "CODE_ORIGIN": CODE[0], "CODE_BYTES": CODE[1], "RAM_ORIGIN": RAM[0], "RAM_BYTES": RAM[1]
     }  # fmt: skip
     symbols = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
     script = f"-Wl,-T,{cortex_m.ROOT / 'tests/cpp/target/target.ld'}"
-    cortex_m.call(
-        [cortex_m.COMPILER, *_flags(), *cortex_m.LINK_FLAGS, *symbols, script]
-        + [*map(str, objects), os.environ["TFLM_LIB"], "-o", str(elf)]
-    )
+    linked = [*map(str, objects), os.environ["TFLM_LIB"]]
+    link = [cortex_m.COMPILER, *_flags(), *cortex_m.LINK_FLAGS, *symbols, script]
+    _call([*link, *linked, "-o", str(elf)])
     command = ["qemu-system-arm", "-M", BOARD, "-nographic", "-monitor", "none", "-serial", "none"]
     command += ["-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
     finished = subprocess.run(
@@ -84,12 +93,6 @@ def run_firmware(source: str, model: Path, minimum_bytes: int, folder: Path) -> 
     return {w[0]: int(w[1]) for w in words if len(w) > 1 and w[1].lstrip("-").isdigit()}
 
 
-def _sources() -> list[Path]:
-    root = cortex_m.ROOT
-    patterns = ("tflm_kernels/*.cc", "tflm_kernels/micro/*.cc", "tests/cpp/target/*.cc")
-    return [path for pattern in patterns for path in sorted(root.glob(pattern))]
-
-
 def _flags() -> list[str]:
     includes = [f"-I{path}" for path in os.environ["TFLM_INCLUDE"].split(":") if path]
     # TFLM's own headers do not hold to our warnings.
@@ -98,9 +101,14 @@ def _flags() -> list[str]:
     return [*plain, "-DTF_LITE_STATIC_MEMORY", *core, f"-I{cortex_m.ROOT}", *includes]
 
 
-def _compile(source: Path, defines: tuple[str, ...], folder: Path, again: bool = False) -> Path:
+def _compile(source: Path, defines: tuple[str, ...], folder: Path) -> Path:
     output = folder / f"{source.stem}.o"
-    if again or not output.exists():
-        command = [cortex_m.COMPILER, *_flags(), *defines, "-c", str(source), "-o", str(output)]
-        cortex_m.call(command)
+    _call([cortex_m.COMPILER, *_flags(), *defines, "-c", str(source), "-o", str(output)])
     return output
+
+
+def _call(command: list[str]) -> None:
+    try:
+        cortex_m.call(command)
+    except subprocess.CalledProcessError as error:
+        pytest.fail(f"{error.cmd[0]} failed:\n{error.output}")

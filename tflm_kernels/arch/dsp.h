@@ -11,8 +11,6 @@
 namespace tflm_train {
 namespace dsp {
 
-using AliasedWord __attribute__((may_alias)) = uint32_t;
-
 // Unaligned loads are one instruction.
 inline uint32_t LoadWord(const void* from) {
   uint32_t word;
@@ -53,6 +51,18 @@ inline int32_t Bytes13(uint32_t word) {
   int32_t pair;
   asm("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
   return pair;
+}
+
+// The larger and the smaller of each of four int8.
+inline uint32_t MaxBytes(uint32_t a, uint32_t b) {
+  uint32_t max;
+  asm("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(max) : "r"(a), "r"(b) : "cc");
+  return max;
+}
+inline uint32_t MinBytes(uint32_t a, uint32_t b) {
+  uint32_t min;
+  asm("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(min) : "r"(a), "r"(b) : "cc");
+  return min;
 }
 
 // Products of the low and of the high halves (SMULBB, SMULTT).

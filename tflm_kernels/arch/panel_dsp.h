@@ -15,9 +15,9 @@ namespace tflm_train {
 
 namespace {
 
-// Four pairs (byte j of even, byte j of odd) - offsets.
+// Stores four pairs (byte j of even, byte j of odd) - offsets, and moves on.
 template <bool kWithOffset>
-inline void StorePairs(uint32_t even, uint32_t odd, int32_t offsets, dsp::AliasedWord* to) {
+inline void StorePairs(uint32_t even, uint32_t odd, int32_t offsets, int16_t** to) {
   const uint32_t low = dsp::LowHalves(even, odd);
   const uint32_t high = dsp::HighHalves(even, odd);
   int32_t p0 = dsp::Bytes02(low), p1 = dsp::Bytes13(low);
@@ -28,50 +28,46 @@ inline void StorePairs(uint32_t even, uint32_t odd, int32_t offsets, dsp::Aliase
     p2 = __ssub16(p2, offsets);
     p3 = __ssub16(p3, offsets);
   }
-  to[0] = static_cast<uint32_t>(p0);
-  to[1] = static_cast<uint32_t>(p1);
-  to[2] = static_cast<uint32_t>(p2);
-  to[3] = static_cast<uint32_t>(p3);
+  asm volatile(
+      "strd %1, %2, [%0], #8\n\t"
+      "strd %3, %4, [%0], #8"
+      : "+&r"(*to)
+      : "r"(p0), "r"(p1), "r"(p2), "r"(p3)
+      : "memory");
 }
 
 template <bool kWithOffset>
-bool PackFourLanes(PixelCursor* cursor, int32_t depth, int32_t offset, dsp::AliasedWord* to) {
+void PackFourLanes(PixelCursor* cursor, int32_t depth, int32_t offset, int16_t* panel) {
   const int32_t offsets = static_cast<int32_t>(dsp::Pack(offset, offset));
   const int32_t stride = cursor->EvenStride(depth);
-  uint32_t seen = 0;
   int32_t pairs = depth >> 1;
-  if (stride != 0) {
+  if (stride != 0 && pairs > 0) {
     const int8_t* from = cursor->Skip(depth & ~1);
-    for (; pairs > 0; --pairs, from += 2 * stride, to += 4) {
+    do {
       const uint32_t even = dsp::LoadWord(from);
       const uint32_t odd = dsp::LoadWord(from + stride);
-      seen |= even | odd;
-      StorePairs<kWithOffset>(even, odd, offsets, to);
-    }
+      from += 2 * stride;
+      StorePairs<kWithOffset>(even, odd, offsets, &panel);
+    } while (--pairs > 0);
   }
-  for (; pairs > 0; --pairs, to += 4) {
+  for (; pairs > 0; --pairs) {
     const uint32_t even = dsp::LoadWord(cursor->Next());
     const uint32_t odd = dsp::LoadWord(cursor->Next());
-    seen |= even | odd;
-    StorePairs<kWithOffset>(even, odd, offsets, to);
+    StorePairs<kWithOffset>(even, odd, offsets, &panel);
   }
   if ((depth & 1) != 0) {
-    const uint32_t even = dsp::LoadWord(cursor->Next());
-    seen |= even;
     // The missing element counts as `offset`: zero in the panel.
     const uint32_t missing = static_cast<uint8_t>(offset) * 0x01010101u;
-    StorePairs<kWithOffset>(even, missing, offsets, to);
+    StorePairs<kWithOffset>(dsp::LoadWord(cursor->Next()), missing, offsets, &panel);
   }
-  return seen != 0;
 }
 
 }  // namespace
 
-bool PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
+void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
   if (lanes < kLanes) return PackLanesGeneric(cursor, depth, lanes, offset, panel);
-  dsp::AliasedWord* to = reinterpret_cast<dsp::AliasedWord*>(panel);
-  return offset == 0 ? PackFourLanes<false>(cursor, depth, 0, to)
-                     : PackFourLanes<true>(cursor, depth, offset, to);
+  if (offset == 0) return PackFourLanes<false>(cursor, depth, 0, panel);
+  return PackFourLanes<true>(cursor, depth, offset, panel);
 }
 
 void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
@@ -88,78 +84,6 @@ void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* pane
   }
   PackProductsGeneric(q + k, m + k, depth - k, panel);
 }
-
-// One pair of the depth. With the two pointers there are fourteen registers in
-// use, all there are: the compiler would spill sums in the loop. The count is in
-// memory for the same reason.
-#define TFLM_TRAIN_PANEL_STEP            \
-  "ldrd %[a0], %[a1], [%[a]], #16\n\t"   \
-  "ldrd %[b0], %[b1], [%[b]], #8\n\t"    \
-  "smlad %[c0], %[a0], %[b0], %[c0]\n\t" \
-  "smlad %[d0], %[a1], %[b0], %[d0]\n\t" \
-  "smlad %[c1], %[a0], %[b1], %[c1]\n\t" \
-  "smlad %[d1], %[a1], %[b1], %[d1]\n\t" \
-  "ldrd %[b0], %[b1], [%[b]], #8\n\t"    \
-  "smlad %[c2], %[a0], %[b0], %[c2]\n\t" \
-  "smlad %[d2], %[a1], %[b0], %[d2]\n\t" \
-  "smlad %[c3], %[a0], %[b1], %[c3]\n\t" \
-  "smlad %[d3], %[a1], %[b1], %[d3]\n\t"
-#define TFLM_TRAIN_PANEL_LOOP(STEPS)                                                         \
-  asm("1:\n\t" STEPS                                                                         \
-      "ldr %[a0], %[count]\n\t"                                                              \
-      "subs %[a0], #1\n\t"                                                                   \
-      "str %[a0], %[count]\n\t"                                                              \
-      "bne 1b"                                                                               \
-      : [a] "+r"(a), [b] "+r"(b), [c0] "+r"(c0), [c1] "+r"(c1), [c2] "+r"(c2), [c3] "+r"(c3), \
-        [d0] "+r"(d0), [d1] "+r"(d1), [d2] "+r"(d2), [d3] "+r"(d3), [count] "+m"(count),     \
-        [a0] "=&r"(a0), [a1] "=&r"(a1), [b0] "=&r"(b0), [b1] "=&r"(b1)                       \
-      :                                                                                      \
-      : "cc", "memory")
-
-void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
-  int32_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;
-  int32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
-  const int32_t steps = (depth + 1) >> 1;
-#if defined(__OPTIMIZE__)
-  int32_t a0, a1, b0, b1;
-  int32_t count = steps >> 3;
-  if (count > 0) {
-    TFLM_TRAIN_PANEL_LOOP(
-        TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
-            TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
-                TFLM_TRAIN_PANEL_STEP);
-  }
-  count = steps & 7;
-  if (count > 0) TFLM_TRAIN_PANEL_LOOP(TFLM_TRAIN_PANEL_STEP);
-#else
-  // Without optimisation a frame pointer takes one of the registers.
-  for (int32_t k = 0; k < steps; ++k, a += 2 * kLanes, b += 2 * kLanes) {
-    int32_t a0, a1, pairs[4];
-    std::memcpy(&a0, a, sizeof(a0));
-    std::memcpy(&a1, a + 2, sizeof(a1));
-    std::memcpy(pairs, b, sizeof(pairs));
-    c0 = __smlad(a0, pairs[0], c0);
-    c1 = __smlad(a0, pairs[1], c1);
-    c2 = __smlad(a0, pairs[2], c2);
-    c3 = __smlad(a0, pairs[3], c3);
-    d0 = __smlad(a1, pairs[0], d0);
-    d1 = __smlad(a1, pairs[1], d1);
-    d2 = __smlad(a1, pairs[2], d2);
-    d3 = __smlad(a1, pairs[3], d3);
-  }
-#endif
-  sums[0] = c0;
-  sums[1] = c1;
-  sums[2] = c2;
-  sums[3] = c3;
-  sums[4] = d0;
-  sums[5] = d1;
-  sums[6] = d2;
-  sums[7] = d3;
-}
-
-#undef TFLM_TRAIN_PANEL_STEP
-#undef TFLM_TRAIN_PANEL_LOOP
 
 }  // namespace tflm_train
 

@@ -19,23 +19,16 @@ inline void PadLane(int32_t depth, int16_t* lane) {
   for (int32_t k = depth; k % kQuantum != 0; ++k) lane[PanelIndex(k)] = 0;
 }
 
-inline bool PackLanesGeneric(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
-                      int16_t* panel) {
-  int32_t seen = 0;
+inline void PackLanesGeneric(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
+                             int16_t* panel) {
   for (int32_t k = 0; k < depth; ++k) {
     const int8_t* const pixel = cursor->Next();
     int16_t* const to = panel + PanelIndex(k);
     for (int lane = 0; lane < kLanes; ++lane) {
-      int32_t value = 0;
-      if (lane < lanes) {
-        value = pixel[lane] - offset;
-        seen |= pixel[lane];
-      }
-      to[lane * kQuantum] = static_cast<int16_t>(value);
+      to[lane * kQuantum] = lane < lanes ? static_cast<int16_t>(pixel[lane] - offset) : int16_t{0};
     }
   }
   for (int lane = 0; lane < kLanes; ++lane) PadLane(depth, panel + lane * kQuantum);
-  return seen != 0;
 }
 
 inline void PackProductsGeneric(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {

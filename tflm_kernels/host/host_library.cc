@@ -110,21 +110,21 @@ class AbiText {
 #define FIELD(S, FIELD_NAME) abi.Field(#FIELD_NAME, offsetof(S, FIELD_NAME))
 #define PART(S, MEMBER, FIELD_NAME) abi.Field(#FIELD_NAME, offsetof(S, MEMBER.FIELD_NAME))
 
-#define GEOMETRY(S)            \
-  PART(S, geometry, in_h);     \
-  PART(S, geometry, in_w);     \
-  PART(S, geometry, in_c);     \
-  PART(S, geometry, out_h);    \
-  PART(S, geometry, out_w);    \
-  PART(S, geometry, out_c);    \
-  PART(S, geometry, k_h);      \
-  PART(S, geometry, k_w);      \
-  PART(S, geometry, stride_h); \
-  PART(S, geometry, stride_w); \
-  PART(S, geometry, dil_h);    \
-  PART(S, geometry, dil_w);    \
-  PART(S, geometry, pad_t);    \
-  PART(S, geometry, pad_l)
+#define GEOMETRY(S, ...)                   \
+  PART(S, __VA_ARGS__ geometry, in_h);     \
+  PART(S, __VA_ARGS__ geometry, in_w);     \
+  PART(S, __VA_ARGS__ geometry, in_c);     \
+  PART(S, __VA_ARGS__ geometry, out_h);    \
+  PART(S, __VA_ARGS__ geometry, out_w);    \
+  PART(S, __VA_ARGS__ geometry, out_c);    \
+  PART(S, __VA_ARGS__ geometry, k_h);      \
+  PART(S, __VA_ARGS__ geometry, k_w);      \
+  PART(S, __VA_ARGS__ geometry, stride_h); \
+  PART(S, __VA_ARGS__ geometry, stride_w); \
+  PART(S, __VA_ARGS__ geometry, dil_h);    \
+  PART(S, __VA_ARGS__ geometry, dil_w);    \
+  PART(S, __VA_ARGS__ geometry, pad_t);    \
+  PART(S, __VA_ARGS__ geometry, pad_l)
 
 #define MASK(S)             \
   PART(S, mask, mask_kind); \
@@ -143,11 +143,23 @@ class AbiText {
   PART(S, update, tap_x1);        \
   PART(S, update, row_channels)
 
-#define OUTPUT(S)                \
-  PART(S, output, x_zero_point); \
-  PART(S, output, y_zero_point); \
-  PART(S, output, act_min);      \
-  PART(S, output, act_max)
+#define OUTPUT(S, ...)                       \
+  PART(S, __VA_ARGS__ output, x_zero_point); \
+  PART(S, __VA_ARGS__ output, y_zero_point); \
+  PART(S, __VA_ARGS__ output, act_min);      \
+  PART(S, __VA_ARGS__ output, act_max)
+
+#define PRODUCT_AXIS(AXIS)                 \
+  PART(ProductGradParams, AXIS, size);     \
+  PART(ProductGradParams, AXIS, q_stride); \
+  PART(ProductGradParams, AXIS, x_stride)
+
+#define MOVE_AXIS(AXIS)              \
+  PART(MoveGradParams, AXIS, size);  \
+  PART(MoveGradParams, AXIS, begin); \
+  PART(MoveGradParams, AXIS, step);  \
+  PART(MoveGradParams, AXIS, count); \
+  PART(MoveGradParams, AXIS, stride)
 
 void DescribeStructs(char* text, size_t capacity) {
   AbiText abi(text, capacity);
@@ -185,6 +197,7 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(ConvInputGradParams, group);
   FIELD(ConvInputGradParams, group_shift);
   FIELD(ConvInputGradParams, kept);
+  FIELD(ConvInputGradParams, transposed);
 
   STRUCT(DepthwiseInputGradParams, "DEPTHWISE_INPUT_GRAD");
   GEOMETRY(DepthwiseInputGradParams);
@@ -205,23 +218,6 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(PoolGradParams, uniform);
   FIELD(PoolGradParams, count);
 
-  STRUCT(PadGradParams, "PAD_GRAD");
-  FIELD(PadGradParams, in_n);
-  FIELD(PadGradParams, in_h);
-  FIELD(PadGradParams, in_w);
-  FIELD(PadGradParams, in_c);
-  FIELD(PadGradParams, out_n);
-  FIELD(PadGradParams, out_h);
-  FIELD(PadGradParams, out_w);
-  FIELD(PadGradParams, out_c);
-  FIELD(PadGradParams, pad_n);
-  FIELD(PadGradParams, pad_t);
-  FIELD(PadGradParams, pad_l);
-  FIELD(PadGradParams, pad_c);
-  MASK(PadGradParams);
-  FIELD(PadGradParams, slot_in);
-  FIELD(PadGradParams, slot_out);
-
   STRUCT(AccumulateParams, "ACCUMULATE");
   FIELD(AccumulateParams, size);
   MASK(AccumulateParams);
@@ -235,6 +231,7 @@ void DescribeStructs(char* text, size_t capacity) {
   STRUCT(ConvUpdateParams, "CONV_UPDATE");
   GEOMETRY(ConvUpdateParams);
   UPDATE(ConvUpdateParams);
+  FIELD(ConvUpdateParams, transposed);
 
   STRUCT(DepthwiseUpdateParams, "DEPTHWISE_UPDATE");
   GEOMETRY(DepthwiseUpdateParams);
@@ -261,6 +258,79 @@ void DescribeStructs(char* text, size_t capacity) {
   OUTPUT(SplitDepthwiseParams);
   FIELD(SplitDepthwiseParams, kept);
   FIELD(SplitDepthwiseParams, multiplier);
+
+  STRUCT(StreamParams, "STREAM");
+  PART(StreamParams, stages[0], stage_kind);
+  GEOMETRY(StreamParams, stages[0].);
+  OUTPUT(StreamParams, stages[0].);
+  PART(StreamParams, stages[0], multiplier);
+  PART(StreamParams, stages[0], source);
+  PART(StreamParams, stages[0], addend);
+  PART(StreamParams, stages[0], ring_rows);
+  PART(StreamParams, stages[0], first_constant);
+  PART(StreamParams, stages[0].add, addend_zero_point);
+  PART(StreamParams, stages[0].add, x_multiplier);
+  PART(StreamParams, stages[0].add, x_shift);
+  PART(StreamParams, stages[0].add, addend_multiplier);
+  PART(StreamParams, stages[0].add, addend_shift);
+  PART(StreamParams, stages[0].add, y_multiplier);
+  PART(StreamParams, stages[0].add, y_shift);
+
+  STRUCT(ProductGradParams, "PRODUCT_GRAD");
+  PRODUCT_AXIS(kept[0]);
+  PRODUCT_AXIS(kept[1]);
+  PRODUCT_AXIS(kept[2]);
+  PRODUCT_AXIS(kept[3]);
+  PRODUCT_AXIS(reduced[0]);
+  PRODUCT_AXIS(reduced[1]);
+  PRODUCT_AXIS(reduced[2]);
+  FIELD(ProductGradParams, q_size);
+  FIELD(ProductGradParams, x_size);
+  FIELD(ProductGradParams, factor_kind);
+  FIELD(ProductGradParams, factor);
+  MASK(ProductGradParams);
+  FIELD(ProductGradParams, slot_in);
+  FIELD(ProductGradParams, slot_out);
+  FIELD(ProductGradParams, slot_addend);
+  FIELD(ProductGradParams, unit_scale);
+
+  STRUCT(MoveGradParams, "MOVE_GRAD");
+  MOVE_AXIS(axis[0]);
+  MOVE_AXIS(axis[1]);
+  MOVE_AXIS(axis[2]);
+  MOVE_AXIS(axis[3]);
+  MOVE_AXIS(axis[4]);
+  FIELD(MoveGradParams, offset);
+  FIELD(MoveGradParams, q_size);
+  MASK(MoveGradParams);
+  FIELD(MoveGradParams, slot_in);
+  FIELD(MoveGradParams, slot_out);
+  FIELD(MoveGradParams, divisor);
+
+  STRUCT(MaxPoolGradParams, "MAX_POOL_GRAD");
+  GEOMETRY(MaxPoolGradParams);
+  MASK(MaxPoolGradParams);
+  FIELD(MaxPoolGradParams, slot_in);
+  FIELD(MaxPoolGradParams, slot_out);
+
+  STRUCT(ResizeGradParams, "RESIZE_GRAD");
+  FIELD(ResizeGradParams, in_h);
+  FIELD(ResizeGradParams, in_w);
+  FIELD(ResizeGradParams, channels);
+  FIELD(ResizeGradParams, out_h);
+  FIELD(ResizeGradParams, out_w);
+  MASK(ResizeGradParams);
+  FIELD(ResizeGradParams, slot_in);
+  FIELD(ResizeGradParams, slot_out);
+  FIELD(ResizeGradParams, slot_addend);
+
+  STRUCT(L2NormGradParams, "L2_NORM_GRAD");
+  FIELD(L2NormGradParams, size);
+  FIELD(L2NormGradParams, x_zero_point);
+  FIELD(L2NormGradParams, x_scale);
+  MASK(L2NormGradParams);
+  FIELD(L2NormGradParams, slot_in);
+  FIELD(L2NormGradParams, slot_out);
 }
 
 #undef STRUCT
@@ -270,6 +340,8 @@ void DescribeStructs(char* text, size_t capacity) {
 #undef MASK
 #undef UPDATE
 #undef OUTPUT
+#undef PRODUCT_AXIS
+#undef MOVE_AXIS
 
 }  // namespace
 }  // namespace tflm_train
@@ -317,14 +389,14 @@ const char* TflmTrainLastError() { return tflm_train::LastError(); }
 
 // One line per parameter struct: "kind name size field:offset,field:offset...".
 const char* TflmTrainAbi() {
-  static char text[4096] = "";
+  static char text[8192] = "";
   tflm_train::DescribeStructs(text, sizeof(text));
   return text;
 }
 
 // Time spent in the ops of one kind (OpKind) since TflmTrainOpReset.
 uint64_t TflmTrainOpNanoseconds(int32_t kind) {
-  if (kind < 1 || kind > tflm_train::kOpKindCount) return 0;
+  if (kind < 1 || kind > tflm_train::kLastOpKind) return 0;
   return tflm_train::OpNanoseconds(static_cast<tflm_train::OpKind>(kind));
 }
 

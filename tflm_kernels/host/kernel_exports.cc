@@ -11,9 +11,13 @@
 #include "tflm_kernels/conv_input_grad.h"
 #include "tflm_kernels/data_movement.h"
 #include "tflm_kernels/depthwise_input_grad.h"
+#include "tflm_kernels/l2_norm_grad.h"
 #include "tflm_kernels/loss.h"
+#include "tflm_kernels/max_pool_grad.h"
 #include "tflm_kernels/numerics.h"
 #include "tflm_kernels/op_params.h"
+#include "tflm_kernels/product_grad.h"
+#include "tflm_kernels/resize_grad.h"
 #include "tflm_kernels/split_conv.h"
 #include "tflm_kernels/state.h"
 #include "tflm_kernels/update.h"
@@ -78,9 +82,40 @@ void TflmTrainKernelPoolGrad(const tflm_train::PoolGradParams* params, const int
   tflm_train::PoolGrad(*params, grad_out, scales, ranges, mask, grad_in, scratch.get());
 }
 
-void TflmTrainKernelPadGrad(const tflm_train::PadGradParams* params, const int8_t* grad_out,
-                            float* scales, const void* mask, int8_t* grad_in) {
-  tflm_train::PadGrad(*params, grad_out, scales, mask, grad_in);
+void TflmTrainKernelMoveGrad(const tflm_train::MoveGradParams* params, const int8_t* grad_out,
+                             float* scales, const void* mask, int8_t* grad_in) {
+  tflm_train::MoveGrad(*params, grad_out, scales, mask, grad_in);
+}
+
+void TflmTrainKernelProductGrad(const tflm_train::ProductGradParams* params, const int8_t* grad_out,
+                                const int8_t* x, const int16_t* table, float* scales, float* ranges,
+                                const void* mask, const int8_t* addend, int8_t* grad_in) {
+  const Scratch scratch(tflm_train::ProductGradScratchBytes(*params));
+  tflm_train::ProductGrad(*params, grad_out, x, table, scales, ranges, mask, addend, grad_in,
+                          scratch.get());
+}
+
+void TflmTrainKernelMaxPoolGrad(const tflm_train::MaxPoolGradParams* params, const int8_t* grad_out,
+                                const int8_t* x, const int8_t* y, float* scales, float* ranges,
+                                const void* mask, int8_t* grad_in) {
+  const Scratch scratch(tflm_train::MaxPoolGradScratchBytes(*params));
+  tflm_train::MaxPoolGrad(*params, grad_out, x, y, scales, ranges, mask, grad_in, scratch.get());
+}
+
+void TflmTrainKernelResizeGrad(const tflm_train::ResizeGradParams* params, const int8_t* grad_out,
+                               const int16_t* rows, const int16_t* columns, float* scales,
+                               float* ranges, const void* mask, const int8_t* addend,
+                               int8_t* grad_in) {
+  const Scratch scratch(tflm_train::ResizeGradScratchBytes(*params));
+  tflm_train::ResizeGrad(*params, grad_out, rows, columns, scales, ranges, mask, addend, grad_in,
+                         scratch.get());
+}
+
+void TflmTrainKernelL2NormGrad(const tflm_train::L2NormGradParams* params, const int8_t* grad_out,
+                               const int8_t* x, const int8_t* y, float* scales, float* ranges,
+                               const void* mask, int8_t* grad_in) {
+  const Scratch scratch(tflm_train::L2NormGradScratchBytes(*params));
+  tflm_train::L2NormGrad(*params, grad_out, x, y, scales, ranges, mask, grad_in, scratch.get());
 }
 
 void TflmTrainKernelAccumulate(const tflm_train::AccumulateParams* params, float* scales,
@@ -144,5 +179,6 @@ int32_t TflmTrainKernelRoundToInt32(float x) { return tflm_train::RoundToInt32(x
 float TflmTrainKernelExp2Neg(float t) { return tflm_train::Exp2Neg(t); }
 float TflmTrainKernelLog(float x) { return tflm_train::Log(x); }
 uint32_t TflmTrainKernelHash(uint32_t x) { return tflm_train::Hash(x); }
+uint32_t TflmTrainKernelSqrt(uint32_t x) { return tflm_train::Sqrt(x); }
 
 }  // extern "C"

@@ -25,7 +25,7 @@ using LogFunction = void (*)(const char* format, ...);
 LogFunction tflm_log = nullptr;
 
 thread_local char last_error[512] = "";
-std::atomic<uint64_t> op_nanoseconds[kOpKindCount + 1];
+std::atomic<uint64_t> op_nanoseconds[kLastOpKind + 1];
 
 // `namespaced` is the symbol since October 2026, `classic` the one before.
 template <typename Function>

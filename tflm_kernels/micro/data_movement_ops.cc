@@ -1,4 +1,4 @@
-// CLAMP_MASK, POOL_GRAD, PAD_GRAD and ACCUMULATE.
+// CLAMP_MASK, POOL_GRAD, MOVE_GRAD and ACCUMULATE.
 
 #include "tflm_kernels/data_movement.h"
 #include "tflm_kernels/geometry.h"
@@ -85,41 +85,41 @@ struct PoolGradOp : OpDefaults {
   }
 };
 
-struct PadGradOp : OpDefaults {
-  using Params = PadGradParams;
-  static constexpr const char* kName = "TFLM_TRAIN_PAD_GRAD";
+struct MoveGradOp : OpDefaults {
+  using Params = MoveGradParams;
+  static constexpr const char* kName = "TFLM_TRAIN_MOVE_GRAD";
   enum { kGradOut, kStateInput, kScales, kMask, kInputs };
   enum { kGradIn, kOutputs };
 
-  static bool Check(const Params& p, const OpNode& node) {
-    if (!node.CheckCounts(kInputs, kOutputs) ||
-        !node.CheckFields({{"out_n", p.out_n, 1, INT32_MAX},
-                           {"out_h", p.out_h, 1, INT32_MAX},
-                           {"out_w", p.out_w, 1, INT32_MAX},
-                           {"out_c", p.out_c, 1, INT32_MAX},
-                           {"in_n", p.in_n, 1, p.out_n},
-                           {"in_h", p.in_h, 1, p.out_h},
-                           {"in_w", p.in_w, 1, p.out_w},
-                           {"in_c", p.in_c, 1, p.out_c},
-                           {"pad_n", p.pad_n, 0, p.out_n - p.in_n},
-                           {"pad_t", p.pad_t, 0, p.out_h - p.in_h},
-                           {"pad_l", p.pad_l, 0, p.out_w - p.in_w},
-                           {"pad_c", p.pad_c, 0, p.out_c - p.in_c}})) {
-      return false;
+  static bool Check(const Params& params, const OpNode& node) {
+    if (!node.CheckCounts(kInputs, kOutputs)) return false;
+    if (!node.CheckFields({{"divisor", params.divisor, 1, INT32_MAX}})) return false;
+    int32_t size = 1;
+    int64_t first = params.offset;
+    int64_t last = params.offset;
+    for (const MoveAxis& axis : params.axis) {
+      if (!node.CheckFields({{"size", axis.size, 1, INT32_MAX - 1},
+                             {"begin", axis.begin, -(1 << 30), 1 << 30},
+                             {"step", axis.step, 1, 1 << 30},
+                             {"count", axis.count, 1, 1 << 30}})) {
+        return false;
+      }
+      size = Product({size, axis.size});
+      const int64_t reach = static_cast<int64_t>(axis.count - 1) * axis.stride;
+      (reach < 0 ? first : last) += reach;
     }
-    const int32_t out_size = Product({p.out_n, p.out_h, p.out_w, p.out_c});
-    if (out_size == INT32_MAX) return node.Fail("a tensor is too large");
-    const int32_t in_size = Product({p.in_n, p.in_h, p.in_w, p.in_c});
-    return node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, out_size) &&
+    if (size == INT32_MAX) return node.Fail("a tensor is too large");
+    if (first < 0 || last >= params.q_size) return node.Fail("an axis leaves the gradient");
+    return node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, params.q_size) &&
            node.CheckState(kStateInput) &&
-           node.CheckSlots(kScales, "scales", {p.slot_in, p.slot_out}) &&
-           node.CheckMask(kMask, p.mask, in_size) &&
-           node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, in_size);
+           node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) &&
+           node.CheckMask(kMask, params.mask, size) &&
+           node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, size);
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
-    PadGrad(params, node.Input<int8_t>(kGradOut), node.Input<float>(kScales),
-            node.Input<void>(kMask), node.Output<int8_t>(kGradIn));
+    MoveGrad(params, node.Input<int8_t>(kGradOut), node.Input<float>(kScales),
+             node.Input<void>(kMask), node.Output<int8_t>(kGradIn));
     return true;
   }
 };
@@ -161,7 +161,7 @@ struct AccumulateOp : OpDefaults {
 
 TFLMRegistration Register_TRAIN_CLAMP_MASK() { return TrainingOp<ClampMaskOp>::Registration(); }
 TFLMRegistration Register_TRAIN_POOL_GRAD() { return TrainingOp<PoolGradOp>::Registration(); }
-TFLMRegistration Register_TRAIN_PAD_GRAD() { return TrainingOp<PadGradOp>::Registration(); }
+TFLMRegistration Register_TRAIN_MOVE_GRAD() { return TrainingOp<MoveGradOp>::Registration(); }
 TFLMRegistration Register_TRAIN_ACCUMULATE() { return TrainingOp<AccumulateOp>::Registration(); }
 
 }  // namespace tflm_train

@@ -65,8 +65,9 @@ struct ConvInputGradOp : InputGradOp {
   static bool Check(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
     if (!node.CheckCounts(kInputs, kOutputs) || !node.CheckGeometry(g) ||
-        !node.CheckFields(
-            {{"group", params.group, 1, INT32_MAX}, {"group_shift", params.group_shift, 0, 30}})) {
+        !node.CheckFields({{"group", params.group, 1, INT32_MAX},
+                           {"group_shift", params.group_shift, 0, 30},
+                           {"transposed", params.transposed, 0, 1}})) {
       return false;
     }
     const int32_t group = params.group < g.out_c ? params.group : g.out_c;

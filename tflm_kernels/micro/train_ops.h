@@ -19,16 +19,12 @@
 
 namespace tflm_train {
 
-// Resolver entries that AddTrainOps takes.
-constexpr int kTrainOpCount = kOpKindCount;
-
 TFLMRegistration Register_TRAIN_RESTORE();
 TFLMRegistration Register_TRAIN_LOSS();
 TFLMRegistration Register_TRAIN_CLAMP_MASK();
 TFLMRegistration Register_TRAIN_CONV_INPUT_GRAD();
 TFLMRegistration Register_TRAIN_DEPTHWISE_INPUT_GRAD();
 TFLMRegistration Register_TRAIN_POOL_GRAD();
-TFLMRegistration Register_TRAIN_PAD_GRAD();
 TFLMRegistration Register_TRAIN_ACCUMULATE();
 TFLMRegistration Register_TRAIN_CONV_UPDATE();
 TFLMRegistration Register_TRAIN_DEPTHWISE_UPDATE();
@@ -36,6 +32,37 @@ TFLMRegistration Register_TRAIN_BIAS_UPDATE();
 TFLMRegistration Register_TRAIN_CHANNEL_SAVE();
 TFLMRegistration Register_TRAIN_SPLIT_CONV();
 TFLMRegistration Register_TRAIN_SPLIT_DEPTHWISE();
+TFLMRegistration Register_TRAIN_STREAM();
+TFLMRegistration Register_TRAIN_PRODUCT_GRAD();
+TFLMRegistration Register_TRAIN_MOVE_GRAD();
+TFLMRegistration Register_TRAIN_MAX_POOL_GRAD();
+TFLMRegistration Register_TRAIN_RESIZE_GRAD();
+TFLMRegistration Register_TRAIN_L2_NORM_GRAD();
+
+constexpr TFLMRegistration (*kTrainOps[])() = {
+    Register_TRAIN_RESTORE,
+    Register_TRAIN_LOSS,
+    Register_TRAIN_CLAMP_MASK,
+    Register_TRAIN_CONV_INPUT_GRAD,
+    Register_TRAIN_DEPTHWISE_INPUT_GRAD,
+    Register_TRAIN_POOL_GRAD,
+    Register_TRAIN_ACCUMULATE,
+    Register_TRAIN_CONV_UPDATE,
+    Register_TRAIN_DEPTHWISE_UPDATE,
+    Register_TRAIN_BIAS_UPDATE,
+    Register_TRAIN_CHANNEL_SAVE,
+    Register_TRAIN_SPLIT_CONV,
+    Register_TRAIN_SPLIT_DEPTHWISE,
+    Register_TRAIN_STREAM,
+    Register_TRAIN_PRODUCT_GRAD,
+    Register_TRAIN_MOVE_GRAD,
+    Register_TRAIN_MAX_POOL_GRAD,
+    Register_TRAIN_RESIZE_GRAD,
+    Register_TRAIN_L2_NORM_GRAD,
+};
+
+// Resolver entries that AddTrainOps takes.
+constexpr int kTrainOpCount = sizeof(kTrainOps) / sizeof(kTrainOps[0]);
 
 // Registers one op. Resolver: any type with AddCustom(name, TFLMRegistration*)
 // that copies the registration, as MicroMutableOpResolver does.
@@ -48,26 +75,8 @@ TfLiteStatus AddTrainOp(Resolver& resolver, TFLMRegistration registration) {
 // those that its model uses.
 template <typename Resolver>
 TfLiteStatus AddTrainOps(Resolver& resolver) {
-  const TFLMRegistration registrations[] = {
-      Register_TRAIN_RESTORE(),
-      Register_TRAIN_LOSS(),
-      Register_TRAIN_CLAMP_MASK(),
-      Register_TRAIN_CONV_INPUT_GRAD(),
-      Register_TRAIN_DEPTHWISE_INPUT_GRAD(),
-      Register_TRAIN_POOL_GRAD(),
-      Register_TRAIN_PAD_GRAD(),
-      Register_TRAIN_ACCUMULATE(),
-      Register_TRAIN_CONV_UPDATE(),
-      Register_TRAIN_DEPTHWISE_UPDATE(),
-      Register_TRAIN_BIAS_UPDATE(),
-      Register_TRAIN_CHANNEL_SAVE(),
-      Register_TRAIN_SPLIT_CONV(),
-      Register_TRAIN_SPLIT_DEPTHWISE(),
-  };
-  static_assert(sizeof(registrations) / sizeof(registrations[0]) == kTrainOpCount,
-                "one registration per op kind");
-  for (const TFLMRegistration& registration : registrations) {
-    const TfLiteStatus status = AddTrainOp(resolver, registration);
+  for (const auto& registration : kTrainOps) {
+    const TfLiteStatus status = AddTrainOp(resolver, registration());
     if (status != kTfLiteOk) return status;
   }
   return kTfLiteOk;

@@ -37,6 +37,17 @@ struct OpDefaults {
   static size_t PersistentBytes(const Params&) {
     return 0;
   }
+  // The length of custom_options and their header are right.
+  template <typename Params>
+  static bool CheckOptions(const OpNode& node, const char* options, uint32_t length) {
+    return node.CheckHeader(options, length, Params::kKind, sizeof(Params));
+  }
+  template <typename Params>
+  static Params ReadOptions(const char* options, uint32_t) {
+    Params params;
+    std::memcpy(&params, options, sizeof(params));
+    return params;
+  }
   // Instead of Run when this Invoke does not train.
   static void Idle(const OpNode&) {}
 };
@@ -61,9 +72,7 @@ class TrainingOp {
   };
 
   static Params ReadParams(const NodeData& data) {
-    Params params;
-    std::memcpy(&params, data.options, sizeof(params));
-    return params;
+    return Op::template ReadOptions<Params>(data.options, data.length);
   }
 
   static void* Init(TfLiteContext* context, const char* buffer, size_t length) {
@@ -81,7 +90,7 @@ class TrainingOp {
       node.Fail("the arena is too small for the op's data");
       return kTfLiteError;
     }
-    if (!node.CheckHeader(data->options, data->length, Params::kKind, sizeof(Params))) {
+    if (!Op::template CheckOptions<Params>(node, data->options, data->length)) {
       return kTfLiteError;
     }
     const Params params = ReadParams(*data);

@@ -86,7 +86,12 @@ struct ConvUpdateOp : WeightUpdateOp {
 
   static bool Check(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
+    // A transposed layer sums over its input positions; gain_shift is for the
+    // output's.
+    const int32_t positions = params.transposed ? Product({g.in_h, g.in_w}) : 1;
     return node.CheckGeometry(g) &&
+           node.CheckFields({{"transposed", params.transposed, 0, 1},
+                             {"in_h * in_w", positions, 1, Product({g.out_h, g.out_w})}}) &&
            CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c}), g.in_c);
   }
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.backward_ops.layer_rule import LayerRule, window_geometry
+from tflm_train.backward_ops.geometry import Geometry, TransposedGeometry
+from tflm_train.backward_ops.layer_rule import LayerRule, has_batch_one, window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
     Int32Array,
@@ -29,7 +29,7 @@ from tflm_train.backward_ops.numerics import (
     requantize_stream,
     round_shift,
 )
-from tflm_train.backward_ops.rule import Addend, MaskInput
+from tflm_train.backward_ops.rule import Addend, Constraint, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.errors import ModelError, UnsupportedError
 from tflm_train.model.graph import Op
@@ -184,16 +184,8 @@ def weight_gradient(
 class Conv2DRule(LayerRule):
     """CONV_2D."""
 
-    def why_not(self, op: Op) -> str | None:
-        reason = super().why_not(op)
-        if (
-            reason is None
-            and op.inputs[1] is not None
-            and op.inputs[1].shape[3] != op.input.shape[3]
-        ):
-            groups = op.input.shape[3] // op.inputs[1].shape[3]
-            return f"it is a grouped convolution ({groups} groups)"
-        return reason
+    def constraints(self) -> list[Constraint]:
+        return [*super().constraints(), has_one_group, has_few_taps]
 
     def geometry(self, op: Op) -> Geometry:
         weights = op.inputs[1]
@@ -222,6 +214,7 @@ class Conv2DRule(LayerRule):
             c.group,
             c.group_shift,
             kept,
+            int(isinstance(geometry, TransposedGeometry)),
         )
         return params, c.m
 
@@ -229,11 +222,34 @@ class Conv2DRule(LayerRule):
 class FullyConnectedRule(Conv2DRule):
     """FULLY_CONNECTED: a 1x1 convolution over its rows."""
 
-    def why_not(self, op: Op) -> str | None:
-        return LayerRule.why_not(self, op)
+    def constraints(self) -> list[Constraint]:
+        return [
+            constraint
+            for constraint in LayerRule.constraints(self)
+            if constraint is not has_batch_one  # rows may be many
+        ]
 
     def geometry(self, op: Op) -> Geometry:
         weights = op.inputs[1]
         assert weights is not None
         out_c, in_c = weights.shape
         return Geometry.dense(op.input.size // in_c, in_c, out_c)
+
+
+def has_one_group(op: Op) -> str | None:
+    """The convolution is not grouped."""
+    weights = op.inputs[1]
+    assert weights is not None
+    if weights.shape[3] != op.input.shape[3]:
+        return f"it is a grouped convolution ({op.input.shape[3] // weights.shape[3]} groups)"
+    return None
+
+
+def has_few_taps(op: Op) -> str | None:
+    """The kernel has at most 1048 taps (height times width)."""
+    weights = op.inputs[1]
+    assert weights is not None
+    _, k_h, k_w, _ = weights.shape
+    if k_h * k_w > MAX_PRODUCTS:
+        return f"its {k_h}x{k_w} kernel has more than {MAX_PRODUCTS} taps"
+    return None

@@ -7,7 +7,7 @@ slices.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal, NamedTuple
 
 from tflm_train.errors import ModelError
@@ -113,6 +113,23 @@ class Geometry:
                 )
                 if rows is not None and cols is not None:
                     yield Tap(ky, kx, rows[0], cols[0], rows[1], cols[1])
+
+
+class TransposedGeometry(Geometry):
+    """A transposed convolution: its input steps by one position, its output by the stride.
+
+    Tap `(ky, kx)` carries input position `(iy, ix)` to output row `iy * stride_h + ky * dil_h -
+    pad_t`, and its column likewise.
+    """
+
+    def taps(self) -> Iterator[Tap]:
+        """Yields the taps in raster order, without those that never reach the output."""
+        swapped = Geometry(
+            self.out_h, self.out_w, self.out_c, self.in_h, self.in_w, self.in_c,
+            *astuple(self)[6:],
+        )  # fmt: skip
+        for tap in swapped.taps():
+            yield Tap(tap.ky, tap.kx, tap.in_rows, tap.in_cols, tap.out_rows, tap.out_cols)
 
 
 def _output_and_padding(

@@ -8,13 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.fused_activation import clamp_of, why_not_activation
+from tflm_train.backward_ops.constraints import has_known_activation
+from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.geometry import Geometry, Padding
-from tflm_train.backward_ops.rule import Addend, Clamp, Gradient, MaskInput, Tape
-from tflm_train.model.graph import Op
+from tflm_train.backward_ops.rule import (
+    Addend,
+    Clamp,
+    Constraint,
+    Gradient,
+    GradientRule,
+    MaskInput,
+    Tape,
+)
+from tflm_train.model.graph import Op, Tensor
 
 
-class LayerRule(abc.ABC):
+class LayerRule(GradientRule):
     """What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common."""
 
     @abc.abstractmethod
@@ -33,8 +42,14 @@ class LayerRule(abc.ABC):
     ) -> tuple[abi.OpParams, npt.NDArray[np.generic]]:
         """Parameters and per-channel multipliers of the op that writes the input gradient."""
 
-    def why_not(self, op: Op) -> str | None:
-        return why_not_layer(op) or why_not_activation(op)
+    def constraints(self) -> list[Constraint]:
+        return [
+            has_int8_layer_activations,
+            has_symmetric_int8_weights,
+            has_quantized_activations,
+            has_batch_one,
+            has_known_activation,
+        ]
 
     def clamp(self, op: Op) -> Clamp | None:
         return clamp_of(op)
@@ -62,31 +77,47 @@ class LayerRule(abc.ABC):
                 [made.tensor],
             )
 
-        tape.produce(op.input, produce, takes_addend=True)
+        tape.produce(layer_input(op), produce, takes_addend=True)
         tape.update(op, gradient, self.geometry(op))
 
 
-def why_not_layer(op: Op) -> str | None:
-    """Why a layer's tensors cannot be differentiated, None when they can."""
+def layer_input(op: Op) -> Tensor:
+    """The activation that a layer reads."""
+    tensor = op.inputs[2 if op.name == "TRANSPOSE_CONV" else 0]
+    assert tensor is not None
+    return tensor
+
+
+def has_int8_layer_activations(op: Op) -> str | None:
+    """Input and output are int8."""
+    for tensor in (layer_input(op), op.output):
+        if tensor.type_name != "INT8":
+            return f"its activations are {tensor.type_name}; only int8 layers are differentiated"
+    return None
+
+
+def has_symmetric_int8_weights(op: Op) -> str | None:
+    """The weights are int8 with zero point 0, with one scale or one per output channel."""
     weights = op.inputs[1]
-    for activation in (op.input, op.output):
-        if activation.type_name != "INT8":
-            return (
-                f"its activations are {activation.type_name}; only int8 layers are differentiated"
-            )
-    if weights is None:
-        return "it has no weights"
-    if weights.type_name != "INT8" or weights.quantization is None:
-        return f"its weights are {weights.type_name}, not quantized int8"
+    if weights is None or weights.type_name != "INT8" or weights.quantization is None:
+        kind = "missing" if weights is None else weights.type_name
+        return f"its weights are {kind}, not quantized int8"
     if np.any(weights.quantization.zero_point != 0):
         return "its weights have a zero point; int8 weights must be symmetric"
-    if op.input.quantization is None or op.output.quantization is None:
-        return "its activations have no quantization parameters"
-    if op.name == "CONV_2D" and weights.shape[3] != op.input.shape[3]:
-        return f"it is a grouped convolution ({op.input.shape[3] // weights.shape[3]} groups)"
-    if op.name != "FULLY_CONNECTED" and op.input.shape[0] != 1:
-        return f"its batch is {op.input.shape[0]}; only batch 1 is trained"
     return None
+
+
+def has_quantized_activations(op: Op) -> str | None:
+    """Input and output have a scale and a zero point."""
+    if layer_input(op).quantization is None or op.output.quantization is None:
+        return "its activations have no quantization parameters"
+    return None
+
+
+def has_batch_one(op: Op) -> str | None:
+    """The batch size is 1."""
+    batch = layer_input(op).shape[0]
+    return None if batch == 1 else f"its batch is {batch}; only batch 1 is trained"
 
 
 def window_geometry(op: Op, out_c: int, kernel: tuple[int, int]) -> Geometry:

@@ -115,6 +115,11 @@ def find_logits(model: Model, loss: str = SOFTMAX_CROSS_ENTROPY.name, output: in
         if op.name == activation:
             _require_plain_softmax(model, op)
             activation = None
+        elif op.name == SOFTMAX_CROSS_ENTROPY.activation and rule is not SOFTMAX_CROSS_ENTROPY:
+            raise UnsupportedError(
+                f"{model.name}: output {output} ends in SOFTMAX, which only softmax_cross_entropy "
+                f"takes in; use that loss, not {rule.name}"
+            )
         elif op.name not in _REAL_VALUE_OPS:
             break
         tensor = op.input

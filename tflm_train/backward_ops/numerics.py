@@ -5,6 +5,7 @@ This module is the numpy reference of docs/NUMERICS.md, sections 1 and 2; the C+
 throughout: one IEEE operation per rounding, in the order the page writes them, never fused.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -180,8 +181,17 @@ def hash32(x: npt.ArrayLike) -> npt.NDArray[np.uint32]:
     return np.asarray(h).astype(np.uint32)
 
 
+def sqrt32(x: int) -> int:
+    """The integer square root of a uint32, rounded down."""
+    return math.isqrt(x)
+
+
+Activation = Literal["NONE", "RELU", "RELU_N1_TO_1", "RELU6"]
+"""The fused activations that have a gradient."""
+
+
 def activation_range(
-    activation: Literal["NONE", "RELU", "RELU6"], scale: float, zero_point: int
+    activation: Activation, scale: float, zero_point: int
 ) -> tuple[int, int] | None:
     """The quantised clamp range `(act_min, act_max)` of a fused activation, None without one.
 
@@ -192,11 +202,17 @@ def activation_range(
     """
     if activation == "NONE":
         return None
-    act_max = 127
+
+    # In single precision, as TFLite computes its clamp.
+    def steps(value: int) -> int:
+        return int(round_to_int32(np.float32(value) / np.float32(scale)))
+
+    act_min, act_max = zero_point, 127
     if activation == "RELU6":
-        # In single precision, as TFLite computes its clamp.
-        act_max = min(127, zero_point + int(round_to_int32(np.float32(6) / np.float32(scale))))
-    return max(-128, zero_point), max(-128, act_max)
+        act_max = min(127, zero_point + steps(6))
+    if activation == "RELU_N1_TO_1":
+        act_min, act_max = zero_point + steps(-1), min(127, zero_point + steps(1))
+    return max(-128, act_min), max(-128, act_max)
 
 
 def clamp_mask(activation: Int8Array, act_min: int, act_max: int) -> npt.NDArray[np.uint8]:

@@ -1,17 +1,20 @@
-"""AVERAGE_POOL_2D and MEAN over height and width: integer reference of the gradient.
+"""AVERAGE_POOL_2D: integer reference of the gradient.
 
 `y` is the mean of a window, so `dL/dx` is the sum over the windows that hold `x` of
 `dL/dy / count(window)`. Where no pixel lies under two windows and all windows are equally full, the
 sum has one term and the division is left to the scale: `q` is only copied.
 """
 
-import abc
-
 import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.fused_activation import clamp_of, why_not_activation
+from tflm_train.backward_ops.constraints import (
+    has_image_input,
+    has_int8_activations,
+    has_known_activation,
+)
+from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.layer_rule import window_geometry
 from tflm_train.backward_ops.numerics import (
@@ -22,13 +25,20 @@ from tflm_train.backward_ops.numerics import (
     max_abs,
     requantize_stream,
 )
-from tflm_train.backward_ops.rule import Addend, Clamp, MaskInput, Tape
+from tflm_train.backward_ops.rule import (
+    Addend,
+    Clamp,
+    Constraint,
+    GradientRule,
+    MaskInput,
+    Tape,
+)
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.model.graph import Op
 
 
-def mean_geometry(in_shape: tuple[int, int, int], over_h: bool, over_w: bool) -> Geometry:
-    """MEAN over height and/or width as a pool whose one window per line spans the reduced axes.
+def spanning_geometry(in_shape: tuple[int, int, int], over_h: bool, over_w: bool) -> Geometry:
+    """A reduction over height and/or width as a pool whose windows span the reduced axes.
 
     Args:
       in_shape: Input height, width, channels.
@@ -91,25 +101,18 @@ def pool_gradient(
     return requantize_stream(acc, mask, scale * np.float32(2.0**-14), range_, max_abs(q))
 
 
-class PoolRule(abc.ABC):
-    """What AVERAGE_POOL_2D and MEAN have in common."""
+class AveragePool2DRule(GradientRule):
+    """AVERAGE_POOL_2D."""
 
-    @abc.abstractmethod
-    def geometry(self, op: Op) -> Geometry:
-        """The pool's windows."""
-
-    def why_not(self, op: Op) -> str | None:
-        if op.input.type_name != "INT8":
-            return f"its input is {op.input.type_name}; only int8 is differentiated"
-        if len(op.input.shape) != 4 or op.input.shape[0] != 1:
-            return f"its input has shape {op.input.shape}; only [1, height, width, channels] works"
-        return why_not_activation(op)
+    def constraints(self) -> list[Constraint]:
+        return [has_int8_activations, has_image_input, has_known_activation]
 
     def clamp(self, op: Op) -> Clamp | None:
         return clamp_of(op)
 
     def backward(self, op: Op, gradient: TapeGradient, tape: Tape) -> None:
-        geometry = self.geometry(op)
+        kernel = (op.options.filterHeight, op.options.filterWidth)
+        geometry = window_geometry(op, op.input.shape[3], kernel)
         count = uniform_count(geometry)
 
         def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
@@ -126,34 +129,3 @@ class PoolRule(abc.ABC):
             tape.emit(params, inputs, [made.tensor])
 
         tape.produce(op.input, produce, takes_addend=False)
-
-
-class AveragePool2DRule(PoolRule):
-    """AVERAGE_POOL_2D."""
-
-    def geometry(self, op: Op) -> Geometry:
-        kernel = (op.options.filterHeight, op.options.filterWidth)
-        return window_geometry(op, op.input.shape[3], kernel)
-
-
-class MeanRule(PoolRule):
-    """MEAN over height and/or width."""
-
-    def why_not(self, op: Op) -> str | None:
-        reason = super().why_not(op)
-        axes = _mean_axes(op)
-        if reason is None and (not axes or not axes <= {1, 2}):
-            return f"it averages over axes {sorted(axes)}; only height and width work"
-        return reason
-
-    def geometry(self, op: Op) -> Geometry:
-        axes = _mean_axes(op)
-        _, height, width, channels = op.input.shape
-        return mean_geometry((height, width, channels), 1 in axes, 2 in axes)
-
-
-def _mean_axes(op: Op) -> set[int]:
-    axes = op.optional_input(1)
-    if axes is None or axes.data is None:
-        return set()
-    return {int(a) % len(op.input.shape) for a in np.atleast_1d(axes.data)}

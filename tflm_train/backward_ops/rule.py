@@ -6,7 +6,8 @@ receives the finished gradient of its op's output and, through the `Tape`, hands
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import abc
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,10 +21,17 @@ from tflm_train.model.graph import Op, Tensor
 
 @dataclass(frozen=True)
 class Gradient:
-    """An int8 gradient tensor and the slot that holds its scale."""
+    """An int8 gradient tensor.
+
+    Attributes:
+      tensor: Holds it.
+      slot: The slot of its scale.
+      of: The tensor whose gradient it is; says which output of an op with several it belongs to.
+    """
 
     tensor: Tensor
     slot: int
+    of: Tensor
 
 
 @dataclass(frozen=True)
@@ -128,17 +136,38 @@ class Tape(Protocol):
         ...
 
 
-class GradientRule(Protocol):
+Constraint = Callable[[Op], str | None]
+"""A condition on an op: None where it holds, else what breaks it.
+
+Its docstring states the condition in one sentence for the table of supported operators."""
+
+
+class GradientRule(abc.ABC):
     """How one TFLite operator is differentiated."""
+
+    @abc.abstractmethod
+    def constraints(self) -> Sequence[Constraint]:
+        """What an op must satisfy; later ones may rely on the earlier ones."""
 
     def why_not(self, op: Op) -> str | None:
         """Why this op cannot be differentiated, None when it can."""
-        ...
+        for constraint in self.constraints():
+            reason = constraint(op)
+            if reason is not None:
+                return reason
+        return None
 
     def clamp(self, op: Op) -> Clamp | None:
-        """The clamp range of the op's fused activation, None where the output needs no mask."""
-        ...
+        """The clamp range of the op's activation, None where the output needs no mask."""
+        del op
+        return None
 
+    @abc.abstractmethod
     def backward(self, op: Op, gradient: Gradient, tape: Tape) -> None:
-        """Hands the output's gradient on to the inputs and updates what trains."""
-        ...
+        """Hands an output's gradient on to the inputs and updates what trains.
+
+        Args:
+          op: The op, which satisfies the constraints.
+          gradient: The finished gradient of one of its outputs; called once for each that has one.
+          tape: Takes the inputs' gradients.
+        """

@@ -26,7 +26,7 @@ from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.training import (
     StepReport,
     TrainingRecord,
-    accuracy,
+    evaluate,
     model_inputs,
     train,
 )
@@ -123,7 +123,7 @@ def _train(
 
 def _test_accuracy(interpreter: tt.Interpreter, dataset: Dataset) -> float:
     x = model_inputs(interpreter, dataset.x_test, "x_test")
-    return accuracy(interpreter, x, dataset.y_test)
+    return evaluate(interpreter, x, dataset.y_test)
 
 
 def _percent(share: float) -> str:

@@ -11,10 +11,12 @@ from tflm_train import kernel_abi as abi
 from tflm_train.errors import DataError, ModelError, UnsupportedError
 from tflm_train.export.resolver import exact_resolver
 from tflm_train.memory import KernelSet, memory_report
-from tflm_train.model import Model, Tensor, flatbuffer
+from tflm_train.model import Model, Tensor
+from tflm_train.model.metadata import class_names
 from tflm_train.runtime.state import StateLayout
 
-_INTERFACE = ("train/label", "train/learning_rate", "train/loss", "train/state")
+_LABEL = "train/label"
+_INTERFACE = ("train/learning_rate", "train/loss", "train/state")
 _C_TYPES = {"INT8": "int8_t", "UINT8": "uint8_t", "INT32": "int32_t", "FLOAT32": "float"}
 _RANGES = {"INT8": (-128, 127), "UINT8": (0, 255)}
 _MARGIN_SHARE = 0.05
@@ -51,13 +53,13 @@ def plan_arena(model: Model) -> Arena:
     return Arena(used, margin, size, tuple(sorted(unmodelled)))
 
 
-def describe(model: Model, name: str, class_names: Sequence[str] | None) -> dict[str, str]:
+def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, str]:
     """The templates' values.
 
     Args:
       model: A rewritten model.
       name: C++ namespace and stem of the files.
-      class_names: Names of the classes; None for those in the file, or numbers.
+      names: Of the classes; None for those in the file, or numbers.
 
     Raises:
       ModelError: The model holds no training ops.
@@ -70,7 +72,6 @@ def describe(model: Model, name: str, class_names: Sequence[str] | None) -> dict
     source, result = graph.inputs[0], graph.outputs[0]
     arena = plan_arena(model)
     resolver = exact_resolver(model)
-    single = label.size == 1
     values = {
         "NAME": name,
         "GUARD": name.upper(),
@@ -79,21 +80,11 @@ def describe(model: Model, name: str, class_names: Sequence[str] | None) -> dict
         "MODEL_ARRAY": _array(model.source),
         "OP_COUNT": str(len(resolver.calls)),
         "OP_CALLS": "\n".join(f"  add({call});" for call in resolver.calls),
-        "LABEL_INPUT": str(len(graph.inputs) - 2),
         "LEARNING_RATE_INPUT": str(len(graph.inputs) - 1),
         "LOSS_OUTPUT": str(len(graph.outputs) - 2),
         "STATE_OUTPUT": str(len(graph.outputs) - 1),
-        "LABEL_CTYPE": _c_type(label),
-        "LABEL_SIZE": str(label.size),
-        "LABEL_MEANING": "the index of the class" if single else "the wanted output",
-        "TRAIN_PARAMETER": "Label label" if single else "const Label* target",
-        "TRAIN_ARGUMENT": "&label" if single else "target",
-        "EXAMPLE_LABEL": f"  const {name}::Label label = 1;"
-        if single
-        else f"  const {name}::Label label[{name}::kLabelSize] = {{}};",
-        "CLASS_NAMES": ", ".join(
-            _c_string(n) for n in _class_names(model, result.size, class_names)
-        ),
+        **_label_values(label, name, len(graph.inputs) - 2),
+        "CLASS_NAMES": ", ".join(_c_string(n) for n in _class_names(model, result.size, names)),
         "STATE_BYTES": str(abi.BLOB_HEADER.size + layout.payload_bytes),
         "ARENA_LINES": "\n".join(f"//   {k:20} {n:,}" for k, n in arena.used.items()),
         "ARENA_MARGIN": str(arena.margin),
@@ -116,16 +107,45 @@ def describe(model: Model, name: str, class_names: Sequence[str] | None) -> dict
     return values
 
 
-def _interface(model: Model) -> Tensor:
-    """Checks the contract's inputs and outputs; returns the label."""
+def _interface(model: Model) -> Tensor | None:
+    """Checks the contract's inputs and outputs; returns the label, None where there is none."""
     graph = model.graph
-    names = [t.name for t in [*graph.inputs[-2:], *graph.outputs[-2:]]]
+    names = [t.name for t in [*graph.inputs[-1:], *graph.outputs[-2:]]]
     if tuple(names) != _INTERFACE:
         raise ModelError(
-            f"{model.name}: its last inputs and outputs are not {', '.join(_INTERFACE)}; "
+            f"{model.name}: its last input and outputs are not {', '.join(_INTERFACE)}; "
             "run `tflm_train rewrite` on it first"
         )
-    return graph.inputs[-2]
+    return next((t for t in graph.inputs if t.name == _LABEL), None)
+
+
+def _label_values(label: Tensor | None, name: str, index: int) -> dict[str, str]:
+    """What a training step is given beside the input: C++ of the trainer and of the example."""
+    if label is None:  # the input is the target
+        return {
+            "LABEL_CONSTANTS": "// A training step needs no label: the input is the target.",
+            "TRAIN_PARAMETERS": "float rate",
+            "SET_LABEL": "",
+            "EXAMPLE_LABEL": "",
+            "EXAMPLE_ARGUMENTS": "0.001f",
+        }
+    meaning = "the index of the class" if label.type_name == "INT32" else "the wanted output"
+    single = label.size == 1
+    parameter, source = ("Label label", "&label") if single else ("const Label* target", "target")
+    example = f"const {name}::Label label = 1;"
+    if not single:
+        example = f"const {name}::Label label[{name}::kLabelSize] = {{}};"
+    return {
+        "LABEL_CONSTANTS": f"// What a training step is given beside the input: {meaning}.\n"
+        f"constexpr int kLabelInput = {index};\n"
+        f"using Label = {_c_type(label)};\n"
+        f"constexpr size_t kLabelSize = {label.size};",
+        "TRAIN_PARAMETERS": f"{parameter}, float rate",
+        "SET_LABEL": f"    std::memcpy(interpreter_.input(kLabelInput)->data.data, {source},\n"
+        "                sizeof(Label) * kLabelSize);\n",
+        "EXAMPLE_LABEL": f"  {example}\n",
+        "EXAMPLE_ARGUMENTS": "label, 0.001f",
+    }
 
 
 def _class_names(model: Model, count: int, names: Sequence[str] | None) -> list[str]:
@@ -133,12 +153,8 @@ def _class_names(model: Model, count: int, names: Sequence[str] | None) -> list[
         if len(names) != count:
             raise DataError(f"{len(names)} class names given, the model has {count} classes")
         return list(names)
-    _, files = flatbuffer.parse(model.source, model.name)
-    for info, content in files:
-        lines = content.decode(errors="replace").splitlines()
-        if info.filename.endswith(".txt") and len(lines) == count:
-            return lines
-    return [str(i) for i in range(count)]
+    found = class_names(model, 0, count)
+    return list(found) if len(found) == count else [str(i) for i in range(count)]
 
 
 def _c_type(tensor: Tensor) -> str:

@@ -9,8 +9,8 @@ from tflm_train.errors import RuntimeFailure
 _PACKAGE = Path(__file__).resolve().parent.parent
 _PLACES = (_PACKAGE / "_kernels", _PACKAGE.parent)
 _FOLDER = "tflm_kernels"
-# What firmware compiles; the host library's own parts stay out.
-_PATTERNS = ("*.h", "*.cc", "micro/*.h", "micro/*.cc")
+_SUFFIXES = (".h", ".cc")
+_HOST_ONLY = "host"  # the folder of the host library's own parts
 
 
 def kernel_sources() -> dict[str, bytes]:
@@ -20,9 +20,14 @@ def kernel_sources() -> dict[str, bytes]:
       RuntimeFailure: They were not installed.
     """
     for place in _PLACES:
-        files = sorted(f for pattern in _PATTERNS for f in (place / _FOLDER).glob(pattern))
+        root = place / _FOLDER
+        files = {
+            path.relative_to(place).as_posix(): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.suffix in _SUFFIXES and path.relative_to(root).parts[0] != _HOST_ONLY
+        }
         if files:
-            return {file.relative_to(place).as_posix(): file.read_bytes() for file in files}
+            return files
     raise RuntimeFailure("the kernels' C++ sources were not installed; reinstall tflm_train")
 
 

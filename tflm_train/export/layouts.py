@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 from tflm_train.export.kernel_sources import kernel_sources, license_text
@@ -14,15 +13,6 @@ Files = dict[str, bytes]
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
-# Some builds (Arduino's) offer no way to give this flag. Bits are specified: no fused multiply-add.
-_NO_CONTRACTION = b"""\
-#if defined(__clang__)
-#pragma clang fp contract(off)
-#elif defined(__GNUC__)
-#pragma GCC optimize("fp-contract=off")
-#endif
-
-"""
 _MAIN = """\
 int main() {
   const bool done = Run();
@@ -129,15 +119,7 @@ def _core(values: Values) -> Files:
         f"{name}_ops.h": fill("ops.h", values),
         f"{name}_training.h": fill("training.h", values),
     }
-    return files | _kernels()
-
-
-@cache
-def _kernels() -> Files:
-    return {
-        path: (_NO_CONTRACTION + data if path.endswith(".cc") else data)
-        for path, data in kernel_sources().items()
-    }
+    return files | kernel_sources()
 
 
 def _example(values: Values, entry: str) -> bytes:

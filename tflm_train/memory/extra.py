@@ -1,4 +1,4 @@
-"""What training keeps in RAM beyond inference: the paper's formula, and what a rewrite really keeps.
+"""What training keeps in RAM beyond inference: the paper's formula, and what a rewrite keeps.
 
 The formula is that of "On-Device Training Under 256KB Memory" (Lin et al., NeurIPS 2022). It counts
 what must outlive the forward pass and the trained parameters themselves, and nothing else: for each

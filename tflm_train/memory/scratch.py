@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
-from tflm_train.memory.target import Target
+from tflm_train.memory.target import Target, align
 
 _WORD = 4
 _HALF_WORD = 2
+
+# Of conv_input_grad.cc and panel.h.
+_LANES = 4
+_GRADIENT_BYTES = 8192
 
 
 def scratch_of(params: abi.OpParams) -> int:
@@ -14,8 +18,7 @@ def scratch_of(params: abi.OpParams) -> int:
     if isinstance(params, abi.LossParams):
         return _WORD * params.classes
     if isinstance(params, abi.ConvInputGradParams):
-        pixels = 1 + (params.group < params.geometry.out_c) + (params.kept > 0)
-        return _WORD * params.geometry.in_c * pixels
+        return _conv_input_grad(params)
     if isinstance(params, abi.DepthwiseInputGradParams):
         return _WORD * params.geometry.out_c
     if isinstance(params, abi.PoolGradParams):
@@ -29,7 +32,51 @@ def scratch_of(params: abi.OpParams) -> int:
         return _HALF_WORD * g.k_h * g.k_w * g.in_c
     if isinstance(params, abi.SplitDepthwiseParams):
         return _WORD * params.geometry.out_c
+    if isinstance(params, abi.StreamParams):
+        return _stream(params.stages)
+    if isinstance(params, abi.ProductGradParams):
+        return _WORD * params.kept3.size
+    if isinstance(params, abi.MaxPoolGradParams):
+        return _WORD * params.geometry.in_c
+    if isinstance(params, abi.ResizeGradParams):
+        return _WORD * params.channels
+    if isinstance(params, abi.L2NormGradParams):
+        return _WORD * params.size
     return 0
+
+
+def _conv_input_grad(params: abi.ConvInputGradParams) -> int:
+    """Pixel by pixel, or panels of gradients to multiply a panel of weights with."""
+    g = params.geometry
+    is_split = params.group < g.out_c
+    by_pixels = _WORD * g.in_c * (1 + is_split + (params.kept > 0))
+    if is_split or g.in_h * g.in_w <= 1:
+        return by_pixels
+    pointwise = (g.k_h, g.k_w, g.stride_h, g.stride_w, g.pad_t, g.pad_l) == (1, 1, 1, 1, 0, 0)
+    same_size = (g.in_h, g.in_w) == (g.out_h, g.out_w)
+    width = g.in_h * g.in_w if pointwise and same_size else g.in_w
+    elements = align(g.out_c, 8) * _LANES * g.k_h * g.k_w
+    per_row = (width + g.stride_w - 1) // g.stride_w
+    needed = -(-per_row // _LANES)
+    most = max(1, _GRADIENT_BYTES // (_HALF_WORD * elements))
+    blocks = -(-needed // most)
+    panels = -(-needed // blocks)
+    return max(by_pixels, _HALF_WORD * elements * (panels + 1))
+
+
+def _stream(stages: tuple[abi.StageFields, ...]) -> int:
+    """Progress and ring offset of each stage, the widest stage's sums, all ring buffers."""
+    progress = 3 * _WORD * len(stages)
+    sums = max(map(_stage_sums, stages))
+    rings = sum(s.ring_rows * s.geometry.out_w * s.geometry.out_c for s in stages[:-1])
+    return progress + align(sums, _WORD) + rings
+
+
+def _stage_sums(stage: abi.StageFields) -> int:
+    g = stage.geometry
+    if stage.stage_kind == abi.StageKind.CONV:
+        return _HALF_WORD * g.k_h * g.k_w * g.in_c
+    return _WORD * g.out_c if stage.stage_kind == abi.StageKind.DEPTHWISE else 0
 
 
 def persistent_of(params: abi.OpParams, target: Target) -> int:

@@ -199,9 +199,7 @@ def _planning_bytes(graph: Graph, handles: int, target: Target) -> int:
     """The head while the plan is made: scratch requests, lifetimes, the planner's own tables."""
     requests = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
     lifetimes = target.size_of(*_ALLOCATION_INFO) * (len(graph.tensors) + handles)
-    planned = sum(
-        1 for t in graph.tensors if t.data is None and not t.is_variable and t.nbytes > 0
-    )
+    planned = sum(1 for t in graph.tensors if t.data is None and not t.is_variable and t.nbytes > 0)
     subgraph_offsets = target.pointer
     fixed = align(requests + subgraph_offsets + lifetimes, ALIGNMENT)
     return fixed + _PLANNER_BYTES_PER_BUFFER * (planned + handles)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,73 @@ class Model:
             raw.buffers[index] = schema.BufferT()
         return flatbuffer.serialize(raw, self._zip_entries)
 
+    def metadata(self, name: str) -> bytes | None:
+        """The content of a metadata entry, None when there is none."""
+        for entry in _items(self._raw.metadata):
+            if entry.name == name.encode():
+                data = self._raw.buffers[entry.buffer].data
+                return b"" if data is None else bytes(data)
+        return None
+
+    def set_metadata(self, name: str, data: bytes) -> None:
+        """Makes or replaces a metadata entry."""
+        self.drop_metadata(name)
+        self._raw.buffers = [*self._raw.buffers, schema.BufferT(data=np.frombuffer(data, np.uint8))]
+        entry = schema.MetadataT(name=name.encode(), buffer=len(self._raw.buffers) - 1)
+        self._raw.metadata = [*_items(self._raw.metadata), entry]
+
+    @property
+    def file_names(self) -> list[str]:
+        """Names of the files appended to the model (label lists and the like)."""
+        return [info.filename for info, _ in self._zip_entries]
+
+    def associated_file(self, name: str) -> bytes | None:
+        """The content of a file appended to the model, None when there is none."""
+        return next((data for info, data in self._zip_entries if info.filename == name), None)
+
+    def set_associated_file(self, name: str, text: str | None) -> None:
+        """Appends or replaces a file; None removes it."""
+        kept = [(info, data) for info, data in self._zip_entries if info.filename != name]
+        if text is not None:
+            kept.append((zipfile.ZipInfo(name), text.encode()))
+        self._zip_entries = kept
+
+    @property
+    def signatures(self) -> list[str]:
+        """The keys of the model's signatures."""
+        return [_text(s.signatureKey) for s in _items(self._raw.signatureDefs)]
+
+    def signature_names(self) -> dict[int, str]:
+        """What the signatures of the primary subgraph call its inputs and outputs, by id."""
+        names: dict[int, str] = {}
+        for signature in _items(self._raw.signatureDefs):
+            if signature.subgraphIndex == 0:
+                for item in [*_items(signature.inputs), *_items(signature.outputs)]:
+                    names.setdefault(id(self.graph.tensors[item.tensorIndex]), _text(item.name))
+        return names
+
+    def add_signature(
+        self, key: str, inputs: dict[str, Tensor], outputs: dict[str, Tensor]
+    ) -> None:
+        """Adds a signature of the primary subgraph: names of inputs and outputs."""
+        indices = {id(t): i for i, t in enumerate(self.graph.tensors)}
+
+        def maps(tensors: dict[str, Tensor]) -> list[Any]:
+            return [
+                schema.TensorMapT(name=name.encode(), tensorIndex=indices[id(tensor)])
+                for name, tensor in tensors.items()
+            ]
+
+        signature = schema.SignatureDefT(
+            inputs=maps(inputs), outputs=maps(outputs), signatureKey=key.encode(), subgraphIndex=0
+        )
+        self._raw.signatureDefs = [*_items(self._raw.signatureDefs), signature]
+
+    def drop_signature(self, key: str) -> None:
+        """Removes a signature, if there is one of that key."""
+        kept = [s for s in _items(self._raw.signatureDefs) if _text(s.signatureKey) != key]
+        self._raw.signatureDefs = kept or None
+
     def drop_metadata(self, name: str) -> bool:
         """Removes a metadata entry; returns whether there was one."""
         entries = _items(self._raw.metadata)
@@ -69,7 +137,31 @@ class Model:
         if len(kept) == len(entries):
             return False
         self._raw.metadata = kept
+        for entry in entries:
+            if entry not in kept and entry.buffer not in _referenced_buffers(self._raw):
+                self._raw.buffers[entry.buffer] = schema.BufferT()
         return True
+
+    def drop_unused_tensors(self) -> int:
+        """Removes tensors that nothing refers to; TFLM would keep a record of each in RAM.
+
+        Returns:
+          How many there were; 0 where an op has intermediate tensors, which have no names here.
+        """
+        graph = self.graph
+        if any(op.raw is not None and len(_items(op.raw.intermediates)) for op in graph.ops):
+            return 0
+        before = list(graph.tensors)
+        self._raw.signatureDefs = copy.deepcopy(self._raw.signatureDefs)
+        signatures = [s for s in _items(self._raw.signatureDefs) if s.subgraphIndex == 0]
+        entries = [e for s in signatures for e in [*_items(s.inputs), *_items(s.outputs)]]
+        used = {id(t) for t in [*graph.walk_tensors(), *graph.inputs, *graph.outputs]}
+        used |= {id(before[entry.tensorIndex]) for entry in entries}
+        graph.tensors = [t for t in before if id(t) in used]
+        indices = {id(t): i for i, t in enumerate(graph.tensors)}
+        for entry in entries:
+            entry.tensorIndex = indices[id(before[entry.tensorIndex])]
+        return len(before) - len(graph.tensors)
 
     def _read_graph(self, raw: Any) -> Graph:
         tensors = [self._read_tensor(t, i) for i, t in enumerate(_items(raw.tensors))]
@@ -261,6 +353,10 @@ def load(path: str | os.PathLike[str]) -> Model:
     except OSError as error:
         raise ModelError(f"{file}: cannot be read ({error.strerror})") from error
     return Model(data, file.name)
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode(errors="replace")
 
 
 def _items(vector: Any) -> Any:

@@ -55,7 +55,9 @@ def require_fit(model: Model, scheme: Scheme, memory: MemoryReport, budget: int)
     if needed <= budget:
         return
     parts = memory.arena()
-    listed = ", ".join(f"{label} {parts[key]:,}" for key, label in ARENA_PARTS.items() if parts[key])
+    listed = ", ".join(
+        f"{label} {parts[key]:,}" for key, label in ARENA_PARTS.items() if parts[key]
+    )
     message = (
         f"{model.name} with this scheme needs {needed:,} bytes of arena (Cortex-M, "
         f"{memory.kernels} kernels), {needed - budget:,} more than the budget of {budget:,}: "

@@ -114,6 +114,10 @@ def _make_columns(
         kept = (kept[:, np.newaxis] * multiplier + np.arange(multiplier)).reshape(-1)
     if kept.size == data.shape[3]:
         return None
+    if layer.op.name == "TRANSPOSE_CONV":
+        raise UnsupportedError(
+            f"{layer} trains as a whole or not at all: give it no ratio, channels or select"
+        )
     prefix = f"train/{layer.name}"
     factory = graph.constant(f"train/factory/{layer.name}/columns", data[..., kept])
     columns = graph.model.graph.add(

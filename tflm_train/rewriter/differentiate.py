@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.geometry import Geometry, TransposedGeometry
 from tflm_train.backward_ops.losses import find_logits, find_target_input, loss_params
 from tflm_train.backward_ops.rule import Addend, Columns, Gradient, MaskInput, Producer
 from tflm_train.backward_ops.rules import RULES
@@ -63,6 +63,7 @@ class _Tape:
         self._wanted = self._depends_on_trained()
         self._ready: dict[int, list[Gradient]] = {}
         self._pending: dict[int, list[_Pending]] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], Tensor] = {}
 
     @property
     def state(self) -> Tensor:
@@ -93,7 +94,10 @@ class _Tape:
             self._pending.setdefault(id(tensor), []).append(pending)
 
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
-        return self._graph.constant(name, data)
+        key = (data.dtype.str, data.shape, data.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self._graph.constant(name, data)
+        return self._constants[key]
 
     def emit(
         self, params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]
@@ -121,7 +125,9 @@ class _Tape:
             outputs = [t for t in op.outputs if id(t) in self._ready or id(t) in self._pending]
             if outputs:
                 self._check(op)
-                RULES[op.name].backward(op, self._finish(op, outputs[0]), self)
+            for tensor in outputs:
+                finished = dataclasses.replace(self._finish(op, tensor), of=tensor)
+                RULES[op.name].backward(op, finished, self)
 
     def _emit_loss(self) -> Gradient:
         graph, logits, loss = self._graph, self._logits, self._graph.plan.scheme.loss
@@ -260,7 +266,8 @@ class _Tape:
         if depthwise:
             params = abi.DepthwiseUpdateParams(geometry, fields, multiplier)
         else:
-            params = abi.ConvUpdateParams(geometry, fields)
+            transposed = isinstance(geometry, TransposedGeometry)
+            params = abi.ConvUpdateParams(geometry, fields, int(transposed))
         variables = [trained.weights, bias, trained.residual]
         inputs = [
             x, q, self.state, self.scales,

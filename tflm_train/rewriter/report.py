@@ -73,8 +73,7 @@ def _extra_memory(
         "kept": kept_memory(graph.model, memory),
     }
     return {
-        name: {f"{k}_bytes": v for k, v in vars(account).items()}
-        | {"total_bytes": account.total}
+        name: {f"{k}_bytes": v for k, v in vars(account).items()} | {"total_bytes": account.total}
         for name, account in accounts.items()
     }
 

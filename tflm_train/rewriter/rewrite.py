@@ -14,7 +14,10 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
 from tflm_train.rewriter.choose_variables import choose_variables
+from tflm_train.rewriter.describe import describe_head, describe_interface
 from tflm_train.rewriter.differentiate import differentiate
+from tflm_train.rewriter.fold_pad import fold_pads
+from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
 from tflm_train.rewriter.report import build_report
 from tflm_train.rewriter.save_masks import save_masks
 from tflm_train.rewriter.schedule import Order, schedule
@@ -46,6 +49,8 @@ def rewrite(
     kernels: KernelSet | str = KernelSet.CMSIS_NN,
     *,
     order: Order = Order.BEST,
+    stream: Streaming = Streaming.OFF,
+    forward: Forward = Forward.BUILTIN,
 ) -> RewriteResult:
     """Makes a model trainable.
 
@@ -54,6 +59,8 @@ def rewrite(
       scheme: What to train.
       order: Of the backward pass; the naive one is for comparison.
       kernels: What will run the builtin operators; only the memory report depends on it.
+      stream: Whether runs of frozen layers become one op each, to save memory.
+      forward: Whether other layers leave their builtin op for one with constants in flash.
 
     Returns:
       The rewritten model and the report.
@@ -67,9 +74,14 @@ def rewrite(
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
     work = Model(model.source, model.name)
+    choice = Choice(stream, forward, kernels=KernelSet(kernels))
+    if choice.changes_anything:
+        fold_pads(work.graph)
     plan = resolve(scheme, work)
     if not scheme.head.is_kept:
+        classes = plan.head.out_channels
         added = attach_head(work, plan.head, scheme.head, scheme.loss.rule, scheme.seed)
+        describe_head(work, scheme.head, plan.output, classes)
         plan = plan.with_new_layers(work.graph, added)
     graph = TrainingGraph.start(work, plan)
     graph.warnings += _model_warnings(work)
@@ -80,6 +92,9 @@ def rewrite(
     work.graph.ops = [restore, *schedule(graph, order)]
     work.graph.inputs += graph.interface_inputs
     work.graph.outputs += [graph.loss, graph.state]
+    describe_interface(graph)
+    if choice.changes_anything:
+        stream_layers(work, choice)
     for op in work.graph.ops:
         if isinstance(op, TrainOp):
             op.custom_options = op.params.pack()

@@ -1,6 +1,6 @@
 """Keeps one bit per element instead of an activation that the backward pass needs only as a mask.
 
-An activation that a weight update reads stays alive anyway and serves as its own mask.
+An activation that the backward pass reads stays alive anyway and serves as its own mask.
 """
 
 from __future__ import annotations
@@ -11,7 +11,20 @@ import numpy as np
 
 from tflm_train import kernel_abi as abi
 from tflm_train.model import Tensor
-from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
+from tflm_train.rewriter.training_graph import TrainingGraph
+
+_MASK_POSITIONS: dict[type[abi.OpParams], int] = {
+    abi.ConvInputGradParams: 6,
+    abi.DepthwiseInputGradParams: 6,
+    abi.PoolGradParams: 4,
+    abi.AccumulateParams: 2,
+    abi.ProductGradParams: 6,
+    abi.MoveGradParams: 3,
+    abi.MaxPoolGradParams: 6,
+    abi.ResizeGradParams: 6,
+    abi.L2NormGradParams: 6,
+}
+"""Which input of an op is the mask of the gradient it writes."""
 
 
 def save_masks(graph: TrainingGraph) -> TrainingGraph:
@@ -22,7 +35,7 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
         mask = getattr(op.params, "mask", None)
         if mask is None or mask.mask_kind != abi.MaskKind.ACTIVATION:
             continue
-        position = _mask_position(op)
+        position = _MASK_POSITIONS[type(op.params)]
         activation = op.inputs[position]
         assert activation is not None
         if id(activation) in needed_whole:
@@ -38,9 +51,11 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
 def whole_activations(graph: TrainingGraph) -> set[int]:
     """Ids of the activations that stay alive until the backward pass anyway."""
     return {
-        id(op.inputs[0])
+        id(tensor)
         for op in graph.training
-        if isinstance(op.params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams)
+        if not isinstance(op.params, abi.ClampMaskParams | abi.ChannelSaveParams)
+        for position, tensor in enumerate(op.inputs)
+        if position != _MASK_POSITIONS.get(type(op.params))
     }
 
 
@@ -52,14 +67,3 @@ def _emit_mask(graph: TrainingGraph, activation: Tensor, mask: abi.MaskFields) -
     params = abi.ClampMaskParams(activation.size, mask.act_min, mask.act_max)
     graph.emit(params, [activation, graph.state], [tensor])
     return tensor
-
-
-def _mask_position(op: TrainOp) -> int:
-    positions: dict[type[abi.OpParams], int] = {
-        abi.ConvInputGradParams: 6,
-        abi.DepthwiseInputGradParams: 6,
-        abi.PoolGradParams: 4,
-        abi.PadGradParams: 3,
-        abi.AccumulateParams: 2,
-    }
-    return positions[type(op.params)]

@@ -148,7 +148,7 @@ class TrainingGraph:
         suffix = f"/{taken}" if taken else ""
         tensor = Tensor.make(f"grad/{of.short_name}{suffix}", np.int8, of.shape)
         self.slot_names.append(of.short_name)
-        return Gradient(self.model.graph.add(tensor), len(self.slot_names) - 1)
+        return Gradient(self.model.graph.add(tensor), len(self.slot_names) - 1, of)
 
     def close_slots(self) -> None:
         """Sizes `train/scales` and `train/ranges` once every gradient is known."""

@@ -64,12 +64,14 @@ Samples: TypeAlias = Array | ImageFiles
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training and test samples with class labels, checked when made.
+    """Training and test samples with labels or target values, checked when made.
 
     Attributes:
         x_train: samples [n, ...]: uint8 pictures, float values, int8 (already the model's input),
             or files.
-        y_train: int64 [n], index of the class.
+        y_train: int64 [n], index of the class; or float32 [n, ...], a value per output of the model
+            (labels 0 and 1, probabilities, or what a regression should answer); [n, 0] where there
+            are no targets, for a model that learns its own input.
         x_test: like `x_train`.
         y_test: like `y_train`.
         class_names: one name per class, or empty when the data set has none.
@@ -79,17 +81,18 @@ class Dataset:
     """
 
     x_train: Samples
-    y_train: LabelArray
+    y_train: Array
     x_test: Samples
-    y_test: LabelArray
+    y_test: Array
     class_names: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
-            object.__setattr__(self, f"y_{part}", _checked_labels(y, f"y_{part}"))
             if isinstance(x, np.ndarray):
                 _check_samples(x, f"x_{part}")
+            y = _checked_targets(y, f"y_{part}")
+            object.__setattr__(self, f"y_{part}", y)
             if len(x) != len(y):
                 raise DataError(
                     f"x_{part} has {len(x)} samples but y_{part} has {len(y)} labels; "
@@ -114,6 +117,8 @@ class Dataset:
             DataError: a label is `classes` or more.
         """
         for part, labels in (("y_train", self.y_train), ("y_test", self.y_test)):
+            if labels.dtype != np.int64:
+                continue
             wrong = np.flatnonzero(labels >= classes)
             if wrong.size:
                 raise DataError(
@@ -191,11 +196,14 @@ def to_model_input(
     return out
 
 
-def quantise(x: Array, scale: float, zero_point: int) -> Int8Array:
-    """`clip(round(x / scale) + zero_point, -128, 127)` in doubles, ties away from zero."""
+def quantise(
+    x: Array, scale: float, zero_point: int, dtype: type[np.signedinteger[Any]] = np.int8
+) -> Array:
+    """`clip(round(x / scale) + zero_point)` to the type's range; in doubles, ties from zero."""
     ratio = x.astype(np.float64) / float(scale)
     rounded = np.copysign(np.floor(np.abs(ratio) + 0.5), ratio)
-    q: Int8Array = np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+    limits = np.iinfo(dtype)
+    q: Array = np.clip(rounded + zero_point, limits.min, limits.max).astype(dtype)
     return q
 
 
@@ -229,13 +237,16 @@ def _load_npz(path: Path) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [key for key in _NPZ_KEYS if key not in archive]
-            if missing:
+            # Autoencoders need no targets.
+            if missing and missing != ["y_train", "y_test"]:
                 raise DataError(
                     f"{path}: {', '.join(missing)} missing; "
                     f"an .npz data set holds {', '.join(_NPZ_KEYS)}"
                 )
-            keys = [*_NPZ_KEYS, *(["class_names"] if "class_names" in archive else [])]
-            arrays = {key: _read_array(archive, key, path) for key in keys}
+            keys = [key for key in (*_NPZ_KEYS, "class_names") if key in archive]
+            arrays: dict[str, Any] = {key: _read_array(archive, key, path) for key in keys}
+            for key in missing:
+                arrays[key] = np.zeros((len(arrays[key.replace("y", "x")]), 0), np.float32)
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{path}: damaged .npz file ({_reason(error)})") from error
     names = arrays.pop("class_names", np.empty(0, dtype=np.str_))
@@ -330,14 +341,24 @@ def _named(path: Path, **fields: Any) -> Dataset:
         raise DataError(f"{path}: {error}") from error
 
 
-def _checked_labels(labels: Array, name: str) -> LabelArray:
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(
-            f"{name} must be a list of class indices, not {labels.dtype} "
-            f"of shape {list(labels.shape)}"
-        )
-    if not labels.size:
+def _checked_targets(values: Array, name: str) -> Array:
+    if not values.ndim or not len(values):
         raise DataError(f"{name} is empty")
+    if values.ndim == 1 and values.dtype.kind in "iu":
+        return _checked_labels(values, name)
+    if values.dtype.kind not in "iufb":
+        raise DataError(
+            f"{name} must be a list of class indices or of target values, not {values.dtype} "
+            f"of shape {list(values.shape)}"
+        )
+    checked = values.astype(np.float32)
+    bad = np.argwhere(~np.isfinite(checked))
+    if bad.size:
+        raise DataError(f"{name}[{bad[0][0]}] contains NaN or infinity; remove or repair it")
+    return checked
+
+
+def _checked_labels(labels: Array, name: str) -> LabelArray:
     checked = labels.astype(np.int64)
     wrong = np.flatnonzero(checked < 0)
     if wrong.size:

@@ -75,6 +75,8 @@ class Interpreter:
         self.fingerprint = 0
         if isinstance(restored, abi.RestoreParams):
             self.fingerprint = restored.fingerprint_lo | restored.fingerprint_hi << 32
+        # An optimized model has ops of ours and does not train.
+        self._uses_kernels = any(op.name.startswith(abi.OP_PREFIX) for op in model.graph.ops)
         self._preserve_all = preserve_all
         self._interpreter = self._create(preserve_all)
         # train/label (unless the target is the model's input), train/learning_rate.
@@ -110,6 +112,21 @@ class Interpreter:
     def is_regression(self) -> bool:
         """Whether the loss is the mean squared error."""
         return self.loss is not None and self.loss.loss_kind == LossKind.MEAN_SQUARED_ERROR
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether the loss is softmax cross-entropy: exactly one class is right."""
+        return self.loss is not None and self.loss.loss_kind == LossKind.SOFTMAX_CROSS_ENTROPY
+
+    @property
+    def learns_its_input(self) -> bool:
+        """Whether the target is the model's own input."""
+        return self.loss is not None and self.loss.target_kind == TargetKind.INPUT
+
+    @property
+    def input_count(self) -> int:
+        """Number of the original model's inputs."""
+        return self._input_count
 
     def train_step(
         self,
@@ -219,8 +236,7 @@ class Interpreter:
         raise ModelError(f"{self.model.name} has no tensor {tensor!r}")
 
     def _create(self, preserve_all: bool) -> Any:
-        library_needed = self.is_trainable
-        if library_needed:
+        if self._uses_kernels:
             host_library()
         try:
             from tflite_micro.python.tflite_micro import runtime
@@ -236,7 +252,7 @@ class Interpreter:
             try:
                 return runtime.Interpreter.from_bytes(
                     self._data,
-                    custom_op_registerers=[REGISTERER] if library_needed else [],
+                    custom_op_registerers=[REGISTERER] if self._uses_kernels else [],
                     arena_size=_arena_bound(self.model),
                     intrepreter_config=config,
                 )
@@ -249,7 +265,7 @@ class Interpreter:
         try:
             self._interpreter.invoke()
         except RuntimeError as error:
-            detail = last_error() if self.is_trainable else ""
+            detail = last_error() if self._uses_kernels else ""
             raise RuntimeFailure(detail or str(error)) from error
         self._fresh = False
 

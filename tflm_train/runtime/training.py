@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from tflm_train.errors import DataError
 from tflm_train.model import Tensor
-from tflm_train.runtime.data import Dataset, ImageFiles, Samples, to_model_input
-from tflm_train.runtime.interpreter import Interpreter
+from tflm_train.runtime.data import Dataset, ImageFiles, Samples, quantise, to_model_input
+from tflm_train.runtime.interpreter import Interpreter, target_array
+from tflm_train.runtime.metrics import metric_for, real_values
 
 SCHEDULES = ("linear", "cosine", "constant")
 _FINAL_SHARE = 0.2
@@ -30,7 +31,8 @@ class StepReport:
       step: Steps done in this epoch.
       steps: Steps of the epoch.
       loss: Mean loss of the epoch so far.
-      accuracy: Share of the epoch's samples so far that were right before their update.
+      accuracy: Share of the epoch's samples so far that were right before their update; for a
+        regression their mean squared error.
     """
 
     epoch: int
@@ -42,7 +44,10 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: means over its samples; `learning_rate` is that of its last step."""
+    """One epoch: means over its samples; `learning_rate` is that of its last step.
+
+    The accuracies are mean squared errors where the run's `metric` is that.
+    """
 
     loss: float
     train_accuracy: float
@@ -52,13 +57,17 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """A whole run; accuracies are shares in [0, 1]."""
+    """A whole run.
+
+    `metric` says what the accuracies are: shares in [0, 1], or mean squared errors in real units.
+    """
 
     test_accuracy_before: float
     epochs: tuple[EpochRecord, ...]
     test_accuracy: float
     steps_per_second: float
     losses: npt.NDArray[np.float32]
+    metric: str
 
 
 def learning_rate_at(schedule: str, base: float, step: int, total: int) -> float:
@@ -121,11 +130,11 @@ def train(
     if epochs < 1 or (limit is not None and limit < 1):
         raise DataError("epochs and limit must be at least 1")
     interpreter.require_trainable()
-    dataset.check_classes(interpreter.classes)
-    x, y = model_inputs(interpreter, dataset.x_train[:limit], "x_train"), dataset.y_train[:limit]
+    x = model_inputs(interpreter, dataset.x_train[:limit], "x_train")
     x_test = model_inputs(interpreter, dataset.x_test[:limit], "x_test")
-    y_test = dataset.y_test[:limit]
-    before = accuracy(interpreter, x_test, y_test)
+    y, y_test = targets(interpreter, dataset, x, x_test, limit)
+    metric = metric_for(interpreter, y)
+    before = evaluate(interpreter, x_test, y_test)
     total = epochs * len(y)
     losses = np.zeros(total, np.float32)
     records: list[EpochRecord] = []
@@ -133,65 +142,145 @@ def train(
     for epoch in range(epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(y))
         first = epoch * len(y)
-        right = 0
+        score = 0.0
         started = time.perf_counter()
         for done, index in enumerate(order):
             step = first + done
             rate = learning_rate_at(schedule, learning_rate, step, total)
-            losses[step] = interpreter.train_step(x[index], int(y[index]), rate)
-            right += int(np.argmax(interpreter.output()) == y[index])
+            target = None if interpreter.learns_its_input else y[index]
+            losses[step] = interpreter.train_step(x[index], target, rate)
+            score += metric.score(interpreter.output(), y[index])
             if on_step is not None:
                 mean = float(losses[first : step + 1].mean())
-                on_step(StepReport(epoch, done + 1, len(y), mean, right / (done + 1)))
+                on_step(StepReport(epoch, done + 1, len(y), mean, score / (done + 1)))
         busy += time.perf_counter() - started
         record = EpochRecord(
             float(losses[first : first + len(y)].mean()),
-            right / len(y),
-            accuracy(interpreter, x_test, y_test),
+            score / len(y),
+            evaluate(interpreter, x_test, y_test),
             rate,
         )
         records.append(record)
         if on_epoch is not None:
             on_epoch(epoch, record)
-    return TrainingRecord(before, tuple(records), records[-1].test_accuracy, total / busy, losses)
+    speed = total / busy
+    last = records[-1].test_accuracy
+    return TrainingRecord(before, tuple(records), last, speed, losses, metric.name)
 
 
-def accuracy(
+def evaluate(
     interpreter: Interpreter,
     x: npt.NDArray[Any],
-    y: npt.NDArray[np.int64],
+    y: npt.NDArray[Any],
     on_sample: Callable[[int], None] | None = None,
 ) -> float:
-    """Share of samples whose largest output is the label's.
+    """The mean score of a model: its accuracy, or its mean squared error (`metric_for`).
 
     Args:
       interpreter: Any model with one input.
       x: [n, ...] model inputs.
-      y: [n] labels.
+      y: [n] class indices, or [n, ...] a value per output.
       on_sample: Called with the number of samples done.
     """
-    right = 0
-    for done, (sample, label) in enumerate(zip(x, y, strict=True), start=1):
-        right += int(np.argmax(interpreter.infer(sample)) == label)
+    return float(np.mean(scores(interpreter, x, y, on_sample)))
+
+
+def scores(
+    interpreter: Interpreter,
+    x: npt.NDArray[Any],
+    y: npt.NDArray[Any],
+    on_sample: Callable[[int], None] | None = None,
+) -> npt.NDArray[np.float64]:
+    """The score of each sample; arguments as of `evaluate`."""
+    metric = metric_for(interpreter, y)
+    found = np.zeros(len(y))
+    for index, (sample, target) in enumerate(zip(x, y, strict=True)):
+        found[index] = metric.score(interpreter.infer(sample), target)
         if on_sample is not None:
-            on_sample(done)
-    return right / len(y)
+            on_sample(index + 1)
+    return found
+
+
+def targets(
+    interpreter: Interpreter,
+    dataset: Dataset,
+    x: npt.NDArray[Any],
+    x_test: npt.NDArray[Any],
+    limit: int | None,
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """What the training and test outputs should be, checked against the model.
+
+    Args:
+      interpreter: The model, rewritten or not.
+      dataset: The data.
+      x: Training inputs as the model takes them.
+      x_test: Test inputs likewise.
+      limit: Use only that many of each.
+
+    Returns:
+      Targets for training and for test: class indices or a value per output; the inputs' real
+      values where the model learns its own input.
+
+    Raises:
+      DataError: A target is missing or does not fit the model.
+    """
+    if interpreter.learns_its_input:
+        tensor = interpreter.model.graph.inputs[0]
+        return real_values(x, tensor), real_values(x_test, tensor)
+    found = []
+    for name, y in (("y_train", dataset.y_train), ("y_test", dataset.y_test)):
+        if not y.size:
+            raise DataError(
+                f"the data set has no {name}; only a model that learns its own input (`target: "
+                "input`) needs none"
+            )
+        found.append(y[:limit])
+    output = interpreter.model.graph.outputs[interpreter.trained_output]
+    if output.size > 1 and not interpreter.is_regression:
+        dataset.check_classes(output.size)
+    for name, y in zip(("y_train", "y_test"), found, strict=True):
+        _check_targets(interpreter, y, name, output)
+    return found[0], found[1]
+
+
+def _check_targets(
+    interpreter: Interpreter, y: npt.NDArray[Any], name: str, output: Tensor
+) -> None:
+    if y.ndim > 1 and y[0].size != output.size:
+        raise DataError(
+            f"{name}: {y[0].size} values for each sample, but the model has {output.size} outputs"
+        )
+    if interpreter.loss is None:
+        return
+    for index, value in enumerate(y):
+        try:
+            target_array(interpreter.loss, value)
+        except DataError as error:
+            raise DataError(f"{name}[{index}]: {error}") from error
 
 
 def model_inputs(interpreter: Interpreter, x: Samples, name: str) -> npt.NDArray[Any]:
-    """Converts samples to the type of the model's first input (int8, or float32 left as it is).
+    """Converts samples to the type of the model's input (int8, int16, or float32 as it is).
 
     Raises:
       DataError: They do not fit.
     """
+    if interpreter.input_count != 1:
+        raise DataError(
+            f"{interpreter.model.name} has {interpreter.input_count} inputs; a data set feeds one: "
+            "call Interpreter.train_step with a list of inputs instead"
+        )
     tensor = interpreter.model.graph.inputs[0]
     if tensor.type_name == "INT8" and tensor.quantization is not None:
         return to_model_input(x, tensor.shape, tensor.scale, tensor.zero_point, name)
+    if tensor.type_name == "INT16" and tensor.quantization is not None:
+        floats = _float_inputs(x, tensor, name)
+        return quantise(floats, tensor.scale, tensor.zero_point, np.int16)
     if tensor.type_name == "FLOAT32":
         return _float_inputs(x, tensor, name)
     raise DataError(
         f"{interpreter.model.name}: input {tensor.name!r} is {tensor.type_name}; data sets can be "
-        "fed to int8 and float32 inputs"
+        "fed to int8, int16 and float32 inputs"
     )
 
 

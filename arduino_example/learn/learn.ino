@@ -1,0 +1,154 @@
+// Classifies, and learns from labels that come over the serial port or from a button.
+// README.md has the protocol and how to make the library `digits`.
+
+#include <TensorFlowLite.h>  // your TFLM library; Chirale_TensorFLowLite.h for that one
+#include <digits.h>
+
+static const int kButtonPin = 2;
+static const digits::Label kButtonLabel = 0;
+static const float kButtonRate = 0.01f;
+static const unsigned long kFrameTimeout = 1000;  // milliseconds
+
+alignas(16) static uint8_t arena[digits::kArenaBytes];
+static digits::Trainer trainer(arena, sizeof(arena));
+
+// Two slots in RAM: replace by two erase blocks of flash, see README.md.
+static constexpr size_t kSlotBytes = (digits::kStateBytes + 24 + 255) / 256 * 256;
+static constexpr tflm_train::StorageSize kStorage = {2 * kSlotBytes, 256, 8};
+static uint8_t storage_memory[kStorage.bytes];
+static tflm_train::RamStorage storage(storage_memory, kStorage);
+static tflm_train::Journal journal(storage.storage());
+
+static uint8_t blob[digits::kStateBytes];
+// The last sample: the arena's memory is shared, so inputs do not outlive an Invoke.
+static digits::Input sample[digits::kInputSize];
+
+static void answer(tflm_train::StateStatus status, const char* done) {
+  if (status == tflm_train::StateStatus::kOk) {
+    Serial.println(done);
+  } else {
+    Serial.print("error ");
+    Serial.println(tflm_train::StateStatusMessage(status));
+  }
+}
+
+// Fills `data`, or says that the frame stopped.
+static bool receive(void* data, size_t bytes) {
+  if (Serial.readBytes(static_cast<char*>(data), bytes) == bytes) return true;
+  Serial.println("error the frame stopped");
+  return false;
+}
+
+static void classify() {
+  memcpy(trainer.input(), sample, sizeof(sample));
+  const int best = trainer.Infer();
+  if (best < 0) {
+    Serial.println("error Invoke failed");
+    return;
+  }
+  Serial.print("class ");
+  Serial.print(best);
+  for (size_t i = 0; i < digits::kOutputSize; ++i) {
+    Serial.print(' ');
+    Serial.print(static_cast<int>(trainer.output()[i]));
+  }
+  Serial.println();
+}
+
+static void learn(digits::Label label, float rate) {
+  digitalWrite(LED_BUILTIN, HIGH);
+  memcpy(trainer.input(), sample, sizeof(sample));
+  const float loss = trainer.Train(label, rate);
+  digitalWrite(LED_BUILTIN, LOW);
+  if (loss < 0.0f) {
+    Serial.println("error label or rate out of range");
+    return;
+  }
+  Serial.print("loss ");
+  Serial.println(loss, 6);
+}
+
+static void introduce() {
+  Serial.print("model digits input ");
+  Serial.print(static_cast<unsigned long>(sizeof(sample)));
+  Serial.print(" classes ");
+  Serial.print(static_cast<unsigned long>(digits::kOutputSize));
+  Serial.print(" state ");
+  Serial.print(static_cast<unsigned long>(digits::kStateBytes));
+  Serial.print(" step ");
+  Serial.println(static_cast<unsigned long>(tflm_train::StateStep(trainer.interpreter())));
+}
+
+static void sendState() {
+  const tflm_train::StateStatus status =
+      tflm_train::StateSave(trainer.interpreter(), blob, sizeof(blob));
+  if (status != tflm_train::StateStatus::kOk) {
+    answer(status, "");
+    return;
+  }
+  Serial.print("state ");
+  Serial.println(static_cast<unsigned long>(sizeof(blob)));
+  Serial.write(blob, sizeof(blob));
+}
+
+static void handle(char command) {
+  uint8_t label = 0;
+  float rate = 0.0f;
+  switch (command) {
+    case '?':
+      introduce();
+      return;
+    case 'i':
+      if (receive(sample, sizeof(sample))) classify();
+      return;
+    case 't':
+      if (receive(&label, sizeof(label)) && receive(&rate, sizeof(rate)) &&
+          receive(sample, sizeof(sample))) {
+        learn(static_cast<digits::Label>(label), rate);
+      }
+      return;
+    case 's':
+      answer(tflm_train::StateSave(trainer.interpreter(), journal), "saved");
+      return;
+    case 'r':
+      tflm_train::StateReset(trainer.interpreter());
+      answer(tflm_train::EnsureWeights(trainer.interpreter()), "reset");
+      return;
+    case 'g':
+      sendState();
+      return;
+    case 'p':
+      if (receive(blob, sizeof(blob))) {
+        answer(tflm_train::StateLoad(trainer.interpreter(), blob, sizeof(blob)), "loaded");
+      }
+      return;
+    default:
+      Serial.println("error unknown command");
+  }
+}
+
+void setup() {
+  Serial.begin(115200);
+  Serial.setTimeout(kFrameTimeout);
+  pinMode(LED_BUILTIN, OUTPUT);
+  pinMode(kButtonPin, INPUT_PULLUP);
+  if (trainer.Setup() != 0) {
+    for (;;) {
+      Serial.println("error setup failed: see TFLM's log");
+      delay(1000);
+    }
+  }
+  // Continue with what was learnt before; at the first start there is nothing yet.
+  tflm_train::EnsureWeights(trainer.interpreter());
+  if (journal.Open() == tflm_train::JournalStatus::kOk) {
+    tflm_train::StateLoad(trainer.interpreter(), journal);
+  }
+}
+
+void loop() {
+  if (Serial.available() > 0) handle(static_cast<char>(Serial.read()));
+  static bool was_down = false;
+  const bool down = digitalRead(kButtonPin) == LOW;
+  if (down && !was_down) learn(kButtonLabel, kButtonRate);
+  was_down = down;
+}

@@ -1,0 +1,231 @@
+// STREAM against its layers one after another, each on whole tensors, and the
+// rings' bounds: stages that nobody reads are never computed, so their ring
+// buffers stay as they were, canaries between those of the others.
+
+#include "tflm_kernels/stream.h"
+
+#include "tests/cpp/harness.h"
+#include "tflm_kernels/forward_rows.h"
+
+namespace tflm_train_test {
+namespace {
+
+using tflm_train::Geometry;
+using tflm_train::kStreamInput;
+using tflm_train::StageConstants;
+using tflm_train::StreamProgram;
+using tflm_train::StreamStage;
+
+constexpr int kMaxLayers = 5;
+constexpr int kMaxStages = 2 * kMaxLayers;
+constexpr int32_t kCanaryBytes = 8;
+constexpr int32_t kMostValues = 4096;  // of one tensor
+
+// SplitMix64.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  int32_t Between(int32_t low, int32_t high) {
+    state_ += 0x9e3779b97f4a7c15u;
+    uint64_t z = state_;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    return low + static_cast<int32_t>(z % static_cast<uint64_t>(high - low + 1));
+  }
+  int8_t* Bytes(int32_t count) {
+    int8_t* const bytes = Guarded<int8_t>(count);
+    for (int32_t i = 0; i < count; ++i) bytes[i] = static_cast<int8_t>(Between(-128, 127));
+    return bytes;
+  }
+  int32_t* Words(int32_t count, int32_t low, int32_t high) {
+    int32_t* const words = Guarded<int32_t>(count);
+    for (int32_t i = 0; i < count; ++i) words[i] = Between(low, high);
+    return words;
+  }
+
+ private:
+  uint64_t state_;
+};
+
+class Constants final : public tflm_train::StreamConstants {
+ public:
+  StageConstants Of(const StreamStage& stage) const override {
+    return of_stage[stage.first_constant];
+  }
+  StageConstants of_stage[kMaxStages] = {};
+};
+
+// The struct as it lies in custom_options.
+struct Options {
+  tflm_train::OpHeader header;
+  StreamStage stages[kMaxStages];
+};
+
+StreamStage RandomLayer(Random* random, int32_t in_h, int32_t in_w, int32_t in_c) {
+  StreamStage stage = {};
+  Geometry& g = stage.geometry;
+  stage.stage_kind = random->Between(0, 1);
+  g.in_h = in_h;
+  g.in_w = in_w;
+  g.in_c = in_c;
+  g.k_h = random->Between(1, 5);
+  g.k_w = random->Between(1, 5);
+  g.stride_h = random->Between(1, 2);
+  g.stride_w = random->Between(1, 2);
+  g.dil_h = g.dil_w = 1;
+  g.pad_t = random->Between(0, g.k_h);
+  g.pad_l = random->Between(0, g.k_w);
+  // Padding behind the data as well, more or less than a window needs.
+  g.out_h = (in_h + g.pad_t) / g.stride_h + random->Between(0, 1);
+  g.out_w = (in_w + g.pad_l) / g.stride_w + random->Between(0, 1);
+  g.out_h = g.out_h < 1 ? 1 : g.out_h;
+  g.out_w = g.out_w < 1 ? 1 : g.out_w;
+  stage.multiplier = stage.stage_kind == tflm_train::kStageConv ? 1 : random->Between(1, 2);
+  g.out_c =
+      stage.stage_kind == tflm_train::kStageConv ? random->Between(1, 9) : in_c * stage.multiplier;
+  stage.output = {random->Between(-128, 127), random->Between(-128, 127), -128, 127};
+  return stage;
+}
+
+StreamStage AddOf(Random* random, int32_t a, int32_t b, const Geometry& of) {
+  StreamStage stage = {};
+  stage.stage_kind = tflm_train::kStageAdd;
+  stage.geometry = {of.out_h, of.out_w, of.out_c, of.out_h, of.out_w, of.out_c, 1,
+                    1,        1,        1,        1,        1,        0,        0};
+  stage.output = {random->Between(-128, 127), random->Between(-128, 127), -120, 120};
+  stage.multiplier = 1;
+  stage.source = a;
+  stage.addend = b;
+  stage.add = {random->Between(-128, 127), 1 << 30, 0, 1 << 30, -1, 1 << 30, -18};
+  return stage;
+}
+
+int32_t OutputSize(const StreamStage& stage) {
+  const Geometry& g = stage.geometry;
+  return g.out_h * g.out_w * g.out_c;
+}
+
+// All rows of one stage from whole tensors.
+void RunWhole(const StreamStage& stage, const int8_t* x, const int8_t* addend,
+              const StageConstants& found, int8_t* y) {
+  const Geometry& g = stage.geometry;
+  const tflm_train::Rows rows = {x, g.in_h, g.in_w * g.in_c};
+  const tflm_train::SplitWeights weights = {found.weights, nullptr, nullptr, 0};
+  const tflm_train::ChannelConstants channels = {found.multiplier, found.shift, found.bias};
+  for (int32_t oy = 0; oy < g.out_h; ++oy, y += g.out_w * g.out_c) {
+    switch (stage.stage_kind) {
+      case tflm_train::kStageConv:
+        tflm_train::ConvRow(g, stage.output, oy, rows, weights, channels, y,
+                            GuardedBytes(tflm_train::ConvRowScratchBytes(g)));
+        break;
+      case tflm_train::kStageDepthwise:
+        tflm_train::DepthwiseRow(g, stage.output, stage.multiplier, oy, rows, weights, channels, y,
+                                 GuardedBytes(tflm_train::DepthwiseRowScratchBytes(g)));
+        break;
+      default:
+        tflm_train::AddRow(stage.output, stage.add, rows.Row(oy), addend + oy * g.out_w * g.out_c,
+                           y, g.out_w * g.out_c);
+    }
+  }
+}
+
+// A canary: a stage that no other reads.
+StreamStage Canary(const StreamStage& before) {
+  StreamStage stage = before;
+  stage.geometry.out_h = 1;
+  stage.geometry.out_w = kCanaryBytes;
+  stage.geometry.out_c = 1;
+  stage.ring_rows = 1;
+  return stage;
+}
+
+// The smallest ring that FindSmallRing takes for each stage.
+void ShrinkRings(Options* options, int stages, size_t length) {
+  const StreamProgram program(options, length);
+  for (int i = 0; i < stages; ++i) options->stages[i].ring_rows = 1;
+  options->stages[stages - 1].ring_rows = options->stages[stages - 1].geometry.out_h;
+  for (int32_t small = tflm_train::FindSmallRing(program); small >= 0;
+       small = tflm_train::FindSmallRing(program)) {
+    ++options->stages[small].ring_rows;
+    EXPECT_TRUE(options->stages[small].ring_rows <= options->stages[small].geometry.out_h);
+  }
+}
+
+void RunCase(uint64_t seed) {
+  Random random(seed);
+  Options options = {};
+  Constants constants;
+  const int layers = random.Between(1, kMaxLayers);
+  int32_t h = random.Between(1, 9), w = random.Between(1, 9), c = random.Between(1, 7);
+  const int8_t* const x = random.Bytes(h * w * c);
+  int8_t* whole[kMaxStages] = {};
+  int count = 0;
+  for (int layer = 0; layer < layers; ++layer) {
+    // Each layer's stage, then a canary; but no canary behind the last.
+    const int before = count == 0 ? kStreamInput : count - 2;
+    StreamStage stage;
+    const bool can_add = before != kStreamInput && random.Between(0, 2) == 0;
+    if (can_add) {
+      const int other = before >= 2 && OutputSize(options.stages[before - 2]) == h * w * c &&
+                                options.stages[before - 2].geometry.out_h == h &&
+                                options.stages[before - 2].geometry.out_w == w
+                            ? before - 2
+                            : before;
+      stage = AddOf(&random, before, other, options.stages[before].geometry);
+    } else {
+      stage = RandomLayer(&random, h, w, c);
+      stage.source = before;
+      stage.addend = kStreamInput;
+    }
+    if (OutputSize(stage) > kMostValues) break;
+    const Geometry& g = stage.geometry;
+    stage.first_constant = count;
+    if (stage.stage_kind != tflm_train::kStageAdd) {
+      const int32_t depth = stage.stage_kind == tflm_train::kStageConv ? g.in_c : 1;
+      constants.of_stage[count] = {
+          random.Bytes(g.out_c * g.k_h * g.k_w * depth), random.Words(g.out_c, 1 << 30, INT32_MAX),
+          random.Words(g.out_c, -10, -5),
+          random.Between(0, 1) ? random.Words(g.out_c, -9999, 9999) : nullptr};
+    }
+    const int8_t* const from = stage.source == kStreamInput ? x : whole[stage.source];
+    const int8_t* const addend = stage.addend == kStreamInput ? x : whole[stage.addend];
+    whole[count] = Guarded<int8_t>(OutputSize(stage));
+    RunWhole(stage, from, addend, constants.of_stage[count], whole[count]);
+    options.stages[count] = stage;
+    options.stages[count + 1] = Canary(stage);
+    count += 2;
+    h = g.out_h;
+    w = g.out_w;
+    c = g.out_c;
+  }
+  if (count == 0) return;
+  --count;
+  const size_t length = sizeof(options.header) + count * sizeof(StreamStage);
+  ShrinkRings(&options, count, length);
+  const StreamProgram program(&options, length);
+  const size_t scratch_bytes = tflm_train::StreamScratchBytes(program);
+  int8_t* const scratch = static_cast<int8_t*>(GuardedBytes(scratch_bytes));
+  int8_t* const untouched = GuardedCopy(scratch, scratch_bytes);
+  int8_t* const y = Guarded<int8_t>(OutputSize(options.stages[count - 1]));
+  tflm_train::Stream(program, x, constants, y, scratch);
+  EXPECT_SAME(y, whole[count - 1], OutputSize(options.stages[count - 1]));
+  // The rings lie at the end, in the order of the stages.
+  size_t at = scratch_bytes;
+  for (int i = count - 2; i >= 0; --i) {
+    const Geometry& g = options.stages[i].geometry;
+    const size_t bytes = options.stages[i].ring_rows * g.out_w * g.out_c;
+    at -= bytes;
+    if (i % 2 == 1) EXPECT_SAME(scratch + at, untouched + at, bytes);
+  }
+}
+
+TEST(Stream, EqualsItsLayersAndKeepsToItsRings) {
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    Case scope("Stream", "Random");
+    RunCase(seed);
+  }
+}
+
+}  // namespace
+}  // namespace tflm_train_test

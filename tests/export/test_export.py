@@ -1,0 +1,320 @@
+"""Exported projects: their files, their manifests, and that a compiler takes them.
+
+Projects are compiled by arm-none-eabi-g++ against the TFLM that TFLM_INCLUDE names (folders
+separated by colons); where it names none, against `tflm_stub`: our own declarations of the API
+that is used, once with the names of before October 2026 and once with those since.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import tflm_train as tt
+from tests.steps import DIGITS
+from tflm_train import kernel_abi as abi
+from tflm_train.errors import DataError, ModelError, TflmTrainError, UnsupportedError
+from tflm_train.export import FORMATS, export_project
+from tflm_train.export.description import plan_arena
+from tflm_train.export.resolver import exact_resolver, resolver_method
+from tflm_train.memory import KernelSet, memory_report
+from tflm_train.model import Model, load
+from tflm_train.version import VERSION
+
+ROOT = Path(__file__).resolve().parents[2]
+STUB = Path(__file__).with_name("tflm_stub")
+COMPILER = "arm-none-eabi-g++"
+M4 = "-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16 -mthumb".split()
+FLAGS = [*M4, "-fsyntax-only", "-fno-exceptions", "-fno-rtti", "-DTF_LITE_STATIC_MEMORY"]
+STRICT = ["-Wall", "-Wextra", "-Werror"]
+
+
+@pytest.fixture(scope="module")
+def digits_train() -> Model:
+    scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
+    return Model(tt.rewrite(load(DIGITS), scheme).model_bytes, "digits_train.tflite")
+
+
+def tflm_headers() -> list[list[str]]:
+    """Compiler options for each TFLM to compile against."""
+    given = os.environ.get("TFLM_INCLUDE", "")
+    if given:
+        return [[option for path in given.split(":") for option in ("-isystem", path)]]
+    stub = ["-isystem", str(STUB)]
+    return [stub, [*stub, "-DTFLM_STUB_NAMESPACED"]]
+
+
+def compile_all(folder: Path, sources: list[Path], *options: str) -> None:
+    if shutil.which(COMPILER) is None:
+        pytest.skip(f"{COMPILER} is not installed")
+    for headers in tflm_headers():
+        command = [COMPILER, *FLAGS, *STRICT, *options, f"-I{folder}", *headers]
+        finished = subprocess.run(
+            [*command, *map(str, sources)], capture_output=True, text=True, check=False
+        )
+        assert finished.returncode == 0, finished.stderr
+
+
+def as_cpp(source: Path, target: Path) -> Path:
+    """A sketch as the Arduino builder hands it to the compiler."""
+    target.write_text(f'#include <Arduino.h>\n#line 1 "{source}"\n{source.read_text()}')
+    return target
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_project_has_the_same_core(format: str, digits_train: Model) -> None:
+    files = export_project(digits_train, format, name="digits").files
+    folder = "" if format == "c-array" else "src/"
+    for path in ("digits.h", "digits_model.cc", "digits_ops.h", "digits_training.h"):
+        assert f"{folder}{path}" in files
+    kernels = {p for p in files if p.startswith(f"{folder}tflm_kernels/")}
+    expected = {
+        f"{folder}{p.relative_to(ROOT).as_posix()}"
+        for p in (ROOT / "tflm_kernels").rglob("*")
+        if p.suffix in (".h", ".cc") and "host" not in p.parts
+    }
+    assert kernels == expected
+    for path in kernels:
+        assert files[path] == (ROOT / path.removeprefix("src/")).read_bytes()
+    examples = [p for p in files if re.search(r"(main\.(cc|cpp)|\.ino)$", p)]
+    assert len(examples) == 1
+    text = files[examples[0]].decode()
+    for call in ("Infer()", ".Train(", "StateSave(", "StateLoad("):
+        assert call in text
+    for path, data in files.items():
+        assert re.fullmatch(r"[A-Za-z0-9_./-]+", path)
+        assert not re.search(rb"@[A-Z_]+@", data), f"{path}: a placeholder is left"
+
+
+def test_the_array_is_the_model(digits_train: Model) -> None:
+    text = export_project(digits_train, "c-array", name="digits").files["digits_model.cc"].decode()
+    assert "alignas(16) const unsigned char kModel" in text
+    values = [int(v, 16) for v in re.findall(r"0x([0-9a-f]{2})\b", text)]
+    assert bytes(values) == digits_train.source
+
+
+def test_the_resolver_is_exact(digits_train: Model) -> None:
+    calls = exact_resolver(digits_train).calls
+    assert len(calls) == len(set(calls)) == len({op.name for op in digits_train.graph.ops})
+    for op in digits_train.graph.ops:
+        kind = op.name.removeprefix(abi.OP_PREFIX)
+        if op.is_custom:
+            assert any(f"Register_TRAIN_{kind}()" in call for call in calls)
+    assert "resolver.AddDepthwiseConv2D()" in calls and "resolver.AddSoftmax()" in calls
+    header = export_project(digits_train, "c-array", name="d").files["d_ops.h"].decode()
+    assert f"kOpCount = {len(calls)};" in header
+
+
+def test_ops_without_a_kernel_are_named() -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    codes = schema.BuiltinOperator
+    assert resolver_method(codes.UNIDIRECTIONAL_SEQUENCE_LSTM, "m") == "UnidirectionalSequenceLSTM"
+    assert resolver_method(codes.BATCH_TO_SPACE_ND, "m") == "BatchToSpaceNd"
+    assert resolver_method(codes.L2_POOL_2D, "m") == "L2Pool2D"
+    with pytest.raises(UnsupportedError, match="no kernel for the operator SKIP_GRAM"):
+        resolver_method(codes.SKIP_GRAM, "m")
+
+
+def test_the_training_header_tells_the_contract(digits_train: Model) -> None:
+    project = export_project(
+        digits_train, "c-array", name="digits", class_names=[*"012345678", 'n"i?ñe']
+    )
+    text = project.files["digits_training.h"].decode()
+    graph = digits_train.graph
+    numbers = {
+        "kLabelInput": [t.name for t in graph.inputs].index("train/label"),
+        "kLearningRateInput": [t.name for t in graph.inputs].index("train/learning_rate"),
+        "kLossOutput": [t.name for t in graph.outputs].index("train/loss"),
+        "kStateOutput": [t.name for t in graph.outputs].index("train/state"),
+        "kInputSize": graph.inputs[0].size,
+        "kOutputSize": 10,
+        "kStateBytes": len(tt.Interpreter(digits_train).state()),
+    }
+    for name, value in numbers.items():
+        assert re.search(rf"\b{name} = {value};", text), name
+    assert r'"n\"i\?\303\261e"' in text
+    arena = plan_arena(digits_train)
+    needs = [memory_report(digits_train, kernels).minimum_bytes for kernels in KernelSet]
+    assert arena.bytes >= max(needs) + 1024 and arena.bytes % 16 == 0
+    assert f"kArenaBytes = {arena.bytes};" in text
+    assert f"margin of {arena.margin} bytes" in text
+    assert project.arena_bytes == arena.bytes
+
+
+def test_class_names_come_from_the_file_or_the_caller(digits_train: Model) -> None:
+    text = export_project(digits_train, "c-array", name="d").files["d_training.h"].decode()
+    assert '{"0", "1", "2",' in text
+    with pytest.raises(DataError, match="2 class names given, the model has 10 classes"):
+        export_project(digits_train, "c-array", class_names=["yes", "no"])
+
+
+def test_names(digits_train: Model) -> None:
+    assert export_project(digits_train, "c-array").name == "digits_train"
+    odd = Model(digits_train.source, "2nd model-v1.tflite")
+    assert export_project(odd, "c-array").name == "model_2nd_model_v1"
+    for name in ("class", "a b", "1x", "a__b", "tflite", ""):
+        with pytest.raises(DataError, match="cannot name a C"):
+            export_project(digits_train, "c-array", name=name)
+    with pytest.raises(DataError, match="is none of arduino, cmake"):
+        export_project(digits_train, "mbed")
+
+
+def test_models_that_do_not_train_are_refused(digits: Model) -> None:
+    with pytest.raises(ModelError, match="run `tflm_train rewrite` on it first"):
+        export_project(digits, "c-array")
+
+
+def test_existing_files_stay(digits_train: Model, tmp_path: Path) -> None:
+    project = export_project(digits_train, "cmake", name="digits")
+    mine = tmp_path / "src" / "digits_training.h"
+    mine.parent.mkdir()
+    mine.write_text("// mine\n")
+    with pytest.raises(TflmTrainError, match=r"digits_training\.h exists and differs"):
+        project.write(tmp_path)
+    assert mine.read_text() == "// mine\n"
+    assert not (tmp_path / "CMakeLists.txt").exists(), "nothing is written when something is not"
+    project.write(tmp_path, force=True)
+    project.write(tmp_path)  # the same again is no harm
+    assert mine.read_bytes() == project.files["src/digits_training.h"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TflmTrainError, match="cannot be written"):
+        project.write(tmp_path / "file")
+
+
+def test_the_command(digits_train: Model, tmp_path: Path) -> None:
+    model = tmp_path / "model.tflite"
+    model.write_bytes(digits_train.source)
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join("abcdefghij") + "\n")
+    command = [sys.executable, "-m", "tflm_train", "export", str(model), "--format", "c-array"]
+    command += ["-o", str(tmp_path / "out"), "--class-names", str(names), "--json"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    summary: dict[str, Any] = json.loads(finished.stdout)
+    assert summary["name"] == "model"
+    written = sorted(
+        p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")
+    )
+    assert written == summary["files"]
+    assert '{"a", "b",' in (tmp_path / "out" / "model_training.h").read_text()
+    (tmp_path / "out" / "main.cc").write_text("int main() {}\n")
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 1 and "--force" in again.stderr
+
+
+def test_c_array_compiles(digits_train: Model, tmp_path: Path) -> None:
+    export_project(digits_train, "c-array", name="digits").write(tmp_path)
+    compile_all(tmp_path, sorted(tmp_path.rglob("*.cc")), "-std=c++17")
+
+
+def test_cmake_builds(digits_train: Model, tmp_path: Path) -> None:
+    if shutil.which("cmake") is None or shutil.which(COMPILER) is None:
+        pytest.skip(f"cmake or {COMPILER} is not installed")
+    export_project(digits_train, "cmake", name="digits").write(tmp_path)
+    given = os.environ.get("TFLM_INCLUDE", str(STUB)).replace(":", ";")
+    toolchain = ROOT / "stm32_example" / "arm-none-eabi.cmake"
+    for command in (
+        ["cmake", "-S", ".", "-B", "build", f"-DCMAKE_TOOLCHAIN_FILE={toolchain}",
+         f"-DTFLM_INCLUDE={given}", f"-DCMAKE_CXX_FLAGS={' '.join(M4)}"],
+        ["cmake", "--build", "build"],
+    ):  # fmt: skip
+        finished = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert (tmp_path / "build" / "libdigits.a").exists()
+
+
+def test_arduino_library_compiles(digits_train: Model, tmp_path: Path) -> None:
+    """With the dialect of the boards' cores (gnu++14), the folder `src` alone on the path."""
+    export_project(digits_train, "arduino", name="digits").write(tmp_path)
+    sketch = as_cpp(tmp_path / "examples/Train/Train.ino", tmp_path / "Train.ino.cpp")
+    given = os.environ.get("TFLM_INCLUDE")
+    dialect = "-std=gnu++17" if given else "-std=gnu++14"  # newer TFLM trees want C++17
+    stub = f"-I{Path(__file__).with_name('arduino_stub')}"
+    sources = [sketch, *sorted((tmp_path / "src").rglob("*.cc"))]
+    compile_all(tmp_path / "src", sources, dialect, stub)
+
+
+def test_arduino_manifest(digits_train: Model) -> None:
+    """The rules of arduino-lint for library.properties and the 1.5 layout."""
+    files = export_project(digits_train, "arduino", name="digits").files
+    lines = files["library.properties"].decode().splitlines()
+    fields = dict(line.split("=", 1) for line in lines)
+    required = {"name", "version", "author", "maintainer", "sentence", "paragraph", "category"}
+    assert required | {"url", "architectures"} <= fields.keys()
+    assert len(fields) == len(lines), "a field is given twice"
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.\- ]{0,62}", fields["name"])
+    assert not fields["name"].lower().startswith("arduino")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", fields["version"]) and fields["version"] == VERSION
+    assert fields["category"] in {
+        "Display", "Communication", "Signal Input/Output", "Sensors", "Device Control", "Timing",
+        "Data Storage", "Data Processing", "Other",
+    }  # fmt: skip
+    assert not fields["paragraph"].startswith(fields["sentence"])
+    assert fields["sentence"].endswith(".") and fields["url"].startswith("https://")
+    assert f"src/{fields['includes']}" in files
+    assert "examples/Train/Train.ino" in files, "a sketch is named as its folder"
+    assert not any(p.startswith(("utility/", "extras/", "Examples/")) for p in files)
+
+
+def test_platformio_manifest(digits_train: Model) -> None:
+    files = export_project(digits_train, "platformio", name="digits").files
+    manifest = json.loads(files["library.json"])
+    assert re.fullmatch(r"[^:;/\\,@<>]{1,100}", manifest["name"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", manifest["version"])
+    assert manifest["license"] == "Apache-2.0" and isinstance(manifest["keywords"], list)
+    assert all(p.startswith("src/") for p in files if "tflm_kernels" in p)
+    assert manifest["build"]["srcDir"] == manifest["build"]["includeDir"] == "src"
+    assert f"src/{manifest['headers']}" in files
+    (example,) = manifest["examples"]
+    assert all(f"{example['base']}/{name}" in files for name in example["files"])
+    settings = configparser.ConfigParser()
+    settings.read_string(files["examples/train/platformio.ini"].decode())
+    assert {"platform", "board", "framework"} <= set(settings["env:train"])
+
+
+def test_esp_idf_manifest(digits_train: Model) -> None:
+    files = export_project(digits_train, "esp-idf", name="digits").files
+    manifest = yaml.safe_load(files["idf_component.yml"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", manifest["version"])
+    assert set(manifest["dependencies"]) == {"idf", "espressif/esp-tflite-micro"}
+    assert set(manifest) <= {"version", "description", "license", "dependencies", "url"}
+    listed = re.findall(r"src/\S+\.cc", files["CMakeLists.txt"].decode())
+    assert sorted(listed) == sorted(p for p in files if re.match(r"src/.*\.cc$", p))
+    assert b'extern "C" void app_main()' in files["examples/train/main/main.cc"]
+
+
+def test_zephyr_manifest(digits_train: Model) -> None:
+    files = export_project(digits_train, "zephyr", name="digits").files
+    manifest = yaml.safe_load(files["zephyr/module.yml"])
+    assert set(manifest) <= {"name", "build", "samples", "tests", "blobs"}
+    build = manifest["build"]
+    assert f"{build['cmake']}/CMakeLists.txt" in files and build["kconfig"] in files
+    assert any(path.startswith(f"{manifest['samples'][0]}/") for path in files)
+    symbol = "DIGITS_TRAINABLE_MODEL"
+    assert f"config {symbol}\n".encode() in files["zephyr/Kconfig"]
+    assert f"CONFIG_{symbol}=y".encode() in files["samples/train/prj.conf"]
+    assert f"if(CONFIG_{symbol})".encode() in files["zephyr/CMakeLists.txt"]
+    listed = re.findall(r"\.\./(src/\S+\.cc)", files["zephyr/CMakeLists.txt"].decode())
+    assert sorted(listed) == sorted(p for p in files if re.match(r"src/.*\.cc$", p))
+    sample = yaml.safe_load(files["samples/train/sample.yaml"])
+    assert sample["sample"]["name"] and len(sample["tests"]) == 1
+
+
+@pytest.mark.parametrize("entry", ["platformio", "esp-idf", "zephyr"])
+def test_the_other_examples_compile(entry: str, digits_train: Model, tmp_path: Path) -> None:
+    export_project(digits_train, entry, name="digits").write(tmp_path)
+    (example,) = (p for p in tmp_path.rglob("main.c*") if "kernels" not in str(p))
+    compile_all(tmp_path / "src", [example], "-std=c++17")

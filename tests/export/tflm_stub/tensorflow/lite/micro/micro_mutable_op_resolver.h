@@ -1,0 +1,35 @@
+#ifndef TFLM_STUB_MICRO_MUTABLE_OP_RESOLVER_H_
+#define TFLM_STUB_MICRO_MUTABLE_OP_RESOLVER_H_
+
+#include "tensorflow/lite/micro/micro_common.h"
+
+TFLM_STUB_CPP
+
+class MicroOpResolver {};
+
+template <unsigned int tOpCount>
+class MicroMutableOpResolver : public MicroOpResolver {
+ public:
+  TfLiteStatus AddCustom(const char* name, const TFLMRegistration* registration) {
+    return Add(name != nullptr && registration->custom_name != nullptr);
+  }
+  TfLiteStatus AddAdd() { return Add(true); }
+  TfLiteStatus AddAveragePool2D() { return Add(true); }
+  TfLiteStatus AddConv2D() { return Add(true); }
+  TfLiteStatus AddDepthwiseConv2D() { return Add(true); }
+  TfLiteStatus AddFullyConnected() { return Add(true); }
+  TfLiteStatus AddMean() { return Add(true); }
+  TfLiteStatus AddReshape() { return Add(true); }
+  TfLiteStatus AddSoftmax() { return Add(true); }
+
+ private:
+  TfLiteStatus Add(bool valid) {
+    return valid && count_++ < tOpCount ? kTfLiteOk : kTfLiteError;
+  }
+
+  unsigned int count_ = 0;
+};
+
+TFLM_STUB_CPP_END
+
+#endif  // TFLM_STUB_MICRO_MUTABLE_OP_RESOLVER_H_

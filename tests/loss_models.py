@@ -1,0 +1,67 @@
+"""Small converter-made models for the losses and heads: what they end in, and how many ends."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from tests.models import convert
+
+
+def _tagger(layers: Any) -> Any:
+    """Several yes-or-no labels: ends in LOGISTIC."""
+    x = inputs = layers.Input((6, 6, 2), batch_size=1)
+    x = layers.Conv2D(6, 3, activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return inputs, layers.Dense(4, activation="sigmoid")(x)
+
+
+def _detector(layers: Any) -> Any:
+    """One yes-or-no label."""
+    x = inputs = layers.Input((6,), batch_size=1)
+    x = layers.Dense(8, activation="relu")(x)
+    return inputs, layers.Dense(1, activation="sigmoid")(x)
+
+
+def _regression(layers: Any) -> Any:
+    """Three values."""
+    x = inputs = layers.Input((6,), batch_size=1)
+    x = layers.Dense(8, activation="relu")(x)
+    return inputs, layers.Dense(3)(x)
+
+
+def _autoencoder(layers: Any) -> Any:
+    x = inputs = layers.Input((24,), batch_size=1)
+    x = layers.Dense(6, activation="relu")(x)
+    return inputs, layers.Dense(24)(x)
+
+
+def _two_outputs(layers: Any) -> Any:
+    """A class and a box from one body."""
+    x = inputs = layers.Input((6, 6, 2), batch_size=1)
+    x = layers.Conv2D(6, 3, activation="relu")(x)
+    x = layers.Flatten()(x)
+    return inputs, [layers.Softmax()(layers.Dense(3)(x)), layers.Dense(4)(x)]
+
+
+def _two_inputs(layers: Any) -> Any:
+    left, right = layers.Input((6,), batch_size=1), layers.Input((5,), batch_size=1)
+    x = layers.Add()([layers.Dense(8, activation="relu")(left), layers.Dense(8)(right)])
+    return [left, right], layers.Dense(3)(x)
+
+
+_BUILDERS: dict[str, Callable[[Any], Any]] = {
+    "tagger": _tagger,
+    "detector": _detector,
+    "regression": _regression,
+    "autoencoder": _autoencoder,
+    "two_outputs": _two_outputs,
+    "two_inputs": _two_inputs,
+}
+
+
+@functools.cache
+def loss_model(name: str) -> bytes:
+    """The bytes of one of the models, with int8 inputs and outputs."""
+    return convert(_BUILDERS[name], list(_BUILDERS).index(name) + 201)

@@ -1,0 +1,224 @@
+"""STREAMs against the builtin ops that they replace, in the TFLM interpreter."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tflm_train as tt
+from tests.memory.test_memory_report import assert_predicted
+from tests.stacks import ACTIVATIONS, Stack
+from tflm_train import kernel_abi as abi
+from tflm_train.errors import ModelError
+from tflm_train.model import Model
+from tflm_train.rewriter.fold_pad import fold_pads
+from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
+from tflm_train.rewriter.stream import can_stream, find_run, make_stream
+
+LIMIT = 6000
+"""Largest activation, in elements: the reference kernels are slow."""
+
+pytestmark = pytest.mark.interpreter
+
+
+@st.composite
+def stacks(draw: Any) -> Model:
+    """One to four blocks: convolutions of every kind, inverted bottlenecks, residuals."""
+    sides = st.integers(3, 19)
+    channels = st.integers(1, 64)
+    activations = st.sampled_from(ACTIVATIONS)
+    height, width = draw(sides), draw(sides)
+    first = min(draw(channels), max(1, LIMIT // (height * width)))
+    stack = Stack.start(height, width, first, draw(st.integers(0, 2**31)))
+
+    def window() -> tuple[int, int, bool, int, int]:
+        """Kernel, stride, SAME, activation, dilation; with a PAD before it now and then."""
+        kernel, stride = draw(st.integers(1, 7)), draw(st.integers(1, 2))
+        padding = draw(st.sampled_from(("SAME", "VALID", "PAD")))
+        if padding == "PAD":
+            stack.pad(tuple(draw(st.integers(0, 3)) for _ in range(4)))
+        dilation = draw(st.sampled_from((1, 1, 1, 2)))
+        smallest = min(stack.top.shape[1:3])
+        if padding != "SAME":
+            kernel = min(kernel, smallest)
+            dilation = 1 if (kernel - 1) * dilation + 1 > smallest else dilation
+        # TFLite has no kernel for strides and dilations together.
+        return kernel, 1 if dilation > 1 else stride, padding == "SAME", draw(activations), dilation
+
+    def fitting() -> int:
+        area = stack.top.shape[1] * stack.top.shape[2]
+        return max(1, min(draw(channels), LIMIT // area))
+
+    for _ in range(draw(st.integers(1, 4))):
+        kind = draw(st.sampled_from(("conv", "depthwise", "bottleneck", "residual")))
+        if kind == "conv":
+            stack.conv(fitting(), *window())
+        elif kind == "depthwise":
+            stack.depthwise(draw(st.integers(1, 2)), *window())
+        else:
+            skip = stack.top
+            stack.conv(fitting(), 1, 1, True, draw(activations))
+            if kind == "bottleneck":
+                stack.depthwise(1, *window())
+                stack.conv(fitting(), 1, 1, True, 0)
+            else:
+                stack.depthwise(1, draw(st.integers(1, 7)), 1, True, draw(activations))
+                stack.conv(skip.shape[3], 1, 1, True, 0)
+                stack.add(skip, draw(activations))
+    return stack.finish()
+
+
+def streamed(model: Model) -> Model:
+    """All ops as one STREAM."""
+    work = Model(model.source, model.name)
+    assert all(map(can_stream, work.graph.ops))
+    run = find_run(work.graph.ops, {id(t) for t in work.graph.outputs})
+    assert run is not None
+    op = make_stream(work.graph, run)
+    op.custom_options = run.params.pack()
+    work.graph.ops = [op]
+    work.drop_unused_tensors()
+    return Model(work.to_bytes(), "streamed")
+
+
+def assert_same_outputs(model: Model, other: Model, count: int = 2) -> None:
+    before, after = tt.Interpreter(model), tt.Interpreter(other)
+    x = model.graph.inputs[0]
+    rng = np.random.default_rng(1)
+    for _ in range(count):
+        value = rng.integers(-128, 128, x.shape).astype(np.int8)
+        np.testing.assert_array_equal(before.infer(value), after.infer(value))
+
+
+@given(stacks())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_random_stacks(model: Model) -> None:
+    assert_same_outputs(model, streamed(model))
+    assert_same_outputs(model, Model(optimize(model).model_bytes), 1)
+
+
+def residual_stack() -> Model:
+    stack = Stack.start(12, 10, 3, 5)
+    stack.pad((1, 1, 1, 1))
+    stack.conv(8, 3, 2, False, 3)
+    skip = stack.top
+    stack.conv(16, 1, 1, True, 3)
+    stack.depthwise(1, 3, 1, True, 3)
+    stack.conv(8, 1, 1, True, 0)
+    stack.add(skip, 0)
+    stack.pad((1, 1, 1, 1))
+    stack.conv(4, 3, 1, False, 1)
+    return stack.finish()
+
+
+def test_rings_hold_what_is_needed_and_no_more() -> None:
+    (op,) = streamed(residual_stack()).graph.ops
+    params = abi.unpack(op.custom_options or b"")
+    assert isinstance(params, abi.StreamParams)
+    # Kernel rows; one row where a 1x1 layer reads it; the skip's lag; the last is whole.
+    assert [s.ring_rows for s in params.stages] == [2, 3, 1, 1, 3, 6]
+
+
+def test_memory_model_agrees_with_the_interpreter() -> None:
+    assert_predicted(streamed(residual_stack()))
+    assert_predicted(Model(optimize(residual_stack()).model_bytes))
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "words"),
+    [
+        (4, {"ring_rows": 2}, "a ring buffer holds too few rows"),
+        (5, {"ring_rows": 5}, "ring_rows is 5, must be 6"),
+        (1, {"source": 1}, "source is 1, must be -1 to 0"),
+        (1, {"stage_kind": 3}, "stage_kind is 3, must be 0 to 2"),
+        (1, {"first_constant": 1}, "first_constant is 1, must be 4"),
+        (2, {"multiplier": 2}, "in_c * multiplier is 32, must be 16"),
+        (3, {"source": 0}, "in_c is 16, must be 8"),
+        (0, {"source": -2}, "source is -2"),
+    ],
+)
+def test_inconsistent_programs_are_refused(stage: int, change: dict[str, int], words: str) -> None:
+    model = streamed(residual_stack())
+    (op,) = model.graph.ops
+    params = abi.unpack(op.custom_options or b"")
+    assert isinstance(params, abi.StreamParams)
+    stages = list(params.stages)
+    stages[stage] = dataclasses.replace(stages[stage], **change)  # type: ignore[arg-type]
+    op.custom_options = abi.StreamParams(tuple(stages)).pack()
+    with pytest.raises(ModelError) as error:
+        tt.Interpreter(model.to_bytes())
+    assert words in str(error.value)
+
+
+def test_pad_goes_into_same_where_positions_agree() -> None:
+    model = residual_stack()
+    assert fold_pads(model.graph) == 1
+    # Of stride 2 on an even side SAME pads after the data only.
+    assert [op.name for op in model.graph.ops].count("PAD") == 1
+    assert_same_outputs(residual_stack(), Model(model.to_bytes()))
+
+
+def test_choices() -> None:
+    model = residual_stack()
+    arenas = {}
+    for stream in Streaming:
+        for forward in Forward:
+            result = optimize(model, Choice(stream, forward))
+            assert_same_outputs(model, Model(result.model_bytes), 1)
+            assert result.after.total_bytes <= result.before.total_bytes
+            arenas[stream, forward] = result.after.total_bytes
+            depths = [len(layers) for layers in result.streams]
+            if stream is Streaming.OFF:
+                assert all(depth == 1 for depth in depths)
+            if forward is Forward.BUILTIN:
+                assert all(depth > 1 for depth in depths)
+    assert arenas[Streaming.AUTO, Forward.AUTO] == min(arenas.values())
+    unchanged = optimize(model, Choice(Streaming.OFF, Forward.BUILTIN))
+    assert unchanged.streams == [] and unchanged.folded_pads == 1
+
+
+def test_slowdown_is_limited() -> None:
+    model = residual_stack()
+    free = optimize(model)
+    limited = optimize(model, Choice(max_slowdown=1.2))
+    assert limited.slowdown <= 1.2 < free.slowdown
+    assert limited.after.total_bytes >= free.after.total_bytes
+
+
+SHARED = {
+    "mbv2-w0.35": 115_000,
+    "mbv2-w0.35.nopad": 115_000,
+    "mcunet-5fps": 115_000,
+    "mcunet-5fps.nopad": 115_000,
+    "proxyless-w0.3": 110_000,
+    "proxyless-w0.3.nopad": 110_000,
+    "vww_96_int8": 50_354,
+    "person_detect": 41_154,
+    "kws_ref_model": 20_000,
+    "pretrainedResnet_quant": 27_000,
+    "str_ww_ref_model": 9_000,
+    "micro_speech_quantized": 6_836,
+    "vww": 109_000,
+    "mcunetv2_large": 1_300_000,
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_real_models(shared: Any, name: str) -> None:
+    model = tt.load(shared / "models" / f"{name}.tflite")
+    result = optimize(model)
+    assert result.after.total_bytes <= SHARED[name]
+    before, after = tt.Interpreter(model), tt.Interpreter(result.model_bytes)
+    rng = np.random.default_rng(2)
+    x = model.graph.inputs[0]
+    for _ in range(20 if x.size < 60_000 else 2):
+        value = rng.normal(size=x.shape) if x.type_name == "FLOAT32" else None
+        if value is None:
+            value = rng.integers(np.iinfo(x.dtype).min, np.iinfo(x.dtype).max + 1, x.shape)
+        sample = value.astype(x.dtype)
+        np.testing.assert_array_equal(before.infer(sample), after.infer(sample))

@@ -1,0 +1,66 @@
+"""The predicted arena against a TFLM that runs on an emulated Cortex-M7, to the byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tflm_train as tt
+from tests.target import firmware
+from tflm_train.memory import memory_report
+from tflm_train.model import Model
+from tflm_train.scheme import Head, Scheme, WeightUpdate
+
+ORIGINALS = (
+    "ad01_int8",  # planning needs more than running
+    "keyword_scrambled_8bit",
+    "mcunet-5fps.nopad",
+    "person_detect",
+    "pretrainedResnet_quant",
+    "vww_96_int8",
+)
+REWRITES = {
+    "kws_ref_model": Scheme(biases_last=4, weights=(WeightUpdate(7),)),
+    "mcunet-5fps.nopad": Scheme(
+        head=Head(classes=10),
+        biases_last=22,
+        weights=(WeightUpdate(21), WeightUpdate(36, ratio=0.125), WeightUpdate(39, ratio=0.25)),
+        residual_bits=4,
+    ),
+    "person_detect": Scheme(biases_last=6, residual_bits=0),
+    "pretrainedResnet_quant": Scheme(head=Head(classes=10), weights=(WeightUpdate(8),)),
+}
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    firmware.require_tflm()
+    return firmware.build_kernels(tmp_path_factory.mktemp("kernels"))
+
+
+def assert_confirmed(path: Path, kernels: list[Path], folder: Path, model: Model) -> None:
+    report = memory_report(model, firmware.library_kernels())
+    assert report.persistent.unmodelled == ()
+    measured = firmware.run_firmware(
+        "arena_firmware.cc", path, report.minimum_bytes, kernels, folder
+    )
+    assert measured["used"] == report.total_bytes
+    assert measured["fits"] == 1
+    assert measured["fits_less"] == 0
+    assert ("loss" in measured) == (report.first_training_op is not None)
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_originals(kernels: list[Path], shared: Path, tmp_path: Path, name: str) -> None:
+    path = shared / "models" / f"{name}.tflite"
+    assert_confirmed(path, kernels, tmp_path, tt.load(path))
+
+
+@pytest.mark.parametrize("name", REWRITES)
+def test_rewritten(kernels: list[Path], shared: Path, tmp_path: Path, name: str) -> None:
+    original = tt.load(shared / "models" / f"{name}.tflite")
+    data = tt.rewrite(original, REWRITES[name]).model_bytes
+    path = tmp_path / f"{name}_train.tflite"
+    path.write_bytes(data)
+    assert_confirmed(path, kernels, tmp_path, Model(data, path.name))

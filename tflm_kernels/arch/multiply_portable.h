@@ -1,0 +1,60 @@
+// Dot products of panels in plain C++, and with SSE2 on the host.
+
+#ifndef TFLM_KERNELS_ARCH_MULTIPLY_PORTABLE_H_
+#define TFLM_KERNELS_ARCH_MULTIPLY_PORTABLE_H_
+
+#include <cstdint>
+
+#include "tflm_kernels/panel.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace tflm_train {
+
+#if defined(__SSE2__)
+
+inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
+  __m128i row0 = _mm_setzero_si128();
+  __m128i row1 = row0;
+  for (int32_t k = 0; k < depth; k += 2, a += 8, b += 8) {
+    const __m128i columns = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
+    const __m128i rows = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(a));
+    row0 = _mm_add_epi32(row0, _mm_madd_epi16(_mm_shuffle_epi32(rows, 0x00), columns));
+    row1 = _mm_add_epi32(row1, _mm_madd_epi16(_mm_shuffle_epi32(rows, 0x55), columns));
+  }
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), row0);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(sums + 4), row1);
+}
+
+#else
+
+// On its own, so that the few registers of small cores are all for the sums.
+__attribute__((noinline)) inline void MultiplyLane(const int16_t* a, const int16_t* b,
+                                                   int32_t depth, int32_t* sums) {
+  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  const int16_t* const end = b + depth * kLanes;
+  for (; b != end; a += kLanes, b += kLanes) {
+    const int32_t value = *a;
+    s0 += value * b[0];
+    s1 += value * b[1];
+    s2 += value * b[2];
+    s3 += value * b[3];
+  }
+  sums[0] = s0;
+  sums[1] = s1;
+  sums[2] = s2;
+  sums[3] = s3;
+}
+
+inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
+  MultiplyLane(a, b, depth, sums);
+  MultiplyLane(a + 1, b, depth, sums + kLanes);
+}
+
+#endif
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_ARCH_MULTIPLY_PORTABLE_H_

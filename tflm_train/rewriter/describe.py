@@ -1,0 +1,80 @@
+"""Tells readers of the file what the rewrite added: TFLite Metadata, and the signatures.
+
+Signatures name inputs and outputs for LiteRT and viewers: `infer` has the model's own, `train` has
+the target, the learning rate, the loss and the state as well. Those of the original model stay.
+"""
+
+from __future__ import annotations
+
+from tflm_train.backward_ops.loss import TargetKind
+from tflm_train.model import Tensor
+from tflm_train.model.metadata import TensorNote, add_interface, set_class_names
+from tflm_train.model.model import Model
+from tflm_train.rewriter.training_graph import TrainingGraph
+from tflm_train.scheme.head import Head
+
+INFER = "infer"
+TRAIN = "train"
+
+_LEARNING_RATE = TensorNote(
+    "learning_rate", "Above 0: this invocation is a training step of that rate. 0: inference."
+)
+_LOSS = TensorNote("loss", "The loss of a training step before its update; 0 when not training.")
+_STATE = TensorNote("state", "Handle of the trained state, for the functions that save and load it.")
+_LABELS = {
+    TargetKind.INDEX: TensorNote("label", "Index of the class that the output should be."),
+    TargetKind.VALUES: TensorNote("target", "What the output should be, one value for each."),
+}
+
+
+def describe_head(model: Model, head: Head, output: int, old: int) -> None:
+    """Puts the class names right after the head has changed.
+
+    Args:
+      model: The model, its head attached.
+      head: What became of it.
+      output: Index of the trained output.
+      old: Number of classes that the head had.
+    """
+    if head.classes is None and not head.add:
+        return
+    new = old + head.add if head.classes is None else head.classes
+    set_class_names(model, output, old if head.add else 0, head.labels, new)
+
+
+def describe_interface(graph: TrainingGraph) -> None:
+    """Describes the added inputs and outputs in the metadata, and adds the signatures.
+
+    Args:
+      graph: Its model's inputs and outputs are complete.
+    """
+    model = graph.model
+    kind = graph.plan.scheme.loss.target_kind
+    notes = [_LEARNING_RATE] if graph.label is None else [_LABELS[kind], _LEARNING_RATE]
+    add_interface(model, notes, [_LOSS, _STATE])
+    own = model.signature_names()
+    inputs = _named(model.graph.inputs[: -len(notes)], own)
+    outputs = _named(model.graph.outputs[:-2], own)
+    if INFER not in model.signatures:
+        model.add_signature(INFER, inputs, outputs)
+    if TRAIN in model.signatures:
+        graph.warnings.append(
+            f"the model's own signature {TRAIN!r} was kept; ours is not added: use the names "
+            "train/label, train/learning_rate, train/loss and train/state"
+        )
+        return
+    added = zip(notes, graph.interface_inputs, strict=False)
+    model.add_signature(
+        TRAIN,
+        inputs | {note.name: tensor for note, tensor in added},
+        outputs | {_LOSS.name: graph.loss, _STATE.name: graph.state},
+    )
+
+
+def _named(tensors: list[Tensor], own: dict[int, str]) -> dict[str, Tensor]:
+    """Tensors by the name they have in the model's signatures, or by their own."""
+    named: dict[str, Tensor] = {}
+    for index, tensor in enumerate(tensors):
+        name = own.get(id(tensor), tensor.short_name)
+        named[name if name not in named else f"{name}_{index}"] = tensor
+    return named

@@ -1,0 +1,319 @@
+"""Chooses how the forward layers run, so that the arena is smallest.
+
+Three ways: the builtin op; a STREAM of one layer, whose requantization constants stay in flash and
+which takes over a PAD; a STREAM of a run of layers, whose inner activations are never whole in
+memory. The op list is cut into segments. While a segment runs, what is alive is all that crosses
+its start, what it passes on, and its scratch: the largest such sum over the segments is (but for
+the planner's gaps) the arena's head, and the segments' own records and constants its tail. A
+dynamic program over the cuts minimises head plus tail under a limit of the estimated time.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tflm_train import kernel_abi as abi
+from tflm_train.errors import UnsupportedError
+from tflm_train.memory import KernelSet, MemoryReport, memory_report
+from tflm_train.memory.kernels import kernel_memory
+from tflm_train.memory.scratch import scratch_of
+from tflm_train.memory.target import CORTEX_M, align
+from tflm_train.model import Graph, Model, Op, Tensor
+from tflm_train.rewriter.costs import builtin_cost, stage_cost
+from tflm_train.rewriter.fold_pad import fold_pads
+from tflm_train.rewriter.stream import Run, can_stream, find_run, make_stream
+from tflm_train.rewriter.training_graph import TrainOp
+
+_ALIGNMENT = 16
+_NODE_BYTES = 32  # TFLM's NodeAndRegistration, 32-bit pointers
+_TENSOR_BYTES = 12  # TfLiteEvalTensor
+_STREAM_BYTES = 16 + 4  # TrainingOp::NodeData and the scratch handle
+_CAPS = 24  # heads above the smallest that are tried
+_PRICES = (0.0, *(10.0**-e for e in range(1, 9)))  # bytes that an instruction may cost
+
+
+class Forward(enum.StrEnum):
+    """Which forward layers lose their builtin op although they do not stream with others."""
+
+    BUILTIN = "builtin"
+    FLASH = "flash"
+    AUTO = "auto"
+
+
+class Streaming(enum.StrEnum):
+    """Whether runs of layers become one op."""
+
+    OFF = "off"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the pass may do.
+
+    Attributes:
+      stream: Whether runs of several layers may become one op.
+      forward: Whether single layers may (AUTO), must (FLASH) or must not leave their builtin op.
+      max_slowdown: Largest estimated time of the forward layers relative to builtin ones.
+      kernels: What runs the builtin ops.
+    """
+
+    stream: Streaming = Streaming.AUTO
+    forward: Forward = Forward.AUTO
+    max_slowdown: float = math.inf
+    kernels: KernelSet = KernelSet.CMSIS_NN
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether any layer may leave its builtin op."""
+        return self.stream is not Streaming.OFF or self.forward is not Forward.BUILTIN
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """An optimized model.
+
+    Attributes:
+      model_bytes: The file.
+      before: The arena of the model as it was.
+      after: The arena now.
+      folded_pads: PADs that a builtin convolution took over.
+      streams: The layers of each STREAM, by name.
+      slowdown: Estimated time of the forward layers relative to the builtin ops.
+    """
+
+    model_bytes: bytes
+    before: MemoryReport
+    after: MemoryReport
+    folded_pads: int
+    streams: list[list[str]]
+    slowdown: float
+
+
+@dataclass(frozen=True)
+class _Segment:
+    start: int
+    stop: int
+    alive: int  # bytes while it runs
+    kept: int  # bytes of the tail
+    time: float  # estimated instructions
+    run: Run | None
+
+
+def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
+    """Makes a model's inference take less memory; its outputs stay the same bits.
+
+    Args:
+      model: A quantized model; not changed. Layers that are not int8 stay as they are.
+      choice: What may be done.
+
+    Returns:
+      The new model and what was done; the same bytes where nothing would be gained.
+
+    Raises:
+      UnsupportedError: The model holds ops of ours already.
+    """
+    work = Model(model.source, model.name)
+    if any(op.name.startswith(abi.OP_PREFIX) for op in work.graph.ops):
+        raise UnsupportedError(
+            f"{model.name} holds ops of ours already; optimize the original model instead "
+            "(`rewrite --stream auto` does it for training)"
+        )
+    before = memory_report(model, choice.kernels)
+    builtin_time = sum(builtin_cost(op) for op in work.graph.ops)
+    folded = fold_pads(work.graph)
+    segments = stream_layers(work, choice)
+    time = sum(segment.time for segment in segments)
+    streams = [s.run for s in segments if s.run is not None]
+    data = work.to_bytes()
+    after = memory_report(Model(data, model.name), choice.kernels)
+    if after.total_bytes >= before.total_bytes:
+        return Optimized(model.source, before, before, 0, [], 1.0)
+    return Optimized(
+        data,
+        before,
+        after,
+        folded,
+        [[op.output.short_name for op in run.layers] for run in streams],
+        time / builtin_time if builtin_time else 1.0,
+    )
+
+
+def stream_layers(model: Model, choice: Choice) -> list[_Segment]:
+    """Puts the STREAMs of the best choice into a model whose ops are in execution order.
+
+    Args:
+      model: Changed in place; training ops keep their place.
+      choice: What may be done.
+
+    Returns:
+      The segments.
+    """
+    graph = model.graph
+    segments = choose_segments(graph, graph.ops, choice)
+    graph.ops = apply_segments(graph, graph.ops, segments)
+    for op in graph.ops:
+        if isinstance(op, TrainOp):
+            op.custom_options = op.params.pack()
+    model.drop_metadata("OfflineMemoryAllocation")
+    model.drop_unused_tensors()
+    return segments
+
+
+def choose_segments(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[_Segment]:
+    """Cuts an op list into segments.
+
+    Args:
+      graph: Gives the interface: its inputs and outputs.
+      ops: In execution order.
+      choice: What may be done.
+
+    Returns:
+      The segments in order, each a single op as it is or a run to stream.
+    """
+    by_stop = _all_segments(_Lifetimes(graph, ops), ops, choice)
+    limit = choice.max_slowdown * sum(builtin_cost(op) for op in ops)
+    heads = sorted({s.alive for found in by_stop for s in found})
+    smallest = _smallest_head(by_stop)
+    caps = [head for head in heads if head >= smallest][:_CAPS]
+    if limit < math.inf:
+        caps += heads[-1:]
+    best: list[_Segment] = []
+    best_size = math.inf
+    for cap in caps:
+        for price in _PRICES if limit < math.inf else _PRICES[:1]:
+            plan = _cheapest(by_stop, cap, price)
+            size = max(s.alive for s in plan) + sum(s.kept for s in plan) if plan else math.inf
+            if plan and size < best_size and sum(s.time for s in plan) <= limit:
+                best, best_size = plan, size
+    return best or [s for found in by_stop[1:] for s in found if s.run is None]
+
+
+def apply_segments(graph: Graph, ops: Sequence[Op], segments: Sequence[_Segment]) -> list[Op]:
+    """The op list with a STREAM in place of each segment that is a run."""
+    made: list[Op] = []
+    for segment in segments:
+        if segment.run is None:
+            made += ops[segment.start : segment.stop]
+        else:
+            made.append(make_stream(graph, segment.run))
+    return made
+
+
+class _Lifetimes:
+    """When each activation is written and last read; ops are numbered from 0."""
+
+    def __init__(self, graph: Graph, ops: Sequence[Op]) -> None:
+        self.first: dict[int, int] = {id(t): -1 for t in graph.inputs}
+        self.last: dict[int, int] = {id(t): -1 for t in graph.inputs}
+        self.tensors: dict[int, Tensor] = {id(t): t for t in graph.inputs if _is_planned(t)}
+        for index, op in enumerate(ops):
+            for tensor in op.outputs:
+                self.first.setdefault(id(tensor), index)
+            for used in [*op.inputs, *op.outputs]:
+                if used is not None and _is_planned(used):
+                    self.tensors[id(used)] = used
+                    self.last[id(used)] = index
+        for tensor in graph.outputs:
+            self.last[id(tensor)] = len(ops)
+
+    def crossing(self, cut: int) -> int:
+        """Bytes written before op `cut` that it or a later op reads."""
+        return sum(
+            _bytes(t)
+            for key, t in self.tensors.items()
+            if self.first.get(key, -1) < cut <= self.last[key]
+        )
+
+    def read_after(self, ops: Sequence[Op], stop: int) -> set[int]:
+        """Ids of the outputs of `ops` that are needed from op `stop` on."""
+        return {id(t) for op in ops for t in op.outputs if self.last.get(id(t), -1) >= stop}
+
+
+def _all_segments(lifetimes: _Lifetimes, ops: Sequence[Op], choice: Choice) -> list[list[_Segment]]:
+    """Every segment that may be, by where it stops."""
+    by_stop: list[list[_Segment]] = [[] for _ in range(len(ops) + 1)]
+    streamable = [can_stream(op) for op in ops]
+    for start, op in enumerate(ops):
+        crossing = lifetimes.crossing(start)
+        may_run = streamable[start] and op.name != "PAD"
+        must_run = may_run and choice.forward is Forward.FLASH and op.name != "ADD"
+        if not must_run:
+            by_stop[start + 1].append(_as_it_is(op, start, crossing, choice.kernels))
+        for stop in range(start + 1, len(ops) + 1):
+            if not streamable[stop - 1]:
+                break
+            run = find_run(ops[start:stop], lifetimes.read_after(ops[start:stop], stop))
+            if run is not None and _is_allowed(run, choice):
+                by_stop[stop].append(_streamed(run, start, stop, crossing))
+    return by_stop
+
+
+def _is_allowed(run: Run, choice: Choice) -> bool:
+    if len(run.stages) > 1:
+        return choice.stream is Streaming.AUTO
+    # A lone ADD gains nothing.
+    return choice.forward is not Forward.BUILTIN and run.layers[0].name != "ADD"
+
+
+def _as_it_is(op: Op, start: int, crossing: int, kernels: KernelSet) -> _Segment:
+    alive = crossing + sum(_bytes(t) for t in op.outputs if _is_planned(t))
+    kept = _NODE_BYTES + _TENSOR_BYTES * (len(op.inputs) + len(op.outputs))
+    if isinstance(op, TrainOp):
+        alive += align(scratch_of(op.params), _ALIGNMENT)
+    memory = None if op.is_custom else kernel_memory(op, kernels, CORTEX_M)
+    if memory is not None:
+        alive += sum(align(size, _ALIGNMENT) for size in memory.scratch)
+        kept += sum(align(size, _ALIGNMENT) for size in memory.channels)
+        kept += 0 if memory.data is None else align(CORTEX_M.size_of(*memory.data), _ALIGNMENT)
+        kept += 0 if memory.options is None else CORTEX_M.size_of(*memory.options)
+    return _Segment(start, start + 1, alive, kept, builtin_cost(op), None)
+
+
+def _streamed(run: Run, start: int, stop: int, crossing: int) -> _Segment:
+    alive = crossing + _bytes(run.ops[-1].output) + align(scratch_of(run.params), _ALIGNMENT)
+    constants = sum(3 for op in run.layers if op.name != "ADD")
+    kept = _NODE_BYTES + align(_STREAM_BYTES, _ALIGNMENT) + _TENSOR_BYTES * (2 + constants)
+    return _Segment(start, stop, alive, kept, sum(map(stage_cost, run.stages)), run)
+
+
+def _smallest_head(by_stop: Sequence[Sequence[_Segment]]) -> int:
+    heads = [0] + [0] * (len(by_stop) - 1)
+    for stop in range(1, len(by_stop)):
+        choices = [max(heads[s.start], s.alive) for s in by_stop[stop]]
+        # A stop inside a PAD-free run that FLASH forbids to end: unreachable.
+        heads[stop] = min(choices, default=1 << 62)
+    return heads[-1]
+
+
+def _cheapest(
+    by_stop: Sequence[Sequence[_Segment]], cap: int, price: float
+) -> list[_Segment] | None:
+    """The plan with the smallest tail whose head is at most `cap`; None where there is none."""
+    costs = [0.0] + [math.inf] * (len(by_stop) - 1)
+    chosen: list[_Segment | None] = [None] * len(by_stop)
+    for stop in range(1, len(by_stop)):
+        for segment in by_stop[stop]:
+            cost = costs[segment.start] + segment.kept + price * segment.time
+            if segment.alive <= cap and cost < costs[stop]:
+                costs[stop], chosen[stop] = cost, segment
+    plan: list[_Segment] = []
+    stop = len(by_stop) - 1
+    while stop > 0:
+        found = chosen[stop]
+        if found is None:
+            return None
+        plan.append(found)
+        stop = found.start
+    return plan[::-1]
+
+
+def _is_planned(tensor: Tensor) -> bool:
+    return tensor.data is None and not tensor.is_variable and tensor.nbytes > 0
+
+
+def _bytes(tensor: Tensor) -> int:
+    return align(tensor.nbytes, _ALIGNMENT)

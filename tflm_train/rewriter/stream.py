@@ -1,0 +1,209 @@
+"""Makes one STREAM op of a run of forward layers.
+
+The op works row by row: every layer keeps, in a ring buffer, just those rows of its output that a
+later layer still needs, and computes each row once. Weights, biases and requantization constants
+are read from flash. A run of a single layer is worth having too: it needs no RAM per channel, and
+takes over a PAD that TFLite's SAME cannot express.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.fused_activation import clamp_of, why_not_activation
+from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.backward_ops.rules import RULES
+from tflm_train.model import Graph, Op, Tensor
+from tflm_train.model.layers import Layer
+from tflm_train.rewriter.fold_pad import CONVOLUTIONS, is_spatial_pad, padded_geometry
+from tflm_train.rewriter.split_layers import layer_multipliers, quantize_multiplier
+from tflm_train.rewriter.training_graph import TrainOp
+
+_ADD_LEFT_SHIFT = 20  # TFLM's, for int8
+
+
+def can_stream(op: Op) -> bool:
+    """Whether an op can be (part of) a stage."""
+    if op.name == "PAD":
+        return is_spatial_pad(op)
+    if op.name == "ADD":
+        return _is_plain_add(op)
+    if op.name not in CONVOLUTIONS or op.is_custom:
+        return False
+    bias = op.optional_input(2)
+    if bias is not None and bias.type_name != "INT32":
+        return False
+    return RULES[op.name].why_not(op) is None
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive ops that can be one STREAM.
+
+    Attributes:
+      ops: The ops, PADs among them.
+      source: The only activation they read from outside.
+      stages: What the STREAM computes; `first_constant` is filled in.
+    """
+
+    ops: tuple[Op, ...]
+    source: Tensor
+    stages: tuple[abi.StageFields, ...]
+
+    @property
+    def params(self) -> abi.StreamParams:
+        """The op's parameters."""
+        return abi.StreamParams(self.stages)
+
+    @property
+    def layers(self) -> list[Op]:
+        """The ops that become stages."""
+        return [op for op in self.ops if op.name != "PAD"]
+
+
+def find_run(ops: Sequence[Op], used_outside: set[int]) -> Run | None:
+    """Describes a run of ops as one STREAM.
+
+    Args:
+      ops: Consecutive ops of which each satisfies `can_stream`.
+      used_outside: Ids of the tensors that other ops or the model's outputs need.
+
+    Returns:
+      The run; None where the ops read more than one activation, pass on more than the last one's
+      output, or end in a PAD.
+    """
+    layers = [op for op in ops if op.name != "PAD"]
+    if not layers or ops[-1].name == "PAD" or len(layers) > abi.MAX_STREAM_STAGES:
+        return None
+    if any(id(op.output) in used_outside for op in ops[:-1]):
+        return None
+    pads = {id(op.output): op for op in ops if op.name == "PAD"}
+    made = {id(op.output): i for i, op in enumerate(layers)}
+    sources: list[tuple[Tensor, ...]] = []
+    for op in layers:
+        pad = pads.get(id(op.input)) if op.name in CONVOLUTIONS else None
+        first = op.input if pad is None else pad.input
+        second = op.inputs[1] if op.name == "ADD" else None
+        sources.append((first,) if second is None else (first, second))
+    if any(id(t) in pads for read in sources for t in read):
+        return None  # an ADD or another PAD reads it
+    outside = {id(t): t for read in sources for t in read if id(t) not in made}
+    if len(outside) != 1:
+        return None
+    source = next(iter(outside.values()))
+    geometries = [_geometry(op, pads.get(id(op.input))) for op in layers]
+    indices = [tuple(made.get(id(t), abi.STREAM_INPUT) for t in read) for read in sources]
+    rings = ring_rows(geometries, indices)
+    stages: list[abi.StageFields] = []
+    first_constant = 1
+    for op, geometry, read, ring in zip(layers, geometries, indices, rings, strict=True):
+        stages.append(_stage(op, geometry, read, ring, first_constant))
+        first_constant += 0 if op.name == "ADD" else 3
+    return Run(tuple(ops), source, tuple(stages))
+
+
+def make_stream(graph: Graph, run: Run) -> TrainOp:
+    """Makes the op of a run; its new constants are added to the graph."""
+    inputs: list[Tensor | None] = [run.source]
+    for op in run.layers:
+        if op.name == "ADD":
+            continue
+        layer = Layer(-1, op, -1)
+        constants = np.stack(layer_multipliers(layer))
+        name = f"requantization/{layer.name}"
+        inputs += [layer.weights, graph.add(Tensor.constant(name, constants)), layer.bias]
+    return TrainOp.make(run.params, inputs, [run.ops[-1].output])
+
+
+def ring_rows(
+    geometries: Sequence[Geometry], sources: Sequence[tuple[int, ...]]
+) -> tuple[int, ...]:
+    """How many rows of its output each stage has to keep.
+
+    Plays the kernel's schedule: a row is computed just before it is needed.
+
+    Args:
+      geometries: Of the stages.
+      sources: For each stage the stages that it reads, `abi.STREAM_INPUT` for the op's input.
+
+    Returns:
+      Rows; of the last stage all that it has.
+    """
+    last = len(geometries) - 1
+    rows = [0] * len(geometries)
+    consumer = [last] * len(geometries)
+    rings = [0] * len(geometries)
+    inside = [[s for s in read if s != abi.STREAM_INPUT] for read in sources]
+    index = last
+    while rows[last] < geometries[last].out_h:
+        g = geometries[index]
+        top = rows[index] * g.stride_h - g.pad_t
+        needed = min(top + (g.k_h - 1) * g.dil_h, g.in_h - 1)
+        missing = next((s for s in inside[index] if rows[s] <= needed), None)
+        if missing is not None:
+            consumer[missing] = index
+            index = missing
+            continue
+        for s in inside[index]:
+            rings[s] = max(rings[s], rows[s] - max(top, 0))
+        rows[index] += 1
+        index = consumer[index]
+    rings[last] = geometries[last].out_h
+    # A stage of which no row is ever needed (all its readers see is padding).
+    return tuple(max(1, min(r, g.out_h)) for r, g in zip(rings, geometries, strict=True))
+
+
+def _geometry(op: Op, pad: Op | None) -> Geometry:
+    if op.name != "ADD":
+        return padded_geometry(op, pad)
+    _, height, width, channels = op.output.shape
+    return Geometry.from_options((height, width, channels), channels, (1, 1))
+
+
+def _stage(
+    op: Op, geometry: Geometry, read: tuple[int, ...], ring: int, first_constant: int
+) -> abi.StageFields:
+    clamp = clamp_of(op)
+    act_min, act_max = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
+    output = abi.OutputFields(op.input.zero_point, op.output.zero_point, act_min, act_max)
+    if op.name == "ADD":
+        kind, multiplier = abi.StageKind.ADD, 1
+        return abi.StageFields(
+            kind, geometry, output, multiplier, read[0], read[1], ring, 0, _add_fields(op)
+        )
+    kind, multiplier = abi.StageKind.CONV, 1
+    if op.name == "DEPTHWISE_CONV_2D":
+        kind, multiplier = abi.StageKind.DEPTHWISE, geometry.out_c // geometry.in_c
+    return abi.StageFields(
+        kind, geometry, output, multiplier, read[0], abi.STREAM_INPUT, ring, first_constant
+    )
+
+
+def _is_plain_add(op: Op) -> bool:
+    tensors = [*op.inputs, op.output]
+    for t in tensors:
+        if t is None or t.type_name != "INT8" or t.quantization is None or t.data is not None:
+            return False
+        if t.shape != op.output.shape or len(t.shape) != 4 or t.shape[0] != 1:
+            return False
+    return why_not_activation(op) is None and all(real < 1 for real in _add_scales(op))
+
+
+def _add_scales(op: Op) -> tuple[float, float, float]:
+    """TFLM's `CalculateOpDataAdd`: what scales the first input, the second and the sum."""
+    second = op.inputs[1]
+    assert second is not None
+    twice_max = 2 * max(op.input.scale, second.scale)
+    total = twice_max / ((1 << _ADD_LEFT_SHIFT) * op.output.scale)
+    return op.input.scale / twice_max, second.scale / twice_max, total
+
+
+def _add_fields(op: Op) -> abi.AddFields:
+    second = op.inputs[1]
+    assert second is not None
+    scaled = [number for real in _add_scales(op) for number in quantize_multiplier(real)]
+    return abi.AddFields(second.zero_point, *scaled)

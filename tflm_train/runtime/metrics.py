@@ -1,0 +1,95 @@
+"""How good an answer is: accuracy for classes and labels, mean squared error for values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train.backward_ops.losses import FOLDED_OPS
+from tflm_train.model import Model, Tensor
+from tflm_train.runtime.interpreter import Interpreter
+
+Array = npt.NDArray[Any]
+
+ACCURACY = "accuracy"
+MEAN_SQUARED_ERROR = "mean_squared_error"
+_EVEN_ODDS = 0.5
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Scores single answers; their mean is the score of a data set.
+
+    Attributes:
+      name: `accuracy` (a share, more is better) or `mean_squared_error` (in real units).
+      output: The output that is scored.
+      threshold: Where yes begins for yes-or-no labels; None for one class of several.
+    """
+
+    name: str
+    output: Tensor
+    threshold: float | None = None
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether more is better."""
+        return self.name == ACCURACY
+
+    def score(self, answer: Array, target: Array) -> float:
+        """The score of one sample.
+
+        Args:
+          answer: The model's output as it comes.
+          target: A class index, or a value per output.
+        """
+        values = real_values(answer, self.output).reshape(-1)
+        wanted = np.asarray(target)
+        if self.name == MEAN_SQUARED_ERROR:
+            return float(np.mean((values - wanted.reshape(-1)) ** 2))
+        if self.threshold is not None:
+            yes = values > self.threshold
+            return float(np.mean(yes == (wanted.reshape(-1) > _EVEN_ODDS)))
+        label = int(wanted) if wanted.ndim == 0 else int(np.argmax(wanted))
+        return float(np.argmax(values) == label)
+
+
+def metric_for(interpreter: Interpreter, y: Array) -> Metric:
+    """The metric that fits a model and the form of its targets.
+
+    A rewritten model is scored as its loss asks. Another one by its targets: class indices by
+    accuracy; a value per output as labels where the model ends in LOGISTIC, as a distribution
+    where it ends in SOFTMAX, as values otherwise.
+
+    Args:
+      interpreter: The model.
+      y: [n] class indices, or [n, ...] a value per output.
+    """
+    output = interpreter.model.graph.outputs[interpreter.trained_output]
+    ending = _ending(interpreter.model, output)
+    indices = y.ndim == 1 and y.dtype.kind in "iu" and output.size > 1
+    if interpreter.is_regression:
+        return Metric(MEAN_SQUARED_ERROR, output)
+    if indices or (y.ndim > 1 and ("SOFTMAX" in ending or interpreter.is_one_of_several)):
+        return Metric(ACCURACY, output)
+    if "LOGISTIC" in ending or interpreter.loss is not None:
+        return Metric(ACCURACY, output, _EVEN_ODDS if "LOGISTIC" in ending else 0.0)
+    return Metric(MEAN_SQUARED_ERROR, output)
+
+
+def real_values(values: Array, tensor: Tensor) -> npt.NDArray[np.float64]:
+    """A tensor's values in real units."""
+    if tensor.quantization is None:
+        return values.astype(np.float64)
+    return (values.astype(np.float64) - tensor.zero_point) * tensor.scale
+
+
+def _ending(model: Model, output: Tensor) -> list[str]:
+    names = []
+    tensor = output
+    while (op := model.graph.producer(tensor)) is not None and op.name in FOLDED_OPS:
+        names.append(op.name)
+        tensor = op.input
+    return names
