@@ -57,6 +57,10 @@ def show_inspection(description: dict[str, Any]) -> None:
             "yes" if layer["trainable"] else f"no: {layer['why_not']}",
         )
     console.print(table)
+    for barrier in description["barriers"]:
+        console.print(f"no gradient passes {barrier}", style="yellow")
+    for loss, reason in description["losses"].items():
+        console.print(f"loss {loss}: {'yes' if reason is None else f'no: {reason}'}")
     console.print(
         "RAM: bytes that training the layer's bias, or its weights (with residual_bits: 8, the "
         "bias and its input activation kept), would add at most.",

@@ -14,6 +14,7 @@
 #include "tflm_kernels/loss.h"
 #include "tflm_kernels/requantize.h"
 #include "tflm_kernels/split_conv.h"
+#include "tflm_kernels/stream.h"
 #include "tflm_kernels/update.h"
 
 extern "C" uint32_t bench_cases[];  // count, then per operator: bytes, custom_options
@@ -343,6 +344,37 @@ uint32_t CountSplitDepthwise(const uint8_t* options) {
   });
 }
 
+// All stages read the same random constants; the widest convolution decides their size.
+class StreamConstants final : public tflm_train::StreamConstants {
+ public:
+  explicit StreamConstants(const tflm_train::StreamProgram& program) {
+    int32_t weights = 0, channels = 0;
+    for (int32_t i = 0; i < program.count(); ++i) {
+      const Geometry g = program.Stage(i).geometry;
+      const int32_t size = g.out_c * g.k_h * g.k_w * g.in_c;
+      weights = size > weights ? size : weights;
+      channels = g.out_c > channels ? g.out_c : channels;
+    }
+    constants_ = {RandomInt8(weights), Multipliers(channels), Shifts(channels),
+                  Filled<int32_t>(channels, 1000)};
+  }
+  tflm_train::StageConstants Of(const tflm_train::StreamStage&) const override {
+    return constants_;
+  }
+
+ private:
+  tflm_train::StageConstants constants_;
+};
+
+uint32_t CountStream(const uint8_t* options, size_t bytes) {
+  const tflm_train::StreamProgram program(options, bytes);
+  const StreamConstants constants(program);
+  const int8_t* x = RandomInt8(InputSize(program.Stage(0).geometry));
+  int8_t* y = Allocate<int8_t>(OutputSize(program.Stage(program.count() - 1).geometry));
+  void* scratch = Allocate<uint8_t>(tflm_train::StreamScratchBytes(program));
+  return Count([&] { tflm_train::Stream(program, x, constants, y, scratch); });
+}
+
 uint32_t CountOp(const uint8_t* options) {
   using tflm_train::OpKind;
   tflm_train::OpHeader header;
@@ -376,6 +408,8 @@ uint32_t CountOp(const uint8_t* options) {
       return CountSplitConv(options);
     case OpKind::kSplitDepthwise:
       return CountSplitDepthwise(options);
+    case OpKind::kStream:
+      return CountStream(options, header.size);
     default:
       Print("error: no benchmark of this kind of operator\n");
       __builtin_trap();

@@ -271,5 +271,5 @@ def test_shared_weights_are_not_replaced(converted: Converted) -> None:
     model = converted("keyword")
     layers = list_layers(model.graph)
     layers[-2].op.inputs[1] = layers[-1].weights
-    with pytest.raises(UnsupportedError, match="is shared with another op; leave `head` out"):
+    with pytest.raises(UnsupportedError, match="is shared with another op; leave `head`"):
         attach_head(model, head_of(model), Head(classes=9))

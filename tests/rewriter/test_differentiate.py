@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import tflm_train as tt
 from tests import raw_model
+from tests.loss_models import loss_model
 from tests.steps import (
     assert_follows_reference,
     assert_same_inference,
@@ -181,7 +182,10 @@ class TestInspection:
         assert [layer["trainable"] for layer in layers] == [False, False, True, True]
         for layer in layers[:2]:
             assert layer["why_not"].startswith("op 2 (SPACE_TO_DEPTH, ")
-            assert layer["why_not"].endswith("the operator has no gradient rule")
+            assert layer["why_not"].endswith(
+                "the operator has no gradient rule; train layers from 2 on, and leave those before "
+                "it frozen"
+            )
         assert layers[2]["why_not"] is None
 
     def test_agrees_with_the_rewriter(self, converted: Converted) -> None:
@@ -209,7 +213,30 @@ class TestInspection:
 
     def test_a_model_without_a_trainable_output(self, converted: Converted) -> None:
         model = converted("resnet")
-        model.graph.outputs = [list_layers(model.graph)[2].op.output]
-        layers = inspect_model(Model(model.to_bytes()))["layers"]
+        _int16(model)
+        model.graph.outputs[0].type_code = schema.TensorType.INT16
+        described = inspect_model(Model(model.to_bytes()))
+        layers = described["layers"]
         assert not any(layer["trainable"] for layer in layers)
-        assert all("softmax_cross_entropy needs" in layer["why_not"] for layer in layers)
+        words = "not quantized int8; quantize the model to full int8"
+        assert all(layer["why_not"].endswith(words) for layer in layers)
+        assert all(reason.endswith(words) for reason in described["losses"].values())
+
+    def test_losses_of_an_output(self, converted: Converted) -> None:
+        losses = inspect_model(converted("mobilenet"))["losses"]
+        assert losses["softmax_cross_entropy"] is None
+        assert losses["mean_squared_error"].endswith("use that loss, not mean_squared_error")
+        model = converted("resnet")
+        model.graph.outputs = [list_layers(model.graph)[2].op.output]
+        losses = inspect_model(Model(model.to_bytes()))["losses"]
+        assert losses["mean_squared_error"] is None
+        assert "needs one vector of at least 2 classes" in losses["softmax_cross_entropy"]
+
+    def test_a_layer_beside_the_output(self) -> None:
+        model = Model(loss_model("two_outputs"))
+        for output in (0, 1):
+            layers = inspect_model(model, output=output)["layers"]
+            beside = [x["why_not"] for x in layers if not x["trainable"]]
+            assert beside == [
+                f"it does not feed output {output}; train another `output`, or leave it out"
+            ]

@@ -83,7 +83,8 @@ MEAN_SQUARED_ERROR = LossRule(
     None,
     {"values": TargetKind.VALUES, "input": TargetKind.INPUT},
     (output_is_int8,),
-    "Regression and autoencoders; the target is in real units, or the model's own input.",
+    "Regression and autoencoders (not behind SOFTMAX); the target is in real units, or the model's own "
+    "input.",
 )
 LOSS_RULES: dict[str, LossRule] = {
     rule.name: rule for rule in (SOFTMAX_CROSS_ENTROPY, SIGMOID_CROSS_ENTROPY, MEAN_SQUARED_ERROR)

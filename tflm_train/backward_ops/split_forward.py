@@ -92,11 +92,10 @@ def accumulate(
     g = geometry
     # Sums stay below 2^31, so float64 matrix products (BLAS) are exact.
     centred = x.reshape(g.in_h, g.in_w, g.in_c).astype(np.float64) - x_zero_point
+    shape = (g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, g.in_c)
+    w = weights.reshape(shape).astype(np.float64)
     if depthwise:
         centred = np.repeat(centred, g.out_c // g.in_c, axis=2)
-        w = weights.reshape(g.k_h, g.k_w, g.out_c).astype(np.float64)
-    else:
-        w = weights.reshape(g.out_c, g.k_h, g.k_w, g.in_c).astype(np.float64)
     acc = np.zeros((g.out_h, g.out_w, g.out_c), np.float64)
     for tap in g.taps():
         seen = centred[tap.in_rows, tap.in_cols]

@@ -33,8 +33,8 @@ _NO_ACTIVATION = 0
 _RELU = 1
 _VALID = 1
 _INITIAL_STEPS = 64
-_SHAPE_OPS = ("RESHAPE", "SQUEEZE", "AVERAGE_POOL_2D", "MEAN")
-_OUTPUT_OPS = ("SOFTMAX", "LOGISTIC", "DEQUANTIZE", "QUANTIZE")
+SHAPE_OPS = ("RESHAPE", "SQUEEZE", "AVERAGE_POOL_2D", "MEAN")
+OUTPUT_OPS = ("SOFTMAX", "LOGISTIC", "DEQUANTIZE", "QUANTIZE")
 
 
 def attach_head(
@@ -59,12 +59,13 @@ def attach_head(
     Raises:
       UnsupportedError: The layer cannot be replaced, or something after it mixes classes.
     """
-    if layer.op.name not in ("CONV_2D", "FULLY_CONNECTED"):
-        raise UnsupportedError(
-            f"head.classes: {layer} cannot be replaced; only CONV_2D and FULLY_CONNECTED heads "
-            "can; leave `head` out to train the classifier the model has"
-        )
-    _require_constants(model, layer)
+    for condition in CONDITIONS:
+        reason = condition(model, layer)
+        if reason is not None:
+            raise UnsupportedError(
+                f"head.classes: {layer} {reason}; leave `head` out to train the classifier the "
+                "model has"
+            )
     old = layer.out_channels
     new = old + head.add if head.classes is None else head.classes
     hidden: list[Op] = []
@@ -80,18 +81,40 @@ def attach_head(
     return hidden
 
 
-def _require_constants(model: Model, layer: Layer) -> None:
-    for tensor in (layer.weights, layer.bias):
-        if tensor is None:
-            continue
+def head_is_convolution(model: Model, layer: Layer) -> str | None:
+    """The head is a CONV_2D or FULLY_CONNECTED."""
+    del model
+    if layer.op.name in ("CONV_2D", "FULLY_CONNECTED"):
+        return None
+    return "cannot be replaced; only CONV_2D and FULLY_CONNECTED heads can"
+
+
+def head_is_quantized(model: Model, layer: Layer) -> str | None:
+    """Its input and output are int8, its weights and bias quantized constants."""
+    del model
+    for tensor in (layer.x, layer.op.output):
+        if tensor.type_name != "INT8" or tensor.quantization is None:
+            return f"cannot be replaced: {tensor.name!r} is {tensor.type_name}, not quantized int8"
+    for tensor in _parameters(layer):
         if tensor.data is None or tensor.quantization is None:
-            raise UnsupportedError(
-                f"head: {layer}: {tensor.name!r} is no quantized constant; leave `head` out"
-            )
+            return f"cannot be replaced: {tensor.name!r} is no quantized constant"
+    return None
+
+
+def head_is_its_own(model: Model, layer: Layer) -> str | None:
+    """No other operator shares its weights or bias."""
+    for tensor in _parameters(layer):
         if len(model.graph.consumers(tensor)) != 1:
-            raise UnsupportedError(
-                f"head: {layer}: {tensor.name!r} is shared with another op; leave `head` out"
-            )
+            return f"cannot be replaced: {tensor.name!r} is shared with another op"
+    return None
+
+
+CONDITIONS = (head_is_convolution, head_is_quantized, head_is_its_own)
+"""Why a head cannot be replaced, None when it can; the docstrings say what for."""
+
+
+def _parameters(layer: Layer) -> list[Tensor]:
+    return [t for t in (layer.weights, layer.bias) if t is not None]
 
 
 def _replace_layer(layer: Layer, classes: int) -> None:
@@ -209,7 +232,7 @@ def _resize_followers(model: Model, layer: Layer, old: int, new: int) -> None:
     changed = {id(layer.op.output)}
     for op in model.graph.ops[model.graph.index(layer.op) + 1 :]:
         source = next((t for t in op.inputs if t is not None and id(t) in changed), None)
-        if source is None or (old == new and op.name not in _SHAPE_OPS):
+        if source is None or (old == new and op.name not in SHAPE_OPS):
             continue
         _replace_follower(model, op, source, old, new)
         changed.add(id(op.output))
@@ -217,7 +240,7 @@ def _resize_followers(model: Model, layer: Layer, old: int, new: int) -> None:
 
 def _replace_follower(model: Model, op: Op, source: Tensor, old: int, new: int) -> None:
     where = f"op {model.graph.index(op)} ({op.name}, {op.output.name!r})"
-    if op.name not in _SHAPE_OPS + _OUTPUT_OPS or not op.output.shape:
+    if op.name not in SHAPE_OPS + OUTPUT_OPS or not op.output.shape:
         raise UnsupportedError(
             f"head.classes: {where} stands between the head and the output and cannot be resized; "
             "leave `head.classes` out to train the classifier the model has"
@@ -228,7 +251,7 @@ def _replace_follower(model: Model, op: Op, source: Tensor, old: int, new: int) 
             "leave `head.classes` out to train the classifier the model has"
         )
     op.output.shape = (*op.output.shape[:-1], new)
-    if op.name in _SHAPE_OPS and source.quantization is not None:
+    if op.name in SHAPE_OPS and source.quantization is not None:
         op.output.quantization = _per_tensor(source.scale, source.zero_point)
     if op.name == "RESHAPE":
         target = op.optional_input(1)

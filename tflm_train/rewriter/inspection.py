@@ -8,10 +8,11 @@ from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
-from tflm_train.model import Model, Op, Tensor
+from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.model.layers import Layer, list_layers
 
 _BIAS_BYTES = 4
+_LEAVE_OUT = "train another `output`, or leave it out"
 
 
 def inspect_model(
@@ -26,12 +27,12 @@ def inspect_model(
 
     Returns:
       `model`, `inputs`, `outputs`, `ops` (op counts), `losses` (why not, null for those that the
-      output can be trained with), `arena` and `layers`; each layer with its `trainable` flag and
-      `why_not`, `bias_ram_bytes` and `weight_ram_bytes` (with `residual_bits: 8`) that training it
-      would add.
+      output can be trained with), `arena`, `barriers` (operators that no gradient passes, what lies
+      before them stays frozen) and `layers`; each layer with its `trainable` flag and `why_not`,
+      `bias_ram_bytes` and `weight_ram_bytes` (with `residual_bits: 8`) that training it would add.
     """
     losses = {name: _why_no_loss(model, name, output) for name in LOSS_RULES}
-    blocked = _blocked_ops(model, losses, output)
+    blocked, barriers = _blocked_ops(model, losses, output)
     layers = [_describe(layer, blocked) for layer in list_layers(model.graph)]
     memory = memory_report(model, kernels)
     counts: dict[str, int] = {}
@@ -44,6 +45,7 @@ def inspect_model(
         "outputs": [_interface(t) for t in model.graph.outputs],
         "ops": counts,
         "losses": losses,
+        "barriers": barriers,
         "kernels": str(memory.kernels),
         "arena": memory.arena(),
         "peak": memory.peak(),
@@ -72,16 +74,20 @@ def _why_no_loss(model: Model, loss: str, output: int) -> str | None:
 
 def _blocked_ops(
     model: Model, losses: dict[str, str | None], output: int
-) -> dict[int, str | None]:
-    """By op id: None where the gradient of its output can be had, else the reason why not."""
+) -> tuple[dict[int, str | None], list[str]]:
+    """By op id: None where the gradient of its output can be had, else the reason why not.
+
+    Also the operators that a gradient reaches but does not pass.
+    """
     graph = model.graph
     possible = [name for name, reason in losses.items() if reason is None]
     if possible:
         reached = {id(find_logits(model, possible[0], output))}
-        nothing = f"it does not feed output {output}; train another `output`, or leave it out"
+        nothing = f"it does not feed output {output}; {_LEAVE_OUT}"
     else:
         reached = set()
         nothing = next(reason for reason in losses.values() if reason is not None)
+    barriers: list[str] = []
     reasons: dict[int, str | None] = {}
     stopped: dict[int, str] = {}
     for index in reversed(range(len(graph.ops))):
@@ -98,9 +104,20 @@ def _blocked_ops(
         if own is None:
             reached.update(inputs)
         else:
-            after = f"op {index} ({op.name}, {op.output.name!r}) between it and the loss: {own}"
+            where = f"op {index} ({op.name}, {op.output.name!r})"
+            barriers.insert(0, f"{where}: {own}; {_remedy(graph, op)}")
+            after = f"{where} between it and the loss: {own}; {_remedy(graph, op)}"
+            reasons[id(op)] = f"{own}; {_remedy(graph, op)}"
             stopped.update(dict.fromkeys(inputs, after))
-    return reasons
+    return reasons, barriers
+
+
+def _remedy(graph: Graph, barrier: Op) -> str:
+    """What to train where a gradient does not pass an operator."""
+    behind = [layer for layer in list_layers(graph) if layer.op_index > graph.index(barrier)]
+    if behind:
+        return f"train layers from {behind[0].index} on, and leave those before it frozen"
+    return "no layer lies behind it: train another `output`"
 
 
 def _why_not(op: Op) -> str | None:

@@ -14,6 +14,16 @@ from dataclasses import dataclass
 from tflm_train.scheme.yaml_reader import MappingReader, ScalarReader
 
 MAX_CLASSES = 4096
+FORMS = {
+    "{}": "Trains on, with the weights it has.",
+    "{train: false}": "Stays as it is.",
+    "{classes: 10}": "A fresh one for ten classes (outputs, of a regression), starting at zero.",
+    "{classes: +2}": "Two classes more, starting at zero; the old ones keep their weights.",
+    "{reinitialise: true}": "A fresh one for the same classes.",
+    "{hidden: [32]}": "A fresh one behind fresh hidden layers of these widths, with RELU.",
+    "{classes: 2, labels: [cat, dog]}": "The names of the new classes go into the metadata.",
+}
+"""What the scheme may say, and what it means."""
 _MOST_HIDDEN_LAYERS = 4
 
 

@@ -1,0 +1,80 @@
+"""Rewrites with STREAMs learn exactly what rewrites without them learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import tflm_train as tt
+from tests.memory.test_memory_report import assert_predicted
+from tests.steps import full_scheme, weights_of
+from tflm_train import kernel_abi as abi
+from tflm_train.merge import merge
+from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.scheme import Scheme, WeightUpdate
+
+STEPS = 3
+STREAM = abi.OP_PREFIX + abi.StreamParams.OP
+
+pytestmark = pytest.mark.interpreter
+
+
+def assert_learns_the_same(model: Model, plain: bytes, streamed: bytes) -> None:
+    first, second = tt.Interpreter(plain), tt.Interpreter(streamed)
+    x = model.graph.inputs[0]
+    rng = np.random.default_rng(3)
+    for step in range(STEPS):
+        value = rng.integers(-128, 128, x.shape).astype(np.int8)
+        label = step % first.classes
+        np.testing.assert_array_equal(first.infer(value), second.infer(value))
+        losses = [i.train_step(value, label, 0.01) for i in (first, second)]
+        assert losses[0] == losses[1]
+    ours, theirs = first.variables(), second.variables()
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+    # The same scheme of the same model: a state moves from one to the other.
+    second.load_state(first.state())
+    value = rng.integers(-128, 128, x.shape).astype(np.int8)
+    merged = tt.Interpreter(merge(streamed, first.state()))
+    np.testing.assert_array_equal(first.infer(value), merged.infer(value))
+
+
+@pytest.mark.parametrize("forward", list(Forward))
+@pytest.mark.parametrize("stream", list(Streaming))
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Scheme(biases_last=1),
+        Scheme(weights=(WeightUpdate(2, ratio=0.5),)),
+        Scheme(weights=weights_of(3), residual_bits=0),
+        None,
+    ],
+    ids=["bias", "half_a_layer", "one_layer", "full"],
+)
+@pytest.mark.parametrize("name", ["mobilenet", "resnet"])
+def test_training_is_the_same(
+    converted: Callable[[str], Model],
+    name: str,
+    scheme: Scheme | None,
+    stream: Streaming,
+    forward: Forward,
+) -> None:
+    model = converted(name)
+    chosen = full_scheme(model) if scheme is None else scheme
+    plain = rewrite(model, chosen)
+    result = rewrite(model, chosen, stream=stream, forward=forward)
+    names = [op.name for op in Model(result.model_bytes).graph.ops]
+    if stream is Streaming.OFF and forward is Forward.BUILTIN:
+        assert result.model_bytes == plain.model_bytes
+        return
+    assert result.memory.total_bytes <= plain.memory.total_bytes
+    if forward is Forward.FLASH:
+        assert "CONV_2D" not in names and "DEPTHWISE_CONV_2D" not in names
+        assert STREAM in names
+    assert_learns_the_same(model, plain.model_bytes, result.model_bytes)
+    assert_predicted(Model(result.model_bytes))
