@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "tflm_kernels/channel_ops.h"
+#include "tflm_kernels/forward_ops.h"
 #include "tflm_kernels/numerics.h"
 
 namespace tflm_train {
@@ -17,6 +18,13 @@ int8_t Clamped(const OutputParams& output, int32_t value) {
 
 // TFLM scales both inputs by 2^20 before they meet.
 constexpr int kAddLeftShift = 20;
+
+// Two pixels and two output channels are summed at a time.
+constexpr int32_t kPixels = 2;
+constexpr int32_t kChannels = 2;
+
+// Of a depthwise kernel whose taps are listed on the stack: 7 x 7.
+constexpr int32_t kMostTaps = 49;
 
 // Calls visit(tap, pixel) for every kernel tap of output (oy, ox): its index and
 // the input pixel under it, nullptr outside the input.
@@ -33,49 +41,100 @@ void ForEachTap(const Geometry& g, int32_t oy, int32_t ox, const Rows& x, const 
   }
 }
 
+// The patch under the kernel of output (oy, ox) as DotTwoByTwo wants it, first what
+// meets the constant weights, then what meets the columns.
+void MakePatch(const Geometry& g, int32_t zero_point, int32_t oy, int32_t ox, const Rows& x,
+               const SplitWeights& weights, int16_t* patch) {
+  const int32_t taps = g.k_h * g.k_w;
+  const int32_t rest_width = g.in_c - weights.kept;
+  const int32_t rest_depth = taps * rest_width;
+  // The bytes are collected in the upper half of where they are widened to.
+  int8_t* const rest = reinterpret_cast<int8_t*>(patch) + rest_depth;
+  int8_t* const columns = reinterpret_cast<int8_t*>(patch + rest_depth) + taps * weights.kept;
+  ForEachTap(g, oy, ox, x, [&](int32_t tap, const int8_t* pixel) {
+    int8_t* const to = rest + tap * rest_width;
+    int8_t* const to_columns = columns + tap * weights.kept;
+    if (pixel == nullptr) {
+      std::memset(to, zero_point, rest_width);
+      std::memset(to_columns, zero_point, weights.kept);
+    } else if (weights.channels == nullptr) {
+      std::memcpy(to, pixel, g.in_c);
+    } else {
+      const int16_t* const order = weights.channels;
+      for (int32_t i = 0; i < rest_width; ++i) to[i] = pixel[order[i]];
+      for (int32_t i = 0; i < weights.kept; ++i) to_columns[i] = pixel[order[rest_width + i]];
+    }
+  });
+  Widen(rest, zero_point, rest_depth, patch);
+  Widen(columns, zero_point, taps * weights.kept, patch + rest_depth);
+}
+
+// acc[c] = the sum over the taps of output (oy, ox) inside the input.
+void SumTaps(const Geometry& g, int32_t multiplier, int32_t zero_point, int32_t oy, int32_t ox,
+             const Rows& x, const int8_t* weights, int32_t* acc) {
+  if (multiplier != 1 || g.k_h * g.k_w > kMostTaps) {
+    std::memset(acc, 0, sizeof(int32_t) * g.out_c);
+    ForEachTap(g, oy, ox, x, [&](int32_t tap, const int8_t* pixel) {
+      if (pixel == nullptr) return;
+      const int8_t* const row = weights + tap * g.out_c;
+      for (int32_t i = 0; i < g.in_c; ++i) {
+        AccumulateRow(acc + i * multiplier, static_cast<int16_t>(pixel[i] - zero_point),
+                      row + i * multiplier, multiplier);
+      }
+    });
+    return;
+  }
+  DepthwiseTap taps[kMostTaps];
+  int32_t count = 0;
+  ForEachTap(g, oy, ox, x, [&](int32_t tap, const int8_t* pixel) {
+    if (pixel != nullptr) taps[count++] = {pixel, weights + tap * g.out_c};
+  });
+  DepthwiseSums(taps, count, zero_point, g.out_c, acc);
+}
+
 }  // namespace
 
 size_t ConvRowScratchBytes(const Geometry& geometry) {
-  return sizeof(int16_t) * geometry.k_h * geometry.k_w * geometry.in_c;
+  return kPixels * sizeof(int16_t) * geometry.k_h * geometry.k_w * geometry.in_c;
 }
 
 void ConvRow(const Geometry& g, const OutputParams& output, int32_t oy, const Rows& x,
              const SplitWeights& weights, const ChannelConstants& constants, int8_t* y,
              void* scratch) {
   const int32_t taps = g.k_h * g.k_w;
-  const int32_t rest_width = g.in_c - weights.kept;
-  const int16_t* const order = weights.channels;
-  int16_t* const patch = static_cast<int16_t*>(scratch);
-  for (int32_t ox = 0; ox < g.out_w; ++ox) {
-    // In the order of the weights, so that the sums below run over contiguous
-    // channels.
-    ForEachTap(g, oy, ox, x, [&](int32_t tap, const int8_t* pixel) {
-      int16_t* const to = patch + tap * g.in_c;
-      if (pixel == nullptr) {
-        std::memset(to, 0, sizeof(int16_t) * g.in_c);
-        return;
+  const int32_t kept_depth = taps * weights.kept;
+  const int32_t rest_depth = taps * g.in_c - kept_depth;
+  int16_t* const patch[kPixels] = {static_cast<int16_t*>(scratch),
+                                   static_cast<int16_t*>(scratch) + taps * g.in_c};
+  const int16_t* const kept_patch[kPixels] = {patch[0] + rest_depth, patch[1] + rest_depth};
+  for (int32_t ox = 0; ox < g.out_w; ox += kPixels) {
+    const int32_t pixels = g.out_w - ox < kPixels ? 1 : kPixels;
+    for (int32_t p = 0; p < kPixels; ++p) {
+      // A second pixel that does not exist is the first once more.
+      MakePatch(g, output.x_zero_point, oy, ox + (p < pixels ? p : 0), x, weights, patch[p]);
+    }
+    for (int32_t c = 0; c < g.out_c; c += kChannels) {
+      const int32_t channels[kChannels] = {c, c + 1 < g.out_c ? c + 1 : c};
+      int32_t sums[kPixels * kChannels];
+      const int8_t* rest[kChannels];
+      const int8_t* columns[kChannels];
+      for (int32_t j = 0; j < kChannels; ++j) {
+        const int32_t bias = constants.bias == nullptr ? 0 : constants.bias[channels[j]];
+        sums[j] = sums[kChannels + j] = bias;
+        rest[j] = weights.rest + channels[j] * rest_depth;
+        columns[j] = weights.columns + channels[j] * kept_depth;
       }
-      for (int32_t i = 0; i < g.in_c; ++i) {
-        const int32_t value = pixel[order == nullptr ? i : order[i]];
-        to[i] = static_cast<int16_t>(value - output.x_zero_point);
-      }
-    });
-    const int8_t* rest_row = weights.rest;
-    const int8_t* column_row = weights.columns;
-    for (int32_t c = 0; c < g.out_c; ++c) {
-      int32_t acc = constants.bias == nullptr ? 0 : constants.bias[c];
-      if (weights.kept == 0) {
-        acc += Dot(patch, rest_row, taps * g.in_c);
-        rest_row += taps * g.in_c;
-      } else {
-        for (int32_t tap = 0; tap < taps; ++tap) {
-          const int16_t* const from = patch + tap * g.in_c;
-          acc += Dot(from, rest_row, rest_width) + Dot(from + rest_width, column_row, weights.kept);
-          rest_row += rest_width;
-          column_row += weights.kept;
+      DotTwoByTwo(patch, rest, rest_depth, sums);
+      if (kept_depth > 0) DotTwoByTwo(kept_patch, columns, kept_depth, sums);
+      for (int32_t p = 0; p < pixels; ++p) {
+        int8_t* const to = y + (ox + p) * g.out_c;
+        for (int32_t j = 0; j < kChannels; ++j) {
+          const int32_t channel = channels[j];
+          to[channel] =
+              Clamped(output, Requantize(sums[p * kChannels + j], constants.multiplier[channel],
+                                         constants.shift[channel]));
         }
       }
-      *y++ = Clamped(output, Requantize(acc, constants.multiplier[c], constants.shift[c]));
     }
   }
 }
@@ -91,19 +150,7 @@ void DepthwiseRow(const Geometry& g, const OutputParams& output, int32_t multipl
   const int16_t* const channels = weights.channels;
   int32_t* const acc = static_cast<int32_t*>(scratch);
   for (int32_t ox = 0; ox < g.out_w; ++ox) {
-    std::memset(acc, 0, sizeof(int32_t) * g.out_c);
-    ForEachTap(g, oy, ox, x, [&](int32_t tap, const int8_t* pixel) {
-      if (pixel == nullptr) return;
-      const int8_t* const row = weights.rest + tap * g.out_c;
-      if (multiplier == 1) {
-        AccumulateProducts(acc, row, pixel, zero_point, g.out_c);
-        return;
-      }
-      for (int32_t i = 0; i < g.in_c; ++i) {
-        AccumulateRow(acc + i * multiplier, static_cast<int16_t>(pixel[i] - zero_point),
-                      row + i * multiplier, multiplier);
-      }
-    });
+    SumTaps(g, multiplier, zero_point, oy, ox, x, weights.rest, acc);
     if (weights.kept > 0) {
       for (int32_t j = 0; j < weights.kept; ++j) acc[channels[j]] = 0;
       ForEachTap(g, oy, ox, x, [&](int32_t tap, const int8_t* pixel) {

@@ -37,7 +37,7 @@ struct SplitWeights {
   int32_t kept;
 };
 
-// Scratch of ConvRow: int16 [k_h][k_w][in_c], the patch under the kernel.
+// Scratch of ConvRow: int16 [2][k_h][k_w][in_c], the patches under two pixels.
 size_t ConvRowScratchBytes(const Geometry& geometry);
 
 // Row oy of CONV_2D or FULLY_CONNECTED.

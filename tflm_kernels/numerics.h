@@ -37,12 +37,16 @@ constexpr int32_t ShiftLeft(int32_t a, int n) {
   return static_cast<int32_t>(static_cast<uint32_t>(a) << n);
 }
 
-// TFLM's requantisation with double rounding: a * m * 2^(shift - 31), 0 <= m.
+// TFLM's requantisation with double rounding: a * m * 2^(shift - 31), 0 <= m. Its
+// first rounding (to nearest by a truncating division) is the floor below for
+// products of either sign; its second is RoundShift, in 32 bits.
 constexpr int32_t Requantize(int32_t a, int32_t m, int shift) {
   const int64_t product = static_cast<int64_t>(ShiftLeft(a, shift > 0 ? shift : 0)) * m;
-  const int64_t nudge = product >= 0 ? (int64_t{1} << 30) : 1 - (int64_t{1} << 30);
-  const int32_t high = static_cast<int32_t>((product + nudge) / (int64_t{1} << 31));
-  return RoundShift(high, shift > 0 ? 0 : -shift);
+  const int32_t high = static_cast<int32_t>((product + (int64_t{1} << 30)) >> 31);
+  if (shift >= 0) return high;
+  // high > -2^31, because m < 2^31.
+  const int32_t toward = high + (high >> 31);
+  return ((toward >> (-shift - 1)) + 1) >> 1;
 }
 
 // lowbias32: a counter becomes uniform bits.

@@ -1,7 +1,7 @@
 // Allocates a model in an arena on an emulated Cortex-M and prints what TFLM used of it.
 //
-// Built by firmware.py. -DMODEL_FILE names the .tflite file, -DMINIMUM_BYTES is the predicted
-// smallest arena. Prints `used N` (arena_used_bytes), `fits 0|1` and `fits_less 0|1` (whether that
+// Built by firmware.py, which links the model in (`model_data`) and gives the predicted smallest
+// arena as the value of the symbol `minimum_bytes`. Prints `used N` (arena_used_bytes), `fits 0|1` and `fits_less 0|1` (whether that
 // arena, and one 16 bytes smaller, is enough for AllocateTensors) and, for a model that trains,
 // `loss N` (in millionths) of a first step on an all-zero input.
 
@@ -17,18 +17,13 @@
 #include "tests/cpp/harness.h"
 #include "tflm_kernels/micro/train_ops.h"
 
-asm(".section .rodata\n"
-    ".balign 16\n"
-    ".global model_data\n"
-    "model_data: .incbin \"" MODEL_FILE
-    "\"\n"
-    ".previous\n");
 extern "C" const uint8_t model_data[];
+extern "C" const uint8_t minimum_bytes[];
 
 namespace {
 
 bool quiet = false;
-alignas(16) uint8_t arena[MINIMUM_BYTES + 4096];
+alignas(16) uint8_t arena[8 << 20];
 alignas(8) uint8_t interpreter_memory[sizeof(tflite::MicroInterpreter)];
 using Resolver = tflite::MicroMutableOpResolver<28 + tflm_train::kTrainOpCount>;
 
@@ -93,7 +88,8 @@ int main() {
     PrintLine("loss %d\n", static_cast<int>(loss * 1e6f));
   }
   quiet = true;
-  PrintLine("fits %d\n", Fits(resolver, MINIMUM_BYTES));
-  PrintLine("fits_less %d\n", Fits(resolver, MINIMUM_BYTES - 16));
+  const size_t minimum = reinterpret_cast<uintptr_t>(minimum_bytes);
+  PrintLine("fits %d\n", Fits(resolver, minimum));
+  PrintLine("fits_less %d\n", Fits(resolver, minimum - 16));
   return 0;
 }

@@ -24,6 +24,13 @@ RAM = (0x60000000, 16 << 20)  # PSRAM; the code's 4 MB are for the model too
 CODE = (0x00000000, 4 << 20)
 RUN_SECONDS = 240
 _FOLDER = Path(__file__).resolve().parent
+_EMBEDDED = """
+    .section .rodata
+    .balign 16
+    .global model_data
+model_data:
+    .incbin "{}"
+"""
 _TOOLS = ("arm-none-eabi-g++", "arm-none-eabi-nm", "qemu-system-arm")
 
 
@@ -47,35 +54,42 @@ def library_kernels() -> KernelSet:
     return KernelSet.CMSIS_NN if found else KernelSet.REFERENCE
 
 
-def build_kernels(folder: Path) -> list[Path]:
-    """Compiles our kernels and the board's startup code; returns the objects."""
-    root = cortex_m.ROOT
-    patterns = ("tflm_kernels/*.cc", "tflm_kernels/micro/*.cc", "tests/cpp/target/*.cc")
-    sources = [path for pattern in patterns for path in sorted(root.glob(pattern))]
-    return [_compile(path, (), folder) for path in sources]
-
-
-def run_firmware(
-    source: str, model: Path, minimum_bytes: int, kernels: list[Path], folder: Path
-) -> dict[str, int]:
-    """Compiles `source` of this folder around a model and runs it.
+def build(source: str, folder: Path) -> list[Path]:
+    """Compiles everything but the model: our kernels, the board's startup code, `source`.
 
     Args:
         source: A C++ file beside this one, with `main`.
+        folder: Where the objects go.
+
+    Returns:
+        The objects.
+    """
+    root = cortex_m.ROOT
+    patterns = ("tflm_kernels/*.cc", "tflm_kernels/micro/*.cc", "tests/cpp/target/*.cc")
+    sources = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    return [_compile(path, folder) for path in [*sources, _FOLDER / source]]
+
+
+def run(objects: list[Path], model: Path, minimum_bytes: int, folder: Path) -> dict[str, int]:
+    """Links a program with a model and runs it.
+
+    Args:
+        objects: What `build` returned.
         model: The .tflite file.
-        minimum_bytes: The predicted smallest arena.
-        kernels: What `build_kernels` returned.
+        minimum_bytes: The predicted smallest arena, for the program.
         folder: Where the program goes.
 
     Returns:
         The numbers of the lines `name number ...` that it printed.
     """
-    defines = (f'-DMODEL_FILE="{model}"', f"-DMINIMUM_BYTES={minimum_bytes}")
-    objects = [*kernels, _compile(_FOLDER / source, defines, folder)]
+    embedded = folder / f"{model.stem}.s"
+    embedded.write_text(_EMBEDDED.format(model))
+    objects = [*objects, _compile(embedded, folder)]
     elf = folder / f"{model.stem}.elf"
     layout = {
         "CODE_ORIGIN": CODE[0], "CODE_BYTES": CODE[1], "RAM_ORIGIN": RAM[0], "RAM_BYTES": RAM[1]
     }  # fmt: skip
+    layout["minimum_bytes"] = minimum_bytes
     symbols = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
     script = f"-Wl,-T,{cortex_m.ROOT / 'tests/cpp/target/target.ld'}"
     linked = [*map(str, objects), os.environ["TFLM_LIB"]]
@@ -101,9 +115,9 @@ def _flags() -> list[str]:
     return [*plain, "-DTF_LITE_STATIC_MEMORY", *core, f"-I{cortex_m.ROOT}", *includes]
 
 
-def _compile(source: Path, defines: tuple[str, ...], folder: Path) -> Path:
+def _compile(source: Path, folder: Path) -> Path:
     output = folder / f"{source.stem}.o"
-    _call([cortex_m.COMPILER, *_flags(), *defines, "-c", str(source), "-o", str(output)])
+    _call([cortex_m.COMPILER, *_flags(), "-c", str(source), "-o", str(output)])
     return output
 
 

@@ -34,17 +34,15 @@ REWRITES = {
 
 
 @pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     firmware.require_tflm()
-    return firmware.build_kernels(tmp_path_factory.mktemp("kernels"))
+    return firmware.build("arena_firmware.cc", tmp_path_factory.mktemp("objects"))
 
 
-def assert_confirmed(path: Path, kernels: list[Path], folder: Path, model: Model) -> None:
+def assert_confirmed(path: Path, objects: list[Path], folder: Path, model: Model) -> None:
     report = memory_report(model, firmware.library_kernels())
     assert report.persistent.unmodelled == ()
-    measured = firmware.run_firmware(
-        "arena_firmware.cc", path, report.minimum_bytes, kernels, folder
-    )
+    measured = firmware.run(objects, path, report.minimum_bytes, folder)
     assert measured["used"] == report.total_bytes
     assert measured["fits"] == 1
     assert measured["fits_less"] == 0
@@ -52,15 +50,15 @@ def assert_confirmed(path: Path, kernels: list[Path], folder: Path, model: Model
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
-def test_originals(kernels: list[Path], shared: Path, tmp_path: Path, name: str) -> None:
+def test_originals(objects: list[Path], shared: Path, tmp_path: Path, name: str) -> None:
     path = shared / "models" / f"{name}.tflite"
-    assert_confirmed(path, kernels, tmp_path, tt.load(path))
+    assert_confirmed(path, objects, tmp_path, tt.load(path))
 
 
 @pytest.mark.parametrize("name", REWRITES)
-def test_rewritten(kernels: list[Path], shared: Path, tmp_path: Path, name: str) -> None:
+def test_rewritten(objects: list[Path], shared: Path, tmp_path: Path, name: str) -> None:
     original = tt.load(shared / "models" / f"{name}.tflite")
     data = tt.rewrite(original, REWRITES[name]).model_bytes
     path = tmp_path / f"{name}_train.tflite"
     path.write_bytes(data)
-    assert_confirmed(path, kernels, tmp_path, Model(data, path.name))
+    assert_confirmed(path, objects, tmp_path, Model(data, path.name))

@@ -31,14 +31,15 @@ struct InputGradOp : OpDefaults {
 
   template <typename Params>
   static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights,
-                           int32_t columns, int32_t listed, TfLiteType multiplier_type) {
+                           int32_t columns, int32_t listed, int32_t channels,
+                           TfLiteType multiplier_type) {
     const Geometry& g = params.geometry;
     if (params.kept == 0) {
       if (!node.CheckAbsent(kColumns, "columns") || !node.CheckAbsent(kChannels, "channels")) {
         return false;
       }
     } else if (!node.CheckInput(kColumns, "columns", kTfLiteInt8, columns) ||
-               !node.CheckInput(kChannels, "channels", kTfLiteInt16, listed)) {
+               !node.CheckChannels(kChannels, listed, channels)) {
       return false;
     }
     const int32_t size = InputElements(g);
@@ -77,7 +78,7 @@ struct ConvInputGradOp : InputGradOp {
                 {"number of groups", groups, 1, 1 << params.group_shift}}) &&
            node.CheckFields({{"kept", params.kept, 0, g.in_c - 1}}) &&
            CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c - params.kept}),
-                        Product({g.out_c, g.k_h, g.k_w, params.kept}), g.in_c, kTfLiteInt8);
+                        Product({g.out_c, g.k_h, g.k_w, params.kept}), g.in_c, g.in_c, kTfLiteInt8);
   }
 
   static size_t ScratchBytes(const Params& params) { return ConvInputGradScratchBytes(params); }
@@ -110,7 +111,7 @@ struct DepthwiseInputGradOp : InputGradOp {
                               (1 << (30 - params.acc_shift)) / (127 * 128)}}) &&
            node.CheckFields({{"kept", params.kept, 0, g.out_c - 1}}) &&
            CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}),
-                        Product({g.k_h, g.k_w, params.kept}), params.kept, kTfLiteInt32);
+                        Product({g.k_h, g.k_w, params.kept}), params.kept, g.out_c, kTfLiteInt32);
   }
 
   static size_t ScratchBytes(const Params& params) {

@@ -157,6 +157,20 @@ bool OpNode::CheckVariable(int index, int output_index, const char* role, TfLite
   return true;
 }
 
+bool OpNode::CheckChannels(int index, int32_t elements, int32_t channels) const {
+  if (!CheckInput(index, "channels", kTfLiteInt16, elements)) return false;
+  const int16_t* listed = Input<int16_t>(index);
+  // Before memory is planned only constants have an address.
+  if (listed == nullptr) return Fail("the list of channels must be a constant");
+  for (int32_t i = 0; i < elements; ++i) {
+    if (listed[i] >= 0 && listed[i] < channels) continue;
+    MicroPrintf("%s (output tensor %d): input %d (channels) lists %d, must be 0 to %d", op_name_,
+                OutputId(0), index, static_cast<int>(listed[i]), static_cast<int>(channels - 1));
+    return false;
+  }
+  return true;
+}
+
 bool OpNode::CheckAbsent(int index, const char* role) const {
   if (!HasInput(index)) return true;
   MicroPrintf(

@@ -43,6 +43,8 @@ class OpNode {
   // also output `output_index`.
   bool CheckVariable(int index, int output_index, const char* role, TfLiteType type,
                      int32_t elements) const;
+  // A constant list of `elements` channels, each of them below `channels`.
+  bool CheckChannels(int index, int32_t elements, int32_t channels) const;
   bool CheckAbsent(int index, const char* role) const;
   // The state tensor.
   bool CheckState(int index) const;

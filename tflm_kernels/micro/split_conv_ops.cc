@@ -16,7 +16,7 @@ struct SplitOp : OpDefaults {
 
   template <typename Params>
   static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights,
-                           int32_t columns, int32_t listed) {
+                           int32_t columns, int32_t listed, int32_t channels) {
     const Geometry& g = params.geometry;
     const OutputParams& o = params.output;
     return node.CheckFields({{"x_zero_point", o.x_zero_point, -128, 127},
@@ -26,7 +26,7 @@ struct SplitOp : OpDefaults {
            node.CheckInput(kX, "input", kTfLiteInt8, InputElements(g)) &&
            node.CheckInput(kWeights, "constant weights", kTfLiteInt8, weights) &&
            node.CheckInput(kColumns, "columns", kTfLiteInt8, columns) &&
-           node.CheckInput(kChannels, "channels", kTfLiteInt16, listed) &&
+           node.CheckChannels(kChannels, listed, channels) &&
            node.CheckInput(kMultiplier, "multipliers", kTfLiteInt32, g.out_c) &&
            node.CheckInput(kShift, "shifts", kTfLiteInt32, g.out_c) &&
            (!node.HasInput(kBias) || node.CheckInput(kBias, "bias", kTfLiteInt32, g.out_c)) &&
@@ -54,7 +54,7 @@ struct SplitConvOp : SplitOp {
     return node.CheckCounts(kInputs, kOutputs) && node.CheckGeometry(g) &&
            node.CheckFields({{"kept", params.kept, 1, g.in_c - 1}}) &&
            CheckTensors(params, node, Product({g.out_c, g.k_h, g.k_w, g.in_c - params.kept}),
-                        Product({g.out_c, g.k_h, g.k_w, params.kept}), g.in_c);
+                        Product({g.out_c, g.k_h, g.k_w, params.kept}), g.in_c, g.in_c);
   }
 
   static size_t ScratchBytes(const Params& params) { return SplitConvScratchBytes(params); }
@@ -76,7 +76,7 @@ struct SplitDepthwiseOp : SplitOp {
                 {"multiplier", params.multiplier, 1, g.out_c},
                 {"in_c * multiplier", Product({g.in_c, params.multiplier}), g.out_c, g.out_c}}) &&
            CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}),
-                        Product({g.k_h, g.k_w, params.kept}), params.kept);
+                        Product({g.k_h, g.k_w, params.kept}), params.kept, g.out_c);
   }
 
   static size_t ScratchBytes(const Params& params) { return SplitDepthwiseScratchBytes(params); }
@@ -99,7 +99,7 @@ struct ChannelSaveOp : OpDefaults {
                              {"kept", params.kept, 1, params.channels}}) &&
            node.CheckInput(kValues, "values", kTfLiteInt8,
                            Product({params.positions, params.channels})) &&
-           node.CheckInput(kChannels, "channels", kTfLiteInt16, params.kept) &&
+           node.CheckChannels(kChannels, params.kept, params.channels) &&
            node.CheckState(kStateInput) &&
            node.CheckOutput(kSaved, "saved channels", kTfLiteInt8,
                             Product({params.positions, params.kept}));

@@ -258,6 +258,7 @@ _ROWS: dict[str, Callable[[_Case], KernelMemory]] = {
     "EXPAND_DIMS": _fixed(None),
     "FULLY_CONNECTED": _fully_connected,
     "HARD_SWISH": _fixed(None, "hhhihi"),
+    "L2_NORMALIZATION": _fixed("e", "i"),
     "LEAKY_RELU": _fixed("f", "iiiiii"),
     "LOGISTIC": _fixed(None, "iiii"),
     "MAXIMUM": _fixed(None),
@@ -277,8 +278,10 @@ _ROWS: dict[str, Callable[[_Case], KernelMemory]] = {
     "RESHAPE": _fixed("iiiiiiiii"),
     "RESIZE_BILINEAR": _fixed("bb"),
     "RESIZE_NEAREST_NEIGHBOR": _fixed("bb"),
+    "SLICE": _fixed(None),
     "SOFTMAX": _softmax,
     "SPLIT": _fixed("i"),
+    "SPLIT_V": _fixed("i"),
     "STRIDED_SLICE": _fixed("iiiiib", "biiiiibiiiiibiiiiihhhhhb"),
     "SUB": _fixed("eb", "biiiiiiiiiiii"),
     "SUM": _mean,
@@ -287,6 +290,7 @@ _ROWS: dict[str, Callable[[_Case], KernelMemory]] = {
     "TRANSPOSE": _fixed(None),
     "TRANSPOSE_CONV": _transpose_conv,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
+    "UNPACK": _fixed("ii"),
 }
 
 

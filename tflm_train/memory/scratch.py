@@ -29,7 +29,7 @@ def scratch_of(params: abi.OpParams) -> int:
         return 2 * _WORD * params.geometry.out_c
     if isinstance(params, abi.SplitConvParams):
         g = params.geometry
-        return _HALF_WORD * g.k_h * g.k_w * g.in_c
+        return 2 * _HALF_WORD * g.k_h * g.k_w * g.in_c
     if isinstance(params, abi.SplitDepthwiseParams):
         return _WORD * params.geometry.out_c
     if isinstance(params, abi.StreamParams):
@@ -75,7 +75,7 @@ def _stream(stages: tuple[abi.StageFields, ...]) -> int:
 def _stage_sums(stage: abi.StageFields) -> int:
     g = stage.geometry
     if stage.stage_kind == abi.StageKind.CONV:
-        return _HALF_WORD * g.k_h * g.k_w * g.in_c
+        return 2 * _HALF_WORD * g.k_h * g.k_w * g.in_c
     return _WORD * g.out_c if stage.stage_kind == abi.StageKind.DEPTHWISE else 0
 
 

@@ -19,6 +19,8 @@ from tflm_train.qas import factors
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, Variable
 from tflm_train.scheme.select import select_channels
 
+_MAX_LISTED_CHANNELS = 1 << 15  # the lists that our ops read are int16
+
 
 def choose_variables(graph: TrainingGraph) -> TrainingGraph:
     """Makes variables of everything the plan trains.
@@ -114,6 +116,11 @@ def _make_columns(
         kept = (kept[:, np.newaxis] * multiplier + np.arange(multiplier)).reshape(-1)
     if kept.size == data.shape[3]:
         return None
+    if data.shape[3] > _MAX_LISTED_CHANNELS:
+        raise UnsupportedError(
+            f"{layer}: it has {data.shape[3]} channels; more than {_MAX_LISTED_CHANNELS} cannot "
+            "train in part, only as a whole (`ratio: 1`)"
+        )
     if layer.op.name == "TRANSPOSE_CONV":
         raise UnsupportedError(
             f"{layer} trains as a whole or not at all: give it no ratio, channels or select"

@@ -245,10 +245,10 @@ class _Tape:
             kept = trained.columns.kept
             listed = self._kept_channels(trained, kept)
             inputs_kept = kept[::multiplier] // multiplier if depthwise else kept
-            x = self._save(trained, "x", x, inputs_kept)
+            x = self._save(trained, "x", x, geometry.in_c, inputs_kept)
             geometry = dataclasses.replace(geometry, in_c=inputs_kept.size)
             if depthwise:
-                q = self._save(trained, "gradient", q, kept)
+                q = self._save(trained, "gradient", q, geometry.out_c, kept)
                 if bias is not None:
                     self._update_bias(trained, gradient, geometry)
                 geometry = dataclasses.replace(geometry, out_c=kept.size)
@@ -280,10 +280,17 @@ class _Tape:
         return self.constant(name, kept.astype(np.int16))
 
     def _save(
-        self, trained: TrainedLayer, what: str, source: Tensor, kept: npt.NDArray[np.int64]
+        self,
+        trained: TrainedLayer,
+        what: str,
+        source: Tensor,
+        channels: int,
+        kept: npt.NDArray[np.int64],
     ) -> Tensor:
-        """Copies some channels of a tensor together."""
-        channels = source.shape[-1]
+        """Copies some channels of a tensor together.
+
+        `channels` are the layer's: FULLY_CONNECTED flattens its input, whatever that's shape.
+        """
         positions = source.size // channels
         prefix = f"update/{trained.layer.name}/{what}"
         saved = Tensor.make(prefix, np.int8, (positions, kept.size))

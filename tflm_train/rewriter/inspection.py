@@ -105,11 +105,18 @@ def _blocked_ops(
             reached.update(inputs)
         else:
             where = f"op {index} ({op.name}, {op.output.name!r})"
-            barriers.insert(0, f"{where}: {own}; {_remedy(graph, op)}")
+            if _hides_something(graph, op):
+                barriers.insert(0, f"{where}: {own}; {_remedy(graph, op)}")
             after = f"{where} between it and the loss: {own}; {_remedy(graph, op)}"
             reasons[id(op)] = f"{own}; {_remedy(graph, op)}"
             stopped.update(dict.fromkeys(inputs, after))
     return reasons, barriers
+
+
+def _hides_something(graph: Graph, barrier: Op) -> bool:
+    """Whether anything with weights lies at or before it: a model's first QUANTIZE hides nothing."""
+    layers = any(layer.op_index < graph.index(barrier) for layer in list_layers(graph))
+    return layers or any(t is not None and t.data is not None for t in barrier.inputs)
 
 
 def _remedy(graph: Graph, barrier: Op) -> str:
