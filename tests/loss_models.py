@@ -6,7 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from tests.models import convert
+import numpy as np
+
+from tests.models import Layers, convert
 
 
 def _tagger(layers: Any) -> Any:
@@ -59,6 +61,33 @@ _BUILDERS: dict[str, Callable[[Any], Any]] = {
     "two_outputs": _two_outputs,
     "two_inputs": _two_inputs,
 }
+
+
+def other_model(kind: str) -> bytes:
+    """The regression model not in full int8: `float_ends`, `int16`, `hybrid` or `float`."""
+    import tensorflow as tf
+
+    keras = tf.keras
+    keras.utils.set_random_seed(1)
+    inputs, outputs = _regression(Layers(keras))
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, outputs))
+    if kind != "float":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind in ("float_ends", "int16"):
+        rng = np.random.default_rng(7)
+
+        def calibration() -> Any:
+            for _ in range(12):
+                yield [rng.uniform(-1, 1, (1, 6)).astype(np.float32)]
+
+        converter.representative_dataset = calibration
+        sets = tf.lite.OpsSet
+        converter.target_spec.supported_ops = [
+            sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            if kind == "int16"
+            else sets.TFLITE_BUILTINS_INT8
+        ]
+    return bytes(converter.convert())
 
 
 @functools.cache

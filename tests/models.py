@@ -137,7 +137,7 @@ def convert(
     import tensorflow as tf
 
     tf.keras.utils.set_random_seed(seed)
-    inputs, outputs = builder(_Layers(tf.keras))
+    inputs, outputs = builder(Layers(tf.keras))
     model = tf.keras.Model(inputs, outputs)
     rng = np.random.default_rng(7)
     for variable in model.trainable_variables:
@@ -160,7 +160,7 @@ def convert(
     return bytes(converter.convert())
 
 
-class _Layers:
+class Layers:
     """`keras.layers` with `Input` beside them."""
 
     def __init__(self, keras: Any) -> None:

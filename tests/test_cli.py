@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import tflm_train as tt
+from tests.loss_models import loss_model
 from tests.steps import DIGITS
 from tflm_train import cli
 from tflm_train.model import load
@@ -395,3 +396,66 @@ def test_internal_errors_are_one_line_too(
     monkeypatch.setenv("TFLM_TRAIN_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         run("inspect", folder / "digits.tflite")
+
+
+class TestOtherLosses:
+    def test_a_regression(self, run: Run, folder: Path) -> None:
+        (folder / "m.tflite").write_bytes(loss_model("regression"))
+        (folder / "s.yaml").write_text("version: 1\nloss: mean_squared_error\n")
+        x = np.random.default_rng(0).uniform(-1, 1, (6, 6)).astype(np.float32)
+        y = x[:, :3] * 0.2
+        np.savez(folder / "d.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+        model = folder / "m_train.tflite"
+        assert run("rewrite", folder / "m.tflite", "--scheme", folder / "s.yaml").status == 0
+        arguments = ["train", model, "--data", folder / "d.npz", "--epochs", 2]
+        trained = run(*arguments, "--json").json
+        assert trained["metric"] == "mean_squared_error"
+        assert "test mean squared error" in run(*arguments).out
+        for path in (folder / "m.tflite", model):
+            evaluated = run("evaluate", path, "--data", folder / "d.npz", "--json").json
+            assert evaluated["metric"] == "mean_squared_error"
+            assert evaluated["test_accuracy"] == trained["test_accuracy_before"]
+
+    def test_inspect_another_output(self, run: Run, folder: Path) -> None:
+        (folder / "m.tflite").write_bytes(loss_model("two_outputs"))
+        first, second = (
+            run("inspect", folder / "m.tflite", "--output", output, "--json").json["layers"]
+            for output in ("0", "1")
+        )
+        assert [x["trainable"] for x in first] != [x["trainable"] for x in second]
+        done = run("inspect", folder / "m.tflite", "--output", "2")
+        assert_refused(done, "output: m.tflite has no output 2")
+
+
+class TestClassNames:
+    def test_of_the_model(self, run: Run, folder: Path) -> None:
+        scheme = "version: 1\nhead: {classes: 2, labels: [cat, dog]}\n"
+        (folder / "s.yaml").write_text(scheme)
+        run("rewrite", folder / "digits.tflite", "--scheme", folder / "s.yaml")
+        x = np.zeros((4, 16, 16, 1), np.uint8)
+        y = np.array([0, 1, 1, 0])
+        np.savez(folder / "d.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+        arguments = ["evaluate", folder / "digits_train.tflite", "--data", folder / "d.npz"]
+        classes = run(*arguments, "--json").json["classes"]
+        assert [(c["class"], c["samples"]) for c in classes] == [("cat", 2), ("dog", 2)]
+        assert sum(c["right"] for c in classes) == 2
+        shown = run(*arguments).out
+        assert "cat" in shown and "dog" in shown
+
+    def test_of_the_data_set(self, run: Run, folder: Path) -> None:
+        x = np.zeros((2, 16, 16, 1), np.uint8)
+        y = np.array([3, 9])
+        names = np.array([f"digit {i}" for i in range(10)])
+        np.savez(folder / "d.npz", x_train=x, y_train=y, x_test=x, y_test=y, class_names=names)
+        arguments = ["evaluate", folder / "digits.tflite", "--data", folder / "d.npz", "--json"]
+        classes = run(*arguments).json["classes"]
+        assert [c["class"] for c in classes if c["samples"]] == ["digit 3", "digit 9"]
+
+
+@pytest.mark.parametrize(("classes", "count"), [("4", 4), ("+2", 12)])
+def test_classes_on_the_command_line(run: Run, folder: Path, classes: str, count: int) -> None:
+    (folder / "s.yaml").write_text("version: 1\n")
+    arguments = ["rewrite", folder / "digits.tflite", "--scheme", folder / "s.yaml", "--classes"]
+    assert run(*arguments, classes).status == 0
+    assert tt.Interpreter(folder / "digits_train.tflite").classes == count
+    assert_refused(run(*arguments, "many"), "--classes must be a number from 1 to 4096, or +N")

@@ -9,19 +9,13 @@
 namespace tflm_train {
 namespace {
 
-int8_t Clamped(const OutputParams& output, int32_t value) {
-  const int32_t y = value + output.y_zero_point;
-  return static_cast<int8_t>(y < output.act_min   ? output.act_min
-                             : y > output.act_max ? output.act_max
-                                                  : y);
-}
-
 // TFLM scales both inputs by 2^20 before they meet.
 constexpr int kAddLeftShift = 20;
 
-// Two pixels and two output channels are summed at a time.
+// How many pixels, and how many output channels of each, are summed before they are
+// requantised.
 constexpr int32_t kPixels = 2;
-constexpr int32_t kChannels = 2;
+constexpr int32_t kChannels = 16;
 
 // Of a depthwise kernel whose taps are listed on the stack: 7 x 7.
 constexpr int32_t kMostTaps = 49;
@@ -48,6 +42,12 @@ void MakePatch(const Geometry& g, int32_t zero_point, int32_t oy, int32_t ox, co
   const int32_t taps = g.k_h * g.k_w;
   const int32_t rest_width = g.in_c - weights.kept;
   const int32_t rest_depth = taps * rest_width;
+  const int32_t iy = oy * g.stride_h - g.pad_t, ix = ox * g.stride_w - g.pad_l;
+  if (taps == 1 && weights.channels == nullptr && iy >= 0 && iy < g.in_h && ix >= 0 &&
+      ix < g.in_w) {
+    Widen(x.Row(iy) + ix * g.in_c, zero_point, g.in_c, patch);
+    return;
+  }
   // The bytes are collected in the upper half of where they are widened to.
   int8_t* const rest = reinterpret_cast<int8_t*>(patch) + rest_depth;
   int8_t* const columns = reinterpret_cast<int8_t*>(patch + rest_depth) + taps * weights.kept;
@@ -104,36 +104,36 @@ void ConvRow(const Geometry& g, const OutputParams& output, int32_t oy, const Ro
   const int32_t taps = g.k_h * g.k_w;
   const int32_t kept_depth = taps * weights.kept;
   const int32_t rest_depth = taps * g.in_c - kept_depth;
-  int16_t* const patch[kPixels] = {static_cast<int16_t*>(scratch),
-                                   static_cast<int16_t*>(scratch) + taps * g.in_c};
-  const int16_t* const kept_patch[kPixels] = {patch[0] + rest_depth, patch[1] + rest_depth};
+  int16_t* const patch = static_cast<int16_t*>(scratch);
   for (int32_t ox = 0; ox < g.out_w; ox += kPixels) {
     const int32_t pixels = g.out_w - ox < kPixels ? 1 : kPixels;
-    for (int32_t p = 0; p < kPixels; ++p) {
-      // A second pixel that does not exist is the first once more.
-      MakePatch(g, output.x_zero_point, oy, ox + (p < pixels ? p : 0), x, weights, patch[p]);
+    // A second pixel that does not exist is the first once more.
+    int16_t* const second = patch + (pixels - 1) * taps * g.in_c;
+    for (int32_t p = 0; p < pixels; ++p) {
+      MakePatch(g, output.x_zero_point, oy, ox + p, x, weights, p == 0 ? patch : second);
     }
+    const int8_t* rest = weights.rest;
+    const int8_t* columns = weights.columns;
     for (int32_t c = 0; c < g.out_c; c += kChannels) {
-      const int32_t channels[kChannels] = {c, c + 1 < g.out_c ? c + 1 : c};
-      int32_t sums[kPixels * kChannels];
-      const int8_t* rest[kChannels];
-      const int8_t* columns[kChannels];
-      for (int32_t j = 0; j < kChannels; ++j) {
-        const int32_t bias = constants.bias == nullptr ? 0 : constants.bias[channels[j]];
-        sums[j] = sums[kChannels + j] = bias;
-        rest[j] = weights.rest + channels[j] * rest_depth;
-        columns[j] = weights.columns + channels[j] * kept_depth;
-      }
-      DotTwoByTwo(patch, rest, rest_depth, sums);
-      if (kept_depth > 0) DotTwoByTwo(kept_patch, columns, kept_depth, sums);
-      for (int32_t p = 0; p < pixels; ++p) {
-        int8_t* const to = y + (ox + p) * g.out_c;
-        for (int32_t j = 0; j < kChannels; ++j) {
-          const int32_t channel = channels[j];
-          to[channel] =
-              Clamped(output, Requantize(sums[p * kChannels + j], constants.multiplier[channel],
-                                         constants.shift[channel]));
+      const int32_t channels = g.out_c - c < kChannels ? g.out_c - c : kChannels;
+      int32_t sums[kPixels][kChannels];
+      for (int32_t j = 0; j < channels; j += 2) {
+        // The last of an odd number of channels is summed twice.
+        const int32_t next = j + 1 < channels ? 1 : 0;
+        TwoByTwo sum = DotTwoByTwo(patch, second, rest, rest + next * rest_depth, rest_depth, {});
+        rest += 2 * rest_depth;
+        if (kept_depth > 0) {
+          sum = DotTwoByTwo(patch + rest_depth, second + rest_depth, columns,
+                            columns + next * kept_depth, kept_depth, sum);
+          columns += 2 * kept_depth;
         }
+        sums[0][j] = sum.s00;
+        sums[0][j + 1] = sum.s01;
+        sums[1][j] = sum.s10;
+        sums[1][j + 1] = sum.s11;
+      }
+      for (int32_t p = 0; p < pixels; ++p) {
+        FinishRow(sums[p], constants.From(c), output, channels, y + (ox + p) * g.out_c + c);
       }
     }
   }
@@ -161,21 +161,24 @@ void DepthwiseRow(const Geometry& g, const OutputParams& output, int32_t multipl
         }
       });
     }
-    for (int32_t c = 0; c < g.out_c; ++c) {
-      const int32_t sum = acc[c] + (constants.bias == nullptr ? 0 : constants.bias[c]);
-      *y++ = Clamped(output, Requantize(sum, constants.multiplier[c], constants.shift[c]));
-    }
+    FinishRow(acc, constants, output, g.out_c, y + ox * g.out_c);
   }
 }
 
 void AddRow(const OutputParams& output, const AddParams& add, const int8_t* a, const int8_t* b,
             int8_t* y, int32_t n) {
+  // By value: bytes are written, which may alias anything that lies in memory.
+  const OutputParams o = output;
+  const AddParams p = add;
   for (int32_t i = 0; i < n; ++i) {
-    const int32_t first = ShiftLeft(a[i] - output.x_zero_point, kAddLeftShift);
-    const int32_t second = ShiftLeft(b[i] - add.addend_zero_point, kAddLeftShift);
-    const int32_t sum = Requantize(first, add.x_multiplier, add.x_shift) +
-                        Requantize(second, add.addend_multiplier, add.addend_shift);
-    y[i] = Clamped(output, Requantize(sum, add.y_multiplier, add.y_shift));
+    const int32_t first = ShiftLeft(a[i] - o.x_zero_point, kAddLeftShift);
+    const int32_t second = ShiftLeft(b[i] - p.addend_zero_point, kAddLeftShift);
+    const int32_t sum = Requantize(first, p.x_multiplier, p.x_shift) +
+                        Requantize(second, p.addend_multiplier, p.addend_shift);
+    const int32_t value = Requantize(sum, p.y_multiplier, p.y_shift) + o.y_zero_point;
+    y[i] = static_cast<int8_t>(value < o.act_min   ? o.act_min
+                               : value > o.act_max ? o.act_max
+                                                   : value);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tflm_kernels/forward_ops.h"
 #include "tflm_kernels/op_params.h"
 
 namespace tflm_train {
@@ -20,13 +21,6 @@ struct Rows {
   int32_t bytes;  // of one row
 
   const int8_t* Row(int32_t y) const { return data + (y % count) * bytes; }
-};
-
-// What turns the sums of a layer into int8, int32 [out_c] each.
-struct ChannelConstants {
-  const int32_t* multiplier;  // s_x * s_W / s_y as TFLM has it
-  const int32_t* shift;
-  const int32_t* bias;  // nullptr: none
 };
 
 // Weights of which a part, the columns, lies apart. Whole weights have kept = 0.

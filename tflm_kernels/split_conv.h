@@ -12,7 +12,7 @@
 
 namespace tflm_train {
 
-// Scratch of SplitConv: int16 [k_h][k_w][in_c], the patch under the kernel.
+// Scratch of SplitConv: int16 [2][k_h][k_w][in_c], the patches under two pixels.
 size_t SplitConvScratchBytes(const SplitConvParams& params);
 
 // CONV_2D and FULLY_CONNECTED.

@@ -37,7 +37,8 @@ a scheme:
 
 _DATA_HELP = (
     "an .npz file with x_train, y_train, x_test, y_test (uint8 images are resized to the model's "
-    "input; float arrays are quantized), or a folder of images by class"
+    "input; float arrays are quantized; y: class indices, or a value per output), or a folder of "
+    "images by class"
 )
 
 
@@ -98,6 +99,9 @@ def _add_inspect(subparsers: Any) -> None:
         "in execution order from 0; schemes use these numbers, or the names.",
     )
     parser.add_argument("model", help="a .tflite file")
+    parser.add_argument(
+        "--output", default="0", help="index or name of the output to train (default: 0)"
+    )
     _add_kernels(parser)
     parser.set_defaults(function=commands.inspect)
 
@@ -191,7 +195,8 @@ def _add_evaluate(subparsers: Any) -> None:
         subparsers,
         "evaluate",
         "Measure the test accuracy of a model, original or rewritten.",
-        "A rewritten model runs with its factory weights unless --load-state names a state.",
+        "Of a regression or an autoencoder the mean squared error; with class names also each class's\n"
+        "share. A rewritten model runs with its factory weights unless --load-state names a state.",
     )
     parser.add_argument("model", help="a .tflite file")
     parser.add_argument("--data", required=True, help=_DATA_HELP)

@@ -27,11 +27,11 @@ from tflm_train.files import (
 from tflm_train.memory import memory_report
 from tflm_train.memory.plot import draw_memory
 from tflm_train.model import load
+from tflm_train.model.metadata import class_names
 from tflm_train.rewriter import rewrite as rewrite_model
 from tflm_train.rewriter.budget import parse_bytes, require_fit
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.rewriter.optimize import Forward, Streaming
-from tflm_train.model.metadata import class_names
 from tflm_train.runtime.data import Dataset, load_dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
@@ -39,12 +39,16 @@ from tflm_train.runtime.training import EpochRecord, StepReport, model_inputs, s
 from tflm_train.runtime.training import train as train_model
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import MAX_CLASSES, parse_classes
+from tflm_train.scheme.resolve import find_output
 from tflm_train.scheme.library import find_scheme, library_names, library_text
 
 
 def inspect(arguments: argparse.Namespace) -> dict[str, Any]:
     """`tflm_train inspect`."""
-    description = inspect_model(load(arguments.model), arguments.kernels)
+    model = load(arguments.model)
+    chosen = arguments.output
+    output = find_output(int(chosen) if chosen.isdecimal() else chosen, model)
+    description = inspect_model(model, arguments.kernels, output)
     if not arguments.json:
         tables.show_inspection(description)
     return description

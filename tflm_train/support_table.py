@@ -33,11 +33,15 @@ says for each layer of a model whether it can train, and if not, why and what to
 _MODELS = """\
 ## Models
 
-- Weights train in {layers}. A layer's weights must be constants of its own, int8 with zero point 0; its bias int32.
-- The trained part is int8: int8 activations with one scale per tensor. Layers with int16 activations, float or hybrid layers (int8
-  weights, float activations) are refused, unless they lie before the earliest trained layer. Quantize the model to full int8.
-- float32 inputs and outputs are fine where a QUANTIZE follows the input and a DEQUANTIZE makes the output.
-- Batch size 1. Any number of inputs; of several outputs the scheme's `output` (index or name) is trained.
+- Weights train in {layers}.
+  A layer's weights must be constants of its own, int8 with zero point 0; its bias int32.
+- The trained part is int8: int8 activations with one scale per tensor. Layers with int16
+  activations, float or hybrid layers (int8 weights, float activations) are refused, unless they lie
+  before the earliest trained layer. Quantize the model to full int8.
+- float32 inputs and outputs are fine where a QUANTIZE follows the input and a DEQUANTIZE makes the
+  output.
+- Batch size 1. Any number of inputs; of several outputs the scheme's `output` (index or name) is
+  trained.
 - One subgraph is rewritten, the first; control flow (IF, WHILE) cannot lie on the gradient's way.
 """
 

@@ -178,9 +178,7 @@ class TestExtend:
         assert int(np.argmax(interpreter.infer(x))) == interpreter.classes - 1
         assert_follows_reference(new)
 
-    @pytest.mark.parametrize(
-        ("scale", "expected"), [(0.125, 0.125), (0.0625, 0.25), (0.75, 0.75)]
-    )
+    @pytest.mark.parametrize(("scale", "expected"), [(0.125, 0.125), (0.0625, 0.25), (0.75, 0.75)])
     def test_the_logits_scale(self, converted: Converted, scale: float, expected: float) -> None:
         model = with_logits_scale(converted("resnet"), scale)
         new = Model(tt.rewrite(model, Scheme(head=Head(add=3))).model_bytes)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import tflm_train as tt
-from tests.loss_models import loss_model
+from tests.loss_models import loss_model, other_model
 from tests.steps import assert_follows_reference, random_inputs, random_target, weights_of
 from tflm_train.errors import DataError, SchemeError, UnsupportedError
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.scheme import Head, Loss, Scheme
 
 CASES: dict[str, tuple[str, Loss]] = {
@@ -114,7 +115,9 @@ class TestOutputs:
         assert len(heads) == 2
 
     def test_none_of_that_name(self) -> None:
-        with pytest.raises(SchemeError, match=r"output: two_outputs has no output 'x'; it has 0 \("):
+        with pytest.raises(
+            SchemeError, match=r"output: two_outputs has no output 'x'; it has 0 \("
+        ):
             rewritten("two_outputs", Loss(), output="x")
         with pytest.raises(SchemeError, match="has no output 2"):
             rewritten("two_outputs", Loss(), output=2)
@@ -169,6 +172,47 @@ class TestRefusals:
             rewritten("detector", Loss())
 
 
+class TestOtherForms:
+    """What is not int8 from end to end."""
+
+    def test_float_ends(self) -> None:
+        model = Model(other_model("float_ends"), "float_ends")
+        assert model.graph.inputs[0].type_name == "FLOAT32"
+        assert [op.name for op in model.graph.ops][:: len(model.graph.ops) - 1] == [
+            "QUANTIZE", "DEQUANTIZE",
+        ]  # fmt: skip
+        assert inspect_model(model)["barriers"] == []
+        for loss in (Loss("mean_squared_error"), Loss()):
+            scheme = Scheme(loss=loss, weights=weights_of(0))
+            interpreter = tt.Interpreter(tt.rewrite(model, scheme).model_bytes)
+            plain = tt.Interpreter(model)
+            rng = np.random.default_rng(5)
+            x = rng.uniform(-1, 1, (1, 6)).astype(np.float32)
+            np.testing.assert_array_equal(interpreter.infer(x), plain.infer(x))
+            target = 1 if loss == Loss() else np.array([0.3, -0.3, 0.1])
+            losses = [interpreter.train_step(x, target, 0.02) for _ in range(60)]
+            assert losses[-1] < 0.6 * losses[0]
+
+    @pytest.mark.parametrize(
+        ("kind", "words"),
+        [
+            ("int16", "are INT16, not quantized int8; quantize the model to full int8"),
+            ("hybrid", "are FLOAT32, not quantized int8; quantize the model to full int8"),
+            ("float", "are FLOAT32, not quantized int8; quantize the model to full int8"),
+        ],
+    )
+    def test_refused_with_a_remedy(self, kind: str, words: str) -> None:
+        model = Model(other_model(kind), kind)
+        with pytest.raises(UnsupportedError, match=words):
+            tt.rewrite(model, Scheme())
+        described = inspect_model(model)
+        assert all(layer["why_not"].endswith(words) for layer in described["layers"])
+
+    def test_a_fresh_head_for_what_is_not_int8(self) -> None:
+        with pytest.raises(UnsupportedError, match="is FLOAT32, not quantized int8; leave `head`"):
+            tt.rewrite(Model(other_model("hybrid")), Scheme(head=Head(classes=5)))
+
+
 def test_a_label_index_stands_for_that_label_alone() -> None:
     first, second = (tt.Interpreter(rewritten(*CASES["labels"])) for _ in range(2))
     x = random_inputs(first.model.graph, 1)[0]
@@ -182,4 +226,5 @@ def test_labels_and_logits_are_the_same_model() -> None:
     assert [op.name for op in model.graph.ops][-1] == "LOGISTIC"
     new = rewritten("tagger", Loss("sigmoid_cross_entropy"))
     loss = next(op for op in new.graph.ops if op.name == "TFLM_TRAIN_LOSS")
-    assert loss.input is new.graph.tensors[model.graph.tensors.index(list_layers(model.graph)[-1].op.output)]
+    logits = list_layers(model.graph)[-1].op.output
+    assert loss.input is new.graph.tensors[model.graph.tensors.index(logits)]

@@ -268,3 +268,25 @@ class TestToModelInput:
 def test_a_data_set_checks_arrays_made_in_memory() -> None:
     with pytest.raises(DataError, match="x_test has 1 samples but y_test has 2"):
         Dataset(**arrays(x_test=arrays()["x_train"][:1]))
+
+
+class TestTargets:
+    def test_values_and_labels(self, tmp_path: Path) -> None:
+        values = np.arange(12, dtype=np.float64).reshape(4, 3)
+        dataset = load_dataset(save(tmp_path, y_train=values, y_test=values[:2]))
+        assert dataset.y_train.dtype == np.float32 and dataset.y_train.shape == (4, 3)
+        labels = np.eye(4, dtype=bool)
+        dataset = load_dataset(save(tmp_path, y_train=labels, y_test=labels[:2]))
+        assert dataset.y_train.dtype == np.float32
+        dataset.check_classes(1)  # only class indices can be too large
+
+    def test_none_at_all(self, tmp_path: Path) -> None:
+        dataset = load_dataset(save(tmp_path, y_train=None, y_test=None))
+        assert dataset.y_train.shape == (4, 0) and dataset.y_test.shape == (2, 0)
+        with pytest.raises(DataError, match="y_test missing"):
+            load_dataset(save(tmp_path, y_test=None))
+
+
+def test_int16_inputs() -> None:
+    q = quantise(np.array([-9.0, 0.25, 9.0]), 2.0**-13, 5, np.int16)
+    assert q.dtype == np.int16 and q.tolist() == [-32768, 2053, 32767]

@@ -1,5 +1,5 @@
 // The inner loops of the forward layers with the DSP extension. Only for
-// forward_ops.cc. Widened elements lie in blocks of four as 0, 2, 1, 3, the order
+// forward_ops.h. Widened elements lie in blocks of four as 0, 2, 1, 3, the order
 // in which SXTB16 takes the weights apart; what does not fill a block follows as
 // it is.
 
@@ -11,11 +11,12 @@
 #include <cstdint>
 
 #include "tflm_kernels/arch/dsp.h"
+#include "tflm_kernels/arch/finish_generic.h"
 #include "tflm_kernels/forward_ops.h"
 
 namespace tflm_train {
 
-void Widen(const int8_t* from, int32_t offset, int32_t n, int16_t* to) {
+inline void Widen(const int8_t* from, int32_t offset, int32_t n, int16_t* to) {
   const int32_t offsets = static_cast<int32_t>(dsp::Pack(offset, offset));
   int32_t i = 0;
   for (; i + 4 <= n; i += 4) {
@@ -26,12 +27,9 @@ void Widen(const int8_t* from, int32_t offset, int32_t n, int16_t* to) {
   for (; i < n; ++i) to[i] = static_cast<int16_t>(from[i] - offset);
 }
 
-void DotTwoByTwo(const int16_t* const a[2], const int8_t* const w[2], int32_t n, int32_t sums[4]) {
-  const int16_t* a0 = a[0];
-  const int16_t* a1 = a[1];
-  const int8_t* w0 = w[0];
-  const int8_t* w1 = w[1];
-  int32_t s00 = sums[0], s01 = sums[1], s10 = sums[2], s11 = sums[3];
+inline TwoByTwo DotTwoByTwo(const int16_t* a0, const int16_t* a1, const int8_t* w0,
+                            const int8_t* w1, int32_t n, TwoByTwo sums) {
+  int32_t s00 = sums.s00, s01 = sums.s01, s10 = sums.s10, s11 = sums.s11;
   for (int32_t blocks = n >> 2; blocks > 0; --blocks) {
     const uint32_t first = dsp::LoadWord(w0);
     const uint32_t second = dsp::LoadWord(w1);
@@ -61,14 +59,11 @@ void DotTwoByTwo(const int16_t* const a[2], const int8_t* const w[2], int32_t n,
     s10 += *a1 * *w0;
     s11 += *a1 * *w1;
   }
-  sums[0] = s00;
-  sums[1] = s01;
-  sums[2] = s10;
-  sums[3] = s11;
+  return {s00, s01, s10, s11};
 }
 
-void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset, int32_t n,
-                   int32_t* acc) {
+inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset, int32_t n,
+                          int32_t* acc) {
   const int32_t offsets = static_cast<int32_t>(dsp::Pack(offset, offset));
   const DepthwiseTap* const end = taps + count;
   int32_t c = 0;

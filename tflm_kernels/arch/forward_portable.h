@@ -1,4 +1,4 @@
-// The inner loops of the forward layers in plain C++. Only for forward_ops.cc.
+// The inner loops of the forward layers in plain C++. Only for forward_ops.h.
 
 #ifndef TFLM_KERNELS_ARCH_FORWARD_PORTABLE_H_
 #define TFLM_KERNELS_ARCH_FORWARD_PORTABLE_H_
@@ -6,34 +6,29 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tflm_kernels/arch/finish_generic.h"
 #include "tflm_kernels/forward_ops.h"
 
 namespace tflm_train {
 
-void Widen(const int8_t* from, int32_t offset, int32_t n, int16_t* to) {
+inline void Widen(const int8_t* from, int32_t offset, int32_t n, int16_t* to) {
   for (int32_t i = 0; i < n; ++i) to[i] = static_cast<int16_t>(from[i] - offset);
 }
 
-void DotTwoByTwo(const int16_t* const a[2], const int8_t* const w[2], int32_t n, int32_t sums[4]) {
-  const int16_t* const a0 = a[0];
-  const int16_t* const a1 = a[1];
-  const int8_t* const w0 = w[0];
-  const int8_t* const w1 = w[1];
-  int32_t s00 = 0, s01 = 0, s10 = 0, s11 = 0;
+inline TwoByTwo DotTwoByTwo(const int16_t* a0, const int16_t* a1, const int8_t* w0,
+                            const int8_t* w1, int32_t n, TwoByTwo sums) {
+  int32_t s00 = sums.s00, s01 = sums.s01, s10 = sums.s10, s11 = sums.s11;
   for (int32_t i = 0; i < n; ++i) {
     s00 += a0[i] * w0[i];
     s01 += a0[i] * w1[i];
     s10 += a1[i] * w0[i];
     s11 += a1[i] * w1[i];
   }
-  sums[0] += s00;
-  sums[1] += s01;
-  sums[2] += s10;
-  sums[3] += s11;
+  return {s00, s01, s10, s11};
 }
 
-void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset, int32_t n,
-                   int32_t* acc) {
+inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset, int32_t n,
+                          int32_t* acc) {
   std::memset(acc, 0, sizeof(int32_t) * n);
   const int16_t zero = static_cast<int16_t>(offset);
   for (int32_t k = 0; k < count; ++k) {

@@ -1,7 +1,7 @@
 """What the losses have in common: targets, class weights and the quantised gradient.
 
-Reference of the LOSS operator's shared part (docs/NUMERICS.md). Single precision throughout, sums in
-index order, with the exponential and logarithm of `numerics`, so that no bit depends on a libm.
+Reference of the LOSS operator's shared part (docs/NUMERICS.md). Single precision throughout, sums
+in index order, with the exponential and logarithm of `numerics`, so that no bit depends on a libm.
 """
 
 from __future__ import annotations

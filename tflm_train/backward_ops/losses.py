@@ -13,13 +13,13 @@ from tflm_train.backward_ops import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
-from tflm_train.backward_ops.loss import LossKind, Smoothing, TargetKind, Loss
+from tflm_train.backward_ops.loss import Loss, LossKind, Smoothing, TargetKind
 from tflm_train.backward_ops.numerics import Float32Array, Int8Array
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op, Tensor
 
 Condition = Callable[[Tensor], str | None]
-"""Why the loss cannot be computed on these logits, None when it can; its docstring says what for."""
+"""Why the loss cannot be computed on these logits, None when it can."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ MEAN_SQUARED_ERROR = LossRule(
     None,
     {"values": TargetKind.VALUES, "input": TargetKind.INPUT},
     (output_is_int8,),
-    "Regression and autoencoders (not behind SOFTMAX); the target is in real units, or the model's own "
-    "input.",
+    "Regression and autoencoders (not behind SOFTMAX); the target is in real units, or the model's "
+    "own input.",
 )
 LOSS_RULES: dict[str, LossRule] = {
     rule.name: rule for rule in (SOFTMAX_CROSS_ENTROPY, SIGMOID_CROSS_ENTROPY, MEAN_SQUARED_ERROR)
@@ -223,9 +223,7 @@ def reference_loss(
         )
     if params.loss_kind == LossKind.SOFTMAX_CROSS_ENTROPY:
         index_or_values = target if isinstance(target, int) else np.asarray(target, np.float32)
-        return softmax_cross_entropy.loss(
-            logits, index_or_values, scale, smoothing, class_weights
-        )
+        return softmax_cross_entropy.loss(logits, index_or_values, scale, smoothing, class_weights)
     values = np.asarray(target, np.float32)
     if params.loss_kind == LossKind.SIGMOID_CROSS_ENTROPY:
         return sigmoid_cross_entropy.loss(

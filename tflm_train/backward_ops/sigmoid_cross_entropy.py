@@ -1,4 +1,4 @@
-"""Sigmoid cross-entropy on int8 logits, for one yes-or-no answer or many: reference of the operator.
+"""Sigmoid cross-entropy on int8 logits, for one label or many: reference of the loss operator.
 
 With `n` logits `a_i = s (q_i - z)`, `p_i = 1 / (1 + exp(-a_i))` and targets `t_i` in [0, 1]:
 

@@ -1,7 +1,7 @@
 """Softmax cross-entropy on int8 logits: reference of the loss operator.
 
-With logits `a_i = s (q_i - z)`, `p = softmax(a)` and the target distribution `t` (one-hot of a class,
-or the probabilities of a teacher), smoothed and weighted to `u_i = w_i t_i`:
+With logits `a_i = s (q_i - z)`, `p = softmax(a)` and the target distribution `t` (one-hot of a
+class, or the probabilities of a teacher), smoothed and weighted to `u_i = w_i t_i`:
 
     L = sum_i u_i (log(sum exp(a_j - max a)) + max a - a_i)
     dL/da_i = p_i sum_j u_j - u_i

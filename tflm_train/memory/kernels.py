@@ -42,6 +42,7 @@ class KernelMemory:
       options: The struct its flatbuffer options are parsed into; None where there is none.
       data: The kernel's own struct; None where it keeps none.
       channels: Sizes in bytes of buffers that hold a number per output channel.
+      buffers: Sizes in bytes of other buffers: tables, copies.
       scratch: Sizes in bytes of the scratch buffers.
     """
 
@@ -49,6 +50,7 @@ class KernelMemory:
     data: Struct | None = None
     channels: tuple[int, ...] = ()
     scratch: tuple[int, ...] = ()
+    buffers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,27 @@ def _softmax(case: _Case) -> KernelMemory:
     if case.cmsis:
         data = (data, "ii")
     tables = (2 * 513,) * 2 if case.x.type_name == "INT16" else ()
-    return KernelMemory(("f",), data, tables)
+    return KernelMemory(("f",), data, buffers=tables)
+
+
+def _batch_matmul(case: _Case) -> KernelMemory:
+    options = case.op.options
+    data: Struct = ("PPPbbb",)
+    scratch = 0
+    if case.cmsis:
+        data = (data, ("iiii",), "i")
+        if case.is_int8 and case.helium:
+            scratch = _WORD * case.op.output.shape[-1]
+    buffers = [_writable_shape(case.op.output)]
+    if case.quantized:
+        buffers.append(7 * _WORD)
+    for transposed, index in ((options.adjX, 0), (not options.adjY, 1)):
+        if transposed:
+            # A tensor struct, its dimensions and room for the transposed values.
+            tensor = case.tensor(index)
+            struct = case.target.size_of("PPe")
+            buffers += [struct, _writable_shape(tensor), tensor.nbytes]
+    return KernelMemory(("bbb",), data, (), _some(scratch), tuple(buffers))
 
 
 def _svdf(case: _Case) -> KernelMemory:
@@ -248,11 +270,15 @@ def _fixed(options: str | None, *data: str | Struct) -> Callable[[_Case], Kernel
 _ADD_DATA = "biiiiiiiiiiiiff"
 _ROWS: dict[str, Callable[[_Case], KernelMemory]] = {
     "ADD": _fixed("eb", _ADD_DATA),
+    "ARG_MAX": _fixed("e"),
+    "ARG_MIN": _fixed("e"),
     "AVERAGE_POOL_2D": _pool,
+    "BATCH_MATMUL": _batch_matmul,
     "BATCH_TO_SPACE_ND": _fixed(None),
     "CONCATENATION": _concatenation,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
+    "DEPTH_TO_SPACE": _fixed("i", "iiiii"),
     "DEQUANTIZE": _fixed(None, ("di",), "iii"),
     "DIV": _fixed("e", "iiiiiii"),
     "EXPAND_DIMS": _fixed(None),
@@ -280,8 +306,10 @@ _ROWS: dict[str, Callable[[_Case], KernelMemory]] = {
     "RESIZE_NEAREST_NEIGHBOR": _fixed("bb"),
     "SLICE": _fixed(None),
     "SOFTMAX": _softmax,
+    "SPACE_TO_DEPTH": _fixed("i", "iiiii"),  # the output's dimensions, made writable
     "SPLIT": _fixed("i"),
     "SPLIT_V": _fixed("i"),
+    "SQUEEZE": _fixed("iiiiiiiii"),
     "STRIDED_SLICE": _fixed("iiiiib", "biiiiibiiiiibiiiiihhhhhb"),
     "SUB": _fixed("eb", "biiiiiiiiiiii"),
     "SUM": _mean,
@@ -307,6 +335,11 @@ def kernel_memory(op: Op, kernels: KernelSet, target: Target) -> KernelMemory | 
     """
     row = _ROWS.get(op.name)
     return None if row is None else row(_Case(op, kernels, target))
+
+
+def _writable_shape(tensor: Tensor) -> int:
+    """A copy of a tensor's dimensions that a kernel can change."""
+    return _WORD * (1 + len(tensor.shape))
 
 
 def _some(size: int) -> tuple[int, ...]:

@@ -125,8 +125,9 @@ def persistent_part(
             tail.allocate(_data_category(op), _owner(op), size, ALIGNMENT)
     for op, memory in zip(graph.ops, operators, strict=True):
         for size in memory.channels:
-            category = Category.TRAINING_OPS if _is_ours(op) else Category.CHANNELS
-            tail.allocate(category, _owner(op), size, ALIGNMENT)
+            tail.allocate(Category.CHANNELS, _owner(op), size, ALIGNMENT)
+        for size in memory.buffers:
+            tail.allocate(_data_category(op), _owner(op), size, ALIGNMENT)
     scratch = {i: m.scratch for i, m in enumerate(operators) if m.scratch}
     handles = sum(map(len, scratch.values()))
     if handles:
@@ -216,10 +217,9 @@ def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
             raise ModelError(f"{error}; rewrite the original model with this version") from error
         scratch, table = scratch_of(params), persistent_of(params, target)
         return KernelMemory(
-            None,
-            _OUR_NODE_DATA,
-            (table,) if table else (),
-            (scratch,) if scratch else (),
+            data=_OUR_NODE_DATA,
+            scratch=(scratch,) if scratch else (),
+            buffers=(table,) if table else (),
         )
     memory = None if op.is_custom else kernel_memory(op, kernels, target)
     return _UNMODELLED if memory is None else memory

@@ -229,9 +229,7 @@ class _Editor:
             self._end = builder.Offset()
             builder.EndVector()
 
-    def resize_interface(
-        self, inputs: Sequence[TensorNote], outputs: Sequence[TensorNote]
-    ) -> None:
+    def resize_interface(self, inputs: Sequence[TensorNote], outputs: Sequence[TensorNote]) -> None:
         """As many tensors as the graph has, the last ones described as given."""
         graph = self._model.graph
         self._inputs = self._resized(self._inputs, len(graph.inputs), inputs)
@@ -274,9 +272,7 @@ class _Editor:
         builder.PrependInt8Slot(_FILE_TYPE, _AXIS_LABELS, 0)
         return int(builder.EndObject())
 
-    def _table(
-        self, old: Table | int | None, count: int, changes: dict[int, int | None]
-    ) -> int:
+    def _table(self, old: Table | int | None, count: int, changes: dict[int, int | None]) -> int:
         """A table with some fields changed (None: left out), all others as they were."""
         fields: dict[int, int | None] = {}
         if isinstance(old, Table):

@@ -1,7 +1,8 @@
 """Estimated instructions of forward layers on a Cortex-M7, to compare ways of running them.
 
-Counted under QEMU, per multiply-accumulate. The builtin figures are CMSIS-NN's for pointwise
-convolutions, other convolutions and depthwise layers; those of the STREAM are our kernels'.
+The STREAM's figures are fitted to counts of our kernels under QEMU (`benchmarks.instructions`);
+those of the builtin ops are CMSIS-NN's on the same core, per multiply-accumulate, except that ADD's
+is a guess. An estimate, not a measurement: it orders the choices.
 """
 
 from __future__ import annotations
@@ -10,31 +11,36 @@ from tflm_train import kernel_abi as abi
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer
 
-_POINTWISE, _CONV, _DEPTHWISE, _ADD = "pointwise", "conv", "depthwise", "add"
-_BUILTIN = {_POINTWISE: 2.8, _CONV: 4.9, _DEPTHWISE: 8.0, _ADD: 25.0}
-_STREAM = {_POINTWISE: 8.0, _CONV: 8.0, _DEPTHWISE: 14.0, _ADD: 60.0}
+_BUILTIN_POINTWISE, _BUILTIN_CONV, _BUILTIN_DEPTHWISE = 2.8, 4.9, 8.0
+_BUILTIN_ADD = 40.0
+
+_ADD = 63.0
+_DEPTHWISE, _DEPTHWISE_OUTPUT = 3.6, 54.0  # per multiply-accumulate, per output
+_CONV, _CONV_OUTPUT = 1.75, 46.0
+_PATCH_TAP, _PATCH_ELEMENT = 45.0, 1.2  # to collect what lies under the kernel
 
 
 def builtin_cost(op: Op) -> float:
     """Instructions of a builtin op; 0 for ops that are the same however layers run."""
     if op.name == "ADD":
-        return _BUILTIN[_ADD] * op.output.size
+        return _BUILTIN_ADD * op.output.size
     if op.name == "DEPTHWISE_CONV_2D":
-        return _BUILTIN[_DEPTHWISE] * Layer(-1, op, -1).macs
+        return _BUILTIN_DEPTHWISE * Layer(-1, op, -1).macs
     if op.name != "CONV_2D":
         return 0.0
     layer = Layer(-1, op, -1)
-    taps = layer.weights.shape[1] * layer.weights.shape[2]
-    return _BUILTIN[_POINTWISE if taps == 1 else _CONV] * layer.macs
+    is_pointwise = layer.weights.shape[1] * layer.weights.shape[2] == 1
+    return (_BUILTIN_POINTWISE if is_pointwise else _BUILTIN_CONV) * layer.macs
 
 
 def stage_cost(stage: abi.StageFields) -> float:
     """Instructions of one stage of a STREAM."""
     g = stage.geometry
-    outputs = g.positions * g.out_c
+    outputs, taps = g.positions * g.out_c, g.k_h * g.k_w
     if stage.stage_kind == abi.StageKind.ADD:
-        return _STREAM[_ADD] * outputs
+        return _ADD * outputs
     if stage.stage_kind == abi.StageKind.DEPTHWISE:
-        return _STREAM[_DEPTHWISE] * outputs * g.k_h * g.k_w
-    kind = _POINTWISE if g.k_h * g.k_w == 1 else _CONV
-    return _STREAM[kind] * outputs * g.k_h * g.k_w * g.in_c
+        return outputs * (_DEPTHWISE * taps + _DEPTHWISE_OUTPUT)
+    depth = taps * g.in_c
+    patch = _PATCH_ELEMENT * depth + (_PATCH_TAP * taps if taps > 1 else 0)
+    return outputs * (_CONV * depth + _CONV_OUTPUT) + g.positions * patch

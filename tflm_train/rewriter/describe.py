@@ -20,7 +20,9 @@ _LEARNING_RATE = TensorNote(
     "learning_rate", "Above 0: this invocation is a training step of that rate. 0: inference."
 )
 _LOSS = TensorNote("loss", "The loss of a training step before its update; 0 when not training.")
-_STATE = TensorNote("state", "Handle of the trained state, for the functions that save and load it.")
+_STATE = TensorNote(
+    "state", "Handle of the trained state, for the functions that save and load it."
+)
 _LABELS = {
     TargetKind.INDEX: TensorNote("label", "Index of the class that the output should be."),
     TargetKind.VALUES: TensorNote("target", "What the output should be, one value for each."),

@@ -25,6 +25,8 @@ from tflm_train.rewriter.split_layers import split_layers
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 from tflm_train.scheme import Scheme, resolve
 
+# Real activations of a calibrated model have scales of 1e-3 to 1.
+_TINY_SCALE = 1e-6
 _OFFLINE_PLAN = "OfflineMemoryAllocation"
 
 
@@ -87,7 +89,7 @@ def rewrite(
     graph.warnings += _model_warnings(work)
     for transform in (choose_variables, differentiate, save_masks, split_layers):
         graph = transform(graph)
-    graph.warnings += _logits_warnings(graph)
+    graph.warnings += _logits_warnings(graph) + _scale_warnings(graph)
     restore = _restore_op(graph, _fingerprint(model, scheme))
     work.graph.ops = [restore, *schedule(graph, order)]
     work.graph.inputs += graph.interface_inputs
@@ -133,6 +135,17 @@ def _model_warnings(model: Model) -> list[str]:
             f"the model's {_OFFLINE_PLAN} metadata was dropped: it cannot hold the training tensors"
         )
     return warnings
+
+
+def _scale_warnings(graph: TrainingGraph) -> list[str]:
+    tiny = [t.layer for t in graph.trained.values() if t.layer.x.scale < _TINY_SCALE]
+    if not tiny:
+        return []
+    return [
+        f"the inputs of {len(tiny)} trained layers have scales as small as "
+        f"{min(layer.x.scale for layer in tiny):.2g} ({tiny[-1]}): the model was quantized on data "
+        "that left them at zero, so they cannot learn; quantize it again on representative data"
+    ]
 
 
 def _logits_warnings(graph: TrainingGraph) -> list[str]:

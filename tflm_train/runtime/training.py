@@ -14,8 +14,9 @@ import numpy.typing as npt
 from tflm_train.errors import DataError
 from tflm_train.model import Tensor
 from tflm_train.runtime.data import Dataset, ImageFiles, Samples, quantise, to_model_input
-from tflm_train.runtime.interpreter import Interpreter, target_array
+from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for, real_values
+from tflm_train.runtime.targets import target_array
 
 SCHEDULES = ("linear", "cosine", "constant")
 _FINAL_SHARE = 0.2

@@ -1,10 +1,10 @@
 """The `head` of a scheme: what becomes of the model's last layer.
 
-    head: {classes: 10}                 # a fresh classifier for ten classes
-    head: {classes: +2}                 # two classes more; the old ones stay as they are
-    head: {reinitialise: true}          # the same classes, learnt anew
-    head: {classes: 5, hidden: [32]}    # a fresh classifier behind a hidden layer of 32
-    head: {train: false}                # the classifier stays as it is
+head: {classes: 10}                 # a fresh classifier for ten classes
+head: {classes: +2}                 # two classes more; the old ones stay as they are
+head: {reinitialise: true}          # the same classes, learnt anew
+head: {classes: 5, hidden: [32]}    # a fresh classifier behind a hidden layer of 32
+head: {train: false}                # the classifier stays as it is
 """
 
 from __future__ import annotations

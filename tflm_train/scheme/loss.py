@@ -1,9 +1,9 @@
 """The `loss` of a scheme: a name, or a mapping with options.
 
-    loss: softmax_cross_entropy
-    loss: {name: softmax_cross_entropy, label_smoothing: 0.1, class_weights: [1, 2.5]}
-    loss: {name: softmax_cross_entropy, target: probabilities}    # distillation
-    loss: {name: mean_squared_error, target: input}               # an autoencoder
+loss: softmax_cross_entropy
+loss: {name: softmax_cross_entropy, label_smoothing: 0.1, class_weights: [1, 2.5]}
+loss: {name: softmax_cross_entropy, target: probabilities}    # distillation
+loss: {name: mean_squared_error, target: input}               # an autoencoder
 """
 
 from __future__ import annotations

@@ -9,8 +9,12 @@
 #include <cstdint>
 
 #if defined(TFLM_STUB_NAMESPACED)
-#define TFLM_STUB_C namespace tflite { namespace micro {
-#define TFLM_STUB_C_END } }
+#define TFLM_STUB_C  \
+  namespace tflite { \
+  namespace micro {
+#define TFLM_STUB_C_END \
+  }                     \
+  }
 #define TFLM_STUB_CPP TFLM_STUB_C
 #define TFLM_STUB_CPP_END TFLM_STUB_C_END
 #else

@@ -23,9 +23,7 @@ class MicroMutableOpResolver : public MicroOpResolver {
   TfLiteStatus AddSoftmax() { return Add(true); }
 
  private:
-  TfLiteStatus Add(bool valid) {
-    return valid && count_++ < tOpCount ? kTfLiteOk : kTfLiteError;
-  }
+  TfLiteStatus Add(bool valid) { return valid && count_++ < tOpCount ? kTfLiteOk : kTfLiteError; }
 
   unsigned int count_ = 0;
 };

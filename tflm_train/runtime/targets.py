@@ -1,0 +1,64 @@
+"""What a training step is told the output should be, checked against the model's loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.loss import (
+    LossKind,
+    TargetKind,
+    check_probabilities,
+    check_values,
+    one_hot,
+)
+from tflm_train.errors import DataError
+
+
+def target_array(loss: abi.LossParams, target: npt.ArrayLike | None) -> npt.NDArray[Any] | None:
+    """A target as the model's `train/label` input takes it; None where it has none.
+
+    Args:
+      loss: Parameters of the loss.
+      target: See `Interpreter.train_step`.
+
+    Raises:
+      DataError: It does not fit the loss.
+    """
+    if loss.target_kind == TargetKind.INPUT:
+        if target is not None:
+            raise DataError("the target of this model is its own input; give None as the target")
+        return None
+    if target is None:
+        raise DataError("the loss of this model needs a target; only `target: input` needs none")
+    value = np.asarray(target)
+    if loss.target_kind == TargetKind.INDEX:
+        if value.size != 1 or value.dtype.kind not in "iu":
+            raise DataError(
+                f"the target is {value.dtype} {value.shape}; this model takes one class index"
+            )
+        label = int(value.reshape(-1)[0])
+        if not 0 <= label < loss.classes:
+            raise DataError(f"label {label} is out of range: the model has {loss.classes} classes")
+        return np.array([label], np.int32)
+    if value.ndim == 0 and value.dtype.kind in "iu" and loss.classes > 1:
+        value = _one_hot(int(value), loss)
+    values = value.astype(np.float32).reshape(-1)
+    if values.size != loss.classes:
+        raise DataError(
+            f"the target has {values.size} values; the model has {loss.classes} outputs"
+        )
+    if loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
+        check_values(values)
+    else:
+        check_probabilities(values)
+    return values
+
+
+def _one_hot(label: int, loss: abi.LossParams) -> npt.NDArray[np.float32]:
+    if loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
+        raise DataError(f"the target is one number; the model has {loss.classes} outputs")
+    return one_hot(label, loss.classes)
