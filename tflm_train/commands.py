@@ -39,8 +39,8 @@ from tflm_train.runtime.training import EpochRecord, StepReport, model_inputs, s
 from tflm_train.runtime.training import train as train_model
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import MAX_CLASSES, parse_classes
-from tflm_train.scheme.resolve import find_output
 from tflm_train.scheme.library import find_scheme, library_names, library_text
+from tflm_train.scheme.resolve import find_output
 
 
 def inspect(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -16,7 +16,15 @@ using tflm_train::StageConstants;
 using tflm_train::StreamProgram;
 using tflm_train::StreamStage;
 
+#if defined(TFLM_TRAIN_SMALL_TARGET)
+constexpr int kMaxLayers = 2;
+constexpr int32_t kMostSide = 5, kMostChannels = 3;
+constexpr uint64_t kCases = 100;
+#else
 constexpr int kMaxLayers = 5;
+constexpr int32_t kMostSide = 9, kMostChannels = 9;
+constexpr uint64_t kCases = 400;
+#endif
 constexpr int kMaxStages = 2 * kMaxLayers;
 constexpr int32_t kCanaryBytes = 8;
 constexpr int32_t kMostValues = 4096;  // of one tensor
@@ -82,8 +90,8 @@ StreamStage RandomLayer(Random* random, int32_t in_h, int32_t in_w, int32_t in_c
   g.out_h = g.out_h < 1 ? 1 : g.out_h;
   g.out_w = g.out_w < 1 ? 1 : g.out_w;
   stage.multiplier = stage.stage_kind == tflm_train::kStageConv ? 1 : random->Between(1, 2);
-  g.out_c =
-      stage.stage_kind == tflm_train::kStageConv ? random->Between(1, 9) : in_c * stage.multiplier;
+  g.out_c = stage.stage_kind == tflm_train::kStageConv ? random->Between(1, kMostChannels)
+                                                       : in_c * stage.multiplier;
   stage.output = {random->Between(-128, 127), random->Between(-128, 127), -128, 127};
   return stage;
 }
@@ -157,7 +165,8 @@ void RunCase(uint64_t seed) {
   Options options = {};
   Constants constants;
   const int layers = random.Between(1, kMaxLayers);
-  int32_t h = random.Between(1, 9), w = random.Between(1, 9), c = random.Between(1, 7);
+  int32_t h = random.Between(1, kMostSide), w = random.Between(1, kMostSide);
+  int32_t c = random.Between(1, kMostChannels);
   const int8_t* const x = random.Bytes(h * w * c);
   int8_t* whole[kMaxStages] = {};
   int count = 0;
@@ -221,7 +230,7 @@ void RunCase(uint64_t seed) {
 }
 
 TEST(Stream, EqualsItsLayersAndKeepsToItsRings) {
-  for (uint64_t seed = 0; seed < 400; ++seed) {
+  for (uint64_t seed = 0; seed < kCases; ++seed) {
     Case scope("Stream", "Random");
     RunCase(seed);
   }

@@ -75,8 +75,7 @@ def test_rewritten(converted: Callable[[str], Model], name: str, scheme: Scheme 
     assert_predicted(Model(tt.rewrite(model, chosen).model_bytes))
 
 
-# Of "attention" the model does not know what TFLM's BATCH_MATMUL keeps of its operands.
-@pytest.mark.parametrize("name", [name for name in OPERATORS if name != "attention"])
+@pytest.mark.parametrize("name", OPERATORS)
 def test_the_other_operators(converted: Callable[[str], Model], name: str) -> None:
     model = converted(name)
     assert_predicted(model)

@@ -10,7 +10,7 @@ import pytest
 import tflm_train as tt
 from tests.loss_models import loss_model, other_model
 from tests.steps import assert_follows_reference, random_inputs, random_target, weights_of
-from tflm_train.errors import DataError, SchemeError, UnsupportedError
+from tflm_train.errors import DataError, RuntimeFailure, SchemeError, UnsupportedError
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
 from tflm_train.rewriter.inspection import inspect_model
@@ -30,6 +30,7 @@ CASES: dict[str, tuple[str, Loss]] = {
     "distillation": ("regression", Loss(target="probabilities")),
     "smoothed": ("regression", Loss(label_smoothing=0.2, class_weights=(1, 0.5, 2))),
     "first output": ("two_outputs", Loss()),
+    "values behind a sigmoid": ("tagger", Loss("mean_squared_error")),
 }
 
 
@@ -159,6 +160,30 @@ class TestRefusals:
             interpreter.train_step(x, target, 0.01)
         assert interpreter.step == 0
 
+    @pytest.mark.parametrize(
+        ("case", "wrong", "words"),
+        [
+            ("labels", 1.5, "a target value is no probability from 0 to 1"),
+            ("distillation", -0.1, "a target value is no probability from 0 to 1"),
+            ("values", np.nan, "a target value is not a finite number of ordinary size"),
+            ("values", np.inf, "a target value is not a finite number of ordinary size"),
+        ],
+    )
+    def test_targets_in_the_kernel(self, case: str, wrong: float, words: str) -> None:
+        interpreter = tt.Interpreter(rewritten(*CASES[case]))
+        before = interpreter.state()
+        label, rate = interpreter.model.graph.inputs[1:]
+        raw = interpreter._interpreter
+        raw.set_input(random_inputs(interpreter.model.graph, 1)[0], 0)
+        target = np.full(label.shape, 0.5, np.float32)
+        target[0, -1] = wrong
+        raw.set_input(target, 1)
+        raw.set_input(np.full(rate.shape, 0.1, np.float32), 2)
+        with pytest.raises(RuntimeFailure, match=words):
+            interpreter._invoke()
+        raw.set_input(np.zeros(rate.shape, np.float32), 2)
+        assert interpreter.state() == before
+
     def test_class_weights_of_other_classes(self) -> None:
         with pytest.raises(SchemeError, match="2 weights for the 3 classes of regression"):
             rewritten("regression", Loss(class_weights=(1, 2)))
@@ -203,7 +228,7 @@ class TestOtherForms:
     )
     def test_refused_with_a_remedy(self, kind: str, words: str) -> None:
         model = Model(other_model(kind), kind)
-        with pytest.raises(UnsupportedError, match=words):
+        with pytest.raises(UnsupportedError, match="quantize the model to full int8$"):
             tt.rewrite(model, Scheme())
         described = inspect_model(model)
         assert all(layer["why_not"].endswith(words) for layer in described["layers"])

@@ -68,7 +68,8 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
     weights, bias, x = layer.weights, layer.bias, layer.x
     if x.quantization is None or weights.quantization is None or x.type_name != "INT8":
         raise UnsupportedError(
-            f"{layer}: its input is {x.type_name}, not quantized int8; only int8 layers train"
+            f"{layer}: its input is {x.type_name}, not quantized int8; only int8 layers train; "
+            "quantize the model to full int8"
         )
     scales = np.broadcast_to(weights.quantization.scale, (layer.out_channels,))
     weight_factors, bias_factors, frozen = factors(x.scale, scales, qas=scheme.qas)
