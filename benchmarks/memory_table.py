@@ -3,11 +3,11 @@
     python -m benchmarks.memory_table [--save FILE] [--json]
 
 Predicted `arena_used_bytes()` on a 32-bit Cortex-M with CMSIS-NN, 128x128, batch 1, 10 classes.
-"Full update" trains every layer: once as training frameworks do it (every weight gradient stored as
-int32 until all are known, then all updates), once with our fused updates in naive order. "Sparse" is
-the paper's scheme in naive order, "sparse + order" what `rewrite` makes. Beside them the paper's
-analytic extra memory (1 bit per output element and 4 bytes per trained bias, 1 byte per kept input
-activation and per trained weight) and ours, read off the plan.
+"Full update" trains every layer: once as training frameworks do it (every weight gradient stored
+as int32 until all are known, then all updates), once with our fused updates in naive order.
+"Sparse" is the paper's scheme in naive order, "sparse + order" what `rewrite` makes. Beside them
+the paper's analytic extra memory (1 bit per output element and 4 bytes per trained bias, 1 byte per
+kept input activation and per trained weight) and ours, read off the plan.
 """
 
 from __future__ import annotations

@@ -48,8 +48,9 @@ def _two_outputs(layers: Any) -> Any:
 
 
 def _two_inputs(layers: Any) -> Any:
-    left, right = layers.Input((6,), batch_size=1), layers.Input((5,), batch_size=1)
-    x = layers.Add()([layers.Dense(8, activation="relu")(left), layers.Dense(8)(right)])
+    left, right = layers.Input((6,), batch_size=1), layers.Input((6,), batch_size=1)
+    sides = [layers.Dense(8, activation="relu")(side) for side in (left, right)]
+    x = layers.Add()(sides)
     return [left, right], layers.Dense(3)(x)
 
 

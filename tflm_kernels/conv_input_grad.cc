@@ -11,8 +11,10 @@
 namespace tflm_train {
 namespace {
 
-// Memory for the gradients that a panel of weights is multiplied with at a time.
-constexpr int32_t kGradientBytes = 8192;
+// How many panels of gradients a panel of weights is packed for, as memory allows: with
+// sixteen pixels, packing is a tenth of the work.
+constexpr int32_t kMaxPanels = 4;
+constexpr int32_t kGradientBytes = 11264;
 
 bool IsSplit(const ConvInputGradParams& params) { return params.group < params.geometry.out_c; }
 
@@ -39,7 +41,7 @@ struct PanelPlan {
     const int32_t needed = (per_row + kLanes - 1) / kLanes;
     const int32_t fitting = kGradientBytes / (static_cast<int32_t>(sizeof(int16_t)) * elements);
     // Blocks of about one size.
-    const int32_t most = fitting < 1 ? 1 : fitting;
+    const int32_t most = fitting < 1 ? 1 : fitting < kMaxPanels ? fitting : kMaxPanels;
     const int32_t blocks = (needed + most - 1) / most;
     panels = (needed + blocks - 1) / blocks;
   }
@@ -159,6 +161,7 @@ void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, Chann
 }
 
 // Writes the sums of `count` pixels, `step` elements apart from `at` on.
+template <bool kPlain>
 void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t* weights,
                       int32_t depth, int32_t count, size_t at, size_t step, int lanes,
                       UnorderedWriter* writer) {
@@ -166,9 +169,9 @@ void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t*
   for (int32_t j = 0; j < count; j += 2) {
     int32_t sums[2 * kLanes];
     MultiplyPanels(gradients + (j & 2) * kQuantum, weights, depth, sums);
-    local.Write(sums, at, lanes);
+    local.Write<kPlain>(sums, at, lanes);
     at += step;
-    if (j + 1 < count) local.Write(sums + kLanes, at, lanes);
+    if (j + 1 < count) local.Write<kPlain>(sums + kLanes, at, lanes);
     at += step;
     if ((j & 2) != 0) gradients += elements;
   }
@@ -204,8 +207,10 @@ bool InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
         for (int32_t i = 0; i < g.in_c; i += kLanes) {
           const int lanes = g.in_c - i < kLanes ? g.in_c - i : kLanes;
           PackWeights(g, iy, ix, count, &walk, lanes, weights);
-          MultiplyAndWrite(gradients, plan.elements, weights, depth, count, pixel + i, step, lanes,
-                           writer);
+          const auto multiply = writer->is_plain() && lanes == kLanes ? MultiplyAndWrite<true>
+                                                                      : MultiplyAndWrite<false>;
+          multiply(gradients, plan.elements, weights, depth, count, pixel + i, step, lanes,
+                   writer);
         }
         if (!writer->holds()) return false;
       }

@@ -37,6 +37,11 @@ struct PixelGrid {
 
   int32_t size() const { return rows * columns; }
 
+  // The same pixels from another channel on.
+  PixelGrid Moved(int32_t channels) const {
+    return {first + channels, rows, columns, row_stride, column_stride};
+  }
+
   // The same with one row where the pixels are evenly spaced.
   PixelGrid Flattened() const {
     if (rows > 1 && row_stride != columns * column_stride) return *this;
@@ -53,6 +58,13 @@ class PixelCursor {
         columns_(grid.columns),
         column_stride_(grid.column_stride),
         row_skip_(grid.row_stride - grid.columns * grid.column_stride) {}
+
+  // Where this one is, from another channel on.
+  PixelCursor Moved(int32_t channels) const {
+    PixelCursor moved = *this;
+    moved.at_ += channels;
+    return moved;
+  }
 
   // The distance of the next `count` pixels where all are in one row, else 0.
   int32_t EvenStride(int32_t count) const { return count <= left_ ? column_stride_ : 0; }

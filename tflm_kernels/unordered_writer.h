@@ -13,6 +13,8 @@
 
 #if defined(TFLM_TRAIN_MVE)
 #include <arm_mve.h>
+#elif defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/dsp.h"
 #endif
 
 namespace tflm_train {
@@ -37,15 +39,29 @@ class UnorderedWriter {
         addend_factor_(writer.addend_factor_),
         exponent_(writer.exponent_) {
     // 2^(32 - e) has to fit int32.
-    if (exponent_ < 2) max_abs_ = UINT32_MAX;
+    if (exponent_ < 2) {
+      max_abs_ = UINT32_MAX;
+    } else {
+      rounding_ = 1 << (32 - exponent_);
+    }
   }
 
   // Whether everything written so far is right.
   bool holds() const { return max_abs_ <= uint32_t{127} << exponent_; }
 
+  // Whether the sums are written as they are: no mask, no gradient that joins them.
+  bool is_plain() const { return addend_ == nullptr && mask_params_.mask_kind == kMaskNone; }
+
   // Writes elements [first, first + n) of the target, n <= 4; acc has four.
+  // kPlain: is_plain(), and n is 4.
+  template <bool kPlain>
   void Write(const int32_t* acc, size_t first, int n) {
     int32_t v[4] = {acc[0], acc[1], acc[2], acc[3]};
+    int8_t* const q = q_ + first;
+    if (kPlain) {
+      WriteFour(v[0], v[1], v[2], v[3], q);
+      return;
+    }
     if (addend_ != nullptr) {
       MergeAddend(v, addend_shift_, addend_ + first, addend_factor_, n);
     }
@@ -56,24 +72,14 @@ class UnorderedWriter {
       v[2] &= -(passing >> 2 & 1);
       v[3] &= -(passing >> 3 & 1);
     }
-    int8_t* const q = q_ + first;
-#if defined(TFLM_TRAIN_MVE)
-    const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(n));
-    const int32x4_t sums = vld1q_s32(v);
-    max_abs_ = vmaxavq_p_s32(max_abs_, sums, inside);
-    // VRSHL rounds half up: one is taken off a negative number.
-    const int32x4_t away = vaddq_s32(sums, vshrq_n_s32(sums, 31));
-    vstrbq_p_s32(q, vrshlq_n_s32(away, -exponent_), inside);
-#else
     if (n == 4) {
-      WriteOne(v[0], q);
-      WriteOne(v[1], q + 1);
-      WriteOne(v[2], q + 2);
-      WriteOne(v[3], q + 3);
+      WriteFour(v[0], v[1], v[2], v[3], q);
     } else {
-      for (int i = 0; i < n; ++i) WriteOne(v[i], q + i);
+      for (int i = 0; i < n; ++i) {
+        NoteMax(v[i]);
+        q[i] = static_cast<int8_t>(Rounded(v[i]));
+      }
     }
-#endif
   }
 
   // Stores scale and range.
@@ -83,13 +89,49 @@ class UnorderedWriter {
   }
 
  private:
-  void WriteOne(int32_t value, int8_t* q) {
+  void WriteFour(int32_t v0, int32_t v1, int32_t v2, int32_t v3, int8_t* q) {
+#if defined(TFLM_TRAIN_MVE)
+    int32x4_t v = {v0, v1, v2, v3};
+    max_abs_ = vmaxavq_s32(max_abs_, v);
+    // VRSHL rounds half up: one is taken off a negative number.
+    v = vaddq_s32(v, vshrq_n_s32(v, 31));
+    vstrbq_s32(q, vrshlq_n_s32(v, -exponent_));
+#elif defined(TFLM_TRAIN_DSP)
+    // Saturated, so that what does not fit is seen below.
+    const uint32_t word = dsp::PackBytes(__ssat(Rounded(v0), 8), __ssat(Rounded(v1), 8),
+                                         __ssat(Rounded(v2), 8), __ssat(Rounded(v3), 8));
+    dsp::StoreWord(q, word);
+    // Only what rounds to at least what the maximum does can exceed it.
+    if (__builtin_expect(!dsp::BytesWithin(word, below_max_), 0)) {
+      NoteMax(v0);
+      NoteMax(v1);
+      NoteMax(v2);
+      NoteMax(v3);
+      const int32_t rounded = Rounded(static_cast<int32_t>(max_abs_));
+      // As long as that is 0, any zero can: -128, which no byte is within.
+      const uint32_t below = static_cast<uint32_t>(rounded > 127 ? 127 : rounded - 1);
+      below_max_ = rounded == 0 ? kNoneWithin : below * 0x01010101u;
+    }
+#else
+    NoteMax(v0);
+    NoteMax(v1);
+    NoteMax(v2);
+    NoteMax(v3);
+    q[0] = static_cast<int8_t>(Rounded(v0));
+    q[1] = static_cast<int8_t>(Rounded(v1));
+    q[2] = static_cast<int8_t>(Rounded(v2));
+    q[3] = static_cast<int8_t>(Rounded(v3));
+#endif
+  }
+
+  void NoteMax(int32_t value) {
     const uint32_t a = static_cast<uint32_t>(value);
     // One comparison for both signs; a new maximum is rare.
     if (__builtin_expect(a + max_abs_ > 2 * max_abs_, 0)) max_abs_ = value < 0 ? 0u - a : a;
-    // HighMul rounds half up: one is taken off a negative number.
-    *q = static_cast<int8_t>(HighMul(value + (value >> 31), 1 << (32 - exponent_)));
   }
+
+  // RoundShift(value, exponent): HighMul rounds half up, so one is taken off a negative number.
+  int32_t Rounded(int32_t value) const { return HighMul(value + (value >> 31), rounding_); }
 
   MaskParams mask_params_;
   const void* mask_;
@@ -98,7 +140,12 @@ class UnorderedWriter {
   int addend_shift_;
   int32_t addend_factor_;
   int exponent_;
+  int32_t rounding_ = 0;
   uint32_t max_abs_ = 0;
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  static constexpr uint32_t kNoneWithin = 0x80808080u;
+  uint32_t below_max_ = kNoneWithin;  // in each byte, less by one than max_abs_ rounds to
+#endif
 };
 
 }  // namespace tflm_train

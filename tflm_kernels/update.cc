@@ -5,97 +5,13 @@
 #include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/geometry.h"
 #include "tflm_kernels/numerics.h"
+#include "tflm_kernels/panel.h"
+#include "tflm_kernels/weight_stepper.h"
 
 namespace tflm_train {
 namespace {
 
 constexpr int32_t kMaxBias = 1 << 30;
-
-constexpr int32_t Clamp(int32_t value, int32_t limit) {
-  return value > limit ? limit : value < -limit ? -limit : value;
-}
-
-// Applies summed gradients to one layer's weights.
-class WeightStepper {
- public:
-  // row: elements of a row of the weights.
-  WeightStepper(const UpdateParams& params, const TrainState& state, float base, int32_t row,
-                int8_t* weights, int8_t* residual, const int16_t* channels)
-      : residual_bits_(params.residual_bits),
-        gain_shift_(params.gain_shift),
-        gain_(PowerOfTwo((params.residual_bits == 8 ? 8 : 12) + 32 - params.gain_shift)),
-        base_(base),
-        key_(Hash(Hash(state.seed + state.step * 0x9E3779B9u) ^
-                  (static_cast<uint32_t>(params.layer) * 0x85EBCA6Bu))),
-        row_(row),
-        row_channels_(params.row_channels),
-        weights_(weights),
-        residual_(residual),
-        channels_(channels) {}
-
-  // Fixed-point step per unit of gradient sum of a channel with constant kw.
-  int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
-
-  // Steps row `index` of the weights by the gradients sums[i] - offset. Element
-  // i uses multiplier[i * multiplier_stride].
-  void StepRow(uint32_t index, const int32_t* sums, int32_t offset, const int32_t* multiplier,
-               int32_t multiplier_stride) const {
-    // Locals: the int8 stores below may alias the members as far as C++ knows.
-    const int gain_shift = gain_shift_;
-    const int32_t residual_bits = residual_bits_;
-    const int32_t n = row_;
-    const uint32_t first = index * static_cast<uint32_t>(n);
-    int8_t* const w = weights_ + first;
-    int8_t* const r = residual_bits == 8 ? residual_ + first : nullptr;
-    for (int32_t i = 0; i < n; ++i) {
-      const int32_t delta =
-          HighMul(ShiftLeft(sums[i] - offset, gain_shift), multiplier[i * multiplier_stride]);
-      if (delta == 0) continue;
-      if (residual_bits == 8) {
-        const int32_t t = Clamp(256 * w[i] + r[i] - Clamp(delta, 65535), 127 * 256);
-        const int32_t rounded = (t + 128) >> 8;
-        w[i] = static_cast<int8_t>(rounded);
-        r[i] = static_cast<int8_t>(t - 256 * rounded);
-      } else {
-        w[i] = RandomStep(w[i], delta, index, i, first + i);
-      }
-    }
-  }
-
- private:
-  // The new weight where bits below the residual's are rounded at random.
-  int8_t RandomStep(int32_t w, int32_t delta, uint32_t row, int32_t i, uint32_t element) const {
-    const int32_t column = channels_ == nullptr ? i : channels_[i];
-    const int32_t dither = Dither(row * row_channels_ + static_cast<uint32_t>(column));
-    const int32_t t = 4096 * w - Clamp(delta, 1 << 20);
-    if (residual_bits_ == 0) return static_cast<int8_t>(Clamp((t + dither) >> 12, 127));
-    uint8_t* const pair = reinterpret_cast<uint8_t*>(residual_) + (element >> 1);
-    const int shift = static_cast<int>(element & 1) * 4;
-    const int32_t low = (((*pair >> shift) & 15) ^ 8) - 8;
-    const int32_t sixteenths = Clamp((t + 256 * low + (dither >> 4)) >> 8, 127 * 16);
-    const int32_t rounded = (sixteenths + 8) >> 4;
-    const int32_t new_low = sixteenths - 16 * rounded;
-    *pair = static_cast<uint8_t>((*pair & ~(15 << shift)) | (new_low & 15) << shift);
-    return static_cast<int8_t>(rounded);
-  }
-
-  // Uniform in [0, 4096): rounds up with the probability of the fraction.
-  int32_t Dither(uint32_t index) const {
-    const uint32_t h = Hash(key_ ^ (index >> 1));
-    return static_cast<int32_t>(((index & 1) != 0 ? h >> 16 : h) & 0xfff);
-  }
-
-  int32_t residual_bits_;
-  int32_t gain_shift_;
-  float gain_;
-  float base_;
-  uint32_t key_;
-  int32_t row_;
-  uint32_t row_channels_;
-  int8_t* weights_;
-  int8_t* residual_;
-  const int16_t* channels_;
-};
 
 void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float base, const float* kb,
               int32_t* bias) {
@@ -116,8 +32,8 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float bas
 // swaps input and output: near positions are those that step by one, far ones
 // those that step by the stride.
 template <typename Visit>
-void ForEachTrainedTap(const Geometry& g, const UpdateParams& update, const Visit& visit,
-                       bool transposed = false) {
+void ForEachTrainedTap(const Geometry& g, const UpdateParams& update, bool transposed,
+                       const Visit& visit) {
   const int32_t far_h = transposed ? g.out_h : g.in_h;
   const int32_t far_w = transposed ? g.out_w : g.in_w;
   const int32_t near_h = transposed ? g.in_h : g.out_h;
@@ -133,11 +49,184 @@ void ForEachTrainedTap(const Geometry& g, const UpdateParams& update, const Visi
   }
 }
 
+// Steps a whole row; small: all multipliers are.
+void StepRow(const WeightStepper& stepper, uint32_t index, const int32_t* sums,
+             const int32_t* multiplier, bool small, int32_t n) {
+  int32_t i = 0;
+  if (small) {
+    for (; i + 4 <= n; i += 4) stepper.StepFour(index, i, sums + i, multiplier + i, 1);
+  }
+  stepper.Step(index, i, n - i, sums + i, multiplier + i, 1);
+}
+
+// How ConvUpdate divides its work between panels of gradients, whose lanes are
+// output channels, and panels of the layer's input.
+struct UpdatePlan {
+  explicit UpdatePlan(const ConvUpdateParams& params) {
+    const Geometry& g = params.geometry;
+    const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
+    depth = positions < kMaxDepth ? positions : kMaxDepth;
+    in_parts = positions > depth;
+    elements = PanelElements(depth);
+    const int32_t needed = (g.in_c + kLanes - 1) / kLanes;
+    const int32_t fitting = kInputBytes / (static_cast<int32_t>(sizeof(int16_t)) * elements);
+    panels = fitting < 1 ? 1 : fitting < needed ? fitting : needed;
+  }
+
+  size_t bytes() const {
+    return sizeof(int16_t) * elements * (panels + 1) +
+           (in_parts ? sizeof(int32_t) * kLanes * kLanes * panels : 0);
+  }
+
+  static constexpr int32_t kMaxDepth = 512;     // positions summed at a time
+  static constexpr int32_t kInputBytes = 6144;  // memory for the input's panels
+
+  int32_t depth;
+  bool in_parts;  // more positions than that: the sums are kept between the parts
+  int32_t elements;
+  int32_t panels;  // of the input
+};
+
+// Sums the gradients of some weights and steps them.
+class PanelUpdate {
+ public:
+  PanelUpdate(const UpdatePlan& plan, const ConvUpdateParams& params, const WeightStepper& stepper,
+              const float* kw, void* scratch)
+      : plan_(plan),
+        params_(params),
+        stepper_(stepper),
+        kw_(kw),
+        gradients_(static_cast<int16_t*>(scratch)),
+        inputs_(gradients_ + plan.elements),
+        sums_(reinterpret_cast<int32_t*>(inputs_ + plan.elements * plan.panels)) {}
+
+  // The weights of one tap, from the pixels that meet under it. Both grids start at
+  // channel 0 and have the same size.
+  void StepTap(int32_t tap, const PixelGrid& x, const PixelGrid& grad) {
+    const Geometry& g = params_.geometry;
+    const int32_t width = plan_.panels * kLanes;
+    for (int32_t i = 0; i < g.in_c; i += width) {
+      const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
+      PixelCursor x_cursor(x.Moved(i));
+      if (!plan_.in_parts) PackInputs(&x_cursor, x.size(), channels);
+      for (int32_t c = 0; c < g.out_c; c += kLanes) {
+        const int32_t rows = g.out_c - c < kLanes ? g.out_c - c : kLanes;
+        const bool small = Prepare(c, rows);
+        PixelCursor cursor(grad.Moved(c));
+        if (!plan_.in_parts) {
+          PackLanes(&cursor, grad.size(), rows, 0, gradients_);
+          StepDirectly(tap, c, rows, i, channels, grad.size(), small);
+          continue;
+        }
+        x_cursor = PixelCursor(x.Moved(i));
+        std::memset(sums_, 0, sizeof(int32_t) * kLanes * width);
+        for (int32_t done = 0; done < grad.size(); done += plan_.depth) {
+          const int32_t rest = grad.size() - done;
+          const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
+          PackInputs(&x_cursor, depth, channels);
+          PackLanes(&cursor, depth, rows, 0, gradients_);
+          AddSums(channels, depth);
+        }
+        StepSums(tap, c, rows, i, channels);
+      }
+    }
+  }
+
+ private:
+  void PackInputs(PixelCursor* cursor, int32_t depth, int32_t channels) {
+    for (int32_t j = 0; j < channels; j += kLanes) {
+      const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
+      PixelCursor moved = cursor->Moved(j);
+      PackLanes(&moved, depth, lanes, params_.update.x_zero_point, Inputs(j));
+      if (j + kLanes >= channels) *cursor = moved.Moved(-j);
+    }
+  }
+
+  // The multipliers of four output channels; returns whether all are small.
+  bool Prepare(int32_t c, int32_t rows) {
+    bool small = true;
+    for (int32_t r = 0; r < rows; ++r) {
+      multiplier_[r] = stepper_.Multiplier(kw_[c + r]);
+      small = small && stepper_.IsSmall(multiplier_[r]);
+    }
+    return small;
+  }
+
+  void StepDirectly(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels,
+                    int32_t depth, bool small) {
+    for (int32_t r = 0; r < rows; r += 2) {
+      const bool pair = r + 1 < rows;
+      if (multiplier_[r] == 0 && (!pair || multiplier_[r + 1] == 0)) continue;  // frozen
+      const uint32_t row = RowIndex(c + r, tap);
+      const uint32_t next_row = RowIndex(c + r + 1, tap);
+      const int16_t* const gradients = gradients_ + r * kQuantum;
+      int32_t j = 0;
+      int32_t sums[2 * kLanes];
+      if (small && pair) {
+        for (; j + kLanes <= channels; j += kLanes) {
+          MultiplyPanels(gradients, Inputs(j), depth, sums);
+          stepper_.StepFour(row, i + j, sums, multiplier_ + r, 0);
+          stepper_.StepFour(next_row, i + j, sums + kLanes, multiplier_ + r + 1, 0);
+        }
+      }
+      for (; j < channels; j += kLanes) {
+        const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
+        MultiplyPanels(gradients, Inputs(j), depth, sums);
+        stepper_.Step(row, i + j, lanes, sums, multiplier_ + r, 0);
+        if (pair) stepper_.Step(next_row, i + j, lanes, sums + kLanes, multiplier_ + r + 1, 0);
+      }
+    }
+  }
+
+  void AddSums(int32_t channels, int32_t depth) {
+    const int32_t width = plan_.panels * kLanes;
+    for (int32_t r = 0; r < kLanes; r += 2) {
+      for (int32_t j = 0; j < channels; j += kLanes) {
+        int32_t part[2 * kLanes];
+        MultiplyPanels(gradients_ + r * kQuantum, Inputs(j), depth, part);
+        int32_t* const to = sums_ + r * width + j;
+        for (int k = 0; k < kLanes; ++k) {
+          to[k] += part[k];
+          to[width + k] += part[kLanes + k];
+        }
+      }
+    }
+  }
+
+  void StepSums(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels) {
+    for (int32_t r = 0; r < rows; ++r) {
+      stepper_.Step(RowIndex(c + r, tap), i, channels, sums_ + r * plan_.panels * kLanes,
+                    multiplier_ + r, 0);
+    }
+  }
+
+  uint32_t RowIndex(int32_t c, int32_t tap) const {
+    return static_cast<uint32_t>(c * params_.geometry.k_h * params_.geometry.k_w + tap);
+  }
+
+  int16_t* Inputs(int32_t j) const { return inputs_ + j / kLanes * plan_.elements; }
+
+  const UpdatePlan& plan_;
+  const ConvUpdateParams& params_;
+  const WeightStepper& stepper_;
+  const float* kw_;
+  int16_t* gradients_;  // one panel
+  int16_t* inputs_;     // plan_.panels panels
+  int32_t* sums_;       // [kLanes][plan_.panels * kLanes] when in parts
+  int32_t multiplier_[kLanes];
+};
+
+// Pixels from (y, x) on of an image of the given width and channels.
+PixelGrid Pixels(const int8_t* image, int32_t width, int32_t channels, int32_t y, int32_t x,
+                 int32_t rows, int32_t columns, int32_t stride_h, int32_t stride_w) {
+  const PixelGrid grid = {image + (y * width + x) * channels, rows, columns,
+                          stride_h * width * channels, stride_w * channels};
+  return grid.Flattened();
+}
+
 }  // namespace
 
-size_t ConvUpdateScratchBytes(const ConvUpdateParams& params) {
-  return sizeof(int32_t) * params.geometry.in_c;
-}
+size_t ConvUpdateScratchBytes(const ConvUpdateParams& params) { return UpdatePlan(params).bytes(); }
 
 void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
                 const TrainState& state, const float* scales, const float* kw, const float* kb,
@@ -147,40 +236,25 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
   const UpdateParams& update = params.update;
   const float base = state.learning_rate * scales[update.slot];
   const WeightStepper stepper(update, state, base, g.in_c, weights, residual, channels);
-  int32_t* acc = static_cast<int32_t*>(scratch);
-  for (int32_t c = 0; c < g.out_c; ++c) {
-    const int32_t multiplier = stepper.Multiplier(kw[c]);
-    if (multiplier == 0) continue;
-    ForEachTrainedTap(
-        g, update,
-        [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
-          // sum q * (x - z) = sum q * x - z * sum q, over the taps inside the
-          // input.
-          int32_t grad_sum = 0;
-          int32_t grad_bits = 0;
-          std::memset(acc, 0, sizeof(int32_t) * g.in_c);
-          RowSum sum(acc, g.in_c);
-          for (int32_t near_y = rows.begin; near_y < rows.end; ++near_y) {
-            const int32_t far_y = near_y * g.stride_h + offset_y;
-            for (int32_t near_x = columns.begin; near_x < columns.end; ++near_x) {
-              const int32_t far_x = near_x * g.stride_w + offset_x;
-              const int32_t out =
-                  params.transposed ? far_y * g.out_w + far_x : near_y * g.out_w + near_x;
-              const int32_t in =
-                  params.transposed ? near_y * g.in_w + near_x : far_y * g.in_w + far_x;
-              const int8_t q = grad[out * g.out_c + c];
-              grad_sum += q;
-              grad_bits |= q;
-              sum.Add(q, x + in * g.in_c);
-            }
-          }
-          sum.Flush();
-          if (grad_bits == 0) return;  // masked everywhere
-          stepper.StepRow(c * g.k_h * g.k_w + tap, acc, grad_sum * update.x_zero_point, &multiplier,
-                          0);
-        },
-        params.transposed != 0);
-  }
+  const UpdatePlan plan(params);
+  PanelUpdate panels(plan, params, stepper, kw, scratch);
+  ForEachTrainedTap(
+      g, update, params.transposed != 0,
+      [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
+        const int32_t h = rows.end - rows.begin;
+        const int32_t w = columns.end - columns.begin;
+        if (h <= 0 || w <= 0) return;
+        const int32_t far_y = rows.begin * g.stride_h + offset_y;
+        const int32_t far_x = columns.begin * g.stride_w + offset_x;
+        if (params.transposed) {
+          panels.StepTap(
+              tap, Pixels(x, g.in_w, g.in_c, rows.begin, columns.begin, h, w, 1, 1),
+              Pixels(grad, g.out_w, g.out_c, far_y, far_x, h, w, g.stride_h, g.stride_w));
+        } else {
+          panels.StepTap(tap, Pixels(x, g.in_w, g.in_c, far_y, far_x, h, w, g.stride_h, g.stride_w),
+                         Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1));
+        }
+      });
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
 }
 
@@ -198,9 +272,13 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
   const WeightStepper stepper(update, state, base, g.out_c, weights, residual, channels);
   int32_t* acc = static_cast<int32_t*>(scratch);
   int32_t* multiplier = acc + g.out_c;
-  for (int32_t c = 0; c < g.out_c; ++c) multiplier[c] = stepper.Multiplier(kw[c]);
+  bool small = true;
+  for (int32_t c = 0; c < g.out_c; ++c) {
+    multiplier[c] = stepper.Multiplier(kw[c]);
+    small = small && stepper.IsSmall(multiplier[c]);
+  }
   ForEachTrainedTap(
-      g, update,
+      g, update, false,
       [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
         std::memset(acc, 0, sizeof(int32_t) * g.out_c);
         for (int32_t oy = rows.begin; oy < rows.end; ++oy) {
@@ -220,7 +298,7 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
             }
           }
         }
-        stepper.StepRow(tap, acc, 0, multiplier, 1);
+        StepRow(stepper, tap, acc, multiplier, small, g.out_c);
       });
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
 }

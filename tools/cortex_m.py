@@ -31,7 +31,13 @@ SOURCES = (
     "tflm_kernels/*.cc",
 )
 HOST_ONLY = ("platform_host.cc", "file_storage_test.cc")
-INPUTS = ("tests/cpp/**/*", "tflm_kernels/*", "tflm_kernels/arch/*.h", "tflm_kernels/micro/*.h", "tools/**/*")
+INPUTS = (
+    "tests/cpp/**/*",
+    "tflm_kernels/*",
+    "tflm_kernels/arch/*.h",
+    "tflm_kernels/micro/*.h",
+    "tools/**/*",
+)
 RUN_SECONDS = 300
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 KIB = 1024

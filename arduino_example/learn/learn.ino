@@ -1,7 +1,7 @@
 // Classifies, and learns from labels that come over the serial port or from a button.
 // README.md has the protocol and how to make the library `digits`.
 
-#include <TensorFlowLite.h>  // your TFLM library; Chirale_TensorFLowLite.h for that one
+#include <TensorFlowLite.h>  // the header that your TFLM library is found by
 #include <digits.h>
 
 static const int kButtonPin = 2;

@@ -20,6 +20,7 @@ from golden_inputs import (
     random_kept,
     random_mask,
     random_transposed,
+    remainders,
     slots,
     split_weights,
     weight_scales,
@@ -44,6 +45,8 @@ VARIANTS = (
     "zero_gradient",
     "zero_gradient_addend",
     "zero_scale_addend",
+    "steady",  # the predicted exponent is that of the result: any order of work will do
+    "steady_addend",
 )
 
 
@@ -84,13 +87,24 @@ def input_gradient_cases(
     params: abi.OpParams
     if depthwise:
         d = depthwise_conv_2d.depthwise_multipliers(scales, g)
+        if variant.startswith("steady"):
+            first = depthwise_conv_2d.input_gradient(gradient, weights, d, g, range_, mask, addend)
+            range_ = first.range_
         result = depthwise_conv_2d.input_gradient(gradient, weights, d, g, range_, mask, addend)
         params = abi.DepthwiseInputGradParams(
-            *common, slot_addend, float(d.unit_scale), g.out_c // g.in_c, d.acc_shift, kept
+            *common,
+            slot_addend,
+            float(d.unit_scale),
+            g.out_c // g.in_c,
+            d.acc_shift,
+            kept,
         )
         m = d.m
     else:
         c = conv_2d.conv_multipliers(scales, g)
+        if variant.startswith("steady"):
+            first = conv_2d.input_gradient(gradient, weights, c, g, range_, mask, addend)
+            range_ = first.range_
         result = conv_2d.input_gradient(gradient, weights, c, g, range_, mask, addend)
         params = abi.ConvInputGradParams(
             *common,
@@ -157,6 +171,10 @@ def conv_input_grad() -> Suite:
         geometry = partial_geometry(rng)
         mask_kind = int(rng.integers(3))
         input_gradient_cases(suite, rng, geometry, variant, mask_kind, False, False, True)
+    for number, geometry in enumerate((*fixed[3:], *remainders())):
+        variant = ("steady", "steady_addend", "steady")[number % 3]
+        partial = number % 4 == 3 and geometry.in_c > 1
+        input_gradient_cases(suite, rng, geometry, variant, number // 2 % 3, False, False, partial)
     return suite
 
 
@@ -186,6 +204,10 @@ def depthwise_input_grad() -> Suite:
         geometry = partial_geometry(rng, depthwise=True)
         mask_kind = int(rng.integers(3))
         input_gradient_cases(suite, rng, geometry, variant, mask_kind, False, True, True)
+    for number, geometry in enumerate((*fixed, *remainders(depthwise=True))):
+        variant = ("steady", "steady_addend", "steady")[number % 3]
+        partial = number % 4 == 3 and geometry.out_c > geometry.out_c // geometry.in_c
+        input_gradient_cases(suite, rng, geometry, variant, number // 2 % 3, False, True, partial)
     return suite
 
 
@@ -196,12 +218,19 @@ def pool_grad() -> Suite:
         (pool.spanning_geometry((3, 4, 6), True, True), True),
         (pool.spanning_geometry((3, 4, 6), False, True), True),
         (Geometry.from_options((4, 4, 5), 5, (2, 2), (2, 2)), True),
-        (Geometry.from_options((5, 5, 4), 4, (2, 2), (2, 2)), True),  # a border outside all windows
+        (
+            Geometry.from_options((5, 5, 4), 4, (2, 2), (2, 2)),
+            True,
+        ),  # a border outside all windows
         (Geometry.from_options((5, 5, 4), 4, (2, 2), (2, 2), padding="SAME"), True),
         (Geometry.from_options((5, 6, 3), 3, (3, 3), padding="SAME"), True),
     ]
     for _ in range(12):
-        size = (int(rng.integers(3, 9)), int(rng.integers(3, 9)), int(rng.integers(1, 12)))
+        size = (
+            int(rng.integers(3, 9)),
+            int(rng.integers(3, 9)),
+            int(rng.integers(1, 12)),
+        )
         kernel = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
         strides = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
         padding = "SAME" if rng.integers(2) else "VALID"
@@ -328,7 +357,10 @@ def _random_loss_case(suite: Suite, rng: np.random.Generator, number: int) -> No
     elif kind == LossKind.SOFTMAX_CROSS_ENTROPY and number % 2:
         target_kind, target = TargetKind.INDEX, int(rng.integers(size))
     else:
-        target_kind, target = TargetKind.VALUES, rng.uniform(0, 1, size).astype(np.float32)
+        target_kind, target = (
+            TargetKind.VALUES,
+            rng.uniform(0, 1, size).astype(np.float32),
+        )
         if number % 4 == 0:
             target = np.round(target)
     weights, smoothing = None, 0.0
@@ -337,7 +369,13 @@ def _random_loss_case(suite: Suite, rng: np.random.Generator, number: int) -> No
         if number // 12 % 2:
             weights = rng.uniform(0, 3, size).astype(np.float32)
     elif number % 6 == 2:  # nothing left to learn
+<<<<<<< /root/h9/tree/tests/cpp/golden_gradients.py
+        target = (
+            (outputs.astype(np.int32) + 3).astype(np.float32) * np.float32(scale)
+        ) + np.float32(0)
+=======
         target = (outputs.astype(np.int32) + 3).astype(np.float32) * np.float32(scale)
+>>>>>>> tests/cpp/golden_gradients.py
         target_kind = TargetKind.VALUES
     params = abi.LossParams(
         size, -3, float(np.float32(scale)), SLOT_OUT, kind, target_kind,

@@ -136,7 +136,11 @@ def split_weights(
         constant[..., kept] = random_int8(rng, *columns.shape)  # must never be read
         return constant, columns, kept.astype(np.int16)
     others = np.setdiff1d(np.arange(weights.shape[-1]), kept)
-    return weights[..., others], columns, np.concatenate([others, kept]).astype(np.int16)
+    return (
+        weights[..., others],
+        columns,
+        np.concatenate([others, kept]).astype(np.int16),
+    )
 
 
 def random_transposed(rng: np.random.Generator) -> TransposedGeometry:
@@ -146,6 +150,31 @@ def random_transposed(rng: np.random.Generator) -> TransposedGeometry:
         if g.dil_h == g.dil_w == 1:
             rest = dataclasses.astuple(g)[6:]
             return TransposedGeometry(g.out_h, g.out_w, g.out_c, g.in_h, g.in_w, g.in_c, *rest)
+
+
+def remainders(depthwise: bool = False) -> list[Geometry]:
+    """Channel counts with every remainder of four, eight and sixteen; all strides and kernels."""
+    kernels = ((1, 1), (3, 3), (2, 3), (5, 5))
+    sizes = ((4, 4), (5, 3), (2, 7), (3, 3))
+    geometries = []
+    for number, channels in enumerate((*range(1, 10), 15, 16, 17, 31, 33)):
+        stride = number % 3 + 1
+        kernel = kernels[number // 2 % 4] if number % 2 else (1, 1)
+        if depthwise:
+            kernel = kernels[1:][number % 3]
+        size = sizes[number % 4]
+        out_c = channels * (1, 1, 2)[number % 3] if depthwise else 33 - channels or 40
+        geometries.append(
+            Geometry.from_options(
+                (*size, channels), out_c, kernel, (stride, (1, 2, 3)[number // 3 % 3]),
+                padding="SAME",
+            )
+        )  # fmt: skip
+        if stride == 1:
+            geometries.append(
+                Geometry.from_options((*size, channels), out_c, kernel, padding="SAME")
+            )
+    return geometries
 
 
 def random_mask(rng: np.random.Generator, size: int, kind: int) -> Mask | None:

@@ -27,7 +27,13 @@ from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.backward_ops.pool import spanning_geometry
 from tflm_train.kernel_abi import FactorKind, MoveAxis
 
-VARIANTS = ("plain", "range_too_small", "addend", "zero_gradient", "zero_gradient_addend")
+VARIANTS = (
+    "plain",
+    "range_too_small",
+    "addend",
+    "zero_gradient",
+    "zero_gradient_addend",
+)
 
 
 def move_grad() -> Suite:
@@ -143,7 +149,11 @@ def product_grad() -> Suite:
 
 
 def _product_case(
-    suite: Suite, rng: np.random.Generator, number: int, names: product.Names, kind: FactorKind
+    suite: Suite,
+    rng: np.random.Generator,
+    number: int,
+    names: product.Names,
+    kind: FactorKind,
 ) -> None:
     if kind == FactorKind.CONSTANT:
         names = product.Names(names.sizes, names.result, names.q)
@@ -178,7 +188,11 @@ def max_pool_grad() -> Suite:
         Geometry.from_options((5, 6, 2), 2, (3, 2), (1, 1), padding="SAME"),
     ]
     for _ in range(12):
-        size = (int(rng.integers(3, 9)), int(rng.integers(3, 9)), int(rng.integers(1, 9)))
+        size = (
+            int(rng.integers(3, 9)),
+            int(rng.integers(3, 9)),
+            int(rng.integers(1, 9)),
+        )
         kernel = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
         strides = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
         padding = "SAME" if rng.integers(2) else "VALID"
@@ -244,7 +258,10 @@ def l2_norm_grad() -> Suite:
         )
         params = abi.L2NormGradParams(size, zero_point, float(scale), *v.fields)
         suite.case(
-            f"size{size}_{v.name}", params.pack(), *v.row([x, y], result, False), small=number < 4
+            f"size{size}_{v.name}",
+            params.pack(),
+            *v.row([x, y], result, False),
+            small=number < 4,
         )
     return suite
 

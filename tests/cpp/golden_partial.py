@@ -55,7 +55,14 @@ def split_cases(
     multiplier, shift = random_multipliers(rng, sums)
     merge = split_forward.merge_depthwise_weights if depthwise else split_forward.merge_conv_weights
     y = split_forward.forward(
-        x, merge(constant, columns, listed), bias, multiplier, shift, g, output, depthwise
+        x,
+        merge(constant, columns, listed),
+        bias,
+        multiplier,
+        shift,
+        g,
+        output,
+        depthwise,
     )
     params = (
         abi.SplitDepthwiseParams(g, output, kept.size, g.out_c // g.in_c)
@@ -108,7 +115,13 @@ def split_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
 def channel_save() -> Suite:
     suite = Suite("channel_save", "ChannelSaveCase")
     rng = np.random.default_rng(15)
-    for positions, channels, kept in ((1, 1, 1), (1, 9, 4), (7, 3, 1), (5, 16, 16), (12, 33, 20)):
+    for positions, channels, kept in (
+        (1, 1, 1),
+        (1, 9, 4),
+        (7, 3, 1),
+        (5, 16, 16),
+        (12, 33, 20),
+    ):
         values = random_int8(rng, positions, channels, low=-128)
         chosen = np.sort(rng.choice(channels, kept, replace=False))
         saved = values[:, chosen]

@@ -16,6 +16,7 @@ from golden_inputs import (
     random_int8,
     random_kept,
     random_transposed,
+    remainders,
     slots,
     weight_scales,
 )
@@ -54,6 +55,9 @@ def update_cases(
     if residual_bits:
         half = 1 << (residual_bits - 1)
         residual = rng.integers(-half, half, shape).astype(np.int8)
+        # What training can reach: no weight beyond +-127, its residual included.
+        beyond = (np.abs(weights) == 127) & (np.sign(residual) == np.sign(weights))
+        residual[beyond] = 0
     bias = rng.integers(-5000, 5000, g.out_c).astype(np.int32) if with_bias else None
     if bias is not None:
         bias[0] = update.MAX_BIAS
@@ -187,7 +191,15 @@ def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
         with_bias = number % 4 < 2
         learning_rate = (1e-2, 1.0)[number % 5 == 0]
         update_cases(
-            suite, rng, geometry, residual_bits, with_bias, learning_rate, False, depthwise, taps
+            suite,
+            rng,
+            geometry,
+            residual_bits,
+            with_bias,
+            learning_rate,
+            False,
+            depthwise,
+            taps,
         )
     for number in range(24):
         geometry = base if number < 3 else partial_geometry(rng, depthwise)
@@ -196,14 +208,44 @@ def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
         with_bias = number % 2 == 0 and not depthwise
         residual_bits, small = (8, 4, 0)[number % 3], number < 3
         update_cases(
-            suite, rng, geometry, residual_bits, with_bias, 1e-2, small, depthwise, taps, True
+            suite,
+            rng,
+            geometry,
+            residual_bits,
+            with_bias,
+            1e-2,
+            small,
+            depthwise,
+            taps,
+            True,
         )
+    for number, geometry in enumerate(remainders(depthwise)):
+        for residual_bits in (8, 0):
+            learning_rate = (1e-2, 1e-1, 1.0)[number % 3]
+            update_cases(
+                suite,
+                rng,
+                geometry,
+                residual_bits,
+                False,
+                learning_rate,
+                False,
+                depthwise,
+            )
     for number in range(0 if depthwise else 12):
         geometry = random_transposed(rng)
         taps = _random_taps(rng, geometry) if number % 5 == 4 else None
         bits_kept = (8, 4, 0)[number % 3]
         update_cases(
-            suite, rng, geometry, bits_kept, number % 2 == 0, 1e-2, number < 3, depthwise, taps
+            suite,
+            rng,
+            geometry,
+            bits_kept,
+            number % 2 == 0,
+            1e-2,
+            number < 3,
+            depthwise,
+            taps,
         )
     return suite
 

@@ -65,6 +65,30 @@ inline uint32_t MinBytes(uint32_t a, uint32_t b) {
   return min;
 }
 
+// The low bytes of four words.
+inline uint32_t PackBytes(int32_t b0, int32_t b1, int32_t b2, int32_t b3) {
+  asm("bfi %0, %1, #8, #8\n\t"
+      "bfi %0, %2, #16, #8\n\t"
+      "bfi %0, %3, #24, #8"
+      : "+&r"(b0)
+      : "r"(b1), "r"(b2), "r"(b3));
+  return static_cast<uint32_t>(b0);
+}
+
+// Whether -limit <= byte <= limit for all four; limits: the limit in each byte, 0 .. 127,
+// or -128: never.
+inline bool BytesWithin(uint32_t bytes, uint32_t limits) {
+  uint32_t outside, scratch;
+  asm("sadd8 %1, %2, %3\n\t"
+      "sel %0, %4, %5\n\t"
+      "ssub8 %1, %3, %2\n\t"
+      "sel %0, %0, %5"
+      : "=&r"(outside), "=&r"(scratch)
+      : "r"(bytes), "r"(limits), "r"(0), "r"(limits | 0x80808080u)
+      : "cc");
+  return outside == 0;
+}
+
 // Products of the low and of the high halves (SMULBB, SMULTT).
 inline int32_t MultiplyLow(int32_t a, int32_t b) {
   return static_cast<int16_t>(a) * static_cast<int16_t>(b);

@@ -12,10 +12,10 @@
 
 namespace tflm_train {
 
-// One pair of the depth. With the two pointers there are fourteen registers in
-// use, all there are: the compiler would spill sums in the loop. The count is in
-// memory for the same reason.
-#define TFLM_TRAIN_PANEL_STEP            \
+// One pair of the depth. With the two pointers fourteen registers are in use, all
+// there are: the compiler would spill sums in the loop. The count is in memory for
+// the same reason.
+#define TFLM_TRAIN_STEP                  \
   "ldrd %[a0], %[a1], [%[a]], #16\n\t"   \
   "ldrd %[b0], %[b1], [%[b]], #8\n\t"    \
   "smlad %[c0], %[a0], %[b0], %[c0]\n\t" \
@@ -27,32 +27,40 @@ namespace tflm_train {
   "smlad %[d2], %[a1], %[b0], %[d2]\n\t" \
   "smlad %[c3], %[a0], %[b1], %[c3]\n\t" \
   "smlad %[d3], %[a1], %[b1], %[d3]\n\t"
-#define TFLM_TRAIN_PANEL_LOOP(STEPS)                                                          \
-  asm("1:\n\t" STEPS                                                                          \
-      "ldr %[a0], %[count]\n\t"                                                               \
-      "subs %[a0], #1\n\t"                                                                    \
-      "str %[a0], %[count]\n\t"                                                               \
-      "bne 1b"                                                                                \
-      : [a] "+r"(a), [b] "+r"(b), [c0] "+r"(c0), [c1] "+r"(c1), [c2] "+r"(c2), [c3] "+r"(c3), \
-        [d0] "+r"(d0), [d1] "+r"(d1), [d2] "+r"(d2), [d3] "+r"(d3), [count] "+m"(count),      \
-        [a0] "=&r"(a0), [a1] "=&r"(a1), [b0] "=&r"(b0), [b1] "=&r"(b1)                        \
-      :                                                                                       \
-      : "cc", "memory")
+#define TFLM_TRAIN_TWO_STEPS TFLM_TRAIN_STEP TFLM_TRAIN_STEP
+#define TFLM_TRAIN_FOUR_STEPS TFLM_TRAIN_TWO_STEPS TFLM_TRAIN_TWO_STEPS
 
 inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
-  int32_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;
-  int32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
+  int32_t c0 = 0, c1 = 0, c2 = 0, c3 = 0, d0 = 0, d1 = 0, d2 = 0, d3 = 0;
   const int32_t steps = (depth + 1) >> 1;
 #if defined(__OPTIMIZE__)
   int32_t a0, a1, b0, b1;
-  int32_t count = steps >> 3;
-  if (count > 0) {
-    TFLM_TRAIN_PANEL_LOOP(TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
-                              TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
-                                  TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP);
-  }
-  count = steps & 7;
-  if (count > 0) TFLM_TRAIN_PANEL_LOOP(TFLM_TRAIN_PANEL_STEP);
+  int32_t count;
+  asm("ldr %[a0], %[steps]\n\t"
+      "asrs %[a0], %[a0], #3\n\t"
+      "beq 2f\n"
+      "1:\n\t"
+      "str %[a0], %[count]\n\t" TFLM_TRAIN_FOUR_STEPS TFLM_TRAIN_FOUR_STEPS
+      "ldr %[a0], %[count]\n\t"
+      "subs %[a0], #1\n\t"
+      "bne 1b\n"
+      "2:\n\t"
+      "ldr %[a0], %[steps]\n\t"
+      "tst %[a0], #4\n\t"
+      "beq 3f\n\t" TFLM_TRAIN_FOUR_STEPS
+      "ldr %[a0], %[steps]\n"
+      "3:\n\t"
+      "tst %[a0], #2\n\t"
+      "beq 4f\n\t" TFLM_TRAIN_TWO_STEPS
+      "ldr %[a0], %[steps]\n"
+      "4:\n\t"
+      "tst %[a0], #1\n\t"
+      "beq 5f\n\t" TFLM_TRAIN_STEP "5:"
+      : [a] "+r"(a), [b] "+r"(b), [c0] "+r"(c0), [c1] "+r"(c1), [c2] "+r"(c2), [c3] "+r"(c3),
+        [d0] "+r"(d0), [d1] "+r"(d1), [d2] "+r"(d2), [d3] "+r"(d3), [count] "=m"(count),
+        [a0] "=&r"(a0), [a1] "=&r"(a1), [b0] "=&r"(b0), [b1] "=&r"(b1)
+      : [steps] "m"(steps)
+      : "cc", "memory");
 #else
   // Without optimisation a frame pointer takes one of the registers.
   for (int32_t k = 0; k < steps; ++k, a += 2 * kLanes, b += 2 * kLanes) {
@@ -80,8 +88,9 @@ inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, in
   sums[7] = d3;
 }
 
-#undef TFLM_TRAIN_PANEL_STEP
-#undef TFLM_TRAIN_PANEL_LOOP
+#undef TFLM_TRAIN_STEP
+#undef TFLM_TRAIN_TWO_STEPS
+#undef TFLM_TRAIN_FOUR_STEPS
 
 }  // namespace tflm_train
 

@@ -10,7 +10,10 @@ _HALF_WORD = 2
 
 # Of conv_input_grad.cc and panel.h.
 _LANES = 4
-_GRADIENT_BYTES = 8192
+_MAX_DEPTH = 512
+_INPUT_BYTES = 6144
+_MAX_PANELS = 4
+_GRADIENT_BYTES = 11264
 
 
 def scratch_of(params: abi.OpParams) -> int:
@@ -24,7 +27,7 @@ def scratch_of(params: abi.OpParams) -> int:
     if isinstance(params, abi.PoolGradParams):
         return 0 if params.uniform else _WORD * params.geometry.in_c
     if isinstance(params, abi.ConvUpdateParams):
-        return _WORD * params.geometry.in_c
+        return _conv_update(params)
     if isinstance(params, abi.DepthwiseUpdateParams):
         return 2 * _WORD * params.geometry.out_c
     if isinstance(params, abi.SplitConvParams):
@@ -58,10 +61,22 @@ def _conv_input_grad(params: abi.ConvInputGradParams) -> int:
     elements = align(g.out_c, 8) * _LANES * g.k_h * g.k_w
     per_row = (width + g.stride_w - 1) // g.stride_w
     needed = -(-per_row // _LANES)
-    most = max(1, _GRADIENT_BYTES // (_HALF_WORD * elements))
+    most = min(_MAX_PANELS, max(1, _GRADIENT_BYTES // (_HALF_WORD * elements)))
     blocks = -(-needed // most)
     panels = -(-needed // blocks)
     return max(by_pixels, _HALF_WORD * elements * (panels + 1))
+
+
+def _conv_update(params: abi.ConvUpdateParams) -> int:
+    """A panel of gradients, panels of the input, and sums where not all positions fit."""
+    g = params.geometry
+    positions = g.in_h * g.in_w if params.transposed else g.out_h * g.out_w
+    depth = min(positions, _MAX_DEPTH)
+    panel = _HALF_WORD * _LANES * align(depth, 8)
+    needed = -(-g.in_c // _LANES)
+    panels = min(needed, max(1, _INPUT_BYTES // panel))
+    sums = _WORD * _LANES * _LANES * panels if positions > depth else 0
+    return panel * (panels + 1) + sums
 
 
 def _stream(stages: tuple[abi.StageFields, ...]) -> int:

@@ -114,7 +114,7 @@ def _blocked_ops(
 
 
 def _hides_something(graph: Graph, barrier: Op) -> bool:
-    """Whether anything with weights lies at or before it: a model's first QUANTIZE hides nothing."""
+    """Whether anything with weights lies at or before it; a first QUANTIZE hides nothing."""
     layers = any(layer.op_index < graph.index(barrier) for layer in list_layers(graph))
     return layers or any(t is not None and t.data is not None for t in barrier.inputs)
 

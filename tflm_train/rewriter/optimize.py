@@ -31,8 +31,8 @@ _ALIGNMENT = 16
 _NODE_BYTES = 32  # TFLM's NodeAndRegistration, 32-bit pointers
 _TENSOR_BYTES = 12  # TfLiteEvalTensor
 _STREAM_BYTES = 16 + 4  # TrainingOp::NodeData and the scratch handle
-_CAPS = 24  # heads above the smallest that are tried
-_PRICES = (0.0, *(10.0**-e for e in range(1, 9)))  # bytes that an instruction may cost
+_CAPS = 24  # heads that are tried
+_PRICES = (0.0, *(10.0 ** (-e / 3) for e in range(3, 22)))  # bytes that an instruction may cost
 
 
 class Forward(enum.StrEnum):
@@ -178,9 +178,12 @@ def choose_segments(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[_Se
     limit = choice.max_slowdown * sum(builtin_cost(op) for op in ops)
     heads = sorted({s.alive for found in by_stop for s in found})
     smallest = _smallest_head(by_stop)
-    caps = [head for head in heads if head >= smallest][:_CAPS]
+    caps = [head for head in heads if head >= smallest]
     if limit < math.inf:
-        caps += heads[-1:]
+        # The smallest head may be too slow: larger ones of all sizes.
+        caps = [*caps[:: max(1, len(caps) // _CAPS)], caps[-1]]
+    else:
+        caps = caps[:_CAPS]
     best: list[_Segment] = []
     best_size = math.inf
     for cap in caps:

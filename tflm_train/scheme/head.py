@@ -89,7 +89,8 @@ def read_head(mapping: MappingReader | None, fewest: int) -> Head:
     named = classes or add
     if labels and len(labels) != named:
         raise mapping.error(
-            f"{len(labels)} labels for {named or 'no'} new classes; give one for each, with `classes`"
+            f"{len(labels)} labels for {named or 'no'} new classes; "
+            "give one for each, with `classes`"
         )
     return head
 

@@ -1,0 +1,138 @@
+// Applies summed gradients to the weights of one layer, in place.
+
+#ifndef TFLM_KERNELS_WEIGHT_STEPPER_H_
+#define TFLM_KERNELS_WEIGHT_STEPPER_H_
+
+#include <cstdint>
+
+#include "tflm_kernels/arch/features.h"
+#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/state.h"
+
+#if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/step_mve.h"
+#elif defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/step_dsp.h"
+#endif
+
+namespace tflm_train {
+
+constexpr int32_t Clamp(int32_t value, int32_t limit) {
+  return value > limit ? limit : value < -limit ? -limit : value;
+}
+
+class WeightStepper {
+ public:
+  // row: elements of a row of the weights. weights, residual, channels: see ConvUpdate.
+  WeightStepper(const UpdateParams& params, const TrainState& state, float base, int32_t row,
+                int8_t* weights, int8_t* residual, const int16_t* channels)
+      : residual_bits_(params.residual_bits),
+        gain_shift_(params.gain_shift),
+        gain_(PowerOfTwo((params.residual_bits == 8 ? 8 : 12) + 32 - params.gain_shift)),
+        base_(base),
+        key_(Hash(Hash(state.seed + state.step * 0x9E3779B9u) ^
+                  (static_cast<uint32_t>(params.layer) * 0x85EBCA6Bu))),
+        row_(row),
+        row_channels_(params.row_channels),
+        weights_(weights),
+        residual_(residual),
+        channels_(channels) {}
+
+  // Fixed-point step per unit of gradient sum of a channel with constant kw.
+  int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
+
+  // Whether StepFour may be used with this multiplier: no step is too large for the
+  // short arithmetic of the arch/step_*.h, and the gain can be part of the multiplier.
+  bool IsSmall(int32_t multiplier) const {
+#if defined(TFLM_TRAIN_STEP_FOUR)
+    const int32_t limit = residual_bits_ == 8 ? kMaxNearestMultiplier : kMaxRandomMultiplier;
+    const bool dithers_in_pairs = channels_ == nullptr && row_channels_ % 4 == 0;
+    return multiplier >= 0 && multiplier <= limit && multiplier <= INT32_MAX >> gain_shift_ &&
+           (residual_bits_ == 8 || (residual_bits_ == 0 && dithers_in_pairs));
+#else
+    static_cast<void>(multiplier);
+    return false;
+#endif
+  }
+
+  // Steps elements [i, i + n) of row `index` by the gradients sums[0 .. n). Element i + j
+  // uses multiplier[j * multiplier_stride].
+  void Step(uint32_t index, int32_t i, int32_t n, const int32_t* sums, const int32_t* multiplier,
+            int32_t multiplier_stride) const {
+    // Locals: the int8 stores below may alias the members as far as C++ knows.
+    const int gain_shift = gain_shift_;
+    const int32_t residual_bits = residual_bits_;
+    const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
+    int8_t* const w = weights_ + first;
+    int8_t* const r = residual_bits == 8 ? residual_ + first : nullptr;
+    for (int32_t j = 0; j < n; ++j) {
+      const int32_t delta =
+          HighMul(ShiftLeft(sums[j], gain_shift), multiplier[j * multiplier_stride]);
+      if (delta == 0) continue;
+      if (residual_bits == 8) {
+        const int32_t t = Clamp(256 * w[j] + r[j] - Clamp(delta, 65535), 127 * 256);
+        const int32_t rounded = (t + 128) >> 8;
+        w[j] = static_cast<int8_t>(rounded);
+        r[j] = static_cast<int8_t>(t - 256 * rounded);
+      } else {
+        w[j] = RandomStep(w[j], delta, index, i + j, first + static_cast<uint32_t>(j));
+      }
+    }
+  }
+
+  // The same for four elements of a row with multipliers that are IsSmall; i is a multiple
+  // of 4 where the rounding is random.
+  void StepFour(uint32_t index, int32_t i, const int32_t* sums, const int32_t* multiplier,
+                int32_t multiplier_stride) const {
+#if defined(TFLM_TRAIN_STEP_FOUR)
+    const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
+    const StepMultipliers m(multiplier, multiplier_stride, gain_shift_);
+    if (residual_bits_ == 8) {
+      StepFourNearest(sums, m, weights_ + first, residual_ + first);
+    } else {
+      StepFourRandom(sums, m, key_, first >> 1, weights_ + first);
+    }
+#else
+    Step(index, i, 4, sums, multiplier, multiplier_stride);
+#endif
+  }
+
+ private:
+  // The new weight where bits below the residual's are rounded at random.
+  int8_t RandomStep(int32_t w, int32_t delta, uint32_t row, int32_t i, uint32_t element) const {
+    const int32_t column = channels_ == nullptr ? i : channels_[i];
+    const int32_t dither = Dither(row * row_channels_ + static_cast<uint32_t>(column));
+    const int32_t t = 4096 * w - Clamp(delta, 1 << 20);
+    if (residual_bits_ == 0) return static_cast<int8_t>(Clamp((t + dither) >> 12, 127));
+    uint8_t* const pair = reinterpret_cast<uint8_t*>(residual_) + (element >> 1);
+    const int shift = static_cast<int>(element & 1) * 4;
+    const int32_t low = (((*pair >> shift) & 15) ^ 8) - 8;
+    const int32_t sixteenths = Clamp((t + 256 * low + (dither >> 4)) >> 8, 127 * 16);
+    const int32_t rounded = (sixteenths + 8) >> 4;
+    const int32_t new_low = sixteenths - 16 * rounded;
+    *pair = static_cast<uint8_t>((*pair & ~(15 << shift)) | (new_low & 15) << shift);
+    return static_cast<int8_t>(rounded);
+  }
+
+  // Uniform in [0, 4096): rounds up with the probability of the fraction.
+  int32_t Dither(uint32_t index) const {
+    const uint32_t h = Hash(key_ ^ (index >> 1));
+    return static_cast<int32_t>(((index & 1) != 0 ? h >> 16 : h) & 0xfff);
+  }
+
+  int32_t residual_bits_;
+  int32_t gain_shift_;
+  float gain_;
+  float base_;
+  uint32_t key_;
+  int32_t row_;
+  uint32_t row_channels_;
+  int8_t* weights_;
+  int8_t* residual_;
+  const int16_t* channels_;
+};
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_WEIGHT_STEPPER_H_
