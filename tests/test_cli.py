@@ -110,7 +110,9 @@ class TestProcess:
             "train", "digits_train.tflite", "--data", "d.npz", "--epochs", "1", cwd=folder
         )
         assert done.returncode == 0
-        assert "before: test accuracy" in done.stdout and "epoch 1: loss" in done.stderr + done.stdout
+        assert (
+            "before: test accuracy" in done.stdout and "epoch 1: loss" in done.stderr + done.stdout
+        )
 
     def test_help(self, folder: Path) -> None:
         done = self.start("--help", cwd=folder)

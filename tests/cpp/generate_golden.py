@@ -32,9 +32,7 @@ from tflm_train.backward_ops import numerics, split_forward
 def primitives() -> Iterator[Suite]:
     """One table for each scalar function, `{name, [operands], count, results}`."""
     rng = np.random.default_rng(11)
-    edges = np.array(
-        [0, 1, -1, 2, -2, 3, -3, 2**31 - 1, -(2**31), 2**30, -(2**30)], np.int64
-    )
+    edges = np.array([0, 1, -1, 2, -2, 3, -3, 2**31 - 1, -(2**31), 2**30, -(2**30)], np.int64)
     wide = rng.integers(-(2**31), 2**31, 300)
     a = np.concatenate([np.repeat(edges, 32), wide]).astype(np.int32)
     n = np.concatenate([np.tile(np.arange(32), edges.size), rng.integers(0, 32, 300)])
@@ -47,17 +45,11 @@ def primitives() -> Iterator[Suite]:
     left = np.concatenate([pairs[0], wide]).astype(np.int32)
     right = np.concatenate([pairs[1], rng.permutation(wide)]).astype(np.int32)
     table = Suite("high_mul", "HighMulTable")
-    table.case(
-        "table", left.size, left, right, numerics.high_mul(left, right), small=True
-    )
+    table.case("table", left.size, left, right, numerics.high_mul(left, right), small=True)
     yield table
 
-    shifts = np.concatenate(
-        [np.tile([-31, -8, -1, 0, 3, 7], 50), rng.integers(-31, 8, 300)]
-    )
-    scaled = rng.integers(-(2**31), 2**31, 600) >> np.maximum(
-        0, shifts + rng.integers(0, 20, 600)
-    )
+    shifts = np.concatenate([np.tile([-31, -8, -1, 0, 3, 7], 50), rng.integers(-31, 8, 300)])
+    scaled = rng.integers(-(2**31), 2**31, 600) >> np.maximum(0, shifts + rng.integers(0, 20, 600))
     mantissas = rng.integers(2**30, 2**31, 600)
     # Halves of the first rounding and of the second; the largest products.
     scaled[:4], mantissas[:4], shifts[:4] = [1, -1, 3, -3], 2**30, [0, 0, -1, -1]
@@ -91,12 +83,8 @@ def primitives() -> Iterator[Suite]:
         -3.4e38,
         2147483392.0,
     ]
-    x = np.concatenate(
-        [halves, special, rng.normal(0, 1000, 100), rng.normal(0, 1e9, 100)]
-    )
-    yield _float_table(
-        "round_to_int32", "RoundToInt32Table", x, numerics.round_to_int32
-    )
+    x = np.concatenate([halves, special, rng.normal(0, 1000, 100), rng.normal(0, 1e9, 100)])
+    yield _float_table("round_to_int32", "RoundToInt32Table", x, numerics.round_to_int32)
 
     t = np.concatenate(
         [
@@ -105,21 +93,15 @@ def primitives() -> Iterator[Suite]:
             rng.uniform(0, 126, 300),
         ]
     )
-    yield _float_table(
-        "exp2_neg", "Exp2NegTable", t, lambda v: bits(numerics.exp2_neg(v))
-    )
+    yield _float_table("exp2_neg", "Exp2NegTable", t, lambda v: bits(numerics.exp2_neg(v)))
 
     above_one = np.concatenate(
         [[1, 1.0000001, 2, 1.9999999, 3.4e38], np.exp(rng.uniform(0, 80, 300))]
     )
     yield _float_table("log", "LogTable", above_one, lambda v: bits(numerics.log(v)))
 
-    squares = np.concatenate(
-        [np.arange(20), rng.integers(0, 2**32, 60), [2**32 - 1, 2**30]]
-    )
-    squares = np.concatenate([squares, (rng.integers(0, 2**16, 30) ** 2)]).astype(
-        np.uint32
-    )
+    squares = np.concatenate([np.arange(20), rng.integers(0, 2**32, 60), [2**32 - 1, 2**30]])
+    squares = np.concatenate([squares, (rng.integers(0, 2**16, 30) ** 2)]).astype(np.uint32)
     roots = np.array([numerics.sqrt32(int(x)) for x in squares], np.uint32)
     table = Suite("sqrt", "SqrtTable")
     table.case("table", squares.size, squares, roots, small=True)
@@ -187,9 +169,7 @@ def all_suites() -> Iterator[Suite]:
 
 
 def main() -> None:
-    folder = (
-        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "generated"
-    )
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     for suite in all_suites():
         suite.write(folder)

@@ -369,13 +369,7 @@ def _random_loss_case(suite: Suite, rng: np.random.Generator, number: int) -> No
         if number // 12 % 2:
             weights = rng.uniform(0, 3, size).astype(np.float32)
     elif number % 6 == 2:  # nothing left to learn
-<<<<<<< /root/h9/tree/tests/cpp/golden_gradients.py
-        target = (
-            (outputs.astype(np.int32) + 3).astype(np.float32) * np.float32(scale)
-        ) + np.float32(0)
-=======
         target = (outputs.astype(np.int32) + 3).astype(np.float32) * np.float32(scale)
->>>>>>> tests/cpp/golden_gradients.py
         target_kind = TargetKind.VALUES
     params = abi.LossParams(
         size, -3, float(np.float32(scale)), SLOT_OUT, kind, target_kind,
