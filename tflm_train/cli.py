@@ -196,7 +196,8 @@ def _add_evaluate(subparsers: Any) -> None:
         "evaluate",
         "Measure the test accuracy of a model, original or rewritten.",
         "Of a regression or an autoencoder the mean squared error; with class names also each\n"
-        "class's share. A rewritten model runs with its factory weights unless --load-state names a state.",
+        "class's share. A rewritten model runs with its factory weights unless --load-state names\n"
+        "a state.",
     )
     parser.add_argument("model", help="a .tflite file")
     parser.add_argument("--data", required=True, help=_DATA_HELP)

@@ -38,12 +38,6 @@ INPUTS = (
     "tflm_kernels/micro/*.h",
     "tools/**/*",
 )
-    "tests/cpp/**/*",
-    "tflm_kernels/*",
-    "tflm_kernels/arch/*.h",
-    "tflm_kernels/micro/*.h",
-    "tools/**/*",
-)
 RUN_SECONDS = 300
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 KIB = 1024
