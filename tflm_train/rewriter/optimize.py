@@ -179,11 +179,9 @@ def choose_segments(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[_Se
     heads = sorted({s.alive for found in by_stop for s in found})
     smallest = _smallest_head(by_stop)
     caps = [head for head in heads if head >= smallest]
-    if limit < math.inf:
-        # The smallest head may be too slow: larger ones of all sizes.
-        caps = [*caps[:: max(1, len(caps) // _CAPS)], caps[-1]]
-    else:
-        caps = caps[:_CAPS]
+    # Under a limit the smallest head may be too slow: larger ones of all sizes as well.
+    sampled = [*caps[:: max(1, len(caps) // _CAPS)], caps[-1]]
+    caps = sampled if limit < math.inf else caps[:_CAPS]
     best: list[_Segment] = []
     best_size = math.inf
     for cap in caps:
