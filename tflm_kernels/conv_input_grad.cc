@@ -209,8 +209,7 @@ bool InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
           PackWeights(g, iy, ix, count, &walk, lanes, weights);
           const auto multiply = writer->is_plain() && lanes == kLanes ? MultiplyAndWrite<true>
                                                                       : MultiplyAndWrite<false>;
-          multiply(gradients, plan.elements, weights, depth, count, pixel + i, step, lanes,
-                   writer);
+          multiply(gradients, plan.elements, weights, depth, count, pixel + i, step, lanes, writer);
         }
         if (!writer->holds()) return false;
       }

@@ -21,7 +21,8 @@ import pytest
 import yaml
 
 import tflm_train as tt
-from tests.steps import DIGITS
+from tests.loss_models import loss_model
+from tests.steps import DIGITS, weights_of
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import DataError, ModelError, TflmTrainError, UnsupportedError
 from tflm_train.export import FORMATS, export_project
@@ -29,6 +30,7 @@ from tflm_train.export.description import plan_arena
 from tflm_train.export.resolver import exact_resolver, resolver_method
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model, load
+from tflm_train.scheme import Loss, Scheme
 from tflm_train.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,6 +218,33 @@ def test_the_command(digits_train: Model, tmp_path: Path) -> None:
 def test_c_array_compiles(digits_train: Model, tmp_path: Path) -> None:
     export_project(digits_train, "c-array", name="digits").write(tmp_path)
     compile_all(tmp_path, sorted(tmp_path.rglob("*.cc")), "-std=c++17")
+
+
+LOSSES = {
+    "labels": ("tagger", Loss("sigmoid_cross_entropy")),
+    "yes or no": ("detector", Loss("sigmoid_cross_entropy")),
+    "values": ("regression", Loss("mean_squared_error")),
+    "autoencoder": ("autoencoder", Loss("mean_squared_error", "input")),
+    "two outputs": ("two_outputs", Loss()),
+    "two inputs": ("two_inputs", Loss()),
+}
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_projects_of_other_losses_compile(case: str, tmp_path: Path) -> None:
+    name, loss = LOSSES[case]
+    model = Model(loss_model(name), name)
+    data = tt.rewrite(model, Scheme(loss=loss, weights=weights_of(0))).model_bytes
+    project = export_project(Model(data, "m.tflite"), "arduino", name="m")
+    header = project.files["src/m_training.h"].decode()
+    assert ("kLabelInput" in header) == (case != "autoencoder")
+    assert ("kClassNames" in header) == (loss.name != "mean_squared_error")
+    project.write(tmp_path / "arduino")
+    export_project(Model(data, "m.tflite"), "c-array", name="m").write(tmp_path / "plain")
+    stub = f"-I{Path(__file__).with_name('arduino_stub')}"
+    sketch = as_cpp(tmp_path / "arduino/examples/Train/Train.ino", tmp_path / "Train.ino.cpp")
+    compile_all(tmp_path / "arduino/src", [sketch], "-std=gnu++17", stub)
+    compile_all(tmp_path / "plain", [tmp_path / "plain/main.cc"], "-std=c++17")
 
 
 def test_cmake_builds(digits_train: Model, tmp_path: Path) -> None:

@@ -20,8 +20,6 @@ from tflm_train.scheme import Scheme, WeightUpdate
 STEPS = 3
 STREAM = abi.OP_PREFIX + abi.StreamParams.OP
 
-pytestmark = pytest.mark.interpreter
-
 
 def assert_learns_the_same(model: Model, plain: bytes, streamed: bytes) -> None:
     first, second = tt.Interpreter(plain), tt.Interpreter(streamed)

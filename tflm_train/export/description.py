@@ -8,17 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.loss import LossKind
 from tflm_train.errors import DataError, ModelError, UnsupportedError
 from tflm_train.export.resolver import exact_resolver
 from tflm_train.memory import KernelSet, memory_report
-from tflm_train.model import Model, Tensor
+from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.metadata import class_names
-from tflm_train.runtime.state import StateLayout
+from tflm_train.runtime.state import StateLayout, unpack_params
 
 _LABEL = "train/label"
 _INTERFACE = ("train/learning_rate", "train/loss", "train/state")
-_C_TYPES = {"INT8": "int8_t", "UINT8": "uint8_t", "INT32": "int32_t", "FLOAT32": "float"}
-_RANGES = {"INT8": (-128, 127), "UINT8": (0, 255)}
+_C_TYPES = {
+    "INT8": "int8_t",
+    "UINT8": "uint8_t",
+    "INT16": "int16_t",
+    "INT32": "int32_t",
+    "FLOAT32": "float",
+}
+_RANGES = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 _MARGIN_SHARE = 0.05
 _SMALLEST_MARGIN = 1024
 _ALIGNMENT = 16
@@ -69,7 +76,8 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
     layout = StateLayout(model)
     graph = model.graph
     label = _interface(model)
-    source, result = graph.inputs[0], graph.outputs[0]
+    output = _trained_output(model)
+    source, result = graph.inputs[0], graph.outputs[output]
     arena = plan_arena(model)
     resolver = exact_resolver(model)
     values = {
@@ -84,7 +92,8 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
         "LOSS_OUTPUT": str(len(graph.outputs) - 2),
         "STATE_OUTPUT": str(len(graph.outputs) - 1),
         **_label_values(label, name, len(graph.inputs) - 2),
-        "CLASS_NAMES": ", ".join(_c_string(n) for n in _class_names(model, result.size, names)),
+        "OUTPUT_INDEX": str(output),
+        **_name_values(_class_names(model, output, names), name),
         "STATE_BYTES": str(abi.BLOB_HEADER.size + layout.payload_bytes),
         "ARENA_LINES": "\n".join(f"//   {k:20} {n:,}" for k, n in arena.used.items()),
         "ARENA_MARGIN": str(arena.margin),
@@ -148,13 +157,58 @@ def _label_values(label: Tensor | None, name: str, index: int) -> dict[str, str]
     }
 
 
-def _class_names(model: Model, count: int, names: Sequence[str] | None) -> list[str]:
+def _loss(model: Model) -> tuple[Op, abi.LossParams]:
+    name = abi.OP_PREFIX + abi.LossParams.OP
+    op = next((op for op in model.graph.ops if op.name == name), None)
+    params = None if op is None else unpack_params(op, model)
+    if op is None or not isinstance(params, abi.LossParams):
+        raise ModelError(f"{model.name}: it holds training ops but no {name}")
+    return op, params
+
+
+def _trained_output(model: Model) -> int:
+    """Index of the output that the loss is about: the logits, or what is made of them."""
+    op, _ = _loss(model)
+    reached = {id(op.input)}
+    for other in model.graph.ops:
+        ours = other.name.startswith(abi.OP_PREFIX)
+        if not ours and any(id(t) in reached for t in other.inputs):
+            reached.update(id(t) for t in other.outputs)
+    own = model.graph.outputs[:-2]
+    return next((i for i, t in enumerate(own) if id(t) in reached), 0)
+
+
+def _class_names(model: Model, output: int, names: Sequence[str] | None) -> list[str]:
+    """The given names, those in the file, or numbers; none where the output has no classes."""
+    _, params = _loss(model)
+    count = model.graph.outputs[output].size
+    if params.loss_kind == LossKind.MEAN_SQUARED_ERROR:
+        count = 0
     if names is not None:
         if len(names) != count:
             raise DataError(f"{len(names)} class names given, the model has {count} classes")
         return list(names)
-    found = class_names(model, 0, count)
+    found = class_names(model, output, count)
     return list(found) if len(found) == count else [str(i) for i in range(count)]
+
+
+def _name_values(names: Sequence[str], namespace: str) -> dict[str, str]:
+    """The table of names, and how the examples show a result."""
+    if not names:
+        return {
+            "CLASS_NAMES": "",
+            "EXAMPLE_SHOW": '  MicroPrintf("inference: first value %d",\n'
+            "              static_cast<int>(trainer.output()[0]));\n",
+            "SKETCH_SHOW": "  if (best >= 0) Serial.println(1.0 * trainer.output()[0]);\n",
+        }
+    listed = ", ".join(_c_string(n) for n in names)
+    shown = f"{namespace}::kClassNames[before]"
+    return {
+        "CLASS_NAMES": "// Names of the elements of that output.\n"
+        f"constexpr const char* kClassNames[] = {{{listed}}};\n\n",
+        "EXAMPLE_SHOW": f'  MicroPrintf("inference: %s", {shown});\n',
+        "SKETCH_SHOW": f"  if (best >= 0) Serial.println({namespace}::kClassNames[best]);\n",
+    }
 
 
 def _c_type(tensor: Tensor) -> str:

@@ -18,6 +18,7 @@ class MicroMutableOpResolver : public MicroOpResolver {
   TfLiteStatus AddConv2D() { return Add(true); }
   TfLiteStatus AddDepthwiseConv2D() { return Add(true); }
   TfLiteStatus AddFullyConnected() { return Add(true); }
+  TfLiteStatus AddLogistic() { return Add(true); }
   TfLiteStatus AddMean() { return Add(true); }
   TfLiteStatus AddReshape() { return Add(true); }
   TfLiteStatus AddSoftmax() { return Add(true); }
