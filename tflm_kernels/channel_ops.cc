@@ -89,6 +89,7 @@ uint32_t MaxAbs(const int8_t* values, size_t n) {
   size_t i = 0;
 #if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
   uint32_t most = 0, least = 0;
+#pragma GCC unroll 4
   for (; i + 4 <= n; i += 4) {
     const uint32_t word = dsp::LoadWord(values + i);
     most = dsp::MaxBytes(most, word);

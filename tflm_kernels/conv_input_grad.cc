@@ -11,10 +11,11 @@
 namespace tflm_train {
 namespace {
 
-// How many panels of gradients a panel of weights is packed for, as memory allows: with
-// sixteen pixels, packing is a tenth of the work.
-constexpr int32_t kMaxPanels = 4;
-constexpr int32_t kGradientBytes = 11264;
+// Memory for the panels of gradients that a panel of weights is packed for. With sixteen
+// pixels, packing is a tenth of the work: more than that only where they are small.
+constexpr int32_t kGradientBytes = 4096;
+constexpr int32_t kEnoughPanels = 4;
+constexpr int32_t kEnoughBytes = 11264;
 
 bool IsSplit(const ConvInputGradParams& params) { return params.group < params.geometry.out_c; }
 
@@ -30,6 +31,8 @@ Geometry Flattened(const Geometry& geometry) {
   return g;
 }
 
+constexpr int32_t AtMost(int32_t a, int32_t b) { return a < b ? a : b; }
+
 // How ConvInputGrad divides its work between panels.
 struct PanelPlan {
   explicit PanelPlan(const ConvInputGradParams& params)
@@ -39,9 +42,11 @@ struct PanelPlan {
     usable = !IsSplit(params) && g.in_h * g.in_w > 1 && params.transposed == 0;
     const int32_t per_row = (g.in_w + g.stride_w - 1) / g.stride_w;
     const int32_t needed = (per_row + kLanes - 1) / kLanes;
-    const int32_t fitting = kGradientBytes / (static_cast<int32_t>(sizeof(int16_t)) * elements);
+    const int32_t panel_bytes = static_cast<int32_t>(sizeof(int16_t)) * elements;
+    const int32_t enough = AtMost(kEnoughPanels, kEnoughBytes / panel_bytes);
+    const int32_t fitting = kGradientBytes / panel_bytes;
     // Blocks of about one size.
-    const int32_t most = fitting < 1 ? 1 : fitting < kMaxPanels ? fitting : kMaxPanels;
+    const int32_t most = fitting > enough ? fitting : enough < 1 ? 1 : enough;
     const int32_t blocks = (needed + most - 1) / most;
     panels = (needed + blocks - 1) / blocks;
   }
@@ -166,16 +171,19 @@ void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t*
                       int32_t depth, int32_t count, size_t at, size_t step, int lanes,
                       UnorderedWriter* writer) {
   UnorderedWriter local = *writer;
-  for (int32_t j = 0; j < count; j += 2) {
+  int32_t to_next = 2 * kQuantum;
+  for (; count > 0; count -= 2) {
     int32_t sums[2 * kLanes];
-    MultiplyPanels(gradients + (j & 2) * kQuantum, weights, depth, sums);
+    MultiplyPanels(gradients, weights, depth, sums);
     local.Write<kPlain>(sums, at, lanes);
     at += step;
-    if (j + 1 < count) local.Write<kPlain>(sums + kLanes, at, lanes);
+    if (count > 1) local.Write<kPlain>(sums + kLanes, at, lanes);
     at += step;
-    if ((j & 2) != 0) gradients += elements;
+    // To the panel's other two lanes, then to the next panel's first two.
+    gradients += to_next;
+    to_next = elements - to_next;
   }
-  *writer = local;
+  writer->TakeMax(local);
 }
 
 // The input gradient with the weights of four channels packed once for as many

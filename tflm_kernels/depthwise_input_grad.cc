@@ -3,9 +3,11 @@
 #include <cstring>
 
 #include "tflm_kernels/channel_ops.h"
+#include "tflm_kernels/depthwise_windows.h"
 #include "tflm_kernels/geometry.h"
 #include "tflm_kernels/numerics.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/unordered_writer.h"
 
 namespace tflm_train {
 namespace {
@@ -49,7 +51,9 @@ void SumColumnTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad
 }  // namespace
 
 size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params) {
-  return sizeof(int32_t) * params.geometry.out_c;
+  const size_t by_pixels = sizeof(int32_t) * params.geometry.out_c;
+  const WindowPlan plan(params);
+  return plan.usable && plan.bytes() > by_pixels ? plan.bytes() : by_pixels;
 }
 
 void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* grad_out,
@@ -65,6 +69,14 @@ void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* gr
       scales[params.slot_in] * params.unit_scale, grad_out,
       static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
   if (!writer.flows()) return;
+  const WindowPlan plan(params);
+  UnorderedWriter unordered(writer);
+  if (kWindowsPay && plan.usable && unordered.holds() &&
+      InputGradByWindows(params, plan, grad_out, {weights, columns, channels, params.kept}, m,
+                         &unordered, scratch)) {
+    unordered.Finish(&writer);
+    return;
+  }
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     for (int32_t ix = 0; ix < g.in_w; ++ix) {
       SumTaps(g, iy, ix, grad_out, weights, acc);

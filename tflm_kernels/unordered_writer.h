@@ -55,7 +55,7 @@ class UnorderedWriter {
   // Writes elements [first, first + n) of the target, n <= 4; acc has four.
   // kPlain: is_plain(), and n is 4.
   template <bool kPlain>
-  void Write(const int32_t* acc, size_t first, int n) {
+  TFLM_TRAIN_INLINE void Write(const int32_t* acc, size_t first, int n) {
     int32_t v[4] = {acc[0], acc[1], acc[2], acc[3]};
     int8_t* const q = q_ + first;
     if (kPlain) {
@@ -82,6 +82,14 @@ class UnorderedWriter {
     }
   }
 
+  // What a copy of this has met in the meantime.
+  void TakeMax(const UnorderedWriter& copy) {
+    max_abs_ = copy.max_abs_;
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+    below_max_ = copy.below_max_;
+#endif
+  }
+
   // Stores scale and range.
   void Finish(GradientWriter* writer) const {
     writer->max_abs_ = max_abs_;
@@ -89,7 +97,7 @@ class UnorderedWriter {
   }
 
  private:
-  void WriteFour(int32_t v0, int32_t v1, int32_t v2, int32_t v3, int8_t* q) {
+  TFLM_TRAIN_INLINE void WriteFour(int32_t v0, int32_t v1, int32_t v2, int32_t v3, int8_t* q) {
 #if defined(TFLM_TRAIN_MVE)
     int32x4_t v = {v0, v1, v2, v3};
     max_abs_ = vmaxavq_s32(max_abs_, v);

@@ -18,6 +18,8 @@ inline uint32_t LoadWord(const void* from) {
   return word;
 }
 
+inline int32_t LoadPair(const int16_t* from) { return static_cast<int32_t>(LoadWord(from)); }
+
 inline void StoreWord(void* to, uint32_t word) { std::memcpy(to, &word, sizeof(word)); }
 
 // The instructions below have no intrinsics in GCC, or not with a rotation.
@@ -84,7 +86,7 @@ inline bool BytesWithin(uint32_t bytes, uint32_t limits) {
       "ssub8 %1, %3, %2\n\t"
       "sel %0, %0, %5"
       : "=&r"(outside), "=&r"(scratch)
-      : "r"(bytes), "r"(limits), "r"(0), "r"(limits | 0x80808080u)
+      : "r"(bytes), "r"(limits), "r"(0), "r"(0x80808080u)
       : "cc");
   return outside == 0;
 }

@@ -14,4 +14,11 @@
 #define TFLM_TRAIN_DSP
 #endif
 
+// For the parts of an inner loop, whose sums would go through memory otherwise.
+#if defined(__GNUC__)
+#define TFLM_TRAIN_INLINE inline __attribute__((always_inline))
+#else
+#define TFLM_TRAIN_INLINE inline
+#endif
+
 #endif  // TFLM_KERNELS_ARCH_FEATURES_H_

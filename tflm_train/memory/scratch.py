@@ -12,8 +12,13 @@ _HALF_WORD = 2
 _LANES = 4
 _MAX_DEPTH = 512
 _INPUT_BYTES = 6144
-_MAX_PANELS = 4
-_GRADIENT_BYTES = 11264
+_GRADIENT_BYTES = 4096
+_PLANE_BYTES = 6144
+_ELEMENT = 16
+_TAP_PAIR = 8
+_WINDOW_BLOCK = 28
+_ENOUGH_PANELS = 4
+_ENOUGH_BYTES = 11264
 
 
 def scratch_of(params: abi.OpParams) -> int:
@@ -23,7 +28,7 @@ def scratch_of(params: abi.OpParams) -> int:
     if isinstance(params, abi.ConvInputGradParams):
         return _conv_input_grad(params)
     if isinstance(params, abi.DepthwiseInputGradParams):
-        return _WORD * params.geometry.out_c
+        return _depthwise_input_grad(params)
     if isinstance(params, abi.PoolGradParams):
         return 0 if params.uniform else _WORD * params.geometry.in_c
     if isinstance(params, abi.ConvUpdateParams):
@@ -61,10 +66,36 @@ def _conv_input_grad(params: abi.ConvInputGradParams) -> int:
     elements = align(g.out_c, 8) * _LANES * g.k_h * g.k_w
     per_row = (width + g.stride_w - 1) // g.stride_w
     needed = -(-per_row // _LANES)
-    most = min(_MAX_PANELS, max(1, _GRADIENT_BYTES // (_HALF_WORD * elements)))
+    panel = _HALF_WORD * elements
+    most = max(1, _GRADIENT_BYTES // panel, min(_ENOUGH_PANELS, _ENOUGH_BYTES // panel))
     blocks = -(-needed // most)
     panels = -(-needed // blocks)
-    return max(by_pixels, _HALF_WORD * elements * (panels + 1))
+    return max(by_pixels, panel * (panels + 1))
+
+
+def _depthwise_input_grad(params: abi.DepthwiseInputGradParams) -> int:
+    """Pixel by pixel, or a plane of four channels, their weights and what is to be done."""
+    g = params.geometry
+    by_pixels = _WORD * g.out_c
+    by_windows = params.multiplier == 1 and g.dil_h == 1 and g.dil_w == 1
+    if not by_windows or not 8 <= params.acc_shift <= 16:
+        return by_pixels
+    left = right = 0
+    for phase in range(g.stride_w):
+        first_tap = (phase + g.pad_l) % g.stride_w
+        taps = max(0, -(-(g.k_w - first_tap) // g.stride_w))
+        first_output = (phase + g.pad_l - first_tap) // g.stride_w
+        left = max(left, taps - 1 - first_output)
+        right = max(right, first_output + (g.in_w - 1) // g.stride_w - (g.out_w - 1))
+    pitch = left + g.out_w + right
+    window_rows = -(-g.k_h // g.stride_h) + 2
+    steps = min(-(-g.in_h // g.stride_h), _PLANE_BYTES // (pitch * _ELEMENT) - window_rows)
+    steps = max(1, steps)
+    plane = pitch * min(steps + window_rows, g.out_h + 1)
+    weights = (g.k_h + g.stride_h) // 2 * g.k_w
+    blocks = g.stride_h * g.stride_w * min(steps, window_rows + 1)
+    size = _ELEMENT * (plane + weights) + _TAP_PAIR * weights + _WINDOW_BLOCK * blocks
+    return max(by_pixels, size)
 
 
 def _conv_update(params: abi.ConvUpdateParams) -> int:
