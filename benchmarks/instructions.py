@@ -69,6 +69,12 @@ def count(core: str, operators: Sequence[abi.OpParams]) -> list[int]:
     return counts
 
 
+def compiler() -> str:
+    """The name and version of the cross compiler: the counts depend on it."""
+    command = [cortex_m.COMPILER, "--version"]
+    return subprocess.run(command, check=True, text=True, capture_output=True).stdout.split("\n")[0]
+
+
 def _emulate(board: str, elf: Path, cases: bytes, cases_at: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         blob = Path(folder) / "cases.bin"

@@ -3,15 +3,15 @@
     python -m benchmarks.kernels [--cores m4 m7 ...] [--json] [--check | --update-baseline]
 
 A nominal multiply-accumulate is one of the forward layer's, padding taps included. `--check` fails
-where a count is more than 2 % above `benchmarks/results/instructions.json`.
+where a count is more than 2 % above `benchmarks/results/instructions.json`, and where a case is
+missing on either side.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,19 +153,63 @@ def measure(cores: list[str], wanted: list[Case]) -> dict[str, dict[str, int]]:
     return {case.name: {c: counts[c][i] for c in cores} for i, case in enumerate(wanted)}
 
 
-def regressions(
-    counted: Mapping[str, Mapping[str, int]], baseline: Mapping[str, Mapping[str, int]]
-) -> list[str]:
-    """What grew by more than 2 %, or is not in the baseline; one line each."""
-    lines = []
-    for name, by_core in counted.items():
-        for core, now in by_core.items():
-            before = baseline.get(name, {}).get(core)
-            if before is None:
-                lines.append(f"{name} on {core}: not in the baseline")
+def compare(
+    counted: Mapping[str, Mapping[str, int]],
+    baseline: Mapping[str, Mapping[str, int]],
+    cores: Sequence[str],
+) -> tuple[int, list[str]]:
+    """Holds counts against the baseline.
+
+    Args:
+      counted: Instructions by case, then core.
+      baseline: The same.
+      cores: What to compare of every case; others are left alone.
+
+    Returns:
+      How many counts are fine, and a line for each that grew by more than 2 % or that only one of
+      the two sides has.
+    """
+    fine, lines = 0, []
+    for name in {**baseline, **counted}:
+        for core in cores:
+            now, before = (side.get(name, {}).get(core) for side in (counted, baseline))
+            if now is None or before is None:
+                where = "baseline" if before is None else "benchmark"
+                lines.append(f"{name} on {core}: missing in the {where}")
             elif now > before * TOLERANCE:
-                lines.append(f"{name} on {core}: {now} instructions, baseline {before}")
-    return lines
+                growth = f"{now / before - 1:+.1%}"
+                lines.append(f"{name} on {core}: {now} instructions, baseline {before} ({growth})")
+            else:
+                fine += 1
+    return fine, lines
+
+
+def _check(counted: dict[str, dict[str, int]], cores: list[str], only: str) -> int:
+    """Prints what `compare` finds, and last `N passed, N failed`; returns the exit status."""
+    stored = json.loads(BASELINE.read_text())
+    baseline = {n: v for n, v in stored["instructions"].items() if only in n}
+    fine, lines = compare(counted, baseline, cores)
+    print("\n".join(lines), end="\n" * bool(lines))
+    if lines and stored["compiler"] != instructions.compiler():
+        print(f"the baseline is of {stored['compiler']}, this of {instructions.compiler()}")
+    print(f"{fine} passed, {len(lines)} failed")
+    return 1 if lines or not fine else 0
+
+
+def _update_baseline(counted: dict[str, dict[str, int]]) -> None:
+    """Writes the counts over those of the same cases and cores."""
+    stored = json.loads(BASELINE.read_text()) if BASELINE.exists() else {"instructions": {}}
+    merged = {
+        case.name: {**stored["instructions"].get(case.name, {}), **counted.get(case.name, {})}
+        for case in cases()
+    }
+    report = {
+        "command": "python -m benchmarks.kernels --update-baseline",
+        "compiler": instructions.compiler(),
+        "instructions": merged,
+    }
+    BASELINE.parent.mkdir(exist_ok=True)
+    BASELINE.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def _show(cores: list[str], wanted: list[Case], counted: dict[str, dict[str, int]]) -> None:
@@ -200,21 +244,11 @@ def main() -> int:
     counted = measure(arguments.cores, wanted)
     if arguments.json:
         print(json.dumps(counted))
-    else:
+    elif not arguments.check:
         _show(arguments.cores, wanted, counted)
-    baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     if arguments.update_baseline:
-        for name, by_core in counted.items():
-            baseline.setdefault(name, {}).update(by_core)
-        names = [case.name for case in cases()]
-        kept = {name: baseline[name] for name in names if name in baseline}
-        BASELINE.parent.mkdir(exist_ok=True)
-        BASELINE.write_text(json.dumps(kept, indent=1) + "\n")
-    if arguments.check:
-        lines = regressions(counted, baseline)
-        print("\n".join(lines), file=sys.stderr)
-        return 1 if lines else 0
-    return 0
+        _update_baseline(counted)
+    return _check(counted, arguments.cores, arguments.only) if arguments.check else 0
 
 
 if __name__ == "__main__":

@@ -115,6 +115,15 @@ def emulated_boards() -> Outcome:
     return cortex_m.run_all(cortex_m.MACHINES)
 
 
+def instruction_counts() -> Outcome:
+    """The kernels' instructions on the emulated cores, against the committed baseline."""
+    command = [environment.python_of(environment.VENV), "-m", "benchmarks.kernels", "--check"]
+    finished = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    outcome = cortex_m.parse(finished.stdout, finished.returncode)
+    print(outcome.output.rstrip())
+    return outcome
+
+
 def old_generation() -> Outcome:
     """The tests of the interpreter itself, against the older of the two TFLM generations."""
     # Only these files are collected: the others may import what this environment does not have.
@@ -138,6 +147,7 @@ PARTS: dict[str, Callable[[], Outcome]] = {
     "bazel": bazel_tests,
     "cross": bazel_cross_builds,
     "boards": emulated_boards,
+    "instructions": instruction_counts,
     "old-tflm": old_generation,
 }
 PACKAGES: dict[str, tuple[str, ...]] = {
@@ -145,6 +155,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "bazel": environment.BAZEL,
     "cross": environment.BAZEL + environment.CROSS_COMPILER,
     "boards": environment.CROSS_COMPILER + environment.EMULATOR,
+    "instructions": environment.CROSS_COMPILER + environment.EMULATOR,
 }
 
 
