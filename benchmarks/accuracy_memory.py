@@ -1,16 +1,20 @@
 """Accuracy against extra memory: what each kilobyte of a sparse update buys.
 
-    python -m benchmarks.accuracy_memory [--data cifar10_32 clothing10_96] [--quick] [--save FILE]
-        [--plot FILE] [--json]
+    python -m benchmarks.accuracy_memory [--data cifar10_32 clothing10_96] [--seeds 0 1 2] [--quick]
+        [--save FILE] [--plot FILE] [--json]
 
 mcunet-5fps.nopad, a fresh head of 10 classes: head only, biases of the last 22 layers, and the
-paper's ~49, ~99 and ~148 KB schemes, each with 8, 4 and 0 residual bits. Every step runs in the
-TFLM interpreter; frozen early layers run once per sample (`tail`), which changes no bit.
+paper's ~49, ~99 and ~148 KB schemes, each with 8, 4 and 0 residual bits, and in float32
+(`float_twin`). Every int8 step runs in the TFLM interpreter; frozen early layers run once per
+sample (`tail`), which changes no bit. A run that is broken off goes on where `--save` left off;
+runs of other seeds or data sets are kept in the file and shown too.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,41 +39,121 @@ SCHEMES: dict[str, Scheme] = {
     "99 KB": find_scheme("mcunet-5fps-99kb"),
     "148 KB": find_scheme("mcunet-5fps-148kb"),
 }
-RESIDUALS = (8, 4, 0)
+FLOAT = "float32"
+WEIGHTS = (FLOAT, "residual 8", "residual 4", "residual 0")
+
+_Runs = Sequence[Mapping[str, Any]]
 
 
-def run(data: str, name: str, residual_bits: int, limit: int | None, seed: int) -> dict[str, Any]:
+def run(data: str, name: str, weights: str, limit: int | None, seed: int) -> dict[str, Any]:
     """Trains one scheme on one data set."""
-    scheme = replace(SCHEMES[name], residual_bits=residual_bits)
+    scheme = _with_residual(SCHEMES[name], weights)
     task: Task = replace(
         MCUNET, name=name, data_path=SHARED / "data" / f"{data}.npz", scheme=scheme
     )
-    record = Laboratory(task, limit, CACHE).train_int8(task.rate, seed=seed)
+    laboratory = Laboratory(task, limit, CACHE)
+    train = laboratory.train_float if weights == FLOAT else laboratory.train_int8
+    record = train(task.rate, seed=seed)
     return {
         "data": data,
         "scheme": name,
-        "residual_bits": residual_bits,
-        "extra_bytes": extra_bytes(scheme),
+        "weights": weights,
+        "seed": seed,
         "epochs": task.epochs,
         "rate": task.rate,
-        "test_accuracy": record["test_accuracy"],
+        "test_samples": laboratory.test_samples,
         "loss": record["epochs"][-1]["loss"],
+        "test_accuracy": record["test_accuracy"],
     }
 
 
-def extra_bytes(scheme: Scheme) -> int:
+def _with_residual(scheme: Scheme, weights: str) -> Scheme:
+    return scheme if weights == FLOAT else replace(scheme, residual_bits=int(weights.split()[1]))
+
+
+def extra_memory(scheme: Scheme) -> dict[str, int]:
     """What training adds to the arena beyond the forward activations.
 
-    Variables, and everything alive at the fullest moment of the backward pass.
+    Returns:
+      `extra_bytes`: variables, and everything alive at the fullest moment of the backward pass;
+      `analytic_bytes`: the paper's formula, which knows no residual.
     """
-    model = Model(rewrite(load(MCUNET.model_path), scheme).model_bytes)
-    report = memory_report(model)
+    rewritten = rewrite(load(MCUNET.model_path), scheme)
+    report = memory_report(Model(rewritten.model_bytes))
     assert report.first_training_op is not None
     backward = max(report.plan.live_bytes()[report.first_training_op + 2 :])
-    return backward + report.arena()["variable_bytes"]
+    return {
+        "extra_bytes": backward + report.arena()["variable_bytes"],
+        "analytic_bytes": rewritten.report["extra_memory"]["analytic"]["total_bytes"],
+    }
 
 
-def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def summarize(runs: _Runs, memory: Mapping[tuple[str, str], Mapping[str, int]]) -> list[Any]:
+    """One row for each data set, scheme and kind of weights: means over the seeds.
+
+    Args:
+      runs: from `run`.
+      memory: of a scheme and a kind of weights, from `extra_memory`.
+
+    Returns:
+      Rows with `seeds`, `test_accuracy`, `loss`, and `difference`: the mean of int8 minus float32,
+      pair by pair of runs with the same seed (None for float32 itself, and without pairs).
+    """
+    rows = []
+    by_key = {(r["data"], r["scheme"], r["weights"], r["seed"]): r for r in runs}
+    for data in DATA:
+        for scheme in SCHEMES:
+            for weights in WEIGHTS:
+                here = [r for k, r in by_key.items() if k[:3] == (data, scheme, weights)]
+                if not here:
+                    continue
+                twins = [(r, by_key.get((data, scheme, FLOAT, r["seed"]))) for r in here]
+                pairs = [
+                    r["test_accuracy"] - twin["test_accuracy"]
+                    for r, twin in twins
+                    if twin is not None and weights != FLOAT
+                ]
+                rows.append(
+                    {
+                        "data": data,
+                        "scheme": scheme,
+                        "weights": weights,
+                        "seeds": len(here),
+                        "loss": _mean([r["loss"] for r in here]),
+                        "test_accuracy": _mean([r["test_accuracy"] for r in here]),
+                        "difference": _mean(pairs) if pairs else None,
+                        **memory.get((scheme, weights), {}),
+                    }
+                )
+    return rows
+
+
+def verdicts(rows: _Runs) -> list[dict[str, Any]]:
+    """Mean difference from float32 over the schemes, and its standard error, by kind of weights."""
+    results = []
+    for data in DATA:
+        for weights in WEIGHTS[1:]:
+            found = [
+                float(r["difference"])
+                for r in rows
+                if (r["data"], r["weights"]) == (data, weights) and r["difference"] is not None
+            ]
+            if len(found) < 2:
+                continue
+            mean = _mean(found)
+            variance = sum((d - mean) ** 2 for d in found) / (len(found) - 1)
+            error = math.sqrt(variance / len(found))
+            results.append(
+                {"data": data, "weights": weights, "difference": mean, "standard_error": error}
+            )
+    return results
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def plot(rows: _Runs, path: Path) -> None:
     """Test accuracy over extra memory, one panel a data set, one line a residual width."""
     import matplotlib
 
@@ -81,20 +165,18 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         1, len(sets), figsize=(5.5 * len(sets), 4), squeeze=False, layout="constrained"
     )
     for axis, data in zip(axes[0], sets, strict=True):
-        for bits in RESIDUALS:
-            points = [r for r in rows if r["data"] == data and r["residual_bits"] == bits]
+        for weights in WEIGHTS[1:]:
+            points = [r for r in rows if (r["data"], r["weights"]) == (data, weights)]
             axis.plot(
                 [p["extra_bytes"] / 1024 for p in points],
                 [100 * p["test_accuracy"] for p in points],
                 marker="o",
-                label=f"residual {bits} bits",
+                label=weights,
             )
-            if bits == RESIDUALS[0]:
-                for p in points:
-                    at = (p["extra_bytes"] / 1024, 100 * p["test_accuracy"])
-                    axis.annotate(
-                        p["scheme"], at, xytext=(4, -12), textcoords="offset points", fontsize=8
-                    )
+        labelled = [r for r in rows if (r["data"], r["weights"]) == (data, WEIGHTS[1])]
+        for p in labelled:
+            at = (p["extra_bytes"] / 1024, 100 * p["test_accuracy"])
+            axis.annotate(p["scheme"], at, xytext=(4, -12), textcoords="offset points", fontsize=8)
         axis.set(title=data, xlabel="extra memory (KB)", ylabel="test accuracy (%)")
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")
@@ -102,45 +184,89 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def _earlier_runs(save: Path | None) -> list[dict[str, Any]]:
+    if save is None or not save.exists():
+        return []
+    runs: list[dict[str, Any]] = json.loads(save.read_text())["runs"]
+    return runs
+
+
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
-    parser.add_argument("--residual-bits", nargs="+", type=int, choices=RESIDUALS)
-    parser.add_argument("--seed", type=int, default=0, help="of the samples' order")
+    parser.add_argument("--weights", nargs="+", choices=WEIGHTS, default=list(WEIGHTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the order")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_SAMPLES} samples")
     parser.add_argument("--plot", type=Path, help="write the picture to this file")
     add_report_options(parser)
     arguments = parser.parse_args()
     if not MCUNET.is_available:
         raise SystemExit(f"needs {MCUNET.model_path}")
-    rows = []
-    for data in arguments.data:
-        for bits in arguments.residual_bits or RESIDUALS:
-            for name in SCHEMES:
-                limit = QUICK_SAMPLES if arguments.quick else None
-                rows.append(run(data, name, bits, limit, arguments.seed))
-                print(rows[-1], file=sys.stderr, flush=True)
-    publish("accuracy_memory", {"rows": rows}, arguments)
+    if arguments.quick and arguments.save:
+        parser.error("--quick judges nothing: its runs are not to be saved")
+    runs = _earlier_runs(arguments.save)
+    done = {(r["data"], r["scheme"], r["weights"], r["seed"]) for r in runs}
+    memory = {
+        (name, weights): extra_memory(_with_residual(scheme, weights))
+        for name, scheme in SCHEMES.items()
+        for weights in WEIGHTS[1:]
+    }
+    limit = QUICK_SAMPLES if arguments.quick else None
+    quiet = argparse.Namespace(json=False, save=arguments.save)
+    for seed in arguments.seeds:
+        for data in arguments.data:
+            for weights in arguments.weights:
+                for name in SCHEMES:
+                    if (data, name, weights, seed) in done:
+                        continue
+                    runs.append(run(data, name, weights, limit, seed))
+                    print(runs[-1], file=sys.stderr, flush=True)
+                    publish("accuracy_memory", {"runs": runs}, quiet)
+    rows = summarize(runs, memory)
+    judged = verdicts(rows)
+    publish("accuracy_memory", {"rows": rows, "verdicts": judged, "runs": runs}, arguments)
     if arguments.plot:
         plot(rows, arguments.plot)
     if not arguments.json:
-        show(
-            "Test accuracy against extra memory, mcunet-5fps.nopad",
-            (
-                Column("data", "data"),
-                Column("scheme", "scheme"),
-                Column("residual bits", "residual_bits"),
-                Column("extra memory, KB", "kb", "{:.1f}"),
-                Column("loss, last epoch", "loss", "{:.3f}"),
-                Column("test accuracy, %", "accuracy", "{:.2f}"),
-            ),
-            [
-                {**r, "kb": r["extra_bytes"] / 1024, "accuracy": 100 * r["test_accuracy"]}
-                for r in rows
-            ],
-        )
+        _show(rows, judged)
     return 0
+
+
+def _show(rows: _Runs, judged: _Runs) -> None:
+    def scaled(row: Mapping[str, Any], key: str, factor: float) -> float | None:
+        value = row.get(key)
+        return None if value is None else factor * float(value)
+
+    show(
+        "Test accuracy against extra memory, mcunet-5fps.nopad",
+        (
+            Column("data", "data"),
+            Column("scheme", "scheme"),
+            Column("weights", "weights"),
+            Column("the paper's formula, KB", "analytic", "{:.1f}"),
+            Column("extra memory, KB", "extra", "{:.1f}"),
+            Column("seeds", "seeds"),
+            Column("loss, last epoch", "loss", "{:.3f}"),
+            Column("test accuracy, %", "accuracy", "{:.2f}"),
+            Column("against float32, points", "points", "{:+.2f}"),
+        ),
+        [
+            {
+                **r,
+                "analytic": scaled(r, "analytic_bytes", 1 / 1024),
+                "extra": scaled(r, "extra_bytes", 1 / 1024),
+                "accuracy": 100 * r["test_accuracy"],
+                "points": scaled(r, "difference", 100),
+            }
+            for r in rows
+        ],
+    )
+    for v in judged:
+        print(
+            f"{v['data']}, {v['weights']}: {100 * v['difference']:+.2f} points against float32, "
+            f"standard error over the schemes {100 * v['standard_error']:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -38,23 +38,26 @@ from tflm_train.runtime.training import SCHEDULES, learning_rate_at
 
 EVALUATION_BATCH = 50
 
+Channels = Sequence[int] | None
+"""The trained channels of a layer, along the last axis of its weights; None: all."""
+
 
 @dataclass(frozen=True)
 class TrainedSet:
     """What trains, by layer index; where weights train, the bias does; the head always trains."""
 
     biases: frozenset[int]
-    weights: frozenset[int]
+    weights: Mapping[int, Channels]
     head: int
 
     @classmethod
-    def of(cls, graph: FloatGraph, biases_last: int, weights: Sequence[int]) -> TrainedSet:
+    def of(cls, graph: FloatGraph, biases_last: int, weights: Mapping[int, Channels]) -> TrainedSet:
         """Biases of the last layers below the head, weights of the listed layers, and the head."""
         head = len(graph.layers) - 1
         if not 0 <= biases_last <= head or not all(0 <= layer < head for layer in weights):
             raise ValueError(f"the model has layers 0 to {head - 1} below its head")
         biases = {*range(head - biases_last, head), *weights, head}
-        return cls(frozenset(biases), frozenset({*weights, head}), head)
+        return cls(frozenset(biases), {**weights, head: None}, head)
 
     @property
     def first(self) -> int:
@@ -77,14 +80,18 @@ class FloatTwin:
         self.boundary = graph.crossing(self.first_op)
         self._parameters: dict[int, tuple[Tensor, Tensor]] = {}
         self._variables: list[Tensor] = []
-        self._tap_masks: list[Tensor | None] = []
+        self._masks: list[Tensor | None] = []
         for layer in range(trained.first, len(graph.layers)):
             weights, bias = graph.parameters(layer)
             if layer == trained.head and classes is not None:
                 weights = np.zeros((classes, *weights.shape[1:]), np.float32)
                 bias = np.zeros(classes, np.float32)
             self._parameters[layer] = (
-                self._tensor(weights, layer in trained.weights, _tap_mask(weights)),
+                self._tensor(
+                    weights,
+                    layer in trained.weights,
+                    _trained_elements(weights, trained.weights.get(layer)),
+                ),
                 self._tensor(bias, layer in trained.biases, None),
             )
 
@@ -93,7 +100,7 @@ class FloatTwin:
             return tf.constant(values)
         variable = tf.Variable(values)
         self._variables.append(variable)
-        self._tap_masks.append(None if mask is None else tf.constant(mask))
+        self._masks.append(None if mask is None else tf.constant(mask))
         return variable
 
     def feed(self, activations: Mapping[int, Tensor]) -> dict[int, Tensor]:
@@ -110,9 +117,7 @@ class FloatTwin:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=logits)
             loss = losses[0]
         gradients = tape.gradient(loss, self._variables)
-        for variable, mask, gradient in zip(
-            self._variables, self._tap_masks, gradients, strict=True
-        ):
+        for variable, mask, gradient in zip(self._variables, self._masks, gradients, strict=True):
             variable.assign_sub(rate * (gradient if mask is None else gradient * mask))
         return loss, tf.argmax(logits[0])
 
@@ -132,7 +137,7 @@ def train_float_twin(
     *,
     classes: int | None,
     biases_last: int,
-    weights: Sequence[int],
+    weights: Mapping[int, Channels],
     epochs: int,
     peak_rate: float,
     schedule: str = "linear",
@@ -141,6 +146,8 @@ def train_float_twin(
     verbose: bool = False,
 ) -> dict[str, Any]:
     """Trains the float twin; the arguments mean what they mean in `tflm_train train`.
+
+    `weights` says by layer index which weights train.
 
     Returns:
         `test_accuracy_before`, `epochs` [{`loss`, `train_accuracy`, `test_accuracy`,
@@ -235,16 +242,19 @@ def _mask(passes: npt.NDArray[np.bool_]) -> Tensor:
     return tf.constant(passes.astype(np.float32))
 
 
-def _tap_mask(weights: Array) -> Array | None:
-    """0 at all-zero edge rows and columns (a PAD folded into the kernel), which never train."""
-    if weights.ndim != 4:
-        return None
-    used = np.any(weights != 0, axis=(0, 3))
-    rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
-    if not rows.size:  # a fresh head
-        return None
+def _trained_elements(weights: Array, channels: Channels) -> Array | None:
+    """1 where weights train; None where all do.
+
+    All-zero edge rows and columns (a PAD folded into the kernel) never train.
+    """
     mask = np.zeros_like(weights)
-    mask[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = 1
+    mask[..., slice(None) if channels is None else np.asarray(channels)] = 1
+    if weights.ndim == 4 and weights.any():  # else a fresh head
+        used = np.any(weights != 0, axis=(0, 3))
+        rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
+        edges = np.ones(used.shape, bool)
+        edges[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = False
+        mask[:, edges] = 0
     return None if mask.all() else mask
 
 
@@ -293,7 +303,7 @@ def main() -> None:
         load_dataset(arguments.data),
         classes=arguments.classes,
         biases_last=arguments.biases_last,
-        weights=[int(layer) for layer in arguments.weights.split(",") if layer],
+        weights={int(layer): None for layer in arguments.weights.split(",") if layer},
         epochs=arguments.epochs,
         peak_rate=arguments.lr,
         schedule=arguments.schedule,

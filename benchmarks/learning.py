@@ -27,9 +27,12 @@ from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tail import CACHE, Boundary, cut
 from benchmarks.tasks import KWS, MCUNET, Task, available
 from tflm_train import Interpreter, Model, rewrite
-from tflm_train.model.layers import list_layers
+from tflm_train.model.layers import Layer, list_layers
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.training import train
+from tflm_train.scheme import WeightUpdate
+from tflm_train.scheme.resolve import resolve
+from tflm_train.scheme.select import select_channels
 
 QUICK_SAMPLES = 200
 TOLERANCE = 0.015
@@ -101,6 +104,7 @@ class Laboratory:
 
         parts = cut(self._model, self._boundary)
         scheme = self.task.scheme
+        plan = resolve(scheme, self._model)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "tail.tflite"
             path.write_bytes(parts.tail.source)
@@ -109,7 +113,11 @@ class Laboratory:
                 self._data,
                 classes=scheme.head.classes,
                 biases_last=scheme.biases_last,
-                weights=[_index(w.layer) - parts.first_layer for w in scheme.weights],
+                weights={
+                    index - parts.first_layer: _channels(update, plan.layers[index], scheme.seed)
+                    for index, update in plan.weights.items()
+                    if index != plan.head.index
+                },
                 epochs=self.task.epochs,
                 peak_rate=rate,
                 seed=seed,
@@ -120,9 +128,8 @@ class Laboratory:
         return Model(rewrite(self._model, scheme).model_bytes, self.task.name)
 
 
-def _index(layer: int | str) -> int:
-    assert isinstance(layer, int), "the tasks name layers by index"
-    return layer
+def _channels(update: WeightUpdate, layer: Layer, seed: int) -> list[int]:
+    return [int(channel) for channel in select_channels(update, layer, seed)]
 
 
 def compare(laboratory: Laboratory, seed: int) -> dict[str, Any]:
