@@ -73,7 +73,9 @@ class Laboratory:
         self._boundary = parts.boundary
         data = task.dataset()
         data.check_classes(Interpreter(whole).classes)
-        self._data: Dataset = Boundary(whole, parts, cache).dataset(data, limit)
+        # The plain model's trunk is the same for every scheme with this boundary.
+        trunk = cut(self._model, self._boundary)
+        self._data: Dataset = Boundary(whole, trunk, cache).dataset(data, limit)
         self.test_samples = len(self._data.y_test)
 
     def train_int8(
