@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +9,13 @@ from pathlib import Path
 import pytest
 
 import tflm_train as tt
+from tests.memory.host import ALIGNMENT, host_target
 from tests.models import CONVERTED, OPERATORS, TRAINABLE
 from tests.steps import full_scheme, weights_of
 from tflm_train.memory import KernelSet, memory_report
-from tflm_train.memory.target import HOST, HOST_CLASSIC
 from tflm_train.model import Model
 from tflm_train.runtime.host_library import captured_stderr
 from tflm_train.scheme import Head, Scheme, WeightUpdate
-
-FIRST_OF_ITS_GENERATION = "0.dev20261009"
-ALIGNMENT = 16
 
 
 def allocated(model: Model) -> dict[str, int]:
@@ -32,8 +28,7 @@ def allocated(model: Model) -> dict[str, int]:
 
 
 def assert_predicted(model: Model) -> None:
-    modern = importlib.metadata.version("tflite-micro") >= FIRST_OF_ITS_GENERATION
-    target = HOST if modern else HOST_CLASSIC
+    target = host_target()
     # Where the arena ends is the allocator's whim.
     reports = [
         memory_report(model, KernelSet.REFERENCE, target=target, misalignment=k)

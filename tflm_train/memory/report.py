@@ -63,8 +63,9 @@ class MemoryReport:
 
     @property
     def minimum_bytes(self) -> int:
-        """The smallest arena, a multiple of 16; planning can need more of it than running."""
-        return align(max(self.total_bytes, self.persistent.planning_bytes), ALIGNMENT)
+        """The smallest arena, a multiple of 16; AllocateTensors can need more than running does."""
+        tail = self.persistent
+        return align(max(self.total_bytes, tail.preparing_bytes, tail.planning_bytes), ALIGNMENT)
 
     @property
     def peak_op(self) -> int:

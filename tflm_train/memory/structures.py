@@ -33,6 +33,9 @@ _REQUEST: Struct = ("Pii",)  # ScratchBufferRequest
 _REQUESTS_PER_OP = 12
 _ALLOCATION_INFO: Struct = ("PPiiib",)
 _PLANNER_BYTES_PER_BUFFER = 40
+# Convolutions look at output, input and filter in Prepare, and again where they work out the
+# multipliers.
+_LOOKED_AT_AGAIN = {"CONV_2D": (0, 1), "DEPTHWISE_CONV_2D": (0, 1), "TRANSPOSE_CONV": (2, 1)}
 
 
 class Category(enum.StrEnum):
@@ -73,12 +76,14 @@ class PersistentPart:
     Attributes:
       allocations: In order.
       scratch: Sizes of the scratch buffers by op index.
-      planning_bytes: What tail and head together take while the plan is made.
+      preparing_bytes: The most that tail and head together take while an operator's Prepare runs.
+      planning_bytes: What they take while the plan is made.
       unmodelled: Names of operators whose memory is not known (counted as none).
     """
 
     allocations: tuple[Allocation, ...]
     scratch: dict[int, tuple[int, ...]]
+    preparing_bytes: int
     planning_bytes: int
     unmodelled: tuple[str, ...]
 
@@ -123,13 +128,15 @@ def persistent_part(
         if memory.data is not None:
             size = target.size_of(*memory.data)
             tail.allocate(_data_category(op), _owner(op), size, ALIGNMENT)
+    preparing = handles = 0
     for op, memory in zip(graph.ops, operators, strict=True):
         for size in memory.channels:
             tail.allocate(Category.CHANNELS, _owner(op), size, ALIGNMENT)
         for size in memory.buffers:
             tail.allocate(_data_category(op), _owner(op), size, ALIGNMENT)
+        preparing = max(preparing, tail.bytes + _preparing_bytes(op, handles, target))
+        handles += len(memory.scratch)
     scratch = {i: m.scratch for i, m in enumerate(operators) if m.scratch}
-    handles = sum(map(len, scratch.values()))
     if handles:
         tail.structs(Category.SCRATCH_HANDLES, "all handles", ("P",), handles)
     for tensor in graph.tensors:
@@ -139,7 +146,9 @@ def persistent_part(
     for tensors in (graph.inputs, graph.outputs):
         _allocate_interface(tail, tensors)
     unmodelled = {op.name for op, m in zip(graph.ops, operators, strict=True) if m is _UNMODELLED}
-    return PersistentPart(tuple(tail.allocations), scratch, planning, tuple(sorted(unmodelled)))
+    return PersistentPart(
+        tuple(tail.allocations), scratch, preparing, planning, tuple(sorted(unmodelled))
+    )
 
 
 @dataclass
@@ -194,6 +203,32 @@ def _quantized_channels(tensor: Tensor) -> int:
     if raw is not None and (raw.quantization is None or raw.quantization.zeroPoint is None):
         return 0
     return int(tensor.quantization.scale.size)
+
+
+def _preparing_bytes(op: Op, handles: int, target: Target) -> int:
+    """The head while an op's Prepare runs: scratch requests, and a TfLiteTensor of each tensor.
+
+    They lie one after the other, and are given back only after Prepare. TFLM does not notice when
+    a persistent buffer that Prepare asks for afterwards overwrites them, so room for both counts.
+    """
+    end = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
+    if _is_ours(op):
+        return end
+    again = _LOOKED_AT_AGAIN.get(op.name, ())
+    tensors = [*(op.inputs[i] for i in again), *(op.outputs if again else ())]
+    for tensor in [*tensors, *op.inputs, *op.outputs]:
+        if tensor is not None:
+            end = align(end, target.pointer) + _tensor_bytes(tensor, target)
+    return end
+
+
+def _tensor_bytes(tensor: Tensor, target: Target) -> int:
+    """A TfLiteTensor and its quantization, one after the other."""
+    channels = _quantized_channels(tensor)
+    if not channels:
+        return target.size_of(*_TENSOR)
+    zero_points = target.size_of("i") * (1 + channels)
+    return target.size_of(*_TENSOR) + target.size_of(*_AFFINE_QUANTIZATION) + zero_points
 
 
 def _planning_bytes(graph: Graph, handles: int, target: Target) -> int:
