@@ -61,7 +61,8 @@ size_t StreamScratchBytes(const StreamProgram& program);
 //   program    1 to kMaxStreamStages stages; sources precede their stage, have its
 //              input's size, and FindSmallRing() is -1
 //   x          int8, the first stage's input
-//   y          int8, the last stage's output, written
+//   y          int8, the last stage's output, written; it may lie over rows of x above the
+//              first that the row in work, or a later one of any stage, reads
 //   scratch    StreamScratchBytes(program) bytes, 4-byte aligned, of the caller
 void Stream(const StreamProgram& program, const int8_t* x, const StreamConstants& constants,
             int8_t* y, void* scratch);

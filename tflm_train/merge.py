@@ -19,14 +19,14 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
-from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load
+from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
 from tflm_train.model.metadata import trim_interface
 from tflm_train.rewriter.describe import TRAIN
 from tflm_train.runtime.state import StateBlob, StateLayout, unpack_params
 
 METADATA_NAME = "tflm_train.merged"
 # Our note of an earlier merge, and a plan of the arena that held the training tensors as well.
-_DROPPED_METADATA = (METADATA_NAME.encode(), b"OfflineMemoryAllocation")
+_DROPPED_METADATA = (METADATA_NAME.encode(), offline_plan.METADATA_NAME.encode())
 _EXTRA_INPUTS = ("train/label", "train/learning_rate")
 _EXTRA_OUTPUTS = ("train/loss", "train/state")
 _SPLIT_CONV = abi.OP_PREFIX + abi.SplitConvParams.OP

@@ -15,10 +15,12 @@ from tests.memory.test_memory_report import assert_predicted
 from tests.stacks import ACTIVATIONS, Stack
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
+from tflm_train.memory import memory_report
 from tflm_train.model import Model
+from tflm_train.model.offline_plan import read_offsets, write_offsets
 from tflm_train.rewriter.fold_pad import fold_pads
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
-from tflm_train.rewriter.stream import can_stream, find_run, make_stream
+from tflm_train.rewriter.stream import can_stream, find_run, make_stream, nonzero_taps
 
 LIMIT = 6000
 """Largest activation, in elements: the reference kernels are slow."""
@@ -77,7 +79,8 @@ def streamed(model: Model) -> Model:
     """All ops as one STREAM."""
     work = Model(model.source, model.name)
     assert all(map(can_stream, work.graph.ops))
-    run = find_run(work.graph.ops, {id(t) for t in work.graph.outputs})
+    ops = work.graph.ops
+    run = find_run(ops, {id(t) for t in work.graph.outputs}, nonzero_taps(ops))
     assert run is not None
     op = make_stream(work.graph, run)
     op.custom_options = run.params.pack()
@@ -180,6 +183,55 @@ def test_choices() -> None:
     assert arenas[Streaming.AUTO, Forward.AUTO] == min(arenas.values())
     unchanged = optimize(model, Choice(Streaming.OFF, Forward.BUILTIN))
     assert unchanged.streams == [] and unchanged.folded_pads == 1
+
+
+def shrinking_stack() -> Model:
+    """Two blocks; the first one's output is smaller than its input, row by row."""
+    stack = Stack.start(24, 24, 4, 7)
+    stack.conv(8, 3, 2, True, 3)
+    stack.conv(4, 1, 1, True, 0)
+    stack.conv(24, 1, 1, True, 3)
+    stack.depthwise(1, 3, 2, True, 3)
+    stack.conv(6, 1, 1, True, 0)
+    return stack.finish()
+
+
+def test_output_is_written_over_the_input() -> None:
+    model = shrinking_stack()
+    small = Model(optimize(model).model_bytes)
+    offsets = read_offsets(small)
+    pinned = [t for t in small.graph.tensors if id(t) in offsets]
+    assert small.graph.inputs[0] in pinned and len(pinned) >= 2
+    apart = Model(small.source)
+    write_offsets(apart, {})
+    totals = [memory_report(Model(m.to_bytes())).total_bytes for m in (small, apart)]
+    assert totals[0] < totals[1]
+    assert_same_outputs(model, small)
+    assert_predicted(small)
+    # The plan that keeps all tensors for a debugger takes no offsets.
+    value = np.full(model.graph.inputs[0].shape, 3, np.int8)
+    whole = tt.Interpreter(small, preserve_all=True)
+    np.testing.assert_array_equal(tt.Interpreter(model).infer(value), whole.infer(value))
+
+
+def test_zeros_of_kernels_are_left_out() -> None:
+    stack = Stack.start(9, 9, 3, 2)
+    stack.conv(4, 4, 2, True, 3)
+    stack.depthwise(1, 4, 1, False, 0)
+    for op in stack.model.graph.ops:
+        weights = op.inputs[1]
+        assert weights is not None and weights.data is not None
+        weights.data = weights.data.copy()
+        weights.data[:, :1] = 0
+        weights.data[:, :, 3:] = 0
+    model = stack.finish()
+    small = streamed(model)
+    params = abi.unpack(small.graph.ops[0].custom_options or b"")
+    assert isinstance(params, abi.StreamParams)
+    # The second layer has no padding that could take its leading row's place.
+    sizes = [(s.geometry.k_h, s.geometry.k_w, s.geometry.pad_t) for s in params.stages]
+    assert sizes == [(3, 3, 0), (4, 3, 0)]
+    assert_same_outputs(model, small)
 
 
 def test_slowdown_is_limited() -> None:

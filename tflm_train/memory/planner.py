@@ -2,7 +2,7 @@
 
 A twin of TFLM's `AllocationInfoBuilder` and `GreedyMemoryPlanner`: tensors and scratch buffers,
 each with the range of operators during which it lives, placed largest first at the lowest offset
-where they fit.
+where they fit. Tensors that the model itself pins come before all others and may lie on each other.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Buffer:
       last: The last one.
       kind: Tensor or scratch.
       offset: Where it was placed.
+      is_pinned: Whether the model says where.
     """
 
     name: str
@@ -44,6 +45,12 @@ class Buffer:
     last: int
     kind: BufferKind = BufferKind.TENSOR
     offset: int = 0
+    is_pinned: bool = False
+
+    @property
+    def end(self) -> int:
+        """Where the next one may begin."""
+        return self.offset + self.size
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,23 @@ class ArenaPlan:
         return sorted(alive, key=lambda b: -b.size)
 
     def live_bytes(self) -> list[int]:
-        """Bytes alive at each operator, index 0 before the first."""
+        """Bytes alive at each operator, index 0 before the first; shared bytes count once."""
         totals = [0] * (max((b.last for b in self.buffers), default=0) + 1)
         for buffer in self.buffers:
             for time in range(max(buffer.first, 0), buffer.last + 1):
                 totals[time] += buffer.size
+        pinned = [b for b in self.buffers if b.is_pinned]
+        for time in {t for b in pinned for t in range(max(b.first, 0), b.last + 1)}:
+            totals[time] -= _shared_bytes([b for b in pinned if b.first <= time <= b.last])
         return totals
+
+    def heights(self) -> list[int]:
+        """How far the arena is in use at each operator, index 0 before the first."""
+        heights = [0] * (max((b.last for b in self.buffers), default=0) + 1)
+        for buffer in self.buffers:
+            for time in range(max(buffer.first, 0), buffer.last + 1):
+                heights[time] = max(heights[time], buffer.end)
+        return heights
 
     def peak_time(self) -> int:
         """The operator (from 1) during which most bytes live."""
@@ -77,12 +95,15 @@ class ArenaPlan:
         return totals.index(max(totals))
 
 
-def plan_arena(graph: Graph, scratch: Mapping[int, Sequence[int]]) -> ArenaPlan:
+def plan_arena(
+    graph: Graph, scratch: Mapping[int, Sequence[int]], pinned: Mapping[int, int] | None = None
+) -> ArenaPlan:
     """Plans the activation arena of a graph.
 
     Args:
       graph: The graph, its ops in execution order.
       scratch: Sizes of the scratch buffers each op asks for, by the op's index.
+      pinned: Offsets of the tensors that the model places itself, by the tensor's id.
 
     Returns:
       The plan.
@@ -101,12 +122,15 @@ def plan_arena(graph: Graph, scratch: Mapping[int, Sequence[int]]) -> ArenaPlan:
     for tensor in graph.outputs:
         first.setdefault(id(tensor), len(graph.ops))
         last[id(tensor)] = len(graph.ops)
+    offsets = {} if pinned is None else pinned
     buffers = [
         Buffer(
             t.name,
             align(t.nbytes, ALIGNMENT),
             first.get(id(t), _NEVER),
             last.get(id(t), _NEVER),
+            offset=offsets.get(id(t), 0),
+            is_pinned=id(t) in offsets,
         )
         for t in graph.tensors
         if t.data is None and not t.is_variable and t.nbytes > 0
@@ -117,22 +141,33 @@ def plan_arena(graph: Graph, scratch: Mapping[int, Sequence[int]]) -> ArenaPlan:
             name = f"scratch of {op.name}"
             buffers.append(Buffer(name, align(size, ALIGNMENT), time, time, BufferKind.SCRATCH))
     placed = _place(buffers)
-    return ArenaPlan(placed, max((b.offset + b.size for b in placed), default=0))
+    return ArenaPlan(placed, max((b.end for b in placed), default=0))
+
+
+def _shared_bytes(buffers: list[Buffer]) -> int:
+    """By how much the sizes of buffers exceed what they cover together."""
+    covered, end = 0, 0
+    for buffer in sorted(buffers, key=lambda b: b.offset):
+        covered += max(0, buffer.end - max(end, buffer.offset))
+        end = max(end, buffer.end)
+    return sum(b.size for b in buffers) - covered
 
 
 def _place(buffers: list[Buffer]) -> tuple[Buffer, ...]:
     # TFLM fills its list from the tail and then sorts stably: of equal sizes the later comes first.
     order = sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, -i))
-    placed: list[Buffer] = []
+    placed = sorted((b for b in buffers if b.is_pinned), key=lambda b: b.offset)
     result = list(buffers)
     for index in order:
         wanted = buffers[index]
+        if wanted.is_pinned:
+            continue
         offset = 0
         for other in placed:
             if other.first <= wanted.last and wanted.first <= other.last:
                 if other.offset - offset >= wanted.size:
                     break
-                offset = max(offset, other.offset + other.size)
+                offset = max(offset, other.end)
         done = replace(wanted, offset=offset)
         result[index] = done
         position = next((i for i, o in enumerate(placed) if o.offset > offset), len(placed))

@@ -11,6 +11,7 @@ from tflm_train.memory.planner import ALIGNMENT, ArenaPlan, Buffer, plan_arena
 from tflm_train.memory.structures import Category, PersistentPart, persistent_part
 from tflm_train.memory.target import CORTEX_M, Target, align
 from tflm_train.model import Graph, Model
+from tflm_train.model.offline_plan import read_offsets
 
 ARENA_PARTS = {
     "activation_bytes": "activations",
@@ -137,11 +138,12 @@ def memory_report(
     """
     graph, kernels = model.graph, KernelSet(kernels)
     persistent = persistent_part(graph, kernels, target, misalignment)
+    pinned = read_offsets(model)
     return MemoryReport(
         model=model.name,
         kernels=kernels,
-        plan=plan_arena(graph, persistent.scratch),
-        activation_bytes=plan_arena(graph, {}).bytes,
+        plan=plan_arena(graph, persistent.scratch, pinned),
+        activation_bytes=plan_arena(graph, {}, pinned).bytes,
         persistent=persistent,
         op_names=tuple(op.name for op in graph.ops),
         first_training_op=_loss_index(graph),

@@ -79,6 +79,12 @@ class Model:
         self._raw.metadata = [*_items(self._raw.metadata), entry]
 
     @property
+    def tensor_counts(self) -> list[int]:
+        """How many tensors each subgraph has, the primary one as it is now."""
+        others = self._raw.subgraphs[1:]
+        return [len(self.graph.tensors), *(len(_items(s.tensors)) for s in others)]
+
+    @property
     def file_names(self) -> list[str]:
         """Names of the files appended to the model (label lists and the like)."""
         return [info.filename for info, _ in self._zip_entries]

@@ -24,7 +24,8 @@ from tflm_train.memory.target import CORTEX_M, align
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.rewriter.costs import builtin_cost, stage_cost
 from tflm_train.rewriter.fold_pad import fold_pads
-from tflm_train.rewriter.stream import Run, can_stream, find_run, make_stream
+from tflm_train.rewriter.overlay import overlay_streams
+from tflm_train.rewriter.stream import Run, can_stream, find_run, make_stream, nonzero_taps
 from tflm_train.rewriter.training_graph import TrainOp
 
 _ALIGNMENT = 16
@@ -158,8 +159,10 @@ def stream_layers(model: Model, choice: Choice) -> list[_Segment]:
     for op in graph.ops:
         if isinstance(op, TrainOp):
             op.custom_options = op.params.pack()
-    model.drop_metadata("OfflineMemoryAllocation")
     model.drop_unused_tensors()
+    overlay_streams(
+        model, {id(s.run.ops[-1].output): s.run for s in segments if s.run}, choice.kernels
+    )
     return segments
 
 
@@ -229,6 +232,10 @@ class _Lifetimes:
             if self.first.get(key, -1) < cut <= self.last[key]
         )
 
+    def ends(self, tensor: Tensor, stop: int) -> bool:
+        """Whether a planned tensor is not needed from op `stop` on."""
+        return id(tensor) in self.tensors and self.last[id(tensor)] < stop
+
     def read_after(self, ops: Sequence[Op], stop: int) -> set[int]:
         """Ids of the outputs of `ops` that are needed from op `stop` on."""
         return {id(t) for op in ops for t in op.outputs if self.last.get(id(t), -1) >= stop}
@@ -238,6 +245,7 @@ def _all_segments(lifetimes: _Lifetimes, ops: Sequence[Op], choice: Choice) -> l
     """Every segment that may be, by where it stops."""
     by_stop: list[list[_Segment]] = [[] for _ in range(len(ops) + 1)]
     streamable = [can_stream(op) for op in ops]
+    taps = nonzero_taps([op for op, may in zip(ops, streamable, strict=True) if may])
     for start, op in enumerate(ops):
         crossing = lifetimes.crossing(start)
         may_run = streamable[start] and op.name != "PAD"
@@ -247,9 +255,10 @@ def _all_segments(lifetimes: _Lifetimes, ops: Sequence[Op], choice: Choice) -> l
         for stop in range(start + 1, len(ops) + 1):
             if not streamable[stop - 1]:
                 break
-            run = find_run(ops[start:stop], lifetimes.read_after(ops[start:stop], stop))
+            run = find_run(ops[start:stop], lifetimes.read_after(ops[start:stop], stop), taps)
             if run is not None and _is_allowed(run, choice):
-                by_stop[stop].append(_streamed(run, start, stop, crossing))
+                saved = _shared_bytes(run) if lifetimes.ends(run.source, stop) else 0
+                by_stop[stop].append(_streamed(run, start, stop, crossing - saved))
     return by_stop
 
 
@@ -279,6 +288,12 @@ def _streamed(run: Run, start: int, stop: int, crossing: int) -> _Segment:
     constants = sum(3 for op in run.layers if op.name != "ADD")
     kept = _NODE_BYTES + align(_STREAM_BYTES, _ALIGNMENT) + _TENSOR_BYTES * (2 + constants)
     return _Segment(start, stop, alive, kept, sum(map(stage_cost, run.stages)), run)
+
+
+def _shared_bytes(run: Run) -> int:
+    """What is saved where the output is written over the used rows of the input."""
+    x, y = _bytes(run.source), _bytes(run.ops[-1].output)
+    return x + y - max(x + align(run.lead, _ALIGNMENT), y)
 
 
 def _smallest_head(by_stop: Sequence[Sequence[_Segment]]) -> int:

@@ -11,7 +11,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.loss import LossKind
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
-from tflm_train.model import Model, Op, Tensor
+from tflm_train.model import Model, Op, Tensor, offline_plan
 from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
 from tflm_train.rewriter.choose_variables import choose_variables
 from tflm_train.rewriter.describe import describe_head, describe_interface
@@ -27,7 +27,6 @@ from tflm_train.scheme import Scheme, resolve
 
 # Real activations of a calibrated model have scales of 1e-3 to 1.
 _TINY_SCALE = 1e-6
-_OFFLINE_PLAN = "OfflineMemoryAllocation"
 
 
 @dataclass(frozen=True)
@@ -130,9 +129,10 @@ def _model_warnings(model: Model) -> list[str]:
     newer = model.newer_fields
     if newer:
         warnings.append(f"fields newer than this tool's schema are not carried over: {newer[0]}")
-    if model.drop_metadata(_OFFLINE_PLAN):
+    if model.drop_metadata(offline_plan.METADATA_NAME):
         warnings.append(
-            f"the model's {_OFFLINE_PLAN} metadata was dropped: it cannot hold the training tensors"
+            f"the model's {offline_plan.METADATA_NAME} metadata was dropped: it cannot hold the "
+            "training tensors"
         )
     return warnings
 

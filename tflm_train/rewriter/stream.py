@@ -4,11 +4,16 @@ The op works row by row: every layer keeps, in a ring buffer, just those rows of
 later layer still needs, and computes each row once. Weights, biases and requantization constants
 are read from flash. A run of a single layer is worth having too: it needs no RAM per channel, and
 takes over a PAD that TFLite's SAME cannot express.
+
+Two things come for nothing. Rows and columns of a kernel that hold zeros only (PAD-free forms of
+models pad their kernels that way) are left out. And the output may be written over those rows of
+the input that nobody reads any more, where the input is not needed otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +24,13 @@ from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.model import Graph, Op, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.rewriter.choose_variables import trainable_taps
 from tflm_train.rewriter.fold_pad import CONVOLUTIONS, is_spatial_pad, padded_geometry
 from tflm_train.rewriter.split_layers import layer_multipliers, quantize_multiplier
 from tflm_train.rewriter.training_graph import TrainOp
 
 _ADD_LEFT_SHIFT = 20  # TFLM's, for int8
+_Taps = tuple[int, int, int, int]
 
 
 def can_stream(op: Op) -> bool:
@@ -48,11 +55,16 @@ class Run:
       ops: The ops, PADs among them.
       source: The only activation they read from outside.
       stages: What the STREAM computes; `first_constant` is filled in.
+      taps: Of each layer the part of its kernel that is computed with; None for an ADD.
+      lead: How many bytes before the input the output must begin at least, to overwrite nothing but
+        rows that are not read any more.
     """
 
     ops: tuple[Op, ...]
     source: Tensor
     stages: tuple[abi.StageFields, ...]
+    taps: tuple[_Taps | None, ...]
+    lead: int
 
     @property
     def params(self) -> abi.StreamParams:
@@ -65,12 +77,23 @@ class Run:
         return [op for op in self.ops if op.name != "PAD"]
 
 
-def find_run(ops: Sequence[Op], used_outside: set[int]) -> Run | None:
+def nonzero_taps(ops: Sequence[Op]) -> dict[int, _Taps]:
+    """The part of each constant kernel that is not zero, by the op's id: (y0, y1, x0, x1)."""
+    taps = {}
+    for op in ops:
+        weights = op.optional_input(1)
+        if op.name in CONVOLUTIONS and weights is not None and weights.data is not None:
+            taps[id(op)] = trainable_taps(weights.data)
+    return taps
+
+
+def find_run(ops: Sequence[Op], used_outside: set[int], taps: Mapping[int, _Taps]) -> Run | None:
     """Describes a run of ops as one STREAM.
 
     Args:
       ops: Consecutive ops of which each satisfies `can_stream`.
       used_outside: Ids of the tensors that other ops or the model's outputs need.
+      taps: Of the ops, or of more (`nonzero_taps`).
 
     Returns:
       The run; None where the ops read more than one activation, pass on more than the last one's
@@ -96,27 +119,44 @@ def find_run(ops: Sequence[Op], used_outside: set[int]) -> Run | None:
         return None
     source = next(iter(outside.values()))
     geometries = [_geometry(op, pads.get(id(op.input))) for op in layers]
+    used = [_used_taps(taps.get(id(op)), g) for op, g in zip(layers, geometries, strict=True)]
+    geometries = [_trimmed(g, t) for g, t in zip(geometries, used, strict=True)]
     indices = [tuple(made.get(id(t), abi.STREAM_INPUT) for t in read) for read in sources]
     rings = ring_rows(geometries, indices)
+    lead = overwriting_lead(geometries, indices, source.nbytes // geometries[0].in_h)
     stages: list[abi.StageFields] = []
     first_constant = 1
     for op, geometry, read, ring in zip(layers, geometries, indices, rings, strict=True):
         stages.append(_stage(op, geometry, read, ring, first_constant))
         first_constant += 0 if op.name == "ADD" else 3
-    return Run(tuple(ops), source, tuple(stages))
+    return Run(tuple(ops), source, tuple(stages), tuple(used), lead)
 
 
 def make_stream(graph: Graph, run: Run) -> TrainOp:
     """Makes the op of a run; its new constants are added to the graph."""
     inputs: list[Tensor | None] = [run.source]
-    for op in run.layers:
+    for op, taps in zip(run.layers, run.taps, strict=True):
         if op.name == "ADD":
             continue
         layer = Layer(-1, op, -1)
         constants = np.stack(layer_multipliers(layer))
         name = f"requantization/{layer.name}"
-        inputs += [layer.weights, graph.add(Tensor.constant(name, constants)), layer.bias]
+        requantization = graph.add(Tensor.constant(name, constants))
+        inputs += [_trimmed_weights(graph, layer, taps), requantization, layer.bias]
     return TrainOp.make(run.params, inputs, [run.ops[-1].output])
+
+
+def _trimmed_weights(graph: Graph, layer: Layer, taps: _Taps | None) -> Tensor:
+    weights = layer.weights
+    if weights.data is None or taps is None:
+        return weights
+    y0, y1, x0, x1 = taps
+    data = weights.data[:, y0:y1, x0:x1]
+    if data.shape == weights.shape:
+        return weights
+    trimmed = Tensor.constant(f"trimmed/{weights.short_name}", data)
+    trimmed.quantization = weights.quantization
+    return graph.add(trimmed)
 
 
 def ring_rows(
@@ -133,10 +173,58 @@ def ring_rows(
     Returns:
       Rows; of the last stage all that it has.
     """
+    rings = [0] * len(geometries)
+    for index, top, rows in _play(geometries, sources):
+        for source in sources[index]:
+            if source != abi.STREAM_INPUT:
+                rings[source] = max(rings[source], rows[source] - max(top, 0))
+    rings[-1] = geometries[-1].out_h
+    # A stage of which no row is ever needed (all its readers see is padding).
+    return tuple(max(1, min(r, g.out_h)) for r, g in zip(rings, geometries, strict=True))
+
+
+def overwriting_lead(
+    geometries: Sequence[Geometry], sources: Sequence[tuple[int, ...]], row_bytes: int
+) -> int:
+    """How far before the input the output must begin to overwrite only rows that are used up.
+
+    Args:
+      geometries: Of the stages.
+      sources: As for `ring_rows`.
+      row_bytes: Of one row of the op's input.
+
+    Returns:
+      Bytes.
+    """
+    last = geometries[-1]
+    readers = [i for i, read in enumerate(sources) if abi.STREAM_INPUT in read]
+    lead = 0
+    for index, _, rows in _play(geometries, sources):
+        if index != len(geometries) - 1:
+            continue
+        # A stage that is complete reads no more; the last one still reads what it needs now.
+        tops = [
+            rows[i] * geometries[i].stride_h - geometries[i].pad_t
+            for i in readers
+            if rows[i] < geometries[i].out_h
+        ]
+        if tops:
+            used_up = max(0, min(tops)) * row_bytes
+            written = (rows[index] + 1) * last.out_w * last.out_c
+            lead = max(lead, written - used_up)
+    return lead
+
+
+def _play(
+    geometries: Sequence[Geometry], sources: Sequence[tuple[int, ...]]
+) -> Iterator[tuple[int, int, list[int]]]:
+    """The kernel's schedule: for each row a stage computes (stage, first input row, rows so far).
+
+    The last are those of every stage before that row, the same list each time.
+    """
     last = len(geometries) - 1
     rows = [0] * len(geometries)
     consumer = [last] * len(geometries)
-    rings = [0] * len(geometries)
     inside = [[s for s in read if s != abi.STREAM_INPUT] for read in sources]
     index = last
     while rows[last] < geometries[last].out_h:
@@ -148,13 +236,9 @@ def ring_rows(
             consumer[missing] = index
             index = missing
             continue
-        for s in inside[index]:
-            rings[s] = max(rings[s], rows[s] - max(top, 0))
+        yield index, top, rows
         rows[index] += 1
         index = consumer[index]
-    rings[last] = geometries[last].out_h
-    # A stage of which no row is ever needed (all its readers see is padding).
-    return tuple(max(1, min(r, g.out_h)) for r, g in zip(rings, geometries, strict=True))
 
 
 def _geometry(op: Op, pad: Op | None) -> Geometry:
@@ -162,6 +246,29 @@ def _geometry(op: Op, pad: Op | None) -> Geometry:
         return padded_geometry(op, pad)
     _, height, width, channels = op.output.shape
     return Geometry.from_options((height, width, channels), channels, (1, 1))
+
+
+def _used_taps(taps: _Taps | None, geometry: Geometry) -> _Taps | None:
+    """What to keep of a kernel: leading zeros stay where there is no padding to take them from."""
+    if taps is None:
+        return None
+    y0, y1, x0, x1 = taps
+    y0 = min(y0, geometry.pad_t // geometry.dil_h)
+    x0 = min(x0, geometry.pad_l // geometry.dil_w)
+    return y0, y1, x0, x1
+
+
+def _trimmed(geometry: Geometry, taps: _Taps | None) -> Geometry:
+    if taps is None:
+        return geometry
+    y0, y1, x0, x1 = taps
+    return dataclasses.replace(
+        geometry,
+        k_h=y1 - y0,
+        k_w=x1 - x0,
+        pad_t=geometry.pad_t - y0 * geometry.dil_h,
+        pad_l=geometry.pad_l - x0 * geometry.dil_w,
+    )
 
 
 def _stage(

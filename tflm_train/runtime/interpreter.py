@@ -17,6 +17,7 @@ from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.kernel_abi import StateWord
 from tflm_train.model import Model, Tensor, load
+from tflm_train.model.offline_plan import METADATA_NAME
 from tflm_train.runtime.host_library import (
     REGISTERER,
     captured_stderr,
@@ -60,7 +61,7 @@ class Interpreter:
         elif not isinstance(model, Model):
             model = load(model)
         self.model = model
-        self._data = model.source
+        self._data = _without_plan(model) if preserve_all else model.source
         restore = next((op for op in model.graph.ops if op.name == "TFLM_TRAIN_RESTORE"), None)
         self.is_trainable = restore is not None
         self._variables: list[Tensor] = [] if restore is None else restore.outputs[1:]
@@ -342,6 +343,12 @@ def _params_of(model: Model, cls: type[abi.OpParams]) -> abi.OpParams:
             except ValueError as error:
                 raise ModelError(f"{model.name}: op {index} ({name}): {error}") from error
     raise ModelError(f"{model.name}: it holds training ops but no {name}")
+
+
+def _without_plan(model: Model) -> bytes:
+    """The model for a planner that keeps all tensors apart: it takes no offsets."""
+    copy = Model(model.source, model.name)
+    return copy.to_bytes() if copy.drop_metadata(METADATA_NAME) else model.source
 
 
 def _arena_bound(model: Model) -> int:
