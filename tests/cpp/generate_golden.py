@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 import golden_gradients
 import golden_operators
 import golden_partial
+import golden_training
 import golden_updates
 from golden_inputs import Array, Suite, bits, random_int8
 
@@ -164,6 +165,7 @@ def all_suites() -> Iterator[Suite]:
     yield from golden_operators.suites()
     yield from golden_updates.suites()
     yield from golden_partial.suites()
+    yield from golden_training.suites()
     yield from primitives()
     yield state_blob()
 

@@ -38,6 +38,7 @@ class Suite:
         self.struct = struct
         self._arrays: dict[bool, list[str]] = {True: [], False: []}
         self._rows: dict[bool, list[str]] = {True: [], False: []}
+        self._names: dict[bool, dict[str, str]] = {True: {}, False: {}}
 
     def case(self, name: str, *fields: int | Array | bytes | None, small: bool) -> None:
         """Adds a row of the table; arrays become `{pointer, count}`-free plain pointers."""
@@ -61,7 +62,13 @@ class Suite:
         ]
         ctype = C_TYPES[data.dtype.name]
         text = ", ".join(numbers or ["0"])
-        self._arrays[small].append(f"alignas(4) const {ctype} {name}[] = {{{text}}};")
+        declared = f"const {ctype} {{}}[] = {{{{{text}}}}};"
+        # Flash is short: cases share equal arrays. What the small cases have, all can use.
+        for known in {True, small}:
+            if declared in self._names[known]:
+                return self._names[known][declared]
+        self._names[small][declared] = name
+        self._arrays[small].append("alignas(4) " + declared.format(name))
         return name
 
     def write(self, folder: Path) -> None:

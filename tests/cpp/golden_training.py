@@ -1,0 +1,299 @@
+"""Golden cases of whole training steps: small rewritten models, op by op, step after step.
+
+A kernel that is right for one random input may still drift from the reference in training: there,
+ranges, scales and residuals come from the steps before, predicted exponents overflow, weights
+saturate. Each case is the ops of a rewritten model and some steps of it; the numpy reference gives
+a checksum of what each op leaves behind.
+"""
+
+import functools
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from golden_inputs import Array, Suite, bits
+
+from tests.stacks import Stack
+from tests.steps import random_inputs
+from tests.whole_graph import WholeGraph
+from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops import numerics, split_forward
+from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.model import Model, Op, Tensor
+from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.optimize import Forward
+from tflm_train.rewriter.stream import _add_fields
+from tflm_train.scheme import Scheme, WeightUpdate
+
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)  # one step each
+OPERANDS = (11, 3)  # inputs and outputs of an op; -1 where it has fewer
+LINEAR, RELU, RELU6 = 0, 1, 3
+_ALIGNMENT = 4
+_ZEROS, _UNSET = -1, -2  # instead of an offset in the data
+_ADD_LEFT_SHIFT = 20
+
+
+class Reference(WholeGraph):
+    """Whole training steps, forward included, with a checksum of the memory after each op.
+
+    Attributes:
+      ops: What a step consists of, with parameters; an ADD has those of a STREAM.
+      growths: Exponents that turned out larger than predicted, after the first step.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.ops = [(op, _params_of(op)) for op in model.graph.ops[1:]]
+        self.growths = 0
+        self._x = model.graph.inputs[0]
+        self._state = model.graph.ops[0].outputs[0]
+        self._values: dict[int, Array] = {}
+        self._checksums: dict[int, int] = {}
+
+    def checksums(self, x: Array, label: int, rate: float) -> list[int]:
+        """Trains on one sample.
+
+        Args:
+          x: The model's input.
+          label: Its class.
+          rate: The learning rate.
+
+        Returns:
+          CRC-32 of each op's outputs with all scales and ranges; last, of all variables.
+        """
+        self._values = {id(self._x): x, id(self._state): np.empty(0)}
+        self._checksums = {}
+        for op, params in self.ops:
+            if type(params) not in self._handlers:
+                y = self._values[id(op.outputs[0])] = self._run_forward(op, params)
+                self._record(op, [y])
+        self.step(lambda tensor: self._values[id(tensor)], label, rate)
+        variables = [self.variables[tensor.name] for tensor in self._tensors]
+        return [*(self._checksums[id(op)] for op, _ in self.ops), _crc32(variables)]
+
+    @property
+    def _handlers(self) -> dict[type[abi.OpParams], Callable[[Op, Any], None]]:
+        handlers = super()._handlers
+        return {kind: functools.partial(self._watch, run) for kind, run in handlers.items()}
+
+    def _watch(self, run: Callable[[Op, Any], None], op: Op, params: Any) -> None:
+        before = self.variables["train/ranges"].copy()
+        run(op, params)
+        outputs = [self._value(t) for t in op.outputs if t.name != "train/loss"]
+        if isinstance(params, abi.LossParams):
+            outputs.append(self.loss)
+        self._record(op, outputs)
+        if isinstance(params, abi.ConvInputGradParams | abi.DepthwiseInputGradParams):
+            after = self.variables["train/ranges"]
+            largest = int(np.abs(self._value(op.inputs[0]).astype(np.int32)).max(initial=0))
+            predicted, needed = (
+                numerics._predicted_exponent(ranges[params.slot_out], largest)
+                for ranges in (before, after)
+            )
+            self.growths += self.step_count > 1 and needed > predicted
+
+    def _record(self, op: Op, outputs: Sequence[Array]) -> None:
+        slots = [self.variables[f"train/{name}"] for name in ("scales", "ranges")]
+        self._checksums[id(op)] = _crc32([*outputs, *slots])
+
+    def _run_forward(self, op: Op, params: Any) -> Array:
+        values = [
+            None if t is None else self._values[id(t)] if id(t) in self._values else self._value(t)
+            for t in op.inputs
+        ]
+        if isinstance(params, abi.StreamParams):
+            (stage,) = params.stages
+            if stage.stage_kind == abi.StageKind.ADD:
+                return _add(values[0], values[1], stage)
+            x, weights, (multiplier, shift), bias = values
+            g, output = stage.geometry, stage.output
+            depthwise = stage.stage_kind == abi.StageKind.DEPTHWISE
+        else:
+            x, constant, columns, listed, multiplier, shift, bias = values
+            g, output = params.geometry, params.output
+            depthwise = isinstance(params, abi.SplitDepthwiseParams)
+            merge = (split_forward.merge_conv_weights, split_forward.merge_depthwise_weights)
+            weights = merge[depthwise](constant, columns, listed)
+        return split_forward.forward(x, weights, bias, multiplier, shift, g, output, depthwise)
+
+
+def _params_of(op: Op) -> Any:
+    if op.name != "ADD":
+        return abi.unpack(op.custom_options or b"")
+    _, height, width, channels = op.output.shape
+    g = Geometry.from_options((height, width, channels), channels, (1, 1))
+    assert op.options.fusedActivationFunction == LINEAR
+    output = abi.OutputFields(op.input.zero_point, op.output.zero_point, -128, 127)
+    fields = (abi.STREAM_INPUT, abi.STREAM_INPUT, height, 0, _add_fields(op))
+    return abi.StreamParams((abi.StageFields(abi.StageKind.ADD, g, output, 1, *fields),))
+
+
+def _add(x: Array, addend: Array, stage: abi.StageFields) -> Array:
+    """ADD as docs/NUMERICS.md has it under STREAM."""
+    f = stage.add
+    scaled = (
+        split_forward.requantize((value.astype(np.int64) - zero) << _ADD_LEFT_SHIFT, *factor)
+        for value, zero, factor in (
+            (x, stage.output.x_zero_point, (f.x_multiplier, f.x_shift)),
+            (addend, f.addend_zero_point, (f.addend_multiplier, f.addend_shift)),
+        )
+    )
+    y = split_forward.requantize(sum(scaled), f.y_multiplier, f.y_shift)
+    y = y + stage.output.y_zero_point
+    return y.clip(stage.output.act_min, stage.output.act_max).astype(np.int8)
+
+
+def _crc32(values: Sequence[Array]) -> int:
+    return zlib.crc32(b"".join(np.ascontiguousarray(v).tobytes() for v in values))
+
+
+def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: bool) -> None:
+    """One case: some steps of a model made only of ops that the kernels have."""
+    name = f"{name}_residual{scheme.residual_bits}"
+    result = rewrite(model, scheme, forward=Forward.FLASH)
+    rewritten = Model(result.model_bytes, name)
+    reference = Reference(rewritten)
+    restore = rewritten.graph.ops[0]
+    factory = {
+        id(tensor): reference.variables[tensor.name].copy() for tensor in restore.outputs[1:]
+    }
+    # Tensors are numbered in the order of first use, the variables first.
+    tensors: dict[int, Tensor] = {id(t): t for t in restore.outputs[1:]}
+    variable_count = len(tensors)
+    tensors |= {id(t): t for op, _ in reference.ops for t in [*op.inputs, *op.outputs] if t}
+    numbers = {key: number for number, key in enumerate(tensors)}
+    by_name = {t.name: numbers[key] for key, t in tensors.items()}
+    data, offsets = b"", []
+    for key, tensor in tensors.items():
+        value = factory.get(key, tensor.data)
+        if value is None or not value.any():
+            offsets.append(_UNSET if value is None else _ZEROS)
+            continue
+        offsets.append(len(data))
+        data += value.tobytes()
+        data += bytes(-len(data) % _ALIGNMENT)
+    operands = []
+    for op, _ in reference.ops:
+        for listed, count in zip((op.inputs, op.outputs), OPERANDS, strict=True):
+            row = [-1 if t is None else numbers[id(t)] for t in listed]
+            operands += row + [-1] * (count - len(row))
+    samples = random_inputs(rewritten.graph, len(RATES), seed=len(name))
+    classes = rewritten.graph.outputs[0].size
+    labels = [step * 2 % classes for step in range(len(RATES))]
+    want: list[int] = []
+    for x, label, rate in zip(samples, labels, RATES, strict=True):
+        before = reference.blob()
+        want += reference.checksums(x, label, rate)
+        assert reference.blob()[abi.BLOB_HEADER.size :] != before[abi.BLOB_HEADER.size :], name
+    assert reference.growths > 0, f"{name}: no predicted exponent ever overflows"
+    suite.case(
+        name,
+        variable_count,
+        len(tensors),
+        np.array([t.nbytes for t in tensors.values()], np.int32),
+        np.array(offsets, np.int32),
+        data,
+        len(reference.ops),
+        b"".join(params.pack() for _, params in reference.ops),
+        np.array(operands, np.int16),
+        by_name["train/state"],
+        by_name["train/scales"],
+        by_name["train/ranges"],
+        by_name["train/label"],
+        numbers[id(rewritten.graph.inputs[0])],
+        scheme.seed,
+        len(RATES),
+        np.stack(samples),
+        np.array(labels, np.int32),
+        bits(RATES),
+        np.array(want, np.uint32),
+        small=small,
+    )
+
+
+def _finished(stack: Stack) -> Model:
+    """The model; weights are never -128, as TFLite prescribes and the updates expect."""
+    model = stack.finish()
+    for tensor in model.graph.tensors:
+        if tensor.data is not None and tensor.data.dtype == np.int8:
+            tensor.data = np.maximum(tensor.data, -127)
+    return Model(model.to_bytes(), model.name)
+
+
+def _bottleneck() -> Model:
+    """1x1, depthwise 3x3, 1x1, a skip; small enough for the least of the boards."""
+    stack = Stack.start(4, 4, 4, 1)
+    skip = stack.top
+    stack.conv(8, 1, 1, True, RELU6)
+    stack.depthwise(1, 3, 1, True, RELU)
+    stack.conv(4, 1, 1, True, LINEAR)
+    stack.add(skip, LINEAR)
+    stack.conv(3, 4, 1, False, LINEAR)
+    return _finished(stack)
+
+
+def _mobile() -> Model:
+    """Inverted bottlenecks with two skips that meet, strides, channels in whole panels."""
+    stack = Stack.start(7, 6, 5, 2)
+    stack.conv(16, 3, 1, True, RELU6)
+    first = stack.top
+    stack.conv(48, 1, 1, True, RELU6)
+    stack.depthwise(1, 3, 1, True, RELU6)
+    stack.conv(16, 1, 1, True, LINEAR)
+    stack.add(first, LINEAR)
+    second = stack.top
+    stack.conv(32, 1, 1, True, RELU)
+    stack.depthwise(1, 5, 1, True, RELU6)
+    stack.conv(16, 1, 1, True, LINEAR)
+    stack.add(second, LINEAR)
+    stack.add(first, LINEAR)
+    stack.depthwise(1, 3, 2, True, RELU6)
+    stack.conv(24, 1, 1, True, RELU6)
+    stack.conv(5, 3, 2, False, LINEAR)
+    return _finished(stack)
+
+
+def _odd() -> Model:
+    """Channel counts with remainders, a depth multiplier, a sum in groups, a 7x7 window."""
+    stack = Stack.start(6, 5, 3, 3)
+    stack.conv(13, 2, 1, True, RELU)
+    stack.depthwise(2, 3, 1, True, RELU6)
+    stack.conv(5, 1, 1, True, LINEAR)
+    stack.depthwise(1, 7, 1, True, RELU6)
+    stack.conv(117, 3, 2, True, RELU6)
+    stack.conv(5, 1, 2, True, RELU)
+    stack.conv(7, 2, 1, False, LINEAR)
+    return _finished(stack)
+
+
+def _whole(layers: int, residual_bits: int) -> Scheme:
+    return _part([(i, 1.0) for i in range(layers)], residual_bits)
+
+
+def _part(layers: Sequence[tuple[int, float]], residual_bits: int, biases_last: int = 0) -> Scheme:
+    weights = tuple(WeightUpdate(i, ratio) for i, ratio in layers)
+    seed = 40 + residual_bits
+    return Scheme(weights=weights, biases_last=biases_last, residual_bits=residual_bits, seed=seed)
+
+
+def suites() -> Iterator[Suite]:
+    suite = Suite("training", "TrainingCase")
+    halves = [(0, 0.5), (1, 0.5), (2, 0.5)]
+    mobile = [(1, 0.25), (2, 0.25), (3, 0.5), (5, 0.5), (7, 0.25), (8, 0.5)]
+    odd = [(0, 0.4), (1, 0.3), (2, 0.5), (3, 0.2), (5, 0.1)]
+    # The flash of the boards has no room for all models with all residuals.
+    for residual in (8, 4, 0):
+        scheme = _whole(4, residual)
+        training_case(suite, "bottleneck", _bottleneck(), scheme, residual != 4)
+        scheme = _part(halves, residual, biases_last=2)
+        training_case(suite, "bottleneck_part", _bottleneck(), scheme, residual == 4)
+    for residual in (8, 0):
+        training_case(suite, "mobile", _mobile(), _whole(10, residual), False)
+        scheme = _part(odd, residual, biases_last=3)
+        training_case(suite, "odd_part", _odd(), scheme, False)
+    for residual in (4, 0):
+        scheme = _part(mobile, residual, biases_last=8)
+        training_case(suite, "mobile_part", _mobile(), scheme, False)
+    training_case(suite, "odd", _odd(), _whole(7, 4), False)
+    yield suite
