@@ -60,10 +60,10 @@ def count(core: str, operators: Sequence[abi.OpParams]) -> list[int]:
         raise RuntimeError(f"{len(operators)} operators do not fit; count them in parts")
     try:
         elf = cortex_m.compile_and_link(machine, SOURCES, "bench", {"bench_cases": cases_at})
-        output = _emulate(machine.board, elf, cases, cases_at)
+        output = emulate(machine.board, elf, cases, cases_at)
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"{error.cmd[0]} failed:\n{error.output}") from error
-    counts = [int(instructions) for _, instructions in _LINE.findall(output)]
+    counts = parse(output)
     if len(counts) != len(operators) or not output.rstrip().endswith("done"):
         raise RuntimeError(f"the benchmark on {machine.name} ended early:\n{output}")
     return counts
@@ -75,14 +75,24 @@ def compiler() -> str:
     return subprocess.run(command, check=True, text=True, capture_output=True).stdout.split("\n")[0]
 
 
-def _emulate(board: str, elf: Path, cases: bytes, cases_at: int) -> str:
+def parse(output: str) -> list[int]:
+    """The counts of a program's lines `index instructions`."""
+    return [int(instructions) for _, instructions in _LINE.findall(output)]
+
+
+def emulate(board: str, elf: Path, data: bytes, address: int) -> str:
+    """Runs a program that reads data from an address; returns what it prints.
+
+    Raises:
+        subprocess.CalledProcessError: it failed (what it printed in `output`).
+    """
     with tempfile.TemporaryDirectory() as folder:
-        blob = Path(folder) / "cases.bin"
-        blob.write_bytes(cases)
+        blob = Path(folder) / "data.bin"
+        blob.write_bytes(data)
         command = ["qemu-system-arm", "-M", board, "-nographic", "-monitor", "none"]
         command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
         command += ["-icount", "shift=6", "-kernel", str(elf)]
-        command += ["-device", f"loader,file={blob},addr={cases_at:#x},force-raw=on"]
+        command += ["-device", f"loader,file={blob},addr={address:#x},force-raw=on"]
         return subprocess.run(
             command,
             check=True,

@@ -11,18 +11,28 @@
 
 namespace tflm_train {
 
-// to[i] = from[i] - offset, in the order that DotTwoByTwo wants. `from` may be the
-// upper half of `to`'s memory: byte i of it at byte n + i.
-inline void Widen(const int8_t* from, int32_t offset, int32_t n, int16_t* to);
+// What lies under the kernel at two pixels, `depth` elements each, in an order of the
+// architecture's choice; 4 * depth bytes, 4-byte aligned.
+struct Patches {
+  void* data;
+  int32_t depth;
+  int32_t offset;  // the input's zero point
+};
+
+// Puts from[0 .. n) into the patch of pixel 0 or 1 as its elements `first` and on.
+// first is a multiple of 4; so is n unless it reaches the end.
+inline void FillPatch(const int8_t* from, int32_t n, int32_t pixel, int32_t first,
+                      const Patches& patches);
 
 // Sums of two pixels and two output channels.
 struct TwoByTwo {
   int32_t s00, s01, s10, s11;  // pixel, channel
 };
 
-// sums.s<p><c> + the dot product of pixel p's n elements, from Widen, with channel c's.
-inline TwoByTwo DotTwoByTwo(const int16_t* a0, const int16_t* a1, const int8_t* w0,
-                            const int8_t* w1, int32_t n, TwoByTwo sums);
+// sums.s<p><c> + the dot product of pixel p's elements, each less the offset, with
+// channel c's weights.
+inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8_t* w1,
+                            TwoByTwo sums);
 
 // A kernel tap inside the input.
 struct DepthwiseTap {
@@ -30,9 +40,10 @@ struct DepthwiseTap {
   const int8_t* weights;
 };
 
-// acc[c] = sum over taps of (pixel[c] - offset) * weights[c], c = 0 .. n - 1.
-inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset, int32_t n,
-                          int32_t* acc);
+// acc[c] += the sum over taps of (pixel[at + c / multiplier] - offset) * weights[c],
+// c = 0 .. n - 1.
+inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+                          int32_t multiplier, int32_t n, int32_t* acc);
 
 // What turns the sums of a layer into int8, int32 [out_c] each.
 struct ChannelConstants {
@@ -45,10 +56,23 @@ struct ChannelConstants {
   }
 };
 
+// How the sums of a layer become its outputs.
+struct Finish {
+  ChannelConstants constants;
+  OutputParams output;
+  // All shifts are negative, and no sum with its bias reaches +-2^30.
+  bool is_small;
+
+  Finish From(int32_t channel) const { return {constants.From(channel), output, is_small}; }
+};
+
 // y[c] = clamp(Requantize(sums[c] + bias[c], multiplier[c], shift[c]) + y_zero_point),
 // c = 0 .. n - 1.
-inline void FinishRow(const int32_t* sums, const ChannelConstants& constants,
-                      const OutputParams& output, int32_t n, int8_t* y);
+inline void FinishRow(const int32_t* sums, const Finish& finish, int32_t n, int8_t* y);
+
+// The same of two pixels, channels c .. c + 3: those of `first` and of `second`.
+inline void FinishTile(const TwoByTwo& first, const TwoByTwo& second, const Finish& finish,
+                       int32_t c, int8_t* y0, int8_t* y1);
 
 }  // namespace tflm_train
 

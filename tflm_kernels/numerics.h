@@ -49,6 +49,13 @@ constexpr int32_t Requantize(int32_t a, int32_t m, int shift) {
   return ((toward >> (-shift - 1)) + 1) >> 1;
 }
 
+// The same of |a| < 2^30 and shift < 0, without 64 bits where the core can.
+inline int32_t RequantizeSmall(int32_t a, int32_t m, int shift) {
+  const int32_t high = HighMul(2 * a, m);
+  const int32_t toward = high + (high >> 31);
+  return ((toward >> (-shift - 1)) + 1) >> 1;
+}
+
 // lowbias32: a counter becomes uniform bits.
 constexpr uint32_t Hash(uint32_t x) {
   x ^= x >> 16;

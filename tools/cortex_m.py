@@ -113,6 +113,8 @@ def compile_and_link(
     patterns: Sequence[str] = SOURCES,
     program: str = "",
     symbols: Mapping[str, int] | None = None,
+    includes: Sequence[str] = (),
+    libraries: Sequence[str] = (),
 ) -> Path:
     """Builds a program for one machine, by default its tests; returns the ELF file.
 
@@ -121,6 +123,8 @@ def compile_and_link(
         patterns: its sources.
         program: its name, if it is not the tests.
         symbols: addresses for the linker to define.
+        includes: folders of other people's headers.
+        libraries: static libraries to link with.
 
     Raises:
         subprocess.CalledProcessError: the compiler or linker failed (its messages in `output`).
@@ -128,6 +132,7 @@ def compile_and_link(
     flags = [*COMPILE_FLAGS, *core_flags()[machine.core], *machine.defines, f"-I{ROOT}"]
     # Machines with the same flags share objects.
     variant = "-".join(define.removeprefix("-D") for define in machine.defines)
+    flags += [f"-isystem{folder}" for folder in includes]
     folder = BUILD / f"{machine.core}-{variant}".rstrip("-")
     folder.mkdir(parents=True, exist_ok=True)
     newest = max(
@@ -163,7 +168,8 @@ def compile_and_link(
         layout["VECTORS_ORIGIN"] = machine.vectors
     defined = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
     script = f"-Wl,-T,{ROOT / 'tests/cpp/target/target.ld'}"
-    call([COMPILER, *flags, *LINK_FLAGS, *defined, script, *map(str, objects), "-o", str(elf)])
+    linked = [*map(str, objects), *libraries]
+    call([COMPILER, *flags, *LINK_FLAGS, *defined, script, *linked, "-o", str(elf)])
     return elf
 
 

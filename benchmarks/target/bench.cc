@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "benchmarks/target/timer.h"
 #include "tests/cpp/harness.h"
 #include "tflm_kernels/conv_input_grad.h"
 #include "tflm_kernels/data_movement.h"
@@ -24,35 +25,10 @@ namespace {
 using tflm_train::Geometry;
 using tflm_train::MaskParams;
 using tflm_train::TrainState;
+using tflm_train_bench::Instructions;
+using tflm_train_bench::StartTimer;
+using tflm_train_bench::Ticks;
 using tflm_train_test::Print;
-
-volatile uint32_t& Register(uint32_t address) {
-  return *reinterpret_cast<volatile uint32_t*>(address);
-}
-
-// The emulator runs one instruction in 2^6 ns (-icount shift=6), so that timers
-// count instructions.
-#if defined(__ARM_FEATURE_MVE)
-// The SSE-300's system counter, 32 MHz.
-constexpr uint32_t kCounterControl = 0x58100000, kCounterValue = 0x58000000;
-void StartTimer() { Register(kCounterControl) = 1; }
-uint32_t Ticks() { return Register(kCounterValue); }
-uint32_t Instructions(uint32_t ticks) {
-  return static_cast<uint32_t>((static_cast<uint64_t>(ticks) * 1000 + 1024) / 2048);
-}
-#else
-// CMSDK timer 0, 25 MHz, counts down.
-constexpr uint32_t kControl = 0x40000000, kValue = 0x40000004, kReload = 0x40000008;
-void StartTimer() {
-  Register(kReload) = UINT32_MAX;
-  Register(kValue) = UINT32_MAX;
-  Register(kControl) = 1;
-}
-uint32_t Ticks() { return UINT32_MAX - Register(kValue); }
-uint32_t Instructions(uint32_t ticks) {
-  return static_cast<uint32_t>((static_cast<uint64_t>(ticks) * 40 + 32) / 64);
-}
-#endif
 
 constexpr size_t kArenaBytes = 1536 * 1024;
 alignas(16) uint8_t arena[kArenaBytes];
@@ -344,14 +320,15 @@ uint32_t CountSplitDepthwise(const uint8_t* options) {
   });
 }
 
-// All stages read the same random constants; the widest convolution decides their size.
+// All stages read the same random constants; the largest decides their size.
 class StreamConstants final : public tflm_train::StreamConstants {
  public:
   explicit StreamConstants(const tflm_train::StreamProgram& program) {
     int32_t weights = 0, channels = 0;
     for (int32_t i = 0; i < program.count(); ++i) {
       const Geometry g = program.Stage(i).geometry;
-      const int32_t size = g.out_c * g.k_h * g.k_w * g.in_c;
+      const bool is_conv = program.Stage(i).stage_kind == tflm_train::kStageConv;
+      const int32_t size = g.out_c * g.k_h * g.k_w * (is_conv ? g.in_c : 1);
       weights = size > weights ? size : weights;
       channels = g.out_c > channels ? g.out_c : channels;
     }

@@ -55,6 +55,28 @@ inline int32_t Bytes13(uint32_t word) {
   return pair;
 }
 
+// The same, added to the halves of `pair`.
+inline int32_t AddBytes02(int32_t pair, uint32_t word) {
+  int32_t sum;
+  asm("sxtab16 %0, %1, %2" : "=r"(sum) : "r"(pair), "r"(word));
+  return sum;
+}
+inline int32_t AddBytes13(int32_t pair, uint32_t word) {
+  int32_t sum;
+  asm("sxtab16 %0, %1, %2, ror #8" : "=r"(sum) : "r"(pair), "r"(word));
+  return sum;
+}
+
+// a / 2, rounded down, saturated to int8.
+inline int32_t SaturateHalf(int32_t a) {
+  int32_t byte;
+  asm("ssat %0, #8, %1, asr #1" : "=r"(byte) : "r"(a) : "cc");
+  return byte;
+}
+
+// `byte` four times.
+inline uint32_t FourTimes(int32_t byte) { return static_cast<uint8_t>(byte) * 0x01010101u; }
+
 // The larger and the smaller of each of four int8.
 inline uint32_t MaxBytes(uint32_t a, uint32_t b) {
   uint32_t max;

@@ -1,5 +1,4 @@
-// Requantisation of a row of sums without vectors.
-// Only for forward_ops.h.
+// Requantisation of sums one by one. Only for forward_ops.h.
 
 #ifndef TFLM_KERNELS_ARCH_FINISH_GENERIC_H_
 #define TFLM_KERNELS_ARCH_FINISH_GENERIC_H_
@@ -11,17 +10,35 @@
 
 namespace tflm_train {
 
-inline void FinishRow(const int32_t* sums, const ChannelConstants& constants,
-                      const OutputParams& output, int32_t n, int8_t* y) {
+// One sum, its bias added, of channel c.
+inline int8_t FinishOne(int32_t sum, const Finish& finish, int32_t c) {
+  const OutputParams& o = finish.output;
+  const int32_t multiplier = finish.constants.multiplier[c], shift = finish.constants.shift[c];
+  const int32_t scaled = finish.is_small ? RequantizeSmall(sum, multiplier, shift)
+                                         : Requantize(sum, multiplier, shift);
+  const int32_t value = scaled + o.y_zero_point;
+  return static_cast<int8_t>(value < o.act_min ? o.act_min : value > o.act_max ? o.act_max : value);
+}
+
+inline int32_t BiasOf(const Finish& finish, int32_t c) {
+  return finish.constants.bias == nullptr ? 0 : finish.constants.bias[c];
+}
+
+inline void FinishRowOneByOne(const int32_t* sums, const Finish& finish, int32_t n, int8_t* y) {
   // By value: bytes are written, which may alias anything that lies in memory.
-  const int32_t zero_point = output.y_zero_point, min = output.act_min, max = output.act_max;
-  const int32_t* const multiplier = constants.multiplier;
-  const int32_t* const shift = constants.shift;
-  const int32_t* const bias = constants.bias;
-  for (int32_t c = 0; c < n; ++c) {
-    const int32_t sum = sums[c] + (bias == nullptr ? 0 : bias[c]);
-    const int32_t value = Requantize(sum, multiplier[c], shift[c]) + zero_point;
-    y[c] = static_cast<int8_t>(value < min ? min : value > max ? max : value);
+  const Finish f = finish;
+  for (int32_t c = 0; c < n; ++c) y[c] = FinishOne(sums[c] + BiasOf(f, c), f, c);
+}
+
+inline void FinishTileOneByOne(const TwoByTwo& first, const TwoByTwo& second, const Finish& finish,
+                               int32_t c, int8_t* y0, int8_t* y1) {
+  const Finish f = finish;
+  const int32_t sums[2][4] = {{first.s00, first.s01, second.s00, second.s01},
+                              {first.s10, first.s11, second.s10, second.s11}};
+  for (int32_t j = 0; j < 4; ++j) {
+    const int32_t bias = BiasOf(f, c + j);
+    y0[j] = FinishOne(sums[0][j] + bias, f, c + j);
+    y1[j] = FinishOne(sums[1][j] + bias, f, c + j);
   }
 }
 

@@ -1,22 +1,28 @@
 // The inner loops of the forward layers in plain C++. Only for forward_ops.h.
+// Patches are int16, less the offset, one pixel's after the other's.
 
 #ifndef TFLM_KERNELS_ARCH_FORWARD_PORTABLE_H_
 #define TFLM_KERNELS_ARCH_FORWARD_PORTABLE_H_
 
 #include <cstdint>
-#include <cstring>
 
 #include "tflm_kernels/arch/finish_generic.h"
 #include "tflm_kernels/forward_ops.h"
 
 namespace tflm_train {
 
-inline void Widen(const int8_t* from, int32_t offset, int32_t n, int16_t* to) {
+inline void FillPatch(const int8_t* from, int32_t n, int32_t pixel, int32_t first,
+                      const Patches& patches) {
+  int16_t* const to = static_cast<int16_t*>(patches.data) + pixel * patches.depth + first;
+  const int32_t offset = patches.offset;
   for (int32_t i = 0; i < n; ++i) to[i] = static_cast<int16_t>(from[i] - offset);
 }
 
-inline TwoByTwo DotTwoByTwo(const int16_t* a0, const int16_t* a1, const int8_t* w0,
-                            const int8_t* w1, int32_t n, TwoByTwo sums) {
+inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8_t* w1,
+                            TwoByTwo sums) {
+  const int16_t* const a0 = static_cast<const int16_t*>(patches.data);
+  const int16_t* const a1 = a0 + patches.depth;
+  const int32_t n = patches.depth;
   int32_t s00 = sums.s00, s01 = sums.s01, s10 = sums.s10, s11 = sums.s11;
   for (int32_t i = 0; i < n; ++i) {
     s00 += a0[i] * w0[i];
@@ -27,17 +33,32 @@ inline TwoByTwo DotTwoByTwo(const int16_t* a0, const int16_t* a1, const int8_t* 
   return {s00, s01, s10, s11};
 }
 
-inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset, int32_t n,
-                          int32_t* acc) {
-  std::memset(acc, 0, sizeof(int32_t) * n);
+inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+                          int32_t multiplier, int32_t n, int32_t* acc) {
   const int16_t zero = static_cast<int16_t>(offset);
   for (int32_t k = 0; k < count; ++k) {
-    const int8_t* const pixel = taps[k].pixel;
+    const int8_t* const pixel = taps[k].pixel + at;
     const int8_t* const weights = taps[k].weights;
-    for (int32_t c = 0; c < n; ++c) {
-      acc[c] += static_cast<int16_t>(weights[c]) * static_cast<int16_t>(pixel[c] - zero);
+    if (multiplier == 1) {
+      for (int32_t c = 0; c < n; ++c) {
+        acc[c] += static_cast<int16_t>(weights[c]) * static_cast<int16_t>(pixel[c] - zero);
+      }
+      continue;
+    }
+    for (int32_t c = 0; c < n; c += multiplier) {
+      const int16_t x = static_cast<int16_t>(pixel[c / multiplier] - zero);
+      for (int32_t j = c; j < c + multiplier; ++j) acc[j] += static_cast<int16_t>(weights[j]) * x;
     }
   }
+}
+
+inline void FinishRow(const int32_t* sums, const Finish& finish, int32_t n, int8_t* y) {
+  FinishRowOneByOne(sums, finish, n, y);
+}
+
+inline void FinishTile(const TwoByTwo& first, const TwoByTwo& second, const Finish& finish,
+                       int32_t c, int8_t* y0, int8_t* y1) {
+  FinishTileOneByOne(first, second, finish, c, y0, y1);
 }
 
 }  // namespace tflm_train

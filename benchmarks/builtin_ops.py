@@ -1,0 +1,87 @@
+"""Executed instructions of every op of a model in TFLM on emulated Cortex-M cores.
+
+TFLM itself is someone else's build: `TFLM_LIB` names its static library (hard float ABI where the
+core has one), in which `{core}` stands for a key of `instructions.CORES`, else it is one for the
+M7; `TFLM_INCLUDE` names the include folders of TFLM and its third parties, separated by colons.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from benchmarks import instructions
+from tflm_train.model import Model
+from tools import cortex_m
+
+SOURCES = (
+    "benchmarks/target/tflm/*.cc",
+    "tests/cpp/target/*.cc",
+    "tflm_kernels/*.cc",
+    "tflm_kernels/micro/*.cc",
+)
+_MODEL_BYTES = 1024 * cortex_m.KIB  # at the end of the board's memory
+_ONLY_CORE = "m7"
+
+
+def count(core: str, model: Model) -> list[int] | None:
+    """Runs a model once.
+
+    Args:
+        core: a key of `instructions.CORES`.
+        model: of at most 1 MB.
+
+    Returns:
+        Instructions of each of its ops; None where no library for this core is at hand.
+
+    Raises:
+        RuntimeError: the program or the emulator failed, or the model is too large.
+    """
+    if _library(core) is None:
+        return None
+    if len(model.source) > _MODEL_BYTES:
+        raise RuntimeError(f"{model.name} has {len(model.source)} bytes, more than {_MODEL_BYTES}")
+    elf, model_at = _program(core)
+    board = _machine(core).board
+    output = instructions.emulate(board, elf, model.source, model_at)
+    counts = instructions.parse(output)
+    if len(counts) != len(model.graph.ops) or not output.rstrip().endswith("done"):
+        raise RuntimeError(f"{model.name} on {core} ended early:\n{output}")
+    return counts
+
+
+def _library(core: str) -> Path | None:
+    library = os.environ.get("TFLM_LIB", "")
+    if not library or not os.environ.get("TFLM_INCLUDE"):
+        return None
+    if "{core}" not in library and core != _ONLY_CORE:
+        return None
+    path = Path(library.replace("{core}", core))
+    return path if path.exists() else None
+
+
+def _machine(core: str) -> cortex_m.Machine:
+    name = instructions.CORES[core]
+    machine = next(m for m in cortex_m.MACHINES if m.name == name)
+    origin, size = machine.ram
+    defines = (*machine.defines, "-DTF_LITE_STATIC_MEMORY")
+    return dataclasses.replace(machine, ram=(origin, size - _MODEL_BYTES), defines=defines)
+
+
+@cache
+def _program(core: str) -> tuple[Path, int]:
+    """The program and where it wants the model."""
+    machine = _machine(core)
+    model_at = sum(machine.ram)
+    includes = [path for path in os.environ["TFLM_INCLUDE"].split(":") if path]
+    symbols = {"model_data": model_at}
+    try:
+        elf = cortex_m.compile_and_link(
+            machine, SOURCES, "profile", symbols, includes, [str(_library(core))]
+        )
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"{error.cmd[0]} failed:\n{error.output}") from error
+    return elf, model_at

@@ -1,0 +1,84 @@
+// Counts the instructions of every op of a model in TFLM on an emulated core. QEMU's
+// loader puts the model into memory; a line `<index> <instructions>` is printed for
+// each op of one Invoke.
+
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+
+#include "benchmarks/target/timer.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/micro/micro_profiler_interface.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+#include "tests/cpp/harness.h"
+#include "tflm_kernels/micro/train_ops.h"
+
+extern "C" const uint8_t model_data[];
+
+namespace {
+
+constexpr size_t kArenaBytes = 640 * 1024;
+constexpr uint32_t kMaxOps = 512;
+alignas(16) uint8_t arena[kArenaBytes];
+using Resolver = tflite::MicroMutableOpResolver<16 + tflm_train::kTrainOpCount>;
+
+class Profiler final : public tflite::MicroProfilerInterface {
+ public:
+  uint32_t BeginEvent(const char*) override {
+    begin_ = tflm_train_bench::Ticks();
+    return 0;
+  }
+  void EndEvent(uint32_t) override {
+    const uint32_t ticks = tflm_train_bench::Ticks() - begin_;
+    if (count_ < kMaxOps) counts_[count_++] = tflm_train_bench::Instructions(ticks);
+  }
+  void Show() const {
+    for (uint32_t i = 0; i < count_; ++i) {
+      char line[32];
+      std::snprintf(line, sizeof(line), "%lu %lu\n", static_cast<unsigned long>(i),
+                    static_cast<unsigned long>(counts_[i]));
+      tflm_train_test::Print(line);
+    }
+  }
+
+ private:
+  uint32_t begin_ = 0, count_ = 0;
+  uint32_t counts_[kMaxOps] = {};
+};
+
+bool AddOps(Resolver& r) {
+  for (const TfLiteStatus status :
+       {r.AddAdd(), r.AddAveragePool2D(), r.AddConv2D(), r.AddDepthwiseConv2D(),
+        r.AddFullyConnected(), r.AddMean(), r.AddPad(), r.AddReshape(), r.AddSoftmax(),
+        tflm_train::AddTrainOps(r)}) {
+    if (status != kTfLiteOk) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+extern "C" void DebugLog(const char* format, va_list arguments) {
+  char line[256];
+  std::vsnprintf(line, sizeof(line), format, arguments);
+  tflm_train_test::Print(line);
+}
+
+extern "C" int DebugVsnprintf(char* buffer, size_t size, const char* format, va_list arguments) {
+  return std::vsnprintf(buffer, size, format, arguments);
+}
+
+int main() {
+  static Resolver resolver;
+  static Profiler profiler;
+  if (!AddOps(resolver)) return 1;
+  tflite::MicroInterpreter interpreter(tflite::GetModel(model_data), resolver, arena, kArenaBytes,
+                                       nullptr, &profiler);
+  if (interpreter.AllocateTensors() != kTfLiteOk) return 1;
+  tflm_train_bench::StartTimer();
+  if (interpreter.Invoke() != kTfLiteOk) return 1;
+  profiler.Show();
+  tflm_train_test::Print("done\n");
+  return 0;
+}
