@@ -97,6 +97,15 @@ inline float PowerOfTwo(int e) {
 // Half away from zero. Saturates at +-(2^31 - 1); NaN gives 0.
 inline int32_t RoundToInt32(float value) {
   const float x = Rounded(value);
+#if defined(TFLM_TRAIN_MVE) && defined(__ARM_FP)
+  if (x > -2147483520.0f && x < 2147483520.0f) {
+    float rounded;
+    asm("vcvta.s32.f32 %0, %1" : "=t"(rounded) : "t"(x));
+    int32_t bits;
+    std::memcpy(&bits, &rounded, sizeof(bits));
+    return bits;
+  }
+#endif
   if (x != x) return 0;
   if (x >= 2147483520.0f) return INT32_MAX;
   if (x <= -2147483520.0f) return -INT32_MAX;

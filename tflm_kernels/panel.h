@@ -81,6 +81,9 @@ class PixelCursor {
     return first;
   }
 
+  // Where the next pixel is.
+  const int8_t* at() const { return at_; }
+
   const int8_t* Next() {
     const int8_t* const pixel = at_;
     at_ += column_stride_;

@@ -6,23 +6,42 @@
 #include "tflm_kernels/geometry.h"
 #include "tflm_kernels/numerics.h"
 #include "tflm_kernels/panel.h"
+#include "tflm_kernels/update_plan.h"
 #include "tflm_kernels/weight_stepper.h"
+
+#if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/update_mve.h"
+#endif
 
 namespace tflm_train {
 namespace {
 
 constexpr int32_t kMaxBias = 1 << 30;
 
+// The bias of a channel whose gradients sum up to `sum`.
+void StepChannelBias(int32_t sum, float factor, int32_t* bias) {
+  const int64_t d = RoundToInt32(static_cast<float>(sum) * factor);
+  if (d == 0) return;
+  const int64_t b = *bias - d;
+  *bias = static_cast<int32_t>(b > kMaxBias ? kMaxBias : b < -kMaxBias ? -kMaxBias : b);
+}
+
 void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float base, const float* kb,
               int32_t* bias) {
-  for (int32_t c = 0; c < channels; ++c) {
+  int32_t c = 0;
+#if defined(TFLM_TRAIN_MVE)
+  for (; c + mve::kColumns <= channels; c += mve::kColumns) {
+    int32_t sums[mve::kColumns];
+    mve::SumColumns(grad + c, channels, positions, sums);
+    for (int j = 0; j < mve::kColumns; ++j)
+      StepChannelBias(sums[j], base * kb[c + j], bias + c + j);
+  }
+#endif
+  for (; c < channels; ++c) {
     int32_t sum = 0;
     const int8_t* q = grad + c;
     for (int32_t i = 0; i < positions; ++i, q += channels) sum += *q;
-    const int64_t d = RoundToInt32(static_cast<float>(sum) * (base * kb[c]));
-    if (d == 0) continue;
-    const int64_t b = bias[c] - d;
-    bias[c] = static_cast<int32_t>(b > kMaxBias ? kMaxBias : b < -kMaxBias ? -kMaxBias : b);
+    StepChannelBias(sum, base * kb[c], bias + c);
   }
 }
 
@@ -59,39 +78,17 @@ void StepRow(const WeightStepper& stepper, uint32_t index, const int32_t* sums,
   stepper.Step(index, i, n - i, sums + i, multiplier + i, 1);
 }
 
-// How ConvUpdate divides its work between panels of gradients, whose lanes are
-// output channels, and panels of the layer's input.
-struct UpdatePlan {
-  explicit UpdatePlan(const ConvUpdateParams& params) {
-    const Geometry& g = params.geometry;
-    const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
-    depth = positions < kMaxDepth ? positions : kMaxDepth;
-    in_parts = positions > depth;
-    elements = PanelElements(depth);
-    const int32_t needed = (g.in_c + kLanes - 1) / kLanes;
-    const int32_t fitting = kInputBytes / (static_cast<int32_t>(sizeof(int16_t)) * elements);
-    panels = fitting < 1 ? 1 : fitting < needed ? fitting : needed;
-  }
+#if defined(TFLM_TRAIN_MVE)
 
-  size_t bytes() const {
-    return sizeof(int16_t) * elements * (panels + 1) +
-           (in_parts ? sizeof(int32_t) * kLanes * kLanes * panels : 0);
-  }
+using mve::TapUpdate;
 
-  static constexpr int32_t kMaxDepth = 512;     // positions summed at a time
-  static constexpr int32_t kInputBytes = 6144;  // memory for the input's panels
-
-  int32_t depth;
-  bool in_parts;  // more positions than that: the sums are kept between the parts
-  int32_t elements;
-  int32_t panels;  // of the input
-};
+#else
 
 // Sums the gradients of some weights and steps them.
-class PanelUpdate {
+class TapUpdate {
  public:
-  PanelUpdate(const UpdatePlan& plan, const ConvUpdateParams& params, const WeightStepper& stepper,
-              const float* kw, void* scratch)
+  TapUpdate(const UpdatePlan& plan, const ConvUpdateParams& params, const WeightStepper& stepper,
+            const float* kw, void* scratch)
       : plan_(plan),
         params_(params),
         stepper_(stepper),
@@ -216,6 +213,8 @@ class PanelUpdate {
   int32_t multiplier_[kLanes];
 };
 
+#endif
+
 // Pixels from (y, x) on of an image of the given width and channels.
 PixelGrid Pixels(const int8_t* image, int32_t width, int32_t channels, int32_t y, int32_t x,
                  int32_t rows, int32_t columns, int32_t stride_h, int32_t stride_w) {
@@ -237,7 +236,7 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
   const float base = state.learning_rate * scales[update.slot];
   const WeightStepper stepper(update, state, base, g.in_c, weights, residual, channels);
   const UpdatePlan plan(params);
-  PanelUpdate panels(plan, params, stepper, kw, scratch);
+  TapUpdate updates(plan, params, stepper, kw, scratch);
   ForEachTrainedTap(
       g, update, params.transposed != 0,
       [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
@@ -247,12 +246,13 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
         const int32_t far_y = rows.begin * g.stride_h + offset_y;
         const int32_t far_x = columns.begin * g.stride_w + offset_x;
         if (params.transposed) {
-          panels.StepTap(
+          updates.StepTap(
               tap, Pixels(x, g.in_w, g.in_c, rows.begin, columns.begin, h, w, 1, 1),
               Pixels(grad, g.out_w, g.out_c, far_y, far_x, h, w, g.stride_h, g.stride_w));
         } else {
-          panels.StepTap(tap, Pixels(x, g.in_w, g.in_c, far_y, far_x, h, w, g.stride_h, g.stride_w),
-                         Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1));
+          updates.StepTap(tap,
+                          Pixels(x, g.in_w, g.in_c, far_y, far_x, h, w, g.stride_h, g.stride_w),
+                          Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1));
         }
       });
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);

@@ -56,6 +56,33 @@ class WeightStepper {
 #endif
   }
 
+#if defined(TFLM_TRAIN_MVE)
+  int32_t residual_bits() const { return residual_bits_; }
+  int gain_shift() const { return gain_shift_; }
+
+  // Whether the elements of all rows are those of the layer, a hash to two of them.
+  bool InPairs() const { return channels_ == nullptr && row_channels_ % 2 == 0; }
+
+  // Whether a Row may step with this multiplier.
+  bool StepsByRows(int32_t multiplier) const {
+    const int32_t limit =
+        residual_bits_ == 8 ? mve::kMaxNearestMultiplier : mve::kMaxRandomMultiplier;
+    return multiplier >= 0 && multiplier <= limit && multiplier <= INT32_MAX >> gain_shift_ &&
+           (residual_bits_ != 4 || row_ % 2 == 0);
+  }
+
+  // Steps elements of row `index` from i on, a multiple of 8. kBits: residual_bits();
+  // kInPairs: at most InPairs().
+  template <int kBits, bool kInPairs>
+  mve::RowStepper<kBits, kInPairs> Row(uint32_t index, int32_t i) const {
+    const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
+    int8_t* const r = kBits == 0 ? nullptr : residual_ + (kBits == 4 ? first >> 1 : first);
+    const uint32_t row = index * row_channels_;
+    return {weights_ + first, r, key_, channels_ == nullptr ? row + static_cast<uint32_t>(i) : row,
+            channels_ == nullptr ? nullptr : channels_ + i};
+  }
+#endif
+
   // Steps elements [i, i + n) of row `index` by the gradients sums[0 .. n). Element i + j
   // uses multiplier[j * multiplier_stride].
   void Step(uint32_t index, int32_t i, int32_t n, const int32_t* sums, const int32_t* multiplier,

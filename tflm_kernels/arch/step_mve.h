@@ -1,4 +1,4 @@
-// Steps of four weights with Helium.
+// Steps of eight weights with Helium. Only for weight_stepper.h.
 
 #ifndef TFLM_KERNELS_ARCH_STEP_MVE_H_
 #define TFLM_KERNELS_ARCH_STEP_MVE_H_
@@ -7,48 +7,162 @@
 
 #include <cstdint>
 
-#define TFLM_TRAIN_STEP_FOUR
+#include "tflm_kernels/arch/features.h"
 
 namespace tflm_train {
+namespace mve {
 
-// |HighMul(2^31, m)| is at most 65535, and 2^20.
-constexpr int32_t kMaxNearestMultiplier = 131070;
-constexpr int32_t kMaxRandomMultiplier = 1 << 21;
-
-// The multipliers of four weights, with the gain.
-struct StepMultipliers {
-  StepMultipliers(const int32_t* m, int32_t stride, int gain_shift)
-      : m(vshlq_r_s32(stride == 0 ? vdupq_n_s32(*m) : vld1q_s32(m), gain_shift)) {}
-
-  int32x4_t m;
+// Eight values in two vectors, the even and the odd ones: what narrowing puts together.
+struct Eight {
+  int32x4_t even, odd;
 };
 
-inline int32x4_t ClampTo(int32x4_t v, int32_t limit) {
-  return vmaxq_s32(vminq_s32(v, vdupq_n_s32(limit)), vdupq_n_s32(-limit));
+// |HighMul(2^31, m)| is at most 32767, and 2^20.
+constexpr int32_t kMaxNearestMultiplier = 65534;
+constexpr int32_t kMaxRandomMultiplier = 1 << 21;
+
+inline uint32x4_t ShiftXor(uint32x4_t x, uint32x4_t shifted) { return veorq_u32(x, shifted); }
+
+// Hash, up to its last `x ^= x >> 16`.
+inline uint32x4_t HashButLast(uint32x4_t x) {
+  x = ShiftXor(x, vshrq_n_u32(x, 16));
+  x = vmulq_n_u32(x, 0x7feb352du);
+  x = ShiftXor(x, vshrq_n_u32(x, 15));
+  return vmulq_n_u32(x, 0x846ca68bu);
 }
 
-inline void StepFourNearest(const int32_t* sums, const StepMultipliers& m, int8_t* w, int8_t* r) {
-  const int32x4_t delta = vrmulhq_s32(vld1q_s32(sums), m.m);
-  int32x4_t t = vaddq_s32(vshlq_n_s32(vldrbq_s32(w), 8), vldrbq_s32(r));
-  t = ClampTo(vsubq_s32(t, delta), 127 * 256);
-  // W = (t + 128) >> 8, R the low byte of t.
-  vstrbq_s32(w, vrshrq_n_s32(t, 8));
-  vstrbq_s32(r, t);
+inline int32x4_t LowBits(uint32x4_t x) {
+  return vreinterpretq_s32_u32(vandq_u32(x, vdupq_n_u32(0xfff)));
 }
 
-inline void StepFourRandom(const int32_t* sums, const StepMultipliers& m, uint32_t key,
-                           uint32_t pair, int8_t* w) {
-  const uint32_t hash01 = Hash(key ^ pair);
-  const uint32_t hash23 = Hash(key ^ (pair + 1));
-  const uint32x4_t dither = {hash01 & 0xfff, hash01 >> 16 & 0xfff, hash23 & 0xfff,
-                             hash23 >> 16 & 0xfff};
-  const int32x4_t delta = vrmulhq_s32(vld1q_s32(sums), m.m);
-  int32x4_t t = vsubq_s32(vreinterpretq_s32_u32(dither), delta);
-  // (4096 * W + t) >> 12
-  t = ClampTo(vaddq_s32(vshrq_n_s32(t, 12), vldrbq_s32(w)), 127);
-  vstrbq_s32(w, t);
+// The 12 random bits of elements of the whole layer, one hash to two of them.
+inline Eight DitherPairs(uint32_t key, uint32_t first) {
+  const uint32x4_t pair = vidupq_n_u32(first >> 1, 1);
+  const uint32x4_t x = HashButLast(veorq_u32(pair, vdupq_n_u32(key)));
+  const uint32x4_t high = vshrq_n_u32(x, 16);
+  return {LowBits(veorq_u32(x, high)), LowBits(high)};
 }
 
+// The same for any four.
+inline int32x4_t DitherAny(uint32_t key, uint32x4_t element) {
+  uint32x4_t x = HashButLast(veorq_u32(vshrq_n_u32(element, 1), vdupq_n_u32(key)));
+  x = veorq_u32(x, vshrq_n_u32(x, 16));
+  const uint32x4_t odd = vandq_u32(element, vdupq_n_u32(1));
+  const int32x4_t right = vnegq_s32(vreinterpretq_s32_u32(vshlq_n_u32(odd, 4)));
+  return LowBits(vshlq_u32(x, right));
+}
+
+// Steps the elements of one row, eight at a time.
+//
+//   kBits      of the residual
+//   kInPairs   the row is all of its layer's row, its first element an even one
+template <int kBits, bool kInPairs>
+class RowStepper {
+ public:
+  // w, r: the row's; r may be nullptr when kBits is 0. first: index in the whole layer of
+  // the whole row's first element. columns: which elements these are; nullptr: all, in order.
+  RowStepper(int8_t* w, int8_t* r, uint32_t key, uint32_t first, const int16_t* columns)
+      : w_(w), r_(r), key_(key), first_(first), columns_(columns) {}
+
+  // Steps the next n elements, n <= 8 (with 4 bits of residual even). kAll: n is 8.
+  template <bool kAll>
+  TFLM_TRAIN_INLINE void Step(const Eight& delta, int32_t n) {
+    const mve_pred16_t live = vctp16q(static_cast<uint32_t>(n));
+    const int16x8_t w = kAll ? vldrbq_s16(w_) : vldrbq_z_s16(w_, live);
+    if constexpr (kBits == 8) {
+      const int16x8_t r = kAll ? vldrbq_s16(r_) : vldrbq_z_s16(r_, live);
+      const int16x8_t both = vmovntq_s32(vreinterpretq_s16_s32(delta.even), delta.odd);
+      const int16x8_t t = Clamp(vqsubq_s16(vmlaq_n_s16(r, w, 256), both), -127 * 256, 127 * 256);
+      // W = (t + 128) >> 8, R the low byte of t.
+      Store<kAll>(r_, t, live);
+      Store<kAll>(w_, vrshrq_n_s16(t, 8), live);
+      r_ += 8;
+    } else {
+      const Eight dither = Dither<kAll>(n);
+      if constexpr (kBits == 0) {
+        // (4096 * W + rnd - delta) >> 12
+        const int16x8_t change =
+            Narrow<12>(vsubq_s32(dither.even, delta.even), vsubq_s32(dither.odd, delta.odd));
+        Store<kAll>(w_, Clamp(vaddq_s16(w, change), -127, 127), live);
+      } else {
+        const int16x8_t change = Narrow<8>(vsubq_s32(vshrq_n_s32(dither.even, 4), delta.even),
+                                           vsubq_s32(vshrq_n_s32(dither.odd, 4), delta.odd));
+        // 16 * W + R4 + 8, of the two nibbles of a byte in the halves of a word.
+        const mve_pred16_t pairs = vctp32q(static_cast<uint32_t>(n) >> 1);
+        uint8_t* const r = reinterpret_cast<uint8_t*>(r_);
+        const uint32x4_t bytes = kAll ? vldrbq_u32(r) : vldrbq_z_u32(r, pairs);
+        const int16x8_t nibbles = vreinterpretq_s16_u32(vsliq_n_u32(bytes, bytes, 12));
+        int16x8_t v = vsliq_n_s16(vaddq_n_s16(nibbles, 8), w, 4);
+        v = Clamp(vaddq_s16(v, change), -127 * 16 + 8, 127 * 16 + 8);
+        Store<kAll>(w_, vshrq_n_s16(v, 4), live);
+        const uint32x4_t low = vreinterpretq_u32_s16(vaddq_n_s16(v, 8));
+        const uint32x4_t packed = vsliq_n_u32(low, vshrq_n_u32(low, 16), 4);
+        if (kAll) {
+          vstrbq_u32(r, packed);
+        } else {
+          vstrbq_p_u32(r, packed, pairs);
+        }
+        r_ += 4;
+      }
+    }
+    w_ += 8;
+    // Pointers that step are better than an index for each.
+    asm("" : "+r"(w_));
+    if constexpr (kBits != 0) asm("" : "+r"(r_));
+  }
+
+ private:
+  static int16x8_t Clamp(int16x8_t v, int16_t low, int16_t high) {
+    return vmaxq_s16(vminq_s16(v, vdupq_n_s16(high)), vdupq_n_s16(low));
+  }
+
+  template <int kShift>
+  static int16x8_t Narrow(int32x4_t even, int32x4_t odd) {
+    return vshrntq_n_s32(vshrnbq_n_s32(vreinterpretq_s16_s32(even), even, kShift), odd, kShift);
+  }
+
+  template <bool kAll>
+  static void Store(int8_t* to, int16x8_t v, mve_pred16_t live) {
+    if (kAll) {
+      vstrbq_s16(to, v);
+    } else {
+      vstrbq_p_s16(to, v, live);
+    }
+  }
+
+  // Random bits of the next eight elements.
+  template <bool kAll>
+  Eight Dither(int32_t n) {
+    Eight dither;
+    if constexpr (kInPairs) {
+      dither = DitherPairs(key_, first_);
+      first_ += 8;
+    } else {
+      const uint32x4_t two_apart = vidupq_n_u32(0, 2);
+      uint32x4_t even = two_apart, odd = vaddq_n_u32(two_apart, 1);
+      if (columns_ != nullptr) {
+        const uint16_t* const columns = reinterpret_cast<const uint16_t*>(columns_);
+        const uint32_t evens = static_cast<uint32_t>(n + 1) >> 1;
+        even = vldrhq_gather_shifted_offset_z_u32(columns, even, vctp32q(evens));
+        odd = vldrhq_gather_shifted_offset_z_u32(columns, odd,
+                                                 vctp32q(static_cast<uint32_t>(n) >> 1));
+        columns_ += 8;
+      }
+      dither = {DitherAny(key_, vaddq_n_u32(even, first_)),
+                DitherAny(key_, vaddq_n_u32(odd, first_))};
+      if (columns_ == nullptr) first_ += 8;
+    }
+    return dither;
+  }
+
+  int8_t* w_;
+  int8_t* r_;
+  uint32_t key_;
+  uint32_t first_;
+  const int16_t* columns_;
+};
+
+}  // namespace mve
 }  // namespace tflm_train
 
 #endif  // TFLM_KERNELS_ARCH_STEP_MVE_H_

@@ -1,0 +1,427 @@
+// The weight gradients of a convolution with Helium. Only for update.cc.
+//
+// G = sum q * (x - z) = sum q * x - z * sum q: the bytes are multiplied as they are, 16
+// products to an instruction.
+
+#ifndef TFLM_KERNELS_ARCH_UPDATE_MVE_H_
+#define TFLM_KERNELS_ARCH_UPDATE_MVE_H_
+
+#include <arm_mve.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "tflm_kernels/arch/gather_mve.h"
+#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/update_plan.h"
+#include "tflm_kernels/weight_stepper.h"
+
+namespace tflm_train {
+namespace mve {
+
+constexpr int kColumns = 8;
+
+// Sums of eight channels over all pixels, `stride` bytes apart.
+inline void SumColumns(const int8_t* pixel, int32_t stride, int32_t pixels, int32_t* sums) {
+  constexpr int32_t kPart = 256;  // 128 * 256 fits int16
+  int32x4_t even = vdupq_n_s32(0), odd = even;
+  for (; pixels > 0; pixels -= kPart) {
+    int16x8_t part = vdupq_n_s16(0);
+#pragma GCC unroll 4
+    for (int32_t n = pixels < kPart ? pixels : kPart; n > 0; --n, pixel += stride) {
+      part = vaddq_s16(part, vldrbq_s16(pixel));
+    }
+    even = vaddq_s32(even, vmovlbq_s16(part));
+    odd = vaddq_s32(odd, vmovltq_s16(part));
+  }
+  const int32x4x2_t both = {{even, odd}};
+  vst2q_s32(sums, both);
+}
+
+// The input's channels are in groups of eight, [2][chunks][4][16] bytes: the even ones, then
+// the odd ones. The panel of gradients is [chunks][2][16].
+constexpr int32_t kGroup = 8;
+constexpr int32_t kPanelChunk = 4 * kChunk;
+constexpr int32_t kGradientChunk = 2 * kChunk;
+
+#define TFLM_TRAIN_QUARTER(V, HIGH, LOW, FIRST, SECOND) \
+  "vldrw.u32 %q[x0], [%[x], #" FIRST                    \
+  "]\n\t"                                               \
+  "vldrw.u32 %q[x1], [%[x], #" SECOND                   \
+  "]\n\t"                                               \
+  "vmladav.s8 %[s0], %q[q0], %q[x0]\n\t"                \
+  "vmladav.s8 %[s1], %q[q0], %q[x1]\n\t"                \
+  "vmladav.s8 %[s2], %q[q1], %q[x0]\n\t"                \
+  "vmladav.s8 %[s3], %q[q1], %q[x1]\n\t"                \
+  "vmov %q[" V "0][" HIGH "], %q[" V "0][" LOW          \
+  "], %[s0], %[s1]\n\t"                                 \
+  "vmov %q[" V "1][" HIGH "], %q[" V "1][" LOW "], %[s2], %[s3]\n\t"
+
+// Sums of two rows and the eight channels of a group.
+struct GroupSums {
+  Eight row0, row1;
+};
+
+// Of one chunk: no sum stays in a register for long.
+TFLM_TRAIN_INLINE GroupSums MultiplyChunk(int8x16_t q0, int8x16_t q1, const int8_t* x) {
+  int32x4_t e0, e1, o0, o1;
+  int32_t s0, s1, s2, s3;
+  int8x16_t x0, x1;
+  asm(TFLM_TRAIN_QUARTER("e", "2", "0", "0", "32") TFLM_TRAIN_QUARTER("e", "3", "1", "16", "48")
+          TFLM_TRAIN_QUARTER("o", "2", "0", "64", "96")
+              TFLM_TRAIN_QUARTER("o", "3", "1", "80", "112")
+      : [e0] "=&w"(e0), [o0] "=&w"(o0), [e1] "=&w"(e1), [o1] "=&w"(o1), [s0] "=&Te"(s0),
+        [s1] "=&Te"(s1), [s2] "=&Te"(s2), [s3] "=&Te"(s3), [x0] "=&w"(x0), [x1] "=&w"(x1)
+      : [x] "r"(x), [q0] "w"(q0), [q1] "w"(q1)
+      : "memory");
+  return {{e0, o0}, {e1, o1}};
+}
+
+#undef TFLM_TRAIN_QUARTER
+
+// The last multiplications free the registers that the sums go to.
+#define TFLM_TRAIN_CHUNK(VMLADAV, LAST)                                           \
+  "vldrb.u8 %q[q1], [%[a], #16]\n\t"                                              \
+  "vldrb.u8 %q[q0], [%[a]], #32\n\t"                                              \
+  "vldrb.u8 %q[x0], [%[b], #16]\n\t"                                              \
+  "vldrb.u8 %q[x1], [%[b], #32]\n\t" VMLADAV " %[c1], %q[q0], %q[x0]\n\t" VMLADAV \
+  " %[d1], %q[q1], %q[x0]\n\t"                                                    \
+  "vldrb.u8 %q[x0], [%[b], #48]\n\t" VMLADAV " %[c2], %q[q0], %q[x1]\n\t" VMLADAV \
+  " %[d2], %q[q1], %q[x1]\n\t"                                                    \
+  "vldrb.u8 %q[x1], [%[b]], #64\n\t" VMLADAV " %[c3], %q[q0], %q[x0]\n\t" VMLADAV \
+  " %[d3], %q[q1], %q[x0]\n\t" LAST VMLADAV " %[c0], %q[q0], %q[x1]\n\t" VMLADAV  \
+  " %[d0], %q[q1], %q[x1]\n\t"
+
+// The panel of gradients by four channels of the input, at least two chunks.
+TFLM_TRAIN_INLINE void MultiplyChunks(const int8_t* a, const int8_t* b, int32_t chunks,
+                                      int32x4_t* row0, int32x4_t* row1) {
+  // All even registers; named, because the compiler does not always find them itself.
+  register int32_t c0 asm("r0"), c1 asm("r2"), c2 asm("r4"), c3 asm("r6");
+  register int32_t d0 asm("r8"), d1 asm("r10"), d2 asm("r12"), d3 asm("lr");
+  int32x4_t q0, q1;
+  int8x16_t x0, x1;
+  asm(TFLM_TRAIN_CHUNK("vmladav.s8", "subs %[chunks], #2\n\t")
+      "beq 2f\n"
+      "1:\n\t"
+      TFLM_TRAIN_CHUNK("vmladava.s8", "subs %[chunks], #1\n\t")
+      "bne 1b\n"
+      "2:\n\t"
+      TFLM_TRAIN_CHUNK("vmladava.s8", "")
+      "vmov %q[q0][2], %q[q0][0], %[c0], %[c2]\n\t"
+      "vmov %q[q0][3], %q[q0][1], %[c1], %[c3]\n\t"
+      "vmov %q[q1][2], %q[q1][0], %[d0], %[d2]\n\t"
+      "vmov %q[q1][3], %q[q1][1], %[d1], %[d3]"
+      : [a] "+r"(a), [b] "+r"(b), [chunks] "+r"(chunks), [c0] "=&r"(c0), [c1] "=&r"(c1),
+        [c2] "=&r"(c2), [c3] "=&r"(c3), [d0] "=&r"(d0), [d1] "=&r"(d1), [d2] "=&r"(d2),
+        [d3] "=&r"(d3), [q0] "=&w"(q0), [q1] "=&w"(q1), [x0] "=&w"(x0), [x1] "=&w"(x1)
+      :
+      : "cc", "memory");
+  *row0 = q0;
+  *row1 = q1;
+}
+
+#undef TFLM_TRAIN_CHUNK
+
+// Sums the gradients of some weights and steps them.
+class TapUpdate {
+ public:
+  TapUpdate(const UpdatePlan& plan, const ConvUpdateParams& params, const WeightStepper& stepper,
+            const float* kw, void* scratch)
+      : plan_(plan),
+        params_(params),
+        stepper_(stepper),
+        kw_(kw),
+        scratch_(static_cast<int8_t*>(scratch)) {}
+
+  // The weights of one tap, from the pixels that meet under it. Both grids start at
+  // channel 0 and have the same size.
+  void StepTap(int32_t tap, const PixelGrid& x, const PixelGrid& grad) {
+    if (plan_.in_parts && grad.size() > kChunk) return StepInParts(tap, x, grad);
+    const Geometry& g = params_.geometry;
+    const int32_t depth = grad.size();
+    const int32_t chunks = Chunks(depth);
+    // Of one chunk, gradients need no panel.
+    const bool shallow = chunks == 1;
+    int8_t* const inputs = scratch_ + (shallow ? 0 : kGradientChunk * chunks);
+    const int32_t width = kGroup * GroupsFor(chunks, static_cast<int32_t>(inputs - scratch_));
+    PixelCursor first(grad);
+    const PixelChunk chunk(&first, shallow ? depth : kChunk);
+    for (int32_t i = 0; i < g.in_c; i += width) {
+      const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
+      PixelCursor x_cursor(x.Moved(i));
+      PackInputs(&x_cursor, depth, channels, inputs);
+      StepBlock({tap, i, channels, inputs, chunks, &grad, &chunk});
+    }
+  }
+
+ private:
+  // The weights of one tap and channels [first, first + channels) of the input.
+  struct Block {
+    int32_t tap, first, channels;
+    const int8_t* inputs;
+    int32_t chunks;
+    const PixelGrid* grad;
+    const PixelChunk* chunk;  // all of the gradient, where that is one
+  };
+
+  // Two rows of weights, those of two output channels, and what their sums are made of.
+  struct RowPair {
+    int32_t m0, m1;  // multipliers
+    int count;       // 1 at the end of an odd number
+    uint32_t index0, index1;
+    int32_t correction0, correction1;  // z * sum q
+    int8x16_t q0, q1;                  // gradients, where they are one chunk
+    const int8_t* inputs;
+    int32_t chunks;
+  };
+
+  static int32_t Chunks(int32_t depth) { return (depth + kChunk - 1) / kChunk; }
+
+  // Groups of the input held at once beside `gradients` bytes, for so many chunks.
+  int32_t GroupsFor(int32_t chunks, int32_t gradients) const {
+    const int32_t sums = plan_.in_parts ? static_cast<int32_t>(sizeof(GroupSums)) : 0;
+    const int32_t room = static_cast<int32_t>(plan_.bytes()) - gradients;
+    const int32_t fitting = room / (2 * kPanelChunk * chunks + sums);
+    const int32_t needed = (params_.geometry.in_c + kGroup - 1) / kGroup;
+    return fitting < needed ? fitting : needed;
+  }
+
+  void StepBlock(const Block& block) const {
+    const bool in_pairs = stepper_.InPairs();
+    switch (stepper_.residual_bits()) {
+      case 8:
+        return StepBlockAs<8, true>(block);
+      case 4:
+        return in_pairs ? StepBlockAs<4, true>(block) : StepBlockAs<4, false>(block);
+      default:
+        return in_pairs ? StepBlockAs<0, true>(block) : StepBlockAs<0, false>(block);
+    }
+  }
+
+  template <int kBits, bool kInPairs>
+  void StepBlockAs(const Block& block) const {
+    return block.chunks == 1 ? StepRows<kBits, kInPairs, true>(block)
+                             : StepRows<kBits, kInPairs, false>(block);
+  }
+
+  TFLM_TRAIN_INLINE RowPair Rows(const Block& block, int32_t c) const {
+    const Geometry& g = params_.geometry;
+    RowPair rows;
+    rows.count = g.out_c - c < 2 ? 1 : 2;
+    rows.m0 = stepper_.Multiplier(kw_[c]);
+    rows.m1 = rows.count == 1 ? rows.m0 : stepper_.Multiplier(kw_[c + 1]);
+    rows.index0 = static_cast<uint32_t>(c * g.k_h * g.k_w + block.tap);
+    rows.index1 = rows.index0 + static_cast<uint32_t>(g.k_h * g.k_w);
+    rows.inputs = block.inputs;
+    rows.chunks = block.chunks;
+    return rows;
+  }
+
+  template <int kBits, bool kInPairs, bool kShallow>
+  __attribute__((noinline)) void StepRows(const Block& block) const {
+    const int32_t z = params_.update.x_zero_point;
+#pragma GCC unroll 1
+    for (int32_t c = 0; c < params_.geometry.out_c; c += 2) {
+      RowPair rows = Rows(block, c);
+      if ((rows.m0 | rows.m1) == 0) continue;  // frozen
+      if (kShallow) {
+        rows.q0 = block.chunk->Channel(c);
+        rows.q1 = rows.count > 1 ? block.chunk->Channel(c + 1) : rows.q0;
+        rows.correction0 = z * vaddvq_s8(rows.q0);
+        rows.correction1 = z * vaddvq_s8(rows.q1);
+      } else {
+        int32_t sums[2] = {};
+        PixelCursor cursor(block.grad->Moved(c));
+        PackGradients(&cursor, block.grad->size(), rows.count, sums);
+        rows.correction0 = z * sums[0];
+        rows.correction1 = z * sums[1];
+      }
+      if (!stepper_.StepsByRows(rows.m0) || !stepper_.StepsByRows(rows.m1)) {
+        StepOneByOne(rows, block);
+        continue;
+      }
+      const int8_t* at = block.inputs;
+      int32_t left = block.channels;
+      if (rows.count == 2) {
+        const int32_t c0 = rows.correction0, c1 = rows.correction1;
+        const int32_t m0 = Scaled(rows.m0), m1 = Scaled(rows.m1);
+        auto row0 = stepper_.Row<kBits, kInPairs>(rows.index0, block.first);
+        auto row1 = stepper_.Row<kBits, kInPairs>(rows.index1, block.first);
+#pragma GCC unroll 1
+        for (; left >= kGroup; left -= kGroup) {
+          const GroupSums sums =
+              kShallow ? MultiplyChunk(rows.q0, rows.q1, at) : Multiply(block.chunks, at);
+          at += kGroup * kChunk * (kShallow ? 1 : block.chunks);
+          asm("" : "+r"(at));
+          row0.template Step<true>(Deltas(sums.row0, c0, m0), kGroup);
+          row1.template Step<true>(Deltas(sums.row1, c1, m1), kGroup);
+        }
+      }
+      if (left > 0) StepRest<kBits, kInPairs>(rows, block, left, at);
+    }
+  }
+
+  // Steps the last `left` elements: a part of a group, or those of a single row.
+  template <int kBits, bool kInPairs>
+  __attribute__((noinline)) void StepRest(const RowPair& rows, const Block& block, int32_t left,
+                                          const int8_t* at) const {
+    for (; left > 0; left -= kGroup) {
+      const GroupSums sums = Sums(rows, &at);
+      const int32_t n = left < kGroup ? left : kGroup;
+      const int32_t i = block.first + block.channels - left;
+      StepSome<kBits, kInPairs>(rows.index0, i, n,
+                                Deltas(sums.row0, rows.correction0, Scaled(rows.m0)));
+      if (rows.count == 1) continue;
+      StepSome<kBits, kInPairs>(rows.index1, i, n,
+                                Deltas(sums.row1, rows.correction1, Scaled(rows.m1)));
+    }
+  }
+
+  template <int kBits, bool kInPairs>
+  __attribute__((noinline)) void StepSome(uint32_t index, int32_t i, int32_t n,
+                                          const Eight& deltas) const {
+    stepper_.Row<kBits, kInPairs>(index, i).template Step<false>(deltas, n);
+  }
+
+  // Where the multipliers are too large for that.
+  __attribute__((noinline)) void StepOneByOne(const RowPair& rows, const Block& block) const {
+    const int8_t* at = rows.inputs;
+    for (int32_t j = 0; j < block.channels; j += kGroup) {
+      const GroupSums sums = Sums(rows, &at);
+      const int32_t n = block.channels - j < kGroup ? block.channels - j : kGroup;
+      const int32_t i = block.first + j;
+      StepInOrder(rows.index0, i, n, sums.row0, rows.correction0, rows.m0);
+      if (rows.count == 1) continue;
+      StepInOrder(rows.index1, i, n, sums.row1, rows.correction1, rows.m1);
+    }
+  }
+
+  __attribute__((noinline)) void StepInOrder(uint32_t index, int32_t i, int32_t n,
+                                             const Eight& sums, int32_t correction,
+                                             int32_t m) const {
+    int32_t in_order[kGroup];
+    const int32x4x2_t both = {
+        {vsubq_n_s32(sums.even, correction), vsubq_n_s32(sums.odd, correction)}};
+    vst2q_s32(in_order, both);
+    stepper_.Step(index, i, n, in_order, &m, 0);
+  }
+
+  // With the gain, for VQRDMULH, which doubles.
+  int32_t Scaled(int32_t m) const { return m << (stepper_.gain_shift() - 1); }
+
+  static TFLM_TRAIN_INLINE Eight Deltas(const Eight& sums, int32_t correction, int32_t m) {
+    return {vqrdmulhq_n_s32(vsubq_n_s32(sums.even, correction), m),
+            vqrdmulhq_n_s32(vsubq_n_s32(sums.odd, correction), m)};
+  }
+
+  // The panel of gradients by one group of the input.
+  TFLM_TRAIN_INLINE GroupSums Multiply(int32_t chunks, const int8_t* group) const {
+    GroupSums sums;
+    MultiplyChunks(scratch_, group, chunks, &sums.row0.even, &sums.row1.even);
+    MultiplyChunks(scratch_, group + kPanelChunk * chunks, chunks, &sums.row0.odd, &sums.row1.odd);
+    return sums;
+  }
+
+  __attribute__((noinline)) GroupSums Sums(const RowPair& rows, const int8_t** group) const {
+    const int8_t* const at = *group;
+    *group += kGroup * kChunk * rows.chunks;
+    return rows.chunks == 1 ? MultiplyChunk(rows.q0, rows.q1, at) : Multiply(rows.chunks, at);
+  }
+
+  // More positions than are summed at a time: the sums are kept in between.
+  __attribute__((noinline)) void StepInParts(int32_t tap, const PixelGrid& x,
+                                             const PixelGrid& grad) {
+    const Geometry& g = params_.geometry;
+    const int32_t chunks = Chunks(plan_.depth);
+    const int32_t groups = GroupsFor(chunks, kGradientChunk * chunks);
+    int8_t* const inputs = scratch_ + kGradientChunk * chunks;
+    int32_t* const kept = reinterpret_cast<int32_t*>(inputs + kGroup * kChunk * chunks * groups);
+    const int32_t width = groups * kGroup;
+    for (int32_t i = 0; i < g.in_c; i += width) {
+      const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
+      for (int32_t c = 0; c < g.out_c; c += 2) {
+        RowPair rows = Rows({tap, i, channels, inputs, chunks, &grad, nullptr}, c);
+        if ((rows.m0 | rows.m1) == 0) continue;  // frozen
+        PixelCursor x_cursor(x.Moved(i)), cursor(grad.Moved(c));
+        int32_t sums[2] = {};
+        std::memset(kept, 0, sizeof(GroupSums) * groups);
+        for (int32_t done = 0; done < grad.size(); done += plan_.depth) {
+          const int32_t rest = grad.size() - done;
+          const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
+          PackInputs(&x_cursor, depth, channels, inputs);
+          PackGradients(&cursor, depth, rows.count, sums);
+          rows.chunks = Chunks(depth);
+          if (rows.chunks == 1) {
+            rows.q0 = vld1q_s8(scratch_);
+            rows.q1 = vld1q_s8(scratch_ + kChunk);
+          }
+          AddSums(rows, groups, kept);
+        }
+        for (int32_t j = 0; j < channels; j += kGroup) {
+          const int32_t n = channels - j < kGroup ? channels - j : kGroup;
+          const int32_t* const from = kept + 2 * j;
+          for (int r = 0; r < rows.count; ++r) {
+            const Eight row = {vld1q_s32(from + r * kGroup), vld1q_s32(from + r * kGroup + 4)};
+            StepInOrder(r == 0 ? rows.index0 : rows.index1, i + j, n, row,
+                        params_.update.x_zero_point * sums[r], r == 0 ? rows.m0 : rows.m1);
+          }
+        }
+      }
+    }
+  }
+
+  // kept: [groups][2 rows][even, odd].
+  void AddSums(const RowPair& rows, int32_t groups, int32_t* kept) const {
+    const int8_t* at = rows.inputs;
+    for (int32_t n = 0; n < groups; ++n, kept += 2 * kGroup) {
+      const GroupSums sums = Sums(rows, &at);
+      vst1q_s32(kept, vaddq_s32(vld1q_s32(kept), sums.row0.even));
+      vst1q_s32(kept + 4, vaddq_s32(vld1q_s32(kept + 4), sums.row0.odd));
+      vst1q_s32(kept + 8, vaddq_s32(vld1q_s32(kept + 8), sums.row1.even));
+      vst1q_s32(kept + 12, vaddq_s32(vld1q_s32(kept + 12), sums.row1.odd));
+    }
+  }
+
+  // Packs the next `depth` pixels of all `channels`.
+  __attribute__((noinline)) static void PackInputs(PixelCursor* cursor, int32_t depth,
+                                                   int32_t channels, int8_t* to) {
+    const int32_t panel = kPanelChunk * Chunks(depth);
+    for (; depth > 0; depth -= kChunk, to += kPanelChunk) {
+      const PixelChunk chunk(cursor, depth < kChunk ? depth : kChunk);
+      // Pairs of an even and an odd channel, four of them to a group.
+      int8_t* pair = to;
+#pragma GCC unroll 1
+      for (int32_t j = 0; j < channels; j += 2) {
+        vst1q_s8(pair, chunk.Channel(j));
+        if (j + 1 < channels) vst1q_s8(pair + panel, chunk.Channel(j + 1));
+        pair += (j & 6) == 6 ? 2 * panel - 3 * kChunk : kChunk;
+      }
+    }
+  }
+
+  // Packs the next `depth` pixels of one or two channels, adding up each.
+  __attribute__((noinline)) void PackGradients(PixelCursor* cursor, int32_t depth, int count,
+                                               int32_t* sums) const {
+#pragma GCC unroll 1
+    for (int8_t* to = scratch_; depth > 0; depth -= kChunk, to += kGradientChunk) {
+      const PixelChunk chunk(cursor, depth < kChunk ? depth : kChunk);
+#pragma GCC unroll 1
+      for (int r = 0; r < count; ++r) {
+        const int8x16_t channel = chunk.Channel(r);
+        sums[r] = vaddvaq_s8(sums[r], channel);
+        vst1q_s8(to + r * kChunk, channel);
+      }
+    }
+  }
+
+  const UpdatePlan& plan_;
+  const ConvUpdateParams& params_;
+  const WeightStepper& stepper_;
+  const float* kw_;
+  int8_t* scratch_;
+};
+
+}  // namespace mve
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_ARCH_UPDATE_MVE_H_

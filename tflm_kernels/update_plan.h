@@ -1,0 +1,44 @@
+// How ConvUpdate divides its work. Only for update.cc and the arch/ of it.
+
+#ifndef TFLM_KERNELS_UPDATE_PLAN_H_
+#define TFLM_KERNELS_UPDATE_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/panel.h"
+
+namespace tflm_train {
+
+// How ConvUpdate divides its work between panels of gradients, whose lanes are
+// output channels, and panels of the layer's input.
+struct UpdatePlan {
+  explicit UpdatePlan(const ConvUpdateParams& params) {
+    const Geometry& g = params.geometry;
+    const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
+    depth = positions < kMaxDepth ? positions : kMaxDepth;
+    in_parts = positions > depth;
+    elements = PanelElements(depth);
+    const int32_t needed = (g.in_c + kLanes - 1) / kLanes;
+    const int32_t fitting = kInputBytes / (static_cast<int32_t>(sizeof(int16_t)) * elements);
+    panels = fitting < 1 ? 1 : fitting < needed ? fitting : needed;
+  }
+
+  size_t bytes() const {
+    return sizeof(int16_t) * elements * (panels + 1) +
+           (in_parts ? sizeof(int32_t) * kLanes * kLanes * panels : 0);
+  }
+
+  static constexpr int32_t kMaxDepth = 512;     // positions summed at a time
+  static constexpr int32_t kInputBytes = 6144;  // memory for the input's panels
+
+  int32_t depth;
+  bool in_parts;  // more positions than that: the sums are kept between the parts
+  int32_t elements;
+  int32_t panels;  // of the input
+};
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_UPDATE_PLAN_H_
