@@ -166,14 +166,26 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
 }
 
 void ClampMask(const ClampMaskParams& params, const int8_t* activation, uint8_t* bits) {
-  for (int32_t first = 0; first < params.size; first += 8) {
-    const int32_t n = params.size - first < 8 ? params.size - first : 8;
-    uint32_t byte = 0;
-    for (int32_t i = 0; i < n; ++i) {
-      const int32_t y = activation[first + i];
-      byte |= static_cast<uint32_t>((y > params.act_min) & (y < params.act_max)) << i;
+  ClampMaskPart(params.act_min, params.act_max, activation, 0, params.size, bits);
+}
+
+void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, int32_t first,
+                   int32_t n, uint8_t* bits) {
+  const int32_t shift = first & 7;
+  uint8_t* to = bits + (first >> 3);
+  uint32_t byte = shift == 0 ? 0 : *to;
+  int32_t bit = shift;
+  while (n > 0) {
+    const int32_t count = n < 8 - bit ? n : 8 - bit;
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t y = activation[i];
+      byte |= static_cast<uint32_t>((y > act_min) & (y < act_max)) << (bit + i);
     }
-    bits[first >> 3] = static_cast<uint8_t>(byte);
+    *to++ = static_cast<uint8_t>(byte);
+    activation += count;
+    n -= count;
+    byte = 0;
+    bit = 0;
   }
 }
 

@@ -53,6 +53,14 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
 //   bits        uint8 [(size + 7) / 8], written; bits past the end are 0
 void ClampMask(const ClampMaskParams& params, const int8_t* activation, uint8_t* bits);
 
+// The bits of elements [first, first + n) of a longer activation, of which those
+// before are there already. Of the last byte the bits behind are 0.
+//
+//   activation  int8 [n]
+//   bits        uint8, those of the whole activation
+void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, int32_t first,
+                   int32_t n, uint8_t* bits);
+
 // saved[p][j] = values[p][channels[j]].
 //
 //   values      int8 [positions][channels]

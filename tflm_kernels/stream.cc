@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tflm_kernels/data_movement.h"
 #include "tflm_kernels/forward_rows.h"
 
 namespace tflm_train {
@@ -16,9 +17,9 @@ constexpr size_t AlignedToWord(size_t bytes) { return (bytes + 3) & ~size_t{3}; 
 
 int32_t RowBytes(const StreamStage& stage) { return stage.geometry.out_w * stage.geometry.out_c; }
 
-// The whole output of the last stage is the op's.
+// The whole output of the last stage is the op's, as are kept ones.
 size_t RingBytes(const StreamStage& stage, bool is_last) {
-  return is_last ? 0 : static_cast<size_t>(stage.ring_rows) * RowBytes(stage);
+  return is_last || IsKeptWhole(stage) ? 0 : static_cast<size_t>(stage.ring_rows) * RowBytes(stage);
 }
 
 size_t SumsBytes(const StreamStage& stage) {
@@ -61,15 +62,15 @@ int32_t MissingSource(const StreamStage& stage, int32_t oy, const Progress* prog
   return has_addend && progress[stage.addend].rows <= needed ? stage.addend : kStreamInput;
 }
 
-// Calls visit(index, stage, row) for each row of each stage, every row just before
-// it is needed, until the last stage is complete or `visit` returns false.
+// Calls visit(index, stage, row) for the rows that stage `target` lacks and those they
+// need, every row just before it is needed. Returns whether all visits did.
 template <typename Visit>
-void ForEachRow(const StreamProgram& program, Progress* progress, const Visit& visit) {
-  const int32_t last = program.count() - 1;
-  for (int32_t i = 0; i <= last; ++i) progress[i] = {0, last};
-  const int32_t height = program.Stage(last).geometry.out_h;
-  int32_t index = last;
-  while (progress[last].rows < height) {
+bool CompleteStage(const StreamProgram& program, int32_t target, Progress* progress,
+                   const Visit& visit) {
+  const int32_t height = program.Stage(target).geometry.out_h;
+  progress[target].consumer = target;
+  int32_t index = target;
+  while (progress[target].rows < height) {
     const StreamStage stage = program.Stage(index);
     const int32_t row = progress[index].rows;
     const int32_t missing = MissingSource(stage, row, progress);
@@ -78,9 +79,38 @@ void ForEachRow(const StreamProgram& program, Progress* progress, const Visit& v
       index = missing;
       continue;
     }
-    if (!visit(index, stage, row)) return;
+    if (!visit(index, stage, row)) return false;
     ++progress[index].rows;
     index = progress[index].consumer;
+  }
+  return true;
+}
+
+// The whole schedule: the last stage, then what is left of stages with further
+// outputs; ends early when `visit` returns false.
+template <typename Visit>
+void ForEachRow(const StreamProgram& program, Progress* progress, const Visit& visit) {
+  const int32_t last = program.count() - 1;
+  for (int32_t i = 0; i <= last; ++i) progress[i] = {0, last};
+  if (!CompleteStage(program, last, progress, visit)) return;
+  for (int32_t i = 0; i < last; ++i) {
+    const StreamStage stage = program.Stage(i);
+    const bool has_outputs = stage.mask_output != 0 || stage.kept_output != 0;
+    if (has_outputs && !CompleteStage(program, i, progress, visit)) return;
+  }
+}
+
+// Row `row` of a stage, just computed, as the backward pass wants it.
+void KeepRow(const StreamStage& stage, const StageOutputs& outputs, int32_t row, const int8_t* y) {
+  const Geometry& g = stage.geometry;
+  const OutputParams& o = stage.output;
+  const int32_t bytes = RowBytes(stage);
+  if (outputs.mask != nullptr) {
+    ClampMaskPart(o.act_min, o.act_max, y, row * bytes, bytes, outputs.mask);
+  }
+  if (outputs.channels != nullptr && outputs.kept != nullptr) {
+    const ChannelSaveParams params = {{}, g.out_w, g.out_c, stage.kept_channels};
+    ChannelSave(params, y, outputs.channels, outputs.kept + row * g.out_w * stage.kept_channels);
   }
 }
 
@@ -129,29 +159,34 @@ void Stream(const StreamProgram& program, const int8_t* x, const StreamConstants
     ring_offset[i] = offset;
     offset += static_cast<int32_t>(RingBytes(program.Stage(i), i == count - 1));
   }
+  const auto rows_of_stage = [&](int32_t index, const StreamStage& stage) {
+    if (index == count - 1) return y;
+    return IsKeptWhole(stage) ? constants.OutputsOf(stage).kept : rings + ring_offset[index];
+  };
   const auto rows_of = [&](int32_t source, const Geometry& g) -> Rows {
     const int32_t bytes = g.in_w * g.in_c;
     if (source == kStreamInput) return {x, g.in_h, bytes};
-    return {rings + ring_offset[source], program.Stage(source).ring_rows, bytes};
+    const StreamStage stage = program.Stage(source);
+    return {rows_of_stage(source, stage), stage.ring_rows, bytes};
   };
   ForEachRow(program, progress, [&](int32_t index, const StreamStage& stage, int32_t row) {
     const Geometry& g = stage.geometry;
-    int8_t* const base = index == count - 1 ? y : rings + ring_offset[index];
-    int8_t* const to = base + (row % stage.ring_rows) * RowBytes(stage);
+    int8_t* const to = rows_of_stage(index, stage) + (row % stage.ring_rows) * RowBytes(stage);
     const Rows from = rows_of(stage.source, g);
     if (stage.stage_kind == kStageAdd) {
       AddRow(stage.output, stage.add, from.Row(row), rows_of(stage.addend, g).Row(row), to,
              RowBytes(stage));
-      return true;
-    }
-    const StageConstants found = constants.Of(stage);
-    const SplitWeights weights = {found.weights, nullptr, nullptr, 0};
-    const ChannelConstants channels = {found.multiplier, found.shift, found.bias};
-    if (stage.stage_kind == kStageConv) {
-      ConvRow(g, stage.output, row, from, weights, channels, to, sums);
     } else {
-      DepthwiseRow(g, stage.output, stage.multiplier, row, from, weights, channels, to, sums);
+      const StageConstants found = constants.Of(stage);
+      const SplitWeights weights = {found.weights, nullptr, nullptr, 0};
+      const ChannelConstants channels = {found.multiplier, found.shift, found.bias};
+      if (stage.stage_kind == kStageConv) {
+        ConvRow(g, stage.output, row, from, weights, channels, to, sums);
+      } else {
+        DepthwiseRow(g, stage.output, stage.multiplier, row, from, weights, channels, to, sums);
+      }
     }
+    KeepRow(stage, constants.OutputsOf(stage), row, to);
     return true;
   });
 }

@@ -1,7 +1,8 @@
-// A run of frozen layers as one op. Every layer (a stage) keeps only the rows of
+// A run of layers as one op. Every layer (a stage) keeps only the rows of
 // its output that later stages still need, in a ring buffer; every row is
 // computed once, just before it is needed. The result is that of the layers one
-// after another, bit for bit.
+// after another, bit for bit. What the backward pass needs of a stage is written in the same
+// pass: clamp mask bits, some channels or all of them.
 
 #ifndef TFLM_KERNELS_STREAM_H_
 #define TFLM_KERNELS_STREAM_H_
@@ -42,10 +43,18 @@ struct StageConstants {
   const int32_t* bias;  // nullptr: none
 };
 
-// Where a program finds its constants.
+// Further outputs of one stage; nullptr: none, or not now.
+struct StageOutputs {
+  uint8_t* mask;            // bits [(out_h * out_w * out_c + 7) / 8]
+  int8_t* kept;             // int8 [out_h][out_w][kept_channels]
+  const int16_t* channels;  // int16 [kept_channels]; nullptr: all
+};
+
+// Where a program finds its constants and further outputs.
 class StreamConstants {
  public:
   virtual StageConstants Of(const StreamStage& stage) const = 0;
+  virtual StageOutputs OutputsOf(const StreamStage&) const { return {}; }
 
  protected:
   ~StreamConstants() = default;
@@ -54,6 +63,11 @@ class StreamConstants {
 // The first stage whose ring buffer gives up a row that is still needed; -1 when
 // all are large enough. The stages must be consistent otherwise.
 int32_t FindSmallRing(const StreamProgram& program);
+
+// Whether all rows of a stage lie in an output of the op instead of a ring.
+inline bool IsKeptWhole(const StreamStage& stage) {
+  return stage.kept_output != 0 && stage.kept_channels == stage.geometry.out_c;
+}
 
 // Scratch of Stream: its progress, the sums of the widest stage, all ring buffers.
 size_t StreamScratchBytes(const StreamProgram& program);

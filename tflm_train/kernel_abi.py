@@ -118,6 +118,20 @@ class StageFields:
     ring_rows: int
     first_constant: int
     add: AddFields = AddFields()
+    mask_output: int = 0
+    kept_output: int = 0
+    kept_channels: int = 0
+    kept_list: int = 0
+
+    @property
+    def is_kept_whole(self) -> bool:
+        """Whether all rows lie in an output of the op instead of a ring buffer."""
+        return self.kept_output != 0 and self.kept_channels == self.geometry.out_c
+
+    @property
+    def trains(self) -> bool:
+        """Whether the stage writes something for the backward pass only."""
+        return self.mask_output != 0 or self.kept_list != 0
 
 
 class FactorKind(enum.IntEnum):

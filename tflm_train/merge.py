@@ -9,6 +9,7 @@ it can be rewritten again. (Unless the rewrite made STREAMs of forward layers: t
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from typing import Any
@@ -91,6 +92,8 @@ def _trains(op: Op) -> bool:
 
 def _forward(op: Op, model: Model) -> Op:
     """The op of the inference model."""
+    if op.name == _STREAM:
+        return _without_saved(op, model)
     if not _is_split(op):
         return op
     name = _BUILTINS.get(type(op.options))
@@ -115,6 +118,31 @@ def _forward(op: Op, model: Model) -> Op:
         weights.data = _with_columns(whole, listed.data[rest.size :], columns.data)
         weights.shape = weights.data.shape
     return Op(name, [x, weights, bias], op.outputs, op.options)
+
+
+def _without_saved(op: Op, model: Model) -> Op:
+    """A STREAM that keeps nothing for a backward pass."""
+    params = unpack_params(op, model)
+    assert isinstance(params, abi.StreamParams)
+    if not any(stage.trains for stage in params.stages):
+        return op
+    stages: list[abi.StageFields] = []
+    outputs = [op.output]
+    for stage in params.stages:
+        output, channels = 0, 0
+        if stage.is_kept_whole:
+            outputs.append(op.outputs[stage.kept_output])
+            output, channels = len(outputs) - 1, stage.kept_channels
+        stages.append(
+            dataclasses.replace(
+                stage, mask_output=0, kept_output=output, kept_channels=channels, kept_list=0
+            )
+        )
+    added = 1 + sum(stage.kept_list != 0 for stage in params.stages)  # the state, channel lists
+    options = abi.StreamParams(tuple(stages)).pack()
+    return dataclasses.replace(
+        op, inputs=op.inputs[:-added], outputs=outputs, custom_options=options
+    )
 
 
 def _with_columns(

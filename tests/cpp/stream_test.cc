@@ -5,6 +5,7 @@
 #include "tflm_kernels/stream.h"
 
 #include "tests/cpp/harness.h"
+#include "tflm_kernels/data_movement.h"
 #include "tflm_kernels/forward_rows.h"
 
 namespace tflm_train_test {
@@ -13,6 +14,7 @@ namespace {
 using tflm_train::Geometry;
 using tflm_train::kStreamInput;
 using tflm_train::StageConstants;
+using tflm_train::StageOutputs;
 using tflm_train::StreamProgram;
 using tflm_train::StreamStage;
 
@@ -61,7 +63,11 @@ class Constants final : public tflm_train::StreamConstants {
   StageConstants Of(const StreamStage& stage) const override {
     return of_stage[stage.first_constant];
   }
+  StageOutputs OutputsOf(const StreamStage& stage) const override {
+    return outputs_of_stage[stage.first_constant];
+  }
   StageConstants of_stage[kMaxStages] = {};
+  StageOutputs outputs_of_stage[kMaxStages] = {};
 };
 
 // The struct as it lies in custom_options.
@@ -138,9 +144,51 @@ void RunWhole(const StreamStage& stage, const int8_t* x, const int8_t* addend,
   }
 }
 
+// Asks for a mask, for some channels or for all of them.
+void AddOutputs(Random* random, StreamStage* stage, StageOutputs* outputs) {
+  const Geometry& g = stage->geometry;
+  if (random->Between(0, 2) == 0) {
+    stage->mask_output = 1;
+    outputs->mask = Guarded<uint8_t>((OutputSize(*stage) + 7) / 8);
+  }
+  if (random->Between(0, 2) != 0) return;
+  stage->kept_output = 1;
+  stage->kept_channels = random->Between(1, g.out_c);
+  outputs->kept = Guarded<int8_t>(g.out_h * g.out_w * stage->kept_channels);
+  if (stage->kept_channels == g.out_c) return;
+  int16_t* const channels = Guarded<int16_t>(stage->kept_channels);
+  const int32_t first = random->Between(0, g.out_c - stage->kept_channels);
+  for (int32_t i = 0; i < stage->kept_channels; ++i) channels[i] = static_cast<int16_t>(first + i);
+  outputs->channels = channels;
+  stage->kept_list = 1;
+}
+
+// The further outputs against those of the whole activation `y`.
+void ExpectOutputs(const StreamStage& stage, const StageOutputs& outputs, const int8_t* y) {
+  const Geometry& g = stage.geometry;
+  const int32_t size = OutputSize(stage);
+  if (outputs.mask != nullptr) {
+    uint8_t* const bits = Guarded<uint8_t>((size + 7) / 8);
+    const tflm_train::ClampMaskParams params = {
+        {}, size, stage.output.act_min, stage.output.act_max};
+    tflm_train::ClampMask(params, y, bits);
+    EXPECT_SAME(outputs.mask, bits, (size + 7) / 8);
+  }
+  if (outputs.channels != nullptr) {
+    const int32_t positions = g.out_h * g.out_w;
+    int8_t* const saved = Guarded<int8_t>(positions * stage.kept_channels);
+    tflm_train::ChannelSave({{}, positions, g.out_c, stage.kept_channels}, y, outputs.channels,
+                            saved);
+    EXPECT_SAME(outputs.kept, saved, positions * stage.kept_channels);
+  } else if (outputs.kept != nullptr) {
+    EXPECT_SAME(outputs.kept, y, size);
+  }
+}
+
 // A canary: a stage that no other reads.
 StreamStage Canary(const StreamStage& before) {
   StreamStage stage = before;
+  stage.mask_output = stage.kept_output = stage.kept_channels = stage.kept_list = 0;
   stage.geometry.out_h = 1;
   stage.geometry.out_w = kCanaryBytes;
   stage.geometry.out_c = 1;
@@ -151,7 +199,10 @@ StreamStage Canary(const StreamStage& before) {
 // The smallest ring that FindSmallRing takes for each stage.
 void ShrinkRings(Options* options, int stages, size_t length) {
   const StreamProgram program(options, length);
-  for (int i = 0; i < stages; ++i) options->stages[i].ring_rows = 1;
+  for (int i = 0; i < stages; ++i) {
+    StreamStage& stage = options->stages[i];
+    stage.ring_rows = tflm_train::IsKeptWhole(stage) ? stage.geometry.out_h : 1;
+  }
   options->stages[stages - 1].ring_rows = options->stages[stages - 1].geometry.out_h;
   for (int32_t small = tflm_train::FindSmallRing(program); small >= 0;
        small = tflm_train::FindSmallRing(program)) {
@@ -201,8 +252,10 @@ void RunCase(uint64_t seed) {
     const int8_t* const addend = stage.addend == kStreamInput ? x : whole[stage.addend];
     whole[count] = Guarded<int8_t>(OutputSize(stage));
     RunWhole(stage, from, addend, constants.of_stage[count], whole[count]);
+    AddOutputs(&random, &stage, &constants.outputs_of_stage[count]);
     options.stages[count] = stage;
     options.stages[count + 1] = Canary(stage);
+    options.stages[count + 1].first_constant = count + 1;
     count += 2;
     h = g.out_h;
     w = g.out_w;
@@ -210,6 +263,11 @@ void RunCase(uint64_t seed) {
   }
   if (count == 0) return;
   --count;
+  StreamStage& last = options.stages[count - 1];
+  if (tflm_train::IsKeptWhole(last)) {
+    last.kept_output = last.kept_channels = 0;
+    constants.outputs_of_stage[count - 1].kept = nullptr;
+  }
   const size_t length = sizeof(options.header) + count * sizeof(StreamStage);
   ShrinkRings(&options, count, length);
   const StreamProgram program(&options, length);
@@ -219,10 +277,14 @@ void RunCase(uint64_t seed) {
   int8_t* const y = Guarded<int8_t>(OutputSize(options.stages[count - 1]));
   tflm_train::Stream(program, x, constants, y, scratch);
   EXPECT_SAME(y, whole[count - 1], OutputSize(options.stages[count - 1]));
+  for (int i = 0; i < count; ++i) {
+    if (i % 2 == 0) ExpectOutputs(options.stages[i], constants.outputs_of_stage[i], whole[i]);
+  }
   // The rings lie at the end, in the order of the stages.
   size_t at = scratch_bytes;
   for (int i = count - 2; i >= 0; --i) {
     const Geometry& g = options.stages[i].geometry;
+    if (tflm_train::IsKeptWhole(options.stages[i])) continue;
     const size_t bytes = options.stages[i].ring_rows * g.out_w * g.out_c;
     at -= bytes;
     if (i % 2 == 1) EXPECT_SAME(scratch + at, untouched + at, bytes);

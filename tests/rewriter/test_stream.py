@@ -143,6 +143,10 @@ def test_memory_model_agrees_with_the_interpreter() -> None:
         (2, {"multiplier": 2}, "in_c * multiplier is 32, must be 16"),
         (3, {"source": 0}, "in_c is 16, must be 8"),
         (0, {"source": -2}, "source is -2"),
+        (1, {"mask_output": 2}, "mask_output is 2, must be 1"),
+        (1, {"mask_output": 1}, "mask"),
+        (1, {"kept_channels": 1}, "kept_channels is 1, must be 0"),
+        (5, {"kept_output": 1, "kept_channels": 4}, "kept_channels is 4, must be 1 to 3"),
     ],
 )
 def test_inconsistent_programs_are_refused(stage: int, change: dict[str, int], words: str) -> None:

@@ -275,6 +275,10 @@ void DescribeStructs(char* text, size_t capacity) {
   PART(StreamParams, stages[0].add, addend_shift);
   PART(StreamParams, stages[0].add, y_multiplier);
   PART(StreamParams, stages[0].add, y_shift);
+  PART(StreamParams, stages[0], mask_output);
+  PART(StreamParams, stages[0], kept_output);
+  PART(StreamParams, stages[0], kept_channels);
+  PART(StreamParams, stages[0], kept_list);
 
   STRUCT(ProductGradParams, "PRODUCT_GRAD");
   PRODUCT_AXIS(kept[0]);

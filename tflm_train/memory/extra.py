@@ -18,6 +18,7 @@ from tflm_train.model import Model, Tensor
 from tflm_train.model.layers import Layer
 
 _BIAS_BYTES = 4
+MASK_PREFIX = "train/mask/"  # of the names of clamp mask bits
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,6 @@ def kept_memory(model: Model, report: MemoryReport) -> ExtraMemory:
     head = _head_tensors(model, report.first_training_op)
     of_head = {t.name for t in head}
     outputs = {t.name for t in graph.outputs}
-    masks = {op.output.name for op in graph.ops if op.name == _name(abi.ClampMaskParams)}
     kept = [
         b
         for b in report.plan.buffers
@@ -98,7 +98,7 @@ def kept_memory(model: Model, report: MemoryReport) -> ExtraMemory:
         and 0 < b.first < loss < b.last
         and b.name not in outputs | of_head
     ]
-    mask_bytes = sum(b.size for b in kept if b.name in masks)
+    mask_bytes = sum(b.size for b in kept if b.name.startswith(MASK_PREFIX))
     variables = [v for v in _restored(model) if v not in head]
     residuals = [v for v in variables if v.name.endswith("/residual")]
     weights = [v for v in variables if v.type_name == "INT8" and v not in residuals]

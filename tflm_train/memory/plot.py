@@ -8,6 +8,7 @@ from typing import Any
 
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import RuntimeFailure
+from tflm_train.memory.extra import MASK_PREFIX
 from tflm_train.memory.planner import Buffer, BufferKind
 from tflm_train.memory.report import ARENA_PARTS, MemoryReport
 
@@ -138,4 +139,4 @@ def _group(buffer: Buffer, report: MemoryReport) -> str:
         return "forward"
     if buffer.first - 1 >= loss:
         return "gradients"
-    return "clamp masks" if buffer.name.startswith("train/mask/") else "kept for backward"
+    return "clamp masks" if buffer.name.startswith(MASK_PREFIX) else "kept for backward"

@@ -114,7 +114,11 @@ def _stream(stages: tuple[abi.StageFields, ...]) -> int:
     """Progress and ring offset of each stage, the widest stage's sums, all ring buffers."""
     progress = 3 * _WORD * len(stages)
     sums = max(map(_stage_sums, stages))
-    rings = sum(s.ring_rows * s.geometry.out_w * s.geometry.out_c for s in stages[:-1])
+    rings = sum(
+        s.ring_rows * s.geometry.out_w * s.geometry.out_c
+        for s in stages[:-1]
+        if not s.is_kept_whole
+    )
     return progress + align(sums, _WORD) + rings
 
 

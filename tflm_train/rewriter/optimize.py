@@ -23,7 +23,7 @@ from tflm_train.memory.scratch import scratch_of
 from tflm_train.memory.target import CORTEX_M, align
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.rewriter.costs import builtin_cost, stage_cost
-from tflm_train.rewriter.fold_pad import fold_pads
+from tflm_train.rewriter.fold_pad import CONVOLUTIONS, fold_pads
 from tflm_train.rewriter.overlay import overlay_streams
 from tflm_train.rewriter.stream import Run, can_stream, find_run, make_stream, nonzero_taps
 from tflm_train.rewriter.training_graph import TrainOp
@@ -160,9 +160,7 @@ def stream_layers(model: Model, choice: Choice) -> list[_Segment]:
         if isinstance(op, TrainOp):
             op.custom_options = op.params.pack()
     model.drop_unused_tensors()
-    overlay_streams(
-        model, {id(s.run.ops[-1].output): s.run for s in segments if s.run}, choice.kernels
-    )
+    overlay_streams(model, {id(s.run.output): s.run for s in segments if s.run}, choice.kernels)
     return segments
 
 
@@ -248,8 +246,7 @@ def _all_segments(lifetimes: _Lifetimes, ops: Sequence[Op], choice: Choice) -> l
     taps = nonzero_taps([op for op, may in zip(ops, streamable, strict=True) if may])
     for start, op in enumerate(ops):
         crossing = lifetimes.crossing(start)
-        may_run = streamable[start] and op.name != "PAD"
-        must_run = may_run and choice.forward is Forward.FLASH and op.name != "ADD"
+        must_run = choice.forward is Forward.FLASH and op.name in CONVOLUTIONS and streamable[start]
         if not must_run:
             by_stop[start + 1].append(_as_it_is(op, start, crossing, choice.kernels))
         for stop in range(start + 1, len(ops) + 1):
@@ -284,15 +281,17 @@ def _as_it_is(op: Op, start: int, crossing: int, kernels: KernelSet) -> _Segment
 
 
 def _streamed(run: Run, start: int, stop: int, crossing: int) -> _Segment:
-    alive = crossing + _bytes(run.ops[-1].output) + align(scratch_of(run.params), _ALIGNMENT)
+    alive = crossing + sum(map(_bytes, run.outputs))
+    alive += align(scratch_of(run.params), _ALIGNMENT)
     constants = sum(3 for op in run.layers if op.name != "ADD")
-    kept = _NODE_BYTES + align(_STREAM_BYTES, _ALIGNMENT) + _TENSOR_BYTES * (2 + constants)
+    tensors = 1 + constants + len(run.outputs)
+    kept = _NODE_BYTES + align(_STREAM_BYTES, _ALIGNMENT) + _TENSOR_BYTES * tensors
     return _Segment(start, stop, alive, kept, sum(map(stage_cost, run.stages)), run)
 
 
 def _shared_bytes(run: Run) -> int:
     """What is saved where the output is written over the used rows of the input."""
-    x, y = _bytes(run.source), _bytes(run.ops[-1].output)
+    x, y = _bytes(run.source), _bytes(run.output)
     return x + y - max(x + align(run.lead, _ALIGNMENT), y)
 
 

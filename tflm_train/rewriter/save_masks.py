@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from tflm_train import kernel_abi as abi
+from tflm_train.memory.extra import MASK_PREFIX
 from tflm_train.model import Tensor
 from tflm_train.rewriter.training_graph import TrainingGraph
 
@@ -62,7 +63,7 @@ def whole_activations(graph: TrainingGraph) -> set[int]:
 def _emit_mask(graph: TrainingGraph, activation: Tensor, mask: abi.MaskFields) -> Tensor:
     size = (activation.size + 7) // 8
     tensor = graph.model.graph.add(
-        Tensor.make(f"train/mask/{activation.short_name}", np.uint8, (size,))
+        Tensor.make(f"{MASK_PREFIX}{activation.short_name}", np.uint8, (size,))
     )
     params = abi.ClampMaskParams(activation.size, mask.act_min, mask.act_max)
     graph.emit(params, [activation, graph.state], [tensor])

@@ -8,6 +8,9 @@ takes over a PAD that TFLite's SAME cannot express.
 Two things come for nothing. Rows and columns of a kernel that hold zeros only (PAD-free forms of
 models pad their kernels that way) are left out. And the output may be written over those rows of
 the input that nobody reads any more, where the input is not needed otherwise.
+
+What training needs of a layer is written in the same pass: its clamp mask, some of its channels, or
+all of them, in an output of the op that takes the place of the ring.
 """
 
 from __future__ import annotations
@@ -30,11 +33,14 @@ from tflm_train.rewriter.split_layers import layer_multipliers, quantize_multipl
 from tflm_train.rewriter.training_graph import TrainOp
 
 _ADD_LEFT_SHIFT = 20  # TFLM's, for int8
+_CONSTANTS = 3  # tensors of a stage that is not an ADD
 _Taps = tuple[int, int, int, int]
 
 
 def can_stream(op: Op) -> bool:
     """Whether an op can be (part of) a stage."""
+    if _is_saving(op):
+        return True
     if op.name == "PAD":
         return is_spatial_pad(op)
     if op.name == "ADD":
@@ -52,9 +58,11 @@ class Run:
     """Consecutive ops that can be one STREAM.
 
     Attributes:
-      ops: The ops, PADs among them.
+      ops: The ops, among them PADs, clamp masks and channel saves.
       source: The only activation they read from outside.
-      stages: What the STREAM computes; `first_constant` is filled in.
+      stages: What the STREAM computes, complete.
+      outputs: What it writes: the last stage's output, then masks and kept channels.
+      lists: The channel lists that it reads.
       taps: Of each layer the part of its kernel that is computed with; None for an ADD.
       lead: How many bytes before the input the output must begin at least, to overwrite nothing but
         rows that are not read any more.
@@ -63,6 +71,8 @@ class Run:
     ops: tuple[Op, ...]
     source: Tensor
     stages: tuple[abi.StageFields, ...]
+    outputs: tuple[Tensor, ...]
+    lists: tuple[Tensor, ...]
     taps: tuple[_Taps | None, ...]
     lead: int
 
@@ -74,7 +84,12 @@ class Run:
     @property
     def layers(self) -> list[Op]:
         """The ops that become stages."""
-        return [op for op in self.ops if op.name != "PAD"]
+        return _layers(self.ops)
+
+    @property
+    def output(self) -> Tensor:
+        """The last stage's output."""
+        return self.outputs[0]
 
 
 def nonzero_taps(ops: Sequence[Op]) -> dict[int, _Taps]:
@@ -96,13 +111,16 @@ def find_run(ops: Sequence[Op], used_outside: set[int], taps: Mapping[int, _Taps
       taps: Of the ops, or of more (`nonzero_taps`).
 
     Returns:
-      The run; None where the ops read more than one activation, pass on more than the last one's
-      output, or end in a PAD.
+      The run; None where the ops read more than one activation, pass on a padded one, end in a PAD,
+      or save of an activation what a STREAM cannot.
     """
-    layers = [op for op in ops if op.name != "PAD"]
+    layers = _layers(ops)
     if not layers or ops[-1].name == "PAD" or len(layers) > abi.MAX_STREAM_STAGES:
         return None
-    if any(id(op.output) in used_outside for op in ops[:-1]):
+    if any(op.name == "PAD" and id(op.output) in used_outside for op in ops):
+        return None
+    saved = _find_saved(layers, ops, used_outside)
+    if saved is None:
         return None
     pads = {id(op.output): op for op in ops if op.name == "PAD"}
     made = {id(op.output): i for i, op in enumerate(layers)}
@@ -122,14 +140,94 @@ def find_run(ops: Sequence[Op], used_outside: set[int], taps: Mapping[int, _Taps
     used = [_used_taps(taps.get(id(op)), g) for op, g in zip(layers, geometries, strict=True)]
     geometries = [_trimmed(g, t) for g, t in zip(geometries, used, strict=True)]
     indices = [tuple(made.get(id(t), abi.STREAM_INPUT) for t in read) for read in sources]
-    rings = ring_rows(geometries, indices)
+    complete = [s != _Saved() for s in saved]
+    rings = ring_rows(geometries, indices, complete)
     lead = overwriting_lead(geometries, indices, source.nbytes // geometries[0].in_h)
     stages: list[abi.StageFields] = []
+    outputs = [layers[-1].output]
+    lists: list[Tensor] = []
     first_constant = 1
-    for op, geometry, read, ring in zip(layers, geometries, indices, rings, strict=True):
-        stages.append(_stage(op, geometry, read, ring, first_constant))
-        first_constant += 0 if op.name == "ADD" else 3
-    return Run(tuple(ops), source, tuple(stages), tuple(used), lead)
+    first_list = 1 + sum(_CONSTANTS for op in layers if op.name != "ADD")
+    for op, geometry, read, ring, kept in zip(
+        layers, geometries, indices, rings, saved, strict=True
+    ):
+        stage = _stage(op, geometry, read, ring, first_constant)
+        stages.append(_with_saved(stage, kept, op, outputs, lists, first_list))
+        first_constant += 0 if op.name == "ADD" else _CONSTANTS
+    return Run(tuple(ops), source, tuple(stages), tuple(outputs), tuple(lists), tuple(used), lead)
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What is kept of a layer's output.
+
+    Attributes:
+      mask: The op that makes its clamp mask.
+      channels: The op that copies some channels.
+      is_whole: Whether all of it is needed outside.
+    """
+
+    mask: TrainOp | None = None
+    channels: TrainOp | None = None
+    is_whole: bool = False
+
+
+def _find_saved(layers: list[Op], ops: Sequence[Op], used_outside: set[int]) -> list[_Saved] | None:
+    saved = {
+        id(op.output): _Saved(is_whole=op is not layers[-1] and id(op.output) in used_outside)
+        for op in layers
+    }
+    for op in ops:
+        if not _is_saving(op):
+            continue
+        assert isinstance(op, TrainOp)
+        before = saved.get(id(op.input))
+        is_mask = isinstance(op.params, abi.ClampMaskParams)
+        if before is None or (before.mask if is_mask else before.channels or before.is_whole):
+            return None
+        saved[id(op.input)] = (
+            dataclasses.replace(before, mask=op)
+            if is_mask
+            else dataclasses.replace(before, channels=op)
+        )
+    return [saved[id(op.output)] for op in layers]
+
+
+def _with_saved(
+    stage: abi.StageFields,
+    saved: _Saved,
+    op: Op,
+    outputs: list[Tensor],
+    lists: list[Tensor],
+    first_list: int,
+) -> abi.StageFields:
+    """The stage with its further outputs, which are appended, as are channel lists."""
+    if saved.mask is not None:
+        clamp = saved.mask.params
+        assert isinstance(clamp, abi.ClampMaskParams)
+        assert (clamp.act_min, clamp.act_max) == (stage.output.act_min, stage.output.act_max)
+        outputs.append(saved.mask.output)
+        stage = dataclasses.replace(stage, mask_output=len(outputs) - 1)
+    if saved.is_whole:
+        outputs.append(op.output)
+        stage = dataclasses.replace(
+            stage,
+            ring_rows=stage.geometry.out_h,
+            kept_output=len(outputs) - 1,
+            kept_channels=stage.geometry.out_c,
+        )
+    if saved.channels is not None:
+        save, listed = saved.channels.params, saved.channels.inputs[1]
+        assert isinstance(save, abi.ChannelSaveParams) and listed is not None
+        outputs.append(saved.channels.output)
+        lists.append(listed)
+        stage = dataclasses.replace(
+            stage,
+            kept_output=len(outputs) - 1,
+            kept_channels=save.kept,
+            kept_list=first_list + len(lists) - 1,
+        )
+    return stage
 
 
 def make_stream(graph: Graph, run: Run) -> TrainOp:
@@ -143,7 +241,10 @@ def make_stream(graph: Graph, run: Run) -> TrainOp:
         name = f"requantization/{layer.name}"
         requantization = graph.add(Tensor.constant(name, constants))
         inputs += [_trimmed_weights(graph, layer, taps), requantization, layer.bias]
-    return TrainOp.make(run.params, inputs, [run.ops[-1].output])
+    inputs += run.lists
+    if any(stage.trains for stage in run.stages):
+        inputs.append(next(op.inputs[-1] for op in run.ops if _is_saving(op)))
+    return TrainOp.make(run.params, inputs, list(run.outputs))
 
 
 def _trimmed_weights(graph: Graph, layer: Layer, taps: _Taps | None) -> Tensor:
@@ -160,7 +261,9 @@ def _trimmed_weights(graph: Graph, layer: Layer, taps: _Taps | None) -> Tensor:
 
 
 def ring_rows(
-    geometries: Sequence[Geometry], sources: Sequence[tuple[int, ...]]
+    geometries: Sequence[Geometry],
+    sources: Sequence[tuple[int, ...]],
+    complete: Sequence[bool] = (),
 ) -> tuple[int, ...]:
     """How many rows of its output each stage has to keep.
 
@@ -169,12 +272,13 @@ def ring_rows(
     Args:
       geometries: Of the stages.
       sources: For each stage the stages that it reads, `abi.STREAM_INPUT` for the op's input.
+      complete: Whether all rows of a stage are computed even if no stage reads them.
 
     Returns:
       Rows; of the last stage all that it has.
     """
     rings = [0] * len(geometries)
-    for index, top, rows in _play(geometries, sources):
+    for index, top, rows in _play(geometries, sources, complete):
         for source in sources[index]:
             if source != abi.STREAM_INPUT:
                 rings[source] = max(rings[source], rows[source] - max(top, 0))
@@ -216,7 +320,9 @@ def overwriting_lead(
 
 
 def _play(
-    geometries: Sequence[Geometry], sources: Sequence[tuple[int, ...]]
+    geometries: Sequence[Geometry],
+    sources: Sequence[tuple[int, ...]],
+    complete: Sequence[bool] = (),
 ) -> Iterator[tuple[int, int, list[int]]]:
     """The kernel's schedule: for each row a stage computes (stage, first input row, rows so far).
 
@@ -226,19 +332,30 @@ def _play(
     rows = [0] * len(geometries)
     consumer = [last] * len(geometries)
     inside = [[s for s in read if s != abi.STREAM_INPUT] for read in sources]
-    index = last
-    while rows[last] < geometries[last].out_h:
-        g = geometries[index]
-        top = rows[index] * g.stride_h - g.pad_t
-        needed = min(top + (g.k_h - 1) * g.dil_h, g.in_h - 1)
-        missing = next((s for s in inside[index] if rows[s] <= needed), None)
-        if missing is not None:
-            consumer[missing] = index
-            index = missing
-            continue
-        yield index, top, rows
-        rows[index] += 1
-        index = consumer[index]
+    for target in [last, *(i for i, wanted in enumerate(complete[:last]) if wanted)]:
+        consumer[target] = index = target
+        while rows[target] < geometries[target].out_h:
+            g = geometries[index]
+            top = rows[index] * g.stride_h - g.pad_t
+            needed = min(top + (g.k_h - 1) * g.dil_h, g.in_h - 1)
+            missing = next((s for s in inside[index] if rows[s] <= needed), None)
+            if missing is not None:
+                consumer[missing] = index
+                index = missing
+                continue
+            yield index, top, rows
+            rows[index] += 1
+            index = consumer[index]
+
+
+def _layers(ops: Sequence[Op]) -> list[Op]:
+    return [op for op in ops if op.name != "PAD" and not _is_saving(op)]
+
+
+def _is_saving(op: Op) -> bool:
+    """Whether an op only saves something of an activation."""
+    saving = (abi.ClampMaskParams, abi.ChannelSaveParams)
+    return isinstance(op, TrainOp) and isinstance(op.params, saving)
 
 
 def _geometry(op: Op, pad: Op | None) -> Geometry:
