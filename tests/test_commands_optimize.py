@@ -29,6 +29,7 @@ def test_optimize(tmp_path: Path) -> None:
     summary = json.loads(done.stdout)
     assert summary["arena"]["total_bytes"] < summary["arena_before"]["total_bytes"]
     assert sum(map(len, summary["streams"])) == 6
+    assert summary["macs"] == summary["macs_before"] > 0 and summary["folded_pads"] == 2
     assert all(Path(plot).read_bytes()[:4] == b"\x89PNG" for plot in summary["plots"])
     assert_same_outputs(load(source), load(output))
     shown = run("optimize", source, "-o", output)
@@ -63,9 +64,13 @@ def test_rewrite_with_streams(tmp_path: Path) -> None:
     totals = []
     for switches in ([], ["--stream", "auto", "--forward", "auto"]):
         output = tmp_path / "trainable.tflite"
+        stem = tmp_path / f"arena{len(totals)}"
+        switches += ["--plot", str(stem)]
         done = run("rewrite", DIGITS, "--scheme", scheme, "-o", output, "--json", *switches)
         assert done.returncode == 0, done.stderr
         summary = json.loads(done.stdout)
-        assert ("STREAM" in summary["ops"]) == bool(switches)
+        assert summary["plots"] == [f"{stem}_before.png", f"{stem}_after.png"]
+        assert all(Path(plot).read_bytes()[:4] == b"\x89PNG" for plot in summary["plots"])
+        assert ("STREAM" in summary["ops"]) == ("--stream" in switches)
         totals.append(summary["arena"]["total_bytes"])
     assert totals[1] < totals[0]

@@ -129,6 +129,12 @@ def _add_rewrite(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", help="where to write (default: <stem>_train.tflite)")
     parser.add_argument("--report", help="also write the report as JSON to this file")
     parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
+    parser.add_argument(
+        "--plot",
+        metavar="STEM",
+        help="draw the arena over time, without and with --stream and --forward: STEM_before.png, "
+        "STEM_after.png",
+    )
     commands_optimize.add_choices(parser, Streaming.OFF, Forward.BUILTIN)
     _add_kernels(parser)
     parser.add_argument(

@@ -15,6 +15,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train import tables
+from tflm_train.commands_optimize import draw_both
 from tflm_train.errors import DataError, SchemeError, TflmTrainError
 from tflm_train.files import (
     is_json_report,
@@ -73,6 +74,8 @@ def rewrite(arguments: argparse.Namespace) -> dict[str, Any]:
     if budget is not None:
         require_fit(model, scheme, result.memory, budget)
     summary = {"output": str(output), **result.report}
+    if arguments.plot:
+        summary["plots"] = draw_both(arguments, result.memory_unstreamed, result.memory)
     write_file(output, result.model_bytes, is_rewritten_model, arguments.force)
     if arguments.report:
         text = json.dumps(summary, indent=2).encode() + b"\n"

@@ -13,7 +13,7 @@ import numpy as np
 from tflm_train import tables
 from tflm_train.errors import DataError, RuntimeFailure, TflmTrainError
 from tflm_train.files import is_optimized_model, is_png, write_file
-from tflm_train.memory import KernelSet
+from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.memory.plot import draw_memory
 from tflm_train.model import Model, load
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming
@@ -98,6 +98,8 @@ def optimize(arguments: argparse.Namespace) -> dict[str, Any]:
         "arena_before": result.before.arena(),
         "arena": result.after.arena(),
         "peak": result.after.peak(),
+        "macs_before": result.macs_before,
+        "macs": result.macs_after,
         "folded_pads": result.folded_pads,
         "streams": result.streams,
         "slowdown": result.slowdown,
@@ -107,14 +109,22 @@ def optimize(arguments: argparse.Namespace) -> dict[str, Any]:
         },
     }
     if arguments.plot:
-        summary["plots"] = []
-        for name, report in (("before", result.before), ("after", result.after)):
-            path = Path(f"{arguments.plot}_{name}.png")
-            write_file(path, draw_memory(report), is_png, arguments.force)
-            summary["plots"].append(str(path))
+        summary["plots"] = draw_both(arguments, result.before, result.after)
     if not arguments.json:
         tables.show_optimized(summary)
     return summary
+
+
+def draw_both(
+    arguments: argparse.Namespace, before: MemoryReport, after: MemoryReport
+) -> list[str]:
+    """Writes the pictures of `--plot STEM`; returns the files' names."""
+    plots = []
+    for name, report in (("before", before), ("after", after)):
+        path = Path(f"{arguments.plot}_{name}.png")
+        write_file(path, draw_memory(report), is_png, arguments.force)
+        plots.append(str(path))
+    return plots
 
 
 def _require_same_outputs(model: Model, optimized: Model) -> None:

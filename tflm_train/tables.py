@@ -98,10 +98,13 @@ def show_rewrite(summary: dict[str, Any]) -> None:
         f"kept for training beyond inference: {extra['kept']:,} bytes without the head "
         f"(the paper's formula gives {extra['analytic']:,})"
     )
+    _print_macs(console, summary)
     flash = summary["flash"]
     console.print(f"flash: {flash['rewritten_bytes']:,} bytes (was {flash['original_bytes']:,})")
     for warning in summary["warnings"]:
         console.print(f"warning: {warning}", style="yellow")
+    for plot in summary.get("plots", []):
+        console.print(f"plot written: {plot}")
     console.print(f"written: {summary['output']}")
 
 
@@ -196,12 +199,20 @@ def show_optimized(summary: dict[str, Any]) -> None:
         ends = stream[0] if len(stream) == 1 else f"{stream[0]} to {stream[-1]}"
         console.print(f"one op for {len(stream)} layers: {ends}")
     if summary["folded_pads"]:
-        console.print(f"PAD ops taken over by the builtin convolution: {summary['folded_pads']}")
+        console.print(f"PAD ops taken over by a convolution: {summary['folded_pads']}")
+    _print_macs(console, summary)
     slowdown = summary["slowdown"]
     console.print(f"estimated time of the forward layers: {slowdown:.2f} times as before")
     for plot in summary.get("plots", []):
         console.print(f"plot written: {plot}")
     console.print(f"written: {summary['output']}")
+
+
+def _print_macs(console: Console, summary: dict[str, Any]) -> None:
+    console.print(
+        f"multiply-accumulates of one inference: {summary['macs']:,} (was "
+        f"{summary['macs_before']:,})"
+    )
 
 
 def _print_arena(console: Console, columns: dict[str, dict[str, int]], kernels: str) -> None:

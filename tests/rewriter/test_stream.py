@@ -19,6 +19,7 @@ from tflm_train.memory import memory_report
 from tflm_train.model import Model
 from tflm_train.model.offline_plan import read_offsets, write_offsets
 from tflm_train.rewriter.fold_pad import fold_pads
+from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
 from tflm_train.rewriter.stream import can_stream, find_run, make_stream, nonzero_taps
 
@@ -235,6 +236,8 @@ def test_zeros_of_kernels_are_left_out() -> None:
     # The second layer has no padding that could take its leading row's place.
     sizes = [(s.geometry.k_h, s.geometry.k_w, s.geometry.pad_t) for s in params.stages]
     assert sizes == [(3, 3, 0), (4, 3, 0)]
+    assert forward_macs(model.graph) == 5 * 5 * 4 * 16 * 3 + 2 * 2 * 4 * 16
+    assert forward_macs(small.graph) == 5 * 5 * 4 * 9 * 3 + 2 * 2 * 4 * 12
     assert_same_outputs(model, small)
 
 

@@ -24,6 +24,7 @@ from tflm_train.memory.target import CORTEX_M, align
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.rewriter.costs import builtin_cost, stage_cost
 from tflm_train.rewriter.fold_pad import CONVOLUTIONS, fold_pads
+from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.overlay import overlay_streams
 from tflm_train.rewriter.stream import Run, can_stream, find_run, make_stream, nonzero_taps
 from tflm_train.rewriter.training_graph import TrainOp
@@ -81,7 +82,9 @@ class Optimized:
       model_bytes: The file.
       before: The arena of the model as it was.
       after: The arena now.
-      folded_pads: PADs that a builtin convolution took over.
+      macs_before: Multiply-accumulates of the model as it was.
+      macs_after: Now: zeros at a kernel's edges are left out.
+      folded_pads: PADs that a convolution took over.
       streams: The layers of each STREAM, by name.
       slowdown: Estimated time of the forward layers relative to the builtin ops.
     """
@@ -89,6 +92,8 @@ class Optimized:
     model_bytes: bytes
     before: MemoryReport
     after: MemoryReport
+    macs_before: int
+    macs_after: int
     folded_pads: int
     streams: list[list[str]]
     slowdown: float
@@ -125,22 +130,29 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
         )
     before = memory_report(model, choice.kernels)
     builtin_time = sum(builtin_cost(op) for op in work.graph.ops)
-    folded = fold_pads(work.graph)
+    macs, pads = forward_macs(work.graph), _count_pads(work.graph)
+    fold_pads(work.graph)
     segments = stream_layers(work, choice)
     time = sum(segment.time for segment in segments)
     streams = [s.run for s in segments if s.run is not None]
     data = work.to_bytes()
     after = memory_report(Model(data, model.name), choice.kernels)
     if after.total_bytes >= before.total_bytes:
-        return Optimized(model.source, before, before, 0, [], 1.0)
+        return Optimized(model.source, before, before, macs, macs, 0, [], 1.0)
     return Optimized(
         data,
         before,
         after,
-        folded,
+        macs,
+        forward_macs(work.graph),
+        pads - _count_pads(work.graph),
         [[op.output.short_name for op in run.layers] for run in streams],
         time / builtin_time if builtin_time else 1.0,
     )
+
+
+def _count_pads(graph: Graph) -> int:
+    return sum(op.name == "PAD" for op in graph.ops)
 
 
 def stream_layers(model: Model, choice: Choice) -> list[_Segment]:

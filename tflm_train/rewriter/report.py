@@ -9,6 +9,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train.memory import MemoryReport, memory_report
 from tflm_train.memory.extra import analytic_extra_memory, kept_memory
 from tflm_train.model import Model
+from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
 from tflm_train.scheme import resolve
 from tflm_train.scheme.select import select_channels
@@ -27,7 +28,8 @@ def build_report(
 
     Returns:
       `layers`, `ops`, `arena`, `arena_before` and `peak` (on a Cortex-M with `kernels`),
-      `extra_memory` (by the paper's formula, and what is really kept), `flash`, `warnings`.
+      `macs_before` and `macs` of one inference, `extra_memory` (by the paper's formula, and what
+      is really kept), `flash`, `warnings`.
     """
     counts = Counter(
         op.name.removeprefix(abi.OP_PREFIX)
@@ -51,6 +53,8 @@ def build_report(
         "arena": memory.arena(),
         "arena_before": memory_report(original, memory.kernels).arena(),
         "peak": memory.peak(),
+        "macs_before": forward_macs(original.graph),
+        "macs": forward_macs(graph.model.graph),
         "extra_memory": _extra_memory(original, graph, memory),
         "flash": {"original_bytes": len(original.source), "rewritten_bytes": len(data)},
         "warnings": warnings,

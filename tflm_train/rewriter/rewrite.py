@@ -37,11 +37,13 @@ class RewriteResult:
       model_bytes: The rewritten .tflite file.
       report: What was added: `layers`, `arena`, `flash`, `ops`, `warnings` (plain values).
       memory: The arena on a Cortex-M.
+      memory_unstreamed: What it would be with every forward layer a builtin op.
     """
 
     model_bytes: bytes
     report: dict[str, Any]
     memory: MemoryReport
+    memory_unstreamed: MemoryReport
 
 
 def rewrite(
@@ -94,14 +96,15 @@ def rewrite(
     work.graph.inputs += graph.interface_inputs
     work.graph.outputs += [graph.loss, graph.state]
     describe_interface(graph)
-    if choice.changes_anything:
-        stream_layers(work, choice)
     for op in work.graph.ops:
         if isinstance(op, TrainOp):
             op.custom_options = op.params.pack()
+    unstreamed = memory = memory_report(work, kernels)
+    if choice.changes_anything:
+        stream_layers(work, choice)
+        memory = memory_report(work, kernels)
     data = work.to_bytes()
-    memory = memory_report(work, kernels)
-    return RewriteResult(data, build_report(model, graph, data, memory), memory)
+    return RewriteResult(data, build_report(model, graph, data, memory), memory, unstreamed)
 
 
 def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:
