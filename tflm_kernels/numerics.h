@@ -94,24 +94,30 @@ inline float PowerOfTwo(int e) {
   return value;
 }
 
-// Half away from zero. Saturates at +-(2^31 - 1); NaN gives 0.
-inline int32_t RoundToInt32(float value) {
-  const float x = Rounded(value);
-#if defined(TFLM_TRAIN_MVE) && defined(__ARM_FP)
-  if (x > -2147483520.0f && x < 2147483520.0f) {
-    float rounded;
-    asm("vcvta.s32.f32 %0, %1" : "=t"(rounded) : "t"(x));
-    int32_t bits;
-    std::memcpy(&bits, &rounded, sizeof(bits));
-    return bits;
-  }
-#endif
+inline int32_t RoundToInt32InSteps(float x) {
   if (x != x) return 0;
   if (x >= 2147483520.0f) return INT32_MAX;
   if (x <= -2147483520.0f) return -INT32_MAX;
   const int32_t r = static_cast<int32_t>(x);
   const float fraction = x - static_cast<float>(r);
   return fraction >= 0.5f ? r + 1 : fraction <= -0.5f ? r - 1 : r;
+}
+
+// Half away from zero. Saturates at +-(2^31 - 1); NaN gives 0.
+inline int32_t RoundToInt32(float value) {
+  const float x = Rounded(value);
+#if defined(TFLM_TRAIN_MVE) && defined(__ARM_FP)
+  // Where nothing saturates, this is one instruction.
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  if (__builtin_expect((bits & 0x7fffffff) < 0x4effffff, 1)) {
+    int32_t rounded;
+    float converted;
+    asm("vcvta.s32.f32 %1, %2\n\tvmov %0, %1" : "=r"(rounded), "=t"(converted) : "t"(x));
+    return rounded;
+  }
+#endif
+  return RoundToInt32InSteps(x);
 }
 
 // 2^-t, t >= 0: the Taylor series of exp over the fractional part.

@@ -31,16 +31,17 @@ inline uint32x4_t HashButLast(uint32x4_t x) {
   return vmulq_n_u32(x, 0x846ca68bu);
 }
 
-inline int32x4_t LowBits(uint32x4_t x) {
-  return vreinterpretq_s32_u32(vandq_u32(x, vdupq_n_u32(0xfff)));
+// 4095 less the low 12 bits.
+inline int32x4_t Complement(uint32x4_t x) {
+  return vreinterpretq_s32_u32(vbicq_u32(vdupq_n_u32(0xfff), x));
 }
 
-// The 12 random bits of elements of the whole layer, one hash to two of them.
+// 4095 - rnd of elements of the whole layer, one hash to two of them.
 inline Eight DitherPairs(uint32_t key, uint32_t first) {
   const uint32x4_t pair = vidupq_n_u32(first >> 1, 1);
   const uint32x4_t x = HashButLast(veorq_u32(pair, vdupq_n_u32(key)));
   const uint32x4_t high = vshrq_n_u32(x, 16);
-  return {LowBits(veorq_u32(x, high)), LowBits(high)};
+  return {Complement(veorq_u32(x, high)), Complement(high)};
 }
 
 // The same for any four.
@@ -49,7 +50,7 @@ inline int32x4_t DitherAny(uint32_t key, uint32x4_t element) {
   x = veorq_u32(x, vshrq_n_u32(x, 16));
   const uint32x4_t odd = vandq_u32(element, vdupq_n_u32(1));
   const int32x4_t right = vnegq_s32(vreinterpretq_s32_u32(vshlq_n_u32(odd, 4)));
-  return LowBits(vshlq_u32(x, right));
+  return Complement(vshlq_u32(x, right));
 }
 
 // Steps the elements of one row, eight at a time.
@@ -64,15 +65,17 @@ class RowStepper {
   RowStepper(int8_t* w, int8_t* r, uint32_t key, uint32_t first, const int16_t* columns)
       : w_(w), r_(r), key_(key), first_(first), columns_(columns) {}
 
-  // Steps the next n elements, n <= 8 (with 4 bits of residual even). kAll: n is 8.
+  // Steps the next n elements, n <= 8 (with 4 bits of residual even), by the high halves of
+  // sums * 2 * m. kAll: n is 8.
   template <bool kAll>
-  TFLM_TRAIN_INLINE void Step(const Eight& delta, int32_t n) {
+  TFLM_TRAIN_INLINE void Step(const Eight& sums, int32_t m, int32_t n) {
     const mve_pred16_t live = vctp16q(static_cast<uint32_t>(n));
     const int16x8_t w = kAll ? vldrbq_s16(w_) : vldrbq_z_s16(w_, live);
     if constexpr (kBits == 8) {
       const int16x8_t r = kAll ? vldrbq_s16(r_) : vldrbq_z_s16(r_, live);
-      const int16x8_t both = vmovntq_s32(vreinterpretq_s16_s32(delta.even), delta.odd);
-      const int16x8_t t = Clamp(vqsubq_s16(vmlaq_n_s16(r, w, 256), both), -127 * 256, 127 * 256);
+      const int16x8_t delta = vmovntq_s32(vreinterpretq_s16_s32(vqrdmulhq_n_s32(sums.even, m)),
+                                          vqrdmulhq_n_s32(sums.odd, m));
+      const int16x8_t t = Clamp(vqsubq_s16(vmlaq_n_s16(r, w, 256), delta), -127 * 256, 127 * 256);
       // W = (t + 128) >> 8, R the low byte of t.
       Store<kAll>(r_, t, live);
       Store<kAll>(w_, vrshrq_n_s16(t, 8), live);
@@ -80,20 +83,22 @@ class RowStepper {
     } else {
       const Eight dither = Dither<kAll>(n);
       if constexpr (kBits == 0) {
-        // (4096 * W + rnd - delta) >> 12
-        const int16x8_t change =
-            Narrow<12>(vsubq_s32(dither.even, delta.even), vsubq_s32(dither.odd, delta.odd));
-        Store<kAll>(w_, Clamp(vaddq_s16(w, change), -127, 127), live);
+        // (4096 * W + rnd - delta) >> 12 = W - ((4095 - rnd + delta) >> 12)
+        const int16x8_t change = Narrow<12>(vqrdmlahq_n_s32(dither.even, sums.even, m),
+                                            vqrdmlahq_n_s32(dither.odd, sums.odd, m));
+        Store<kAll>(w_, Clamp(vsubq_s16(w, change), -127, 127), live);
       } else {
-        const int16x8_t change = Narrow<8>(vsubq_s32(vshrq_n_s32(dither.even, 4), delta.even),
-                                           vsubq_s32(vshrq_n_s32(dither.odd, 4), delta.odd));
+        // Likewise, with 255 - (rnd >> 4).
+        const int16x8_t change =
+            Narrow<8>(vqrdmlahq_n_s32(vshrq_n_s32(dither.even, 4), sums.even, m),
+                      vqrdmlahq_n_s32(vshrq_n_s32(dither.odd, 4), sums.odd, m));
         // 16 * W + R4 + 8, of the two nibbles of a byte in the halves of a word.
         const mve_pred16_t pairs = vctp32q(static_cast<uint32_t>(n) >> 1);
         uint8_t* const r = reinterpret_cast<uint8_t*>(r_);
         const uint32x4_t bytes = kAll ? vldrbq_u32(r) : vldrbq_z_u32(r, pairs);
         const int16x8_t nibbles = vreinterpretq_s16_u32(vsliq_n_u32(bytes, bytes, 12));
         int16x8_t v = vsliq_n_s16(vaddq_n_s16(nibbles, 8), w, 4);
-        v = Clamp(vaddq_s16(v, change), -127 * 16 + 8, 127 * 16 + 8);
+        v = Clamp(vsubq_s16(v, change), -127 * 16 + 8, 127 * 16 + 8);
         Store<kAll>(w_, vshrq_n_s16(v, 4), live);
         const uint32x4_t low = vreinterpretq_u32_s16(vaddq_n_s16(v, 8));
         const uint32x4_t packed = vsliq_n_u32(low, vshrq_n_u32(low, 16), 4);
@@ -130,7 +135,7 @@ class RowStepper {
     }
   }
 
-  // Random bits of the next eight elements.
+  // 4095 - rnd of the next eight elements.
   template <bool kAll>
   Eight Dither(int32_t n) {
     Eight dither;

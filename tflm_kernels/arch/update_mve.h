@@ -44,53 +44,53 @@ constexpr int32_t kGroup = 8;
 constexpr int32_t kPanelChunk = 4 * kChunk;
 constexpr int32_t kGradientChunk = 2 * kChunk;
 
-#define TFLM_TRAIN_QUARTER(V, HIGH, LOW, FIRST, SECOND) \
-  "vldrw.u32 %q[x0], [%[x], #" FIRST                    \
-  "]\n\t"                                               \
-  "vldrw.u32 %q[x1], [%[x], #" SECOND                   \
-  "]\n\t"                                               \
-  "vmladav.s8 %[s0], %q[q0], %q[x0]\n\t"                \
-  "vmladav.s8 %[s1], %q[q0], %q[x1]\n\t"                \
-  "vmladav.s8 %[s2], %q[q1], %q[x0]\n\t"                \
-  "vmladav.s8 %[s3], %q[q1], %q[x1]\n\t"                \
-  "vmov %q[" V "0][" HIGH "], %q[" V "0][" LOW          \
-  "], %[s0], %[s1]\n\t"                                 \
-  "vmov %q[" V "1][" HIGH "], %q[" V "1][" LOW "], %[s2], %[s3]\n\t"
-
 // Sums of two rows and the eight channels of a group.
 struct GroupSums {
   Eight row0, row1;
 };
 
-// Of one chunk: no sum stays in a register for long.
-TFLM_TRAIN_INLINE GroupSums MultiplyChunk(int8x16_t q0, int8x16_t q1, const int8_t* x) {
-  int32x4_t e0, e1, o0, o1;
-  int32_t s0, s1, s2, s3;
+// clang-format off
+#define TFLM_TRAIN_QUARTER(V, HIGH, LOW, FIRST, SECOND)        \
+  "vldrw.u32 %q[x0], [%[x], #" FIRST "]\n\t"                   \
+  "vldrw.u32 %q[x1], [%[x], #" SECOND "]\n\t"                  \
+  "vmladav.s8 %[s0], %q[q], %q[x0]\n\t"                        \
+  "vmladav.s8 %[s1], %q[q], %q[x1]\n\t"                        \
+  "vmov %q[" V "][" HIGH "], %q[" V "][" LOW "], %[s0], %[s1]\n\t"
+
+// One row, of one chunk: no sum stays in a register for long.
+TFLM_TRAIN_INLINE Eight MultiplyChunk(int8x16_t q, const int8_t* x) {
+  int32x4_t even, odd;
+  int32_t s0, s1;
   int8x16_t x0, x1;
-  asm(TFLM_TRAIN_QUARTER("e", "2", "0", "0", "32") TFLM_TRAIN_QUARTER("e", "3", "1", "16", "48")
-          TFLM_TRAIN_QUARTER("o", "2", "0", "64", "96")
-              TFLM_TRAIN_QUARTER("o", "3", "1", "80", "112")
-      : [e0] "=&w"(e0), [o0] "=&w"(o0), [e1] "=&w"(e1), [o1] "=&w"(o1), [s0] "=&Te"(s0),
-        [s1] "=&Te"(s1), [s2] "=&Te"(s2), [s3] "=&Te"(s3), [x0] "=&w"(x0), [x1] "=&w"(x1)
-      : [x] "r"(x), [q0] "w"(q0), [q1] "w"(q1)
+  asm(TFLM_TRAIN_QUARTER("even", "2", "0", "0", "32")
+      TFLM_TRAIN_QUARTER("even", "3", "1", "16", "48")
+      TFLM_TRAIN_QUARTER("odd", "2", "0", "64", "96")
+      TFLM_TRAIN_QUARTER("odd", "3", "1", "80", "112")
+      : [even] "=&w"(even), [odd] "=&w"(odd), [s0] "=&Te"(s0), [s1] "=&Te"(s1), [x0] "=&w"(x0),
+        [x1] "=&w"(x1)
+      : [x] "r"(x), [q] "w"(q)
       : "memory");
-  return {{e0, o0}, {e1, o1}};
+  return {even, odd};
 }
 
 #undef TFLM_TRAIN_QUARTER
 
 // The last multiplications free the registers that the sums go to.
-#define TFLM_TRAIN_CHUNK(VMLADAV, LAST)                                           \
-  "vldrb.u8 %q[q1], [%[a], #16]\n\t"                                              \
-  "vldrb.u8 %q[q0], [%[a]], #32\n\t"                                              \
-  "vldrb.u8 %q[x0], [%[b], #16]\n\t"                                              \
-  "vldrb.u8 %q[x1], [%[b], #32]\n\t" VMLADAV " %[c1], %q[q0], %q[x0]\n\t" VMLADAV \
-  " %[d1], %q[q1], %q[x0]\n\t"                                                    \
-  "vldrb.u8 %q[x0], [%[b], #48]\n\t" VMLADAV " %[c2], %q[q0], %q[x1]\n\t" VMLADAV \
-  " %[d2], %q[q1], %q[x1]\n\t"                                                    \
-  "vldrb.u8 %q[x1], [%[b]], #64\n\t" VMLADAV " %[c3], %q[q0], %q[x0]\n\t" VMLADAV \
-  " %[d3], %q[q1], %q[x0]\n\t" LAST VMLADAV " %[c0], %q[q0], %q[x1]\n\t" VMLADAV  \
-  " %[d0], %q[q1], %q[x1]\n\t"
+#define TFLM_TRAIN_CHUNK(VMLADAV, LAST)        \
+  "vldrb.u8 %q[q1], [%[a], #16]\n\t"           \
+  "vldrb.u8 %q[q0], [%[a]], #32\n\t"           \
+  "vldrb.u8 %q[x0], [%[b], #16]\n\t"           \
+  "vldrb.u8 %q[x1], [%[b], #32]\n\t"           \
+  VMLADAV " %[c1], %q[q0], %q[x0]\n\t"         \
+  VMLADAV " %[d1], %q[q1], %q[x0]\n\t"         \
+  "vldrb.u8 %q[x0], [%[b], #48]\n\t"           \
+  VMLADAV " %[c2], %q[q0], %q[x1]\n\t"         \
+  VMLADAV " %[d2], %q[q1], %q[x1]\n\t"         \
+  "vldrb.u8 %q[x1], [%[b]], #64\n\t"           \
+  VMLADAV " %[c3], %q[q0], %q[x0]\n\t"         \
+  VMLADAV " %[d3], %q[q1], %q[x0]\n\t" LAST    \
+  VMLADAV " %[c0], %q[q0], %q[x1]\n\t"         \
+  VMLADAV " %[d0], %q[q1], %q[x1]\n\t"
 
 // The panel of gradients by four channels of the input, at least two chunks.
 TFLM_TRAIN_INLINE void MultiplyChunks(const int8_t* a, const int8_t* b, int32_t chunks,
@@ -121,6 +121,7 @@ TFLM_TRAIN_INLINE void MultiplyChunks(const int8_t* a, const int8_t* b, int32_t 
 }
 
 #undef TFLM_TRAIN_CHUNK
+// clang-format on
 
 // Sums the gradients of some weights and steps them.
 class TapUpdate {
@@ -164,7 +165,7 @@ class TapUpdate {
     const PixelChunk* chunk;  // all of the gradient, where that is one
   };
 
-  // Two rows of weights, those of two output channels, and what their sums are made of.
+  // One or two rows of weights, those of output channels, and what their sums are made of.
   struct RowPair {
     int32_t m0, m1;  // multipliers
     int count;       // 1 at the end of an odd number
@@ -200,16 +201,16 @@ class TapUpdate {
 
   template <int kBits, bool kInPairs>
   void StepBlockAs(const Block& block) const {
-    return block.chunks == 1 ? StepRows<kBits, kInPairs, true>(block)
-                             : StepRows<kBits, kInPairs, false>(block);
+    return block.chunks == 1 ? StepRowByRow<kBits, kInPairs>(block)
+                             : StepRowPairs<kBits, kInPairs>(block);
   }
 
-  TFLM_TRAIN_INLINE RowPair Rows(const Block& block, int32_t c) const {
+  TFLM_TRAIN_INLINE RowPair Rows(const Block& block, int32_t c, int count) const {
     const Geometry& g = params_.geometry;
     RowPair rows;
-    rows.count = g.out_c - c < 2 ? 1 : 2;
+    rows.count = count;
     rows.m0 = stepper_.Multiplier(kw_[c]);
-    rows.m1 = rows.count == 1 ? rows.m0 : stepper_.Multiplier(kw_[c + 1]);
+    rows.m1 = count == 1 ? rows.m0 : stepper_.Multiplier(kw_[c + 1]);
     rows.index0 = static_cast<uint32_t>(c * g.k_h * g.k_w + block.tap);
     rows.index1 = rows.index0 + static_cast<uint32_t>(g.k_h * g.k_w);
     rows.inputs = block.inputs;
@@ -217,25 +218,50 @@ class TapUpdate {
     return rows;
   }
 
-  template <int kBits, bool kInPairs, bool kShallow>
-  __attribute__((noinline)) void StepRows(const Block& block) const {
+  // Of one chunk: row by row, which leaves registers for the steps.
+  template <int kBits, bool kInPairs>
+  __attribute__((noinline)) void StepRowByRow(const Block& block) const {
     const int32_t z = params_.update.x_zero_point;
 #pragma GCC unroll 1
-    for (int32_t c = 0; c < params_.geometry.out_c; c += 2) {
-      RowPair rows = Rows(block, c);
-      if ((rows.m0 | rows.m1) == 0) continue;  // frozen
-      if (kShallow) {
-        rows.q0 = block.chunk->Channel(c);
-        rows.q1 = rows.count > 1 ? block.chunk->Channel(c + 1) : rows.q0;
-        rows.correction0 = z * vaddvq_s8(rows.q0);
-        rows.correction1 = z * vaddvq_s8(rows.q1);
-      } else {
-        int32_t sums[2] = {};
-        PixelCursor cursor(block.grad->Moved(c));
-        PackGradients(&cursor, block.grad->size(), rows.count, sums);
-        rows.correction0 = z * sums[0];
-        rows.correction1 = z * sums[1];
+    for (int32_t c = 0; c < params_.geometry.out_c; ++c) {
+      RowPair rows = Rows(block, c, 1);
+      if (rows.m0 == 0) continue;  // frozen
+      rows.q0 = block.chunk->Channel(c);
+      rows.correction0 = z * vaddvq_s8(rows.q0);
+      if (!stepper_.StepsByRows(rows.m0)) {
+        StepOneByOne(rows, block);
+        continue;
       }
+      const int32_t correction = rows.correction0;
+      const int32_t m = Scaled(rows.m0);
+      const int8_t* at = block.inputs;
+      auto row = stepper_.Row<kBits, kInPairs>(rows.index0, block.first);
+      int32_t left = block.channels;
+#pragma GCC unroll 1
+      for (; left >= kGroup; left -= kGroup) {
+        const Eight sums = MultiplyChunk(rows.q0, at);
+        at += kGroup * kChunk;
+        asm("" : "+r"(at));
+        row.template Step<true>(Corrected(sums, correction), m, kGroup);
+      }
+      if (left > 0) StepRest<kBits, kInPairs>(rows, block, left, at);
+    }
+  }
+
+  // Of more chunks: two rows at a time.
+  template <int kBits, bool kInPairs>
+  __attribute__((noinline)) void StepRowPairs(const Block& block) const {
+    const int32_t z = params_.update.x_zero_point;
+    const int32_t out_c = params_.geometry.out_c;
+#pragma GCC unroll 1
+    for (int32_t c = 0; c < out_c; c += 2) {
+      RowPair rows = Rows(block, c, out_c - c < 2 ? 1 : 2);
+      if ((rows.m0 | rows.m1) == 0) continue;  // frozen
+      int32_t sums[2] = {};
+      PixelCursor cursor(block.grad->Moved(c));
+      PackGradients(&cursor, block.grad->size(), rows.count, sums);
+      rows.correction0 = z * sums[0];
+      rows.correction1 = z * sums[1];
       if (!stepper_.StepsByRows(rows.m0) || !stepper_.StepsByRows(rows.m1)) {
         StepOneByOne(rows, block);
         continue;
@@ -249,12 +275,11 @@ class TapUpdate {
         auto row1 = stepper_.Row<kBits, kInPairs>(rows.index1, block.first);
 #pragma GCC unroll 1
         for (; left >= kGroup; left -= kGroup) {
-          const GroupSums sums =
-              kShallow ? MultiplyChunk(rows.q0, rows.q1, at) : Multiply(block.chunks, at);
-          at += kGroup * kChunk * (kShallow ? 1 : block.chunks);
+          const GroupSums group = Multiply(block.chunks, at);
+          at += kGroup * kChunk * block.chunks;
           asm("" : "+r"(at));
-          row0.template Step<true>(Deltas(sums.row0, c0, m0), kGroup);
-          row1.template Step<true>(Deltas(sums.row1, c1, m1), kGroup);
+          row0.template Step<true>(Corrected(group.row0, c0), m0, kGroup);
+          row1.template Step<true>(Corrected(group.row1, c1), m1, kGroup);
         }
       }
       if (left > 0) StepRest<kBits, kInPairs>(rows, block, left, at);
@@ -269,18 +294,16 @@ class TapUpdate {
       const GroupSums sums = Sums(rows, &at);
       const int32_t n = left < kGroup ? left : kGroup;
       const int32_t i = block.first + block.channels - left;
-      StepSome<kBits, kInPairs>(rows.index0, i, n,
-                                Deltas(sums.row0, rows.correction0, Scaled(rows.m0)));
+      StepSome<kBits, kInPairs>(rows.index0, i, n, Corrected(sums.row0, rows.correction0), rows.m0);
       if (rows.count == 1) continue;
-      StepSome<kBits, kInPairs>(rows.index1, i, n,
-                                Deltas(sums.row1, rows.correction1, Scaled(rows.m1)));
+      StepSome<kBits, kInPairs>(rows.index1, i, n, Corrected(sums.row1, rows.correction1), rows.m1);
     }
   }
 
   template <int kBits, bool kInPairs>
-  __attribute__((noinline)) void StepSome(uint32_t index, int32_t i, int32_t n,
-                                          const Eight& deltas) const {
-    stepper_.Row<kBits, kInPairs>(index, i).template Step<false>(deltas, n);
+  __attribute__((noinline)) void StepSome(uint32_t index, int32_t i, int32_t n, const Eight& sums,
+                                          int32_t m) const {
+    stepper_.Row<kBits, kInPairs>(index, i).template Step<false>(sums, Scaled(m), n);
   }
 
   // Where the multipliers are too large for that.
@@ -309,9 +332,8 @@ class TapUpdate {
   // With the gain, for VQRDMULH, which doubles.
   int32_t Scaled(int32_t m) const { return m << (stepper_.gain_shift() - 1); }
 
-  static TFLM_TRAIN_INLINE Eight Deltas(const Eight& sums, int32_t correction, int32_t m) {
-    return {vqrdmulhq_n_s32(vsubq_n_s32(sums.even, correction), m),
-            vqrdmulhq_n_s32(vsubq_n_s32(sums.odd, correction), m)};
+  static TFLM_TRAIN_INLINE Eight Corrected(const Eight& sums, int32_t correction) {
+    return {vsubq_n_s32(sums.even, correction), vsubq_n_s32(sums.odd, correction)};
   }
 
   // The panel of gradients by one group of the input.
@@ -325,7 +347,9 @@ class TapUpdate {
   __attribute__((noinline)) GroupSums Sums(const RowPair& rows, const int8_t** group) const {
     const int8_t* const at = *group;
     *group += kGroup * kChunk * rows.chunks;
-    return rows.chunks == 1 ? MultiplyChunk(rows.q0, rows.q1, at) : Multiply(rows.chunks, at);
+    if (rows.chunks > 1) return Multiply(rows.chunks, at);
+    const Eight row0 = MultiplyChunk(rows.q0, at);
+    return {row0, rows.count > 1 ? MultiplyChunk(rows.q1, at) : row0};
   }
 
   // More positions than are summed at a time: the sums are kept in between.
@@ -340,7 +364,8 @@ class TapUpdate {
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       for (int32_t c = 0; c < g.out_c; c += 2) {
-        RowPair rows = Rows({tap, i, channels, inputs, chunks, &grad, nullptr}, c);
+        RowPair rows =
+            Rows({tap, i, channels, inputs, chunks, &grad, nullptr}, c, g.out_c - c < 2 ? 1 : 2);
         if ((rows.m0 | rows.m1) == 0) continue;  // frozen
         PixelCursor x_cursor(x.Moved(i)), cursor(grad.Moved(c));
         int32_t sums[2] = {};
