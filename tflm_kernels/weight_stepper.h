@@ -60,8 +60,13 @@ class WeightStepper {
   int32_t residual_bits() const { return residual_bits_; }
   int gain_shift() const { return gain_shift_; }
 
-  // Whether the elements of all rows are those of the layer, a hash to two of them.
-  bool InPairs() const { return channels_ == nullptr && row_channels_ % 2 == 0; }
+  // Whether n elements of row `index` from i on may be stepped in pairs: they are all of the
+  // layer's, start at an even one and their pairs' indices have the same high halves.
+  bool StepsInPairs(uint32_t index, int32_t i, int32_t n) const {
+    const uint32_t first = index * row_channels_ + static_cast<uint32_t>(i);
+    return channels_ == nullptr && (first & 1) == 0 &&
+           first >> 17 == (first + static_cast<uint32_t>(n) - 1) >> 17;
+  }
 
   // Whether a Row may step with this multiplier.
   bool StepsByRows(int32_t multiplier) const {
@@ -72,7 +77,7 @@ class WeightStepper {
   }
 
   // Steps elements of row `index` from i on, a multiple of 8. kBits: residual_bits();
-  // kInPairs: at most InPairs().
+  // kInPairs: StepsInPairs().
   template <int kBits, bool kInPairs>
   mve::RowStepper<kBits, kInPairs> Row(uint32_t index, int32_t i) const {
     const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);

@@ -21,13 +21,10 @@ struct Eight {
 constexpr int32_t kMaxNearestMultiplier = 65534;
 constexpr int32_t kMaxRandomMultiplier = 1 << 21;
 
-inline uint32x4_t ShiftXor(uint32x4_t x, uint32x4_t shifted) { return veorq_u32(x, shifted); }
-
-// Hash, up to its last `x ^= x >> 16`.
-inline uint32x4_t HashButLast(uint32x4_t x) {
-  x = ShiftXor(x, vshrq_n_u32(x, 16));
+// Hash, up to its last `x ^= x >> 16` and without its first.
+inline uint32x4_t HashInside(uint32x4_t x) {
   x = vmulq_n_u32(x, 0x7feb352du);
-  x = ShiftXor(x, vshrq_n_u32(x, 15));
+  x = veorq_u32(x, vshrq_n_u32(x, 15));
   return vmulq_n_u32(x, 0x846ca68bu);
 }
 
@@ -36,17 +33,26 @@ inline int32x4_t Complement(uint32x4_t x) {
   return vreinterpretq_s32_u32(vbicq_u32(vdupq_n_u32(0xfff), x));
 }
 
-// 4095 - rnd of elements of the whole layer, one hash to two of them.
-inline Eight DitherPairs(uint32_t key, uint32_t first) {
-  const uint32x4_t pair = vidupq_n_u32(first >> 1, 1);
-  const uint32x4_t x = HashButLast(veorq_u32(pair, vdupq_n_u32(key)));
+// 4095 - rnd of eight elements of the whole layer, one hash to two of them.
+//
+//   key    HalfHash(key, first)
+//   pair   half the first one's index; moves on
+inline Eight DitherPairs(uint32_t key, uint32_t* pair) {
+  const uint32x4_t pairs = vidupq_wb_u32(pair, 1);
+  const uint32x4_t x = HashInside(veorq_u32(pairs, vdupq_n_u32(key)));
   const uint32x4_t high = vshrq_n_u32(x, 16);
   return {Complement(veorq_u32(x, high)), Complement(high)};
 }
 
+// With x = key ^ pair, x ^ (x >> 16) = HalfHash ^ pair, for all pairs with the same high half.
+constexpr uint32_t HalfHash(uint32_t key, uint32_t pair) {
+  return key ^ (key >> 16) ^ (pair >> 16);
+}
+
 // The same for any four.
 inline int32x4_t DitherAny(uint32_t key, uint32x4_t element) {
-  uint32x4_t x = HashButLast(veorq_u32(vshrq_n_u32(element, 1), vdupq_n_u32(key)));
+  uint32x4_t x = veorq_u32(vshrq_n_u32(element, 1), vdupq_n_u32(key));
+  x = HashInside(veorq_u32(x, vshrq_n_u32(x, 16)));
   x = veorq_u32(x, vshrq_n_u32(x, 16));
   const uint32x4_t odd = vandq_u32(element, vdupq_n_u32(1));
   const int32x4_t right = vnegq_s32(vreinterpretq_s32_u32(vshlq_n_u32(odd, 4)));
@@ -56,14 +62,19 @@ inline int32x4_t DitherAny(uint32_t key, uint32x4_t element) {
 // Steps the elements of one row, eight at a time.
 //
 //   kBits      of the residual
-//   kInPairs   the row is all of its layer's row, its first element an even one
+//   kInPairs   the elements are consecutive ones of the layer, the first of them even, none of
+//              them 2^17 or a multiple of that further on: StepsInPairs()
 template <int kBits, bool kInPairs>
 class RowStepper {
  public:
   // w, r: the row's; r may be nullptr when kBits is 0. first: index in the whole layer of
   // the whole row's first element. columns: which elements these are; nullptr: all, in order.
   RowStepper(int8_t* w, int8_t* r, uint32_t key, uint32_t first, const int16_t* columns)
-      : w_(w), r_(r), key_(key), first_(first), columns_(columns) {}
+      : w_(w),
+        r_(r),
+        key_(kInPairs ? HalfHash(key, first >> 1) : key),
+        at_(kInPairs ? first >> 1 : first),
+        columns_(columns) {}
 
   // Steps the next n elements, n <= 8 (with 4 bits of residual even), by the high halves of
   // sums * 2 * m. kAll: n is 8.
@@ -86,7 +97,10 @@ class RowStepper {
         // (4096 * W + rnd - delta) >> 12 = W - ((4095 - rnd + delta) >> 12)
         const int16x8_t change = Narrow<12>(vqrdmlahq_n_s32(dither.even, sums.even, m),
                                             vqrdmlahq_n_s32(dither.odd, sums.odd, m));
-        Store<kAll>(w_, Clamp(vsubq_s16(w, change), -127, 127), live);
+        const int16x8_t t = vsubq_s16(w, change);
+        // Only the low bytes count.
+        const int8x16_t narrow = vqmovnbq_s16(vuninitializedq_s8(), t);
+        Store<kAll>(w_, vreinterpretq_s16_s8(vmaxq_s8(narrow, vdupq_n_s8(-127))), live);
       } else {
         // Likewise, with 255 - (rnd >> 4).
         const int16x8_t change =
@@ -123,7 +137,7 @@ class RowStepper {
 
   template <int kShift>
   static int16x8_t Narrow(int32x4_t even, int32x4_t odd) {
-    return vshrntq_n_s32(vshrnbq_n_s32(vreinterpretq_s16_s32(even), even, kShift), odd, kShift);
+    return vshrntq_n_s32(vshrnbq_n_s32(vuninitializedq_s16(), even, kShift), odd, kShift);
   }
 
   template <bool kAll>
@@ -140,8 +154,7 @@ class RowStepper {
   Eight Dither(int32_t n) {
     Eight dither;
     if constexpr (kInPairs) {
-      dither = DitherPairs(key_, first_);
-      first_ += 8;
+      dither = DitherPairs(key_, &at_);
     } else {
       const uint32x4_t two_apart = vidupq_n_u32(0, 2);
       uint32x4_t even = two_apart, odd = vaddq_n_u32(two_apart, 1);
@@ -153,9 +166,8 @@ class RowStepper {
                                                  vctp32q(static_cast<uint32_t>(n) >> 1));
         columns_ += 8;
       }
-      dither = {DitherAny(key_, vaddq_n_u32(even, first_)),
-                DitherAny(key_, vaddq_n_u32(odd, first_))};
-      if (columns_ == nullptr) first_ += 8;
+      dither = {DitherAny(key_, vaddq_n_u32(even, at_)), DitherAny(key_, vaddq_n_u32(odd, at_))};
+      if (columns_ == nullptr) at_ += 8;
     }
     return dither;
   }
@@ -163,7 +175,7 @@ class RowStepper {
   int8_t* w_;
   int8_t* r_;
   uint32_t key_;
-  uint32_t first_;
+  uint32_t at_;  // the next element, or pair
   const int16_t* columns_;
 };
 

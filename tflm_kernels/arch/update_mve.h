@@ -188,21 +188,19 @@ class TapUpdate {
   }
 
   void StepBlock(const Block& block) const {
-    const bool in_pairs = stepper_.InPairs();
     switch (stepper_.residual_bits()) {
       case 8:
-        return StepBlockAs<8, true>(block);
+        return StepBlockAs<8>(block);
       case 4:
-        return in_pairs ? StepBlockAs<4, true>(block) : StepBlockAs<4, false>(block);
+        return StepBlockAs<4>(block);
       default:
-        return in_pairs ? StepBlockAs<0, true>(block) : StepBlockAs<0, false>(block);
+        return StepBlockAs<0>(block);
     }
   }
 
-  template <int kBits, bool kInPairs>
+  template <int kBits>
   void StepBlockAs(const Block& block) const {
-    return block.chunks == 1 ? StepRowByRow<kBits, kInPairs>(block)
-                             : StepRowPairs<kBits, kInPairs>(block);
+    return block.chunks == 1 ? StepRowByRow<kBits>(block) : StepRowPairs<kBits>(block);
   }
 
   TFLM_TRAIN_INLINE RowPair Rows(const Block& block, int32_t c, int count) const {
@@ -219,7 +217,7 @@ class TapUpdate {
   }
 
   // Of one chunk: row by row, which leaves registers for the steps.
-  template <int kBits, bool kInPairs>
+  template <int kBits>
   __attribute__((noinline)) void StepRowByRow(const Block& block) const {
     const int32_t z = params_.update.x_zero_point;
 #pragma GCC unroll 1
@@ -235,8 +233,12 @@ class TapUpdate {
       const int32_t correction = rows.correction0;
       const int32_t m = Scaled(rows.m0);
       const int8_t* at = block.inputs;
-      auto row = stepper_.Row<kBits, kInPairs>(rows.index0, block.first);
+      auto row = stepper_.Row<kBits, true>(rows.index0, block.first);
       int32_t left = block.channels;
+      if (kBits != 8 && !stepper_.StepsInPairs(rows.index0, block.first, left)) {
+        StepRest<kBits>(rows, block, left, at);
+        continue;
+      }
 #pragma GCC unroll 1
       for (; left >= kGroup; left -= kGroup) {
         const Eight sums = MultiplyChunk(rows.q0, at);
@@ -244,12 +246,12 @@ class TapUpdate {
         asm("" : "+r"(at));
         row.template Step<true>(Corrected(sums, correction), m, kGroup);
       }
-      if (left > 0) StepRest<kBits, kInPairs>(rows, block, left, at);
+      if (left > 0) StepRest<kBits>(rows, block, left, at);
     }
   }
 
   // Of more chunks: two rows at a time.
-  template <int kBits, bool kInPairs>
+  template <int kBits>
   __attribute__((noinline)) void StepRowPairs(const Block& block) const {
     const int32_t z = params_.update.x_zero_point;
     const int32_t out_c = params_.geometry.out_c;
@@ -268,11 +270,13 @@ class TapUpdate {
       }
       const int8_t* at = block.inputs;
       int32_t left = block.channels;
-      if (rows.count == 2) {
+      const bool in_pairs = kBits == 8 || (stepper_.StepsInPairs(rows.index0, block.first, left) &&
+                                           stepper_.StepsInPairs(rows.index1, block.first, left));
+      if (rows.count == 2 && in_pairs) {
         const int32_t c0 = rows.correction0, c1 = rows.correction1;
         const int32_t m0 = Scaled(rows.m0), m1 = Scaled(rows.m1);
-        auto row0 = stepper_.Row<kBits, kInPairs>(rows.index0, block.first);
-        auto row1 = stepper_.Row<kBits, kInPairs>(rows.index1, block.first);
+        auto row0 = stepper_.Row<kBits, true>(rows.index0, block.first);
+        auto row1 = stepper_.Row<kBits, true>(rows.index1, block.first);
 #pragma GCC unroll 1
         for (; left >= kGroup; left -= kGroup) {
           const GroupSums group = Multiply(block.chunks, at);
@@ -282,28 +286,29 @@ class TapUpdate {
           row1.template Step<true>(Corrected(group.row1, c1), m1, kGroup);
         }
       }
-      if (left > 0) StepRest<kBits, kInPairs>(rows, block, left, at);
+      if (left > 0) StepRest<kBits>(rows, block, left, at);
     }
   }
 
-  // Steps the last `left` elements: a part of a group, or those of a single row.
-  template <int kBits, bool kInPairs>
+  // Steps the last `left` elements: a part of a group, a single row, or what has
+  // random numbers out of order.
+  template <int kBits>
   __attribute__((noinline)) void StepRest(const RowPair& rows, const Block& block, int32_t left,
                                           const int8_t* at) const {
     for (; left > 0; left -= kGroup) {
       const GroupSums sums = Sums(rows, &at);
       const int32_t n = left < kGroup ? left : kGroup;
       const int32_t i = block.first + block.channels - left;
-      StepSome<kBits, kInPairs>(rows.index0, i, n, Corrected(sums.row0, rows.correction0), rows.m0);
+      StepSome<kBits>(rows.index0, i, n, Corrected(sums.row0, rows.correction0), rows.m0);
       if (rows.count == 1) continue;
-      StepSome<kBits, kInPairs>(rows.index1, i, n, Corrected(sums.row1, rows.correction1), rows.m1);
+      StepSome<kBits>(rows.index1, i, n, Corrected(sums.row1, rows.correction1), rows.m1);
     }
   }
 
-  template <int kBits, bool kInPairs>
+  template <int kBits>
   __attribute__((noinline)) void StepSome(uint32_t index, int32_t i, int32_t n, const Eight& sums,
                                           int32_t m) const {
-    stepper_.Row<kBits, kInPairs>(index, i).template Step<false>(sums, Scaled(m), n);
+    stepper_.Row<kBits, false>(index, i).template Step<false>(sums, Scaled(m), n);
   }
 
   // Where the multipliers are too large for that.
