@@ -68,12 +68,13 @@ class WeightStepper {
            first >> 17 == (first + static_cast<uint32_t>(n) - 1) >> 17;
   }
 
-  // Whether a Row may step with this multiplier.
-  bool StepsByRows(int32_t multiplier) const {
-    const int32_t limit =
+  // The largest multiplier that a Row may step with.
+  uint32_t RowLimit() const {
+    const int32_t small =
         residual_bits_ == 8 ? mve::kMaxNearestMultiplier : mve::kMaxRandomMultiplier;
-    return multiplier >= 0 && multiplier <= limit && multiplier <= INT32_MAX >> gain_shift_ &&
-           (residual_bits_ != 4 || row_ % 2 == 0);
+    const int32_t fitting = INT32_MAX >> gain_shift_;
+    if (residual_bits_ == 4 && row_ % 2 != 0) return 0;
+    return static_cast<uint32_t>(small < fitting ? small : fitting);
   }
 
   // Steps elements of row `index` from i on, a multiple of 8. kBits: residual_bits();

@@ -220,34 +220,48 @@ class TapUpdate {
   template <int kBits>
   __attribute__((noinline)) void StepRowByRow(const Block& block) const {
     const int32_t z = params_.update.x_zero_point;
+    const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
+    const uint32_t limit = stepper_.RowLimit();
+    const int32_t out_c = params_.geometry.out_c;
+    const PixelChunk chunk = *block.chunk;
+    uint32_t index = static_cast<uint32_t>(block.tap);
 #pragma GCC unroll 1
-    for (int32_t c = 0; c < params_.geometry.out_c; ++c) {
-      RowPair rows = Rows(block, c, 1);
-      if (rows.m0 == 0) continue;  // frozen
-      rows.q0 = block.chunk->Channel(c);
-      rows.correction0 = z * vaddvq_s8(rows.q0);
-      if (!stepper_.StepsByRows(rows.m0)) {
-        StepOneByOne(rows, block);
-        continue;
-      }
-      const int32_t correction = rows.correction0;
-      const int32_t m = Scaled(rows.m0);
-      const int8_t* at = block.inputs;
-      auto row = stepper_.Row<kBits, true>(rows.index0, block.first);
+    for (int32_t c = 0; c < out_c; ++c, index += static_cast<uint32_t>(taps)) {
+      const int32_t m = stepper_.Multiplier(kw_[c]);
+      if (m == 0) continue;  // frozen
+      const int8x16_t q = chunk.Channel(c);
+      const int32_t correction = z * vaddvq_s8(q);
       int32_t left = block.channels;
-      if (kBits != 8 && !stepper_.StepsInPairs(rows.index0, block.first, left)) {
-        StepRest<kBits>(rows, block, left, at);
+      if (static_cast<uint32_t>(m) > limit ||
+          (kBits != 8 && !stepper_.StepsInPairs(index, block.first, left))) {
+        StepOther<kBits>(block, q, index, m, correction);
         continue;
       }
+      const int8_t* at = block.inputs;
+      const int32_t scaled = Scaled(m);
+      auto row = stepper_.Row<kBits, true>(index, block.first);
 #pragma GCC unroll 1
       for (; left >= kGroup; left -= kGroup) {
-        const Eight sums = MultiplyChunk(rows.q0, at);
+        const Eight sums = MultiplyChunk(q, at);
         at += kGroup * kChunk;
         asm("" : "+r"(at));
-        row.template Step<true>(Corrected(sums, correction), m, kGroup);
+        row.template Step<true>(Corrected(sums, correction), scaled, kGroup);
       }
-      if (left > 0) StepRest<kBits>(rows, block, left, at);
+      if (left > 0) {
+        const Eight sums = MultiplyChunk(q, at);
+        StepSome<kBits>(index, block.first + block.channels - left, left,
+                        Corrected(sums, correction), m);
+      }
     }
+  }
+
+  // A row that is not stepped in that way.
+  template <int kBits>
+  __attribute__((noinline)) void StepOther(const Block& block, int8x16_t q, uint32_t index,
+                                           int32_t m, int32_t correction) const {
+    const RowPair row = {m, m, 1, index, index, correction, correction, q, q, block.inputs, 1};
+    if (static_cast<uint32_t>(m) > stepper_.RowLimit()) return StepOneByOne(row, block);
+    StepRest<kBits>(row, block, block.channels, block.inputs);
   }
 
   // Of more chunks: two rows at a time.
@@ -255,6 +269,7 @@ class TapUpdate {
   __attribute__((noinline)) void StepRowPairs(const Block& block) const {
     const int32_t z = params_.update.x_zero_point;
     const int32_t out_c = params_.geometry.out_c;
+    const uint32_t limit = stepper_.RowLimit();
 #pragma GCC unroll 1
     for (int32_t c = 0; c < out_c; c += 2) {
       RowPair rows = Rows(block, c, out_c - c < 2 ? 1 : 2);
@@ -264,7 +279,7 @@ class TapUpdate {
       PackGradients(&cursor, block.grad->size(), rows.count, sums);
       rows.correction0 = z * sums[0];
       rows.correction1 = z * sums[1];
-      if (!stepper_.StepsByRows(rows.m0) || !stepper_.StepsByRows(rows.m1)) {
+      if (static_cast<uint32_t>(rows.m0) > limit || static_cast<uint32_t>(rows.m1) > limit) {
         StepOneByOne(rows, block);
         continue;
       }
