@@ -44,10 +44,14 @@ struct TrainingCase {
 
 #include "tests/cpp/generated/training.inc"
 
-// The weights of a STREAM of one layer.
+// What a STREAM of one layer reads and writes beside x and y.
 struct OneStage final : tflm_train::StreamConstants {
   tflm_train::StageConstants Of(const tflm_train::StreamStage&) const override { return constants; }
+  tflm_train::StageOutputs OutputsOf(const tflm_train::StreamStage&) const override {
+    return outputs;
+  }
   tflm_train::StageConstants constants;
+  tflm_train::StageOutputs outputs;
 };
 
 // A rewritten model's tensors, and its ops.
@@ -196,6 +200,10 @@ class Trainer {
     OneStage one;
     const int32_t* multiplier = Tensor<int32_t>(t[2]);
     one.constants = {Tensor<int8_t>(t[1]), multiplier, multiplier + g.out_c, Tensor<int32_t>(t[3])};
+    const int16_t* const outputs = t + kInputs;
+    one.outputs = {stage.mask_output > 0 ? Tensor<uint8_t>(outputs[stage.mask_output]) : nullptr,
+                   stage.kept_output > 0 ? Tensor<int8_t>(outputs[stage.kept_output]) : nullptr,
+                   stage.kept_list > 0 ? Tensor<int16_t>(t[stage.kept_list]) : nullptr};
     Stream(program, x, one, y, scratch_);
   }
 
