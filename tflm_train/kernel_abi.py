@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.numerics import MaskKind as MaskKind
+from tflm_train.model.graph import TRAINING_OP_PREFIX
 
 VERSION = 1
-OP_PREFIX = "TFLM_TRAIN_"
+OP_PREFIX = TRAINING_OP_PREFIX
 STATE_MAGIC = 0x4E525454
 STATE_WORDS = 16
 BLOB_MAGIC = 0x56535454
@@ -486,17 +487,18 @@ ALL_PARAMS: tuple[type[OpParams], ...] = (
 )
 
 
-def unpack(data: bytes) -> OpParams:
+def unpack(data: bytes, name: str | None = None) -> OpParams:
     """Reads a struct back.
 
     Args:
       data: custom_options of one of our ops.
+      name: The op's name, when it is to be checked.
 
     Returns:
       The parameters.
 
     Raises:
-      ValueError: Unknown kind, version or size.
+      ValueError: Unknown kind, version or size, or another op's.
     """
     if len(data) < _HEADER.size:
         raise ValueError(f"custom_options of {len(data)} bytes hold no header")
@@ -504,6 +506,8 @@ def unpack(data: bytes) -> OpParams:
     cls = next((c for c in ALL_PARAMS if kind == c.KIND), None)
     if cls is None or version != VERSION:
         raise ValueError(f"unknown training op kind {kind}, version {version}")
+    if name not in (None, OP_PREFIX + cls.OP):
+        raise ValueError(f"its custom_options are those of {OP_PREFIX}{cls.OP}")
     repeats = _repeats_of(cls, len(data))
     layout = _layout(cls, repeats)
     if size != len(data) or size != _HEADER.size + layout.size:

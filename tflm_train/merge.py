@@ -103,20 +103,18 @@ def _forward(op: Op, model: Model) -> Op:
             "the layer it stands for; rewrite the original model again"
         )
     x, weights, columns, listed, bias = (op.optional_input(i) for i in (0, 1, 2, 3, 6))
-    if weights is None or columns is None or listed is None or listed.data is None:
-        raise ModelError(f"{model.name}: op {model.graph.index(op)} ({op.name}) is incomplete")
-    assert weights.data is not None and columns.data is not None
     params = unpack_params(op, model)
     assert isinstance(params, abi.SplitConvParams | abi.SplitDepthwiseParams)
-    if op.name == _SPLIT_DEPTHWISE:
-        weights.data = _with_columns(weights.data, listed.data, columns.data)
-    else:
-        # `listed` has the channels of the constant rest first, then the trained ones.
-        rest = listed.data[: listed.data.size - params.kept]
-        whole = np.empty((*weights.data.shape[:-1], listed.data.size), np.int8)
-        whole = _with_columns(whole, rest, weights.data)
-        weights.data = _with_columns(whole, listed.data[rest.size :], columns.data)
-        weights.shape = weights.data.shape
+    try:
+        parts = [_constant(tensor) for tensor in (weights, columns, listed)]
+        whole = _put_together(op.name == _SPLIT_DEPTHWISE, params.kept, *parts)
+    except (ValueError, IndexError) as error:
+        raise ModelError(
+            f"{model.name}: op {model.graph.index(op)} ({op.name}): its parts make no layer "
+            f"({error}); rewrite the original model again"
+        ) from error
+    assert weights is not None
+    weights.data, weights.shape = whole, whole.shape
     return Op(name, [x, weights, bias], op.outputs, op.options)
 
 
@@ -143,6 +141,29 @@ def _without_saved(op: Op, model: Model) -> Op:
     return dataclasses.replace(
         op, inputs=op.inputs[:-added], outputs=outputs, custom_options=options
     )
+
+
+def _constant(tensor: Tensor | None) -> npt.NDArray[Any]:
+    if tensor is None or tensor.data is None:
+        raise ValueError("one is missing")
+    return tensor.data
+
+
+def _put_together(
+    depthwise: bool,
+    kept: int,
+    weights: npt.NDArray[Any],
+    columns: npt.NDArray[Any],
+    listed: npt.NDArray[Any],
+) -> npt.NDArray[Any]:
+    """A layer's whole weights, of the constant ones and the trained columns."""
+    if depthwise:
+        return _with_columns(weights, listed, columns)
+    # `listed` has the channels of the constant rest first, then the trained ones.
+    rest = listed[: listed.size - kept]
+    whole = np.empty((*weights.shape[:-1], listed.size), np.int8)
+    whole = _with_columns(whole, rest, weights)
+    return _with_columns(whole, listed[rest.size :], columns)
 
 
 def _with_columns(

@@ -17,6 +17,7 @@ from tests.steps import (
     full_scheme,
     weights_of,
 )
+from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op, Quantization
 from tflm_train.model.layers import list_layers
@@ -67,11 +68,6 @@ def _tanh(model: Model) -> None:
     list_layers(model.graph)[1].op.options.fusedActivationFunction = 4
 
 
-def _batch(model: Model) -> None:
-    op = list_layers(model.graph)[3].op
-    op.input.shape = (2, *op.input.shape[1:])
-
-
 def _asymmetric(model: Model) -> None:
     tensor = list_layers(model.graph)[2].weights
     assert tensor.quantization is not None
@@ -107,7 +103,6 @@ def _computed_padding(model: Model) -> None:
     ("damage", "name", "words"),
     [
         (_tanh, "CONV_2D", "its fused activation TANH has no gradient"),
-        (_batch, "CONV_2D", "its batch is 2; only batch 1 is trained"),
         (_asymmetric, "CONV_2D", "its weights have a zero point"),
         (_grouped, "CONV_2D", "it is a grouped convolution (2 groups)"),
         (_int16, "ADD", "is INT16; only int8 is differentiated"),
@@ -124,6 +119,12 @@ def test_broken_conditions_of_a_rule(
     assert message.startswith(f"{name} (subgraph 0, op ")
     assert words in message
     assert "; train only layers after it, not layer 0 (CONV_2D, op 0" in message
+
+
+def test_a_batch(converted: Converted) -> None:
+    op = op_of(converted("resnet"), "CONV_2D")
+    op.input.shape = (2, *op.input.shape[1:])
+    assert RULES[op.name].why_not(op) == "its batch is 2; only batch 1 is trained"
 
 
 def test_a_mean_over_computed_axes(converted: Converted) -> None:

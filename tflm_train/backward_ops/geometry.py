@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 from typing import Literal, NamedTuple
 
 from tflm_train.errors import ModelError
+from tflm_train.model.window import window_positions, window_reach
 
 Padding = Literal["SAME", "VALID"]
 
@@ -136,9 +137,8 @@ def _output_and_padding(
     size: int, kernel: int, stride: int, dilation: int, padding: Padding
 ) -> tuple[int, int]:
     """Output size and padding before the first element along one axis, as TFLite computes them."""
-    reach = (kernel - 1) * dilation + 1
-    positions = size if padding == "SAME" else size - reach + 1
-    out = -(-positions // stride)
+    reach = window_reach(kernel, dilation)
+    out = window_positions(size, kernel, stride, dilation, same=padding == "SAME")
     if out <= 0:
         raise ModelError(f"a kernel of reach {reach} does not fit into {size} input elements")
     return out, max(0, (out - 1) * stride + reach - size) // 2

@@ -320,6 +320,8 @@ _ROWS: dict[str, Callable[[_Case], KernelMemory]] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
     "UNPACK": _fixed("ii"),
 }
+MODELLED_OPERATORS = frozenset(_ROWS)
+"""The builtin operators whose memory is known."""
 
 
 def kernel_memory(op: Op, kernels: KernelSet, target: Target) -> KernelMemory | None:

@@ -247,7 +247,7 @@ _UNMODELLED = KernelMemory()
 def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
     if _is_ours(op):
         try:
-            params = abi.unpack(op.custom_options or b"")
+            params = abi.unpack(op.custom_options or b"", op.name)
         except ValueError as error:
             raise ModelError(f"{error}; rewrite the original model with this version") from error
         scratch, table = scratch_of(params), persistent_of(params, target)

@@ -204,3 +204,13 @@ def _check_tree(model: Any, name: str) -> None:
             indices = getattr(subgraph, role)
             for index in [] if indices is None else indices:
                 require(0 <= index < count, f"subgraph {s} {role} name tensor {index}")
+    for entry in model.metadata or []:
+        where = f"metadata {entry.name!r}"
+        require(0 <= entry.buffer < len(model.buffers), f"{where} points at no buffer")
+    for signature in model.signatureDefs or []:
+        where = f"signature {signature.signatureKey!r}"
+        require(0 <= signature.subgraphIndex < len(model.subgraphs), f"{where} has no subgraph")
+        tensors = model.subgraphs[signature.subgraphIndex].tensors or []
+        for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
+            index = entry.tensorIndex
+            require(0 <= index < len(tensors), f"{where} names tensor {index}")

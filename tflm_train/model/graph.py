@@ -28,6 +28,8 @@ _TYPE_NAMES: dict[int, str] = {
     for name, code in vars(schema.TensorType).items()
     if isinstance(code, int) and not name.startswith("_")
 }
+TRAINING_OP_PREFIX = "TFLM_TRAIN_"
+"""What the names of our custom ops begin with."""
 
 
 @dataclass(frozen=True)

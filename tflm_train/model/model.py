@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.errors import ModelError
 from tflm_train.model import flatbuffer
+from tflm_train.model.check import check_graph
 from tflm_train.model.graph import Graph, Op, Quantization, Tensor
 
 _BUILTIN_NAMES = {
@@ -27,6 +28,7 @@ class Model:
 
     Attributes:
       graph: The primary subgraph.
+      other_graphs: The other subgraphs, to look at: they are written as they were.
       name: What the model is called in messages (the file's name).
       source: The bytes it was read from.
     """
@@ -44,7 +46,10 @@ class Model:
         self.name = name
         self.source = bytes(data)
         self._raw, self._zip_entries = flatbuffer.parse(self.source, name)
-        self.graph = self._read_graph(self._raw.subgraphs[0])
+        graphs = [self._read_graph(raw, i) for i, raw in enumerate(self._raw.subgraphs)]
+        for index, graph in enumerate(graphs):
+            check_graph(graph, name, index)
+        self.graph, *self.other_graphs = graphs
 
     @property
     def newer_fields(self) -> list[str]:
@@ -169,8 +174,8 @@ class Model:
             entry.tensorIndex = indices[id(before[entry.tensorIndex])]
         return len(before) - len(graph.tensors)
 
-    def _read_graph(self, raw: Any) -> Graph:
-        tensors = [self._read_tensor(t, i) for i, t in enumerate(_items(raw.tensors))]
+    def _read_graph(self, raw: Any, subgraph: int) -> Graph:
+        tensors = [self._read_tensor(t, i, subgraph) for i, t in enumerate(_items(raw.tensors))]
         ops = [self._read_op(o, tensors) for o in _items(raw.operators)]
         return Graph(
             tensors,
@@ -179,7 +184,7 @@ class Model:
             [tensors[i] for i in _items(raw.outputs)],
         )
 
-    def _read_tensor(self, raw: Any, index: int) -> Tensor:
+    def _read_tensor(self, raw: Any, index: int, subgraph: int) -> Tensor:
         shape = tuple(int(d) for d in _items(raw.shape))
         name = _name_of(raw, index)
         tensor = Tensor(name, shape, raw.type, is_variable=bool(raw.isVariable), raw=raw)
@@ -190,34 +195,22 @@ class Model:
             if q.zeroPoint is not None and len(q.zeroPoint) in (1, scale.size):
                 zero_point[:] = q.zeroPoint
             elif q.zeroPoint is not None and len(q.zeroPoint) > 0:
-                raise self._impossible_quantization(tensor, index)
+                raise ModelError(
+                    f"{self.name}: corrupt .tflite file: subgraph {subgraph}, tensor {index} "
+                    f"({name!r}): impossible quantization: {len(q.zeroPoint)} zero points for "
+                    f"{scale.size} scales; get an undamaged copy"
+                )
             tensor.quantization = Quantization(scale, zero_point, int(q.quantizedDimension))
-            self._check_quantization(tensor, index)
         data = self._raw.buffers[raw.buffer].data
         if data is not None and len(data) > 0 and tensor.dtype is not None:
             if len(data) != tensor.nbytes:
                 raise ModelError(
-                    f"{self.name}: corrupt .tflite file: subgraph 0, tensor {index} ({name}) needs "
-                    f"{tensor.nbytes} bytes but its buffer holds {len(data)}; get an undamaged copy"
+                    f"{self.name}: corrupt .tflite file: subgraph {subgraph}, tensor {index} "
+                    f"({name!r}) needs {tensor.nbytes} bytes but its buffer holds {len(data)}; get "
+                    "an undamaged copy"
                 )
             tensor.data = np.frombuffer(bytes(data), tensor.dtype).reshape(shape)
         return tensor
-
-    def _check_quantization(self, tensor: Tensor, index: int) -> None:
-        q, dtype = tensor.quantization, tensor.dtype
-        assert q is not None
-        valid = bool(np.all(np.isfinite(q.scale) & (q.scale >= 0)))
-        if dtype is not None and dtype.kind in "iu":
-            limits = np.iinfo(dtype)
-            valid &= bool(np.all((q.zero_point >= limits.min) & (q.zero_point <= limits.max)))
-        if not valid:
-            raise self._impossible_quantization(tensor, index)
-
-    def _impossible_quantization(self, tensor: Tensor, index: int) -> ModelError:
-        return ModelError(
-            f"{self.name}: corrupt .tflite file: subgraph 0, tensor {index} ({tensor.name}) "
-            "has impossible quantization parameters; get an undamaged copy"
-        )
 
     def _read_op(self, raw: Any, tensors: list[Tensor]) -> Op:
         code = self._raw.operatorCodes[raw.opcodeIndex]

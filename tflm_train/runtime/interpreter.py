@@ -81,6 +81,8 @@ class Interpreter:
         extra_out = _EXTRA_OUTPUTS if self.is_trainable else 0
         self._input_count = len(model.graph.inputs) - extra_in
         self._output_count = len(model.graph.outputs) - extra_out
+        if self.is_trainable:
+            self._check_interface()
         self.trained_output = self._find_trained_output()
         self._fresh = True
         self._learning_rate = 0.0
@@ -320,6 +322,20 @@ class Interpreter:
             )
         return self.loss
 
+    def _check_interface(self) -> None:
+        """What a rewrite adds to inputs and outputs must be where it put it."""
+        inputs, outputs = self.model.graph.inputs, self.model.graph.outputs
+        own_inputs = inputs[self._input_count :] if self._input_count >= 0 else []
+        own_outputs = outputs[self._output_count :] if self._output_count >= 0 else []
+        rate = [t.type_name == "FLOAT32" and t.size == 1 and t.is_variable for t in own_inputs[-1:]]
+        result = [(t.type_name, t.size) for t in own_outputs]
+        if rate != [True] or result != [("FLOAT32", 1), ("INT32", abi.STATE_WORDS)]:
+            raise ModelError(
+                f"{self.model.name}: its last inputs and outputs are not those that a rewrite adds "
+                "(train/label, train/learning_rate; train/loss, train/state); rewrite the original "
+                "model again"
+            )
+
     def _find_trained_output(self) -> int:
         """The output that the loss's logits become."""
         graph = self.model.graph
@@ -339,7 +355,7 @@ def _params_of(model: Model, cls: type[abi.OpParams]) -> abi.OpParams:
     for index, op in enumerate(model.graph.ops):
         if op.name == name:
             try:
-                return abi.unpack(op.custom_options or b"")
+                return abi.unpack(op.custom_options or b"", op.name)
             except ValueError as error:
                 raise ModelError(f"{model.name}: op {index} ({name}): {error}") from error
     raise ModelError(f"{model.name}: it holds training ops but no {name}")
@@ -353,6 +369,8 @@ def _without_plan(model: Model) -> bytes:
 
 def _arena_bound(model: Model) -> int:
     """An arena that is always large enough on the host: every tensor at once, and then some."""
-    tensors = sum(t.nbytes + 256 for t in model.graph.tensors if t.data is None)
-    constants = sum(t.size for t in model.graph.tensors if t.data is not None and t.size < 1 << 16)
-    return 2 * tensors + 2048 * len(model.graph.ops) + constants + (1 << 20)
+    graphs = [model.graph, *model.other_graphs]
+    all_tensors = [t for graph in graphs for t in graph.tensors]
+    tensors = sum(t.nbytes + 256 for t in all_tensors if t.data is None)
+    constants = sum(t.size for t in all_tensors if t.data is not None and t.size < 1 << 16)
+    return 2 * tensors + 2048 * sum(len(graph.ops) for graph in graphs) + constants + (1 << 20)

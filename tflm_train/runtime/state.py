@@ -128,6 +128,7 @@ class StateLayout:
         self.seed = params.seed
         self.variables: list[Tensor] = restore.outputs[1:]
         self.factory: list[Tensor | None] = restore.inputs[1:]
+        self._check_factory(restore, model)
         self.pairs = [
             self._pair(op, model)
             for op in model.graph.ops
@@ -189,12 +190,27 @@ class StateLayout:
         )
         return StateBlob(self.fingerprint, step, seed, payload)
 
+    def _check_factory(self, restore: Op, model: Model) -> None:
+        """Each variable is restored from zeros or from a constant of its own size and type."""
+        same = len(self.variables) == len(self.factory)
+        for variable, constant in zip(self.variables, self.factory, strict=False):
+            same &= variable.is_variable and variable.dtype is not None
+            if constant is not None:
+                same &= constant.data is not None and constant.dtype == variable.dtype
+                same &= constant.size == variable.size
+        if not same:
+            raise ModelError(
+                f"{model.name}: op {model.graph.index(restore)} ({restore.name}): its constants do "
+                "not fit its variables; rewrite the original model again"
+            )
+
     def _pair(self, op: Op, model: Model) -> WeightPair:
         params = unpack_params(op, model)
         assert isinstance(params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams)
+        residual = op.optional_input(8)
         return WeightPair(
-            self._index(op.inputs[6], model),
-            None if op.inputs[8] is None else self._index(op.inputs[8], model),
+            self._index(op.optional_input(6), model),
+            None if residual is None else self._index(residual, model),
             params.update.residual_bits,
         )
 
@@ -212,7 +228,7 @@ def unpack_params(op: Op, model: Model) -> abi.OpParams:
       ModelError: Another version, or damaged.
     """
     try:
-        return abi.unpack(op.custom_options or b"")
+        return abi.unpack(op.custom_options or b"", op.name)
     except ValueError as error:
         raise ModelError(
             f"{model.name}: op {model.graph.index(op)} ({op.name}): {error}"
