@@ -132,7 +132,7 @@ def _only_layer(model: Model) -> Case:
 def _case(model: Model, index: int, op: Op, stage: abi.StageFields) -> Case:
     g = stage.geometry
     stage = replace(
-        stage, source=abi.STREAM_INPUT, addend=abi.STREAM_INPUT, ring_rows=g.out_h, first_constant=1
+        stage, source=abi.STREAM_INPUT, addend=abi.STREAM_INPUT, ring_rows=g.out_h, constants=0
     )
     window, stride = f"{g.k_h}x{g.k_w}", f" stride {g.stride_h}" if g.stride_h > 1 else ""
     if op.name == "ADD":

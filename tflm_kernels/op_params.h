@@ -242,17 +242,20 @@ struct StreamStage {
   int32_t stage_kind;  // StageKind
   Geometry geometry;   // of an ADD: a 1x1 window
   OutputParams output;
-  int32_t multiplier;      // out_c / in_c of a depthwise stage, else 1
-  int32_t source;          // the stage that it reads; -1: the op's input
-  int32_t addend;          // the stage that an ADD adds to it; -1: the op's input
-  int32_t ring_rows;       // rows of the output that are kept; all of the last stage's
-  int32_t first_constant;  // input with its weights; requantization and bias follow
-  AddParams add;           // zeros unless the stage is an ADD
+  int32_t multiplier;  // out_c / in_c of a depthwise stage, else 1
+  int32_t source;      // the stage that it reads; -1: the op's input
+  int32_t addend;      // the stage that an ADD adds to it; -1: the op's input
+  int32_t ring_rows;   // rows of the output that are kept; all of the last stage's
+  int32_t constants;   // where its own begin among the op's, in bytes; 0 of an ADD
+  AddParams add;       // zeros unless the stage is an ADD
   // What training needs of the stage, 0: nothing. Outputs of the op, and an input.
   int32_t mask_output;    // a bit per element, 1: strictly inside the clamp range
   int32_t kept_output;    // some channels of all rows, or all of them
   int32_t kept_channels;  // how many; out_c: the rows lie there, not in a ring
   int32_t kept_list;      // input: which channels, int16; 0 when it is all of them
+  // Inputs that are not among the constants; 0: they are.
+  int32_t weights_input;
+  int32_t bias_input;  // -1: no bias
 };
 
 // As many stages as the header's size says.
@@ -362,7 +365,7 @@ static_assert(sizeof(BiasUpdateParams) == 8 + 3 * 4, "packed");
 static_assert(sizeof(ChannelSaveParams) == 8 + 3 * 4, "packed");
 static_assert(sizeof(SplitConvParams) == 8 + (14 + 4 + 1) * 4, "packed");
 static_assert(sizeof(SplitDepthwiseParams) == 8 + (14 + 4 + 2) * 4, "packed");
-static_assert(sizeof(StreamParams) == 8 + (1 + 14 + 4 + 5 + 7 + 4) * 4, "packed");
+static_assert(sizeof(StreamParams) == 8 + (1 + 14 + 4 + 5 + 7 + 4 + 2) * 4, "packed");
 static_assert(sizeof(ProductGradParams) == 8 + (3 * 7 + 4 + 3 + 4) * 4, "packed");
 static_assert(sizeof(MoveGradParams) == 8 + (5 * 5 + 2 + 3 + 3) * 4, "packed");
 static_assert(sizeof(MaxPoolGradParams) == 8 + (14 + 3 + 2) * 4, "packed");

@@ -117,12 +117,14 @@ class StageFields:
     source: int
     addend: int
     ring_rows: int
-    first_constant: int
+    constants: int = 0
     add: AddFields = AddFields()
     mask_output: int = 0
     kept_output: int = 0
     kept_channels: int = 0
     kept_list: int = 0
+    weights_input: int = 0
+    bias_input: int = 0
 
     @property
     def is_kept_whole(self) -> bool:

@@ -60,11 +60,9 @@ class Random {
 
 class Constants final : public tflm_train::StreamConstants {
  public:
-  StageConstants Of(const StreamStage& stage) const override {
-    return of_stage[stage.first_constant];
-  }
+  StageConstants Of(const StreamStage& stage) const override { return of_stage[stage.constants]; }
   StageOutputs OutputsOf(const StreamStage& stage) const override {
-    return outputs_of_stage[stage.first_constant];
+    return outputs_of_stage[stage.constants];
   }
   StageConstants of_stage[kMaxStages] = {};
   StageOutputs outputs_of_stage[kMaxStages] = {};
@@ -240,7 +238,7 @@ void RunCase(uint64_t seed) {
     }
     if (OutputSize(stage) > kMostValues) break;
     const Geometry& g = stage.geometry;
-    stage.first_constant = count;
+    stage.constants = count;
     if (stage.stage_kind != tflm_train::kStageAdd) {
       const int32_t depth = stage.stage_kind == tflm_train::kStageConv ? g.in_c : 1;
       constants.of_stage[count] = {
@@ -255,7 +253,7 @@ void RunCase(uint64_t seed) {
     AddOutputs(&random, &stage, &constants.outputs_of_stage[count]);
     options.stages[count] = stage;
     options.stages[count + 1] = Canary(stage);
-    options.stages[count + 1].first_constant = count + 1;
+    options.stages[count + 1].constants = count + 1;
     count += 2;
     h = g.out_h;
     w = g.out_w;

@@ -18,10 +18,11 @@ from tflm_train.errors import ModelError
 from tflm_train.memory import memory_report
 from tflm_train.model import Model
 from tflm_train.model.offline_plan import read_offsets, write_offsets
+from tflm_train.rewriter.emit_stream import make_stream
 from tflm_train.rewriter.fold_pad import fold_pads
 from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
-from tflm_train.rewriter.stream import can_stream, find_run, make_stream, nonzero_taps
+from tflm_train.rewriter.stream import can_stream, find_run
 
 LIMIT = 6000
 """Largest activation, in elements: the reference kernels are slow."""
@@ -81,10 +82,10 @@ def streamed(model: Model) -> Model:
     work = Model(model.source, model.name)
     assert all(map(can_stream, work.graph.ops))
     ops = work.graph.ops
-    run = find_run(ops, {id(t) for t in work.graph.outputs}, nonzero_taps(ops))
+    run = find_run(ops, {id(t) for t in work.graph.outputs})
     assert run is not None
     op = make_stream(work.graph, run)
-    op.custom_options = run.params.pack()
+    op.custom_options = op.params.pack()
     work.graph.ops = [op]
     work.drop_unused_tensors()
     return Model(work.to_bytes(), "streamed")
@@ -140,7 +141,9 @@ def test_memory_model_agrees_with_the_interpreter() -> None:
         (5, {"ring_rows": 5}, "ring_rows is 5, must be 6"),
         (1, {"source": 1}, "source is 1, must be -1 to 0"),
         (1, {"stage_kind": 3}, "stage_kind is 3, must be 0 to 2"),
-        (1, {"first_constant": 1}, "first_constant is 1, must be 4"),
+        (1, {"constants": 16}, "constants is 16, must be "),
+        (1, {"weights_input": 2}, "weights"),
+        (1, {"bias_input": 3}, "bias_input is 3, must be"),
         (2, {"multiplier": 2}, "in_c * multiplier is 32, must be 16"),
         (3, {"source": 0}, "in_c is 16, must be 8"),
         (0, {"source": -2}, "source is -2"),

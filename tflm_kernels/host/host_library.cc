@@ -267,7 +267,7 @@ void DescribeStructs(char* text, size_t capacity) {
   PART(StreamParams, stages[0], source);
   PART(StreamParams, stages[0], addend);
   PART(StreamParams, stages[0], ring_rows);
-  PART(StreamParams, stages[0], first_constant);
+  PART(StreamParams, stages[0], constants);
   PART(StreamParams, stages[0].add, addend_zero_point);
   PART(StreamParams, stages[0].add, x_multiplier);
   PART(StreamParams, stages[0].add, x_shift);
@@ -279,6 +279,8 @@ void DescribeStructs(char* text, size_t capacity) {
   PART(StreamParams, stages[0], kept_output);
   PART(StreamParams, stages[0], kept_channels);
   PART(StreamParams, stages[0], kept_list);
+  PART(StreamParams, stages[0], weights_input);
+  PART(StreamParams, stages[0], bias_input);
 
   STRUCT(ProductGradParams, "PRODUCT_GRAD");
   PRODUCT_AXIS(kept[0]);

@@ -12,9 +12,11 @@ struct StreamOp : OpDefaults {
   using Params = StreamProgram;
   static constexpr const char* kName = "TFLM_TRAIN_STREAM";
   static constexpr int kStateInput = kAlwaysRuns;
-  enum { kX };  // behind it the constants of the stages, channel lists, the state
+  // Behind them biases and weights that are tensors of their own, channel lists, the state.
+  enum { kX, kConstants, kFirstOwn };
   enum { kY };  // behind it masks and kept channels of the stages
-  enum { kWeights, kRequantization, kBias, kConstants };
+  static constexpr int32_t kNoBias = -1;
+  static constexpr int32_t kMostWeights = 1 << 29;  // so that sums do not overflow
 
   template <typename Program>
   static bool CheckOptions(const OpNode& node, const char* options, uint32_t length) {
@@ -32,9 +34,13 @@ struct StreamOp : OpDefaults {
   }
 
   static bool Check(const Params& program, const OpNode& node) {
-    Count next = {kX + 1, kY + 1};
+    Count next = {kFirstOwn, kY + 1, 0};
     for (int32_t i = 0; i < program.count(); ++i) {
       if (!CheckStage(program, i, node, &next)) return false;
+    }
+    if (next.constants > 0 ? !node.CheckInput(kConstants, "constants", kTfLiteInt8, next.constants)
+                           : !node.CheckAbsent(kConstants, "constants")) {
+      return false;
     }
     for (int32_t i = 0; i < program.count(); ++i) {
       if (!CheckKept(program, i, node, &next)) return false;
@@ -59,16 +65,42 @@ struct StreamOp : OpDefaults {
   // Tensors that belong to the stages before.
   struct Count {
     int32_t inputs, outputs;
+    int32_t constants;  // bytes
   };
+
+  // Where parts of a stage's constants begin, in bytes from its first: multipliers and
+  // shifts, biases, weights. Each part is aligned.
+  struct Layout {
+    int32_t bias, weights, end;
+  };
+
+  static Layout LayoutOf(const StreamStage& stage) {
+    const Geometry& g = stage.geometry;
+    const int32_t depth = stage.stage_kind == kStageConv ? g.in_c : 1;
+    const int32_t words = static_cast<int32_t>(sizeof(int32_t)) * g.out_c;
+    Layout layout;
+    layout.bias = Aligned(2 * words);
+    layout.weights = layout.bias + (stage.bias_input == 0 ? Aligned(words) : 0);
+    layout.end = layout.weights;
+    if (stage.weights_input == 0) layout.end += Aligned(Product({g.out_c, g.k_h, g.k_w, depth}));
+    return layout;
+  }
+
+  static int32_t Aligned(int32_t bytes) { return (bytes + 15) & ~15; }
 
   class NodeConstants final : public StreamConstants {
    public:
     NodeConstants(const OpNode& node, bool is_training) : node_(node), is_training_(is_training) {}
     StageConstants Of(const StreamStage& stage) const override {
-      const int first = stage.first_constant;
-      const int32_t* const multiplier = node_.Input<int32_t>(first + kRequantization);
-      return {node_.Input<int8_t>(first + kWeights), multiplier, multiplier + stage.geometry.out_c,
-              node_.Input<int32_t>(first + kBias)};
+      const Layout layout = LayoutOf(stage);
+      const int8_t* const own = node_.Input<int8_t>(kConstants) + stage.constants;
+      const int32_t* const multiplier = reinterpret_cast<const int32_t*>(own);
+      StageConstants found = {own + layout.weights, multiplier, multiplier + stage.geometry.out_c,
+                              reinterpret_cast<const int32_t*>(own + layout.bias)};
+      if (stage.weights_input != 0) found.weights = node_.Input<int8_t>(stage.weights_input);
+      if (stage.bias_input == kNoBias) found.bias = nullptr;
+      if (stage.bias_input > 0) found.bias = node_.Input<int32_t>(stage.bias_input);
+      return found;
     }
 
     StageOutputs OutputsOf(const StreamStage& stage) const override {
@@ -115,19 +147,28 @@ struct StreamOp : OpDefaults {
     }
     if (is_last && !node.CheckOutput(kY, "output", kTfLiteInt8, OutputElements(g))) return false;
     if (stage.stage_kind == kStageAdd) return CheckAdd(program, stage, index, node);
-    const int32_t first = next->inputs;
-    next->inputs += kConstants;
     const bool is_conv = stage.stage_kind == kStageConv;
     const int32_t weights = Product({g.out_c, g.k_h, g.k_w, is_conv ? g.in_c : 1});
-    return node.CheckFields({{"first_constant", stage.first_constant, first, first},
-                             {"multiplier", stage.multiplier, 1, is_conv ? 1 : g.out_c},
-                             {"in_c * multiplier", Product({g.in_c, stage.multiplier}),
-                              is_conv ? 1 : g.out_c, is_conv ? INT32_MAX : g.out_c}}) &&
-           node.CheckInput(first + kWeights, "weights", kTfLiteInt8, weights) &&
-           node.CheckInput(first + kRequantization, "multipliers and shifts", kTfLiteInt32,
-                           Product({2, g.out_c})) &&
-           (!node.HasInput(first + kBias) ||
-            node.CheckInput(first + kBias, "bias", kTfLiteInt32, g.out_c));
+    if (!node.CheckFields({{"multiplier", stage.multiplier, 1, is_conv ? 1 : g.out_c},
+                           {"in_c * multiplier", Product({g.in_c, stage.multiplier}),
+                            is_conv ? 1 : g.out_c, is_conv ? INT32_MAX : g.out_c},
+                           {"weights", weights, 1, kMostWeights},
+                           {"constants", stage.constants, next->constants, next->constants}})) {
+      return false;
+    }
+    next->constants += LayoutOf(stage).end;
+    if (!node.CheckFields({{"constants", next->constants, 1, kMostWeights}})) return false;
+    if (stage.bias_input != kNoBias && stage.bias_input != 0) {
+      const int32_t input = next->inputs++;
+      if (!node.CheckFields({{"bias_input", stage.bias_input, input, input}}) ||
+          !node.CheckInput(input, "bias", kTfLiteInt32, g.out_c)) {
+        return false;
+      }
+    }
+    if (stage.weights_input == 0) return true;
+    const int32_t input = next->inputs++;
+    return node.CheckFields({{"weights_input", stage.weights_input, input, input}}) &&
+           node.CheckInput(input, "weights", kTfLiteInt8, weights);
   }
 
   // The further outputs of a stage, in the order of the stages; counts them and the lists.

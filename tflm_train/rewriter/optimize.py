@@ -23,10 +23,11 @@ from tflm_train.memory.scratch import scratch_of
 from tflm_train.memory.target import CORTEX_M, align
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.rewriter.costs import builtin_cost, stage_cost
+from tflm_train.rewriter.emit_stream import make_stream
 from tflm_train.rewriter.fold_pad import CONVOLUTIONS, fold_pads
 from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.overlay import overlay_streams
-from tflm_train.rewriter.stream import Run, can_stream, find_run, make_stream, nonzero_taps
+from tflm_train.rewriter.stream import Run, can_stream, find_run, nonzero_taps
 from tflm_train.rewriter.training_graph import TrainOp
 
 _ALIGNMENT = 16
@@ -295,8 +296,8 @@ def _as_it_is(op: Op, start: int, crossing: int, kernels: KernelSet) -> _Segment
 def _streamed(run: Run, start: int, stop: int, crossing: int) -> _Segment:
     alive = crossing + sum(map(_bytes, run.outputs))
     alive += align(scratch_of(run.params), _ALIGNMENT)
-    constants = sum(3 for op in run.layers if op.name != "ADD")
-    tensors = 1 + constants + len(run.outputs)
+    tensors = 2 + sum(t.is_variable for op in run.layers for t in op.inputs[1:] if t is not None)
+    tensors += len(run.outputs)
     kept = _NODE_BYTES + align(_STREAM_BYTES, _ALIGNMENT) + _TENSOR_BYTES * tensors
     return _Segment(start, stop, alive, kept, sum(map(stage_cost, run.stages)), run)
 

@@ -16,25 +16,23 @@ all of them, in an output of the op that takes the place of the ring.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.fused_activation import clamp_of, why_not_activation
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.rules import RULES
-from tflm_train.model import Graph, Op, Tensor
-from tflm_train.model.layers import Layer
+from tflm_train.model import Op, Tensor
 from tflm_train.rewriter.choose_variables import trainable_taps
 from tflm_train.rewriter.fold_pad import CONVOLUTIONS, is_spatial_pad, padded_geometry
-from tflm_train.rewriter.split_layers import layer_multipliers, quantize_multiplier
+from tflm_train.rewriter.split_layers import quantize_multiplier
+from tflm_train.rewriter.stream_rows import overwriting_lead, ring_rows
 from tflm_train.rewriter.training_graph import TrainOp
 
 _ADD_LEFT_SHIFT = 20  # TFLM's, for int8
-_CONSTANTS = 3  # tensors of a stage that is not an ADD
-_Taps = tuple[int, int, int, int]
+Taps = tuple[int, int, int, int]
+"""The part of a kernel that is computed with: (y0, y1, x0, x1)."""
 
 
 def can_stream(op: Op) -> bool:
@@ -60,10 +58,12 @@ class Run:
     Attributes:
       ops: The ops, among them PADs, clamp masks and channel saves.
       source: The only activation they read from outside.
-      stages: What the STREAM computes, complete.
+      stages: What the STREAM computes, but for where the constants lie; `kept_list` counts the
+        lists from 1.
       outputs: What it writes: the last stage's output, then masks and kept channels.
       lists: The channel lists that it reads.
-      taps: Of each layer the part of its kernel that is computed with; None for an ADD.
+      state: The state tensor where something is written for training only.
+      taps: Of each layer the part of its kernel that is not zero; None: all of it.
       lead: How many bytes before the input the output must begin at least, to overwrite nothing but
         rows that are not read any more.
     """
@@ -73,7 +73,8 @@ class Run:
     stages: tuple[abi.StageFields, ...]
     outputs: tuple[Tensor, ...]
     lists: tuple[Tensor, ...]
-    taps: tuple[_Taps | None, ...]
+    state: Tensor | None
+    taps: tuple[Taps | None, ...]
     lead: int
 
     @property
@@ -92,7 +93,7 @@ class Run:
         return self.outputs[0]
 
 
-def nonzero_taps(ops: Sequence[Op]) -> dict[int, _Taps]:
+def nonzero_taps(ops: Sequence[Op]) -> dict[int, Taps]:
     """The part of each constant kernel that is not zero, by the op's id: (y0, y1, x0, x1)."""
     taps = {}
     for op in ops:
@@ -102,13 +103,15 @@ def nonzero_taps(ops: Sequence[Op]) -> dict[int, _Taps]:
     return taps
 
 
-def find_run(ops: Sequence[Op], used_outside: set[int], taps: Mapping[int, _Taps]) -> Run | None:
+def find_run(
+    ops: Sequence[Op], used_outside: set[int], taps: Mapping[int, Taps] | None = None
+) -> Run | None:
     """Describes a run of ops as one STREAM.
 
     Args:
       ops: Consecutive ops of which each satisfies `can_stream`.
       used_outside: Ids of the tensors that other ops or the model's outputs need.
-      taps: Of the ops, or of more (`nonzero_taps`).
+      taps: `nonzero_taps` of the ops, or of more; None: they are found here.
 
     Returns:
       The run; None where the ops read more than one activation, pass on a padded one, end in a PAD,
@@ -137,6 +140,7 @@ def find_run(ops: Sequence[Op], used_outside: set[int], taps: Mapping[int, _Taps
         return None
     source = next(iter(outside.values()))
     geometries = [_geometry(op, pads.get(id(op.input))) for op in layers]
+    taps = nonzero_taps(layers) if taps is None else taps
     used = [_used_taps(taps.get(id(op)), g) for op, g in zip(layers, geometries, strict=True)]
     geometries = [_trimmed(g, t) for g, t in zip(geometries, used, strict=True)]
     indices = [tuple(made.get(id(t), abi.STREAM_INPUT) for t in read) for read in sources]
@@ -146,15 +150,15 @@ def find_run(ops: Sequence[Op], used_outside: set[int], taps: Mapping[int, _Taps
     stages: list[abi.StageFields] = []
     outputs = [layers[-1].output]
     lists: list[Tensor] = []
-    first_constant = 1
-    first_list = 1 + sum(_CONSTANTS for op in layers if op.name != "ADD")
     for op, geometry, read, ring, kept in zip(
         layers, geometries, indices, rings, saved, strict=True
     ):
-        stage = _stage(op, geometry, read, ring, first_constant)
-        stages.append(_with_saved(stage, kept, op, outputs, lists, first_list))
-        first_constant += 0 if op.name == "ADD" else _CONSTANTS
-    return Run(tuple(ops), source, tuple(stages), tuple(outputs), tuple(lists), tuple(used), lead)
+        stage = _stage(op, geometry, read, ring)
+        stages.append(_with_saved(stage, kept, op, outputs, lists))
+    state = next((op.inputs[-1] for op in ops if _is_saving(op)), None)
+    return Run(
+        tuple(ops), source, tuple(stages), tuple(outputs), tuple(lists), state, tuple(used), lead
+    )
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,6 @@ def _with_saved(
     op: Op,
     outputs: list[Tensor],
     lists: list[Tensor],
-    first_list: int,
 ) -> abi.StageFields:
     """The stage with its further outputs, which are appended, as are channel lists."""
     if saved.mask is not None:
@@ -225,127 +228,9 @@ def _with_saved(
             stage,
             kept_output=len(outputs) - 1,
             kept_channels=save.kept,
-            kept_list=first_list + len(lists) - 1,
+            kept_list=len(lists),
         )
     return stage
-
-
-def make_stream(graph: Graph, run: Run) -> TrainOp:
-    """Makes the op of a run; its new constants are added to the graph."""
-    inputs: list[Tensor | None] = [run.source]
-    for op, taps in zip(run.layers, run.taps, strict=True):
-        if op.name == "ADD":
-            continue
-        layer = Layer(-1, op, -1)
-        constants = np.stack(layer_multipliers(layer))
-        name = f"requantization/{layer.name}"
-        requantization = graph.add(Tensor.constant(name, constants))
-        inputs += [_trimmed_weights(graph, layer, taps), requantization, layer.bias]
-    inputs += run.lists
-    if any(stage.trains for stage in run.stages):
-        inputs.append(next(op.inputs[-1] for op in run.ops if _is_saving(op)))
-    return TrainOp.make(run.params, inputs, list(run.outputs))
-
-
-def _trimmed_weights(graph: Graph, layer: Layer, taps: _Taps | None) -> Tensor:
-    weights = layer.weights
-    if weights.data is None or taps is None:
-        return weights
-    y0, y1, x0, x1 = taps
-    data = weights.data[:, y0:y1, x0:x1]
-    if data.shape == weights.shape:
-        return weights
-    trimmed = Tensor.constant(f"trimmed/{weights.short_name}", data)
-    trimmed.quantization = weights.quantization
-    return graph.add(trimmed)
-
-
-def ring_rows(
-    geometries: Sequence[Geometry],
-    sources: Sequence[tuple[int, ...]],
-    complete: Sequence[bool] = (),
-) -> tuple[int, ...]:
-    """How many rows of its output each stage has to keep.
-
-    Plays the kernel's schedule: a row is computed just before it is needed.
-
-    Args:
-      geometries: Of the stages.
-      sources: For each stage the stages that it reads, `abi.STREAM_INPUT` for the op's input.
-      complete: Whether all rows of a stage are computed even if no stage reads them.
-
-    Returns:
-      Rows; of the last stage all that it has.
-    """
-    rings = [0] * len(geometries)
-    for index, top, rows in _play(geometries, sources, complete):
-        for source in sources[index]:
-            if source != abi.STREAM_INPUT:
-                rings[source] = max(rings[source], rows[source] - max(top, 0))
-    rings[-1] = geometries[-1].out_h
-    # A stage of which no row is ever needed (all its readers see is padding).
-    return tuple(max(1, min(r, g.out_h)) for r, g in zip(rings, geometries, strict=True))
-
-
-def overwriting_lead(
-    geometries: Sequence[Geometry], sources: Sequence[tuple[int, ...]], row_bytes: int
-) -> int:
-    """How far before the input the output must begin to overwrite only rows that are used up.
-
-    Args:
-      geometries: Of the stages.
-      sources: As for `ring_rows`.
-      row_bytes: Of one row of the op's input.
-
-    Returns:
-      Bytes.
-    """
-    last = geometries[-1]
-    readers = [i for i, read in enumerate(sources) if abi.STREAM_INPUT in read]
-    lead = 0
-    for index, _, rows in _play(geometries, sources):
-        if index != len(geometries) - 1:
-            continue
-        # A stage that is complete reads no more; the last one still reads what it needs now.
-        tops = [
-            rows[i] * geometries[i].stride_h - geometries[i].pad_t
-            for i in readers
-            if rows[i] < geometries[i].out_h
-        ]
-        if tops:
-            used_up = max(0, min(tops)) * row_bytes
-            written = (rows[index] + 1) * last.out_w * last.out_c
-            lead = max(lead, written - used_up)
-    return lead
-
-
-def _play(
-    geometries: Sequence[Geometry],
-    sources: Sequence[tuple[int, ...]],
-    complete: Sequence[bool] = (),
-) -> Iterator[tuple[int, int, list[int]]]:
-    """The kernel's schedule: for each row a stage computes (stage, first input row, rows so far).
-
-    The last are those of every stage before that row, the same list each time.
-    """
-    last = len(geometries) - 1
-    rows = [0] * len(geometries)
-    consumer = [last] * len(geometries)
-    inside = [[s for s in read if s != abi.STREAM_INPUT] for read in sources]
-    for target in [last, *(i for i, wanted in enumerate(complete[:last]) if wanted)]:
-        consumer[target] = index = target
-        while rows[target] < geometries[target].out_h:
-            g = geometries[index]
-            top = rows[index] * g.stride_h - g.pad_t
-            needed = min(top + (g.k_h - 1) * g.dil_h, g.in_h - 1)
-            missing = next((s for s in inside[index] if rows[s] <= needed), None)
-            if missing is not None:
-                consumer[missing] = index
-                index = missing
-                continue
-            yield index, top, rows
-            rows[index] += 1
-            index = consumer[index]
 
 
 def _layers(ops: Sequence[Op]) -> list[Op]:
@@ -365,17 +250,18 @@ def _geometry(op: Op, pad: Op | None) -> Geometry:
     return Geometry.from_options((height, width, channels), channels, (1, 1))
 
 
-def _used_taps(taps: _Taps | None, geometry: Geometry) -> _Taps | None:
+def _used_taps(taps: Taps | None, geometry: Geometry) -> Taps | None:
     """What to keep of a kernel: leading zeros stay where there is no padding to take them from."""
     if taps is None:
         return None
     y0, y1, x0, x1 = taps
     y0 = min(y0, geometry.pad_t // geometry.dil_h)
     x0 = min(x0, geometry.pad_l // geometry.dil_w)
-    return y0, y1, x0, x1
+    used = (y0, y1, x0, x1)
+    return None if used == (0, geometry.k_h, 0, geometry.k_w) else used
 
 
-def _trimmed(geometry: Geometry, taps: _Taps | None) -> Geometry:
+def _trimmed(geometry: Geometry, taps: Taps | None) -> Geometry:
     if taps is None:
         return geometry
     y0, y1, x0, x1 = taps
@@ -388,23 +274,19 @@ def _trimmed(geometry: Geometry, taps: _Taps | None) -> Geometry:
     )
 
 
-def _stage(
-    op: Op, geometry: Geometry, read: tuple[int, ...], ring: int, first_constant: int
-) -> abi.StageFields:
+def _stage(op: Op, geometry: Geometry, read: tuple[int, ...], ring: int) -> abi.StageFields:
     clamp = clamp_of(op)
     act_min, act_max = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
     output = abi.OutputFields(op.input.zero_point, op.output.zero_point, act_min, act_max)
     if op.name == "ADD":
         kind, multiplier = abi.StageKind.ADD, 1
         return abi.StageFields(
-            kind, geometry, output, multiplier, read[0], read[1], ring, 0, _add_fields(op)
+            kind, geometry, output, multiplier, read[0], read[1], ring, add=_add_fields(op)
         )
     kind, multiplier = abi.StageKind.CONV, 1
     if op.name == "DEPTHWISE_CONV_2D":
         kind, multiplier = abi.StageKind.DEPTHWISE, geometry.out_c // geometry.in_c
-    return abi.StageFields(
-        kind, geometry, output, multiplier, read[0], abi.STREAM_INPUT, ring, first_constant
-    )
+    return abi.StageFields(kind, geometry, output, multiplier, read[0], abi.STREAM_INPUT, ring)
 
 
 def _is_plain_add(op: Op) -> bool:
