@@ -3,17 +3,19 @@
     python -m benchmarks.whole_step [--cores m7 m4 ...] [--only NETWORK ...] [--json] [--save FILE]
 
 Every operator of the rewritten model that is ours is counted at its own shape, on random data,
-under QEMU (`benchmarks.instructions`). The forward pass is counted in up to two ways:
+under QEMU (`benchmarks.instructions`). The forward pass is counted in up to three ways:
 
 - figures: CMSIS-NN's per multiply-accumulate from issue 4, the lowest of each range; poolings,
   additions and PADs cost nothing. Cortex-M4 and M7 only.
 - our kernels: each convolution as a STREAM of one layer; poolings, additions and PADs as above.
+- TFLM: the model itself in TFLM, where TFLM_INCLUDE and TFLM_LIB name a build of it for the core
+  (`benchmarks.builtin_ops`).
 
 Beside them the backward pass and update as TinyEngine's fp32 training kernels would take them on
 Cortex-M7, the lowest of its figures, of which there are none for masks, losses and biases.
 
 The exit status is 1 where backward and update together take half of the forward pass or more, by
-either.
+any of the three.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks import instructions
+from benchmarks import builtin_ops, instructions
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train import Model, load, rewrite
@@ -96,7 +98,7 @@ class Step:
         scheme = replace(find_scheme(SCHEMES[network]), residual_bits=residual_bits)
         rewritten = Model(rewrite(model, scheme).model_bytes, network)
         streamed = Model(rewrite(model, scheme, forward=Forward.FLASH).model_bytes)
-        streams = [p for p in _our_ops(streamed) if isinstance(p, abi.StreamParams)]
+        streams = [_forward_only(p) for p in _our_ops(streamed) if isinstance(p, abi.StreamParams)]
         return Step(rewritten, tuple(_our_ops(rewritten)), tuple(streams))
 
 
@@ -104,6 +106,13 @@ def _our_ops(model: Model) -> list[abi.OpParams]:
     ops = [op for op in model.graph.ops if op.name.startswith(abi.OP_PREFIX)]
     params = [abi.unpack(op.custom_options or b"") for op in ops]
     return [p for p in params if not isinstance(p, abi.RestoreParams)]
+
+
+def _forward_only(stream: abi.StreamParams) -> abi.StreamParams:
+    """A STREAM that keeps nothing for the backward pass: other ops are counted for that."""
+    nothing = dict.fromkeys(("mask_output", "kept_output", "kept_channels", "kept_list"), 0)
+    fields = [{**vars(stage), **nothing} for stage in stream.stages]
+    return abi.StreamParams(tuple(abi.StageFields(**f) for f in fields))
 
 
 def count_ops(core: str, ops: Sequence[abi.OpParams]) -> dict[bytes, int]:
@@ -147,6 +156,19 @@ def tiny_engine(params: abi.OpParams) -> float:
     return 0.0
 
 
+def forward_in_tflm(core: str, model: Model) -> int | None:
+    """Instructions of the forward ops in TFLM; None where there is no build of it."""
+    counts = builtin_ops.count(core, model)
+    if counts is None:
+        return None
+    return sum(
+        n
+        for op, n in zip(model.graph.ops, counts, strict=True)
+        if not op.name.startswith(abi.OP_PREFIX)
+        or isinstance(abi.unpack(op.custom_options or b""), _FORWARD)
+    )
+
+
 def row_of(
     core: str, network: str, residual_bits: int, step: Step, counts: Mapping[bytes, int]
 ) -> dict[str, Any]:
@@ -160,9 +182,9 @@ def row_of(
       counts: Of `count_ops`.
 
     Returns:
-      `forward_figures`, `forward_ours`, `tiny_backward`, `tiny_update` (None where
-      there are no figures), `backward`, `update`, `ops` (by kind of op, of backward and update),
-      and for each way of counting the forward pass the share of backward and update in it.
+      `forward_figures`, `forward_ours`, `forward_tflm`, `tiny_backward`, `tiny_update`, `tiny`
+      (their sum; None where there are no figures), `backward`, `update`, `ops` (by kind of op, of
+      backward and update), and for each way of counting the forward pass the share of backward and update in it.
     """
     by_phase: Counter[Phase] = Counter()
     by_kind: Counter[str] = Counter()
@@ -178,6 +200,7 @@ def row_of(
     forward: dict[str, int | None] = {
         "figures": split + round(sum(map(cmsis_nn, builtin))) if core in CMSIS_NN_CORES else None,
         "ours": split + sum(counts[params.pack()] for params in step.streams),
+        "tflm": forward_in_tflm(core, step.model),
     }
     ours = by_phase[Phase.BACKWARD] + by_phase[Phase.UPDATE]
     theirs = tiny[Phase.BACKWARD] + tiny[Phase.UPDATE]
@@ -189,6 +212,7 @@ def row_of(
     row["backward"], row["update"] = by_phase[Phase.BACKWARD], by_phase[Phase.UPDATE]
     row["tiny_backward"] = tiny[Phase.BACKWARD] if has_tiny else None
     row["tiny_update"] = tiny[Phase.UPDATE] if has_tiny else None
+    row["tiny"] = theirs if has_tiny else None
     row["tiny_share"] = theirs / forward["figures"] if has_tiny and forward["figures"] else None
     row["ops"] = dict(by_kind.most_common())
     return row
@@ -208,12 +232,11 @@ _STEP = (
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:
-    ways = ("figures", "ours")
+    ways = ("figures", "ours", "tflm")
     millions = [
         "backward",
         "update",
-        "tiny_backward",
-        "tiny_update",
+        "tiny",
         *(f"forward_{way}" for way in ways),
     ]
     shown = [r | {key: r[key] and r[key] / 1e6 for key in millions} for r in rows]
@@ -222,14 +245,15 @@ def _show(rows: Sequence[dict[str, Any]]) -> None:
         "Instructions of one training step, millions; shares: (backward + update) / forward",
         (
             *_STEP,
-            Column("back- ward", "backward", number),
-            Column("up- date", "update", number),
+            Column("backw.", "backward", number),
+            Column("update", "update", number),
             Column("fwd: figures", "forward_figures", number),
             Column("share", "share_figures", percent),
             Column("fwd: ours", "forward_ours", number),
             Column("share", "share_ours", percent),
-            Column("Tiny: backw.", "tiny_backward", number),
-            Column("up- date", "tiny_update", number),
+            Column("fwd: TFLM", "forward_tflm", number),
+            Column("share", "share_tflm", percent),
+            Column("Tiny", "tiny", number),
             Column("share", "tiny_share", percent),
         ),
         shown,
