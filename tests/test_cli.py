@@ -259,11 +259,33 @@ class TestTrain:
         }  # fmt: skip
         assert len(summary["epochs"]) == 2
         for epoch in summary["epochs"]:
-            assert epoch.keys() == {"loss", "train_accuracy", "test_accuracy", "learning_rate"}
+            assert epoch.keys() == {
+                "loss", "train_accuracy", "test_accuracy", "learning_rate", "is_mute",
+            }  # fmt: skip
+            assert not epoch["is_mute"]
         assert summary["test_accuracy"] == summary["epochs"][-1]["test_accuracy"]
         interpreter = tt.Interpreter(rewritten)
         interpreter.load_state(state.read_bytes())
         assert interpreter.step == 16
+
+    def test_a_head_that_learns_nothing_is_told(
+        self, run: Run, folder: Path, rewritten: Path
+    ) -> None:
+        """A fresh head's outputs stay alike until one of them reaches a step."""
+        (folder / "fresh.yaml").write_text("version: 1\nhead: {classes: 10}\nupdate: {}\n")
+        assert run("rewrite", folder / "digits.tflite", "--scheme", folder / "fresh.yaml",
+                   "-o", rewritten, "--force").status == 0  # fmt: skip
+        arguments = ["train", rewritten, "--data", folder / "d.npz", "--epochs", 1, "--lr"]
+        words = "the loss did not move in the first epoch"
+        warnings = run(*arguments, 1e-7, "--json").json["warnings"]
+        assert len(warnings) == 1 and words in warnings[0]
+        assert warnings[0].endswith("use a larger learning rate, such as --lr 1e-06")
+        shown = run(*arguments, 1e-7)
+        told = [line for line in (shown.out + shown.err).splitlines() if words in line]
+        assert len(told) == 1 and told[0].startswith("warning: ") and "--lr 1e-06" in told[0]
+        assert "warnings" not in run(*arguments, 0.1, "--json").json
+        evaluated = run("evaluate", rewritten, "--data", folder / "d.npz", "--json").json
+        assert "the head has learnt nothing yet" in evaluated["warnings"][0]
 
     def test_the_same_seed_gives_the_same_state(
         self, run: Run, folder: Path, rewritten: Path

@@ -36,12 +36,24 @@ from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.runtime.data import Dataset, load_dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
-from tflm_train.runtime.training import EpochRecord, StepReport, model_inputs, scores, targets
+from tflm_train.runtime.training import (
+    EpochRecord,
+    StepReport,
+    has_mute_head,
+    model_inputs,
+    scores,
+    targets,
+)
 from tflm_train.runtime.training import train as train_model
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import MAX_CLASSES, parse_classes
 from tflm_train.scheme.library import find_scheme, library_names, library_text
 from tflm_train.scheme.resolve import find_output
+
+_MUTE_EVALUATION = (
+    "all outputs are alike whatever the input: the head has learnt nothing yet; train it, or give "
+    "a trained state with --load-state"
+)
 
 
 def inspect(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -134,8 +146,12 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
             )
 
         def on_epoch(epoch: int, record: EpochRecord) -> None:
-            if not arguments.json:
-                progress.console.print(tables.epoch_line(epoch, record, metric))
+            if arguments.json:
+                return
+            progress.console.print(tables.epoch_line(epoch, record, metric))
+            if epoch == 0 and record.is_mute:
+                warning = _mute_training(interpreter, arguments.lr)
+                progress.console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
         record = train_model(
             interpreter,
@@ -155,6 +171,8 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
         "test_accuracy": record.test_accuracy,
         "steps_per_second": record.steps_per_second,
     }
+    if record.epochs[0].is_mute:
+        summary["warnings"] = [_mute_training(interpreter, arguments.lr)]
     if arguments.save_state:
         path = Path(arguments.save_state)
         write_file(path, interpreter.state(), is_state, arguments.force)
@@ -183,6 +201,8 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         "metric": metric_for(interpreter, wanted).name,
         "test_accuracy": float(np.mean(found)),
     }
+    if has_mute_head(interpreter, x):
+        summary["warnings"] = [_MUTE_EVALUATION]
     names = _class_names(interpreter, dataset)
     if names and wanted.ndim == 1:
         summary["classes"] = [
@@ -196,6 +216,14 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.json:
         tables.show_evaluation(summary)
     return summary
+
+
+def _mute_training(interpreter: Interpreter, rate: float) -> str:
+    step = interpreter.require_trainable().scale
+    return (
+        "the loss did not move in the first epoch: the new head's outputs are all below one step "
+        f"({step:g}) of the output; use a larger learning rate, such as --lr {10 * rate:g}"
+    )
 
 
 def _class_names(interpreter: Interpreter, dataset: Dataset) -> tuple[str, ...]:

@@ -147,6 +147,8 @@ def show_evaluation(summary: dict[str, Any]) -> None:
     _console().print(
         f"test {score(summary['metric'], summary['test_accuracy'])} ({summary['samples']} samples)"
     )
+    for warning in summary.get("warnings", []):
+        _console().print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
 
 def show_mapping(values: dict[str, Any]) -> None:

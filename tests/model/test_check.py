@@ -112,7 +112,7 @@ def _no_operators(graph: Any, op: Any) -> None:
 @pytest.mark.parametrize(
     ("model", "operator", "change", "words"),
     [
-        ("keyword", "CONV_2D", option("strideW", 0), "its stride is 0"),
+        ("keyword", "CONV_2D", option("strideW", 0), "its stride is 0;"),
         ("keyword", "CONV_2D", option("strideH", -2), "its stride is -2"),
         ("resnet", "CONV_2D", option("dilationWFactor", 0), "its dilation is 0"),
         ("keyword", "CONV_2D", option("padding", 7), "neither SAME nor VALID"),

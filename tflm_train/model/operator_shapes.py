@@ -22,6 +22,7 @@ ShapeRule = Callable[[Op], Shapes]
 
 _LSTM_INPUT, _LSTM_OUTPUT_STATE, _LSTM_CELL_STATE = 0, 18, 19
 _BIAS_TYPES = {"INT8": ("INT32",), "INT16": ("INT32", "INT64"), "FLOAT32": ("FLOAT32",)}
+_MAX_STEP = 1 << 15
 _ANY: Shapes = (None,)
 
 
@@ -368,7 +369,8 @@ def _window_output(op: Op, x: Tensor, kernel: tuple[int, int], channels: int) ->
         (2, kernel[1], options.strideW, getattr(options, "dilationWFactor", 1)),
     ):
         for what, value in (("kernel", taps), ("stride", stride), ("dilation", dilation)):
-            require(value >= 1, f"its {what} is {value}, which must be at least 1")
+            fits = 1 <= value <= _MAX_STEP
+            require(fits, f"its {what} is {value}; only 1 to {_MAX_STEP} makes sense")
         known = options.padding in (schema.Padding.SAME, schema.Padding.VALID)
         require(known, f"its padding {options.padding} is neither SAME nor VALID")
         same = options.padding == schema.Padding.SAME

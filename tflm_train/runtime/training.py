@@ -21,6 +21,7 @@ from tflm_train.runtime.targets import target_array
 SCHEDULES = ("linear", "cosine", "constant")
 _FINAL_SHARE = 0.2
 _FINAL_FACTOR = 0.1
+_MUTE_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,15 @@ class StepReport:
 class EpochRecord:
     """One epoch: means over its samples; `learning_rate` is that of its last step.
 
-    The accuracies are mean squared errors where the run's `metric` is that.
+    The accuracies are mean squared errors where the run's `metric` is that. `is_mute` says that
+    every answer gave all outputs the same value: a fresh head has not reached one output step.
     """
 
     loss: float
     train_accuracy: float
     test_accuracy: float
     learning_rate: float
+    is_mute: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,14 +146,16 @@ def train(
     for epoch in range(epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(y))
         first = epoch * len(y)
-        score = 0.0
+        score, is_mute = 0.0, True
         started = time.perf_counter()
         for done, index in enumerate(order):
             step = first + done
             rate = learning_rate_at(schedule, learning_rate, step, total)
             target = None if interpreter.learns_its_input else y[index]
             losses[step] = interpreter.train_step(x[index], target, rate)
-            score += metric.score(interpreter.output(), y[index])
+            answer = interpreter.output()
+            score += metric.score(answer, y[index])
+            is_mute = is_mute and _is_mute(answer)
             if on_step is not None:
                 mean = float(losses[first : step + 1].mean())
                 on_step(StepReport(epoch, done + 1, len(y), mean, score / (done + 1)))
@@ -160,6 +165,7 @@ def train(
             score / len(y),
             evaluate(interpreter, x_test, y_test),
             rate,
+            is_mute,
         )
         records.append(record)
         if on_epoch is not None:
@@ -167,6 +173,21 @@ def train(
     speed = total / busy
     last = records[-1].test_accuracy
     return TrainingRecord(before, tuple(records), last, speed, losses, metric.name)
+
+
+def has_mute_head(interpreter: Interpreter, x: npt.NDArray[Any]) -> bool:
+    """Whether a model that trains gives all outputs the same value, whatever the input.
+
+    Args:
+      interpreter: Any model with one input.
+      x: [n, ...] model inputs; the first few are tried.
+    """
+    tried = x[:_MUTE_SAMPLES]
+    return interpreter.is_trainable and all(_is_mute(interpreter.infer(one)) for one in tried)
+
+
+def _is_mute(answer: npt.NDArray[Any]) -> bool:
+    return answer.size > 1 and bool(np.all(answer == answer.reshape(-1)[0]))
 
 
 def evaluate(
