@@ -19,6 +19,8 @@ from tflm_train.model.graph import TRAINING_OP_PREFIX, Graph, Op, Tensor
 from tflm_train.model.operator_shapes import MalformedOpError, ShapeRule, require
 
 _MAX_TENSOR_BYTES = 1 << 31
+_MIN_SCALE, _MAX_SCALE = 1e-20, 1e20
+"""Beyond them products of scales leave what the interpreter's multipliers hold."""
 _ANY_NUMBER = 1 << 16
 
 
@@ -159,10 +161,10 @@ def _why_malformed_tensor(tensor: Tensor) -> str | None:
     q, dtype = tensor.quantization, tensor.dtype
     if q is None:
         return None
-    wrong = ~(np.isfinite(q.scale) & (q.scale >= 0))
+    wrong = ~(np.isfinite(q.scale) & (q.scale >= 0) & (q.scale <= _MAX_SCALE))
     if q.per_tensor or not np.any(q.scale):
         # A channel without any weight may have scale 0, a whole tensor may not.
-        wrong |= q.scale == 0
+        wrong |= q.scale < _MIN_SCALE
     if np.any(wrong):
         return f"impossible quantization: scale {q.scale[wrong][0]:g}"
     if dtype is not None and dtype.kind in "iu":

@@ -196,7 +196,7 @@ def _check_tree(model: Any, name: str) -> None:
         for o, operator in enumerate(operators):
             where = f"subgraph {s}, operator {o}"
             require(0 <= operator.opcodeIndex < len(model.operatorCodes), f"{where} has no opcode")
-            for role in ("inputs", "outputs"):
+            for role in ("inputs", "outputs", "intermediates"):
                 indices = getattr(operator, role)
                 for index in [] if indices is None else indices:
                     require(-1 <= index < count, f"{where} names tensor {index}")

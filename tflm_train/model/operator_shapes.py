@@ -22,6 +22,7 @@ ShapeRule = Callable[[Op], Shapes]
 
 _LSTM_INPUT, _LSTM_OUTPUT_STATE, _LSTM_CELL_STATE = 0, 18, 19
 _BIAS_TYPES = {"INT8": ("INT32",), "INT16": ("INT32", "INT64"), "FLOAT32": ("FLOAT32",)}
+_SOFTMAX_BITS = 26
 _MAX_STEP = 1 << 15
 _ANY: Shapes = (None,)
 
@@ -54,6 +55,11 @@ def softmax(op: Op) -> Shapes:
     beta = op.options.beta
     require(math.isfinite(beta) and beta > 0, f"its beta is {beta}, which must be above 0")
     require(len(op.input.shape) >= 1, "its input is a scalar")
+    if op.input.quantization is not None and op.input.type_name == "INT8":
+        # The interpreter works in fixed point with 26 fractional bits.
+        scale = beta * op.input.scale
+        fits = 2.0**-_SOFTMAX_BITS < scale < 2.0 ** (31 - _SOFTMAX_BITS)
+        require(fits, f"its beta times its input's scale is {scale:g}, too small or too large")
     return same_shape(op)
 
 
@@ -187,6 +193,8 @@ def concatenation(op: Op) -> Shapes:
 def pack(op: Op) -> Shapes:
     """PACK."""
     shapes = [tensor_of(op, i).shape for i in range(len(op.inputs))]
+    count = int(op.options.valuesCount)
+    require(count == len(shapes), f"it has {len(shapes)} inputs, its options say {count}")
     require(len(set(shapes)) == 1, f"its inputs {_lists(shapes)} differ")
     axis = _axis(int(op.options.axis), len(shapes[0]) + 1)
     return ((*shapes[0][:axis], len(shapes), *shapes[0][axis:]),)
@@ -197,7 +205,8 @@ def unpack(op: Op) -> Shapes:
     shape = op.input.shape
     axis = _axis(int(op.options.axis), len(shape))
     parts = len(op.outputs)
-    require(parts == shape[axis], f"it has {parts} outputs for {shape[axis]} parts")
+    fits = parts == shape[axis] == int(op.options.num)
+    require(fits, f"it has {parts} outputs for {shape[axis]} parts")
     return [(*shape[:axis], *shape[axis + 1 :])] * parts
 
 
