@@ -184,7 +184,8 @@ def row_of(
     Returns:
       `forward_figures`, `forward_ours`, `forward_tflm`, `tiny_backward`, `tiny_update`, `tiny`
       (their sum; None where there are no figures), `backward`, `update`, `ops` (by kind of op, of
-      backward and update), and for each way of counting the forward pass the share of backward and update in it.
+      backward and update), and for each way of counting the forward pass the share of backward and
+      update in it.
     """
     by_phase: Counter[Phase] = Counter()
     by_kind: Counter[str] = Counter()
