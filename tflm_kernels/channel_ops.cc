@@ -53,6 +53,13 @@ void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
 }
 
 TFLM_TRAIN_CLONES
+void AccumulateScaled(int32_t* __restrict acc, const int8_t* __restrict a,
+                      const int8_t* __restrict b, const int32_t* __restrict m, int shift, int n) {
+  const int32_t half = 1 << (shift - 1);
+  for (int i = 0; i < n; ++i) acc[i] += a[i] * ((b[i] * m[i] + half) >> shift);
+}
+
+TFLM_TRAIN_CLONES
 void AccumulateLookup(int32_t* __restrict acc, const int8_t* __restrict a,
                       const int8_t* __restrict b, const int16_t* __restrict table, int n) {
   for (int i = 0; i < n; ++i) acc[i] += a[i] * table[b[i] + 128];
@@ -84,29 +91,40 @@ uint32_t MaxAbs(const int32_t* values, size_t n) {
 }
 
 TFLM_TRAIN_CLONES
-uint32_t MaxAbs(const int8_t* values, size_t n) {
-  uint8_t max = 0;
+Extremes<int32_t> FindExtremes(const int32_t* values, size_t n) {
+  int32_t max = 0, min = 0;
+  for (size_t i = 0; i < n; ++i) {
+    max = values[i] > max ? values[i] : max;
+    min = values[i] < min ? values[i] : min;
+  }
+  return {max, min};
+}
+
+TFLM_TRAIN_CLONES
+Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
+  int8_t max = 0, min = 0;
   size_t i = 0;
 #if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
-  uint32_t most = 0, least = 0;
-#pragma GCC unroll 4
-  for (; i + 4 <= n; i += 4) {
-    const uint32_t word = dsp::LoadWord(values + i);
-    most = dsp::MaxBytes(most, word);
-    least = dsp::MinBytes(least, word);
+  // Words are loaded four at a time, which takes aligned ones.
+  for (; i < n && reinterpret_cast<uintptr_t>(values + i) % 4 != 0; ++i) {
+    max = values[i] > max ? values[i] : max;
+    min = values[i] < min ? values[i] : min;
   }
-  for (int shift = 0; shift < 32; shift += 8) {
-    const uint8_t up = static_cast<uint8_t>(most >> shift);
-    const uint8_t down = static_cast<uint8_t>(0u - (least >> shift));
-    max = up > max ? up : max;
-    max = down > max ? down : max;
-  }
+  dsp::ByteExtremes extremes;
+  extremes.AddAligned(values + i, (n - i) / 16);
+  i += (n - i) / 16 * 16;
+  extremes.Reduce(&max, &min);
 #endif
   for (; i < n; ++i) {
-    const uint8_t magnitude = static_cast<uint8_t>(values[i] < 0 ? -values[i] : values[i]);
-    max = magnitude > max ? magnitude : max;
+    max = values[i] > max ? values[i] : max;
+    min = values[i] < min ? values[i] : min;
   }
-  return max;
+  return {max, min};
+}
+
+uint32_t MaxAbs(const int8_t* values, size_t n) {
+  const Extremes<int8_t> extremes = FindExtremes(values, n);
+  return static_cast<uint32_t>(extremes.max > -extremes.min ? extremes.max : -extremes.min);
 }
 
 TFLM_TRAIN_CLONES

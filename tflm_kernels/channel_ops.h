@@ -25,6 +25,10 @@ int32_t Dot(const int16_t* a, const int8_t* b, int n);
 // acc[0 .. n) += a[i] * (b[i] - b_offset), -128 <= b_offset <= 127.
 void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t b_offset, int n);
 
+// acc[0 .. n) += a[i] * RoundShift(b[i] * m[i], shift), shift > 0.
+void AccumulateScaled(int32_t* acc, const int8_t* a, const int8_t* b, const int32_t* m, int shift,
+                      int n);
+
 // acc[0 .. n) += a[i] * table[b[i] + 128].
 void AccumulateLookup(int32_t* acc, const int8_t* a, const int8_t* b, const int16_t* table, int n);
 
@@ -34,6 +38,15 @@ void AccumulateShifted(int32_t* total, const int32_t* part, int shift, int n);
 // acc[i] = RoundShift(acc[i], shift) + RoundShift(addend[i] * factor, 8),
 // 0 <= factor <= 2^24.
 void MergeAddend(int32_t* acc, int shift, const int8_t* addend, int32_t factor, int n);
+
+// The largest and smallest of some values and 0.
+template <typename T>
+struct Extremes {
+  T max, min;
+};
+
+Extremes<int32_t> FindExtremes(const int32_t* values, size_t n);
+Extremes<int8_t> FindExtremes(const int8_t* values, size_t n);
 
 // max |values[0 .. n)|, 0 when n is 0.
 uint32_t MaxAbs(const int32_t* values, size_t n);

@@ -169,8 +169,8 @@ void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, Chann
 template <bool kPlain>
 void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t* weights,
                       int32_t depth, int32_t count, size_t at, size_t step, int lanes,
-                      UnorderedWriter* writer) {
-  UnorderedWriter local = *writer;
+                      const UnorderedWriter& writer) {
+  const UnorderedWriter local = writer;
   int32_t to_next = 2 * kQuantum;
   for (; count > 0; count -= 2) {
     int32_t sums[2 * kLanes];
@@ -183,14 +183,12 @@ void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t*
     gradients += to_next;
     to_next = elements - to_next;
   }
-  writer->TakeMax(local);
 }
 
 // The input gradient with the weights of four channels packed once for as many
-// pixels as there is memory for. The sums do not come pixel by pixel, so the
-// predicted exponent has to hold; returns false as soon as it does not.
-bool InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], const int16_t* order,
-                       const int8_t* grad_out, const int8_t* m, UnorderedWriter* writer,
+// pixels as there is memory for. The sums do not come pixel by pixel.
+void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], const int16_t* order,
+                       const int8_t* grad_out, const int8_t* m, const UnorderedWriter& writer,
                        void* scratch) {
   const Geometry& g = plan.g;
   int16_t* const weights = static_cast<int16_t*>(scratch);
@@ -215,15 +213,13 @@ bool InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
         for (int32_t i = 0; i < g.in_c; i += kLanes) {
           const int lanes = g.in_c - i < kLanes ? g.in_c - i : kLanes;
           PackWeights(g, iy, ix, count, &walk, lanes, weights);
-          const auto multiply = writer->is_plain() && lanes == kLanes ? MultiplyAndWrite<true>
-                                                                      : MultiplyAndWrite<false>;
+          const auto multiply = writer.is_plain() && lanes == kLanes ? MultiplyAndWrite<true>
+                                                                     : MultiplyAndWrite<false>;
           multiply(gradients, plan.elements, weights, depth, count, pixel + i, step, lanes, writer);
         }
-        if (!writer->holds()) return false;
       }
     }
   }
-  return true;
 }
 
 // Adds to acc[block.width] what output channels [c_begin, c_end) send to input
@@ -313,12 +309,11 @@ void ConvInputGrad(const ConvInputGradParams& params, const int8_t* grad_out, co
       static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
   if (!writer.flows()) return;
   const PanelPlan plan(params);
-  UnorderedWriter unordered(writer);
-  if (plan.usable && unordered.holds() &&
-      InputGradByPanels(plan, blocks, params.kept > 0 ? order : nullptr, grad_out, m, &unordered,
-                        scratch)) {
-    unordered.Finish(&writer);
-    return;
+  const UnorderedWriter unordered(writer);
+  if (plan.usable && unordered.usable()) {
+    InputGradByPanels(plan, blocks, params.kept > 0 ? order : nullptr, grad_out, m, unordered,
+                      scratch);
+    if (writer.FinishSaturated()) return;
   }
   InputGradByPixels(params, blocks, order, grad_out, m, &writer, scratch);
   writer.Finish();

@@ -3,11 +3,11 @@
 #include <cstring>
 
 #include "tflm_kernels/channel_ops.h"
+#include "tflm_kernels/depthwise_tiles.h"
 #include "tflm_kernels/depthwise_windows.h"
 #include "tflm_kernels/geometry.h"
 #include "tflm_kernels/numerics.h"
 #include "tflm_kernels/requantize.h"
-#include "tflm_kernels/unordered_writer.h"
 
 namespace tflm_train {
 namespace {
@@ -28,32 +28,37 @@ void ForEachTap(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_ou
   }
 }
 
-// acc[c] = sum over the taps that reach input (iy, ix) of q * W, per output
-// channel.
+// acc[c] = sum over the taps that reach input (iy, ix) of q times the scaled weight, per
+// output channel.
 void SumTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
-             const int8_t* weights, int32_t* acc) {
+             const DepthwiseWeights& weights, int32_t* acc) {
   std::memset(acc, 0, sizeof(int32_t) * g.out_c);
   ForEachTap(g, iy, ix, grad_out, [&](int32_t tap, const int8_t* q) {
-    AccumulateProducts(acc, q, weights + tap * g.out_c, 0, g.out_c);
+    AccumulateScaled(acc, q, weights.all + tap * g.out_c, weights.m, weights.shift, g.out_c);
   });
 }
 
 // The same for the channels that have weights of their own.
 void SumColumnTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
-                   const int8_t* columns, const int16_t* channels, int32_t kept, int32_t* acc) {
-  for (int32_t j = 0; j < kept; ++j) acc[channels[j]] = 0;
+                   const DepthwiseWeights& weights, int32_t* acc) {
+  for (int32_t j = 0; j < weights.kept; ++j) acc[weights.channels[j]] = 0;
   ForEachTap(g, iy, ix, grad_out, [&](int32_t tap, const int8_t* q) {
-    const int8_t* column = columns + tap * kept;
-    for (int32_t j = 0; j < kept; ++j) acc[channels[j]] += q[channels[j]] * column[j];
+    const int8_t* column = weights.columns + tap * weights.kept;
+    for (int32_t j = 0; j < weights.kept; ++j) {
+      const int32_t c = weights.channels[j];
+      acc[c] += q[c] * RoundShift(column[j] * weights.m[c], weights.shift);
+    }
   });
 }
 
 }  // namespace
 
 size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params) {
-  const size_t by_pixels = sizeof(int32_t) * params.geometry.out_c;
-  const WindowPlan plan(params);
-  return plan.usable && plan.bytes() > by_pixels ? plan.bytes() : by_pixels;
+  size_t bytes = sizeof(int32_t) * params.geometry.out_c;
+  const TilePlan tiles(params);
+  const WindowPlan windows(params);
+  const size_t needed = tiles.usable ? tiles.bytes() : windows.usable ? windows.bytes() : 0;
+  return needed > bytes ? needed : bytes;
 }
 
 void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* grad_out,
@@ -61,35 +66,36 @@ void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* gr
                         const int32_t* m, float* scales, float* ranges, const void* mask,
                         const int8_t* addend, int8_t* grad_in, void* scratch) {
   const Geometry& g = params.geometry;
-  int32_t* acc = static_cast<int32_t*>(scratch);
   GradientWriter writer(
       {params.mask, mask, addend, addend != nullptr ? scales[params.slot_addend] : 0.0f, grad_in,
        static_cast<size_t>(g.in_h) * g.in_w * g.in_c, g.in_c, &scales[params.slot_out],
        &ranges[params.slot_out]},
       scales[params.slot_in] * params.unit_scale, grad_out,
-      static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
+      static_cast<size_t>(g.out_h) * g.out_w * g.out_c, kSumShift);
   if (!writer.flows()) return;
-  const WindowPlan plan(params);
-  UnorderedWriter unordered(writer);
-  if (kWindowsPay && plan.usable && unordered.holds() &&
-      InputGradByWindows(params, plan, grad_out, {weights, columns, channels, params.kept}, m,
-                         &unordered, scratch)) {
-    unordered.Finish(&writer);
-    return;
+  const DepthwiseWeights scaled = {weights,     columns, channels,
+                                   params.kept, m,       params.weight_shift + writer.coarseness()};
+  const int pixel_shift = kSumShift - writer.exponent();
+  if (addend == nullptr && pixel_shift <= SpareBits(params) && scaled.shift <= kMaxWeightShift) {
+    const TilePlan tiles(params);
+    const WindowPlan windows(params);
+    if (tiles.usable) {
+      InputGradByTiles(params, tiles, grad_out, scaled, pixel_shift, grad_in, scratch);
+    } else if (windows.usable) {
+      InputGradByWindows(params, windows, grad_out, scaled, pixel_shift, grad_in, scratch);
+    }
+    if ((tiles.usable || windows.usable) && writer.FinishSaturated()) return;
   }
+  int32_t* acc = static_cast<int32_t*>(scratch);
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     for (int32_t ix = 0; ix < g.in_w; ++ix) {
-      SumTaps(g, iy, ix, grad_out, weights, acc);
-      if (params.kept > 0) {
-        SumColumnTaps(g, iy, ix, grad_out, columns, channels, params.kept, acc);
-      }
+      SumTaps(g, iy, ix, grad_out, scaled, acc);
+      if (params.kept > 0) SumColumnTaps(g, iy, ix, grad_out, scaled, acc);
       // In place: input channel i reads from i * multiplier onwards.
       int32_t c = 0;
       for (int32_t i = 0; i < g.in_c; ++i) {
         int32_t sum = 0;
-        for (int32_t j = 0; j < params.multiplier; ++j, ++c) {
-          sum += HighMul(ShiftLeft(acc[c], params.acc_shift), m[c]);
-        }
+        for (int32_t j = 0; j < params.multiplier; ++j, ++c) sum += acc[c];
         acc[i] = sum;
       }
       writer.WritePixel(acc);

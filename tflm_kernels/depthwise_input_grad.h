@@ -10,12 +10,11 @@
 
 namespace tflm_train {
 
-// Scratch of DepthwiseInputGrad: int32 [out_c].
+// Scratch of DepthwiseInputGrad: int32 [out_c], or a part of four channels.
 size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params);
 
-// Each channel has its own sum, then its own 32-bit multiplier, because the
-// weight scales of a depthwise layer spread too far for the 7 bits of
-// ConvInputGrad.
+// The weights are brought to one scale as int16, because the weight scales of a
+// depthwise layer spread too far for the 7 bits of ConvInputGrad.
 //
 //   params      geometry with out_c == in_c * multiplier, mask of the input, slots
 //   grad_out    int8 [out_h][out_w][out_c], never -128
@@ -23,7 +22,7 @@ size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params);
 //   columns     int8 [k_h][k_w][kept], in place of the weights of `channels`; nullptr
 //               when kept is 0
 //   channels    int16 [kept], ascending output channels; nullptr when kept is 0
-//   m           int32 [out_c], 2^31 * weight scale relative to the largest
+//   m           int32 [out_c], 2^16 * weight scale relative to the largest
 //   scales      float, all slots; slot_in and slot_addend read, slot_out written
 //   ranges      float, all slots; slot_out read and written
 //   mask        MaskBytes(params.mask, in_h * in_w * in_c) bytes, nullptr: none

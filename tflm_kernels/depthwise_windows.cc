@@ -2,13 +2,15 @@
 
 #include <cstring>
 
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/geometry.h"
 
 namespace tflm_train {
 namespace {
 
-// Memory for a plane; a kernel's height of rows is the least.
-constexpr int32_t kPlaneBytes = 6144;
+// The two taps of an element of a window's weights; lower is -1 where there is none.
+struct TapPair {
+  int32_t upper, lower;
+};
 
 // Windows of one phase, in rows of inputs that are `stride_h` apart.
 struct WindowBlock {
@@ -23,82 +25,71 @@ struct WindowBlock {
 struct BlockContext {
   const int16_t* plane;
   const int16_t* weights;
-  int32_t plane_step;      // int16 to the next row of the plane
+  int32_t plane_pitch;     // elements to the next row of the plane
   int32_t row_step, step;  // elements of the target to the next row, and window
-  int32_t c;
+  int8_t* q;               // the target, from these channels on
   int lanes;
-  const int32_t* m;  // multipliers of the lanes
 };
 
-template <int kRowPairs, int kColumns, bool kPlain>
-void SumBlock(const WindowBlock& block, const BlockContext& context, UnorderedWriter* writer) {
-  UnorderedWriter local = *writer;
-  const Window window(context.weights + block.weights, block.row_pairs, block.columns,
-                      context.plane_step / kElement);
-  const int32_t step = context.step;
-  const int lanes = context.lanes;
-  const int32_t* const m = context.m;
-  const int16_t* first = context.plane + block.plane;
-  int32_t row_at = block.at + context.c;
-  for (int32_t row = block.rows; row > 0; --row) {
-    const int16_t* plane = first;
-    int32_t at = row_at;
-    for (int32_t n = block.windows; n > 0; --n, plane += kElement, at += step) {
-      int32_t sums[kWindowLanes];
-      SumWindow<kRowPairs, kColumns>(plane, window, sums);
-      ScaleSums(m, sums);
-      local.Write<kPlain>(sums, static_cast<size_t>(at), lanes);
-    }
-    first += context.plane_step;
-    row_at += context.row_step;
-  }
-  writer->TakeMax(local);
+// The results of windows whose lanes are not all there.
+void KeepLanes(const int8_t* from, int lanes, int8_t* q) {
+  for (int lane = 0; lane < lanes; ++lane) q[lane] = from[lane];
 }
 
 template <int kRowPairs, int kColumns>
-void SumBlockAs(const WindowBlock& block, const BlockContext& context, UnorderedWriter* writer) {
-  if (writer->is_plain() && context.lanes == kWindowLanes) {
-    SumBlock<kRowPairs, kColumns, true>(block, context, writer);
-  } else {
-    SumBlock<kRowPairs, kColumns, false>(block, context, writer);
+void SumBlock(const WindowBlock& block, const BlockContext& context) {
+  const Window window(context.weights + block.weights, block.row_pairs, block.columns,
+                      context.plane_pitch);
+  const int16_t* plane = context.plane + block.plane;
+  int8_t* q = context.q + block.at;
+  for (int32_t row = block.rows; row > 0; --row) {
+    if (context.lanes == kWindowLanes) {
+      SumWindows<kRowPairs, kColumns>(plane, window, {q, context.step, block.windows});
+    } else {
+      for (int32_t n = 0; n < block.windows; ++n) {
+        int8_t lanes[kWindowLanes];
+        SumWindows<0, 0>(plane + n * kElement, window, {lanes, kWindowLanes, 1});
+        KeepLanes(lanes, context.lanes, q + n * context.step);
+      }
+    }
+    plane += context.plane_pitch * kElement;
+    q += context.row_step;
   }
 }
 
 // No taps at all.
-void WriteZeros(const WindowBlock& block, const BlockContext& context, UnorderedWriter* writer) {
-  const int32_t zeros[kWindowLanes] = {};
+void WriteZeros(const WindowBlock& block, const BlockContext& context) {
+  const int8_t zeros[kWindowLanes] = {};
   for (int32_t row = 0; row < block.rows; ++row) {
     for (int32_t n = 0; n < block.windows; ++n) {
-      const int32_t at = block.at + context.c + row * context.row_step + n * context.step;
-      writer->Write<false>(zeros, static_cast<size_t>(at), context.lanes);
+      KeepLanes(zeros, context.lanes,
+                context.q + block.at + row * context.row_step + n * context.step);
     }
   }
 }
 
 // The windows of usual kernels have loops of their own.
-void DoBlock(const WindowBlock& block, const BlockContext& context, UnorderedWriter* writer) {
+void DoBlock(const WindowBlock& block, const BlockContext& context) {
   const int32_t pairs = block.row_pairs;
   switch (pairs == 0 ? -1 : block.columns) {
     case -1:
-      return WriteZeros(block, context, writer);
+      return WriteZeros(block, context);
     case 1:
-      return pairs == 1 ? SumBlockAs<1, 1>(block, context, writer)
-                        : SumBlockAs<0, 1>(block, context, writer);
+      return pairs == 1 ? SumBlock<1, 1>(block, context) : SumBlock<0, 1>(block, context);
     case 2:
-      return pairs == 1 ? SumBlockAs<1, 2>(block, context, writer)
-                        : SumBlockAs<0, 2>(block, context, writer);
+      return pairs == 1 ? SumBlock<1, 2>(block, context) : SumBlock<0, 2>(block, context);
     case 3:
-      return pairs == 1   ? SumBlockAs<1, 3>(block, context, writer)
-             : pairs == 2 ? SumBlockAs<2, 3>(block, context, writer)
-                          : SumBlockAs<0, 3>(block, context, writer);
+      return pairs == 1   ? SumBlock<1, 3>(block, context)
+             : pairs == 2 ? SumBlock<2, 3>(block, context)
+                          : SumBlock<0, 3>(block, context);
     case 4:
-      return SumBlockAs<0, 4>(block, context, writer);
+      return SumBlock<0, 4>(block, context);
     case 5:
-      return SumBlockAs<0, 5>(block, context, writer);
+      return SumBlock<0, 5>(block, context);
     case 7:
-      return SumBlockAs<0, 7>(block, context, writer);
+      return SumBlock<0, 7>(block, context);
     default:
-      return SumBlockAs<0, 0>(block, context, writer);
+      return SumBlock<0, 0>(block, context);
   }
 }
 
@@ -200,31 +191,14 @@ class WindowProgram {
   int32_t end_row_ = -1;
 };
 
-// Packs the weights of channels from c on for each pair of taps.
-void PackWeights(const WindowProgram& program, const DepthwiseWeights& weights, int32_t channels,
-                 int32_t c, int lanes, int shift, int16_t* to) {
-  // Channels with weights of their own among these: at columns [begin, end).
-  int32_t begin = 0;
-  while (begin < weights.kept && weights.channels[begin] < c) ++begin;
-  int32_t end = begin;
-  while (end < weights.kept && weights.channels[end] < c + lanes) ++end;
-  const int8_t* const all = weights.all + c;
-  if (begin == end) {
-    return PackWindow(all, channels, lanes, shift, program.taps(), program.tap_count(), to);
-  }
-  for (int32_t i = 0; i < program.tap_count(); ++i, to += kElement) {
-    const TapPair& taps = program.taps()[i];
-    int8_t merged[2][kWindowLanes];
-    for (int r = 0; r < 2; ++r) {
-      const int32_t tap = r == 0 ? taps.upper : taps.lower;
-      if (tap < 0) continue;
-      std::memcpy(merged[r], all + tap * channels, static_cast<size_t>(lanes));
-      for (int32_t j = begin; j < end; ++j) {
-        merged[r][weights.channels[j] - c] = weights.columns[tap * weights.kept + j];
-      }
+// Packs the weights for each pair of taps.
+void PackWeights(const WindowProgram& program, const LaneWeights& weights, int16_t* to) {
+  const TapPair* taps = program.taps();
+  for (int32_t i = program.tap_count(); i > 0; --i, ++taps, to += kElement) {
+    for (int lane = 0; lane < kWindowLanes; ++lane) {
+      const int32_t lower = taps->lower < 0 ? 0 : weights.Upper(taps->lower, lane);
+      StoreUppers(weights.Upper(taps->upper, lane), lower, to + 2 * lane);
     }
-    const TapPair rows = {0, taps.lower < 0 ? -1 : 1};
-    PackWindow(merged[0], kWindowLanes, lanes, shift, &rows, 1, to);
   }
 }
 
@@ -235,10 +209,41 @@ AxisPhase::AxisPhase(int32_t phase, int32_t kernel, int32_t stride, int32_t pad)
       taps(first_tap < kernel ? (kernel - first_tap + stride - 1) / stride : 0),
       first_output((phase + pad - first_tap) / stride) {}
 
+LaneWeights LaneCursor::Weights() {
+  // Channels with weights of their own among these: at columns [begin, end).
+  const int32_t begin = next_kept_;
+  while (next_kept_ < weights_.kept && weights_.channels[next_kept_] < channel_ + kWindowLanes) {
+    ++next_kept_;
+  }
+  LaneWeights result = {weights_.all + channel_, channels_, {}};
+  for (int lane = 0; lane < lanes(); ++lane) {
+    result.multiplier[lane] = weights_.m[channel_ + lane] << (kMaxWeightShift - weights_.shift);
+  }
+  if (begin == next_kept_ && lanes() == kWindowLanes) return result;
+  int8_t* to = copy_;
+  for (int32_t tap = 0; tap < taps_; ++tap, to += kWindowLanes) {
+    std::memset(to, 0, kWindowLanes);
+    std::memcpy(to, result.first + tap * channels_, static_cast<size_t>(lanes()));
+    for (int32_t j = begin; j < next_kept_; ++j) {
+      to[weights_.channels[j] - channel_] = weights_.columns[tap * weights_.kept + j];
+    }
+  }
+  result.first = copy_;
+  result.stride = kWindowLanes;
+  return result;
+}
+
+int SpareBits(const DepthwiseInputGradParams& params) {
+  const Geometry& g = params.geometry;
+  const int64_t largest = (int64_t{127} << (23 - params.weight_shift)) * g.k_h * g.k_w;
+  int bits = 0;
+  while (bits < 8 && (largest << (bits + 1)) < INT32_MAX - (1 << kSumShift)) ++bits;
+  return bits;
+}
+
 WindowPlan::WindowPlan(const DepthwiseInputGradParams& params) {
   const Geometry& g = params.geometry;
-  usable = params.multiplier == 1 && g.dil_h == 1 && g.dil_w == 1 &&
-           params.acc_shift >= kPixelShift && params.acc_shift <= kPixelShift + 8;
+  usable = params.multiplier == 1 && g.dil_h == 1 && g.dil_w == 1;
   left = 0;
   int32_t right = 0;
   for (int32_t px = 0; px < g.stride_w; ++px) {
@@ -266,48 +271,37 @@ WindowPlan::WindowPlan(const DepthwiseInputGradParams& params) {
 
 size_t WindowPlan::bytes() const {
   return sizeof(int16_t) * (plane_elements + weight_elements) * kElement +
-         sizeof(TapPair) * weight_elements + sizeof(WindowBlock) * blocks;
+         sizeof(TapPair) * weight_elements + sizeof(WindowBlock) * blocks +
+         2 * kWindowLanes * weight_elements;
 }
 
-bool InputGradByWindows(const DepthwiseInputGradParams& params, const WindowPlan& plan,
-                        const int8_t* grad_out, const DepthwiseWeights& weights, const int32_t* m,
-                        UnorderedWriter* writer, void* scratch) {
+void InputGradByWindows(const DepthwiseInputGradParams& params, const WindowPlan& plan,
+                        const int8_t* grad_out, const DepthwiseWeights& weights, int pixel_shift,
+                        int8_t* grad_in, void* scratch) {
   const Geometry& g = params.geometry;
   int16_t* const plane = static_cast<int16_t*>(scratch);
   int16_t* const packed = plane + plan.plane_elements * kElement;
   TapPair* const taps = reinterpret_cast<TapPair*>(packed + plan.weight_elements * kElement);
   WindowBlock* const blocks = reinterpret_cast<WindowBlock*>(taps + plan.weight_elements);
+  int8_t* const copy = reinterpret_cast<int8_t*>(blocks + plan.blocks);
   // The columns of zeros are never written again.
   std::memset(plane, 0, sizeof(int16_t) * plan.plane_elements * kElement);
-  int32_t multipliers[kWindowLanes];
-  BlockContext context = {plane,
-                          packed,
-                          plan.pitch * kElement,
-                          g.stride_h * g.in_w * g.in_c,
-                          g.stride_w * g.in_c,
-                          0,
-                          0,
-                          multipliers};
+  BlockContext context = {
+      plane, packed, plan.pitch, g.stride_h * g.in_w * g.in_c, g.stride_w * g.in_c, nullptr, 0};
   for (int32_t first = 0; first < g.in_h; first += plan.rows) {
     const WindowProgram program(g, plan, first, blocks, taps);
-    for (int32_t c = 0; c < g.out_c; c += kWindowLanes) {
-      const int lanes = g.out_c - c < kWindowLanes ? g.out_c - c : kWindowLanes;
-      context.c = c;
-      context.lanes = lanes;
-      for (int lane = 0; lane < kWindowLanes; ++lane) {
-        multipliers[lane] = lane < lanes ? m[c + lane] : 0;
-      }
-      PackWeights(program, weights, g.out_c, c, lanes, params.acc_shift - kPixelShift, packed);
-      const LaneImage image = {grad_out + c, g.out_h, g.out_w, g.out_w * g.out_c, g.out_c, lanes};
-      PackPlane(image, program.first_row(), program.end_row(), plan.pitch,
+    const PlaneRows rows = {program.first_row(), 1, program.end_row() - program.first_row(),
+                            plan.pitch, pixel_shift};
+    for (LaneCursor lanes(weights, g.out_c, g.k_h * g.k_w, copy); !lanes.done(); lanes.Next()) {
+      const int32_t c = lanes.channel();
+      PackWeights(program, lanes.Weights(), packed);
+      PackPlane({grad_out + c, g.out_h, g.out_w, g.out_w * g.out_c, g.out_c, lanes.lanes()}, rows,
                 plane + plan.left * kElement);
-      for (int32_t i = 0; i < program.block_count(); ++i) {
-        DoBlock(program.block(i), context, writer);
-      }
-      if (!writer->holds()) return false;
+      context.q = grad_in + c;
+      context.lanes = lanes.lanes();
+      for (int32_t i = 0; i < program.block_count(); ++i) DoBlock(program.block(i), context);
     }
   }
-  return true;
 }
 
 }  // namespace tflm_train

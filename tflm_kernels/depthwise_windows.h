@@ -7,7 +7,6 @@
 #include <cstdint>
 
 #include "tflm_kernels/op_params.h"
-#include "tflm_kernels/unordered_writer.h"
 #include "tflm_kernels/window.h"
 
 namespace tflm_train {
@@ -25,6 +24,49 @@ struct AxisPhase {
   int32_t first_output;
 };
 
+// Memory for a plane; as many rows as a window has are the least.
+constexpr int32_t kPlaneBytes = 4096;
+
+// Weights of a depthwise layer of which some channels have their own.
+struct DepthwiseWeights {
+  const int8_t* all;        // [k_h][k_w][out_c]
+  const int8_t* columns;    // [k_h][k_w][kept]
+  const int16_t* channels;  // [kept], ascending
+  int32_t kept;
+  const int32_t* m;  // [out_c]
+  int shift;         // the scaled weights', at most kMaxWeightShift
+};
+constexpr int kMaxWeightShift = 16;
+
+// Walks over the channels of a layer, four at a time.
+class LaneCursor {
+ public:
+  // copy: int8 [taps][4], for weights that do not lie beside each other.
+  LaneCursor(const DepthwiseWeights& weights, int32_t channels, int32_t taps, int8_t* copy)
+      : weights_(weights), channels_(channels), taps_(taps), copy_(copy) {}
+
+  bool done() const { return channel_ >= channels_; }
+  int32_t channel() const { return channel_; }
+  int lanes() const {
+    return channels_ - channel_ < kWindowLanes ? channels_ - channel_ : kWindowLanes;
+  }
+
+  // The weights of these channels, zero where there are none; valid until the next call.
+  LaneWeights Weights();
+
+  void Next() { channel_ += kWindowLanes; }
+
+ private:
+  const DepthwiseWeights& weights_;
+  const int32_t channels_, taps_;
+  int8_t* const copy_;
+  int32_t channel_ = 0;
+  int32_t next_kept_ = 0;
+};
+
+// Bits that pixels may be shifted by so that no sum of a window leaves int32.
+int SpareBits(const DepthwiseInputGradParams& params);
+
 // How the work is divided. Not for dilation or channel multipliers.
 struct WindowPlan {
   explicit WindowPlan(const DepthwiseInputGradParams& params);
@@ -41,19 +83,11 @@ struct WindowPlan {
   int32_t blocks;           // at most
 };
 
-// Weights of a depthwise layer of which some channels have their own.
-struct DepthwiseWeights {
-  const int8_t* all;        // [k_h][k_w][out_c]
-  const int8_t* columns;    // [k_h][k_w][kept]
-  const int16_t* channels;  // [kept], ascending
-  int32_t kept;
-};
-
-// Writes the whole input gradient, unless the predicted exponent does not hold: then
-// returns false. scratch: plan.bytes() bytes.
-bool InputGradByWindows(const DepthwiseInputGradParams& params, const WindowPlan& plan,
-                        const int8_t* grad_out, const DepthwiseWeights& weights, const int32_t* m,
-                        UnorderedWriter* writer, void* scratch);
+// Writes the whole input gradient, saturated. pixel_shift: of the pixels, so that sums
+// have kSumShift bits too many. scratch: plan.bytes() bytes.
+void InputGradByWindows(const DepthwiseInputGradParams& params, const WindowPlan& plan,
+                        const int8_t* grad_out, const DepthwiseWeights& weights, int pixel_shift,
+                        int8_t* grad_in, void* scratch);
 
 }  // namespace tflm_train
 

@@ -13,12 +13,9 @@
 
 namespace tflm_train {
 
-// a / 2^n, half away from zero; 0 <= n <= 31. In sign and magnitude, so that no
-// intermediate leaves 32 bits.
+// a / 2^n, half up; 0 <= n <= 31.
 constexpr int32_t RoundShift(int32_t a, int n) {
-  const uint32_t magnitude = a < 0 ? 0u - static_cast<uint32_t>(a) : static_cast<uint32_t>(a);
-  const uint32_t rounded = (magnitude + ((uint32_t{1} << n) >> 1)) >> n;
-  return static_cast<int32_t>(a < 0 ? 0u - rounded : rounded);
+  return n == 0 ? a : (a >> n) + ((a >> (n - 1)) & 1);
 }
 
 // Upper 32 bits of the product, rounded half up.
@@ -39,7 +36,7 @@ constexpr int32_t ShiftLeft(int32_t a, int n) {
 
 // TFLM's requantisation with double rounding: a * m * 2^(shift - 31), 0 <= m. Its
 // first rounding (to nearest by a truncating division) is the floor below for
-// products of either sign; its second is RoundShift, in 32 bits.
+// products of either sign; its second is to nearest, half away from zero.
 constexpr int32_t Requantize(int32_t a, int32_t m, int shift) {
   const int64_t product = static_cast<int64_t>(ShiftLeft(a, shift > 0 ? shift : 0)) * m;
   const int32_t high = static_cast<int32_t>((product + (int64_t{1} << 30)) >> 31);

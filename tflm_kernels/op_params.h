@@ -145,9 +145,9 @@ struct DepthwiseInputGradParams {
   MaskParams mask;
   int32_t slot_in, slot_out;
   int32_t slot_addend;  // -1: no addend
-  float unit_scale;     // max s_W * 2^(1 - acc_shift)
+  float unit_scale;     // max s_W * 2^(weight_shift - 16)
   int32_t multiplier;   // out_c / in_c
-  int32_t acc_shift;
+  int32_t weight_shift;
   int32_t kept;  // output channels whose weights are columns; 0: none
 };
 

@@ -9,6 +9,10 @@ namespace tflm_train {
 namespace {
 
 constexpr float kRangeDecay = 0.95f;
+// Of a gradient that is not saturated, and what its largest is predicted to reach.
+constexpr int32_t kMinGradient = -127;
+constexpr int32_t kMaxGradient = 126;
+constexpr float kPredictedMax = 112.0f;
 constexpr int32_t kMaxAddendFactor = 1 << 24;
 
 template <typename T>
@@ -41,23 +45,10 @@ void ApplyMask(const MaskParams& params, const void* mask, size_t first, int8_t*
   ApplyMaskTo(params, mask, first, values, n);
 }
 
-int32_t PassingBits(const MaskParams& params, const void* mask, size_t first, int n) {
-  if (params.mask_kind == kMaskBits) {
-    const uint8_t* const bits = static_cast<const uint8_t*>(mask) + (first >> 3);
-    const int shift = first & 7;
-    // The second byte only where it holds some of them: there may be none.
-    const int32_t next = shift + n > 8 ? bits[1] << 8 : 0;
-    return (bits[0] | next) >> shift;
-  }
-  const int8_t* const y = static_cast<const int8_t*>(mask) + first;
-  const int32_t lo = params.act_min + 1;
-  const uint32_t width =
-      params.act_max > lo ? static_cast<uint32_t>(params.act_max - lo) : uint32_t{0};
-  int32_t passing = 0;
-  for (int i = 0; i < n; ++i) {
-    passing |= static_cast<int32_t>(static_cast<uint32_t>(y[i] - lo) < width) << i;
-  }
-  return passing;
+Extremes<int8_t> MaskAndFindExtremes(const MaskParams& params, const void* mask, int8_t* values,
+                                     size_t n) {
+  ApplyMask(params, mask, 0, values, n);
+  return FindExtremes(values, n);
 }
 
 int ExponentFor(uint32_t max_abs, int from) {
@@ -67,7 +58,7 @@ int ExponentFor(uint32_t max_abs, int from) {
 }
 
 GradientWriter::GradientWriter(const GradientTarget& target, float unit, const int8_t* incoming,
-                               size_t incoming_size)
+                               size_t incoming_size, int finest)
     : target_(target),
       unit_(unit),
       incoming_max_(static_cast<float>(MaxAbs(incoming, incoming_size))),
@@ -93,7 +84,13 @@ GradientWriter::GradientWriter(const GradientTarget& target, float unit, const i
     unit_ = unit * PowerOfTwo(n);
   }
   const float predicted = *target.range * incoming_max_;
-  while (exponent_ < kMaxExponent && !(predicted <= 127.0f * PowerOfTwo(exponent_))) ++exponent_;
+  while (exponent_ < kMaxExponent && !(predicted <= kPredictedMax * PowerOfTwo(exponent_))) {
+    ++exponent_;
+  }
+  if (exponent_ > finest && target.addend == nullptr) {
+    coarseness_ = exponent_ - finest;
+    exponent_ = finest;
+  }
 }
 
 void GradientWriter::WritePixel(int32_t* acc) {
@@ -102,24 +99,36 @@ void GradientWriter::WritePixel(int32_t* acc) {
     MergeAddend(acc, addend_shift_, target_.addend + written_, addend_factor_, channels);
   }
   ApplyMask(target_.mask_params, target_.mask, written_, acc, channels);
-  const uint32_t max = MaxAbs(acc, channels);
-  if (max > max_abs_) {
-    max_abs_ = max;
-    const int needed = ExponentFor(max, exponent_);
-    if (needed > exponent_) {
-      RoundShiftInPlace(target_.q, needed - exponent_, written_);
-      exponent_ = needed;
-    }
+  const Extremes<int32_t> extremes = FindExtremes(acc, channels);
+  int needed = exponent_;
+  while (RoundShift(extremes.max, needed) > kMaxGradient ||
+         RoundShift(extremes.min, needed) < kMinGradient) {
+    ++needed;
+  }
+  if (needed > exponent_) {
+    RoundShiftInPlace(target_.q, needed - exponent_, written_);
+    exponent_ = needed;
   }
   RoundShiftRow(acc, exponent_, target_.q + written_, channels);
   written_ += channels;
 }
 
-void GradientWriter::Finish() {
-  const float ratio = static_cast<float>(max_abs_) / incoming_max_;
+void GradientWriter::Finish() { Store(MaxAbs(target_.q, target_.size)); }
+
+bool GradientWriter::FinishSaturated() {
+  const Extremes<int8_t> extremes =
+      MaskAndFindExtremes(target_.mask_params, target_.mask, target_.q, target_.size);
+  if (extremes.max > kMaxGradient || extremes.min < kMinGradient) return false;
+  Store(static_cast<uint32_t>(extremes.max > -extremes.min ? extremes.max : -extremes.min));
+  return true;
+}
+
+void GradientWriter::Store(uint32_t max_abs) {
+  const float step = PowerOfTwo(exponent_ + coarseness_);
+  const float ratio = (static_cast<float>(max_abs) * step) / incoming_max_;
   const float decayed = *target_.range * kRangeDecay;
   *target_.range = ratio > decayed ? ratio : decayed;
-  *target_.scale = unit_ * PowerOfTwo(exponent_);
+  *target_.scale = unit_ * step;
 }
 
 }  // namespace tflm_train

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/op_params.h"
 
 namespace tflm_train {
@@ -29,9 +30,9 @@ constexpr size_t MaskBytes(const MaskParams& params, size_t n) {
 void ApplyMask(const MaskParams& params, const void* mask, size_t first, int32_t* values, size_t n);
 void ApplyMask(const MaskParams& params, const void* mask, size_t first, int8_t* values, size_t n);
 
-// Bit i: whether the gradient of element first + i passes the mask; n <= 4, and a
-// kind other than kMaskNone.
-int32_t PassingBits(const MaskParams& params, const void* mask, size_t first, int n);
+// Applies the mask to a whole tensor and finds its extremes.
+Extremes<int8_t> MaskAndFindExtremes(const MaskParams& params, const void* mask, int8_t* values,
+                                     size_t n);
 
 // The smallest e in [from, 25] with max_abs <= 127 * 2^e.
 int ExponentFor(uint32_t max_abs, int from);
@@ -62,12 +63,19 @@ class GradientWriter {
  public:
   // unit: real value of 1 in the sums. incoming: int8 [incoming_size], the
   // gradient the sums are made of. Writes the whole target when no gradient
-  // comes in.
+  // comes in. finest: where a larger exponent is predicted and nothing is added,
+  // the sums are to be coarser by coarseness() bits.
   GradientWriter(const GradientTarget& target, float unit, const int8_t* incoming,
-                 size_t incoming_size);
+                 size_t incoming_size, int finest = kMaxExponent);
 
   // False: the target is complete, no pixel may be written.
   bool flows() const { return flows_; }
+
+  // The sums count 2^coarseness() units.
+  int coarseness() const { return coarseness_; }
+
+  // The predicted exponent of such sums, until a pixel is written.
+  int exponent() const { return exponent_; }
 
   // acc: int32 [channels], the sums of the next pixel; overwritten.
   void WritePixel(int32_t* acc);
@@ -75,17 +83,24 @@ class GradientWriter {
   // Stores scale and range.
   void Finish();
 
+  // Instead of all the above, where somebody else has written the target with the
+  // exponent(), saturated and not masked: applies the mask and finishes. False: some
+  // value did not fit, and the gradient is to be written pixel by pixel.
+  bool FinishSaturated();
+
  private:
   friend class UnorderedWriter;
+
+  void Store(uint32_t max_abs);
 
   GradientTarget target_;
   float unit_;
   float incoming_max_;
   bool flows_;
   int exponent_ = 0;
+  int coarseness_ = 0;
   int addend_shift_ = 0;
   int32_t addend_factor_ = 0;
-  uint32_t max_abs_ = 0;
   size_t written_ = 0;
 };
 

@@ -1,5 +1,7 @@
 #include "tflm_kernels/window.h"
 
+#include <cstring>
+
 #if defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/dsp.h"
 #endif
@@ -22,75 +24,63 @@ void PackElement(const int8_t* upper, const int8_t* lower, int lanes, int shift,
 #if defined(TFLM_TRAIN_DSP)
 const int8_t kZeroPixel[kWindowLanes] = {};
 
-// (bytes 0, bytes 1, ...) of two words as pairs of int16, times 256.
-inline void StoreElement(uint32_t upper, uint32_t lower, int16_t** to) {
-  constexpr uint32_t kHighBytes = 0xff00ff00;
-  const uint32_t low = dsp::LowHalves(upper, lower);
-  const uint32_t high = dsp::HighHalves(upper, lower);
-  asm volatile(
-      "strd %1, %2, [%0], #8\n\t"
-      "strd %3, %4, [%0], #8"
-      : "+&r"(*to)
-      : "r"(low << 8 & kHighBytes), "r"(low & kHighBytes), "r"(high << 8 & kHighBytes),
-        "r"(high & kHighBytes)
-      : "memory");
+// A row of the plane from two rows of words.
+template <bool kShifted>
+void PackRow(const int8_t* upper, int32_t upper_stride, const int8_t* lower, int32_t lower_stride,
+             int32_t columns, int shift, int16_t* to) {
+  // What the lower half's sign leaves in the upper one is cut off.
+  const uint32_t mask = ~(((1u << shift) - 1) << 16);
+  const auto shifted = [&](int32_t pair) {
+    return kShifted ? static_cast<uint32_t>(pair) << shift & mask : static_cast<uint32_t>(pair);
+  };
+  do {
+    const uint32_t a = dsp::LoadWord(upper);
+    const uint32_t b = dsp::LoadWord(lower);
+    upper += upper_stride;
+    lower += lower_stride;
+    const uint32_t low = dsp::LowHalves(a, b);
+    const uint32_t high = dsp::HighHalves(a, b);
+    asm volatile(
+        "strd %1, %2, [%0], #8\n\t"
+        "strd %3, %4, [%0], #8"
+        : "+&r"(to)
+        : "r"(shifted(dsp::Bytes02(low))), "r"(shifted(dsp::Bytes13(low))),
+          "r"(shifted(dsp::Bytes02(high))), "r"(shifted(dsp::Bytes13(high)))
+        : "memory");
+  } while (--columns > 0);
 }
 #endif
 
 }  // namespace
 
-void PackPlane(const LaneImage& image, int32_t first, int32_t end, int32_t pitch, int16_t* to) {
-  for (int32_t r = first; r < end; ++r, to += pitch * kElement) {
-    const int8_t* upper = image.first + r * image.row_bytes;
-    const int8_t* lower = upper + image.row_bytes;
-    const bool has_upper = r >= 0;
-    const bool has_lower = r + 1 < image.rows;
-    int16_t* at = to;
+void PackPlane(const LaneImage& image, const PlaneRows& rows, int16_t* to) {
+  const int8_t* from = image.first + rows.first * image.row_bytes;
+  int32_t r = rows.first;
+  for (int32_t i = 0; i < rows.count; ++i) {
+    const bool has_upper = r >= 0 && r < image.rows;
+    const bool has_lower = r >= -1 && r + 1 < image.rows;
+    const int8_t* upper = from;
+    const int8_t* lower = from + image.row_bytes;
 #if defined(TFLM_TRAIN_DSP)
     if (image.lanes == kWindowLanes) {
-      const int32_t upper_stride = has_upper ? image.stride : 0;
-      const int32_t lower_stride = has_lower ? image.stride : 0;
-      if (!has_upper) upper = kZeroPixel;
-      if (!has_lower) lower = kZeroPixel;
-      for (int32_t n = image.columns; n > 0; --n) {
-        StoreElement(dsp::LoadWord(upper), dsp::LoadWord(lower), &at);
-        upper += upper_stride;
-        lower += lower_stride;
+      const auto pack = rows.shift == 0 ? PackRow<false> : PackRow<true>;
+      pack(has_upper ? upper : kZeroPixel, has_upper ? image.stride : 0,
+           has_lower ? lower : kZeroPixel, has_lower ? image.stride : 0, image.columns, rows.shift,
+           to);
+    } else
+#endif
+    {
+      int16_t* at = to;
+      for (int32_t n = image.columns; n > 0; --n, at += kElement) {
+        PackElement(has_upper ? upper : nullptr, has_lower ? lower : nullptr, image.lanes,
+                    rows.shift, at);
+        upper += image.stride;
+        lower += image.stride;
       }
-      continue;
     }
-#endif
-    for (int32_t n = image.columns; n > 0; --n, at += kElement) {
-      PackElement(has_upper ? upper : nullptr, has_lower ? lower : nullptr, image.lanes,
-                  kPixelShift, at);
-      upper += image.stride;
-      lower += image.stride;
-    }
-  }
-}
-
-void PackWindow(const int8_t* weights, int32_t channels, int lanes, int shift, const TapPair* taps,
-                int32_t count, int16_t* to) {
-#if defined(TFLM_TRAIN_DSP)
-  if (lanes == kWindowLanes) {
-    // What the lower half's sign leaves in the upper one is cut off.
-    const uint32_t mask = ~(((1u << shift) - 1) << 16);
-    for (; count > 0; --count, ++taps, to += kElement) {
-      const uint32_t upper = dsp::LoadWord(weights + taps->upper * channels);
-      const uint32_t lower = taps->lower < 0 ? 0 : dsp::LoadWord(weights + taps->lower * channels);
-      const uint32_t low = dsp::LowHalves(upper, lower);
-      const uint32_t high = dsp::HighHalves(upper, lower);
-      dsp::StoreWord(to, static_cast<uint32_t>(dsp::Bytes02(low)) << shift & mask);
-      dsp::StoreWord(to + 2, static_cast<uint32_t>(dsp::Bytes13(low)) << shift & mask);
-      dsp::StoreWord(to + 4, static_cast<uint32_t>(dsp::Bytes02(high)) << shift & mask);
-      dsp::StoreWord(to + 6, static_cast<uint32_t>(dsp::Bytes13(high)) << shift & mask);
-    }
-    return;
-  }
-#endif
-  for (; count > 0; --count, ++taps, to += kElement) {
-    PackElement(weights + taps->upper * channels,
-                taps->lower < 0 ? nullptr : weights + taps->lower * channels, lanes, shift, to);
+    r += rows.step;
+    from += rows.step * image.row_bytes;
+    to += rows.pitch * kElement;
   }
 }
 

@@ -5,8 +5,7 @@
 // of a window are laid out like the elements they are multiplied with. A window of an
 // odd height has zeros for the pixel below it.
 //
-// Pixels are kept times 256, weights times a power of two, so that the sums come with
-// the headroom shift that their multiplier wants.
+// Sums come with kSumShift bits below the int8 that they are rounded to.
 
 #ifndef TFLM_KERNELS_WINDOW_H_
 #define TFLM_KERNELS_WINDOW_H_
@@ -15,19 +14,16 @@
 
 #include "tflm_kernels/arch/features.h"
 
+#if defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/dsp.h"
+#endif
+
 namespace tflm_train {
 
 constexpr int kWindowLanes = 4;
-constexpr int kPixelShift = 8;
+constexpr int kSumShift = 12;
 constexpr int kElement = 2 * kWindowLanes;  // int16 of an element
 constexpr int kElementBytes = 2 * kElement;
-
-// Without instructions for pairs, pixel by pixel is faster.
-#if defined(TFLM_TRAIN_DSP) || defined(__SSE2__)
-constexpr bool kWindowsPay = true;
-#else
-constexpr bool kWindowsPay = false;
-#endif
 
 // Four channels of an image, or what is there of them.
 struct LaneImage {
@@ -38,43 +34,92 @@ struct LaneImage {
   int lanes;          // channels that there are
 };
 
-// Packs the elements of rows [first, end) of a plane, -1 <= first, end <= image.rows; rows of
-// the plane are `pitch` elements apart. What lies outside the image is zero.
-void PackPlane(const LaneImage& image, int32_t first, int32_t end, int32_t pitch, int16_t* to);
-
-// The two taps of an element of a window's weights; lower is -1 where there is none.
-struct TapPair {
-  int32_t upper, lower;
+// Rows of a plane, `pitch` elements apart; row i holds the pixels of image rows
+// first + i * step and the one below, times 2^shift. What lies outside is zero.
+struct PlaneRows {
+  int32_t first, step, count;
+  int32_t pitch;
+  int shift;  // at most 8
 };
 
-// Packs elements of weights << shift, shift <= 8. weights: int8 [tap][channels], from the
-// first of `lanes` channels on.
-void PackWindow(const int8_t* weights, int32_t channels, int lanes, int shift, const TapPair* taps,
-                int32_t count, int16_t* to);
+void PackPlane(const LaneImage& image, const PlaneRows& rows, int16_t* to);
 
-// A window as SumWindow wants it.
+// The weights of four channels.
+struct LaneWeights {
+  const int8_t* first;  // [tap][stride], four channels of each
+  int32_t stride;
+
+  // What brings a weight to the upper half of a word, where it is rounded.
+  int32_t multiplier[kWindowLanes];
+
+  // The scaled weight, in the upper half.
+  TFLM_TRAIN_INLINE int32_t Upper(int32_t tap, int lane) const {
+    return first[tap * stride + lane] * multiplier[lane] + (1 << 15);
+  }
+};
+
+// The upper halves of two words as a pair of int16.
+TFLM_TRAIN_INLINE void StoreUppers(int32_t first, int32_t second, int16_t* to) {
+#if defined(TFLM_TRAIN_DSP)
+  dsp::StoreWord(to, dsp::HighHalves(static_cast<uint32_t>(first), static_cast<uint32_t>(second)));
+#else
+  to[0] = static_cast<int16_t>(first >> 16);
+  to[1] = static_cast<int16_t>(second >> 16);
+#endif
+}
+
+// A window as SumWindows wants it.
 struct Window {
   const int16_t* weights;  // [row_pairs][columns] elements
   int32_t row_pairs;       // at least 1
   int32_t columns;         // at least 1
-  int32_t row_step;        // bytes from an element of the plane to that two rows below
-  int32_t row_skip;        // the same from behind a row of the window
+  int32_t row_skip;        // bytes from behind a row of the window to that two rows below
 
   Window(const int16_t* window_weights, int32_t pairs, int32_t width, int32_t plane_pitch)
       : weights(window_weights),
         row_pairs(pairs),
         columns(width),
-        row_step(2 * plane_pitch * kElementBytes),
-        row_skip(row_step - width * kElementBytes) {}
+        row_skip((2 * plane_pitch - width) * kElementBytes) {}
 };
 
-// sums[j] = sum over the window at `plane` of pixel * weight in lane j. kRowPairs and
-// kColumns: the window's where known, else 0.
-template <int kRowPairs, int kColumns>
-TFLM_TRAIN_INLINE void SumWindow(const int16_t* plane, const Window& window, int32_t* sums);
+// Where the results of windows go.
+struct WindowResults {
+  int8_t* q;      // of the first window, four bytes each
+  int32_t step;   // to the next
+  int32_t count;  // at least 1
+};
 
-// sums[j] = HighMul(sums[j], m[j]).
-TFLM_TRAIN_INLINE void ScaleSums(const int32_t* m, int32_t* sums);
+// Sums over the windows at `plane` and to its right, rounded to int8 and saturated.
+// kRowPairs and kColumns: the window's where known, else 0.
+template <int kRowPairs, int kColumns>
+TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
+                                  const WindowResults& results);
+
+// The weights of two lanes of a tile of two 3x3 windows, one below the other: for each
+// column, rows (first, second) of either lane, then rows (second, third) of either lane.
+constexpr int kPairTileWeights = 24;  // int16
+
+// The sums of two lanes over tiles of two 3x3 windows. upper, lower: their two lanes of
+// the elements of the first two and of the last two of four rows. Two bytes are written
+// for each window; second: from the upper window's result to the lower's, 0: it is not
+// wanted.
+TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* upper, const int16_t* lower,
+                                    const int16_t* weights, const WindowResults& results,
+                                    int32_t second);
+
+// The weights of a tile of 2x2 inputs of a layer with stride 2: elements for
+// (upper left, lower left), (upper right, lower right) of the input that meets four
+// taps, then of that between two rows, then of that between two columns - whose pair
+// is (left, right) -, and of that at the centre.
+constexpr int kStrideTileWeights = 5 * kElement;
+
+struct StrideTileSteps {
+  int32_t right, below, diagonal;  // from a tile's first result to the others
+};
+
+// The four sums of each such tile. plane: the element to the left of the first tile.
+TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
+                                      const WindowResults& results, const StrideTileSteps& steps);
 
 }  // namespace tflm_train
 

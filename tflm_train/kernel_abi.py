@@ -267,7 +267,7 @@ class DepthwiseInputGradParams(OpParams):
     slot_addend: int
     unit_scale: float
     multiplier: int
-    acc_shift: int
+    weight_shift: int
     kept: int
 
 

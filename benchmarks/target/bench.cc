@@ -151,7 +151,7 @@ uint32_t CountDepthwiseInputGrad(const uint8_t* options) {
   const int8_t* columns = params.kept > 0 ? RandomInt8(taps * params.kept) : nullptr;
   const int16_t* channels = KeptChannels(g.out_c, params.kept);
   int32_t* m = Allocate<int32_t>(g.out_c);
-  for (int32_t c = 0; c < g.out_c; ++c) m[c] = static_cast<int32_t>(Random() >> 1);
+  for (int32_t c = 0; c < g.out_c; ++c) m[c] = static_cast<int32_t>(Random() >> 16);
   float* scales = Filled(kSlots, 1.0f);
   float* ranges = Filled(kSlots, 0.0f);
   const void* mask = RandomMask(params.mask, InputSize(g));

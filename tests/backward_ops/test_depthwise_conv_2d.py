@@ -51,9 +51,10 @@ def test_gradients_are_tensorflows(
         weights * scales.astype(np.float64),
         dequantize(gradient),
     )[0]
-    # One rounding per channel of the multiplier, however far the scales spread.
+    # Half a step of each weight, and half of one of its multiplier.
+    products = 127 * g.k_h * g.k_w * window.multiplier
     error = np.abs(acc * unit - exact)
-    assert error.max() <= 1.01 * unit * window.multiplier + 1e-6 * np.abs(exact).max()
+    assert error.max() <= 1.01 * unit * products + 1e-6 * np.abs(exact).max()
 
     G, B = depthwise_conv_2d.weight_gradient(gradient.q, x.x, x.zero_point, g)
     step = np.float64(gradient.scale) * x.scale
@@ -62,14 +63,32 @@ def test_gradients_are_tensorflows(
 
 
 @property_test
-@given(windows("depthwise"))
-def test_the_shifted_sum_fits_int32(window: Window) -> None:
-    g = window.geometry
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 3))
+def test_the_sum_fits_int32(k_h: int, k_w: int, multiplier: int) -> None:
+    g = depthwise_conv_2d.Geometry.from_options((k_h, k_w, 1), multiplier, (k_h, k_w))
     multipliers = depthwise_conv_2d.depthwise_multipliers([0.5], g)
-    largest = 127 * 128 * g.k_h * g.k_w * window.multiplier
-    assert (multipliers.m == 2**31 - 1).all()
-    assert largest << multipliers.acc_shift <= 2**30
-    assert largest << (multipliers.acc_shift + 1) > 2**30
+    assert (multipliers.m == 2**16).all()
+    weight = 128 * 2**16 >> multipliers.weight_shift
+    largest = 127 * weight * k_h * k_w * multiplier
+    assert weight <= 2**15
+    assert largest < 2**31
+    assert weight == 2**15 or 2 * largest >= 2**31
+
+
+@property_test
+@given(seeds, st.integers(-30, 30))
+def test_weights_are_as_fine_as_the_result_needs(seed: int, log2_range: int) -> None:
+    rng = np.random.default_rng(seed)
+    g = depthwise_conv_2d.Geometry.from_options((5, 6, 8), 8, (3, 3), padding="SAME")
+    gradient = random_gradient(rng, (g.out_h, g.out_w, 8))
+    weights = random_weights(rng, (3, 3, 8))
+    multipliers = depthwise_conv_2d.depthwise_multipliers(random_scales(rng, 8, 30), g)
+    first = depthwise_conv_2d.input_gradient(gradient, weights, multipliers, g, np.float32(0))
+    range_ = first.range_ * np.float32(2.0 ** min(log2_range, 1))
+    result = depthwise_conv_2d.input_gradient(gradient, weights, multipliers, g, range_)
+    exact = dequantize(first.gradient)
+    error = np.abs(dequantize(result.gradient) - exact)
+    assert error.max() <= 1.5 * max(result.scale, first.scale) + 1e-6 * np.abs(exact).max()
 
 
 def test_unequal_strides_by_the_definition() -> None:
@@ -86,7 +105,7 @@ def test_unequal_strides_by_the_definition() -> None:
         if 0 <= iy < 7 and 0 <= ix < 8:
             v[iy, ix, c] += int(q[oy, ox, c]) * int(weights[ky, kx, c])
             expected_G[ky, kx, c] += int(q[oy, ox, c]) * (int(x[iy, ix, c // 2]) + 9)
-    scales = np.array([1, 0.01, 0.5, 0.25])
+    scales = np.array([1, 0.125, 0.5, 0.25])
     multipliers = depthwise_conv_2d.depthwise_multipliers(scales, g)
     acc = depthwise_conv_2d.input_accumulator(q, weights, multipliers, g)
     expected = (v * scales).reshape(7, 8, 2, 2).sum(axis=3)

@@ -20,10 +20,14 @@ def half_away(x: Fraction) -> int:
     return magnitude if x >= 0 else -magnitude
 
 
+def half_up(x: Fraction) -> int:
+    return math.floor(x + Fraction(1, 2))
+
+
 @property_test
 @given(int32_lists, st.integers(0, 31))
-def test_round_shift_rounds_half_away_from_zero(values: list[int], n: int) -> None:
-    expected = [half_away(Fraction(v, 2**n)) for v in values]
+def test_round_shift_rounds_half_up(values: list[int], n: int) -> None:
+    expected = [half_up(Fraction(v, 2**n)) for v in values]
     result = numerics.round_shift(np.array(values), n)
     assert result.dtype == np.int32
     assert result.tolist() == expected
@@ -127,19 +131,17 @@ def stream(
     """Section 2 of the numerics page, word by word."""
     predicted = range_ * np.float32(qmax_in)
     e = 0
-    while e < 24 and not predicted <= np.float32(127 * 2**e):
+    while e < 24 and not predicted <= np.float32(112 * 2**e):
         e += 1
-    amax = 0
     written: list[list[int]] = []
     for pixel in pixels:
-        mx = max(abs(v) for v in pixel)
-        amax = max(amax, mx)
         d = 0
-        while mx > 127 * 2 ** (e + d):
+        while not all(-127 <= half_up(Fraction(v, 2 ** (e + d))) <= 126 for v in pixel):
             d += 1
-        written = [[half_away(Fraction(v, 2**d)) for v in p] for p in written]
+        written = [[half_up(Fraction(v, 2**d)) for v in p] for p in written]
         e += d
-        written.append([half_away(Fraction(v, 2**e)) for v in pixel])
+        written.append([half_up(Fraction(v, 2**e)) for v in pixel])
+    amax = max(abs(v) for p in written for v in p) * 2**e
     ratio = np.float32(amax) / np.float32(qmax_in)
     return written, unit * np.float32(2**e), max(ratio, range_ * np.float32(0.95))
 

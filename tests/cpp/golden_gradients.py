@@ -96,7 +96,7 @@ def input_gradient_cases(
             slot_addend,
             float(d.unit_scale),
             g.out_c // g.in_c,
-            d.acc_shift,
+            d.weight_shift,
             kept,
         )
         m = d.m

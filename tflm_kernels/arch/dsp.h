@@ -5,6 +5,7 @@
 
 #include <arm_acle.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -88,6 +89,70 @@ inline uint32_t MinBytes(uint32_t a, uint32_t b) {
   asm("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(min) : "r"(a), "r"(b) : "cc");
   return min;
 }
+
+// The running extremes of int8, four at a time.
+class ByteExtremes {
+ public:
+  void Add(uint32_t word) {
+    max_ = MaxBytes(max_, word);
+    min_ = MinBytes(min_, word);
+  }
+
+  void Add(uint32_t a, uint32_t b) {
+    uint32_t larger, smaller, flags;
+    asm("ssub8 %[f], %[a], %[b]\n\t"
+        "sel %[l], %[a], %[b]\n\t"
+        "sel %[s], %[b], %[a]\n\t"
+        "ssub8 %[f], %[max], %[l]\n\t"
+        "sel %[max], %[max], %[l]\n\t"
+        "ssub8 %[f], %[min], %[s]\n\t"
+        "sel %[min], %[s], %[min]"
+        :
+        [max] "+r"(max_), [min] "+r"(min_), [l] "=&r"(larger), [s] "=&r"(smaller), [f] "=&r"(flags)
+        : [a] "r"(a), [b] "r"(b)
+        : "cc");
+  }
+
+  // 16 * count bytes, aligned to 4.
+  void AddAligned(const int8_t* bytes, size_t count) {
+    if (count == 0) return;
+    uint32_t flags;
+    asm("1:\n\t"
+        "ldmia %[p]!, {r4, r5, r6, r8}\n\t"
+        "ssub8 %[f], r4, r5\n\t"
+        "sel %[f], r4, r5\n\t"
+        "sel r5, r5, r4\n\t"
+        "ssub8 r4, r6, r8\n\t"
+        "sel r4, r6, r8\n\t"
+        "sel r6, r8, r6\n\t"
+        "ssub8 r8, %[f], r4\n\t"
+        "sel r4, %[f], r4\n\t"
+        "ssub8 r8, %[max], r4\n\t"
+        "sel %[max], %[max], r4\n\t"
+        "ssub8 r8, r5, r6\n\t"
+        "sel r5, r6, r5\n\t"
+        "ssub8 r8, %[min], r5\n\t"
+        "sel %[min], r5, %[min]\n\t"
+        "subs %[n], #1\n\t"
+        "bne 1b"
+        : [max] "+r"(max_), [min] "+r"(min_), [p] "+r"(bytes), [n] "+r"(count), [f] "=&r"(flags)
+        :
+        : "r4", "r5", "r6", "r8", "cc", "memory");
+  }
+
+  // Joins what has been seen to max and min.
+  void Reduce(int8_t* max, int8_t* min) const {
+    for (int shift = 0; shift < 32; shift += 8) {
+      const int8_t up = static_cast<int8_t>(max_ >> shift);
+      const int8_t down = static_cast<int8_t>(min_ >> shift);
+      *max = up > *max ? up : *max;
+      *min = down < *min ? down : *min;
+    }
+  }
+
+ private:
+  uint32_t max_ = 0, min_ = 0;
+};
 
 // The low bytes of four words.
 inline uint32_t PackBytes(int32_t b0, int32_t b1, int32_t b2, int32_t b3) {

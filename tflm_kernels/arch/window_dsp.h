@@ -12,17 +12,19 @@
 
 namespace tflm_train {
 
-// An element; the first makes the sums, the others add to them. Loads of four words
-// need named registers, which leaves six for the sums and the pointers.
+// Loads of four words need named registers, which leaves six for sums and pointers:
+// whole rows of windows are one piece of assembly, and all else is in memory. The
+// first product is added to half of what the sum is shifted by.
 #define TFLM_TRAIN_LOAD               \
   "ldmia %[x]!, {r4, r5, r6, r7}\n\t" \
   "ldmia %[w]!, {r8, r9, r10, r11}\n\t"
-#define TFLM_TRAIN_FIRST     \
-  TFLM_TRAIN_LOAD            \
-  "smuad %[s0], r4, r8\n\t"  \
-  "smuad %[s1], r5, r9\n\t"  \
-  "smuad %[s2], r6, r10\n\t" \
-  "smuad %[s3], r7, r11\n\t"
+#define TFLM_TRAIN_FIRST            \
+  TFLM_TRAIN_LOAD                   \
+  "mov %[s3], #2048\n\t"            \
+  "smlad %[s0], r4, r8, %[s3]\n\t"  \
+  "smlad %[s1], r5, r9, %[s3]\n\t"  \
+  "smlad %[s2], r6, r10, %[s3]\n\t" \
+  "smlad %[s3], r7, r11, %[s3]\n\t"
 #define TFLM_TRAIN_NEXT             \
   TFLM_TRAIN_LOAD                   \
   "smlad %[s0], r4, r8, %[s0]\n\t"  \
@@ -31,87 +33,265 @@ namespace tflm_train {
   "smlad %[s3], r7, r11, %[s3]\n\t"
 #define TFLM_TRAIN_NEXT_2 TFLM_TRAIN_NEXT TFLM_TRAIN_NEXT
 #define TFLM_TRAIN_NEXT_4 TFLM_TRAIN_NEXT_2 TFLM_TRAIN_NEXT_2
+// The sums as bytes of s0.
+#define TFLM_TRAIN_ROUND               \
+  "ssat %[s0], #8, %[s0], asr #12\n\t" \
+  "ssat %[s1], #8, %[s1], asr #12\n\t" \
+  "ssat %[s2], #8, %[s2], asr #12\n\t" \
+  "ssat %[s3], #8, %[s3], asr #12\n\t" \
+  "bfi %[s0], %[s1], #8, #8\n\t"       \
+  "bfi %[s0], %[s2], #16, #8\n\t"      \
+  "bfi %[s0], %[s3], #24, #8\n\t"
+static_assert(kSumShift == 12);
 // To the next pair of rows.
-#define TFLM_TRAIN_SKIP "ldr r4, %[skip]\n\tadd %[x], %[x], r4\n\t"
-#define TFLM_TRAIN_SUM(TEXT, ...)                                                           \
-  asm(TEXT                                                                                  \
-      : [x] "+r"(plane), [w] "+r"(weights), [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2), \
-        [s3] "=&r"(s3)__VA_ARGS__                                                           \
-      : [skip] "m"(window.row_skip)                                                         \
+#define TFLM_TRAIN_SKIP "ldr r4, %[skip]\n\tadd %[x], r4\n\t"
+// A window's result; then to the next window or out of the loop.
+#define TFLM_TRAIN_FINISH     \
+  TFLM_TRAIN_ROUND            \
+  "ldrd r8, r9, %[to]\n\t"    \
+  "ldrd r10, r11, %[end]\n\t" \
+  "ldr %[w], %[weights]\n\t"  \
+  "str %[s0], [r8]\n\t"       \
+  "add r8, r9\n\t"            \
+  "add %[x], r11\n\t"         \
+  "str r8, %[q]\n\t"          \
+  "cmp r8, r10\n\t"           \
+  "bne 1b\n"
+#define TFLM_TRAIN_WINDOWS(TEXT)                                                              \
+  asm volatile(                                                                               \
+      "1:\n\t" TEXT TFLM_TRAIN_FINISH                                                         \
+      : [x] "+r"(plane), [w] "+r"(weights), [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2),   \
+        [s3] "=&r"(s3), [to] "+m"(memory.to), [q] "+m"(memory.to.q), [rows] "+m"(memory.rows) \
+      : [end] "m"(memory.end), [skip] "m"(memory.skip), [weights] "m"(memory.weights),        \
+        [pairs] "m"(memory.pairs)                                                             \
       : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory")
 // One row, two rows, or as many as there are.
-#define TFLM_TRAIN_SUM_ROWS(FIRST_ROW, ROW)                  \
-  if constexpr (kRowPairs == 1) {                            \
-    TFLM_TRAIN_SUM(FIRST_ROW, );                             \
-  } else if constexpr (kRowPairs == 2) {                     \
-    TFLM_TRAIN_SUM(FIRST_ROW TFLM_TRAIN_SKIP ROW, );         \
-  } else {                                                   \
-    int32_t rows = window.row_pairs;                         \
-    TFLM_TRAIN_SUM(FIRST_ROW                                 \
-                   "1:\n\t"                                  \
-                   "ldr r5, %[rows]\n\t"                     \
-                   "subs r5, #1\n\t"                         \
-                   "beq 2f\n\t"                              \
-                   "str r5, %[rows]\n\t" TFLM_TRAIN_SKIP ROW \
-                   "b 1b\n"                                  \
-                   "2:",                                     \
-                   , [rows] "+m"(rows));                     \
+#define TFLM_TRAIN_ROWS(FIRST_ROW, ROW)                          \
+  if constexpr (kRowPairs == 1) {                                \
+    TFLM_TRAIN_WINDOWS(FIRST_ROW);                               \
+  } else if constexpr (kRowPairs == 2) {                         \
+    TFLM_TRAIN_WINDOWS(FIRST_ROW TFLM_TRAIN_SKIP ROW);           \
+  } else {                                                       \
+    TFLM_TRAIN_WINDOWS(FIRST_ROW                                 \
+                       "ldr r5, %[pairs]\n"                      \
+                       "2:\n\t"                                  \
+                       "subs r5, #1\n\t"                         \
+                       "beq 3f\n\t"                              \
+                       "str r5, %[rows]\n\t" TFLM_TRAIN_SKIP ROW \
+                       "ldr r5, %[rows]\n\t"                     \
+                       "b 2b\n"                                  \
+                       "3:\n\t");                                \
   }
 
 template <int kRowPairs, int kColumns>
-TFLM_TRAIN_INLINE void SumWindow(const int16_t* plane, const Window& window, int32_t* sums) {
-  const int16_t* weights = window.weights;
-  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
+                                  const WindowResults& results) {
 #if defined(__OPTIMIZE__)
-  if constexpr (kColumns == 1) {
-    TFLM_TRAIN_SUM_ROWS(TFLM_TRAIN_FIRST, TFLM_TRAIN_NEXT)
-  } else if constexpr (kColumns == 2) {
-    TFLM_TRAIN_SUM_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT, TFLM_TRAIN_NEXT_2)
-  } else if constexpr (kColumns == 3) {
-    TFLM_TRAIN_SUM_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT_2, TFLM_TRAIN_NEXT_2 TFLM_TRAIN_NEXT)
-  } else if constexpr (kColumns == 4) {
-    TFLM_TRAIN_SUM_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT_2 TFLM_TRAIN_NEXT, TFLM_TRAIN_NEXT_4)
-  } else if constexpr (kColumns == 5) {
-    TFLM_TRAIN_SUM_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT_4, TFLM_TRAIN_NEXT_4 TFLM_TRAIN_NEXT)
-  } else if constexpr (kColumns == 7) {
-    TFLM_TRAIN_SUM_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT_4 TFLM_TRAIN_NEXT_2,
-                        TFLM_TRAIN_NEXT_4 TFLM_TRAIN_NEXT_2 TFLM_TRAIN_NEXT)
+  if constexpr (kColumns != 0) {
+    struct Target {
+      int8_t* q;
+      int32_t step;
+    };
+    struct End {
+      int8_t* q;
+      int32_t back;  // bytes from behind a window to the next
+    };
+    struct {
+      Target to;
+      End end;
+      int32_t skip, pairs, rows;
+      const int16_t* weights;
+    } memory = {{results.q, results.step},
+                {results.q + results.step * results.count,
+                 kElementBytes - window.row_pairs * window.columns * kElementBytes -
+                     (window.row_pairs - 1) * window.row_skip},
+                window.row_skip,
+                window.row_pairs,
+                0,
+                window.weights};
+    const int16_t* weights = window.weights;
+    int32_t s0, s1, s2, s3;
+    if constexpr (kColumns == 1) {
+      TFLM_TRAIN_ROWS(TFLM_TRAIN_FIRST, TFLM_TRAIN_NEXT)
+    } else if constexpr (kColumns == 2) {
+      TFLM_TRAIN_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT, TFLM_TRAIN_NEXT_2)
+    } else if constexpr (kColumns == 3) {
+      TFLM_TRAIN_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT_2, TFLM_TRAIN_NEXT_2 TFLM_TRAIN_NEXT)
+    } else if constexpr (kColumns == 4) {
+      TFLM_TRAIN_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT_2 TFLM_TRAIN_NEXT, TFLM_TRAIN_NEXT_4)
+    } else if constexpr (kColumns == 5) {
+      TFLM_TRAIN_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT_4, TFLM_TRAIN_NEXT_4 TFLM_TRAIN_NEXT)
+    } else {
+      static_assert(kColumns == 7);
+      TFLM_TRAIN_ROWS(TFLM_TRAIN_FIRST TFLM_TRAIN_NEXT_4 TFLM_TRAIN_NEXT_2,
+                      TFLM_TRAIN_NEXT_4 TFLM_TRAIN_NEXT_2 TFLM_TRAIN_NEXT)
+    }
+    return;
   }
 #endif
-  if constexpr (kColumns == 0
-#if !defined(__OPTIMIZE__)
-                || true  // a frame pointer takes one of the registers
-#endif
-  ) {
-    for (int32_t row = 0; row < window.row_pairs; ++row, plane += window.row_step / 2) {
-      for (int32_t i = 0; i < window.columns * kElement; i += kElement, weights += kElement) {
-        s0 = __smlad(dsp::LoadPair(plane + i), dsp::LoadPair(weights), s0);
-        s1 = __smlad(dsp::LoadPair(plane + i + 2), dsp::LoadPair(weights + 2), s1);
-        s2 = __smlad(dsp::LoadPair(plane + i + 4), dsp::LoadPair(weights + 4), s2);
-        s3 = __smlad(dsp::LoadPair(plane + i + 6), dsp::LoadPair(weights + 6), s3);
+  // Any width; and all where a frame pointer takes one of the registers.
+  int8_t* q = results.q;
+  for (int32_t n = results.count; n > 0; --n, plane += kElement, q += results.step) {
+    const int16_t* w = window.weights;
+    const int16_t* x = plane;
+    int32_t s0 = 1 << (kSumShift - 1), s1 = s0, s2 = s0, s3 = s0;
+    for (int32_t row = 0; row < window.row_pairs; ++row, x += window.row_skip / 2) {
+      for (int32_t i = 0; i < window.columns; ++i, w += kElement, x += kElement) {
+        s0 = __smlad(dsp::LoadPair(x), dsp::LoadPair(w), s0);
+        s1 = __smlad(dsp::LoadPair(x + 2), dsp::LoadPair(w + 2), s1);
+        s2 = __smlad(dsp::LoadPair(x + 4), dsp::LoadPair(w + 4), s2);
+        s3 = __smlad(dsp::LoadPair(x + 6), dsp::LoadPair(w + 6), s3);
       }
     }
+    dsp::StoreWord(q, dsp::PackBytes(__ssat(s0 >> kSumShift, 8), __ssat(s1 >> kSumShift, 8),
+                                     __ssat(s2 >> kSumShift, 8), __ssat(s3 >> kSumShift, 8)));
   }
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
 }
 
-TFLM_TRAIN_INLINE void ScaleSums(const int32_t* m, int32_t* sums) {
-  int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-  asm("ldmia %[m], {r4, r5, r6, r7}\n\t"
-      "smmulr %[s0], %[s0], r4\n\t"
-      "smmulr %[s1], %[s1], r5\n\t"
-      "smmulr %[s2], %[s2], r6\n\t"
-      "smmulr %[s3], %[s3], r7"
-      : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3)
-      : [m] "r"(m), "m"(*reinterpret_cast<const int32_t(*)[kWindowLanes]>(m))
-      : "r4", "r5", "r6", "r7");
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
+// A column of a pair of windows: rows y and y + 1 under the upper one, with
+// r4, r5 = (y, y + 1) of two lanes, then (y + 2, y + 3). AHEAD: where it is.
+#define TFLM_TRAIN_PAIR_COLUMN(AHEAD, INIT) \
+  "ldmia %[w]!, {r8, r9, r10, r11}\n\t"     \
+  "ldrd r4, r5, [%[a]" AHEAD "\n\t" INIT    \
+  "smlatb %[t0], r4, r8, %[t0]\n\t"         \
+  "smlatb %[t1], r5, r9, %[t1]\n\t"         \
+  "ldrd r4, r5, [%[b]" AHEAD                \
+  "\n\t"                                    \
+  "smlabt %[s0], r4, r10, %[s0]\n\t"        \
+  "smlabt %[s1], r5, r11, %[s1]\n\t"        \
+  "smlad %[t0], r4, r10, %[t0]\n\t"         \
+  "smlad %[t1], r5, r11, %[t1]\n\t"
+
+TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* upper, const int16_t* lower,
+                                    const int16_t* weights, const WindowResults& results,
+                                    int32_t second) {
+  struct Steps {
+    int32_t step, second;
+  };
+  const Steps steps = {results.step, second};
+  int8_t* q = results.q;
+  const int8_t* const end = q + results.step * results.count;
+#if defined(__OPTIMIZE__)
+  int32_t s0, s1, t0, t1;
+  asm volatile(
+      "1:\n\t" TFLM_TRAIN_PAIR_COLUMN("], #16",
+                                      "mov %[t0], #2048\n\t"
+                                      "mov %[t1], #2048\n\t"
+                                      "smlad %[s0], r4, r8, %[t0]\n\t"
+                                      "smlad %[s1], r5, r9, %[t1]\n\t")
+          TFLM_TRAIN_PAIR_COLUMN("]",
+                                 "smlad %[s0], r4, r8, %[s0]\n\t"
+                                 "smlad %[s1], r5, r9, %[s1]\n\t")
+              TFLM_TRAIN_PAIR_COLUMN(", #16]",
+                                     "smlad %[s0], r4, r8, %[s0]\n\t"
+                                     "smlad %[s1], r5, r9, %[s1]\n\t")
+      "ldrd r4, r5, %[steps]\n\t"
+      "ldr r8, %[end]\n\t"
+      "ssat %[s0], #8, %[s0], asr #12\n\t"
+      "ssat %[s1], #8, %[s1], asr #12\n\t"
+      "ssat %[t0], #8, %[t0], asr #12\n\t"
+      "ssat %[t1], #8, %[t1], asr #12\n\t"
+      "bfi %[s0], %[s1], #8, #8\n\t"
+      "bfi %[t0], %[t1], #8, #8\n\t"
+      "sub %[w], #48\n\t"
+      "strh %[t0], [%[q], r5]\n\t"
+      "strh %[s0], [%[q]]\n\t"
+      "add %[q], r4\n\t"
+      "cmp %[q], r8\n\t"
+      "bne 1b"
+      : [a] "+r"(upper), [b] "+r"(lower), [w] "+r"(weights), [q] "+r"(q), [s0] "=&r"(s0),
+        [s1] "=&r"(s1), [t0] "=&r"(t0), [t1] "=&r"(t1)
+      : [steps] "m"(steps), [end] "m"(end)
+      : "r4", "r5", "r8", "r9", "r10", "r11", "cc", "memory");
+#else
+  for (; q != end; q += steps.step, upper += kElement, lower += kElement) {
+    for (int lane = 0; lane < 2; ++lane) {
+      int32_t s = 1 << (kSumShift - 1), t = s;
+      for (int column = 0; column < 3; ++column) {
+        const int32_t a = dsp::LoadPair(upper + column * kElement + 2 * lane);
+        const int32_t b = dsp::LoadPair(lower + column * kElement + 2 * lane);
+        const int32_t w01 = dsp::LoadPair(weights + 8 * column + 2 * lane);
+        const int32_t w12 = dsp::LoadPair(weights + 8 * column + 4 + 2 * lane);
+        s = __smlad(a, w01, s) + static_cast<int16_t>(b) * (w12 >> 16);
+        t = __smlad(b, w12, t) + (a >> 16) * static_cast<int16_t>(w01);
+      }
+      q[steps.second + lane] = static_cast<int8_t>(__ssat(t >> kSumShift, 8));
+      q[lane] = static_cast<int8_t>(__ssat(s >> kSumShift, 8));
+    }
+  }
+#endif
+}
+
+// One product in each lane, added to SUMS.
+#define TFLM_TRAIN_EACH(MULTIPLY, S0, S1, S2, S3)                                      \
+  MULTIPLY " %[s0], r4, r8, " S0 "\n\t" MULTIPLY " %[s1], r5, r9, " S1 "\n\t" MULTIPLY \
+           " %[s2], r6, r10, " S2 "\n\t" MULTIPLY " %[s3], r7, r11, " S3 "\n\t"
+#define TFLM_TRAIN_BEGIN(MULTIPLY)      \
+  "ldmia %[w]!, {r8, r9, r10, r11}\n\t" \
+  "mov %[s3], #2048\n\t" TFLM_TRAIN_EACH(MULTIPLY, "%[s3]", "%[s3]", "%[s3]", "%[s3]")
+#define TFLM_TRAIN_MORE(MULTIPLY) TFLM_TRAIN_EACH(MULTIPLY, "%[s0]", "%[s1]", "%[s2]", "%[s3]")
+
+TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
+                                      const WindowResults& results, const StrideTileSteps& steps) {
+#if defined(__OPTIMIZE__)
+  // Each pair of neighbours is loaded at once.
+  struct {
+    int32_t right;
+    int8_t* q;
+    int32_t diagonal, step, below;
+    int8_t* end;
+  } memory = {steps.right,  results.q,   steps.diagonal,
+              results.step, steps.below, results.q + results.step * results.count};
+  int32_t s0, s1, s2, s3;
+  asm volatile(
+      "1:\n\t"
+      "ldmia %[x]!, {r4, r5, r6, r7}\n\t"  // left
+      TFLM_TRAIN_BEGIN("smlad")
+      "ldmia %[x], {r4, r5, r6, r7}\n\t"  // right
+      "ldmia %[w]!, {r8, r9, r10, r11}\n\t" TFLM_TRAIN_MORE("smlad") TFLM_TRAIN_ROUND
+      "ldr r8, %[q]\n\t"
+      "str %[s0], [r8]\n\t" TFLM_TRAIN_BEGIN("smlad") TFLM_TRAIN_ROUND
+      "ldrd r8, r9, %[right]\n\t"
+      "str %[s0], [r8, r9]\n\t" TFLM_TRAIN_BEGIN("smlatt")
+      "ldmdb %[x], {r4, r5, r6, r7}\n\t"  // left
+      TFLM_TRAIN_MORE("smlatb") TFLM_TRAIN_ROUND
+      "ldr r8, %[q]\n\t"
+      "ldr r9, %[below]\n\t"
+      "str %[s0], [r8, r9]\n\t"
+      "ldmia %[x], {r4, r5, r6, r7}\n\t"  // right
+      TFLM_TRAIN_BEGIN("smlatb") TFLM_TRAIN_ROUND
+      "ldr r8, %[q]\n\t"
+      "ldrd r9, r10, %[diagonal]\n\t"
+      "ldr r11, %[end]\n\t"
+      "sub %[w], #80\n\t"
+      "str %[s0], [r8, r9]\n\t"
+      "add r8, r10\n\t"
+      "str r8, %[q]\n\t"
+      "cmp r8, r11\n\t"
+      "bne 1b"
+      : [x] "+r"(plane), [w] "+r"(weights), [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2),
+        [s3] "=&r"(s3), [q] "+m"(memory.q)
+      : [right] "m"(memory.right), [diagonal] "m"(memory.diagonal), [below] "m"(memory.below),
+        [end] "m"(memory.end)
+      : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory");
+#else
+  int8_t* q = results.q;
+  const auto rounded = [](int32_t sum) {
+    return static_cast<int8_t>(__ssat((sum + (1 << (kSumShift - 1))) >> kSumShift, 8));
+  };
+  for (int32_t n = results.count; n > 0; --n, q += results.step, plane += kElement) {
+    for (int lane = 0; lane < kWindowLanes; ++lane) {
+      const int32_t left = dsp::LoadPair(plane + 2 * lane);
+      const int32_t right = dsp::LoadPair(plane + kElement + 2 * lane);
+      const auto w = [&](int i) { return dsp::LoadPair(weights + i * kElement + 2 * lane); };
+      q[lane] = rounded(__smlad(left, w(0), __smuad(right, w(1))));
+      q[steps.right + lane] = rounded(__smuad(right, w(2)));
+      q[steps.below + lane] =
+          rounded((left >> 16) * static_cast<int16_t>(w(3)) + (right >> 16) * (w(3) >> 16));
+      q[steps.diagonal + lane] = rounded((right >> 16) * static_cast<int16_t>(w(4)));
+    }
+  }
+#endif
 }
 
 #undef TFLM_TRAIN_LOAD
@@ -119,9 +299,15 @@ TFLM_TRAIN_INLINE void ScaleSums(const int32_t* m, int32_t* sums) {
 #undef TFLM_TRAIN_NEXT
 #undef TFLM_TRAIN_NEXT_2
 #undef TFLM_TRAIN_NEXT_4
+#undef TFLM_TRAIN_ROUND
 #undef TFLM_TRAIN_SKIP
-#undef TFLM_TRAIN_SUM
-#undef TFLM_TRAIN_SUM_ROWS
+#undef TFLM_TRAIN_FINISH
+#undef TFLM_TRAIN_WINDOWS
+#undef TFLM_TRAIN_ROWS
+#undef TFLM_TRAIN_PAIR_COLUMN
+#undef TFLM_TRAIN_EACH
+#undef TFLM_TRAIN_BEGIN
+#undef TFLM_TRAIN_MORE
 
 }  // namespace tflm_train
 

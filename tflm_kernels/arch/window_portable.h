@@ -5,7 +5,6 @@
 
 #include <cstdint>
 
-#include "tflm_kernels/numerics.h"
 #include "tflm_kernels/window.h"
 
 #if defined(__SSE2__)
@@ -14,37 +13,87 @@
 
 namespace tflm_train {
 
-template <int kRowPairs, int kColumns>
-TFLM_TRAIN_INLINE void SumWindow(const int16_t* plane, const Window& window, int32_t* sums) {
-  const int16_t* weights = window.weights;
-#if defined(__SSE2__)
-  __m128i total = _mm_setzero_si128();
-  for (int32_t row = 0; row < window.row_pairs; ++row, plane += window.row_step / 2) {
-    for (int32_t i = 0; i < window.columns; ++i, weights += kElement) {
-      const __m128i w = _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights));
-      const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(plane + i * kElement));
-      total = _mm_add_epi32(total, _mm_madd_epi16(x, w));
-    }
-  }
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), total);
-#else
-  for (int lane = 0; lane < kWindowLanes; ++lane, plane += 2, weights += 2) {
-    const int16_t* x = plane;
-    const int16_t* w = weights;
-    int32_t sum = 0;
-    for (int32_t row = 0; row < window.row_pairs; ++row) {
-      for (int32_t i = 0; i < window.columns; ++i, x += kElement, w += kElement) {
-        sum += x[0] * w[0] + x[1] * w[1];
-      }
-      x += window.row_skip / 2;
-    }
-    sums[lane] = sum;
-  }
-#endif
+constexpr int32_t kHalfSum = 1 << (kSumShift - 1);
+
+TFLM_TRAIN_INLINE int8_t RoundedSum(int32_t sum) {
+  const int32_t q = (sum + kHalfSum) >> kSumShift;
+  return static_cast<int8_t>(q > 127 ? 127 : q < -128 ? -128 : q);
 }
 
-TFLM_TRAIN_INLINE void ScaleSums(const int32_t* m, int32_t* sums) {
-  for (int lane = 0; lane < kWindowLanes; ++lane) sums[lane] = HighMul(sums[lane], m[lane]);
+template <int kRowPairs, int kColumns>
+TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
+                                  const WindowResults& results) {
+  int8_t* q = results.q;
+  for (int32_t n = results.count; n > 0; --n, plane += kElement, q += results.step) {
+    const int16_t* w = window.weights;
+    const int16_t* x = plane;
+#if defined(__SSE2__)
+    __m128i total = _mm_setzero_si128();
+    for (int32_t row = 0; row < window.row_pairs; ++row, x += window.row_skip / 2) {
+      for (int32_t i = 0; i < window.columns; ++i, w += kElement, x += kElement) {
+        const __m128i pixels = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+        const __m128i weights = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w));
+        total = _mm_add_epi32(total, _mm_madd_epi16(pixels, weights));
+      }
+    }
+    int32_t sums[kWindowLanes];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), total);
+    for (int lane = 0; lane < kWindowLanes; ++lane) q[lane] = RoundedSum(sums[lane]);
+#else
+    for (int lane = 0; lane < kWindowLanes; ++lane) {
+      const int16_t* lane_x = x + 2 * lane;
+      const int16_t* lane_w = w + 2 * lane;
+      int32_t sum = 0;
+      for (int32_t row = 0; row < window.row_pairs; ++row, lane_x += window.row_skip / 2) {
+        for (int32_t i = 0; i < window.columns; ++i, lane_w += kElement, lane_x += kElement) {
+          sum += lane_x[0] * lane_w[0] + lane_x[1] * lane_w[1];
+        }
+      }
+      q[lane] = RoundedSum(sum);
+    }
+#endif
+  }
+}
+
+TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* upper, const int16_t* lower,
+                                    const int16_t* weights, const WindowResults& results,
+                                    int32_t second) {
+  int8_t* q = results.q;
+  for (int32_t n = results.count; n > 0; --n, q += results.step) {
+    for (int lane = 0; lane < 2; ++lane) {
+      int32_t first_sum = 0, second_sum = 0;
+      for (int column = 0; column < 3; ++column) {
+        const int16_t* a = upper + column * kElement + 2 * lane;
+        const int16_t* b = lower + column * kElement + 2 * lane;
+        const int16_t* w = weights + 8 * column + 2 * lane;
+        first_sum += a[0] * w[0] + a[1] * w[1] + b[0] * w[5];
+        second_sum += a[1] * w[0] + b[0] * w[4] + b[1] * w[5];
+      }
+      q[second + lane] = RoundedSum(second_sum);
+      q[lane] = RoundedSum(first_sum);
+    }
+    upper += kElement;
+    lower += kElement;
+  }
+}
+
+TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
+                                      const WindowResults& results, const StrideTileSteps& steps) {
+  int8_t* q = results.q;
+  for (int32_t n = results.count; n > 0; --n, q += results.step, plane += kElement) {
+    for (int lane = 0; lane < kWindowLanes; ++lane) {
+      const int16_t* left = plane + 2 * lane;
+      const int16_t* right = left + kElement;
+      const int16_t* w = weights + 2 * lane;
+      q[lane] = RoundedSum(left[0] * w[0] + left[1] * w[1] + right[0] * w[kElement] +
+                           right[1] * w[kElement + 1]);
+      q[steps.right + lane] =
+          RoundedSum(right[0] * w[2 * kElement] + right[1] * w[2 * kElement + 1]);
+      q[steps.below + lane] =
+          RoundedSum(left[1] * w[3 * kElement] + right[1] * w[3 * kElement + 1]);
+      q[steps.diagonal + lane] = RoundedSum(right[1] * w[4 * kElement]);
+    }
+  }
 }
 
 }  // namespace tflm_train

@@ -207,7 +207,7 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(DepthwiseInputGradParams, slot_addend);
   FIELD(DepthwiseInputGradParams, unit_scale);
   FIELD(DepthwiseInputGradParams, multiplier);
-  FIELD(DepthwiseInputGradParams, acc_shift);
+  FIELD(DepthwiseInputGradParams, weight_shift);
   FIELD(DepthwiseInputGradParams, kept);
 
   STRUCT(PoolGradParams, "POOL_GRAD");

@@ -2,11 +2,12 @@
 
 Output channel `c = i * multiplier + j` sees input channel `i` only. With `dL/dy = s_g q`:
 
-    dL/dx[i] = s_g * sum over j of s_W[c] * v[c],   v[c] = sum over taps of q[c] * W[c]
+    dL/dx[i] = s_g * sum over j and taps of q[c] * (s_W[c] * W[c])
     dL/dW[c] = s_g * s_x * G,   G = sum over output positions of q[c] * (x[i] - z_x)
 
 The weight scales of depthwise layers spread over three decades, too far for the int8 multipliers of
-a convolution: each channel's int32 sum, shifted to full width, takes a 31-bit multiplier instead.
+a convolution: the weights themselves are brought to one scale, as int16, no finer than the result
+needs.
 """
 
 from typing import NamedTuple
@@ -26,27 +27,32 @@ from tflm_train.backward_ops.numerics import (
     QuantizedGradient,
     Requantized,
     bias_gradient,
-    high_mul,
     max_abs,
+    predicted_exponent,
     requantize_stream,
+    round_shift,
 )
 from tflm_train.backward_ops.rule import Addend, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.model.graph import Op
 
 
+FINEST_EXPONENT = 12
+"""Bits of the sum below those of the result: weights that would give more are made coarser."""
+
+
 class DepthwiseMultipliers(NamedTuple):
     """Constants of DEPTHWISE_INPUT_GRAD.
 
     Attributes:
-      m: int32 `[out_c]`, the weight scale of each channel relative to the largest, times 2^31.
+      m: int32 `[out_c]`, the weight scale of each channel relative to the largest, times 2^16.
       unit_scale: float32, multiplies the incoming scale to give the accumulator's unit.
-      acc_shift: Left shift of the tap sum before it is multiplied.
+      weight_shift: Right shift of `W * m`.
     """
 
     m: Int32Array
     unit_scale: np.float32
-    acc_shift: int
+    weight_shift: int
 
 
 def depthwise_multipliers(weight_scales: npt.ArrayLike, geometry: Geometry) -> DepthwiseMultipliers:
@@ -60,15 +66,22 @@ def depthwise_multipliers(weight_scales: npt.ArrayLike, geometry: Geometry) -> D
       ModelError: unusable scales.
     """
     scales = channel_scales(weight_scales, geometry.out_c)
-    m = np.minimum(INT32_MAX, np.floor(2.0**31 * scales / scales.max() + 0.5)).astype(np.int32)
-    multiplier = geometry.out_c // geometry.in_c
-    largest_sum = 127 * 128 * geometry.k_h * geometry.k_w * multiplier
-    acc_shift = max(0, 30 - (largest_sum - 1).bit_length())
-    return DepthwiseMultipliers(m, np.float32(scales.max() * 2.0 ** (1 - acc_shift)), acc_shift)
+    m = np.floor(2.0**16 * scales / scales.max() + 0.5).astype(np.int32)
+    products = geometry.k_h * geometry.k_w * (geometry.out_c // geometry.in_c)
+    weight_shift = 8
+    while 127 * 2 ** (23 - weight_shift) * products > INT32_MAX:
+        weight_shift += 1
+    return DepthwiseMultipliers(
+        m, np.float32(scales.max() * 2.0 ** (weight_shift - 16)), weight_shift
+    )
 
 
 def input_accumulator(
-    q: Int8Array, weights: Int8Array, multipliers: DepthwiseMultipliers, geometry: Geometry
+    q: Int8Array,
+    weights: Int8Array,
+    multipliers: DepthwiseMultipliers,
+    geometry: Geometry,
+    coarseness: int = 0,
 ) -> Int32Array:
     """The input gradient before quantisation.
 
@@ -77,19 +90,19 @@ def input_accumulator(
       weights: int8 `[k_h, k_w, out_c]`.
       multipliers: From `depthwise_multipliers`.
       geometry: The convolution's; `out_c` is a multiple of `in_c`.
+      coarseness: Bits that the weights do without.
 
     Returns:
-      int32 `[in_h, in_w, in_c]`, unit `scale of q * unit_scale`.
+      int32 `[in_h, in_w, in_c]`, unit `scale of q * unit_scale * 2^coarseness`.
     """
     g = geometry
     q_wide = q.reshape(g.out_h, g.out_w, g.out_c).astype(np.int32)
-    w = weights.reshape(g.k_h, g.k_w, g.out_c).astype(np.int32)
+    products = weights.reshape(g.k_h, g.k_w, g.out_c).astype(np.int64) * multipliers.m
+    w = round_shift(products, multipliers.weight_shift + coarseness)
     v = np.zeros((g.in_h, g.in_w, g.out_c), np.int32)
     for tap in g.taps():
         v[tap.in_rows, tap.in_cols] += q_wide[tap.out_rows, tap.out_cols] * w[tap.ky, tap.kx]
-    scaled = high_mul(v << multipliers.acc_shift, multipliers.m)
-    per_input = scaled.reshape(g.in_h, g.in_w, g.in_c, -1)
-    acc: Int32Array = per_input.sum(axis=3, dtype=np.int32)
+    acc: Int32Array = v.reshape(g.in_h, g.in_w, g.in_c, -1).sum(axis=3, dtype=np.int32)
     return acc
 
 
@@ -116,9 +129,13 @@ def input_gradient(
     Returns:
       The gradient `[in_h, in_w, in_c]`, its scale and the slot's new range.
     """
-    acc = input_accumulator(gradient.q, weights, multipliers, geometry)
+    qmax = max_abs(gradient.q)
     unit = np.float32(gradient.scale) * multipliers.unit_scale
-    return requantize_stream(acc, mask, unit, range_, max_abs(gradient.q), addend)
+    coarseness = 0
+    if addend is None:
+        coarseness = max(0, predicted_exponent(range_, qmax) - FINEST_EXPONENT)
+    acc = input_accumulator(gradient.q, weights, multipliers, geometry, coarseness)
+    return requantize_stream(acc, mask, unit, range_, qmax, addend, coarseness)
 
 
 def weight_gradient(
@@ -176,7 +193,7 @@ class DepthwiseConv2DRule(LayerRule):
             addend.slot,
             float(c.unit_scale),
             geometry.out_c // geometry.in_c,
-            c.acc_shift,
+            c.weight_shift,
             kept,
         )
         return params, c.m

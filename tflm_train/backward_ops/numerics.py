@@ -37,8 +37,12 @@ _LARGEST_FLOAT_IN_INT32 = np.float32(2147483520)
 _MAX_PREDICTED_EXPONENT = 24
 _MAX_ADDEND_SHIFT = 31
 _MAX_ADDEND_FACTOR = 1 << 24
-# 127 * 2^e; e = 25 already covers every int32.
-_LIMITS = np.int64(127) << np.arange(26, dtype=np.int64)
+# The exponents that there are; the last covers every int32.
+_EXPONENTS = np.arange(26, dtype=np.int64)
+_LIMITS = np.int64(127) << _EXPONENTS
+# What a prediction may reach: gradients vary from step to step, and an overflow costs time.
+_PREDICTED_LIMITS = np.int64(112) << _EXPONENTS
+_Q_MIN, _Q_MAX = -127, 126
 
 
 class QuantizedGradient(NamedTuple):
@@ -108,7 +112,7 @@ class Mask:
 
 
 def round_shift(a: npt.ArrayLike, n: npt.ArrayLike) -> Int32Array:
-    """`a / 2^n`, rounded half away from zero.
+    """`a / 2^n`, rounded half up.
 
     Args:
       a: int32 values, any shape.
@@ -120,7 +124,7 @@ def round_shift(a: npt.ArrayLike, n: npt.ArrayLike) -> Int32Array:
     a = np.asarray(a, np.int64)
     n = np.asarray(n, np.int64)
     half = (np.int64(1) << n) >> 1
-    return np.where(n == 0, a, (a + half + (a >> 31)) >> n).astype(np.int32)
+    return ((a + half) >> n).astype(np.int32)
 
 
 def high_mul(a: npt.ArrayLike, b: npt.ArrayLike) -> Int32Array:
@@ -243,9 +247,15 @@ def exponent_for(amax: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return np.asarray(np.searchsorted(_LIMITS, np.asarray(amax, np.int64)), np.int64)
 
 
-def _predicted_exponent(range_: np.float32, qmax_in: int) -> int:
-    predicted = range_ * np.float32(qmax_in)
-    exponent = np.searchsorted(_LIMITS.astype(np.float32), predicted)
+def predicted_exponent(range_: np.float32, qmax_in: int) -> int:
+    """The exponent that a gradient tensor starts with.
+
+    Args:
+      range_: The slot's running ratio of largest accumulator to `qmax_in`.
+      qmax_in: Largest `|q|` of the incoming gradient.
+    """
+    predicted = np.float32(range_) * np.float32(qmax_in)
+    exponent = np.searchsorted(_PREDICTED_LIMITS.astype(np.float32), predicted)
     return min(int(exponent), _MAX_PREDICTED_EXPONENT)
 
 
@@ -260,6 +270,15 @@ def _addend_factor(addend_scale: np.float32, unit: np.float32) -> tuple[int, int
     return n, min(int(factor), _MAX_ADDEND_FACTOR)
 
 
+def _needed_exponents(pixels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The smallest exponent of each pixel with every value in range once rounded."""
+    highest, lowest = pixels.max(axis=1)[:, np.newaxis], pixels.min(axis=1)[:, np.newaxis]
+    fits = (round_shift(highest, _EXPONENTS) <= _Q_MAX) & (
+        round_shift(lowest, _EXPONENTS) >= _Q_MIN
+    )
+    return np.argmax(fits, axis=1).astype(np.int64)
+
+
 def requantize_stream(
     acc: IntArray,
     mask: Mask | None,
@@ -267,6 +286,7 @@ def requantize_stream(
     range_: np.float32,
     qmax_in: int,
     addend: QuantizedGradient | None = None,
+    coarseness: int = 0,
 ) -> Requantized:
     """Quantises an int32 accumulator to int8 in one pass over its pixels, without ever saturating.
 
@@ -281,6 +301,8 @@ def requantize_stream(
       range_: The slot's running ratio of largest `|acc|` to `qmax_in`.
       qmax_in: Largest `|q|` of the incoming gradient.
       addend: A second gradient of the same tensor, added before quantising; `q` as large as `acc`.
+      coarseness: A step of `acc` is `2^coarseness` units; 0 with an addend, and at most the
+        predicted exponent.
 
     Returns:
       The int8 gradient in the shape of `acc`, its scale and the slot's new range.
@@ -302,16 +324,17 @@ def requantize_stream(
     pixels = apply_mask(total, mask).reshape(-1, acc.shape[-1])
 
     # The exponent in force only ever grows: the stream is a running maximum and a few corrections.
-    needed = exponent_for(np.abs(pixels).max(axis=1))
-    exponents = np.maximum.accumulate(np.maximum(needed, _predicted_exponent(range_, qmax_in)))
+    predicted = predicted_exponent(range_, qmax_in) - coarseness
+    exponents = np.maximum.accumulate(np.maximum(_needed_exponents(pixels), predicted))
     q = round_shift(pixels, exponents[:, np.newaxis])
     for last in np.flatnonzero(np.diff(exponents)):
         written = slice(0, int(last) + 1)
         q[written] = round_shift(q[written], exponents[last + 1] - exponents[last])
 
-    ratio = np.float32(max_abs(pixels)) / np.float32(qmax_in)
+    step = np.float32(2.0 ** (int(exponents[-1]) + coarseness))
+    ratio = (np.float32(max_abs(q)) * step) / np.float32(qmax_in)
     new_range = np.maximum(ratio, range_ * RANGE_DECAY)
-    scale = unit * np.float32(2.0 ** int(exponents[-1]))
+    scale = unit * step
     return Requantized(q.astype(np.int8).reshape(acc.shape), scale, new_range)
 
 

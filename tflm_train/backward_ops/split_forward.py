@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.backward_ops.numerics import Int8Array, Int32Array, round_shift
+from tflm_train.backward_ops.numerics import Int8Array, Int32Array
 
 Int16Array = npt.NDArray[np.int16]
 
@@ -65,7 +65,11 @@ def requantize(acc: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLi
     product = (a << s.clip(0)) * m
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     high = np.where(nudged >= 0, nudged >> 31, -(-nudged >> 31))
-    return round_shift(high, (-s).clip(0))
+    # Half away from zero.
+    n = (-s).clip(0)
+    half = (np.int64(1) << n) >> 1
+    rounded = np.where(n == 0, high, (high + half + (high >> 31)) >> n)
+    return np.asarray(rounded, np.int32)
 
 
 def accumulate(

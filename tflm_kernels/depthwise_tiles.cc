@@ -1,0 +1,169 @@
+#include "tflm_kernels/depthwise_tiles.h"
+
+#include <cstring>
+
+#include "tflm_kernels/window.h"
+
+namespace tflm_train {
+namespace {
+
+constexpr int32_t kTaps = 9;
+// The larger of two pairs of lanes' and of a tile's of stride 2.
+constexpr int32_t kTileWeights = 2 * kPairTileWeights;
+static_assert(kTileWeights >= kStrideTileWeights);
+
+// Inputs, their layer and the four channels that are worked on.
+struct TileTarget {
+  const Geometry& g;
+  int8_t* q;  // the input gradient, from these channels on
+  int lanes;
+
+  int32_t row_step() const { return g.in_w * g.in_c; }
+  int8_t* At(int32_t y, int32_t x) const { return q + (y * g.in_w + x) * g.in_c; }
+};
+
+// Outputs ascend as taps descend.
+void PackPairTileWeights(const LaneWeights& weights, int16_t* to) {
+  for (int pair = 0; pair < 2; ++pair) {
+    for (int32_t tap = 2; tap >= 0; --tap, to += 8) {
+      for (int i = 0; i < 2; ++i) {
+        const int lane = 2 * pair + i;
+        const int32_t middle = weights.Upper(3 + tap, lane);
+        StoreUppers(weights.Upper(6 + tap, lane), middle, to + 2 * i);
+        StoreUppers(middle, weights.Upper(tap, lane), to + 4 + 2 * i);
+      }
+    }
+  }
+}
+
+// Input rows y and y + 1, from the plane's rows over them.
+void SumPairTileRow(const TileTarget& target, int32_t y, const int16_t* plane, int32_t pitch,
+                    const int16_t* weights) {
+  const Geometry& g = target.g;
+  const int16_t* const lower = plane + pitch * kElement;
+  const int32_t second = y + 1 < g.in_h ? target.row_step() : 0;
+  for (int lane = 0; lane < target.lanes; lane += 2, weights += kPairTileWeights) {
+    int8_t* q = target.At(y, 0) + lane;
+    if (lane + 1 < target.lanes) {
+      SumPairTiles(plane + 2 * lane, lower + 2 * lane, weights, {q, g.in_c, g.in_w}, second);
+      continue;
+    }
+    for (int32_t x = 0; x < g.in_w; ++x, q += g.in_c) {
+      int8_t results[4];
+      const int32_t at = x * kElement + 2 * lane;
+      SumPairTiles(plane + at, lower + at, weights, {results, 4, 1}, 2);
+      q[second] = results[2];
+      q[0] = results[0];
+    }
+  }
+}
+
+void PackStrideTileWeights(const LaneWeights& weights, int16_t* to) {
+  for (int lane = 0; lane < kWindowLanes; ++lane, to += 2) {
+    const auto pack = [&](int i, int32_t first, int32_t second) {
+      StoreUppers(weights.Upper(first, lane), weights.Upper(second, lane), to + i * kElement);
+    };
+    pack(0, 8, 2);
+    pack(1, 6, 0);
+    pack(2, 7, 1);
+    pack(3, 5, 3);
+    pack(4, 4, 4);
+  }
+}
+
+// The tile at (y, x), of which not all inputs or lanes exist.
+void SumPartOfTile(const TileTarget& target, int32_t y, int32_t x, const int16_t* plane,
+                   const int16_t* weights) {
+  int8_t results[4 * kWindowLanes];
+  SumStrideTiles(plane, weights, {results, 4 * kWindowLanes, 1},
+                 {kWindowLanes, 2 * kWindowLanes, 3 * kWindowLanes});
+  for (int i = 0; i < 4; ++i) {
+    const int32_t iy = y + i / 2, ix = x + i % 2;
+    if (iy < 0 || iy >= target.g.in_h || ix < 0 || ix >= target.g.in_w) continue;
+    std::memcpy(target.At(iy, ix), results + i * kWindowLanes, static_cast<size_t>(target.lanes));
+  }
+}
+
+// Tiles of input rows y and y + 1, of which the first may be -1.
+void SumStrideTileRow(const TileTarget& target, int32_t y, const int16_t* plane,
+                      const int16_t* weights) {
+  const Geometry& g = target.g;
+  const bool whole = y >= 0 && y + 1 < g.in_h && target.lanes == kWindowLanes;
+  for (int32_t x = -g.pad_l; x < g.in_w;) {
+    const int32_t count = whole && x >= 0 ? (g.in_w - x) / 2 : 0;
+    if (count > 0) {
+      SumStrideTiles(plane, weights, {target.At(y, x), 2 * g.in_c, count},
+                     {g.in_c, target.row_step(), target.row_step() + g.in_c});
+      x += 2 * count;
+      plane += count * kElement;
+    } else {
+      SumPartOfTile(target, y, x, plane, weights);
+      x += 2;
+      plane += kElement;
+    }
+  }
+}
+
+}  // namespace
+
+TilePlan::TilePlan(const DepthwiseInputGradParams& params) {
+  const Geometry& g = params.geometry;
+  const int32_t stride = g.stride_h;
+  usable = params.multiplier == 1 && g.k_h == 3 && g.k_w == 3 && g.dil_h == 1 && g.dil_w == 1 &&
+           g.stride_w == stride && stride <= 2 && g.pad_t <= 3 - stride && g.pad_l <= 3 - stride;
+  left = stride == 1 ? 2 - g.pad_l : 1;
+  pitch = stride == 1 ? g.in_w + 2 : (g.in_w + g.pad_l + 1) / 2 + 1;
+  tile_rows = stride == 1 ? (g.in_h + 1) / 2 : (g.in_h + g.pad_t + 1) / 2;
+  usable = usable && left + g.out_w <= pitch;
+  // Tiles of stride 1 need the next plane row as well.
+  const int32_t more = stride == 1 ? 1 : 0;
+  const int32_t fitting = kPlaneBytes / (pitch * kElementBytes) - more;
+  rows_at_once = fitting < 1 ? 1 : fitting < tile_rows ? fitting : tile_rows;
+  plane_rows = rows_at_once + more;
+}
+
+size_t TilePlan::bytes() const {
+  return sizeof(int16_t) * (pitch * plane_rows * kElement + kTileWeights) + kTaps * kWindowLanes;
+}
+
+void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& plan,
+                      const int8_t* grad_out, const DepthwiseWeights& weights, int pixel_shift,
+                      int8_t* grad_in, void* scratch) {
+  const Geometry& g = params.geometry;
+  const bool strided = g.stride_h == 2;
+  int16_t* const plane = static_cast<int16_t*>(scratch);
+  int16_t* const packed = plane + plan.pitch * plan.plane_rows * kElement;
+  int8_t* const copy = reinterpret_cast<int8_t*>(packed + kTileWeights);
+  // The columns of zeros are never written again.
+  std::memset(plane, 0, sizeof(int16_t) * plan.pitch * plan.plane_rows * kElement);
+  for (int32_t first = 0; first < plan.tile_rows; first += plan.rows_at_once) {
+    const int32_t rest = plan.tile_rows - first;
+    const int32_t tile_rows = rest < plan.rows_at_once ? rest : plan.rows_at_once;
+    const PlaneRows rows = {strided ? first - 1 : 2 * first + g.pad_t - 2, strided ? 1 : 2,
+                            tile_rows + plan.plane_rows - plan.rows_at_once, plan.pitch,
+                            pixel_shift};
+    for (LaneCursor lanes(weights, g.out_c, kTaps, copy); !lanes.done(); lanes.Next()) {
+      const TileTarget target = {g, grad_in + lanes.channel(), lanes.lanes()};
+      PackPlane(
+          {grad_out + lanes.channel(), g.out_h, g.out_w, g.out_w * g.out_c, g.out_c, target.lanes},
+          rows, plane + plan.left * kElement);
+      const LaneWeights lane_weights = lanes.Weights();
+      if (strided) {
+        PackStrideTileWeights(lane_weights, packed);
+      } else {
+        PackPairTileWeights(lane_weights, packed);
+      }
+      const int16_t* from = plane;
+      for (int32_t row = first; row < first + tile_rows; ++row) {
+        if (strided) {
+          SumStrideTileRow(target, 2 * row - g.pad_t, from, packed);
+        } else {
+          SumPairTileRow(target, 2 * row, from, plan.pitch, packed);
+        }
+        from += plan.pitch * kElement;
+      }
+    }
+  }
+}
+
+}  // namespace tflm_train
