@@ -24,14 +24,17 @@ struct TileTarget {
 
 // Outputs ascend as taps descend.
 void PackPairTileWeights(const LaneWeights& weights, int16_t* to) {
-  for (int pair = 0; pair < 2; ++pair) {
-    for (int32_t tap = 2; tap >= 0; --tap, to += 8) {
-      for (int i = 0; i < 2; ++i) {
-        const int lane = 2 * pair + i;
-        const int32_t middle = weights.Upper(3 + tap, lane);
-        StoreUppers(weights.Upper(6 + tap, lane), middle, to + 2 * i);
-        StoreUppers(middle, weights.Upper(tap, lane), to + 4 + 2 * i);
-      }
+  const int32_t row = 3 * weights.stride;
+  for (int lane = 0; lane < kWindowLanes; lane += 2) {
+    const int8_t* tap = weights.first + 2 * weights.stride;
+#pragma GCC unroll 1
+    for (int column = 0; column < 3; ++column, tap -= weights.stride, to += 8) {
+      const int32_t a = weights.Upper(tap + row, lane);
+      const int32_t b = weights.Upper(tap + row, lane + 1);
+      StoreUppers(weights.Upper(tap + 2 * row, lane), a, to);
+      StoreUppers(weights.Upper(tap + 2 * row, lane + 1), b, to + 2);
+      StoreUppers(a, weights.Upper(tap, lane), to + 4);
+      StoreUppers(b, weights.Upper(tap, lane + 1), to + 6);
     }
   }
 }
@@ -59,16 +62,19 @@ void SumPairTileRow(const TileTarget& target, int32_t y, const int16_t* plane, i
 }
 
 void PackStrideTileWeights(const LaneWeights& weights, int16_t* to) {
-  for (int lane = 0; lane < kWindowLanes; ++lane, to += 2) {
-    const auto pack = [&](int i, int32_t first, int32_t second) {
-      StoreUppers(weights.Upper(first, lane), weights.Upper(second, lane), to + i * kElement);
-    };
-    pack(0, 8, 2);
-    pack(1, 6, 0);
-    pack(2, 7, 1);
-    pack(3, 5, 3);
-    pack(4, 4, 4);
-  }
+  const int32_t stride = weights.stride;
+  const auto pack = [&](int32_t first, int32_t second) {
+    const int8_t* const a = weights.first + first * stride;
+    const int8_t* const b = weights.first + second * stride;
+    for (int lane = 0; lane < kWindowLanes; ++lane, to += 2) {
+      StoreUppers(weights.Upper(a, lane), weights.Upper(b, lane), to);
+    }
+  };
+  pack(8, 2);
+  pack(6, 0);
+  pack(7, 1);
+  pack(5, 3);
+  pack(4, 4);
 }
 
 // The tile at (y, x), of which not all inputs or lanes exist.

@@ -196,8 +196,10 @@ void PackWeights(const WindowProgram& program, const LaneWeights& weights, int16
   const TapPair* taps = program.taps();
   for (int32_t i = program.tap_count(); i > 0; --i, ++taps, to += kElement) {
     for (int lane = 0; lane < kWindowLanes; ++lane) {
-      const int32_t lower = taps->lower < 0 ? 0 : weights.Upper(taps->lower, lane);
-      StoreUppers(weights.Upper(taps->upper, lane), lower, to + 2 * lane);
+      const int8_t* const upper = weights.first + taps->upper * weights.stride;
+      const int8_t* const lower = weights.first + taps->lower * weights.stride;
+      StoreUppers(weights.Upper(upper, lane), taps->lower < 0 ? 0 : weights.Upper(lower, lane),
+                  to + 2 * lane);
     }
   }
 }
@@ -210,7 +212,7 @@ AxisPhase::AxisPhase(int32_t phase, int32_t kernel, int32_t stride, int32_t pad)
       first_output((phase + pad - first_tap) / stride) {}
 
 LaneWeights LaneCursor::Weights() {
-  // Channels with weights of their own among these: at columns [begin, end).
+  // Channels with weights of their own among these: at columns [begin, next_kept_).
   const int32_t begin = next_kept_;
   while (next_kept_ < weights_.kept && weights_.channels[next_kept_] < channel_ + kWindowLanes) {
     ++next_kept_;

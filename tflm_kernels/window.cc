@@ -24,63 +24,69 @@ void PackElement(const int8_t* upper, const int8_t* lower, int lanes, int shift,
 #if defined(TFLM_TRAIN_DSP)
 const int8_t kZeroPixel[kWindowLanes] = {};
 
-// A row of the plane from two rows of words.
+// PackPlane of four lanes, from words.
 template <bool kShifted>
-void PackRow(const int8_t* upper, int32_t upper_stride, const int8_t* lower, int32_t lower_stride,
-             int32_t columns, int shift, int16_t* to) {
+void PackWords(const LaneImage& image, const PlaneRows& rows, int16_t* to) {
   // What the lower half's sign leaves in the upper one is cut off.
+  const int shift = rows.shift;
   const uint32_t mask = ~(((1u << shift) - 1) << 16);
   const auto shifted = [&](int32_t pair) {
     return kShifted ? static_cast<uint32_t>(pair) << shift & mask : static_cast<uint32_t>(pair);
   };
-  do {
-    const uint32_t a = dsp::LoadWord(upper);
-    const uint32_t b = dsp::LoadWord(lower);
-    upper += upper_stride;
-    lower += lower_stride;
-    const uint32_t low = dsp::LowHalves(a, b);
-    const uint32_t high = dsp::HighHalves(a, b);
-    asm volatile(
-        "strd %1, %2, [%0], #8\n\t"
-        "strd %3, %4, [%0], #8"
-        : "+&r"(to)
-        : "r"(shifted(dsp::Bytes02(low))), "r"(shifted(dsp::Bytes13(low))),
-          "r"(shifted(dsp::Bytes02(high))), "r"(shifted(dsp::Bytes13(high)))
-        : "memory");
-  } while (--columns > 0);
+  const int32_t skip = (rows.pitch - image.columns) * kElement;
+  const int8_t* from = image.first + rows.first * image.row_bytes;
+  int32_t r = rows.first;
+  for (int32_t i = rows.count; i > 0; --i, r += rows.step) {
+    const int8_t* upper = from;
+    const int8_t* lower = from + image.row_bytes;
+    int32_t upper_stride = image.stride, lower_stride = image.stride;
+    if (r < 0 || r >= image.rows) {
+      upper = kZeroPixel;
+      upper_stride = 0;
+    }
+    if (r < -1 || r + 1 >= image.rows) {
+      lower = kZeroPixel;
+      lower_stride = 0;
+    }
+    int32_t n = image.columns;
+    do {
+      const uint32_t a = dsp::LoadWord(upper);
+      const uint32_t b = dsp::LoadWord(lower);
+      upper += upper_stride;
+      lower += lower_stride;
+      const uint32_t low = dsp::LowHalves(a, b);
+      const uint32_t high = dsp::HighHalves(a, b);
+      asm volatile(
+          "strd %1, %2, [%0], #8\n\t"
+          "strd %3, %4, [%0], #8"
+          : "+&r"(to)
+          : "r"(shifted(dsp::Bytes02(low))), "r"(shifted(dsp::Bytes13(low))),
+            "r"(shifted(dsp::Bytes02(high))), "r"(shifted(dsp::Bytes13(high)))
+          : "memory");
+    } while (--n != 0);
+    to += skip;
+    from += rows.step * image.row_bytes;
+  }
 }
 #endif
 
 }  // namespace
 
 void PackPlane(const LaneImage& image, const PlaneRows& rows, int16_t* to) {
-  const int8_t* from = image.first + rows.first * image.row_bytes;
-  int32_t r = rows.first;
-  for (int32_t i = 0; i < rows.count; ++i) {
+#if defined(TFLM_TRAIN_DSP)
+  if (image.lanes == kWindowLanes) {
+    return rows.shift == 0 ? PackWords<false>(image, rows, to) : PackWords<true>(image, rows, to);
+  }
+#endif
+  for (int32_t i = 0; i < rows.count; ++i, to += rows.pitch * kElement) {
+    const int32_t r = rows.first + i * rows.step;
     const bool has_upper = r >= 0 && r < image.rows;
     const bool has_lower = r >= -1 && r + 1 < image.rows;
-    const int8_t* upper = from;
-    const int8_t* lower = from + image.row_bytes;
-#if defined(TFLM_TRAIN_DSP)
-    if (image.lanes == kWindowLanes) {
-      const auto pack = rows.shift == 0 ? PackRow<false> : PackRow<true>;
-      pack(has_upper ? upper : kZeroPixel, has_upper ? image.stride : 0,
-           has_lower ? lower : kZeroPixel, has_lower ? image.stride : 0, image.columns, rows.shift,
-           to);
-    } else
-#endif
-    {
-      int16_t* at = to;
-      for (int32_t n = image.columns; n > 0; --n, at += kElement) {
-        PackElement(has_upper ? upper : nullptr, has_lower ? lower : nullptr, image.lanes,
-                    rows.shift, at);
-        upper += image.stride;
-        lower += image.stride;
-      }
+    const int8_t* upper = image.first + r * image.row_bytes;
+    for (int32_t n = 0; n < image.columns; ++n, upper += image.stride) {
+      PackElement(has_upper ? upper : nullptr, has_lower ? upper + image.row_bytes : nullptr,
+                  image.lanes, rows.shift, to + n * kElement);
     }
-    r += rows.step;
-    from += rows.step * image.row_bytes;
-    to += rows.pitch * kElement;
   }
 }
 

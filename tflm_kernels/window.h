@@ -52,9 +52,19 @@ struct LaneWeights {
   // What brings a weight to the upper half of a word, where it is rounded.
   int32_t multiplier[kWindowLanes];
 
-  // The scaled weight, in the upper half.
-  TFLM_TRAIN_INLINE int32_t Upper(int32_t tap, int lane) const {
-    return first[tap * stride + lane] * multiplier[lane] + (1 << 15);
+  // The scaled weight of a lane, in the upper half.
+  TFLM_TRAIN_INLINE int32_t Upper(const int8_t* tap, int lane) const {
+    constexpr int32_t kHalf = 1 << 15;
+#if defined(TFLM_TRAIN_DSP)
+    // The compiler would add the constant on its own.
+    int32_t upper;
+    asm("mla %0, %1, %2, %3"
+        : "=r"(upper)
+        : "r"(static_cast<int32_t>(tap[lane])), "r"(multiplier[lane]), "r"(kHalf));
+    return upper;
+#else
+    return tap[lane] * multiplier[lane] + kHalf;
+#endif
   }
 };
 

@@ -58,7 +58,7 @@ def test_maximum_of_an_image() -> None:
     rng = np.random.default_rng(0)
     g = spanning_geometry((4, 5, 3), True, True)
     x = rng.permuted(np.arange(60, dtype=np.int8)).reshape(4, 5, 3)
-    gradient = QuantizedGradient(np.array([[[127, -3, 40]]], np.int8), np.float32(1))
+    gradient = QuantizedGradient(np.array([[[-127, 3, 40]]], np.int8), np.float32(1))
     result = max_pool_gradient(gradient, x, x.max(axis=(0, 1)), g, np.float32(0))
     assert np.count_nonzero(result.q) == 3
     np.testing.assert_array_equal(result.q.sum(axis=(0, 1)), gradient.q[0, 0])

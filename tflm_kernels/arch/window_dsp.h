@@ -150,17 +150,26 @@ TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
 
 // A column of a pair of windows: rows y and y + 1 under the upper one, with
 // r4, r5 = (y, y + 1) of two lanes, then (y + 2, y + 3). AHEAD: where it is.
-#define TFLM_TRAIN_PAIR_COLUMN(AHEAD, INIT) \
-  "ldmia %[w]!, {r8, r9, r10, r11}\n\t"     \
-  "ldrd r4, r5, [%[a]" AHEAD "\n\t" INIT    \
-  "smlatb %[t0], r4, r8, %[t0]\n\t"         \
-  "smlatb %[t1], r5, r9, %[t1]\n\t"         \
-  "ldrd r4, r5, [%[b]" AHEAD                \
-  "\n\t"                                    \
-  "smlabt %[s0], r4, r10, %[s0]\n\t"        \
-  "smlabt %[s1], r5, r11, %[s1]\n\t"        \
-  "smlad %[t0], r4, r10, %[t0]\n\t"         \
+#define TFLM_TRAIN_PAIR_COLUMN(AHEAD, S0, S1, T0, T1) \
+  "ldmia %[w]!, {r8, r9, r10, r11}\n\t"               \
+  "ldrd r4, r5, [%[a]" AHEAD                          \
+  "\n\t"                                              \
+  "smlad %[s0], r4, r8, " S0                          \
+  "\n\t"                                              \
+  "smlad %[s1], r5, r9, " S1                          \
+  "\n\t"                                              \
+  "smlatb %[t0], r4, r8, " T0                         \
+  "\n\t"                                              \
+  "smlatb %[t1], r5, r9, " T1                         \
+  "\n\t"                                              \
+  "ldrd r4, r5, [%[b]" AHEAD                          \
+  "\n\t"                                              \
+  "smlabt %[s0], r4, r10, %[s0]\n\t"                  \
+  "smlabt %[s1], r5, r11, %[s1]\n\t"                  \
+  "smlad %[t0], r4, r10, %[t0]\n\t"                   \
   "smlad %[t1], r5, r11, %[t1]\n\t"
+#define TFLM_TRAIN_NEXT_PAIR_COLUMN(AHEAD) \
+  TFLM_TRAIN_PAIR_COLUMN(AHEAD, "%[s0]", "%[s1]", "%[t0]", "%[t1]")
 
 TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* upper, const int16_t* lower,
                                     const int16_t* weights, const WindowResults& results,
@@ -174,17 +183,10 @@ TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* upper, const int16_t* lower,
 #if defined(__OPTIMIZE__)
   int32_t s0, s1, t0, t1;
   asm volatile(
-      "1:\n\t" TFLM_TRAIN_PAIR_COLUMN("], #16",
-                                      "mov %[t0], #2048\n\t"
-                                      "mov %[t1], #2048\n\t"
-                                      "smlad %[s0], r4, r8, %[t0]\n\t"
-                                      "smlad %[s1], r5, r9, %[t1]\n\t")
-          TFLM_TRAIN_PAIR_COLUMN("]",
-                                 "smlad %[s0], r4, r8, %[s0]\n\t"
-                                 "smlad %[s1], r5, r9, %[s1]\n\t")
-              TFLM_TRAIN_PAIR_COLUMN(", #16]",
-                                     "smlad %[s0], r4, r8, %[s0]\n\t"
-                                     "smlad %[s1], r5, r9, %[s1]\n\t")
+      "1:\n\t"
+      "mov %[t1], #2048\n\t"
+      TFLM_TRAIN_PAIR_COLUMN("], #16", "%[t1]", "%[t1]", "%[t1]", "%[t1]")
+      TFLM_TRAIN_NEXT_PAIR_COLUMN("]") TFLM_TRAIN_NEXT_PAIR_COLUMN(", #16]")
       "ldrd r4, r5, %[steps]\n\t"
       "ldr r8, %[end]\n\t"
       "ssat %[s0], #8, %[s0], asr #12\n\t"
@@ -305,6 +307,7 @@ TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weigh
 #undef TFLM_TRAIN_WINDOWS
 #undef TFLM_TRAIN_ROWS
 #undef TFLM_TRAIN_PAIR_COLUMN
+#undef TFLM_TRAIN_NEXT_PAIR_COLUMN
 #undef TFLM_TRAIN_EACH
 #undef TFLM_TRAIN_BEGIN
 #undef TFLM_TRAIN_MORE

@@ -36,7 +36,6 @@ from tflm_train.backward_ops.rule import Addend, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.model.graph import Op
 
-
 FINEST_EXPONENT = 12
 """Bits of the sum below those of the result: weights that would give more are made coarser."""
 

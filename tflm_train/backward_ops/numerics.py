@@ -124,7 +124,7 @@ def round_shift(a: npt.ArrayLike, n: npt.ArrayLike) -> Int32Array:
     a = np.asarray(a, np.int64)
     n = np.asarray(n, np.int64)
     half = (np.int64(1) << n) >> 1
-    return ((a + half) >> n).astype(np.int32)
+    return np.asarray((a + half) >> n).astype(np.int32)
 
 
 def high_mul(a: npt.ArrayLike, b: npt.ArrayLike) -> Int32Array:
@@ -276,7 +276,7 @@ def _needed_exponents(pixels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     fits = (round_shift(highest, _EXPONENTS) <= _Q_MAX) & (
         round_shift(lowest, _EXPONENTS) >= _Q_MIN
     )
-    return np.argmax(fits, axis=1).astype(np.int64)
+    return np.asarray(np.argmax(fits, axis=1), np.int64)
 
 
 def requantize_stream(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
+from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.memory.target import Target, align
 
 _WORD = 4
@@ -13,10 +14,11 @@ _LANES = 4
 _MAX_DEPTH = 512
 _INPUT_BYTES = 6144
 _GRADIENT_BYTES = 4096
-_PLANE_BYTES = 6144
+_PLANE_BYTES = 4096
 _ELEMENT = 16
 _TAP_PAIR = 8
 _WINDOW_BLOCK = 28
+_TILE_CONSTANTS = 132  # weights of a tile, and a copy of those of four channels
 _ENOUGH_PANELS = 4
 _ENOUGH_BYTES = 11264
 
@@ -77,9 +79,29 @@ def _depthwise_input_grad(params: abi.DepthwiseInputGradParams) -> int:
     """Pixel by pixel, or a plane of four channels, their weights and what is to be done."""
     g = params.geometry
     by_pixels = _WORD * g.out_c
-    by_windows = params.multiplier == 1 and g.dil_h == 1 and g.dil_w == 1
-    if not by_windows or not 8 <= params.acc_shift <= 16:
+    if params.multiplier != 1 or g.dil_h != 1 or g.dil_w != 1:
         return by_pixels
+    return max(by_pixels, _tiles(g) or _windows(g))
+
+
+def _tiles(g: Geometry) -> int:
+    """3x3 windows in tiles; 0: not for this layer."""
+    stride = g.stride_h
+    if (g.k_h, g.k_w, g.stride_w) != (3, 3, stride) or stride > 2:
+        return 0
+    if max(g.pad_t, g.pad_l) > 3 - stride:
+        return 0
+    if stride == 1:
+        left, pitch, rows, more = 2 - g.pad_l, g.in_w + 2, (g.in_h + 1) // 2, 1
+    else:
+        left, pitch, rows, more = 1, (g.in_w + g.pad_l + 1) // 2 + 1, (g.in_h + g.pad_t + 1) // 2, 0
+    if left + g.out_w > pitch:
+        return 0
+    at_once = min(rows, max(1, _PLANE_BYTES // (pitch * _ELEMENT) - more))
+    return pitch * (at_once + more) * _ELEMENT + _TILE_CONSTANTS
+
+
+def _windows(g: Geometry) -> int:
     left = right = 0
     for phase in range(g.stride_w):
         first_tap = (phase + g.pad_l) % g.stride_w
@@ -94,8 +116,8 @@ def _depthwise_input_grad(params: abi.DepthwiseInputGradParams) -> int:
     plane = pitch * min(steps + window_rows, g.out_h + 1)
     weights = (g.k_h + g.stride_h) // 2 * g.k_w
     blocks = g.stride_h * g.stride_w * min(steps, window_rows + 1)
-    size = _ELEMENT * (plane + weights) + _TAP_PAIR * weights + _WINDOW_BLOCK * blocks
-    return max(by_pixels, size)
+    copy = 2 * _LANES * weights
+    return _ELEMENT * (plane + weights) + _TAP_PAIR * weights + _WINDOW_BLOCK * blocks + copy
 
 
 def _conv_update(params: abi.ConvUpdateParams) -> int:
