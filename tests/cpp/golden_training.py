@@ -89,7 +89,7 @@ class Reference(WholeGraph):
             after = self.variables["train/ranges"]
             largest = int(np.abs(self._value(op.inputs[0]).astype(np.int32)).max(initial=0))
             predicted, needed = (
-                numerics._predicted_exponent(ranges[params.slot_out], largest)
+                numerics.predicted_exponent(ranges[params.slot_out], largest)
                 for ranges in (before, after)
             )
             self.growths += self.step_count > 1 and needed > predicted
