@@ -2,6 +2,10 @@
 
 #include "tflm_kernels/numerics.h"
 
+#if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/channel_ops_mve.h"
+#else
+
 #if defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/dsp.h"
 #endif
@@ -104,7 +108,7 @@ TFLM_TRAIN_CLONES
 Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
   int8_t max = 0, min = 0;
   size_t i = 0;
-#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+#if defined(TFLM_TRAIN_DSP)
   // Words are loaded four at a time, which takes aligned ones.
   for (; i < n && reinterpret_cast<uintptr_t>(values + i) % 4 != 0; ++i) {
     max = values[i] > max ? values[i] : max;
@@ -138,3 +142,5 @@ void RoundShiftInPlace(int8_t* values, int shift, size_t n) {
 }
 
 }  // namespace tflm_train
+
+#endif

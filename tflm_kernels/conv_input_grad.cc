@@ -173,11 +173,18 @@ void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t*
   const UnorderedWriter local = writer;
   int32_t to_next = 2 * kQuantum;
   for (; count > 0; count -= 2) {
+#if defined(TFLM_TRAIN_MVE)
+    int32x4_t first, second;
+    MultiplyPanels(gradients, weights, depth, &first, &second);
+#else
     int32_t sums[2 * kLanes];
     MultiplyPanels(gradients, weights, depth, sums);
-    local.Write<kPlain>(sums, at, lanes);
+    const int32_t* const first = sums;
+    const int32_t* const second = sums + kLanes;
+#endif
+    local.Write<kPlain>(first, at, lanes);
     at += step;
-    if (count > 1) local.Write<kPlain>(sums + kLanes, at, lanes);
+    if (count > 1) local.Write<kPlain>(second, at, lanes);
     at += step;
     // To the panel's other two lanes, then to the next panel's first two.
     gradients += to_next;

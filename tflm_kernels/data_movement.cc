@@ -7,6 +7,10 @@
 #include "tflm_kernels/numerics.h"
 #include "tflm_kernels/requantize.h"
 
+#if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/mask_mve.h"
+#endif
+
 namespace tflm_train {
 namespace {
 
@@ -166,6 +170,11 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
 }
 
 void ClampMask(const ClampMaskParams& params, const int8_t* activation, uint8_t* bits) {
+#if defined(TFLM_TRAIN_MVE)
+  const MaskParams range = {kMaskActivation, params.act_min, params.act_max};
+  mve::ClampBits(range, activation, static_cast<size_t>(params.size), bits);
+  return;
+#endif
   ClampMaskPart(params.act_min, params.act_max, activation, 0, params.size, bits);
 }
 

@@ -116,8 +116,10 @@ void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* lane
 void ClearLane(int32_t depth, int16_t* lane);
 
 // sums[r * 4 + j] = dot product of lane r of `a`, r = 0 and 1, with lane j of `b`. For
-// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum.
+// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum. With Helium, two vectors instead.
+#if !defined(TFLM_TRAIN_MVE)
 inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums);
+#endif
 
 }  // namespace tflm_train
 

@@ -5,6 +5,10 @@
 #include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/numerics.h"
 
+#if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/mask_mve.h"
+#endif
+
 namespace tflm_train {
 namespace {
 
@@ -42,11 +46,22 @@ void ApplyMask(const MaskParams& params, const void* mask, size_t first, int32_t
 }
 
 void ApplyMask(const MaskParams& params, const void* mask, size_t first, int8_t* values, size_t n) {
+#if defined(TFLM_TRAIN_MVE)
+  if (first == 0 && params.mask_kind != kMaskNone) {
+    mve::MaskAndFindExtremes(params, mask, values, n);
+    return;
+  }
+#endif
   ApplyMaskTo(params, mask, first, values, n);
 }
 
 Extremes<int8_t> MaskAndFindExtremes(const MaskParams& params, const void* mask, int8_t* values,
                                      size_t n) {
+#if defined(TFLM_TRAIN_MVE)
+  if (params.mask_kind != kMaskNone) {
+    return mve::MaskAndFindExtremes(params, mask, values, n);
+  }
+#endif
   ApplyMask(params, mask, 0, values, n);
   return FindExtremes(values, n);
 }

@@ -47,6 +47,23 @@ class UnorderedWriter {
   // Whether the sums are written as they are: no gradient joins them.
   bool is_plain() const { return addend_ == nullptr; }
 
+#if defined(TFLM_TRAIN_MVE)
+  // As below.
+  template <bool kPlain>
+  TFLM_TRAIN_INLINE void Write(int32x4_t acc, size_t first, int n) const {
+    if (kPlain) {
+      vstrbq_s32(q_ + first, Narrowed(acc));
+      return;
+    }
+    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n));
+    if (addend_ != nullptr) {
+      const int32x4_t joining =
+          vrshrq_n_s32(vmulq_n_s32(vldrbq_z_s32(addend_ + first, live), addend_factor_), 8);
+      acc = vaddq_s32(vrshlq_n_s32(acc, -addend_shift_), joining);
+    }
+    vstrbq_p_s32(q_ + first, Narrowed(acc), live);
+  }
+#else
   // Writes elements [first, first + n) of the target, n <= 4; acc has four.
   // kPlain: is_plain(), and n is 4.
   template <bool kPlain>
@@ -62,15 +79,20 @@ class UnorderedWriter {
     if (n == 4) return WriteFour(v[0], v[1], v[2], v[3], q);
     for (int i = 0; i < n; ++i) q[i] = Saturated(v[i]);
   }
+#endif
 
  private:
+#if defined(TFLM_TRAIN_MVE)
+  // Rounded and saturated, in the low bytes.
+  TFLM_TRAIN_INLINE int32x4_t Narrowed(int32x4_t v) const {
+    v = vrshlq_n_s32(v, -exponent_);
+    const int16x8_t halves = vqmovnbq_s32(vuninitializedq_s16(), v);
+    return vreinterpretq_s32_s8(vqmovnbq_s16(vuninitializedq_s8(), halves));
+  }
+#else
   TFLM_TRAIN_INLINE void WriteFour(int32_t v0, int32_t v1, int32_t v2, int32_t v3,
                                    int8_t* q) const {
-#if defined(TFLM_TRAIN_MVE)
-    int32x4_t v = {v0, v1, v2, v3};
-    v = vrshlq_s32(v, vdupq_n_s32(-exponent_));
-    vstrbq_s32(q, vmaxq_s32(vminq_s32(v, vdupq_n_s32(127)), vdupq_n_s32(-128)));
-#elif defined(TFLM_TRAIN_DSP)
+#if defined(TFLM_TRAIN_DSP)
     dsp::StoreWord(
         q, dsp::PackBytes(__ssat(HighMul(v0, rounding_), 8), __ssat(HighMul(v1, rounding_), 8),
                           __ssat(HighMul(v2, rounding_), 8), __ssat(HighMul(v3, rounding_), 8)));
@@ -87,6 +109,7 @@ class UnorderedWriter {
     const int32_t q = HighMul(value, rounding_);
     return static_cast<int8_t>(q > 127 ? 127 : q < -128 ? -128 : q);
   }
+#endif
 
   const int8_t* addend_;
   int8_t* q_;

@@ -11,53 +11,69 @@
 
 namespace tflm_train {
 
-// Eight sums need all even registers, that of hardware loops included; left to
-// the compiler they are moved about in the loop. LAST: what ends the step.
-#define TFLM_TRAIN_PANEL_STEP(VMLADAV, LAST)                           \
-  "vldrh.u16 q1, [%[a], #16]\n\t"                                      \
-  "vldrh.u16 q0, [%[a]], #64\n\t"                                      \
-  "vldrh.u16 q2, [%[b], #16]\n\t"                                      \
-  "vldrh.u16 q3, [%[b], #32]\n\t" VMLADAV " %[c1], q0, q2\n\t" VMLADAV \
-  " %[d1], q1, q2\n\t"                                                 \
-  "vldrh.u16 q2, [%[b], #48]\n\t" VMLADAV " %[c2], q0, q3\n\t" VMLADAV \
-  " %[d2], q1, q3\n\t"                                                 \
-  "vldrh.u16 q3, [%[b]], #64\n\t" VMLADAV " %[c3], q0, q2\n\t" VMLADAV \
-  " %[d3], q1, q2\n\t" LAST VMLADAV " %[c0], q0, q3\n\t" VMLADAV " %[d0], q1, q3\n\t"
-#define TFLM_TRAIN_PANEL_ADD "vmladava.s16"
+// Eight sums need all even registers, that of hardware loops included; left to the compiler
+// they are moved about in the loop.
+// clang-format off
+#define TFLM_TRAIN_PANEL_STEP(VMLADAV)     \
+  "vldrh.u16 %q[q1], [%[a], #16]\n\t"      \
+  "vldrh.u16 %q[q0], [%[a]], #64\n\t"      \
+  "vldrh.u16 %q[x0], [%[b], #16]\n\t"      \
+  "vldrh.u16 %q[x1], [%[b], #32]\n\t"      \
+  VMLADAV " %[c1], %q[q0], %q[x0]\n\t"     \
+  VMLADAV " %[d1], %q[q1], %q[x0]\n\t"     \
+  "vldrh.u16 %q[x0], [%[b], #48]\n\t"      \
+  VMLADAV " %[c2], %q[q0], %q[x1]\n\t"     \
+  VMLADAV " %[d2], %q[q1], %q[x1]\n\t"     \
+  "vldrh.u16 %q[x1], [%[b]], #64\n\t"      \
+  VMLADAV " %[c3], %q[q0], %q[x0]\n\t"     \
+  VMLADAV " %[d3], %q[q1], %q[x0]\n\t"     \
+  VMLADAV " %[c0], %q[q0], %q[x1]\n\t"     \
+  VMLADAV " %[d0], %q[q1], %q[x1]\n\t"
+#define TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_STEP("vmladava.s16")
 
-inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
-  int32_t c0, c1, c2, c3, d0, d1, d2, d3;
-  int32_t steps = (depth + kQuantum - 1) / kQuantum;
-  // The first step makes the sums, then one or two are done at a time.
-  asm(TFLM_TRAIN_PANEL_STEP("vmladav.s16", "subs %[steps], #1\n\t")
-      "beq 3f\n\t"
+// The dot products of two lanes of `a` with the four lanes of `b`.
+TFLM_TRAIN_INLINE void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth,
+                                      int32x4_t* row0, int32x4_t* row1) {
+  // Named, because the compiler does not always find them itself.
+  register int32_t c0 asm("r0"), c1 asm("r2"), c2 asm("r4"), c3 asm("r6");
+  register int32_t d0 asm("r8"), d1 asm("r10"), d2 asm("r12"), d3 asm("lr");
+  int32x4_t q0, q1;
+  int16x8_t x0, x1;
+  // The first step makes the sums, then one, two and any number of fours follow.
+  int32_t steps = (depth - 1) / kQuantum;
+  asm(TFLM_TRAIN_PANEL_STEP("vmladav.s16")
       "lsrs %[steps], #1\n\t"
       "bcc 2f\n\t"
-      TFLM_TRAIN_PANEL_STEP(TFLM_TRAIN_PANEL_ADD, "")
-      "cmp %[steps], #0\n\t"
-      "beq 3f\n"
+      TFLM_TRAIN_PANEL_ADD
       "2:\n\t"
-      TFLM_TRAIN_PANEL_STEP(TFLM_TRAIN_PANEL_ADD, "")
-      TFLM_TRAIN_PANEL_STEP(TFLM_TRAIN_PANEL_ADD, "subs %[steps], #1\n\t")
-      "bne 2b\n"
-      "3:"
-      : [a] "+r"(a), [b] "+r"(b), [steps] "+r"(steps), [c0] "=&Te"(c0), [c1] "=&Te"(c1),
-        [c2] "=&Te"(c2), [c3] "=&Te"(c3), [d0] "=&Te"(d0), [d1] "=&Te"(d1), [d2] "=&Te"(d2),
-        [d3] "=&Te"(d3)
+      "lsrs %[steps], #1\n\t"
+      "bcc 3f\n\t"
+      TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD
+      "3:\n\t"
+      "cmp %[steps], #0\n\t"
+      "beq 5f\n"
+      "4:\n\t"
+      TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD
+      TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD
+      "subs %[steps], #1\n\t"
+      "bne 4b\n"
+      "5:\n\t"
+      "vmov %q[q0][2], %q[q0][0], %[c0], %[c2]\n\t"
+      "vmov %q[q0][3], %q[q0][1], %[c1], %[c3]\n\t"
+      "vmov %q[q1][2], %q[q1][0], %[d0], %[d2]\n\t"
+      "vmov %q[q1][3], %q[q1][1], %[d1], %[d3]"
+      : [a] "+r"(a), [b] "+r"(b), [steps] "+r"(steps), [c0] "=&r"(c0), [c1] "=&r"(c1),
+        [c2] "=&r"(c2), [c3] "=&r"(c3), [d0] "=&r"(d0), [d1] "=&r"(d1), [d2] "=&r"(d2),
+        [d3] "=&r"(d3), [q0] "=&w"(q0), [q1] "=&w"(q1), [x0] "=&w"(x0), [x1] "=&w"(x1)
       :
-      : "q0", "q1", "q2", "q3", "cc", "memory");
-  sums[0] = c0;
-  sums[1] = c1;
-  sums[2] = c2;
-  sums[3] = c3;
-  sums[4] = d0;
-  sums[5] = d1;
-  sums[6] = d2;
-  sums[7] = d3;
+      : "cc", "memory");
+  *row0 = q0;
+  *row1 = q1;
 }
 
 #undef TFLM_TRAIN_PANEL_STEP
 #undef TFLM_TRAIN_PANEL_ADD
+// clang-format on
 
 }  // namespace tflm_train
 

@@ -14,34 +14,40 @@ namespace tflm_train {
 void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
   const int32_t stride = cursor->EvenStride(depth);
   // The offsets of a gather are 16 bits.
-  if (lanes < kLanes || stride == 0 || stride > UINT16_MAX / kQuantum) {
+  if (lanes < kLanes || stride == 0 || stride > (UINT16_MAX - kLanes) / kQuantum || offset != 0) {
     return PackLanesGeneric(cursor, depth, lanes, offset, panel);
   }
   const int8_t* from = cursor->Skip(depth);
-  const uint16x8_t at = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
-  const int16_t minus = static_cast<int16_t>(offset);
+  const uint16x8_t at0 = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
+  const uint16x8_t at1 = vaddq_n_u16(at0, 1), at2 = vaddq_n_u16(at0, 2), at3 = vaddq_n_u16(at0, 3);
   int32_t k = depth;
+#pragma GCC unroll 1
   for (; k >= kQuantum; k -= kQuantum, panel += kQuantum * kLanes) {
-    vst1q_s16(panel, vsubq_n_s16(vldrbq_gather_offset_s16(from, at), minus));
-    vst1q_s16(panel + 8, vsubq_n_s16(vldrbq_gather_offset_s16(from + 1, at), minus));
-    vst1q_s16(panel + 16, vsubq_n_s16(vldrbq_gather_offset_s16(from + 2, at), minus));
-    vst1q_s16(panel + 24, vsubq_n_s16(vldrbq_gather_offset_s16(from + 3, at), minus));
+    vst1q_s16(panel, vldrbq_gather_offset_s16(from, at0));
+    vst1q_s16(panel + 8, vldrbq_gather_offset_s16(from, at1));
+    vst1q_s16(panel + 16, vldrbq_gather_offset_s16(from, at2));
+    vst1q_s16(panel + 24, vldrbq_gather_offset_s16(from, at3));
     from += kQuantum * stride;
   }
   if (k > 0) {
     const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(k));
-    const int16x8_t zeros = vdupq_n_s16(0);
-    for (int lane = 0; lane < kLanes; ++lane, panel += kQuantum) {
-      const int16x8_t bytes = vldrbq_gather_offset_z_s16(from + lane, at, inside);
-      vst1q_s16(panel, vsubq_m_n_s16(zeros, bytes, minus, inside));
-    }
+    vst1q_s16(panel, vldrbq_gather_offset_z_s16(from, at0, inside));
+    vst1q_s16(panel + 8, vldrbq_gather_offset_z_s16(from, at1, inside));
+    vst1q_s16(panel + 16, vldrbq_gather_offset_z_s16(from, at2, inside));
+    vst1q_s16(panel + 24, vldrbq_gather_offset_z_s16(from, at3, inside));
   }
 }
 
 void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
-  for (int32_t k = 0; k < depth; k += kQuantum, panel += kQuantum * kLanes) {
-    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth - k));
-    vst1q_s16(panel, vmulq_s16(vldrbq_z_s16(q + k, inside), vldrbq_z_s16(m + k, inside)));
+#pragma GCC unroll 4
+  for (; depth >= kQuantum; depth -= kQuantum, panel += kQuantum * kLanes) {
+    vst1q_s16(panel, vmulq_s16(vldrbq_s16(q), vldrbq_s16(m)));
+    q += kQuantum;
+    m += kQuantum;
+  }
+  if (depth > 0) {
+    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth));
+    vst1q_s16(panel, vmulq_s16(vldrbq_z_s16(q, inside), vldrbq_z_s16(m, inside)));
   }
 }
 

@@ -1,0 +1,153 @@
+// The passes over contiguous channels with Helium: vectors, the last one in part. Only for
+// channel_ops.cc.
+
+#ifndef TFLM_KERNELS_ARCH_CHANNEL_OPS_MVE_H_
+#define TFLM_KERNELS_ARCH_CHANNEL_OPS_MVE_H_
+
+#include <arm_mve.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tflm_kernels/channel_ops.h"
+
+namespace tflm_train {
+namespace mve {
+
+inline int32x4_t RoundShift(int32x4_t v, int shift) { return vrshlq_n_s32(v, -shift); }
+
+// acc[i] += term(i, live), four at a time.
+template <typename Term>
+inline void AddToRow(int32_t* acc, int n, const Term& term) {
+  for (int i = 0; i < n; i += 4) {
+    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n - i));
+    const int32x4_t sum = vaddq_s32(vld1q_z_s32(acc + i, live), term(i, live));
+    vst1q_p_s32(acc + i, sum, live);
+  }
+}
+
+}  // namespace mve
+
+void AccumulateFourRows(int32_t* acc, const int16_t t[4], const int8_t* const row[4], int n) {
+  const int32_t t0 = t[0], t1 = t[1], t2 = t[2], t3 = t[3];
+  const int8_t* const r0 = row[0];
+  const int8_t* const r1 = row[1];
+  const int8_t* const r2 = row[2];
+  const int8_t* const r3 = row[3];
+  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
+    int32x4_t sum = vmulq_n_s32(vldrbq_z_s32(r0 + i, live), t0);
+    sum = vmlaq_n_s32(sum, vldrbq_z_s32(r1 + i, live), t1);
+    sum = vmlaq_n_s32(sum, vldrbq_z_s32(r2 + i, live), t2);
+    return vmlaq_n_s32(sum, vldrbq_z_s32(r3 + i, live), t3);
+  });
+}
+
+void AccumulateRow(int32_t* acc, int16_t t, const int8_t* row, int n) {
+  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
+    return vmulq_n_s32(vldrbq_z_s32(row + i, live), t);
+  });
+}
+
+int32_t Dot(const int16_t* a, const int8_t* b, int n) {
+  int32_t sum = 0;
+  for (int i = 0; i < n; i += 8) {
+    const mve_pred16_t live = vctp16q(static_cast<uint32_t>(n - i));
+    sum = vmladavaq_s16(sum, vld1q_z_s16(a + i, live), vldrbq_z_s16(b + i, live));
+  }
+  return sum;
+}
+
+void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t b_offset, int n) {
+  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
+    return vmulq_s32(vldrbq_z_s32(a + i, live), vsubq_n_s32(vldrbq_z_s32(b + i, live), b_offset));
+  });
+}
+
+void AccumulateScaled(int32_t* acc, const int8_t* a, const int8_t* b, const int32_t* m, int shift,
+                      int n) {
+  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
+    const int32x4_t w = vmulq_s32(vldrbq_z_s32(b + i, live), vld1q_z_s32(m + i, live));
+    return vmulq_s32(vldrbq_z_s32(a + i, live), mve::RoundShift(w, shift));
+  });
+}
+
+void AccumulateLookup(int32_t* acc, const int8_t* a, const int8_t* b, const int16_t* table, int n) {
+  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
+    const uint32x4_t index = vreinterpretq_u32_s32(vaddq_n_s32(vldrbq_z_s32(b + i, live), 128));
+    return vmulq_s32(vldrbq_z_s32(a + i, live),
+                     vldrhq_gather_shifted_offset_z_s32(table, index, live));
+  });
+}
+
+void AccumulateShifted(int32_t* total, const int32_t* part, int shift, int n) {
+  mve::AddToRow(total, n, [&](int i, mve_pred16_t live) {
+    return mve::RoundShift(vld1q_z_s32(part + i, live), shift);
+  });
+}
+
+void MergeAddend(int32_t* acc, int shift, const int8_t* addend, int32_t factor, int n) {
+  for (int i = 0; i < n; i += 4) {
+    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n - i));
+    const int32x4_t joining = vmulq_n_s32(vldrbq_z_s32(addend + i, live), factor);
+    const int32x4_t sum =
+        vaddq_s32(mve::RoundShift(vld1q_z_s32(acc + i, live), shift), vrshrq_n_s32(joining, 8));
+    vst1q_p_s32(acc + i, sum, live);
+  }
+}
+
+uint32_t MaxAbs(const int32_t* values, size_t n) {
+  uint32_t max = 0;
+  for (size_t i = 0; i < n; i += 4) {
+    max = vmaxavq_s32(max, vld1q_z_s32(values + i, vctp32q(n - i)));
+  }
+  return max;
+}
+
+uint32_t MaxAbs(const int8_t* values, size_t n) {
+  uint8_t max = 0;
+  size_t i = 0;
+#pragma GCC unroll 4
+  for (; i + 16 <= n; i += 16) max = vmaxavq_s8(max, vld1q_s8(values + i));
+  return vmaxavq_s8(max, vldrbq_z_s8(values + i, vctp8q(n - i)));
+}
+
+Extremes<int32_t> FindExtremes(const int32_t* values, size_t n) {
+  int32_t max = 0, min = 0;
+  for (size_t i = 0; i < n; i += 4) {
+    const int32x4_t v = vld1q_z_s32(values + i, vctp32q(n - i));
+    max = vmaxvq_s32(max, v);
+    min = vminvq_s32(min, v);
+  }
+  return {max, min};
+}
+
+Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
+  int8x16_t max = vdupq_n_s8(0), min = max;
+  size_t i = 0;
+#pragma GCC unroll 4
+  for (; i + 16 <= n; i += 16) {
+    const int8x16_t v = vld1q_s8(values + i);
+    max = vmaxq_s8(max, v);
+    min = vminq_s8(min, v);
+  }
+  const int8x16_t v = vldrbq_z_s8(values + i, vctp8q(n - i));
+  return {vmaxvq_s8(0, vmaxq_s8(max, v)), vminvq_s8(0, vminq_s8(min, v))};
+}
+
+void RoundShiftRow(const int32_t* values, int shift, int8_t* out, int n) {
+  for (int i = 0; i < n; i += 4) {
+    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n - i));
+    vstrbq_p_s32(out + i, mve::RoundShift(vld1q_z_s32(values + i, live), shift), live);
+  }
+}
+
+void RoundShiftInPlace(int8_t* values, int shift, size_t n) {
+  for (size_t i = 0; i < n; i += 16) {
+    const mve_pred16_t live = vctp8q(n - i);
+    vst1q_p_s8(values + i, vrshlq_n_s8(vld1q_z_s8(values + i, live), -shift), live);
+  }
+}
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_ARCH_CHANNEL_OPS_MVE_H_
