@@ -1,10 +1,10 @@
 """Instructions per multiply-accumulate of the training kernels on Cortex-M cores.
 
-    python -m benchmarks.kernels [--cores m4 m7 ...] [--json] [--check | --update-baseline]
+    python -m benchmarks.kernels [--cores m4 m7 ...] [--json] [--check | --update-baseline | --host]
 
 A nominal multiply-accumulate is one of the forward layer's, padding taps included. `--check` fails
 where a count is more than 2 % above `benchmarks/results/instructions.json`, and where a case is
-missing on either side.
+missing on either side. `--host` measures on this machine instead (`benchmarks.host_kernels`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import instructions
+from benchmarks import host_kernels, instructions
 from benchmarks.report import Column, show
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import depthwise_conv_2d
@@ -230,6 +230,38 @@ def _show(cores: list[str], wanted: list[Case], counted: dict[str, dict[str, int
     )
 
 
+def _show_host(wanted: list[Case], as_json: bool) -> int:
+    """Measures on this machine, and prints."""
+    counts = host_kernels.measure([case.params for case in wanted])
+    rows: list[dict[str, Any]] = [
+        {
+            "case": case.name,
+            **vars(count),
+            "speedup": count.speedup,
+            "per_mac": count.instructions and count.instructions / case.macs,
+            "naive_per_mac": count.naive_instructions and count.naive_instructions / case.macs,
+        }
+        for case, count in zip(wanted, counts, strict=True)
+    ]
+    if as_json:
+        print(json.dumps(rows))
+        return 0
+    show(
+        "On this machine; instructions per nominal multiply-accumulate by callgrind",
+        [
+            Column("kernel, shape", "case"),
+            Column("ns", "nanoseconds", "{:,}"),
+            Column("times faster than a naive loop", "speedup", "{:.1f}"),
+            Column("instructions", "per_mac", "{:.2f}"),
+            Column("of the naive loop", "naive_per_mac", "{:.2f}"),
+        ],
+        rows,
+    )
+    if not host_kernels.has_callgrind():
+        print("no instructions: they need valgrind (Debian: apt-get install valgrind)")
+    return 0
+
+
 def main() -> int:
     """The command line; exit status 1 where `--check` finds a regression."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -240,8 +272,11 @@ def main() -> int:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--check", action="store_true", help="compare with the baseline")
     group.add_argument("--update-baseline", action="store_true", help="write the baseline")
+    group.add_argument("--host", action="store_true", help="measure on this machine")
     arguments = parser.parse_args()
     wanted = [case for case in cases() if arguments.only in case.name]
+    if arguments.host:
+        return _show_host(wanted, arguments.json)
     counted = measure(arguments.cores, wanted)
     if arguments.json:
         print(json.dumps(counted))

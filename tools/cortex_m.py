@@ -32,6 +32,7 @@ SOURCES = (
 )
 HOST_ONLY = ("platform_host.cc", "file_storage_test.cc")
 INPUTS = (
+    "benchmarks/target/*",
     "tests/cpp/**/*",
     "tflm_kernels/*",
     "tflm_kernels/arch/*.h",

@@ -1,13 +1,16 @@
-// Counts the instructions of the training kernels on an emulated core. The
-// operators to run, as the bytes of their custom_options, are put into memory
-// by QEMU's loader; all other inputs are random. A line `<index> <instructions>`
-// is printed for each.
+// Counts the instructions of the training kernels on an emulated core, or times
+// them on the host. The operators to run, as the bytes of their custom_options,
+// are put into memory by QEMU's loader or linked in; all other inputs are
+// random. A line `<index> <instructions>` is printed for each; on the host,
+// `<index> <nanoseconds>` and, where there is one, those of a naive loop.
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
-#include "benchmarks/target/timer.h"
+#include "benchmarks/target/measure.h"
+#include "benchmarks/target/naive.h"
 #include "tests/cpp/harness.h"
 #include "tflm_kernels/conv_input_grad.h"
 #include "tflm_kernels/data_movement.h"
@@ -25,9 +28,8 @@ namespace {
 using tflm_train::Geometry;
 using tflm_train::MaskParams;
 using tflm_train::TrainState;
-using tflm_train_bench::Instructions;
+using tflm_train_bench::Measured;
 using tflm_train_bench::StartTimer;
-using tflm_train_bench::Ticks;
 using tflm_train_test::Print;
 
 constexpr size_t kArenaBytes = 1536 * 1024;
@@ -100,15 +102,16 @@ int16_t* ChannelOrder(int32_t channels, int32_t kept) {
 int32_t InputSize(const Geometry& g) { return g.in_h * g.in_w * g.in_c; }
 int32_t OutputSize(const Geometry& g) { return g.out_h * g.out_w * g.out_c; }
 
-// Runs twice, the first time to bring running ranges to where they stay.
+// Runs once before, to bring running ranges to where they stay.
+template <typename Kernel, typename Naive>
+Measured Count(const Kernel& kernel, const Naive& naive) {
+  kernel();
+  return tflm_train_bench::Measure(kernel, naive);
+}
+
 template <typename Kernel>
-uint32_t Count(const Kernel& kernel) {
-  kernel();
-  const uint32_t begin = Ticks();
-  const uint32_t empty = Ticks() - begin;
-  const uint32_t before = Ticks();
-  kernel();
-  return Instructions(Ticks() - before - empty);
+Measured Count(const Kernel& kernel) {
+  return {Count(kernel, [] {}).kernel, 0};
 }
 
 template <typename Params>
@@ -120,7 +123,7 @@ Params Read(const uint8_t* options) {
 
 constexpr size_t kSlots = 256;
 
-uint32_t CountConvInputGrad(const uint8_t* options) {
+Measured CountConvInputGrad(const uint8_t* options) {
   const auto params = Read<tflm_train::ConvInputGradParams>(options);
   const Geometry& g = params.geometry;
   const int32_t taps = g.out_c * g.k_h * g.k_w;
@@ -136,13 +139,15 @@ uint32_t CountConvInputGrad(const uint8_t* options) {
   const int8_t* addend = params.slot_addend >= 0 ? RandomInt8(InputSize(g)) : nullptr;
   int8_t* grad_in = Allocate<int8_t>(InputSize(g));
   void* scratch = Allocate<uint8_t>(tflm_train::ConvInputGradScratchBytes(params));
-  return Count([&] {
+  const auto kernel = [&] {
     tflm_train::ConvInputGrad(params, grad, weights, columns, order, m, scales, ranges, mask,
                               addend, grad_in, scratch);
-  });
+  };
+  if (mask != nullptr || addend != nullptr || params.kept > 0) return Count(kernel);
+  return Count(kernel, [&] { tflm_train_bench::NaiveConvInputGrad(g, grad, weights, m, grad_in); });
 }
 
-uint32_t CountDepthwiseInputGrad(const uint8_t* options) {
+Measured CountDepthwiseInputGrad(const uint8_t* options) {
   const auto params = Read<tflm_train::DepthwiseInputGradParams>(options);
   const Geometry& g = params.geometry;
   const int32_t taps = g.k_h * g.k_w;
@@ -158,14 +163,17 @@ uint32_t CountDepthwiseInputGrad(const uint8_t* options) {
   const int8_t* addend = params.slot_addend >= 0 ? RandomInt8(InputSize(g)) : nullptr;
   int8_t* grad_in = Allocate<int8_t>(InputSize(g));
   void* scratch = Allocate<uint8_t>(tflm_train::DepthwiseInputGradScratchBytes(params));
-  return Count([&] {
+  const auto kernel = [&] {
     tflm_train::DepthwiseInputGrad(params, grad, weights, columns, channels, m, scales, ranges,
                                    mask, addend, grad_in, scratch);
-  });
+  };
+  if (mask != nullptr || addend != nullptr || params.kept > 0) return Count(kernel);
+  return Count(kernel,
+               [&] { tflm_train_bench::NaiveDepthwiseInputGrad(g, grad, weights, m, grad_in); });
 }
 
 template <typename Params, typename ScratchBytes, typename Kernel>
-uint32_t CountUpdate(const Params& params, int32_t weight_count, int32_t row,
+Measured CountUpdate(const Params& params, int32_t weight_count, int32_t row,
                      ScratchBytes scratch_bytes, Kernel kernel) {
   const Geometry& g = params.geometry;
   const int8_t* x = RandomInt8(InputSize(g));
@@ -187,26 +195,33 @@ uint32_t CountUpdate(const Params& params, int32_t weight_count, int32_t row,
   const int16_t* channels =
       params.update.row_channels == row ? nullptr : KeptChannels(params.update.row_channels, row);
   void* scratch = Allocate<uint8_t>(scratch_bytes(params));
-  return Count([&] {
+  const auto run = [&] {
     kernel(params, x, grad, state, scales, kw, kb, weights, bias, residual, channels, scratch);
+  };
+  if (channels != nullptr || params.update.residual_bits != 8) return Count(run);
+  constexpr bool depthwise = std::is_same<Params, tflm_train::DepthwiseUpdateParams>::value;
+  if (depthwise && g.in_c != g.out_c) return Count(run);
+  return Count(run, [&] {
+    tflm_train_bench::NaiveUpdate(g, depthwise, params.update.x_zero_point, x, grad, 1 << 20,
+                                  weights, residual);
   });
 }
 
-uint32_t CountConvUpdate(const uint8_t* options) {
+Measured CountConvUpdate(const uint8_t* options) {
   const auto params = Read<tflm_train::ConvUpdateParams>(options);
   const Geometry& g = params.geometry;
   return CountUpdate(params, g.out_c * g.k_h * g.k_w * g.in_c, g.in_c,
                      tflm_train::ConvUpdateScratchBytes, tflm_train::ConvUpdate);
 }
 
-uint32_t CountDepthwiseUpdate(const uint8_t* options) {
+Measured CountDepthwiseUpdate(const uint8_t* options) {
   const auto params = Read<tflm_train::DepthwiseUpdateParams>(options);
   const Geometry& g = params.geometry;
   return CountUpdate(params, g.k_h * g.k_w * g.out_c, g.out_c,
                      tflm_train::DepthwiseUpdateScratchBytes, tflm_train::DepthwiseUpdate);
 }
 
-uint32_t CountBiasUpdate(const uint8_t* options) {
+Measured CountBiasUpdate(const uint8_t* options) {
   const auto params = Read<tflm_train::BiasUpdateParams>(options);
   const int8_t* grad = RandomInt8(params.positions * params.channels);
   TrainState state = {};
@@ -217,7 +232,7 @@ uint32_t CountBiasUpdate(const uint8_t* options) {
   return Count([&] { tflm_train::BiasUpdate(params, grad, state, scales, kb, bias); });
 }
 
-uint32_t CountPoolGrad(const uint8_t* options) {
+Measured CountPoolGrad(const uint8_t* options) {
   const auto params = Read<tflm_train::PoolGradParams>(options);
   const Geometry& g = params.geometry;
   const int8_t* grad = RandomInt8(OutputSize(g));
@@ -229,7 +244,7 @@ uint32_t CountPoolGrad(const uint8_t* options) {
   return Count([&] { tflm_train::PoolGrad(params, grad, scales, ranges, mask, grad_in, scratch); });
 }
 
-uint32_t CountMoveGrad(const uint8_t* options) {
+Measured CountMoveGrad(const uint8_t* options) {
   const auto params = Read<tflm_train::MoveGradParams>(options);
   size_t in_size = 1;
   for (const tflm_train::MoveAxis& axis : params.axis) in_size *= axis.size;
@@ -240,7 +255,7 @@ uint32_t CountMoveGrad(const uint8_t* options) {
   return Count([&] { tflm_train::MoveGrad(params, grad, scales, mask, grad_in); });
 }
 
-uint32_t CountAccumulate(const uint8_t* options) {
+Measured CountAccumulate(const uint8_t* options) {
   const auto params = Read<tflm_train::AccumulateParams>(options);
   const int8_t* inputs[tflm_train::kMaxAccumulateInputs];
   for (int32_t k = 0; k < params.count; ++k) inputs[k] = RandomInt8(params.size);
@@ -250,14 +265,14 @@ uint32_t CountAccumulate(const uint8_t* options) {
   return Count([&] { tflm_train::Accumulate(params, scales, mask, inputs, grad); });
 }
 
-uint32_t CountClampMask(const uint8_t* options) {
+Measured CountClampMask(const uint8_t* options) {
   const auto params = Read<tflm_train::ClampMaskParams>(options);
   const int8_t* activation = RandomInt8(params.size);
   uint8_t* bits = Allocate<uint8_t>((params.size + 7) / 8);
   return Count([&] { tflm_train::ClampMask(params, activation, bits); });
 }
 
-uint32_t CountChannelSave(const uint8_t* options) {
+Measured CountChannelSave(const uint8_t* options) {
   const auto params = Read<tflm_train::ChannelSaveParams>(options);
   const int8_t* values = RandomInt8(params.positions * params.channels);
   const int16_t* channels = KeptChannels(params.channels, params.kept);
@@ -265,7 +280,7 @@ uint32_t CountChannelSave(const uint8_t* options) {
   return Count([&] { tflm_train::ChannelSave(params, values, channels, saved); });
 }
 
-uint32_t CountLoss(const uint8_t* options) {
+Measured CountLoss(const uint8_t* options) {
   const auto params = Read<tflm_train::LossParams>(options);
   const int8_t* logits = RandomInt8(params.classes);
   TrainState state = {};
@@ -283,7 +298,7 @@ uint32_t CountLoss(const uint8_t* options) {
 int32_t* Multipliers(int32_t channels) { return Filled<int32_t>(channels, 1518500250); }
 int32_t* Shifts(int32_t channels) { return Filled<int32_t>(channels, -9); }
 
-uint32_t CountSplitConv(const uint8_t* options) {
+Measured CountSplitConv(const uint8_t* options) {
   const auto params = Read<tflm_train::SplitConvParams>(options);
   const Geometry& g = params.geometry;
   const int32_t taps = g.out_c * g.k_h * g.k_w;
@@ -301,7 +316,7 @@ uint32_t CountSplitConv(const uint8_t* options) {
   });
 }
 
-uint32_t CountSplitDepthwise(const uint8_t* options) {
+Measured CountSplitDepthwise(const uint8_t* options) {
   const auto params = Read<tflm_train::SplitDepthwiseParams>(options);
   const Geometry& g = params.geometry;
   const int32_t taps = g.k_h * g.k_w;
@@ -343,7 +358,7 @@ class StreamConstants final : public tflm_train::StreamConstants {
   tflm_train::StageConstants constants_;
 };
 
-uint32_t CountStream(const uint8_t* options, size_t bytes) {
+Measured CountStream(const uint8_t* options, size_t bytes) {
   const tflm_train::StreamProgram program(options, bytes);
   const StreamConstants constants(program);
   const int8_t* x = RandomInt8(InputSize(program.Stage(0).geometry));
@@ -352,7 +367,7 @@ uint32_t CountStream(const uint8_t* options, size_t bytes) {
   return Count([&] { tflm_train::Stream(program, x, constants, y, scratch); });
 }
 
-uint32_t CountOp(const uint8_t* options) {
+Measured CountOp(const uint8_t* options) {
   using tflm_train::OpKind;
   tflm_train::OpHeader header;
   std::memcpy(&header, options, sizeof(header));
@@ -413,7 +428,9 @@ int main() {
   for (uint32_t i = 0; i < bench_cases[0]; ++i) {
     const uint32_t bytes = *at++;
     PrintNumber(i, " ");
-    PrintNumber(CountOp(reinterpret_cast<const uint8_t*>(at)), "\n");
+    const Measured measured = CountOp(reinterpret_cast<const uint8_t*>(at));
+    PrintNumber(measured.kernel, measured.naive == 0 ? "\n" : " ");
+    if (measured.naive != 0) PrintNumber(measured.naive, "\n");
     at += bytes / 4;
   }
   Print("done\n");
