@@ -4,6 +4,7 @@
 #include "tflm_kernels/depthwise_input_grad.h"
 #include "tflm_kernels/micro/train_ops.h"
 #include "tflm_kernels/micro/training_op.h"
+#include "tflm_kernels/update.h"
 
 namespace tflm_train {
 namespace {
@@ -25,9 +26,38 @@ struct InputGradOp : OpDefaults {
     kAddend,
     kColumns,
     kChannels,
-    kInputs
+    // Both or none: the layer's bias, updated in the same op.
+    kBiasFactors,
+    kBias
   };
-  enum { kGradIn, kOutputs };
+  enum { kGradIn, kNewBias };
+
+  static bool HasBias(const OpNode& node) { return node.input_count() > kBiasFactors; }
+
+  static bool CheckCounts(const OpNode& node) {
+    return HasBias(node) ? node.CheckCounts(kBias + 1, kNewBias + 1)
+                         : node.CheckCounts(kChannels + 1, kGradIn + 1);
+  }
+
+  template <typename Params>
+  static bool CheckBias(const Params& params, const OpNode& node) {
+    const Geometry& g = params.geometry;
+    return !HasBias(node) ||
+           (node.CheckFields(
+                {{"output positions", Product({g.out_h, g.out_w}), 1, INT32_MAX / 128}}) &&
+            node.CheckInput(kBiasFactors, "bias factors", kTfLiteFloat32, g.out_c) &&
+            node.CheckVariable(kBias, kNewBias, "bias", kTfLiteInt32, g.out_c));
+  }
+
+  template <typename Params>
+  static void UpdateBias(const Params& params, const OpNode& node) {
+    if (!HasBias(node)) return;
+    const Geometry& g = params.geometry;
+    const BiasUpdateParams update = {{}, g.out_h * g.out_w, g.out_c, params.slot_in};
+    BiasUpdate(update, node.Input<int8_t>(kGradOut), *node.State(kStateInput),
+               node.Input<float>(kScales), node.Input<float>(kBiasFactors),
+               node.Input<int32_t>(kBias));
+  }
 
   template <typename Params>
   static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights,
@@ -50,7 +80,8 @@ struct InputGradOp : OpDefaults {
         !node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) ||
         !node.CheckSlots(kRanges, "ranges", {params.slot_out}) ||
         !node.CheckMask(kMask, params.mask, size) ||
-        !node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, size)) {
+        !node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, size) ||
+        !CheckBias(params, node)) {
       return false;
     }
     if (params.slot_addend == -1) return node.CheckAbsent(kAddend, "addend");
@@ -65,7 +96,7 @@ struct ConvInputGradOp : InputGradOp {
 
   static bool Check(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
-    if (!node.CheckCounts(kInputs, kOutputs) || !node.CheckGeometry(g) ||
+    if (!CheckCounts(node) || !node.CheckGeometry(g) ||
         !node.CheckFields({{"group", params.group, 1, INT32_MAX},
                            {"group_shift", params.group_shift, 0, 30},
                            {"transposed", params.transposed, 0, 1}})) {
@@ -84,6 +115,7 @@ struct ConvInputGradOp : InputGradOp {
   static size_t ScratchBytes(const Params& params) { return ConvInputGradScratchBytes(params); }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
+    UpdateBias(params, node);
     ConvInputGrad(params, node.Input<int8_t>(kGradOut), node.Input<int8_t>(kWeights),
                   node.Input<int8_t>(kColumns), node.Input<int16_t>(kChannels),
                   node.Input<int8_t>(kMultipliers), node.Input<float>(kScales),
@@ -99,7 +131,7 @@ struct DepthwiseInputGradOp : InputGradOp {
 
   static bool Check(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
-    if (!node.CheckCounts(kInputs, kOutputs) || !node.CheckGeometry(g) ||
+    if (!CheckCounts(node) || !node.CheckGeometry(g) ||
         !node.CheckFields(
             {{"weight_shift", params.weight_shift, 8, 22},
              {"multiplier", params.multiplier, 1, g.out_c},
@@ -119,6 +151,7 @@ struct DepthwiseInputGradOp : InputGradOp {
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
+    UpdateBias(params, node);
     DepthwiseInputGrad(params, node.Input<int8_t>(kGradOut), node.Input<int8_t>(kWeights),
                        node.Input<int8_t>(kColumns), node.Input<int16_t>(kChannels),
                        node.Input<int32_t>(kMultipliers), node.Input<float>(kScales),

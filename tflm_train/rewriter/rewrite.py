@@ -17,6 +17,7 @@ from tflm_train.rewriter.choose_variables import choose_variables
 from tflm_train.rewriter.describe import describe_head, describe_interface
 from tflm_train.rewriter.differentiate import differentiate
 from tflm_train.rewriter.fold_pad import fold_pads
+from tflm_train.rewriter.fuse_bias import fuse_bias_updates
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
 from tflm_train.rewriter.report import build_report
 from tflm_train.rewriter.save_masks import save_masks
@@ -101,6 +102,7 @@ def rewrite(
             op.custom_options = op.params.pack()
     unstreamed = memory = memory_report(work, kernels)
     if choice.changes_anything:
+        work.graph.ops = fuse_bias_updates(work.graph.ops)
         stream_layers(work, choice)
         memory = memory_report(work, kernels)
     data = work.to_bytes()
