@@ -9,6 +9,8 @@
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/mask_mve.h"
+#elif defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/mask_dsp.h"
 #endif
 
 namespace tflm_train {
@@ -184,6 +186,14 @@ void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, i
   uint8_t* to = bits + (first >> 3);
   uint32_t byte = shift == 0 ? 0 : *to;
   int32_t bit = shift;
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  if (shift == 0 && dsp::ByteRange::Exists(act_min, act_max)) {
+    dsp::ClampBits(activation, dsp::ByteRange(act_min, act_max), static_cast<size_t>(n / 16), to);
+    to += n / 16 * 2;
+    activation += n / 16 * 16;
+    n %= 16;
+  }
+#endif
   while (n > 0) {
     const int32_t count = n < 8 - bit ? n : 8 - bit;
     for (int32_t i = 0; i < count; ++i) {
@@ -200,10 +210,23 @@ void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, i
 
 void ChannelSave(const ChannelSaveParams& params, const int8_t* values, const int16_t* channels,
                  int8_t* saved) {
+  const int32_t kept = params.kept;
   for (int32_t p = 0; p < params.positions; ++p) {
-    for (int32_t j = 0; j < params.kept; ++j) saved[j] = values[channels[j]];
+    // Four at a time, loaded before they are stored: bytes may alias anything.
+    const int16_t* channel = channels;
+    int8_t* to = saved;
+    int32_t left = kept;
+    for (; left >= 4; left -= 4, channel += 4, to += 4) {
+      const int8_t v0 = values[channel[0]], v1 = values[channel[1]];
+      const int8_t v2 = values[channel[2]], v3 = values[channel[3]];
+      to[0] = v0;
+      to[1] = v1;
+      to[2] = v2;
+      to[3] = v3;
+    }
+    for (; left > 0; --left) *to++ = values[*channel++];
     values += params.channels;
-    saved += params.kept;
+    saved += kept;
   }
 }
 

@@ -7,6 +7,8 @@
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/mask_mve.h"
+#elif defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/mask_dsp.h"
 #endif
 
 namespace tflm_train {
@@ -60,6 +62,24 @@ Extremes<int8_t> MaskAndFindExtremes(const MaskParams& params, const void* mask,
 #if defined(TFLM_TRAIN_MVE)
   if (params.mask_kind != kMaskNone) {
     return mve::MaskAndFindExtremes(params, mask, values, n);
+  }
+#elif defined(TFLM_TRAIN_DSP)
+  const bool by_bits = params.mask_kind == kMaskBits;
+  if (by_bits || (params.mask_kind == kMaskActivation &&
+                  dsp::ByteRange::Exists(params.act_min, params.act_max))) {
+    const size_t whole = n / 8 * 8;
+    dsp::ByteExtremes words;
+    if (by_bits) {
+      dsp::MaskBits(static_cast<const uint8_t*>(mask), whole / 8, values, &words);
+    } else {
+      dsp::MaskActivation(static_cast<const int8_t*>(mask),
+                          dsp::ByteRange(params.act_min, params.act_max), whole / 8, values,
+                          &words);
+    }
+    ApplyMask(params, mask, whole, values + whole, n - whole);
+    Extremes<int8_t> extremes = FindExtremes(values + whole, n - whole);
+    words.Reduce(&extremes.max, &extremes.min);
+    return extremes;
   }
 #endif
   ApplyMask(params, mask, 0, values, n);

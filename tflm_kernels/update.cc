@@ -11,6 +11,8 @@
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/update_mve.h"
+#elif defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/mask_dsp.h"
 #endif
 
 namespace tflm_train {
@@ -35,6 +37,12 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float bas
     mve::SumColumns(grad + c, channels, positions, sums);
     for (int j = 0; j < mve::kColumns; ++j)
       StepChannelBias(sums[j], base * kb[c + j], bias + c + j);
+  }
+#elif defined(TFLM_TRAIN_DSP)
+  for (; c + kLanes <= channels; c += kLanes) {
+    int32_t sums[kLanes];
+    dsp::SumBytes(grad + c, channels, positions, sums);
+    for (int j = 0; j < kLanes; ++j) StepChannelBias(sums[j], base * kb[c + j], bias + c + j);
   }
 #endif
   for (; c < channels; ++c) {
