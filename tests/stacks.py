@@ -43,10 +43,9 @@ class Stack:
             code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
             code.version = version
             raw.operatorCodes.append(code)
-        raw.subgraphs = [schema.SubGraphT()]
-        raw.subgraphs[0].tensors, raw.subgraphs[0].operators = [], []
-        raw.subgraphs[0].inputs, raw.subgraphs[0].outputs = [], []
+        raw.subgraphs = [_one_add(list(_CODES).index("ADD"))]
         model = Model(serialize(raw, []), "stack")
+        model.graph.ops, model.graph.tensors = [], []
         rng = np.random.default_rng(seed)
         top = model.graph.add(_activation("input", (1, height, width, channels), rng))
         model.graph.inputs = [top]
@@ -139,6 +138,22 @@ class Stack:
         self.model.graph.ops.append(Op(name, inputs, [y], options))
         self.top = y
         self.count += 1
+
+
+def _one_add(opcode: int) -> Any:
+    """A graph to begin with: a file without operators cannot be read."""
+    graph = schema.SubGraphT()
+    graph.tensors = []
+    for name in (b"x", b"y"):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = name, [1], schema.TensorType.INT8
+        graph.tensors.append(tensor)
+    add = schema.OperatorT()
+    add.opcodeIndex, add.inputs, add.outputs = opcode, [0, 0], [1]
+    add.builtinOptionsType = schema.BuiltinOptions.AddOptions
+    add.builtinOptions = schema.AddOptionsT()
+    graph.operators, graph.inputs, graph.outputs = [add], [0], [1]
+    return graph
 
 
 def _activation(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:

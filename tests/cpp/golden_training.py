@@ -19,10 +19,13 @@ from tests.steps import random_inputs
 from tests.whole_graph import WholeGraph
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import numerics, split_forward
+from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.model import Model, Op, Tensor
+from tflm_train.model.layers import Layer
 from tflm_train.rewriter import rewrite
-from tflm_train.rewriter.optimize import Forward
+from tflm_train.rewriter.fold_pad import padded_geometry
+from tflm_train.rewriter.split_layers import layer_multipliers
 from tflm_train.rewriter.stream import _add_fields
 from tflm_train.scheme import Scheme, WeightUpdate
 
@@ -38,13 +41,13 @@ class Reference(WholeGraph):
     """Whole training steps, forward included, with a checksum of the memory after each op.
 
     Attributes:
-      ops: What a step consists of, with parameters; an ADD has those of a STREAM.
+      ops: What a step consists of, with parameters.
       growths: Exponents that turned out larger than predicted, after the first step.
     """
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
-        self.ops = [(op, _params_of(op)) for op in model.graph.ops[1:]]
+        self.ops = [_as_ours(op) for op in model.graph.ops[1:]]
         self.growths = 0
         self._x = model.graph.inputs[0]
         self._state = model.graph.ops[0].outputs[0]
@@ -66,9 +69,8 @@ class Reference(WholeGraph):
         self._checksums = {}
         for op, params in self.ops:
             if type(params) not in self._handlers:
-                values = self._run_forward(op, params)
-                self._values |= {id(t): v for t, v in zip(op.outputs, values, strict=True)}
-                self._record(op, values)
+                y = self._values[id(op.output)] = self._run_forward(op, params)
+                self._record(op, [y])
         self.step(lambda tensor: self._values[id(tensor)], label, rate)
         variables = [self.variables[tensor.name] for tensor in self._tensors]
         return [*(self._checksums[id(op)] for op, _ in self.ops), _crc32(variables)]
@@ -98,44 +100,57 @@ class Reference(WholeGraph):
         slots = [self.variables[f"train/{name}"] for name in ("scales", "ranges")]
         self._checksums[id(op)] = _crc32([*outputs, *slots])
 
-    def _run_forward(self, op: Op, params: Any) -> list[Array]:
+    def _run_forward(self, op: Op, params: Any) -> Array:
         values = [
             None if t is None else self._values[id(t)] if id(t) in self._values else self._value(t)
             for t in op.inputs
         ]
         if isinstance(params, abi.StreamParams):
-            (stage,) = params.stages
-            if stage.stage_kind == abi.StageKind.ADD:
-                return [_add(values[0], values[1], stage)]
-            x, weights, (multiplier, shift), bias = values[:4]
-            depthwise = stage.stage_kind == abi.StageKind.DEPTHWISE
-            y = split_forward.forward(
-                x, weights, bias, multiplier, shift, stage.geometry, stage.output, depthwise
-            )
-            outputs = {0: y}
-            if stage.mask_output:
-                limits = (stage.output.act_min, stage.output.act_max)
-                outputs[stage.mask_output] = numerics.clamp_mask(y, *limits)
-            if stage.kept_output:
-                outputs[stage.kept_output] = y[..., values[stage.kept_list]]
-            return [outputs[i] for i in range(len(outputs))]
-        x, constant, columns, listed, multiplier, shift, bias = values
+            return _add(values[0], values[1], params.stages[0])
+        x, weights, columns, listed, multiplier, shift, bias = values
         depthwise = isinstance(params, abi.SplitDepthwiseParams)
-        merge = (split_forward.merge_conv_weights, split_forward.merge_depthwise_weights)[depthwise]
-        weights = merge(constant, columns, listed)
+        if params.kept > 0:
+            merges = (split_forward.merge_conv_weights, split_forward.merge_depthwise_weights)
+            weights = merges[depthwise](weights, columns, listed)
         g, output = params.geometry, params.output
-        return [split_forward.forward(x, weights, bias, multiplier, shift, g, output, depthwise)]
+        return split_forward.forward(x, weights, bias, multiplier, shift, g, output, depthwise)
 
 
-def _params_of(op: Op) -> Any:
-    if op.name != "ADD":
-        return abi.unpack(op.custom_options or b"")
+def _as_ours(op: Op) -> tuple[Op, Any]:
+    """An op as the kernels run it, and its parameters.
+
+    A builtin convolution becomes a SPLIT_CONV or SPLIT_DEPTHWISE without columns, an ADD has the
+    parameters of a STREAM.
+    """
+    if op.name.startswith(abi.OP_PREFIX):
+        return op, abi.unpack(op.custom_options or b"")
+    if op.name == "ADD":
+        return op, _add_params(op)
+    layer = Layer(-1, op, -1)
+    multiplier, shift = (
+        Tensor.constant(f"{layer.name}/{i}", values)
+        for i, values in enumerate(layer_multipliers(layer))
+    )
+    inputs = [layer.x, layer.weights, None, None, multiplier, shift, layer.bias]
+    clamp = clamp_of(op)
+    limits = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
+    output = abi.OutputFields(layer.x.zero_point, op.output.zero_point, *limits)
+    g = padded_geometry(op, None)
+    params: abi.OpParams = abi.SplitConvParams(g, output, 0)
+    if op.name == "DEPTHWISE_CONV_2D":
+        params = abi.SplitDepthwiseParams(g, output, 0, g.out_c // g.in_c)
+    return Op(params.custom_name, inputs, op.outputs), params
+
+
+def _add_params(op: Op) -> abi.StreamParams:
     _, height, width, channels = op.output.shape
     g = Geometry.from_options((height, width, channels), channels, (1, 1))
     assert op.options.fusedActivationFunction == LINEAR
     output = abi.OutputFields(op.input.zero_point, op.output.zero_point, -128, 127)
-    fields = (abi.STREAM_INPUT, abi.STREAM_INPUT, height, 0, _add_fields(op))
-    return abi.StreamParams((abi.StageFields(abi.StageKind.ADD, g, output, 1, *fields),))
+    source = abi.STREAM_INPUT
+    kind = abi.StageKind.ADD
+    stage = abi.StageFields(kind, g, output, 1, source, source, height, add=_add_fields(op))
+    return abi.StreamParams((stage,))
 
 
 def _add(x: Array, addend: Array, stage: abi.StageFields) -> Array:
@@ -160,8 +175,7 @@ def _crc32(values: Sequence[Array]) -> int:
 def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: bool) -> None:
     """One case: some steps of a model made only of ops that the kernels have."""
     name = f"{name}_residual{scheme.residual_bits}"
-    result = rewrite(model, scheme, forward=Forward.FLASH)
-    rewritten = Model(result.model_bytes, name)
+    rewritten = Model(rewrite(model, scheme).model_bytes, name)
     reference = Reference(rewritten)
     restore = rewritten.graph.ops[0]
     factory = {

@@ -44,16 +44,6 @@ struct TrainingCase {
 
 #include "tests/cpp/generated/training.inc"
 
-// What a STREAM of one layer reads and writes beside x and y.
-struct OneStage final : tflm_train::StreamConstants {
-  tflm_train::StageConstants Of(const tflm_train::StreamStage&) const override { return constants; }
-  tflm_train::StageOutputs OutputsOf(const tflm_train::StreamStage&) const override {
-    return outputs;
-  }
-  tflm_train::StageConstants constants;
-  tflm_train::StageOutputs outputs;
-};
-
 // A rewritten model's tensors, and its ops.
 class Trainer {
  public:
@@ -132,8 +122,6 @@ class Trainer {
         return SplitConvScratchBytes(ReadParams<tflm_train::SplitConvParams>(options));
       case OpKind::kSplitDepthwise:
         return SplitDepthwiseScratchBytes(ReadParams<tflm_train::SplitDepthwiseParams>(options));
-      case OpKind::kStream:
-        return StreamScratchBytes(tflm_train::StreamProgram(options, Header(options).size));
       default:
         return 0;
     }
@@ -187,24 +175,13 @@ class Trainer {
            Tensor<int32_t>(t[5]), Tensor<int32_t>(t[6]), Tensor<int8_t>(t[kInputs]), scratch_);
   }
 
-  void RunStream(const uint8_t* options, const int16_t* t) {
+  void RunAdd(const uint8_t* options, const int16_t* t) {
     const tflm_train::StreamProgram program(options, Header(options).size);
     const tflm_train::StreamStage stage = program.Stage(0);
+    EXPECT_EQ(stage.stage_kind, tflm_train::kStageAdd);
     const tflm_train::Geometry& g = stage.geometry;
-    const int8_t* x = Tensor<int8_t>(t[0]);
-    int8_t* y = Tensor<int8_t>(t[kInputs]);
-    if (stage.stage_kind == tflm_train::kStageAdd) {
-      const int32_t size = g.out_h * g.out_w * g.out_c;
-      return AddRow(stage.output, stage.add, x, Tensor<int8_t>(t[1]), y, size);
-    }
-    OneStage one;
-    const int32_t* multiplier = Tensor<int32_t>(t[2]);
-    one.constants = {Tensor<int8_t>(t[1]), multiplier, multiplier + g.out_c, Tensor<int32_t>(t[3])};
-    const int16_t* const outputs = t + kInputs;
-    one.outputs = {stage.mask_output > 0 ? Tensor<uint8_t>(outputs[stage.mask_output]) : nullptr,
-                   stage.kept_output > 0 ? Tensor<int8_t>(outputs[stage.kept_output]) : nullptr,
-                   stage.kept_list > 0 ? Tensor<int16_t>(t[stage.kept_list]) : nullptr};
-    Stream(program, x, one, y, scratch_);
+    AddRow(stage.output, stage.add, Tensor<int8_t>(t[0]), Tensor<int8_t>(t[1]),
+           Tensor<int8_t>(t[kInputs]), g.out_h * g.out_w * g.out_c);
   }
 
   void RunAccumulate(const uint8_t* options, const int16_t* t) {
@@ -251,7 +228,7 @@ class Trainer {
       case OpKind::kSplitDepthwise:
         return RunSplit<tflm_train::SplitDepthwiseParams>(options, t, tflm_train::SplitDepthwise);
       case OpKind::kStream:
-        return RunStream(options, t);
+        return RunAdd(options, t);
       default:
         Fail(__FILE__, __LINE__, "a kind of op that golden_training.py does not make");
     }
