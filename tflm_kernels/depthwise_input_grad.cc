@@ -9,6 +9,10 @@
 #include "tflm_kernels/numerics.h"
 #include "tflm_kernels/requantize.h"
 
+#if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/depthwise_mve.h"
+#endif
+
 namespace tflm_train {
 namespace {
 
@@ -75,6 +79,15 @@ void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* gr
   if (!writer.flows()) return;
   const DepthwiseWeights scaled = {weights,     columns, channels,
                                    params.kept, m,       params.weight_shift + writer.coarseness()};
+#if defined(TFLM_TRAIN_MVE)
+  if (addend == nullptr && scaled.shift <= kMaxWeightShift) {
+    const mve::DepthwisePlan plan(params, DepthwiseInputGradScratchBytes(params));
+    if (plan.usable) {
+      mve::DepthwiseInputGrad(params, plan, grad_out, scaled, writer.exponent(), grad_in, scratch);
+      if (writer.FinishSaturated()) return;
+    }
+  }
+#endif
   const int pixel_shift = kSumShift - writer.exponent();
   if (addend == nullptr && pixel_shift <= SpareBits(params) && scaled.shift <= kMaxWeightShift) {
     const TilePlan tiles(params);

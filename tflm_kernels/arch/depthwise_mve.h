@@ -1,0 +1,328 @@
+// The input gradient of depthwise layers with Helium: sums of four inputs side by side in a
+// vector, four such rows at a time, a weight at a time. Only for depthwise_input_grad.cc.
+
+#ifndef TFLM_KERNELS_ARCH_DEPTHWISE_MVE_H_
+#define TFLM_KERNELS_ARCH_DEPTHWISE_MVE_H_
+
+#include <arm_mve.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "tflm_kernels/arch/features.h"
+#include "tflm_kernels/depthwise_windows.h"
+#include "tflm_kernels/op_params.h"
+
+namespace tflm_train {
+namespace mve {
+
+// The gradient of one channel: int8 [rows][kPitch], zero outside of the image.
+constexpr int32_t kPitch = 16;
+constexpr int kQuad = 4;
+constexpr int kMaxPhases = 16;
+
+// Inputs that meet the same taps, as AxisPhase has them.
+struct Phase {
+  int32_t y, x;  // the first
+  int32_t taps_y, taps_x;
+  int32_t lowest_y, lowest_x;  // lowest output under it
+  int32_t first_weight;
+};
+
+// How the work is divided: strips of the inputs' columns, and of their rows.
+struct DepthwisePlan {
+  DepthwisePlan(const DepthwiseInputGradParams& params, size_t scratch_bytes) {
+    const Geometry& g = params.geometry;
+    const int32_t taps = g.k_h * g.k_w;
+    usable = params.multiplier == 1 && g.dil_h == 1 && g.dil_w == 1 &&
+             g.stride_h * g.stride_w <= kMaxPhases &&
+             g.stride_h * g.in_w * g.in_c + 3 * g.stride_w * g.in_c <= UINT16_MAX &&
+             7 * g.out_c <= UINT16_MAX;
+    if (!usable) return;
+    int32_t weights = 0, last_y = 0, last_x = 0;
+    for (int32_t y = 0; y < g.stride_h; ++y) {
+      const AxisPhase rows(y, g.k_h, g.stride_h, g.pad_t);
+      usable = usable && rows.taps <= 7 && rows.taps != 6;
+      for (int32_t x = 0; x < g.stride_w; ++x) {
+        const AxisPhase columns(x, g.k_w, g.stride_w, g.pad_l);
+        const Phase phase = {y,      x, rows.taps, columns.taps, rows.Lowest(0), columns.Lowest(0),
+                             weights};
+        phases[count++] = phase;
+        weights += rows.taps * columns.taps;
+        first_y = phase.lowest_y < first_y ? phase.lowest_y : first_y;
+        first_x = phase.lowest_x < first_x ? phase.lowest_x : first_x;
+        last_y = phase.lowest_y + rows.taps > last_y ? phase.lowest_y + rows.taps : last_y;
+        last_x = phase.lowest_x + columns.taps > last_x ? phase.lowest_x + columns.taps : last_x;
+      }
+    }
+    // Columns and rows of the plane beyond those of the strip.
+    const int32_t more_columns = last_x - first_x - 1;
+    more_rows = last_y - first_y - 1;
+    columns = (kPitch - more_columns) / kQuad * kQuad;
+    const int32_t room = static_cast<int32_t>(scratch_bytes) -
+                         taps * kWindowLanes * static_cast<int32_t>(sizeof(int32_t) + 1);
+    const int32_t fitting = (room / kPitch - more_rows) / kQuad * kQuad;
+    const int32_t all = ((g.in_h + g.stride_h - 1) / g.stride_h + kQuad - 1) / kQuad * kQuad;
+    rows = fitting < all ? fitting : all;
+    usable = usable && columns > 0 && rows > 0;
+  }
+
+  bool usable;
+  int32_t count = 0;
+  Phase phases[kMaxPhases];
+  int32_t first_y = INT32_MAX, first_x = INT32_MAX;  // outputs at the plane's start
+  int32_t columns, rows;                             // of each phase, in a strip
+  int32_t more_rows;
+};
+
+// acc[a] += sum over rows of plane row a + row times its weight, of one column of taps; kFirst:
+// makes the sums. In this order: the compiler would load more rows than there are registers.
+template <int kRows, bool kFirst>
+TFLM_TRAIN_INLINE void AddColumn(const int8_t* plane, const int32_t* weights, int32x4_t* acc) {
+  constexpr int32_t kMiddle = 4 * kPitch;  // offsets are 7 bits, of either sign
+  const int8_t* const middle = plane + kMiddle;
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows + kQuad - 1; ++r) {
+    int32x4_t x;
+    asm volatile("vldrb.s32 %q0, [%1, %2]" : "=w"(x) : "l"(middle), "i"(r * kPitch - kMiddle));
+#pragma GCC unroll 4
+    for (int a = 0; a < kQuad; ++a) {
+      if (r < a || r - a >= kRows) continue;
+      const int32_t weight = weights[(r - a) * kWindowLanes];
+      if (kFirst && r == a) {
+        asm volatile("vmul.i32 %q0, %q1, %2" : "=w"(acc[a]) : "w"(x), "r"(weight));
+      } else {
+        asm volatile("vmla.s32 %q0, %q1, %2" : "+w"(acc[a]) : "w"(x), "r"(weight));
+      }
+    }
+  }
+}
+
+// Where the results of a quad go: lane 2 * i + j is input i of a row, of the upper or the
+// lower row of two.
+struct QuadTarget {
+  uint16x8_t offsets;
+  int32_t two_rows;  // bytes from two rows to the next two
+  int shift;         // negative
+};
+
+TFLM_TRAIN_INLINE int16x8_t Narrowed(int32x4_t upper, int32x4_t lower, int shift) {
+  int16x8_t both = vqmovnbq_s32(vuninitializedq_s16(), vrshlq_n_s32(upper, shift));
+  both = vqmovntq_s32(both, vrshlq_n_s32(lower, shift));
+  return vreinterpretq_s16_s8(vqmovnbq_s16(vuninitializedq_s8(), both));
+}
+
+// Writes the first `rows` rows and `columns` columns of a quad.
+TFLM_TRAIN_INLINE void WriteQuad(const int32x4_t* acc, const QuadTarget& target, int32_t rows,
+                                 int32_t columns, int8_t* q) {
+  const int16x8_t first = Narrowed(acc[0], acc[1], target.shift);
+  const int16x8_t second = Narrowed(acc[2], acc[3], target.shift);
+  if (rows >= kQuad && columns >= kQuad) {
+    vstrbq_scatter_offset_s16(q, target.offsets, first);
+    vstrbq_scatter_offset_s16(q + target.two_rows, target.offsets, second);
+    return;
+  }
+  constexpr uint32_t kUpper = 0x3333;
+  const uint32_t live = vctp16q(static_cast<uint32_t>(2 * columns));
+  vstrbq_scatter_offset_p_s16(q, target.offsets, first,
+                              static_cast<mve_pred16_t>(rows > 1 ? live : live & kUpper));
+  if (rows > 2) {
+    vstrbq_scatter_offset_p_s16(q + target.two_rows, target.offsets, second,
+                                static_cast<mve_pred16_t>(rows > 3 ? live : live & kUpper));
+  }
+}
+
+// The inputs of a phase in a strip; weights and target of channel 0.
+struct PhaseJob {
+  const int8_t* plane;
+  const int32_t* weights;  // [taps_x][kRows], kWindowLanes apart
+  int32_t taps_x, taps_y;  // both 0 where there is none
+  int32_t rows, columns;   // of inputs
+  int32_t step;            // bytes of the target from column to column
+  int8_t* q;
+};
+
+template <int kRows, int kColumns>
+__attribute__((noinline)) void SumPhase(const PhaseJob& job, int lane, int32_t channel,
+                                        const QuadTarget& target) {
+  for (int32_t x = 0; x < job.columns; x += kQuad) {
+    const int8_t* plane = job.plane + x;
+    int8_t* q = job.q + channel + x * job.step;
+    for (int32_t y = job.rows; y > 0; y -= kQuad) {
+      int32x4_t acc[kQuad];
+      if constexpr (kRows == 0) {
+        acc[0] = acc[1] = acc[2] = acc[3] = vdupq_n_s32(0);
+      } else {
+        const int32_t* weights = job.weights + lane;
+        AddColumn<kRows, true>(plane, weights, acc);
+        if constexpr (kColumns > 0) {
+#pragma GCC unroll 4
+          for (int i = 1; i < kColumns; ++i) {
+            weights += kRows * kWindowLanes;
+            AddColumn<kRows, false>(plane + i, weights, acc);
+          }
+        } else {
+#pragma GCC unroll 1
+          for (int32_t i = 1; i < job.taps_x; ++i) {
+            weights += kRows * kWindowLanes;
+            AddColumn<kRows, false>(plane + i, weights, acc);
+          }
+        }
+      }
+      WriteQuad(acc, target, y, job.columns - x, q);
+      plane += kQuad * kPitch;
+      q += 2 * target.two_rows;
+    }
+  }
+}
+
+inline void SumPhaseAs(const PhaseJob& job, int lane, int32_t channel, const QuadTarget& target) {
+  switch (job.taps_y) {
+    case 0:
+      return SumPhase<0, 0>(job, lane, channel, target);
+    case 1:
+      return SumPhase<1, 0>(job, lane, channel, target);
+    case 2:
+      return SumPhase<2, 0>(job, lane, channel, target);
+    case 3:
+      return job.taps_x == 3 ? SumPhase<3, 3>(job, lane, channel, target)
+                             : SumPhase<3, 0>(job, lane, channel, target);
+    case 4:
+      return SumPhase<4, 0>(job, lane, channel, target);
+    case 5:
+      return SumPhase<5, 0>(job, lane, channel, target);
+    default:
+      return SumPhase<7, 0>(job, lane, channel, target);
+  }
+}
+
+// Scales the weights of four channels: int32 [phases][taps_x][taps_y][4], in the order of
+// ascending outputs.
+inline void ScaleWeights(const DepthwisePlan& plan, const Geometry& g, const LaneWeights& weights,
+                         int32_t* to) {
+  const int32x4_t m = vld1q_s32(weights.multiplier);
+  for (int32_t i = 0; i < plan.count; ++i) {
+    const Phase& phase = plan.phases[i];
+    const AxisPhase rows(phase.y, g.k_h, g.stride_h, g.pad_t);
+    const AxisPhase columns(phase.x, g.k_w, g.stride_w, g.pad_l);
+    const int32_t row = g.stride_h * g.k_w * weights.stride;
+    for (int32_t tx = phase.taps_x - 1; tx >= 0; --tx) {
+      const int32_t column = columns.first_tap + tx * g.stride_w;
+      const int8_t* from = weights.first + (rows.first_tap * g.k_w + column) * weights.stride +
+                           (phase.taps_y - 1) * row;
+#pragma GCC unroll 1
+      for (int32_t ty = phase.taps_y; ty > 0; --ty, from -= row, to += kWindowLanes) {
+        vst1q_s32(to, vrshrq_n_s32(vmulq_s32(vldrbq_s32(from), m), 16));
+      }
+    }
+  }
+}
+
+// The part of the gradient that a strip's plane holds.
+struct PlanePart {
+  int32_t rows, columns;  // at most kPitch columns
+  int32_t stride, row_bytes;
+  const int8_t* first;  // of channel 0
+  int8_t* to;
+};
+
+inline void PackPlanePart(const PlanePart& part, int32_t channel) {
+  const int8_t* from = part.first + channel;
+  int8_t* to = part.to;
+  const uint16x8_t lane = vidupq_n_u16(0, 1);
+  int32_t rows = part.rows;
+  if (part.columns <= 4 && part.row_bytes + 3 * part.stride <= UINT16_MAX) {
+    // Two rows at a time.
+    const uint16x8_t row = vshrq_n_u16(lane, 2);
+    const uint16x8_t column = vandq_u16(lane, vdupq_n_u16(3));
+    const uint16x8_t at = vaddq_u16(vmulq_n_u16(column, static_cast<uint16_t>(part.stride)),
+                                    vmulq_n_u16(row, static_cast<uint16_t>(part.row_bytes)));
+    const uint16x8_t plane = vmlaq_n_u16(column, row, kPitch);
+    const mve_pred16_t live =
+        vcmpgtq_s16(vdupq_n_s16(static_cast<int16_t>(part.columns)), vreinterpretq_s16_u16(column));
+    for (; rows > 1; rows -= 2) {
+      const int16x8_t q = vldrbq_gather_offset_z_s16(from, at, live);
+      vstrbq_scatter_offset_p_s16(to, plane, q, live);
+      from += 2 * part.row_bytes;
+      to += 2 * kPitch;
+    }
+  }
+  const uint16x8_t at = vmulq_n_u16(lane, static_cast<uint16_t>(part.stride));
+  const mve_pred16_t live = vctp16q(static_cast<uint32_t>(part.columns));
+  const int32_t rest = part.columns - 8;
+  for (; rows > 0; --rows) {
+    vstrbq_p_s16(to, vldrbq_gather_offset_z_s16(from, at, live), live);
+    if (rest > 0) {
+      const mve_pred16_t others = vctp16q(static_cast<uint32_t>(rest));
+      vstrbq_p_s16(to + 8, vldrbq_gather_offset_z_s16(from + 8 * part.stride, at, others), others);
+    }
+    from += part.row_bytes;
+    to += kPitch;
+  }
+}
+
+// Writes the whole input gradient, saturated. exponent: of the results.
+inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const DepthwisePlan& plan,
+                               const int8_t* grad_out, const DepthwiseWeights& weights,
+                               int exponent, int8_t* grad_in, void* scratch) {
+  const Geometry& g = params.geometry;
+  const int32_t taps = g.k_h * g.k_w;
+  int32_t* const scaled = static_cast<int32_t*>(scratch);
+  int8_t* const copy = reinterpret_cast<int8_t*>(scaled + taps * kWindowLanes);
+  int8_t* const plane = copy + taps * kWindowLanes;
+  const int32_t column_step = g.stride_w * g.in_c, row_step = g.stride_h * g.in_w * g.in_c;
+  uint16_t offsets[8];
+  for (int i = 0; i < 8; ++i) {
+    offsets[i] = static_cast<uint16_t>(i / 2 * column_step + i % 2 * row_step);
+  }
+  const QuadTarget target = {vld1q_u16(offsets), 2 * row_step, -exponent};
+  const int32_t all_rows = (g.in_h + g.stride_h - 1) / g.stride_h;
+  const int32_t all_columns = (g.in_w + g.stride_w - 1) / g.stride_w;
+  for (int32_t y = 0; y < all_rows; y += plan.rows) {
+    for (int32_t x = 0; x < all_columns; x += plan.columns) {
+      const int32_t plane_rows = plan.rows + plan.more_rows;
+      std::memset(plane, 0, static_cast<size_t>(plane_rows * kPitch));
+      const int32_t top = plan.first_y + y, left = plan.first_x + x;
+      const int32_t first_row = top < 0 ? 0 : top, first_column = left < 0 ? 0 : left;
+      const int32_t end_row = top + plane_rows < g.out_h ? top + plane_rows : g.out_h;
+      const int32_t end_column = left + kPitch < g.out_w ? left + kPitch : g.out_w;
+      const PlanePart part = {end_row - first_row,
+                              end_column - first_column,
+                              g.out_c,
+                              g.out_w * g.out_c,
+                              grad_out + (first_row * g.out_w + first_column) * g.out_c,
+                              plane + (first_row - top) * kPitch + first_column - left};
+      PhaseJob jobs[kMaxPhases];
+      for (int32_t i = 0; i < plan.count; ++i) {
+        const Phase& phase = plan.phases[i];
+        const int32_t rows = (g.in_h - phase.y + g.stride_h - 1) / g.stride_h - y;
+        const int32_t columns = (g.in_w - phase.x + g.stride_w - 1) / g.stride_w - x;
+        const int32_t at = (phase.y + y * g.stride_h) * g.in_w + phase.x + x * g.stride_w;
+        jobs[i] = {plane + (phase.lowest_y - plan.first_y) * kPitch + phase.lowest_x - plan.first_x,
+                   scaled + phase.first_weight * kWindowLanes,
+                   phase.taps_x,
+                   phase.taps_x == 0 ? 0 : phase.taps_y,
+                   rows < plan.rows ? rows : plan.rows,
+                   columns < plan.columns ? columns : plan.columns,
+                   column_step,
+                   grad_in + at * g.in_c};
+      }
+      for (LaneCursor lanes(weights, g.out_c, taps, copy); !lanes.done(); lanes.Next()) {
+        ScaleWeights(plan, g, lanes.Weights(), scaled);
+        for (int lane = 0; lane < lanes.lanes(); ++lane) {
+          const int32_t channel = lanes.channel() + lane;
+          if (part.rows > 0 && part.columns > 0) PackPlanePart(part, channel);
+          for (int32_t i = 0; i < plan.count; ++i) {
+            if (jobs[i].rows > 0) SumPhaseAs(jobs[i], lane, channel, target);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace mve
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_ARCH_DEPTHWISE_MVE_H_
