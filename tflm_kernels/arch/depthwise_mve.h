@@ -28,6 +28,7 @@ struct Phase {
   int32_t taps_y, taps_x;
   int32_t lowest_y, lowest_x;  // lowest output under it
   int32_t first_weight;
+  int32_t last_tap_y, last_tap_x;  // those of the lowest output
 };
 
 // How the work is divided: strips of the inputs' columns, and of their rows.
@@ -46,8 +47,15 @@ struct DepthwisePlan {
       usable = usable && rows.taps <= 7 && rows.taps != 6;
       for (int32_t x = 0; x < g.stride_w; ++x) {
         const AxisPhase columns(x, g.k_w, g.stride_w, g.pad_l);
-        const Phase phase = {y,      x, rows.taps, columns.taps, rows.Lowest(0), columns.Lowest(0),
-                             weights};
+        const Phase phase = {y,
+                             x,
+                             rows.taps,
+                             columns.taps,
+                             rows.Lowest(0),
+                             columns.Lowest(0),
+                             weights,
+                             rows.first_tap + (rows.taps - 1) * g.stride_h,
+                             columns.first_tap + (columns.taps - 1) * g.stride_w};
         phases[count++] = phase;
         weights += rows.taps * columns.taps;
         first_y = phase.lowest_y < first_y ? phase.lowest_y : first_y;
@@ -76,21 +84,23 @@ struct DepthwisePlan {
   int32_t more_rows;
 };
 
-// acc[a] += sum over rows of plane row a + row times its weight, of one column of taps; kFirst:
-// makes the sums. In this order: the compiler would load more rows than there are registers.
-template <int kRows, bool kFirst>
+// acc[a] += sum over rows of plane row a + row times its weight, of one column of taps, kStride
+// apart; kFirst: makes the sums; kWhole: see SumPhase. In this order: the compiler would load
+// more rows than there are registers.
+template <int kRows, int kWhole, bool kFirst, int kStride>
 TFLM_TRAIN_INLINE void AddColumn(const int8_t* plane, const int32_t* weights, int32x4_t* acc) {
   constexpr int32_t kMiddle = 4 * kPitch;  // offsets are 7 bits, of either sign
+  constexpr int kBegin = kWhole, kEnd = kWhole > 0 ? kWhole + kQuad : kRows + kQuad - 1;
   const int8_t* const middle = plane + kMiddle;
 #pragma GCC unroll 16
-  for (int r = 0; r < kRows + kQuad - 1; ++r) {
+  for (int r = kBegin; r < kEnd; ++r) {
     int32x4_t x;
     asm volatile("vldrb.s32 %q0, [%1, %2]" : "=w"(x) : "l"(middle), "i"(r * kPitch - kMiddle));
 #pragma GCC unroll 4
     for (int a = 0; a < kQuad; ++a) {
       if (r < a || r - a >= kRows) continue;
-      const int32_t weight = weights[(r - a) * kWindowLanes];
-      if (kFirst && r == a) {
+      const int32_t weight = weights[(r - a) * kStride];
+      if (kFirst && (r == a || r == kBegin)) {
         asm volatile("vmul.i32 %q0, %q1, %2" : "=w"(acc[a]) : "w"(x), "r"(weight));
       } else {
         asm volatile("vmla.s32 %q0, %q1, %2" : "+w"(acc[a]) : "w"(x), "r"(weight));
@@ -107,10 +117,16 @@ struct QuadTarget {
   int shift;         // negative
 };
 
+// In place: intrinsics would copy.
 TFLM_TRAIN_INLINE int16x8_t Narrowed(int32x4_t upper, int32x4_t lower, int shift) {
-  int16x8_t both = vqmovnbq_s32(vuninitializedq_s16(), vrshlq_n_s32(upper, shift));
-  both = vqmovntq_s32(both, vrshlq_n_s32(lower, shift));
-  return vreinterpretq_s16_s8(vqmovnbq_s16(vuninitializedq_s8(), both));
+  asm("vrshl.s32 %q0, %2\n\t"
+      "vrshl.s32 %q1, %2\n\t"
+      "vqmovnb.s32 %q0, %q0\n\t"
+      "vqmovnt.s32 %q0, %q1\n\t"
+      "vqmovnb.s16 %q0, %q0"
+      : "+w"(upper), "+w"(lower)
+      : "r"(shift));
+  return vreinterpretq_s16_s32(upper);
 }
 
 // Writes the first `rows` rows and `columns` columns of a quad.
@@ -141,39 +157,52 @@ struct PhaseJob {
   int32_t rows, columns;   // of inputs
   int32_t step;            // bytes of the target from column to column
   int8_t* q;
+  bool whole;  // four rows are all, of inputs and of outputs, those in the middle of the plane
 };
 
-template <int kRows, int kColumns>
-__attribute__((noinline)) void SumPhase(const PhaseJob& job, int lane, int32_t channel,
-                                        const QuadTarget& target) {
-  for (int32_t x = 0; x < job.columns; x += kQuad) {
-    const int8_t* plane = job.plane + x;
-    int8_t* q = job.q + channel + x * job.step;
+// kWhole: all inputs are four rows, which meet the outputs that there are in rows kWhole to
+// kWhole + 3 of the plane; 0: not so.
+template <int kRows, int kColumns, int kWhole = 0>
+__attribute__((noinline)) void SumPhase(const PhaseJob& phase, int lane, int32_t channel,
+                                        const QuadTarget& phase_target) {
+  // Locals: bytes are written, which may alias anything that lies in memory.
+  const PhaseJob job = phase;
+  const QuadTarget target = phase_target;
+  const int32_t* const first = job.weights + lane;
+  int32_t held[kRows * kColumns + 1];
+  for (int i = 0; i < kRows * kColumns; ++i) held[i] = first[i * kWindowLanes];
+  const int8_t* column = job.plane;
+  int8_t* column_q = job.q + channel;
+#pragma GCC unroll 1
+  for (int32_t left = job.columns; left > 0; left -= kQuad) {
+    const int8_t* plane = column;
+    int8_t* q = column_q;
+#pragma GCC unroll 1
     for (int32_t y = job.rows; y > 0; y -= kQuad) {
       int32x4_t acc[kQuad];
       if constexpr (kRows == 0) {
         acc[0] = acc[1] = acc[2] = acc[3] = vdupq_n_s32(0);
-      } else {
-        const int32_t* weights = job.weights + lane;
-        AddColumn<kRows, true>(plane, weights, acc);
-        if constexpr (kColumns > 0) {
+      } else if constexpr (kColumns > 0) {
+        AddColumn<kRows, kWhole, true, 1>(plane, held, acc);
 #pragma GCC unroll 4
-          for (int i = 1; i < kColumns; ++i) {
-            weights += kRows * kWindowLanes;
-            AddColumn<kRows, false>(plane + i, weights, acc);
-          }
-        } else {
+        for (int i = 1; i < kColumns; ++i) {
+          AddColumn<kRows, kWhole, false, 1>(plane + i, held + i * kRows, acc);
+        }
+      } else {
+        const int32_t* weights = first;
+        AddColumn<kRows, kWhole, true, kWindowLanes>(plane, weights, acc);
 #pragma GCC unroll 1
-          for (int32_t i = 1; i < job.taps_x; ++i) {
-            weights += kRows * kWindowLanes;
-            AddColumn<kRows, false>(plane + i, weights, acc);
-          }
+        for (int32_t i = 1; i < job.taps_x; ++i) {
+          weights += kRows * kWindowLanes;
+          AddColumn<kRows, kWhole, false, kWindowLanes>(plane + i, weights, acc);
         }
       }
-      WriteQuad(acc, target, y, job.columns - x, q);
+      WriteQuad(acc, target, y, left, q);
       plane += kQuad * kPitch;
       q += 2 * target.two_rows;
     }
+    column += kQuad;
+    column_q += kQuad * job.step;
   }
 }
 
@@ -186,14 +215,17 @@ inline void SumPhaseAs(const PhaseJob& job, int lane, int32_t channel, const Qua
     case 2:
       return SumPhase<2, 0>(job, lane, channel, target);
     case 3:
-      return job.taps_x == 3 ? SumPhase<3, 3>(job, lane, channel, target)
-                             : SumPhase<3, 0>(job, lane, channel, target);
+      return job.taps_x != 3 ? SumPhase<3, 0>(job, lane, channel, target)
+             : job.whole     ? SumPhase<3, 3, 1>(job, lane, channel, target)
+                             : SumPhase<3, 3>(job, lane, channel, target);
     case 4:
       return SumPhase<4, 0>(job, lane, channel, target);
     case 5:
-      return SumPhase<5, 0>(job, lane, channel, target);
+      return job.whole ? SumPhase<5, 0, 2>(job, lane, channel, target)
+                       : SumPhase<5, 0>(job, lane, channel, target);
     default:
-      return SumPhase<7, 0>(job, lane, channel, target);
+      return job.whole ? SumPhase<7, 0, 3>(job, lane, channel, target)
+                       : SumPhase<7, 0>(job, lane, channel, target);
   }
 }
 
@@ -202,16 +234,14 @@ inline void SumPhaseAs(const PhaseJob& job, int lane, int32_t channel, const Qua
 inline void ScaleWeights(const DepthwisePlan& plan, const Geometry& g, const LaneWeights& weights,
                          int32_t* to) {
   const int32x4_t m = vld1q_s32(weights.multiplier);
+  const int32_t stride = weights.stride;
+  const int32_t row = g.stride_h * g.k_w * stride, column = g.stride_w * stride;
   for (int32_t i = 0; i < plan.count; ++i) {
     const Phase& phase = plan.phases[i];
-    const AxisPhase rows(phase.y, g.k_h, g.stride_h, g.pad_t);
-    const AxisPhase columns(phase.x, g.k_w, g.stride_w, g.pad_l);
-    const int32_t row = g.stride_h * g.k_w * weights.stride;
-    for (int32_t tx = phase.taps_x - 1; tx >= 0; --tx) {
-      const int32_t column = columns.first_tap + tx * g.stride_w;
-      const int8_t* from = weights.first + (rows.first_tap * g.k_w + column) * weights.stride +
-                           (phase.taps_y - 1) * row;
-#pragma GCC unroll 1
+    const int8_t* first = weights.first + (phase.last_tap_y * g.k_w + phase.last_tap_x) * stride;
+    for (int32_t tx = phase.taps_x; tx > 0; --tx, first -= column) {
+      const int8_t* from = first;
+#pragma GCC unroll 3
       for (int32_t ty = phase.taps_y; ty > 0; --ty, from -= row, to += kWindowLanes) {
         vst1q_s32(to, vrshrq_n_s32(vmulq_s32(vldrbq_s32(from), m), 16));
       }
@@ -219,48 +249,71 @@ inline void ScaleWeights(const DepthwisePlan& plan, const Geometry& g, const Lan
   }
 }
 
-// The part of the gradient that a strip's plane holds.
+// The part of the gradient that a strip's plane holds, and how it gets there: up to 8 or 16
+// columns of one row, or up to 4 of two rows, at a time.
 struct PlanePart {
-  int32_t rows, columns;  // at most kPitch columns
-  int32_t stride, row_bytes;
-  const int8_t* first;  // of channel 0
-  int8_t* to;
-};
+  PlanePart(const int8_t* grad, int32_t height, int32_t width, const Geometry& g, int8_t* plane)
+      : first(grad), rows(height), columns(width), row_bytes(g.out_w * g.out_c), to(plane) {
+    const uint16x8_t lane = vidupq_n_u16(0, 1);
+    const uint16_t stride = static_cast<uint16_t>(g.out_c);
+    next_eight = 8 * g.out_c;
+    two_rows = columns <= 4 && row_bytes + 3 * g.out_c <= UINT16_MAX;
+    at = vmulq_n_u16(lane, stride);
+    live = vctp16q(static_cast<uint32_t>(columns));
+    if (two_rows) {
+      const uint16x8_t row = vshrq_n_u16(lane, 2);
+      const uint16x8_t column = vandq_u16(lane, vdupq_n_u16(3));
+      at = vaddq_u16(vmulq_n_u16(column, stride),
+                     vmulq_n_u16(row, static_cast<uint16_t>(row_bytes)));
+      in_plane = vaddq_u16(column, vmulq_n_u16(row, kPitch));
+      live = vcmpgtq_s16(vdupq_n_s16(static_cast<int16_t>(columns)), vreinterpretq_s16_u16(column));
+    }
+  }
 
-inline void PackPlanePart(const PlanePart& part, int32_t channel) {
-  const int8_t* from = part.first + channel;
-  int8_t* to = part.to;
-  const uint16x8_t lane = vidupq_n_u16(0, 1);
-  int32_t rows = part.rows;
-  if (part.columns <= 4 && part.row_bytes + 3 * part.stride <= UINT16_MAX) {
-    // Two rows at a time.
-    const uint16x8_t row = vshrq_n_u16(lane, 2);
-    const uint16x8_t column = vandq_u16(lane, vdupq_n_u16(3));
-    const uint16x8_t at = vaddq_u16(vmulq_n_u16(column, static_cast<uint16_t>(part.stride)),
-                                    vmulq_n_u16(row, static_cast<uint16_t>(part.row_bytes)));
-    const uint16x8_t plane = vmlaq_n_u16(column, row, kPitch);
-    const mve_pred16_t live =
-        vcmpgtq_s16(vdupq_n_s16(static_cast<int16_t>(part.columns)), vreinterpretq_s16_u16(column));
-    for (; rows > 1; rows -= 2) {
-      const int16x8_t q = vldrbq_gather_offset_z_s16(from, at, live);
-      vstrbq_scatter_offset_p_s16(to, plane, q, live);
-      from += 2 * part.row_bytes;
-      to += 2 * kPitch;
+  TFLM_TRAIN_INLINE void Pack(int32_t channel) const {
+    const int8_t* from = first + channel;
+    int8_t* plane = to;
+    int32_t left = rows;
+    if (two_rows) {
+      const uint16x8_t from_at = at, to_at = in_plane;
+#pragma GCC unroll 1
+      for (; left > 1; left -= 2, from += 2 * row_bytes, plane += 2 * kPitch) {
+        vstrbq_scatter_offset_p_s16(plane, to_at, vldrbq_gather_offset_z_s16(from, from_at, live),
+                                    live);
+      }
+      if (left > 0) {
+        const mve_pred16_t upper = live & 0x00ff;
+        vstrbq_scatter_offset_p_s16(plane, to_at, vldrbq_gather_offset_z_s16(from, from_at, upper),
+                                    upper);
+      }
+      return;
+    }
+    const uint16x8_t from_at = at;
+    if (columns == 8) {
+#pragma GCC unroll 2
+      for (; left > 0; --left, from += row_bytes, plane += kPitch) {
+        vstrbq_s16(plane, vldrbq_gather_offset_s16(from, from_at));
+      }
+      return;
+    }
+    const mve_pred16_t rest =
+        columns > 8 ? vctp16q(static_cast<uint32_t>(columns - 8)) : mve_pred16_t{0};
+#pragma GCC unroll 1
+    for (; left > 0; --left, from += row_bytes, plane += kPitch) {
+      vstrbq_p_s16(plane, vldrbq_gather_offset_z_s16(from, from_at, live), live);
+      if (rest == 0) continue;
+      vstrbq_p_s16(plane + 8, vldrbq_gather_offset_z_s16(from + next_eight, from_at, rest), rest);
     }
   }
-  const uint16x8_t at = vmulq_n_u16(lane, static_cast<uint16_t>(part.stride));
-  const mve_pred16_t live = vctp16q(static_cast<uint32_t>(part.columns));
-  const int32_t rest = part.columns - 8;
-  for (; rows > 0; --rows) {
-    vstrbq_p_s16(to, vldrbq_gather_offset_z_s16(from, at, live), live);
-    if (rest > 0) {
-      const mve_pred16_t others = vctp16q(static_cast<uint32_t>(rest));
-      vstrbq_p_s16(to + 8, vldrbq_gather_offset_z_s16(from + 8 * part.stride, at, others), others);
-    }
-    from += part.row_bytes;
-    to += kPitch;
-  }
-}
+
+  const int8_t* first;  // of channel 0
+  int32_t rows, columns;
+  int32_t row_bytes, next_eight;
+  int8_t* to;
+  bool two_rows;
+  uint16x8_t at, in_plane;
+  mve_pred16_t live;
+};
 
 // Writes the whole input gradient, saturated. exponent: of the results.
 inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const DepthwisePlan& plan,
@@ -287,12 +340,9 @@ inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const Dep
       const int32_t first_row = top < 0 ? 0 : top, first_column = left < 0 ? 0 : left;
       const int32_t end_row = top + plane_rows < g.out_h ? top + plane_rows : g.out_h;
       const int32_t end_column = left + kPitch < g.out_w ? left + kPitch : g.out_w;
-      const PlanePart part = {end_row - first_row,
-                              end_column - first_column,
-                              g.out_c,
-                              g.out_w * g.out_c,
-                              grad_out + (first_row * g.out_w + first_column) * g.out_c,
-                              plane + (first_row - top) * kPitch + first_column - left};
+      const PlanePart part(grad_out + (first_row * g.out_w + first_column) * g.out_c,
+                           end_row - first_row, end_column - first_column, g,
+                           plane + (first_row - top) * kPitch + first_column - left);
       PhaseJob jobs[kMaxPhases];
       for (int32_t i = 0; i < plan.count; ++i) {
         const Phase& phase = plan.phases[i];
@@ -306,13 +356,15 @@ inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const Dep
                    rows < plan.rows ? rows : plan.rows,
                    columns < plan.columns ? columns : plan.columns,
                    column_step,
-                   grad_in + at * g.in_c};
+                   grad_in + at * g.in_c,
+                   g.stride_h == 1 && g.in_h == kQuad && g.out_h == kQuad &&
+                       -2 * phase.lowest_y == phase.taps_y - 1};
       }
       for (LaneCursor lanes(weights, g.out_c, taps, copy); !lanes.done(); lanes.Next()) {
         ScaleWeights(plan, g, lanes.Weights(), scaled);
         for (int lane = 0; lane < lanes.lanes(); ++lane) {
           const int32_t channel = lanes.channel() + lane;
-          if (part.rows > 0 && part.columns > 0) PackPlanePart(part, channel);
+          if (part.rows > 0 && part.columns > 0) part.Pack(channel);
           for (int32_t i = 0; i < plan.count; ++i) {
             if (jobs[i].rows > 0) SumPhaseAs(jobs[i], lane, channel, target);
           }
