@@ -70,9 +70,13 @@ struct DepthwisePlan {
     columns = (kPitch - more_columns) / kQuad * kQuad;
     const int32_t room = static_cast<int32_t>(scratch_bytes) -
                          taps * kWindowLanes * static_cast<int32_t>(sizeof(int32_t) + 1);
-    const int32_t fitting = (room / kPitch - more_rows) / kQuad * kQuad;
+    // Of four channels, or if need be of two or one.
+    lanes = kWindowLanes;
+    while (lanes > 1 && room / (lanes * kPitch) - more_rows < kQuad) lanes /= 2;
+    const int32_t fitting = (room / (lanes * kPitch) - more_rows) / kQuad * kQuad;
     const int32_t all = ((g.in_h + g.stride_h - 1) / g.stride_h + kQuad - 1) / kQuad * kQuad;
     rows = fitting < all ? fitting : all;
+    plane_bytes = (rows + more_rows) * kPitch;
     usable = usable && columns > 0 && rows > 0;
   }
 
@@ -82,12 +86,14 @@ struct DepthwisePlan {
   int32_t first_y = INT32_MAX, first_x = INT32_MAX;  // outputs at the plane's start
   int32_t columns, rows;                             // of each phase, in a strip
   int32_t more_rows;
+  int32_t plane_bytes;
+  int lanes;  // planes held at once
 };
 
-// acc[a] += sum over rows of plane row a + row times its weight, of one column of taps, kStride
-// apart; kFirst: makes the sums; kWhole: see SumPhase. In this order: the compiler would load
-// more rows than there are registers.
-template <int kRows, int kWhole, bool kFirst, int kStride>
+// acc[a] += sum over rows of plane row a + row times its weight, of one column of taps;
+// kFirst: makes the sums; kWhole: see SumPhase. In this order: the compiler would load more
+// rows than there are registers.
+template <int kRows, int kWhole, bool kFirst>
 TFLM_TRAIN_INLINE void AddColumn(const int8_t* plane, const int32_t* weights, int32x4_t* acc) {
   constexpr int32_t kMiddle = 4 * kPitch;  // offsets are 7 bits, of either sign
   constexpr int kBegin = kWhole, kEnd = kWhole > 0 ? kWhole + kQuad : kRows + kQuad - 1;
@@ -99,7 +105,7 @@ TFLM_TRAIN_INLINE void AddColumn(const int8_t* plane, const int32_t* weights, in
 #pragma GCC unroll 4
     for (int a = 0; a < kQuad; ++a) {
       if (r < a || r - a >= kRows) continue;
-      const int32_t weight = weights[(r - a) * kStride];
+      const int32_t weight = weights[(r - a) * kWindowLanes];
       if (kFirst && (r == a || r == kBegin)) {
         asm volatile("vmul.i32 %q0, %q1, %2" : "=w"(acc[a]) : "w"(x), "r"(weight));
       } else {
@@ -130,24 +136,24 @@ TFLM_TRAIN_INLINE int16x8_t Narrowed(int32x4_t upper, int32x4_t lower, int shift
 }
 
 // Writes the first `rows` rows and `columns` columns of a quad.
-TFLM_TRAIN_INLINE void WriteQuad(const int32x4_t* acc, const QuadTarget& target, int32_t rows,
-                                 int32_t columns, int8_t* q) {
-  const int16x8_t first = Narrowed(acc[0], acc[1], target.shift);
-  const int16x8_t second = Narrowed(acc[2], acc[3], target.shift);
-  if (rows >= kQuad && columns >= kQuad) {
-    vstrbq_scatter_offset_s16(q, target.offsets, first);
-    vstrbq_scatter_offset_s16(q + target.two_rows, target.offsets, second);
-    return;
-  }
-  constexpr uint32_t kUpper = 0x3333;
+inline void WritePart(int16x8_t upper, int16x8_t lower, const QuadTarget& target, int32_t rows,
+                      int32_t columns, int8_t* q) {
+  constexpr uint32_t kFirstRow = 0x3333;
   const uint32_t live = vctp16q(static_cast<uint32_t>(2 * columns));
-  vstrbq_scatter_offset_p_s16(q, target.offsets, first,
-                              static_cast<mve_pred16_t>(rows > 1 ? live : live & kUpper));
+  vstrbq_scatter_offset_p_s16(q, target.offsets, upper,
+                              static_cast<mve_pred16_t>(rows > 1 ? live : live & kFirstRow));
   if (rows > 2) {
-    vstrbq_scatter_offset_p_s16(q + target.two_rows, target.offsets, second,
-                                static_cast<mve_pred16_t>(rows > 3 ? live : live & kUpper));
+    vstrbq_scatter_offset_p_s16(q + target.two_rows, target.offsets, lower,
+                                static_cast<mve_pred16_t>(rows > 3 ? live : live & kFirstRow));
   }
 }
+
+// The channels that are worked on.
+struct Lanes {
+  int32_t channel, first_weight;
+  int count;
+  int32_t plane_bytes;  // from one's plane to the next one's
+};
 
 // The inputs of a phase in a strip; weights and target of channel 0.
 struct PhaseJob {
@@ -163,69 +169,82 @@ struct PhaseJob {
 // kWhole: all inputs are four rows, which meet the outputs that there are in rows kWhole to
 // kWhole + 3 of the plane; 0: not so.
 template <int kRows, int kColumns, int kWhole = 0>
-__attribute__((noinline)) void SumPhase(const PhaseJob& phase, int lane, int32_t channel,
+__attribute__((noinline)) void SumPhase(const PhaseJob& phase, const Lanes& lanes,
                                         const QuadTarget& phase_target) {
   // Locals: bytes are written, which may alias anything that lies in memory.
   const PhaseJob job = phase;
   const QuadTarget target = phase_target;
-  const int32_t* const first = job.weights + lane;
-  int32_t held[kRows * kColumns + 1];
-  for (int i = 0; i < kRows * kColumns; ++i) held[i] = first[i * kWindowLanes];
-  const int8_t* column = job.plane;
-  int8_t* column_q = job.q + channel;
+  const bool exact = job.rows % kQuad == 0 && job.columns % kQuad == 0;
+  const int8_t* lane_plane = job.plane;
+  const int32_t* first = job.weights + lanes.first_weight;
+  int8_t* lane_q = job.q + lanes.channel;
 #pragma GCC unroll 1
-  for (int32_t left = job.columns; left > 0; left -= kQuad) {
-    const int8_t* plane = column;
-    int8_t* q = column_q;
+  for (int lane = lanes.count; lane > 0; --lane, ++first, ++lane_q) {
+    const int8_t* column = lane_plane;
+    int8_t* column_q = lane_q;
 #pragma GCC unroll 1
-    for (int32_t y = job.rows; y > 0; y -= kQuad) {
-      int32x4_t acc[kQuad];
-      if constexpr (kRows == 0) {
-        acc[0] = acc[1] = acc[2] = acc[3] = vdupq_n_s32(0);
-      } else if constexpr (kColumns > 0) {
-        AddColumn<kRows, kWhole, true, 1>(plane, held, acc);
+    for (int32_t left = job.columns; left > 0; left -= kQuad) {
+      const int8_t* plane = column;
+      int8_t* q = column_q;
+#pragma GCC unroll 1
+      for (int32_t y = job.rows; y > 0; y -= kQuad) {
+        int32x4_t acc[kQuad];
+        if constexpr (kRows == 0) {
+          acc[0] = acc[1] = acc[2] = acc[3] = vdupq_n_s32(0);
+        } else {
+          const int32_t* weights = first;
+          AddColumn<kRows, kWhole, true>(plane, weights, acc);
+          if constexpr (kColumns > 0) {
 #pragma GCC unroll 4
-        for (int i = 1; i < kColumns; ++i) {
-          AddColumn<kRows, kWhole, false, 1>(plane + i, held + i * kRows, acc);
-        }
-      } else {
-        const int32_t* weights = first;
-        AddColumn<kRows, kWhole, true, kWindowLanes>(plane, weights, acc);
+            for (int i = 1; i < kColumns; ++i) {
+              AddColumn<kRows, kWhole, false>(plane + i, weights + i * kRows * kWindowLanes, acc);
+            }
+          } else {
 #pragma GCC unroll 1
-        for (int32_t i = 1; i < job.taps_x; ++i) {
-          weights += kRows * kWindowLanes;
-          AddColumn<kRows, kWhole, false, kWindowLanes>(plane + i, weights, acc);
+            for (int32_t i = 1; i < job.taps_x; ++i) {
+              weights += kRows * kWindowLanes;
+              AddColumn<kRows, kWhole, false>(plane + i, weights, acc);
+            }
+          }
         }
+        const int16x8_t upper = Narrowed(acc[0], acc[1], target.shift);
+        const int16x8_t lower = Narrowed(acc[2], acc[3], target.shift);
+        if (exact) {
+          vstrbq_scatter_offset_s16(q, target.offsets, upper);
+          q += target.two_rows;
+          vstrbq_scatter_offset_s16(q, target.offsets, lower);
+          q += target.two_rows;
+        } else {
+          WritePart(upper, lower, target, y, left, q);
+          q += 2 * target.two_rows;
+        }
+        plane += kQuad * kPitch;
       }
-      WriteQuad(acc, target, y, left, q);
-      plane += kQuad * kPitch;
-      q += 2 * target.two_rows;
+      column += kQuad;
+      column_q += kQuad * job.step;
     }
-    column += kQuad;
-    column_q += kQuad * job.step;
+    lane_plane += lanes.plane_bytes;
   }
 }
 
-inline void SumPhaseAs(const PhaseJob& job, int lane, int32_t channel, const QuadTarget& target) {
+inline void SumPhaseAs(const PhaseJob& job, const Lanes& lanes, const QuadTarget& target) {
   switch (job.taps_y) {
     case 0:
-      return SumPhase<0, 0>(job, lane, channel, target);
+      return SumPhase<0, 0>(job, lanes, target);
     case 1:
-      return SumPhase<1, 0>(job, lane, channel, target);
+      return SumPhase<1, 0>(job, lanes, target);
     case 2:
-      return SumPhase<2, 0>(job, lane, channel, target);
+      return SumPhase<2, 0>(job, lanes, target);
     case 3:
-      return job.taps_x != 3 ? SumPhase<3, 0>(job, lane, channel, target)
-             : job.whole     ? SumPhase<3, 3, 1>(job, lane, channel, target)
-                             : SumPhase<3, 3>(job, lane, channel, target);
+      return job.taps_x != 3 ? SumPhase<3, 0>(job, lanes, target)
+             : job.whole     ? SumPhase<3, 3, 1>(job, lanes, target)
+                             : SumPhase<3, 3>(job, lanes, target);
     case 4:
-      return SumPhase<4, 0>(job, lane, channel, target);
+      return SumPhase<4, 0>(job, lanes, target);
     case 5:
-      return job.whole ? SumPhase<5, 0, 2>(job, lane, channel, target)
-                       : SumPhase<5, 0>(job, lane, channel, target);
+      return job.whole ? SumPhase<5, 0, 2>(job, lanes, target) : SumPhase<5, 0>(job, lanes, target);
     default:
-      return job.whole ? SumPhase<7, 0, 3>(job, lane, channel, target)
-                       : SumPhase<7, 0>(job, lane, channel, target);
+      return job.whole ? SumPhase<7, 0, 3>(job, lanes, target) : SumPhase<7, 0>(job, lanes, target);
   }
 }
 
@@ -270,9 +289,14 @@ struct PlanePart {
     }
   }
 
-  TFLM_TRAIN_INLINE void Pack(int32_t channel) const {
-    const int8_t* from = first + channel;
-    int8_t* plane = to;
+  __attribute__((noinline)) void Pack(const Lanes& lanes) const {
+#pragma GCC unroll 1
+    for (int lane = 0; lane < lanes.count; ++lane) {
+      PackLane(first + lanes.channel + lane, to + lane * lanes.plane_bytes);
+    }
+  }
+
+  TFLM_TRAIN_INLINE void PackLane(const int8_t* from, int8_t* plane) const {
     int32_t left = rows;
     if (two_rows) {
       const uint16x8_t from_at = at, to_at = in_plane;
@@ -335,7 +359,7 @@ inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const Dep
   for (int32_t y = 0; y < all_rows; y += plan.rows) {
     for (int32_t x = 0; x < all_columns; x += plan.columns) {
       const int32_t plane_rows = plan.rows + plan.more_rows;
-      std::memset(plane, 0, static_cast<size_t>(plane_rows * kPitch));
+      std::memset(plane, 0, static_cast<size_t>(plan.lanes * plan.plane_bytes));
       const int32_t top = plan.first_y + y, left = plan.first_x + x;
       const int32_t first_row = top < 0 ? 0 : top, first_column = left < 0 ? 0 : left;
       const int32_t end_row = top + plane_rows < g.out_h ? top + plane_rows : g.out_h;
@@ -362,11 +386,13 @@ inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const Dep
       }
       for (LaneCursor lanes(weights, g.out_c, taps, copy); !lanes.done(); lanes.Next()) {
         ScaleWeights(plan, g, lanes.Weights(), scaled);
-        for (int lane = 0; lane < lanes.lanes(); ++lane) {
-          const int32_t channel = lanes.channel() + lane;
-          if (part.rows > 0 && part.columns > 0) part.Pack(channel);
+        for (int lane = 0; lane < lanes.lanes(); lane += plan.lanes) {
+          const int rest = lanes.lanes() - lane;
+          const Lanes some = {lanes.channel() + lane, lane, rest < plan.lanes ? rest : plan.lanes,
+                              plan.plane_bytes};
+          if (part.rows > 0 && part.columns > 0) part.Pack(some);
           for (int32_t i = 0; i < plan.count; ++i) {
-            if (jobs[i].rows > 0) SumPhaseAs(jobs[i], lane, channel, target);
+            if (jobs[i].rows > 0) SumPhaseAs(jobs[i], some, target);
           }
         }
       }
