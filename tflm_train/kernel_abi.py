@@ -19,6 +19,10 @@ from tflm_train.model.graph import TRAINING_OP_PREFIX
 
 VERSION = 1
 OP_PREFIX = TRAINING_OP_PREFIX
+EXTRA_INPUTS = ("train/label", "train/learning_rate")
+"""What a rewrite adds after the original inputs; a model that learns its input has no label."""
+EXTRA_OUTPUTS = ("train/loss", "train/state")
+"""What it adds after the original outputs."""
 STATE_MAGIC = 0x4E525454
 STATE_WORDS = 16
 BLOB_MAGIC = 0x56535454

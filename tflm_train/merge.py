@@ -28,8 +28,6 @@ from tflm_train.runtime.state import StateBlob, StateLayout, unpack_params
 METADATA_NAME = "tflm_train.merged"
 # Our note of an earlier merge, and a plan of the arena that held the training tensors as well.
 _DROPPED_METADATA = (METADATA_NAME.encode(), offline_plan.METADATA_NAME.encode())
-_EXTRA_INPUTS = ("train/label", "train/learning_rate")
-_EXTRA_OUTPUTS = ("train/loss", "train/state")
 _SPLIT_CONV = abi.OP_PREFIX + abi.SplitConvParams.OP
 _SPLIT_DEPTHWISE = abi.OP_PREFIX + abi.SplitDepthwiseParams.OP
 _STREAM = abi.OP_PREFIX + abi.StreamParams.OP
@@ -68,9 +66,9 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
     state_tensor = graph.outputs[-1]
     graph.ops = [_forward(op, work) for op in graph.ops if not _trains(op)]
     # A model that learns its own input has no label.
-    labelled = any(t.name == _EXTRA_INPUTS[0] for t in graph.inputs)
-    graph.inputs = _without(graph.inputs, _EXTRA_INPUTS[not labelled :], work)
-    graph.outputs = _without(graph.outputs, _EXTRA_OUTPUTS, work)
+    labelled = any(t.name == abi.EXTRA_INPUTS[0] for t in graph.inputs)
+    graph.inputs = _without(graph.inputs, abi.EXTRA_INPUTS[not labelled :], work)
+    graph.outputs = _without(graph.outputs, abi.EXTRA_OUTPUTS, work)
     _drop_added_tensors(graph, state_tensor)
     work.drop_signature(TRAIN)
     trim_interface(work)

@@ -105,6 +105,10 @@ def _bias_as_float(graph: Any, op: Any) -> None:
     graph.tensors[op.inputs[2]].type = schema.TensorType.FLOAT32
 
 
+def _input_twice(graph: Any, op: Any) -> None:
+    graph.inputs = np.repeat(graph.inputs, 2)
+
+
 def _no_operators(graph: Any, op: Any) -> None:
     graph.operators = []
 
@@ -137,6 +141,8 @@ def _no_operators(graph: Any, op: Any) -> None:
          "impossible quantization: scale 0"),
         ("keyword", "CONV_2D", quantization("inputs", 0, "zeroPoint", np.array([128])),
          "zero point 128 of a INT8 tensor"),
+        ("keyword", "CONV_2D", quantization("outputs", 0, "zeroPoint", None),
+         "scales without zero points"),
         ("keyword", "CONV_2D", quantization("inputs", 1, "quantizedDimension", 4),
          "along dimension 4 of 4"),
         ("keyword", "CONV_2D", quantization("inputs", 1, "quantizedDimension", 1),
@@ -147,6 +153,7 @@ def _no_operators(graph: Any, op: Any) -> None:
         ("keyword", "CONV_2D", _write_twice, "is written twice"),
         ("keyword", "CONV_2D", _variable_weights, "it is a variable and has values"),
         ("keyword", "CONV_2D", _bias_as_float, "its bias is FLOAT32 beside INT8"),
+        ("keyword", "CONV_2D", _input_twice, "one of them is there twice"),
         ("keyword", "CONV_2D", _no_operators, "it has no operators"),
     ],
 )  # fmt: skip

@@ -16,8 +16,8 @@ from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.metadata import class_names
 from tflm_train.runtime.state import StateLayout, unpack_params
 
-_LABEL = "train/label"
-_INTERFACE = ("train/learning_rate", "train/loss", "train/state")
+_LABEL = abi.EXTRA_INPUTS[0]
+_INTERFACE = (abi.EXTRA_INPUTS[1], *abi.EXTRA_OUTPUTS)
 _C_TYPES = {
     "INT8": "int8_t",
     "UINT8": "uint8_t",

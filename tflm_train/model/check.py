@@ -19,6 +19,8 @@ from tflm_train.model.graph import TRAINING_OP_PREFIX, Graph, Op, Tensor
 from tflm_train.model.operator_shapes import MalformedOpError, ShapeRule, require
 
 _MAX_TENSOR_BYTES = 1 << 31
+_NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
+"""Types of which the interpreter takes a tensor without zero points for one without scales."""
 _MIN_SCALE, _MAX_SCALE = 1e-20, 1e20
 """Beyond them products of scales leave what the interpreter's multipliers hold."""
 _ANY_NUMBER = 1 << 16
@@ -129,6 +131,8 @@ def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
     if subgraph == 0 and not (graph.ops and graph.outputs):
         missing = "outputs" if graph.ops else "operators"
         raise _malformed(name, subgraph, "the whole graph", f"it has no {missing}")
+    if len({id(t) for t in graph.inputs}) < len(graph.inputs):
+        raise _malformed(name, subgraph, "its inputs", "one of them is there twice")
     known = {id(t) for t in graph.tensors if _is_there_before_any_op(t)}
     known |= {id(t) for t in graph.inputs}
     written: set[int] = set()
@@ -161,6 +165,8 @@ def _why_malformed_tensor(tensor: Tensor) -> str | None:
     q, dtype = tensor.quantization, tensor.dtype
     if q is None:
         return None
+    if tensor.type_name in _NEED_ZERO_POINTS and not _has_zero_points(tensor):
+        return "impossible quantization: scales without zero points"
     wrong = ~(np.isfinite(q.scale) & (q.scale >= 0) & (q.scale <= _MAX_SCALE))
     if q.per_tensor or not np.any(q.scale):
         # A channel without any weight may have scale 0, a whole tensor may not.
@@ -187,6 +193,11 @@ def _why_malformed_tensor(tensor: Tensor) -> str | None:
                 f"channels (dimension {axis})"
             )
     return None
+
+
+def _has_zero_points(tensor: Tensor) -> bool:
+    zero_points = tensor.raw.quantization.zeroPoint
+    return zero_points is not None and len(zero_points) > 0
 
 
 def _is_there_before_any_op(tensor: Tensor) -> bool:

@@ -27,7 +27,6 @@ from tflm_train.runtime.host_library import (
 from tflm_train.runtime.targets import target_array
 
 _LOSS = abi.OP_PREFIX + abi.LossParams.OP
-_EXTRA_OUTPUTS = 2  # train/loss, train/state
 
 
 class Interpreter:
@@ -78,7 +77,7 @@ class Interpreter:
         # train/label (unless the target is the model's input), train/learning_rate.
         takes_label = self.loss is not None and self.loss.target_kind != TargetKind.INPUT
         extra_in = int(takes_label) + int(self.is_trainable)
-        extra_out = _EXTRA_OUTPUTS if self.is_trainable else 0
+        extra_out = len(abi.EXTRA_OUTPUTS) if self.is_trainable else 0
         self._input_count = len(model.graph.inputs) - extra_in
         self._output_count = len(model.graph.outputs) - extra_out
         if self.is_trainable:
@@ -327,9 +326,11 @@ class Interpreter:
         inputs, outputs = self.model.graph.inputs, self.model.graph.outputs
         own_inputs = inputs[self._input_count :] if self._input_count >= 0 else []
         own_outputs = outputs[self._output_count :] if self._output_count >= 0 else []
-        rate = [t.type_name == "FLOAT32" and t.size == 1 and t.is_variable for t in own_inputs[-1:]]
-        result = [(t.type_name, t.size) for t in own_outputs]
-        if rate != [True] or result != [("FLOAT32", 1), ("INT32", abi.STATE_WORDS)]:
+        names = [*abi.EXTRA_INPUTS[-len(own_inputs) :], *abi.EXTRA_OUTPUTS]
+        own = [*own_inputs[-1:], *own_outputs]
+        kinds = [(t.type_name, t.size) for t in own]
+        wanted = [("FLOAT32", 1), ("FLOAT32", 1), ("INT32", abi.STATE_WORDS)]
+        if [t.name for t in [*own_inputs, *own_outputs]] != names or kinds != wanted:
             raise ModelError(
                 f"{self.model.name}: its last inputs and outputs are not those that a rewrite adds "
                 "(train/label, train/learning_rate; train/loss, train/state); rewrite the original "
