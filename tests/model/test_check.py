@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+import tflm_train as tt
 from tests import raw_model
 from tests.models import CONVERTED, OPERATORS, converted_model
 from tflm_train.backward_ops.rules import RULES
@@ -159,6 +160,29 @@ def _no_operators(graph: Any, op: Any) -> None:
 )  # fmt: skip
 def test_contradictions(model: str, operator: str, change: Change, words: str) -> None:
     assert words in refusal_of(model, operator, change)
+
+
+def test_subgraphs_that_nothing_calls_are_kept_but_not_run() -> None:
+    def change(raw: Any) -> None:
+        raw.subgraphs = [raw.subgraphs[0], raw.subgraphs[0]]
+
+    model = Model(raw_model.edit(converted_model("keyword"), change), "m.tflite")
+    assert Model(model.to_bytes()).uncalled_subgraphs == model.uncalled_subgraphs == [1]
+    with pytest.raises(ModelError, match="no operator calls subgraph 1; convert it with one"):
+        tt.Interpreter(model)
+
+
+@pytest.mark.parametrize(("called", "words"), [(5, "calls subgraph 5"), (0, "calls itself")])
+def test_calls_of_subgraphs(called: int, words: str) -> None:
+    def change(raw: Any) -> None:
+        op = raw.subgraphs[0].operators[-1]
+        code = raw.operatorCodes[op.opcodeIndex]
+        code.deprecatedBuiltinCode = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
+        code.builtinCode = schema.BuiltinOperator.CALL_ONCE
+        options(schema.CallOnceOptionsT(initSubgraphIndex=called))(raw.subgraphs[0], op)
+
+    with pytest.raises(ModelError, match=words):
+        Model(raw_model.edit(converted_model("keyword"), change))
 
 
 def test_a_refusal_says_where() -> None:

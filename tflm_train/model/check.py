@@ -8,6 +8,7 @@ of execution. So that what comes later may rely on it, and says nothing stranger
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,6 +149,39 @@ def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
         if id(tensor) not in known:
             where = f"output {index} ({tensor.name!r})"
             raise _malformed(name, subgraph, where, "nothing writes it")
+
+
+def check_calls(graphs: Sequence[Graph], name: str) -> list[int]:
+    """Checks which subgraphs call which (IF, WHILE, CALL_ONCE).
+
+    Args:
+      graphs: All of the file.
+      name: What to call the file in errors.
+
+    Returns:
+      The subgraphs that the primary one does not call, directly or not.
+
+    Raises:
+      ModelError: An operator calls a subgraph that is not there, or one that calls it in turn.
+    """
+    reached: set[int] = set()
+
+    def visit(index: int, callers: tuple[int, ...]) -> None:
+        reached.add(index)
+        for place, op in enumerate(graphs[index].ops):
+            fields = {} if op.options is None else vars(op.options)
+            for field, called in fields.items():
+                if not field.endswith("SubgraphIndex"):
+                    continue
+                where = f"op {place} ({op.name})"
+                if not 0 <= called < len(graphs):
+                    raise _malformed(name, index, where, f"it calls subgraph {called}")
+                if called in (*callers, index):
+                    raise _malformed(name, index, where, f"it calls itself by subgraph {called}")
+                visit(called, (*callers, index))
+
+    visit(0, ())
+    return [index for index in range(len(graphs)) if index not in reached]
 
 
 def _malformed(name: str, subgraph: int, where: str, reason: str) -> ModelError:

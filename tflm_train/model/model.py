@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.errors import ModelError
 from tflm_train.model import flatbuffer
-from tflm_train.model.check import check_graph
+from tflm_train.model.check import check_calls, check_graph
 from tflm_train.model.graph import Graph, Op, Quantization, Tensor
 
 _BUILTIN_NAMES = {
@@ -29,6 +29,7 @@ class Model:
     Attributes:
       graph: The primary subgraph.
       other_graphs: The other subgraphs, to look at: they are written as they were.
+      uncalled_subgraphs: Indices of those that the primary subgraph never runs.
       name: What the model is called in messages (the file's name).
       source: The bytes it was read from.
     """
@@ -50,6 +51,7 @@ class Model:
         for index, graph in enumerate(graphs):
             check_graph(graph, name, index)
         self.graph, *self.other_graphs = graphs
+        self.uncalled_subgraphs = check_calls(graphs, name)
 
     @property
     def newer_fields(self) -> list[str]:

@@ -233,6 +233,12 @@ class Interpreter:
         raise ModelError(f"{self.model.name} has no tensor {tensor!r}")
 
     def _create(self, preserve_all: bool) -> Any:
+        if self.model.uncalled_subgraphs:
+            # TFLM would crash over the scratch buffers that their operators ask for.
+            raise ModelError(
+                f"{self.model.name}: TFLM cannot run this model: no operator calls subgraph "
+                f"{self.model.uncalled_subgraphs[0]}; convert it with one signature only"
+            )
         if self._uses_kernels:
             host_library()
         try:
