@@ -256,6 +256,10 @@ struct StreamStage {
   // Inputs that are not among the constants; 0: they are.
   int32_t weights_input;
   int32_t bias_input;  // -1: no bias
+  // Of a layer that trains in part, as SPLIT_CONV and SPLIT_DEPTHWISE have them.
+  int32_t columns;         // kept channels, 0: the weights are whole
+  int32_t columns_input;   // input with the trained columns; 0: none
+  int32_t channels_input;  // input with the list of channels; 0: none
 };
 
 // As many stages as the header's size says.
@@ -365,7 +369,7 @@ static_assert(sizeof(BiasUpdateParams) == 8 + 3 * 4, "packed");
 static_assert(sizeof(ChannelSaveParams) == 8 + 3 * 4, "packed");
 static_assert(sizeof(SplitConvParams) == 8 + (14 + 4 + 1) * 4, "packed");
 static_assert(sizeof(SplitDepthwiseParams) == 8 + (14 + 4 + 2) * 4, "packed");
-static_assert(sizeof(StreamParams) == 8 + (1 + 14 + 4 + 5 + 7 + 4 + 2) * 4, "packed");
+static_assert(sizeof(StreamParams) == 8 + (1 + 14 + 4 + 5 + 7 + 4 + 2 + 3) * 4, "packed");
 static_assert(sizeof(ProductGradParams) == 8 + (3 * 7 + 4 + 3 + 4) * 4, "packed");
 static_assert(sizeof(MoveGradParams) == 8 + (5 * 5 + 2 + 3 + 3) * 4, "packed");
 static_assert(sizeof(MaxPoolGradParams) == 8 + (14 + 3 + 2) * 4, "packed");

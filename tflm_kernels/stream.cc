@@ -178,7 +178,7 @@ void Stream(const StreamProgram& program, const int8_t* x, const StreamConstants
              RowBytes(stage));
     } else {
       const StageConstants found = constants.Of(stage);
-      const SplitWeights weights = {found.weights, nullptr, nullptr, 0};
+      const SplitWeights weights = {found.weights, found.columns, found.channels, stage.columns};
       const ChannelConstants channels = {found.multiplier, found.shift, found.bias};
       if (stage.stage_kind == kStageConv) {
         ConvRow(g, stage.output, row, from, weights, channels, to, sums);

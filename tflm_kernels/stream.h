@@ -41,6 +41,9 @@ struct StageConstants {
   const int32_t* multiplier;
   const int32_t* shift;
   const int32_t* bias;  // nullptr: none
+  // Of weights in two parts, as in SplitWeights.
+  const int8_t* columns = nullptr;
+  const int16_t* channels = nullptr;
 };
 
 // Further outputs of one stage; nullptr: none, or not now.

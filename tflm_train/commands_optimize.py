@@ -64,7 +64,7 @@ def add_choices(parser: Any, stream: Streaming, forward: Forward) -> None:
         "--stream",
         choices=[str(s) for s in Streaming],
         default=str(stream),
-        help=f"runs of frozen layers as one op that keeps few rows (default: {stream})",
+        help=f"runs of layers as one op that keeps few rows (default: {stream})",
     )
     parser.add_argument(
         "--forward",

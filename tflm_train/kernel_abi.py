@@ -129,6 +129,9 @@ class StageFields:
     kept_list: int = 0
     weights_input: int = 0
     bias_input: int = 0
+    columns: int = 0
+    columns_input: int = 0
+    channels_input: int = 0
 
     @property
     def is_kept_whole(self) -> bool:

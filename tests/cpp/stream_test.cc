@@ -123,7 +123,8 @@ void RunWhole(const StreamStage& stage, const int8_t* x, const int8_t* addend,
               const StageConstants& found, int8_t* y) {
   const Geometry& g = stage.geometry;
   const tflm_train::Rows rows = {x, g.in_h, g.in_w * g.in_c};
-  const tflm_train::SplitWeights weights = {found.weights, nullptr, nullptr, 0};
+  const tflm_train::SplitWeights weights = {found.weights, found.columns, found.channels,
+                                            stage.columns};
   const tflm_train::ChannelConstants channels = {found.multiplier, found.shift, found.bias};
   for (int32_t oy = 0; oy < g.out_h; ++oy, y += g.out_w * g.out_c) {
     switch (stage.stage_kind) {
@@ -140,6 +141,29 @@ void RunWhole(const StreamStage& stage, const int8_t* x, const int8_t* addend,
                            y, g.out_w * g.out_c);
     }
   }
+}
+
+// Weights, whole or with trained columns, and requantization.
+StageConstants RandomConstants(Random* random, StreamStage* stage) {
+  const Geometry& g = stage->geometry;
+  const bool is_conv = stage->stage_kind == tflm_train::kStageConv;
+  const int32_t channels = is_conv ? g.in_c : g.out_c;
+  stage->columns = random->Between(0, 2) == 0 ? random->Between(0, channels - 1) : 0;
+  const int32_t depth = is_conv ? g.in_c - stage->columns : 1;
+  StageConstants made = {random->Bytes(g.out_c * g.k_h * g.k_w * depth),
+                         random->Words(g.out_c, 1 << 30, INT32_MAX),
+                         random->Words(g.out_c, -10, -5),
+                         random->Between(0, 1) ? random->Words(g.out_c, -9999, 9999) : nullptr};
+  if (stage->columns == 0) return made;
+  made.columns = random->Bytes((is_conv ? g.out_c : 1) * g.k_h * g.k_w * stage->columns);
+  // The first channels train; a convolution's list has the others before them.
+  const int32_t listed = is_conv ? g.in_c : stage->columns;
+  int16_t* const list = Guarded<int16_t>(listed);
+  for (int32_t i = 0; i < listed; ++i) {
+    list[i] = static_cast<int16_t>(is_conv ? (i + stage->columns) % g.in_c : i);
+  }
+  made.channels = list;
+  return made;
 }
 
 // Asks for a mask, for some channels or for all of them.
@@ -187,6 +211,7 @@ void ExpectOutputs(const StreamStage& stage, const StageOutputs& outputs, const 
 StreamStage Canary(const StreamStage& before) {
   StreamStage stage = before;
   stage.mask_output = stage.kept_output = stage.kept_channels = stage.kept_list = 0;
+  stage.columns = 0;
   stage.geometry.out_h = 1;
   stage.geometry.out_w = kCanaryBytes;
   stage.geometry.out_c = 1;
@@ -240,11 +265,7 @@ void RunCase(uint64_t seed) {
     const Geometry& g = stage.geometry;
     stage.constants = count;
     if (stage.stage_kind != tflm_train::kStageAdd) {
-      const int32_t depth = stage.stage_kind == tflm_train::kStageConv ? g.in_c : 1;
-      constants.of_stage[count] = {
-          random.Bytes(g.out_c * g.k_h * g.k_w * depth), random.Words(g.out_c, 1 << 30, INT32_MAX),
-          random.Words(g.out_c, -10, -5),
-          random.Between(0, 1) ? random.Words(g.out_c, -9999, 9999) : nullptr};
+      constants.of_stage[count] = RandomConstants(&random, &stage);
     }
     const int8_t* const from = stage.source == kStreamInput ? x : whole[stage.source];
     const int8_t* const addend = stage.addend == kStreamInput ? x : whole[stage.addend];

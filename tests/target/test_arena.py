@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import tflm_train as tt
 from tests.target import firmware
 from tflm_train.memory import memory_report
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Head, Scheme, WeightUpdate
+from tflm_train.scheme.library import find_scheme
 
 ORIGINALS = (
     "ad01_int8",  # planning needs more than running
@@ -60,5 +64,15 @@ def test_rewritten(objects: list[Path], shared: Path, tmp_path: Path, name: str)
     original = tt.load(shared / "models" / f"{name}.tflite")
     data = tt.rewrite(original, REWRITES[name]).model_bytes
     path = tmp_path / f"{name}_train.tflite"
+    path.write_bytes(data)
+    assert_confirmed(path, objects, tmp_path, Model(data, path.name))
+
+
+def test_streamed(objects: list[Path], shared: Path, tmp_path: Path) -> None:
+    """A ready scheme with STREAMs that write over their input: the smallest arena of all."""
+    original = tt.load(shared / "models" / "proxyless-w0.3.nopad.tflite")
+    scheme = dataclasses.replace(find_scheme("proxyless-w0.3-98kb"), residual_bits=0)
+    data = rewrite(original, scheme, stream=Streaming.AUTO, forward=Forward.AUTO).model_bytes
+    path = tmp_path / "streamed_train.tflite"
     path.write_bytes(data)
     assert_confirmed(path, objects, tmp_path, Model(data, path.name))

@@ -281,6 +281,9 @@ void DescribeStructs(char* text, size_t capacity) {
   PART(StreamParams, stages[0], kept_list);
   PART(StreamParams, stages[0], weights_input);
   PART(StreamParams, stages[0], bias_input);
+  PART(StreamParams, stages[0], columns);
+  PART(StreamParams, stages[0], columns_input);
+  PART(StreamParams, stages[0], channels_input);
 
   STRUCT(ProductGradParams, "PRODUCT_GRAD");
   PRODUCT_AXIS(kept[0]);

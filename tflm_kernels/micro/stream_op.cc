@@ -76,14 +76,20 @@ struct StreamOp : OpDefaults {
 
   static Layout LayoutOf(const StreamStage& stage) {
     const Geometry& g = stage.geometry;
-    const int32_t depth = stage.stage_kind == kStageConv ? g.in_c : 1;
     const int32_t words = static_cast<int32_t>(sizeof(int32_t)) * g.out_c;
     Layout layout;
     layout.bias = Aligned(2 * words);
     layout.weights = layout.bias + (stage.bias_input == 0 ? Aligned(words) : 0);
     layout.end = layout.weights;
-    if (stage.weights_input == 0) layout.end += Aligned(Product({g.out_c, g.k_h, g.k_w, depth}));
+    if (stage.weights_input == 0) layout.end += Aligned(WeightsOf(stage));
     return layout;
+  }
+
+  // How many there are without the columns of a convolution; a depthwise layer has all.
+  static int32_t WeightsOf(const StreamStage& stage) {
+    const Geometry& g = stage.geometry;
+    const bool is_conv = stage.stage_kind == kStageConv;
+    return Product({g.out_c, g.k_h, g.k_w, is_conv ? g.in_c - stage.columns : 1});
   }
 
   static int32_t Aligned(int32_t bytes) { return (bytes + 15) & ~15; }
@@ -100,6 +106,10 @@ struct StreamOp : OpDefaults {
       if (stage.weights_input != 0) found.weights = node_.Input<int8_t>(stage.weights_input);
       if (stage.bias_input == kNoBias) found.bias = nullptr;
       if (stage.bias_input > 0) found.bias = node_.Input<int32_t>(stage.bias_input);
+      if (stage.columns > 0) {
+        found.columns = node_.Input<int8_t>(stage.columns_input);
+        found.channels = node_.Input<int16_t>(stage.channels_input);
+      }
       return found;
     }
 
@@ -148,27 +158,45 @@ struct StreamOp : OpDefaults {
     if (is_last && !node.CheckOutput(kY, "output", kTfLiteInt8, OutputElements(g))) return false;
     if (stage.stage_kind == kStageAdd) return CheckAdd(program, stage, index, node);
     const bool is_conv = stage.stage_kind == kStageConv;
-    const int32_t weights = Product({g.out_c, g.k_h, g.k_w, is_conv ? g.in_c : 1});
     if (!node.CheckFields({{"multiplier", stage.multiplier, 1, is_conv ? 1 : g.out_c},
                            {"in_c * multiplier", Product({g.in_c, stage.multiplier}),
                             is_conv ? 1 : g.out_c, is_conv ? INT32_MAX : g.out_c},
-                           {"weights", weights, 1, kMostWeights},
+                           {"columns", stage.columns, 0, (is_conv ? g.in_c : g.out_c) - 1},
+                           {"weights", WeightsOf(stage), 1, kMostWeights},
                            {"constants", stage.constants, next->constants, next->constants}})) {
       return false;
     }
     next->constants += LayoutOf(stage).end;
-    if (!node.CheckFields({{"constants", next->constants, 1, kMostWeights}})) return false;
-    if (stage.bias_input != kNoBias && stage.bias_input != 0) {
-      const int32_t input = next->inputs++;
-      if (!node.CheckFields({{"bias_input", stage.bias_input, input, input}}) ||
-          !node.CheckInput(input, "bias", kTfLiteInt32, g.out_c)) {
-        return false;
-      }
+    return node.CheckFields({{"constants", next->constants, 1, kMostWeights}}) &&
+           (stage.bias_input == kNoBias ||
+            CheckOwn(node, "bias_input", stage.bias_input, kTfLiteInt32, g.out_c, next)) &&
+           CheckOwn(node, "weights_input", stage.weights_input, kTfLiteInt8, WeightsOf(stage),
+                    next) &&
+           CheckColumns(stage, node, next);
+  }
+
+  // A tensor of a stage's own, the next of the op's; 0: it has none.
+  static bool CheckOwn(const OpNode& node, const char* role, int32_t input, TfLiteType type,
+                       int32_t elements, Count* next) {
+    if (input == 0) return true;
+    return node.CheckFields({{role, input, next->inputs, next->inputs}}) &&
+           node.CheckInput(next->inputs++, role, type, elements);
+  }
+
+  static bool CheckColumns(const StreamStage& stage, const OpNode& node, Count* next) {
+    const Geometry& g = stage.geometry;
+    const bool is_conv = stage.stage_kind == kStageConv;
+    if (stage.columns == 0) {
+      return node.CheckFields({{"columns_input", stage.columns_input, 0, 0},
+                               {"channels_input", stage.channels_input, 0, 0}});
     }
-    if (stage.weights_input == 0) return true;
-    const int32_t input = next->inputs++;
-    return node.CheckFields({{"weights_input", stage.weights_input, input, input}}) &&
-           node.CheckInput(input, "weights", kTfLiteInt8, weights);
+    const int32_t size = Product({is_conv ? g.out_c : 1, g.k_h, g.k_w, stage.columns});
+    const int32_t columns = next->inputs++, channels = next->inputs++;
+    return node.CheckFields({{"columns_input", stage.columns_input, columns, columns},
+                             {"channels_input", stage.channels_input, channels, channels}}) &&
+           node.CheckInput(columns, "columns", kTfLiteInt8, size) &&
+           node.CheckChannels(channels, is_conv ? g.in_c : stage.columns,
+                              is_conv ? g.in_c : g.out_c);
   }
 
   // The further outputs of a stage, in the order of the stages; counts them and the lists.

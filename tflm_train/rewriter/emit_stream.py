@@ -16,7 +16,7 @@ from tflm_train.memory.target import align
 from tflm_train.model import Graph, Op, Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.rewriter.split_layers import layer_multipliers
-from tflm_train.rewriter.stream import Run, Taps
+from tflm_train.rewriter.stream import Run, Taps, split_params
 from tflm_train.rewriter.training_graph import TrainOp
 
 _ALIGNMENT = 16
@@ -64,29 +64,38 @@ def _with_constants(
     inputs: list[Tensor | None],
 ) -> abi.StageFields:
     """Appends a stage's constants and the tensors that stay inputs; the stage then names them."""
-    layer = Layer(-1, op, -1)
     start = len(constants)
-    bias_input, weights_input = 0, 0
-    _append(constants, np.stack(layer_multipliers(layer)).tobytes())
-    if layer.bias is None:
-        bias_input = _NO_BIAS
-    elif layer.bias.data is None:
-        bias_input = len(inputs)
-        inputs.append(layer.bias)
+    weights = op.inputs[1]
+    assert weights is not None
+    if split_params(op) is None:
+        layer = Layer(-1, op, -1)
+        requantization, bias = np.stack(layer_multipliers(layer)), layer.bias
     else:
-        _append(constants, layer.bias.data.tobytes())
-    weights = layer.weights
+        multipliers, shifts, bias = (op.optional_input(i) for i in (4, 5, 6))
+        assert multipliers is not None and shifts is not None
+        assert multipliers.data is not None and shifts.data is not None
+        requantization = np.stack([multipliers.data, shifts.data])
+    _append(constants, requantization.tobytes())
+    if bias is None:
+        stage = dataclasses.replace(stage, bias_input=_NO_BIAS)
+    elif bias.data is None:
+        stage = dataclasses.replace(stage, bias_input=len(inputs))
+        inputs.append(bias)
+    else:
+        _append(constants, bias.data.tobytes())
     if weights.data is None or (taps is None and len(graph.consumers(weights)) > 1):
-        weights_input = len(inputs)
+        stage = dataclasses.replace(stage, weights_input=len(inputs))
         inputs.append(weights)
     elif taps is None:
         _append(constants, weights.data.tobytes())
     else:
         y0, y1, x0, x1 = taps
         _append(constants, weights.data[:, y0:y1, x0:x1].tobytes())
-    return dataclasses.replace(
-        stage, constants=start, weights_input=weights_input, bias_input=bias_input
-    )
+    if stage.columns > 0:
+        at = len(inputs)
+        stage = dataclasses.replace(stage, columns_input=at, channels_input=at + 1)
+        inputs += op.inputs[2:4]
+    return dataclasses.replace(stage, constants=start)
 
 
 def _append(constants: bytearray, part: bytes) -> None:

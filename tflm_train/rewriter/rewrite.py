@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.loss import LossKind
 from tflm_train.errors import UnsupportedError
@@ -63,7 +65,7 @@ def rewrite(
       scheme: What to train.
       order: Of the backward pass; the naive one is for comparison.
       kernels: What will run the builtin operators; only the memory report depends on it.
-      stream: Whether runs of frozen layers become one op each, to save memory.
+      stream: Whether runs of layers become one op each, to save memory.
       forward: Whether other layers leave their builtin op for one with constants in flash.
 
     Returns:
@@ -92,7 +94,9 @@ def rewrite(
     for transform in (choose_variables, differentiate, save_masks, split_layers):
         graph = transform(graph)
     graph.warnings += _logits_warnings(graph) + _scale_warnings(graph)
-    restore = _restore_op(graph, _fingerprint(model, scheme))
+    # Those that are zero at first come last, so that the others' values can lie together.
+    graph.variables.sort(key=lambda variable: variable.factory is None)
+    restore = _restore_op(graph, _fingerprint(model, scheme), choice.changes_anything)
     work.graph.ops = [restore, *schedule(graph, order)]
     work.graph.inputs += graph.interface_inputs
     work.graph.outputs += [graph.loss, graph.state]
@@ -109,7 +113,8 @@ def rewrite(
     return RewriteResult(data, build_report(model, graph, data, memory), memory, unstreamed)
 
 
-def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:
+def _restore_op(graph: TrainingGraph, fingerprint: int, is_joint: bool) -> Op:
+    """The op that fills the variables, from one tensor of all factory values or from one each."""
     params = abi.RestoreParams(
         fingerprint & 0xFFFFFFFF,
         fingerprint >> 32,
@@ -118,6 +123,12 @@ def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:
     )
     factories: list[Tensor | None] = [v.factory for v in graph.variables]
     variables = [v.tensor for v in graph.variables]
+    if is_joint and len(variables) > 1:
+        values = b"".join(
+            f.data.tobytes() for f in factories if f is not None and f.data is not None
+        )
+        joint = np.frombuffer(values, np.int8)
+        factories = [graph.constant("train/factory", joint) if joint.size else None]
     return TrainOp.make(params, [graph.learning_rate, *factories], [graph.state, *variables])
 
 

@@ -27,7 +27,7 @@ from tflm_train.model import Op, Tensor
 from tflm_train.rewriter.choose_variables import trainable_taps
 from tflm_train.rewriter.fold_pad import CONVOLUTIONS, is_spatial_pad, padded_geometry
 from tflm_train.rewriter.split_layers import quantize_multiplier
-from tflm_train.rewriter.stream_rows import overwriting_lead, ring_rows
+from tflm_train.rewriter.stream_rows import plan_rows
 from tflm_train.rewriter.training_graph import TrainOp
 
 _ADD_LEFT_SHIFT = 20  # TFLM's, for int8
@@ -43,12 +43,23 @@ def can_stream(op: Op) -> bool:
         return is_spatial_pad(op)
     if op.name == "ADD":
         return _is_plain_add(op)
+    if split_params(op) is not None:
+        return len(op.input.shape) == len(op.output.shape) == 4
     if op.name not in CONVOLUTIONS or op.is_custom:
         return False
     bias = op.optional_input(2)
     if bias is not None and bias.type_name != "INT32":
         return False
     return RULES[op.name].why_not(op) is None
+
+
+def split_params(op: Op) -> abi.SplitConvParams | abi.SplitDepthwiseParams | None:
+    """The parameters of a layer that trains in part; None for other ops."""
+    if isinstance(op, TrainOp) and isinstance(
+        op.params, abi.SplitConvParams | abi.SplitDepthwiseParams
+    ):
+        return op.params
+    return None
 
 
 @dataclass(frozen=True)
@@ -145,19 +156,26 @@ def find_run(
     geometries = [_trimmed(g, t) for g, t in zip(geometries, used, strict=True)]
     indices = [tuple(made.get(id(t), abi.STREAM_INPUT) for t in read) for read in sources]
     complete = [s != _Saved() for s in saved]
-    rings = ring_rows(geometries, indices, complete)
-    lead = overwriting_lead(geometries, indices, source.nbytes // geometries[0].in_h)
+    reader = next(i for i, read in enumerate(indices) if abi.STREAM_INPUT in read)
+    plan = plan_rows(geometries, indices, complete, source.nbytes // geometries[reader].in_h)
     stages: list[abi.StageFields] = []
     outputs = [layers[-1].output]
     lists: list[Tensor] = []
     for op, geometry, read, ring, kept in zip(
-        layers, geometries, indices, rings, saved, strict=True
+        layers, geometries, indices, plan.rings, saved, strict=True
     ):
         stage = _stage(op, geometry, read, ring)
         stages.append(_with_saved(stage, kept, op, outputs, lists))
     state = next((op.inputs[-1] for op in ops if _is_saving(op)), None)
     return Run(
-        tuple(ops), source, tuple(stages), tuple(outputs), tuple(lists), state, tuple(used), lead
+        tuple(ops),
+        source,
+        tuple(stages),
+        tuple(outputs),
+        tuple(lists),
+        state,
+        tuple(used),
+        plan.lead,
     )
 
 
@@ -244,6 +262,9 @@ def _is_saving(op: Op) -> bool:
 
 
 def _geometry(op: Op, pad: Op | None) -> Geometry:
+    split = split_params(op)
+    if split is not None:
+        return split.geometry
     if op.name != "ADD":
         return padded_geometry(op, pad)
     _, height, width, channels = op.output.shape
@@ -275,6 +296,21 @@ def _trimmed(geometry: Geometry, taps: Taps | None) -> Geometry:
 
 
 def _stage(op: Op, geometry: Geometry, read: tuple[int, ...], ring: int) -> abi.StageFields:
+    split = split_params(op)
+    if split is not None:
+        depthwise = isinstance(split, abi.SplitDepthwiseParams)
+        kind = abi.StageKind.DEPTHWISE if depthwise else abi.StageKind.CONV
+        multiplier = geometry.out_c // geometry.in_c if depthwise else 1
+        return abi.StageFields(
+            kind,
+            geometry,
+            split.output,
+            multiplier,
+            read[0],
+            abi.STREAM_INPUT,
+            ring,
+            columns=split.kept,
+        )
     clamp = clamp_of(op)
     act_min, act_max = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
     output = abi.OutputFields(op.input.zero_point, op.output.zero_point, act_min, act_max)

@@ -3,74 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.geometry import Geometry
 
 
-def ring_rows(
+@dataclass(frozen=True)
+class RowPlan:
+    """What the schedule asks of the memory.
+
+    Attributes:
+      rings: How many rows of its output each stage has to keep; of the last one all that it has.
+      lead: How many bytes before the op's input its output must begin at least, to overwrite
+        nothing but rows that are not read any more.
+    """
+
+    rings: tuple[int, ...]
+    lead: int
+
+
+def plan_rows(
     geometries: Sequence[Geometry],
     sources: Sequence[tuple[int, ...]],
-    complete: Sequence[bool] = (),
-) -> tuple[int, ...]:
-    """How many rows of its output each stage has to keep.
-
-    Plays the kernel's schedule: a row is computed just before it is needed.
+    complete: Sequence[bool],
+    row_bytes: int,
+) -> RowPlan:
+    """Plays the kernel's schedule: a row is computed just before it is needed.
 
     Args:
       geometries: Of the stages.
       sources: For each stage the stages that it reads, `abi.STREAM_INPUT` for the op's input.
       complete: Whether all rows of a stage are computed even if no stage reads them.
+      row_bytes: Of one row of the op's input.
 
     Returns:
-      Rows; of the last stage all that it has.
+      The rings and the lead.
     """
+    last = len(geometries) - 1
+    readers = [i for i, read in enumerate(sources) if abi.STREAM_INPUT in read]
+    row_size = geometries[last].out_w * geometries[last].out_c
     rings = [0] * len(geometries)
+    lead = 0
     for index, top, rows in _play(geometries, sources, complete):
         for source in sources[index]:
             if source != abi.STREAM_INPUT:
                 rings[source] = max(rings[source], rows[source] - max(top, 0))
-    rings[-1] = geometries[-1].out_h
+        if index == last:
+            unused = _unused_rows(geometries, readers, rows)
+            if unused is not None:
+                lead = max(lead, (rows[index] + 1) * row_size - unused * row_bytes)
+    rings[last] = geometries[last].out_h
     # A stage of which no row is ever needed (all its readers see is padding).
-    return tuple(max(1, min(r, g.out_h)) for r, g in zip(rings, geometries, strict=True))
+    kept = tuple(max(1, min(r, g.out_h)) for r, g in zip(rings, geometries, strict=True))
+    return RowPlan(kept, lead)
 
 
-def overwriting_lead(
-    geometries: Sequence[Geometry], sources: Sequence[tuple[int, ...]], row_bytes: int
-) -> int:
-    """How far before the input the output must begin to overwrite only rows that are used up.
-
-    Args:
-      geometries: Of the stages.
-      sources: As for `ring_rows`.
-      row_bytes: Of one row of the op's input.
-
-    Returns:
-      Bytes.
-    """
-    last = geometries[-1]
-    readers = [i for i, read in enumerate(sources) if abi.STREAM_INPUT in read]
-    lead = 0
-    for index, _, rows in _play(geometries, sources):
-        if index != len(geometries) - 1:
-            continue
-        # A stage that is complete reads no more; the last one still reads what it needs now.
-        tops = [
-            rows[i] * geometries[i].stride_h - geometries[i].pad_t
-            for i in readers
-            if rows[i] < geometries[i].out_h
-        ]
-        if tops:
-            used_up = max(0, min(tops)) * row_bytes
-            written = (rows[index] + 1) * last.out_w * last.out_c
-            lead = max(lead, written - used_up)
-    return lead
+def _unused_rows(
+    geometries: Sequence[Geometry], readers: Sequence[int], rows: Sequence[int]
+) -> int | None:
+    """How many of the input's first rows nobody reads any more; None: nobody reads any."""
+    # A stage that is complete reads no more; the one at work still reads what it needs now.
+    tops = [
+        rows[i] * geometries[i].stride_h - geometries[i].pad_t
+        for i in readers
+        if rows[i] < geometries[i].out_h
+    ]
+    return max(0, min(tops)) if tops else None
 
 
 def _play(
     geometries: Sequence[Geometry],
     sources: Sequence[tuple[int, ...]],
-    complete: Sequence[bool] = (),
+    complete: Sequence[bool],
 ) -> Iterator[tuple[int, int, list[int]]]:
     """The kernel's schedule: for each row a stage computes (stage, first input row, rows so far).
 

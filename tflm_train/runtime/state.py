@@ -102,7 +102,7 @@ class StateLayout:
       fingerprint: Of the model.
       seed: Of the factory state.
       variables: The tensors, in the order of the blob.
-      factory: The constant each is restored from; None for zeros.
+      factory: The bytes each is restored from; None for zeros.
       pairs: The weights that train.
     """
 
@@ -127,8 +127,8 @@ class StateLayout:
         self.fingerprint = params.fingerprint_lo | params.fingerprint_hi << 32
         self.seed = params.seed
         self.variables: list[Tensor] = restore.outputs[1:]
-        self.factory: list[Tensor | None] = restore.inputs[1:]
         self._check_factory(restore, model)
+        self.factory = self._read_factory(restore)
         self.pairs = [
             self._pair(op, model)
             for op in model.graph.ops
@@ -144,7 +144,7 @@ class StateLayout:
     def factory_state(self) -> StateBlob:
         """The state before the first step."""
         parts = [
-            bytes(variable.nbytes) if f is None or f.data is None else f.data.tobytes()
+            bytes(variable.nbytes) if f is None else f
             for variable, f in zip(self.variables, self.factory, strict=True)
         ]
         return StateBlob(self.fingerprint, 0, self.seed, b"".join(parts))
@@ -191,18 +191,44 @@ class StateLayout:
         return StateBlob(self.fingerprint, step, seed, payload)
 
     def _check_factory(self, restore: Op, model: Model) -> None:
-        """Each variable is restored from zeros or from a constant of its own size and type."""
-        same = len(self.variables) == len(self.factory)
-        for variable, constant in zip(self.variables, self.factory, strict=False):
-            same &= variable.is_variable and variable.dtype is not None
-            if constant is not None:
-                same &= constant.data is not None and constant.dtype == variable.dtype
-                same &= constant.size == variable.size
+        """Each variable is restored from zeros or from a constant of its own size and type.
+
+        Or one tensor has the values of the first variables, one after another.
+        """
+        constants = restore.inputs[1:]
+        same = all(v.is_variable and v.dtype is not None for v in self.variables)
+        if self._is_joint(restore):
+            joint = constants[0]
+            if joint is not None:
+                same &= joint.data is not None and joint.type_name == "INT8"
+                same &= joint.nbytes <= self.payload_bytes
+        else:
+            same &= len(self.variables) == len(constants)
+            for variable, constant in zip(self.variables, constants, strict=False):
+                if constant is not None:
+                    same &= constant.data is not None and constant.dtype == variable.dtype
+                    same &= constant.size == variable.size
         if not same:
             raise ModelError(
                 f"{model.name}: op {model.graph.index(restore)} ({restore.name}): its constants do "
                 "not fit its variables; rewrite the original model again"
             )
+
+    def _is_joint(self, restore: Op) -> bool:
+        return len(restore.inputs) == 2 and len(self.variables) > 1
+
+    def _read_factory(self, restore: Op) -> list[bytes | None]:
+        constants = restore.inputs[1:]
+        if not self._is_joint(restore):
+            return [None if c is None or c.data is None else c.data.tobytes() for c in constants]
+        joint = constants[0]
+        values = b"" if joint is None or joint.data is None else joint.data.tobytes()
+        found: list[bytes | None] = []
+        at = 0
+        for variable in self.variables:
+            found.append(values[at : at + variable.nbytes] if at < len(values) else None)
+            at += variable.nbytes
+        return found
 
     def _pair(self, op: Op, model: Model) -> WeightPair:
         params = unpack_params(op, model)
