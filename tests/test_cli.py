@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 import tflm_train as tt
+from tests import raw_model
 from tests.loss_models import loss_model
 from tests.steps import DIGITS
 from tflm_train import cli
@@ -242,6 +244,40 @@ class TestRewrite:
             before = {p.name for p in folder.iterdir()}
             assert_refused(run(*arguments, "-o", place), str(place))
             assert {p.name for p in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["inspect", "{model}"],
+        ["rewrite", "{model}", "--scheme", "{folder}/s.yaml"],
+        ["memory", "{model}"],
+        ["optimize", "{model}", "-o", "{folder}/o.tflite"],
+        ["train", "{model}", "--data", "{folder}/d.npz"],
+        ["evaluate", "{model}", "--data", "{folder}/d.npz"],
+        ["merge", "{model}", "--state", "{folder}/s.bin", "-o", "{folder}/o.tflite"],
+        ["export", "{model}", "--format", "cmake", "-o", "{folder}/project"],
+        ["state", "info", "{folder}/s.bin", "--model", "{model}"],
+        ["state", "reset", "{folder}/t.bin", "--model", "{model}"],
+    ],
+    ids=lambda command: "_".join(word for word in command[:2] if "{" not in word),
+)
+def test_a_model_that_contradicts_itself(
+    run: Run, folder: Path, rewritten: Path, command: list[str]
+) -> None:
+    def change(raw: Any) -> None:
+        codes = [code.builtinCode for code in raw.operatorCodes]
+        wanted = codes.index(schema.BuiltinOperator.CONV_2D)
+        op = next(o for o in raw.subgraphs[0].operators if o.opcodeIndex == wanted)
+        op.builtinOptions.strideW = 0
+
+    (folder / "s.bin").write_bytes(tt.Interpreter(rewritten).state())
+    model = folder / "odd.tflite"
+    model.write_bytes(raw_model.edit(rewritten.read_bytes(), change))
+    before = listing(folder)
+    arguments = [word.format(model=model, folder=folder) for word in command]
+    assert_refused(run(*arguments), "odd.tflite: corrupt", "(CONV_2D, '", "its stride is 0")
+    assert listing(folder) == before
 
 
 class TestTrain:
