@@ -10,6 +10,7 @@
 #include "tflm_kernels/weight_stepper.h"
 
 #if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/depthwise_update_mve.h"
 #include "tflm_kernels/arch/update_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/mask_dsp.h"
@@ -278,6 +279,14 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
   const UpdateParams& update = params.update;
   const float base = state.learning_rate * scales[update.slot];
   const WeightStepper stepper(update, state, base, g.out_c, weights, residual, channels);
+#if defined(TFLM_TRAIN_MVE)
+  const mve::DepthwiseUpdatePlan plan(params, DepthwiseUpdateScratchBytes(params));
+  if (plan.usable) {
+    mve::DepthwiseUpdater(params, plan, stepper, kw, scratch).Run(x, grad);
+    if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
+    return;
+  }
+#endif
   int32_t* acc = static_cast<int32_t*>(scratch);
   int32_t* multiplier = acc + g.out_c;
   bool small = true;

@@ -8,9 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "tflm_kernels/arch/features.h"
+#include "tflm_kernels/arch/fill_mve.h"
 #include "tflm_kernels/depthwise_windows.h"
 #include "tflm_kernels/op_params.h"
 
@@ -359,7 +359,7 @@ inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const Dep
   for (int32_t y = 0; y < all_rows; y += plan.rows) {
     for (int32_t x = 0; x < all_columns; x += plan.columns) {
       const int32_t plane_rows = plan.rows + plan.more_rows;
-      std::memset(plane, 0, static_cast<size_t>(plan.lanes * plan.plane_bytes));
+      Fill(plane, 0, plan.lanes * plan.plane_bytes);
       const int32_t top = plan.first_y + y, left = plan.first_x + x;
       const int32_t first_row = top < 0 ? 0 : top, first_column = left < 0 ? 0 : left;
       const int32_t end_row = top + plane_rows < g.out_h ? top + plane_rows : g.out_h;

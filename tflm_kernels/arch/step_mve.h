@@ -17,6 +17,21 @@ struct Eight {
   int32x4_t even, odd;
 };
 
+// The high halves of sums * 2 * m, with one multiplier or with one each, and those added up.
+TFLM_TRAIN_INLINE Eight Delta(const Eight& sums, int32_t m) {
+  return {vqrdmulhq_n_s32(sums.even, m), vqrdmulhq_n_s32(sums.odd, m)};
+}
+TFLM_TRAIN_INLINE Eight Delta(const Eight& sums, const Eight& m) {
+  return {vqrdmulhq_s32(sums.even, m.even), vqrdmulhq_s32(sums.odd, m.odd)};
+}
+TFLM_TRAIN_INLINE Eight AddDelta(const Eight& to, const Eight& sums, int32_t m) {
+  return {vqrdmlahq_n_s32(to.even, sums.even, m), vqrdmlahq_n_s32(to.odd, sums.odd, m)};
+}
+TFLM_TRAIN_INLINE Eight AddDelta(const Eight& to, const Eight& sums, const Eight& m) {
+  const Eight delta = Delta(sums, m);
+  return {vaddq_s32(to.even, delta.even), vaddq_s32(to.odd, delta.odd)};
+}
+
 // |HighMul(2^31, m)| is at most 32767, and 2^20.
 constexpr int32_t kMaxNearestMultiplier = 65534;
 constexpr int32_t kMaxRandomMultiplier = 1 << 21;
@@ -78,14 +93,14 @@ class RowStepper {
 
   // Steps the next n elements, n <= 8 (with 4 bits of residual even), by the high halves of
   // sums * 2 * m. kAll: n is 8.
-  template <bool kAll>
-  TFLM_TRAIN_INLINE void Step(const Eight& sums, int32_t m, int32_t n) {
+  template <bool kAll, typename Multipliers>
+  TFLM_TRAIN_INLINE void Step(const Eight& sums, const Multipliers& m, int32_t n) {
     const mve_pred16_t live = vctp16q(static_cast<uint32_t>(n));
     const int16x8_t w = kAll ? vldrbq_s16(w_) : vldrbq_z_s16(w_, live);
     if constexpr (kBits == 8) {
       const int16x8_t r = kAll ? vldrbq_s16(r_) : vldrbq_z_s16(r_, live);
-      const int16x8_t delta = vmovntq_s32(vreinterpretq_s16_s32(vqrdmulhq_n_s32(sums.even, m)),
-                                          vqrdmulhq_n_s32(sums.odd, m));
+      const Eight wide = Delta(sums, m);
+      const int16x8_t delta = vmovntq_s32(vreinterpretq_s16_s32(wide.even), wide.odd);
       const int16x8_t t = Clamp(vqsubq_s16(vmlaq_n_s16(r, w, 256), delta), -127 * 256, 127 * 256);
       // W = (t + 128) >> 8, R the low byte of t.
       Store<kAll>(r_, t, live);
@@ -95,17 +110,15 @@ class RowStepper {
       const Eight dither = Dither<kAll>(n);
       if constexpr (kBits == 0) {
         // (4096 * W + rnd - delta) >> 12 = W - ((4095 - rnd + delta) >> 12)
-        const int16x8_t change = Narrow<12>(vqrdmlahq_n_s32(dither.even, sums.even, m),
-                                            vqrdmlahq_n_s32(dither.odd, sums.odd, m));
+        const int16x8_t change = Narrow<12>(AddDelta(dither, sums, m));
         const int16x8_t t = vsubq_s16(w, change);
         // Only the low bytes count.
         const int8x16_t narrow = vqmovnbq_s16(vuninitializedq_s8(), t);
         Store<kAll>(w_, vreinterpretq_s16_s8(vmaxq_s8(narrow, vdupq_n_s8(-127))), live);
       } else {
         // Likewise, with 255 - (rnd >> 4).
-        const int16x8_t change =
-            Narrow<8>(vqrdmlahq_n_s32(vshrq_n_s32(dither.even, 4), sums.even, m),
-                      vqrdmlahq_n_s32(vshrq_n_s32(dither.odd, 4), sums.odd, m));
+        const Eight short_dither = {vshrq_n_s32(dither.even, 4), vshrq_n_s32(dither.odd, 4)};
+        const int16x8_t change = Narrow<8>(AddDelta(short_dither, sums, m));
         // 16 * W + R4 + 8, of the two nibbles of a byte in the halves of a word.
         const mve_pred16_t pairs = vctp32q(static_cast<uint32_t>(n) >> 1);
         uint8_t* const r = reinterpret_cast<uint8_t*>(r_);
@@ -136,8 +149,8 @@ class RowStepper {
   }
 
   template <int kShift>
-  static int16x8_t Narrow(int32x4_t even, int32x4_t odd) {
-    return vshrntq_n_s32(vshrnbq_n_s32(vuninitializedq_s16(), even, kShift), odd, kShift);
+  static int16x8_t Narrow(const Eight& v) {
+    return vshrntq_n_s32(vshrnbq_n_s32(vuninitializedq_s16(), v.even, kShift), v.odd, kShift);
   }
 
   template <bool kAll>
