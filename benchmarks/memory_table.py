@@ -5,9 +5,10 @@
 Predicted `arena_used_bytes()` on a 32-bit Cortex-M with CMSIS-NN, 128x128, batch 1, 10 classes.
 "Full update" trains every layer: once as training frameworks do it (every weight gradient stored
 as int32 until all are known, then all updates), once with our fused updates in naive order.
-"Sparse" is the paper's scheme in naive order, "sparse + order" what `rewrite` makes. Beside them
-the paper's analytic extra memory (1 bit per output element and 4 bytes per trained bias, 1 byte per
-kept input activation and per trained weight) and ours, read off the plan.
+"Sparse" is the paper's scheme in naive order, "sparse + order" what `rewrite` makes, "streamed"
+the same with `--stream auto --forward auto`. Beside them the paper's analytic extra memory (1 bit
+per output element and 4 bytes per trained bias, 1 byte per kept input activation and per trained
+weight) and ours, read off the plan.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train import Model, Scheme, load, rewrite
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.schedule import Order
 from tflm_train.scheme import Head, WeightUpdate
 from tflm_train.scheme.library import find_scheme, library_names
@@ -36,9 +38,11 @@ def full_update(model: Model, residual_bits: int) -> Scheme:
     return Scheme(head=Head(10), weights=weights, residual_bits=residual_bits)
 
 
-def report_of(model: Model, scheme: Scheme, order: Order) -> dict[str, Any]:
+def report_of(model: Model, scheme: Scheme, order: Order, stream: bool = False) -> dict[str, Any]:
     """The report of one rewrite."""
-    return rewrite(model, scheme, order=order).report
+    streaming = Streaming.AUTO if stream else Streaming.OFF
+    forward = Forward.AUTO if stream else Forward.BUILTIN
+    return rewrite(model, scheme, order=order, stream=streaming, forward=forward).report
 
 
 def study(network: str, residual_bits: int) -> list[dict[str, Any]]:
@@ -64,8 +68,12 @@ def study(network: str, residual_bits: int) -> list[dict[str, Any]]:
             continue
         scheme = replace(find_scheme(name), residual_bits=residual_bits)
         kilobytes = name.rsplit("-", 1)[1]
-        for order, label in ((Order.NAIVE, "sparse"), (Order.BEST, "sparse + order")):
-            report = report_of(model, scheme, order)
+        for order, stream, label in (
+            (Order.NAIVE, False, "sparse"),
+            (Order.BEST, False, "sparse + order"),
+            (Order.BEST, True, "streamed"),
+        ):
+            report = report_of(model, scheme, order, stream)
             row = _row(network, residual_bits, f"{kilobytes}, {label}", report["arena"], stored)
             if order is Order.BEST:
                 extra = report["extra_memory"]
