@@ -23,7 +23,7 @@ from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
 from tflm_train.runtime.state import StateLayout
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
-CASES = 40  # of each model
+CASES = 25  # of each model
 NAME = "model.tflite"
 
 
