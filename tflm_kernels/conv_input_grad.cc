@@ -125,6 +125,8 @@ class ChannelWalk {
   ChannelWalk(const WeightBlock (&blocks)[2], const int16_t* order)
       : blocks_(blocks), columns_(order == nullptr ? nullptr : order + blocks[0].width) {}
 
+  bool has_columns() const { return columns_ != nullptr; }
+
   // The weights of the next channel; the result's width is that of its block.
   WeightBlock Next() {
     const int32_t channel = next_[0] + next_[1];
@@ -141,6 +143,15 @@ class ChannelWalk {
 // Packs the weights of up to four input channels, for the taps of PackGradients.
 void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, ChannelWalk* walk,
                  int lanes, int16_t* panel) {
+#if defined(TFLM_TRAIN_MVE)
+  // Pointwise, where all channels lie beside each other.
+  if (g.k_h == 1 && g.k_w == 1 && !walk->has_columns() && count > 0 && g.stride_w == 1) {
+    const WeightBlock block = walk->Next();
+    for (int j = 1; j < lanes; ++j) walk->Next();
+    PixelCursor cursor({block.weights, 1, g.out_c, 0, block.width});
+    return PackLanes(&cursor, g.out_c, lanes, 0, panel);
+  }
+#endif
   const int32_t tap_elements = (g.out_c + kQuantum - 1) / kQuantum * kQuantum * kLanes;
   WeightBlock lane[kLanes];
   bool adjacent = true;
@@ -170,6 +181,22 @@ template <bool kPlain>
 void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t* weights,
                       int32_t depth, int32_t count, size_t at, size_t step, int lanes,
                       const UnorderedWriter& writer) {
+#if defined(TFLM_TRAIN_MVE)
+  // The first two lanes of all panels that have them, then the other two.
+  const int32_t steps = (depth + kQuantum - 1) / kQuantum;
+  if (kPlain && count % 2 == 0 && steps > 4 && elements == steps * kQuantum * kLanes) {
+    const int32_t to_second = static_cast<int32_t>(step), to_next = 3 * to_second;
+    PanelPairs pairs = {
+        gradients, weights,           steps, (count + 2) / kLanes, writer.target() + at, to_second,
+        to_next,   -writer.exponent()};
+    MultiplyPairs(pairs);
+    pairs.a += 2 * kQuantum;
+    pairs.pairs = count / kLanes;
+    pairs.q += 2 * to_second;
+    if (pairs.pairs > 0) MultiplyPairs(pairs);
+    return;
+  }
+#endif
   const UnorderedWriter local = writer;
   int32_t to_next = 2 * kQuantum;
   for (; count > 0; count -= 2) {

@@ -48,6 +48,10 @@ class UnorderedWriter {
   bool is_plain() const { return addend_ == nullptr; }
 
 #if defined(TFLM_TRAIN_MVE)
+  // What Write<true> does with an element: v = sat(RoundShift(acc, exponent())).
+  int8_t* target() const { return q_; }
+  int exponent() const { return exponent_; }
+
   // As below.
   template <bool kPlain>
   TFLM_TRAIN_INLINE void Write(int32x4_t acc, size_t first, int n) const {
