@@ -28,7 +28,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train import load
 from tflm_train.model import Model, Op
 from tflm_train.rewriter.optimize import optimize
-from tflm_train.rewriter.stream import find_run
+from tflm_train.rewriter.stream import find_run, nonzero_taps
 
 MODELS = ("mbv2-w0.35", "mcunet-5fps", "proxyless-w0.3", "person_detect", "vww_96_int8")
 STREAM = abi.OP_PREFIX + abi.StreamParams.OP
@@ -124,9 +124,10 @@ def streamed_layers(name: str) -> tuple[Model, list[Case], list[abi.StreamParams
 
 
 def _only_layer(model: Model) -> Case:
-    run = find_run(model.graph.ops, {id(t) for t in model.graph.outputs})
+    ops = model.graph.ops
+    run = find_run(ops, {id(t) for t in model.graph.outputs}, nonzero_taps(ops))
     assert run is not None
-    return _case(model, 0, model.graph.ops[0], run.stages[0])
+    return _case(model, 0, ops[0], run.stages[0])
 
 
 def _case(model: Model, index: int, op: Op, stage: abi.StageFields) -> Case:

@@ -19,9 +19,6 @@ constexpr int32_t kChannels = 4;
 // Patches are collected in pieces of this many bytes.
 constexpr int32_t kPieceBytes = 64;
 
-// Of a depthwise kernel: as many as are listed on the stack at once.
-constexpr int32_t kMostTaps = 49;
-
 // Sums of up to this many products of int8 stay below 2^29.
 constexpr int32_t kMostSmallProducts = 16384;
 
@@ -44,19 +41,7 @@ Finish FinishOf(const ChannelConstants& constants, const OutputParams& output, i
   return {constants, output, shifts < 0 && outside == 0 && depth <= kMostSmallProducts};
 }
 
-// Requantize(a, multiplier, shift) with the same constants many times; |a| < 2^30,
-// shift <= 0.
-struct Scaling {
-  int32_t multiplier, shift, negative, half;
-
-  int32_t operator()(int32_t a) const {
-    const int32_t high = HighMul(2 * a, multiplier);
-    return (high + ((high >> 31) & negative) + half) >> shift;
-  }
-};
-
 Scaling ScalingOf(int32_t multiplier, int32_t shift) {
-  // Without a shift there is no second rounding.
   if (shift == 0) return {multiplier, 0, 0, 0};
   return {multiplier, -shift, -1, 1 << (-shift - 1)};
 }
@@ -117,13 +102,22 @@ class PatchWriter {
 struct PatchPair {
   Patches rest, columns;
 
-  // Sums of channels c and c + next; next: 0, 1.
-  TFLM_TRAIN_INLINE TwoByTwo Sums(const SplitWeights& weights, int32_t c, int32_t next) const {
-    const int8_t* const w = weights.rest + c * rest.depth;
-    const TwoByTwo sums = DotTwoByTwo(rest, w, w + next * rest.depth, {});
-    if (weights.kept == 0) return sums;
-    const int8_t* const v = weights.columns + c * columns.depth;
-    return DotTwoByTwo(columns, v, v + next * columns.depth, sums);
+  // All output channels of both pixels.
+  void Multiply(const SplitWeights& weights, const Finish& finish, int32_t channels, int8_t* y0,
+                int8_t* y1) const {
+    const bool has_columns = weights.kept > 0;
+    if (channels >= kChannels) {
+      const Patches* const more = has_columns ? &columns : nullptr;
+      return ConvPixels(rest, weights.rest, more, weights.columns, finish, channels, y0, y1);
+    }
+    for (int32_t c = 0; c < channels; ++c) {
+      const int8_t* const w = weights.rest + c * rest.depth;
+      const int8_t* const v = weights.columns + c * columns.depth;
+      TwoByTwo sums = DotTwoByTwo(rest, w, w, {});
+      if (has_columns) sums = DotTwoByTwo(columns, v, v, sums);
+      FinishRow(&sums.s00, finish.From(c), 1, y0 + c);
+      FinishRow(&sums.s10, finish.From(c), 1, y1 + c);
+    }
   }
 };
 
@@ -132,10 +126,6 @@ void MakePatch(const Geometry& g, int32_t oy, int32_t ox, const Rows& x,
                const SplitWeights& weights, int32_t pixel, const PatchPair& pair) {
   const int32_t ix = ox * g.stride_w - g.pad_l;
   const int16_t* const order = weights.channels;
-  if (g.k_h * g.k_w == 1 && order == nullptr && ix >= 0 && ix < g.in_w) {
-    const int8_t* const row = RowUnder(g, x, oy, 0);
-    if (row != nullptr) return FillPatch(row + ix * g.in_c, g.in_c, pixel, 0, pair.rest);
-  }
   const int32_t rest_width = g.in_c - weights.kept;
   PatchWriter rest(pair.rest, pixel), columns(pair.columns, pixel);
   for (int32_t ky = 0; ky < g.k_h; ++ky) {
@@ -179,17 +169,28 @@ class TapList {
   // acc[c] = the sum over the taps of output (oy, ox) inside the input.
   void Sum(int32_t ox, int32_t multiplier, int32_t zero_point, int32_t* acc) {
     std::memset(acc, 0, sizeof(int32_t) * g_.out_c);
-    const bool is_whole = IsInside(ox) && g_.k_h * g_.k_w <= kMostTaps;
-    if (is_whole && listed_ >= 0) {
-      const int32_t at = (ox - listed_) * g_.stride_w * g_.in_c;
-      DepthwiseSums(taps_, count_, at, zero_point, multiplier, g_.out_c, acc);
-      return;
-    }
     for (int32_t ky = 0, kx = 0; ky < g_.k_h;) {
       List(ox, &ky, &kx);
       DepthwiseSums(taps_, count_, 0, zero_point, multiplier, g_.out_c, acc);
     }
-    listed_ = is_whole ? ox : -1;
+  }
+
+  // The outputs of pixel ox, of a layer with multiplier 1 and at most kMostTaps taps.
+  void Output(int32_t ox, int32_t zero_point, const Finish& finish, int32_t* scratch, int8_t* y) {
+    const bool is_inside = IsInside(ox);
+    if (!is_inside || listed_ < 0) {
+      int32_t ky = 0, kx = 0;
+      List(ox, &ky, &kx);
+      listed_ = is_inside ? ox : -1;
+      if (count_ > 0) PrepareTaps(taps_, count_, zero_point, finish, g_.out_c, scratch);
+    }
+    if (count_ > 0) {
+      const int32_t at = is_inside ? (ox - listed_) * g_.stride_w * g_.in_c : 0;
+      DepthwisePixel(taps_, count_, at, zero_point, finish, g_.out_c, scratch, y);
+    } else {
+      std::memset(scratch, 0, sizeof(int32_t) * g_.out_c);
+      FinishRow(scratch, finish, g_.out_c, y);
+    }
   }
 
  private:
@@ -256,25 +257,27 @@ void ConvRow(const Geometry& g, const OutputParams& output, int32_t oy, const Ro
   const Finish finish = FinishOf(constants, output, depth, g.out_c);
   const int32_t rest_depth = depth - kept_depth, offset = output.x_zero_point;
   char* const columns = static_cast<char*>(scratch) + kPixels * sizeof(int16_t) * rest_depth;
-  const PatchPair pair = {{scratch, rest_depth, offset}, {columns, kept_depth, offset}};
+  PatchPair pair = {{scratch, rest_depth, offset}, {columns, kept_depth, offset}};
+  // The row that a 1x1 kernel reads.
+  const bool is_pointwise = g.k_h * g.k_w == 1 && weights.channels == nullptr;
+  const int8_t* const row = is_pointwise ? RowUnder(g, x, oy, 0) : nullptr;
   for (int32_t ox = 0; ox < g.out_w; ox += kPixels) {
     // A second pixel that does not exist is the first once more.
     const int32_t step = g.out_w - ox < kPixels ? 0 : 1;
-    MakePatch(g, oy, ox, x, weights, 0, pair);
-    MakePatch(g, oy, ox + step, x, weights, 1, pair);
-    int8_t* y0 = y + ox * g.out_c;
-    int8_t* y1 = y0 + step * g.out_c;
-    int32_t c = 0;
-    for (; c + kChannels <= g.out_c; c += kChannels, y0 += kChannels, y1 += kChannels) {
-      const TwoByTwo first = pair.Sums(weights, c, 1);
-      FinishTile(first, pair.Sums(weights, c + 2, 1), finish, c, y0, y1);
+    const int32_t ix = ox * g.stride_w - g.pad_l, second = ix + step * g.stride_w;
+    if (row == nullptr || ix < 0 || second >= g.in_w) {
+      pair.rest.data = scratch;
+      MakePatch(g, oy, ox, x, weights, 0, pair);
+      MakePatch(g, oy, ox + step, x, weights, 1, pair);
+    } else if (kRawPatches && second == ix + 1) {
+      pair.rest.data = const_cast<int8_t*>(row + ix * g.in_c);  // never written
+    } else {
+      pair.rest.data = scratch;
+      FillPatch(row + ix * g.in_c, g.in_c, 0, 0, pair.rest);
+      FillPatch(row + second * g.in_c, g.in_c, 1, 0, pair.rest);
     }
-    for (; c < g.out_c; ++c, ++y0, ++y1) {
-      const TwoByTwo sums = pair.Sums(weights, c, 0);
-      const Finish one = finish.From(c);
-      FinishRow(&sums.s00, one, 1, y0);
-      FinishRow(&sums.s10, one, 1, y1);
-    }
+    int8_t* const y0 = y + ox * g.out_c;
+    pair.Multiply(weights, finish, g.out_c, y0, y0 + step * g.out_c);
   }
 }
 
@@ -288,8 +291,13 @@ void DepthwiseRow(const Geometry& g, const OutputParams& output, int32_t multipl
   const int32_t zero_point = output.x_zero_point;
   const Finish finish = FinishOf(constants, output, g.k_h * g.k_w, g.out_c);
   int32_t* const acc = static_cast<int32_t*>(scratch);
+  const bool is_plain = multiplier == 1 && weights.kept == 0 && g.k_h * g.k_w <= kMostTaps;
   TapList taps(g, oy, x, weights.rest);
   for (int32_t ox = 0; ox < g.out_w; ++ox, y += g.out_c) {
+    if (is_plain) {
+      taps.Output(ox, zero_point, finish, acc, y);
+      continue;
+    }
     taps.Sum(ox, multiplier, zero_point, acc);
     if (weights.kept > 0) SumColumns(g, multiplier, zero_point, oy, ox, x, weights, acc);
     FinishRow(acc, finish, g.out_c, y);
@@ -298,20 +306,14 @@ void DepthwiseRow(const Geometry& g, const OutputParams& output, int32_t multipl
 
 void AddRow(const OutputParams& output, const AddParams& add, const int8_t* a, const int8_t* b,
             int8_t* y, int32_t n) {
-  const Scaling x = ScalingOf(add.x_multiplier, add.x_shift);
-  const Scaling addend = ScalingOf(add.addend_multiplier, add.addend_shift);
-  const Scaling sum = ScalingOf(add.y_multiplier, add.y_shift);
-  // By value: bytes are written, which may alias anything that lies in memory.
-  const OutputParams o = output;
-  const int32_t b_zero_point = add.addend_zero_point;
-  for (int32_t i = 0; i < n; ++i) {
-    const int32_t first = ShiftLeft(a[i] - o.x_zero_point, kAddLeftShift);
-    const int32_t second = ShiftLeft(b[i] - b_zero_point, kAddLeftShift);
-    const int32_t value = sum(x(first) + addend(second)) + o.y_zero_point;
-    y[i] = static_cast<int8_t>(value < o.act_min   ? o.act_min
-                               : value > o.act_max ? o.act_max
-                                                   : value);
-  }
+  const Addition addition = {output.x_zero_point,
+                             add.addend_zero_point,
+                             kAddLeftShift,
+                             ScalingOf(add.x_multiplier, add.x_shift),
+                             ScalingOf(add.addend_multiplier, add.addend_shift),
+                             ScalingOf(add.y_multiplier, add.y_shift),
+                             output};
+  AddElements(addition, a, b, y, n);
 }
 
 }  // namespace tflm_train

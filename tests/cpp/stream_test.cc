@@ -1,4 +1,5 @@
-// STREAM against its layers one after another, each on whole tensors, and the
+// STREAM against its layers one after another, each on whole tensors and summed
+// element by element as docs/NUMERICS.md writes it, and the
 // rings' bounds: stages that nobody reads are never computed, so their ring
 // buffers stay as they were, canaries between those of the others.
 
@@ -6,13 +7,14 @@
 
 #include "tests/cpp/harness.h"
 #include "tflm_kernels/data_movement.h"
-#include "tflm_kernels/forward_rows.h"
+#include "tflm_kernels/numerics.h"
 
 namespace tflm_train_test {
 namespace {
 
 using tflm_train::Geometry;
 using tflm_train::kStreamInput;
+using tflm_train::OutputParams;
 using tflm_train::StageConstants;
 using tflm_train::StageOutputs;
 using tflm_train::StreamProgram;
@@ -24,7 +26,7 @@ constexpr int32_t kMostSide = 5, kMostChannels = 3;
 constexpr uint64_t kCases = 100;
 #else
 constexpr int kMaxLayers = 5;
-constexpr int32_t kMostSide = 9, kMostChannels = 9;
+constexpr int32_t kMostSide = 9, kMostChannels = 41;
 constexpr uint64_t kCases = 400;
 #endif
 constexpr int kMaxStages = 2 * kMaxLayers;
@@ -85,7 +87,7 @@ StreamStage RandomLayer(Random* random, int32_t in_h, int32_t in_w, int32_t in_c
   g.k_w = random->Between(1, 5);
   g.stride_h = random->Between(1, 2);
   g.stride_w = random->Between(1, 2);
-  g.dil_h = g.dil_w = 1;
+  g.dil_h = g.dil_w = random->Between(0, 3) == 0 ? 2 : 1;
   g.pad_t = random->Between(0, g.k_h);
   g.pad_l = random->Between(0, g.k_w);
   // Padding behind the data as well, more or less than a window needs.
@@ -94,9 +96,15 @@ StreamStage RandomLayer(Random* random, int32_t in_h, int32_t in_w, int32_t in_c
   g.out_h = g.out_h < 1 ? 1 : g.out_h;
   g.out_w = g.out_w < 1 ? 1 : g.out_w;
   stage.multiplier = stage.stage_kind == tflm_train::kStageConv ? 1 : random->Between(1, 2);
-  g.out_c = stage.stage_kind == tflm_train::kStageConv ? random->Between(1, kMostChannels)
-                                                       : in_c * stage.multiplier;
+  const int32_t most = kMostValues / (g.k_h * g.k_w * in_c) + 1;
+  g.out_c = stage.stage_kind == tflm_train::kStageConv
+                ? random->Between(1, most < kMostChannels ? most : kMostChannels)
+                : in_c * stage.multiplier;
   stage.output = {random->Between(-128, 127), random->Between(-128, 127), -128, 127};
+  if (random->Between(0, 1)) {
+    stage.output.act_min = random->Between(-128, 20);
+    stage.output.act_max = random->Between(20, 127);
+  }
   return stage;
 }
 
@@ -118,28 +126,70 @@ int32_t OutputSize(const StreamStage& stage) {
   return g.out_h * g.out_w * g.out_c;
 }
 
-// All rows of one stage from whole tensors.
+int8_t Output(const OutputParams& output, int32_t scaled) {
+  const int32_t value = scaled + output.y_zero_point;
+  return static_cast<int8_t>(value < output.act_min   ? output.act_min
+                             : value > output.act_max ? output.act_max
+                                                      : value);
+}
+
+// The weight of output channel c, of a convolution from input channel i.
+int32_t WeightOf(const StreamStage& stage, const StageConstants& found, int32_t c, int32_t tap,
+                 int32_t i) {
+  const Geometry& g = stage.geometry;
+  const bool is_conv = stage.stage_kind == tflm_train::kStageConv;
+  const int32_t kept = stage.columns, width = is_conv ? g.in_c - kept : g.out_c;
+  const int32_t row = is_conv ? c * g.k_h * g.k_w + tap : tap;
+  if (kept == 0) return found.weights[row * width + (is_conv ? i : c)];
+  // The list: the channels of the weights, then those of the columns; or the latter alone.
+  const int32_t first = is_conv ? width : 0;
+  for (int32_t j = 0; j < first + kept; ++j) {
+    if (found.channels[j] != (is_conv ? i : c)) continue;
+    return j < first ? found.weights[row * width + j] : found.columns[row * kept + j - first];
+  }
+  return found.weights[row * width + c];
+}
+
+// The sum of output channel c at (oy, ox), without bias.
+int32_t SumOf(const StreamStage& stage, const int8_t* x, const StageConstants& found, int32_t oy,
+              int32_t ox, int32_t c) {
+  const Geometry& g = stage.geometry;
+  const bool is_conv = stage.stage_kind == tflm_train::kStageConv;
+  const int32_t first = is_conv ? 0 : c / stage.multiplier;
+  const int32_t count = is_conv ? g.in_c : 1;
+  int32_t sum = 0;
+  for (int32_t tap = 0; tap < g.k_h * g.k_w; ++tap) {
+    const int32_t iy = oy * g.stride_h + tap / g.k_w * g.dil_h - g.pad_t;
+    const int32_t ix = ox * g.stride_w + tap % g.k_w * g.dil_w - g.pad_l;
+    if (iy < 0 || iy >= g.in_h || ix < 0 || ix >= g.in_w) continue;
+    const int8_t* const pixel = x + (iy * g.in_w + ix) * g.in_c + first;
+    for (int32_t i = 0; i < count; ++i) {
+      sum += WeightOf(stage, found, c, tap, i) * (pixel[i] - stage.output.x_zero_point);
+    }
+  }
+  return sum;
+}
+
+// One stage from whole tensors.
 void RunWhole(const StreamStage& stage, const int8_t* x, const int8_t* addend,
               const StageConstants& found, int8_t* y) {
+  using tflm_train::Requantize;
   const Geometry& g = stage.geometry;
-  const tflm_train::Rows rows = {x, g.in_h, g.in_w * g.in_c};
-  const tflm_train::SplitWeights weights = {found.weights, found.columns, found.channels,
-                                            stage.columns};
-  const tflm_train::ChannelConstants channels = {found.multiplier, found.shift, found.bias};
-  for (int32_t oy = 0; oy < g.out_h; ++oy, y += g.out_w * g.out_c) {
-    switch (stage.stage_kind) {
-      case tflm_train::kStageConv:
-        tflm_train::ConvRow(g, stage.output, oy, rows, weights, channels, y,
-                            GuardedBytes(tflm_train::ConvRowScratchBytes(g)));
-        break;
-      case tflm_train::kStageDepthwise:
-        tflm_train::DepthwiseRow(g, stage.output, stage.multiplier, oy, rows, weights, channels, y,
-                                 GuardedBytes(tflm_train::DepthwiseRowScratchBytes(g)));
-        break;
-      default:
-        tflm_train::AddRow(stage.output, stage.add, rows.Row(oy), addend + oy * g.out_w * g.out_c,
-                           y, g.out_w * g.out_c);
+  const int32_t size = g.out_h * g.out_w * g.out_c;
+  for (int32_t i = 0; i < size; ++i) {
+    if (stage.stage_kind == tflm_train::kStageAdd) {
+      const tflm_train::AddParams& p = stage.add;
+      const int32_t a = (x[i] - stage.output.x_zero_point) * (1 << 20);
+      const int32_t b = (addend[i] - p.addend_zero_point) * (1 << 20);
+      const int32_t sum = Requantize(a, p.x_multiplier, p.x_shift) +
+                          Requantize(b, p.addend_multiplier, p.addend_shift);
+      y[i] = Output(stage.output, Requantize(sum, p.y_multiplier, p.y_shift));
+      continue;
     }
+    const int32_t c = i % g.out_c, ox = i / g.out_c % g.out_w, oy = i / g.out_c / g.out_w;
+    const int32_t sum = SumOf(stage, x, found, oy, ox, c);
+    const int32_t bias = found.bias == nullptr ? 0 : found.bias[c];
+    y[i] = Output(stage.output, Requantize(sum + bias, found.multiplier[c], found.shift[c]));
   }
 }
 
@@ -150,10 +200,13 @@ StageConstants RandomConstants(Random* random, StreamStage* stage) {
   const int32_t channels = is_conv ? g.in_c : g.out_c;
   stage->columns = random->Between(0, 2) == 0 ? random->Between(0, channels - 1) : 0;
   const int32_t depth = is_conv ? g.in_c - stage->columns : 1;
-  StageConstants made = {random->Bytes(g.out_c * g.k_h * g.k_w * depth),
-                         random->Words(g.out_c, 1 << 30, INT32_MAX),
-                         random->Words(g.out_c, -10, -5),
-                         random->Between(0, 1) ? random->Words(g.out_c, -9999, 9999) : nullptr};
+  // Now and then shifts to the left, and biases that need all 32 bits.
+  const bool is_wide = random->Between(0, 4) == 0;
+  const int32_t most_bias = is_wide ? 600000000 : 9999;
+  StageConstants made = {
+      random->Bytes(g.out_c * g.k_h * g.k_w * depth), random->Words(g.out_c, 1 << 30, INT32_MAX),
+      is_wide ? random->Words(g.out_c, -25, 0) : random->Words(g.out_c, -10, -5),
+      random->Between(0, 1) ? random->Words(g.out_c, -most_bias, most_bias) : nullptr};
   if (stage->columns == 0) return made;
   made.columns = random->Bytes((is_conv ? g.out_c : 1) * g.k_h * g.k_w * stage->columns);
   // The first channels train; a convolution's list has the others before them.

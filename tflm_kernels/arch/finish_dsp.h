@@ -59,9 +59,10 @@ inline void FinishRow(const int32_t* sums, const Finish& finish, int32_t n, int8
   for (int32_t j = 0; j < n; ++j) y[j] = static_cast<int8_t>(clamp(static_cast<uint8_t>(one(j))));
 }
 
+// Two pixels, channels c .. c + 3: those of `first` and of `second`; the biases are in
+// the sums. Only of small sums.
 inline void FinishTile(const TwoByTwo& first, const TwoByTwo& second, const Finish& finish,
                        int32_t c, int8_t* y0, int8_t* y1) {
-  if (!finish.is_small) return FinishTileOneByOne(first, second, finish, c, y0, y1);
   const ByteClamp clamp(finish.output);
   const int32_t offset = 2 * finish.output.y_zero_point + 1;
   const int32_t* const multiplier = finish.constants.multiplier + c;
@@ -71,8 +72,7 @@ inline void FinishTile(const TwoByTwo& first, const TwoByTwo& second, const Fini
   };
   const auto both = [&](int32_t j, int32_t sum0, int32_t sum1) -> Pair {
     const int32_t m = multiplier[j], down = ~shift[j];
-    const int32_t bias = BiasOf(finish, c + j);
-    return {FinishByte(sum0 + bias, m, down, offset), FinishByte(sum1 + bias, m, down, offset)};
+    return {FinishByte(sum0, m, down, offset), FinishByte(sum1, m, down, offset)};
   };
   const Pair b0 = both(0, first.s00, first.s10), b1 = both(1, first.s01, first.s11);
   const Pair b2 = both(2, second.s00, second.s10), b3 = both(3, second.s01, second.s11);

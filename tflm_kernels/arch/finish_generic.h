@@ -30,6 +30,7 @@ inline void FinishRowOneByOne(const int32_t* sums, const Finish& finish, int32_t
   for (int32_t c = 0; c < n; ++c) y[c] = FinishOne(sums[c] + BiasOf(f, c), f, c);
 }
 
+// Channels c .. c + 3: those of `first` and of `second`.
 inline void FinishTileOneByOne(const TwoByTwo& first, const TwoByTwo& second, const Finish& finish,
                                int32_t c, int8_t* y0, int8_t* y1) {
   const Finish f = finish;
@@ -39,6 +40,26 @@ inline void FinishTileOneByOne(const TwoByTwo& first, const TwoByTwo& second, co
     const int32_t bias = BiasOf(f, c + j);
     y0[j] = FinishOne(sums[0][j] + bias, f, c + j);
     y1[j] = FinishOne(sums[1][j] + bias, f, c + j);
+  }
+}
+
+inline int32_t Scaled(const Scaling& by, int32_t a) {
+  const int32_t high = HighMul(2 * a, by.multiplier);
+  return (high + ((high >> 31) & by.negative) + by.half) >> by.shift;
+}
+
+inline void AddOneByOne(const Addition& addition, const int8_t* a, const int8_t* b, int8_t* y,
+                        int32_t n) {
+  // By value: bytes are written, which may alias anything that lies in memory.
+  const Addition add = addition;
+  for (int32_t i = 0; i < n; ++i) {
+    const int32_t first = ShiftLeft(a[i] - add.a_zero_point, add.left_shift);
+    const int32_t second = ShiftLeft(b[i] - add.b_zero_point, add.left_shift);
+    const int32_t sum = Scaled(add.a, first) + Scaled(add.b, second);
+    const int32_t value = Scaled(add.sum, sum) + add.output.y_zero_point;
+    y[i] = static_cast<int8_t>(value < add.output.act_min   ? add.output.act_min
+                               : value > add.output.act_max ? add.output.act_max
+                                                            : value);
   }
 }
 

@@ -9,12 +9,15 @@
 #include <arm_acle.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "tflm_kernels/arch/dsp.h"
 #include "tflm_kernels/arch/finish_dsp.h"
 #include "tflm_kernels/forward_ops.h"
 
 namespace tflm_train {
+
+constexpr bool kRawPatches = false;
 
 inline void FillPatch(const int8_t* from, int32_t n, int32_t pixel, int32_t first,
                       const Patches& patches) {
@@ -72,45 +75,108 @@ inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8
   return sums;
 }
 
+template <bool kHasColumns>
+inline void ConvPixelsOf(const Patches& patches, const int8_t* weights, const Patches* columns,
+                         const int8_t* column_weights, const Finish& finish, int32_t n, int8_t* y0,
+                         int8_t* y1) {
+  // By value: bytes are written, which may alias anything that lies in memory.
+  const Patches x = patches;
+  const Finish f = finish;
+  for (int32_t c = 0; c < n; c += 4) {
+    // What does not fill a tile is part of another one before it.
+    c = c + 4 <= n ? c : n - 4;
+    const int32_t depth = x.depth;
+    const int8_t* const w = weights + c * depth;
+    TwoByTwo first = {}, second = {};
+    if (f.is_small && f.constants.bias != nullptr) {
+      const int32_t* const bias = f.constants.bias + c;
+      first = {bias[0], bias[1], bias[0], bias[1]};
+      second = {bias[2], bias[3], bias[2], bias[3]};
+    }
+    first = DotTwoByTwo(x, w, w + depth, first);
+    second = DotTwoByTwo(x, w + 2 * depth, w + 3 * depth, second);
+    if (kHasColumns) {
+      const int32_t more = columns->depth;
+      const int8_t* const v = column_weights + c * more;
+      first = DotTwoByTwo(*columns, v, v + more, first);
+      second = DotTwoByTwo(*columns, v + 2 * more, v + 3 * more, second);
+    }
+    if (f.is_small) {
+      FinishTile(first, second, f, c, y0 + c, y1 + c);
+    } else {
+      FinishTileOneByOne(first, second, f, c, y0 + c, y1 + c);
+    }
+  }
+}
+
+inline void ConvPixels(const Patches& patches, const int8_t* weights, const Patches* columns,
+                       const int8_t* column_weights, const Finish& finish, int32_t n, int8_t* y0,
+                       int8_t* y1) {
+  if (columns == nullptr) {
+    ConvPixelsOf<false>(patches, weights, columns, column_weights, finish, n, y0, y1);
+  } else {
+    ConvPixelsOf<true>(patches, weights, columns, column_weights, finish, n, y0, y1);
+  }
+}
+
+// Of four channels.
+struct FourSums {
+  int32_t s0, s1, s2, s3;
+};
+
+// sums + the taps' at channels c .. c + 3; at: of the pixels' first of them.
+inline FourSums AddTaps(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t c,
+                        int32_t minus, FourSums sums) {
+  uint32_t x, w;
+  int32_t a, b;
+  // By hand, because compilers run out of registers.
+  asm("1:\n\t"
+      "ldrd %[x], %[w], [%[taps]], #8\n\t"
+      "ldr %[x], [%[x], %[at]]\n\t"
+      "ldr %[w], [%[w], %[c]]\n\t"
+      "sxtab16 %[a], %[minus], %[x]\n\t"
+      "sxtb16 %[b], %[w]\n\t"
+      "smlabb %[s0], %[a], %[b], %[s0]\n\t"
+      "smlatt %[s2], %[a], %[b], %[s2]\n\t"
+      "sxtab16 %[a], %[minus], %[x], ror #8\n\t"
+      "sxtb16 %[b], %[w], ror #8\n\t"
+      "smlabb %[s1], %[a], %[b], %[s1]\n\t"
+      "smlatt %[s3], %[a], %[b], %[s3]\n\t"
+      "subs %[count], %[count], #1\n\t"
+      "bne 1b"
+      : [taps] "+r"(taps), [count] "+r"(count), [s0] "+r"(sums.s0), [s1] "+r"(sums.s1),
+        [s2] "+r"(sums.s2), [s3] "+r"(sums.s3), [x] "=&r"(x), [w] "=&r"(w), [a] "=&r"(a),
+        [b] "=&r"(b)
+      : [at] "r"(at), [c] "r"(c), [minus] "r"(minus)
+      : "cc", "memory");
+  return sums;
+}
+
 inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
                           int32_t multiplier, int32_t n, int32_t* acc) {
+  if (count == 0) return;
   const int32_t minus = static_cast<int32_t>(dsp::Pack(-offset, -offset));
   const DepthwiseTap* const end = taps + count;
   const bool is_shared = multiplier % 4 == 0;
   int32_t c = 0;
-  for (; c + 4 <= n && multiplier == 1; c += 4) {
-    int32_t s0 = acc[c], s1 = acc[c + 1], s2 = acc[c + 2], s3 = acc[c + 3];
-    for (const DepthwiseTap* tap = taps; tap < end; ++tap) {
-      const uint32_t x = dsp::LoadWord(tap->pixel + at + c);
-      const uint32_t w = dsp::LoadWord(tap->weights + c);
-      const int32_t x02 = dsp::AddBytes02(minus, x), x13 = dsp::AddBytes13(minus, x);
-      const int32_t w02 = dsp::Bytes02(w), w13 = dsp::Bytes13(w);
-      s0 = __smlabb(x02, w02, s0);
-      s1 = __smlabb(x13, w13, s1);
-      s2 = __smlatt(x02, w02, s2);
-      s3 = __smlatt(x13, w13, s3);
+  for (; c + 4 <= n && (multiplier == 1 || is_shared); c += 4) {
+    FourSums sums = {acc[c], acc[c + 1], acc[c + 2], acc[c + 3]};
+    if (multiplier == 1) {
+      sums = AddTaps(taps, count, at + c, c, minus, sums);
+    } else {
+      const int32_t from = at + c / multiplier;
+      for (const DepthwiseTap* tap = taps; tap < end; ++tap) {
+        const int32_t x = tap->pixel[from] - offset;
+        const uint32_t w = dsp::LoadWord(tap->weights + c);
+        const int32_t w02 = dsp::Bytes02(w), w13 = dsp::Bytes13(w);
+        sums = {__smlabb(x, w02, sums.s0), __smlabb(x, w13, sums.s1), __smlabt(x, w02, sums.s2),
+                __smlabt(x, w13, sums.s3)};
+      }
     }
-    acc[c] = s0;
-    acc[c + 1] = s1;
-    acc[c + 2] = s2;
-    acc[c + 3] = s3;
-  }
-  for (; c + 4 <= n && is_shared; c += 4) {
-    const int32_t from = at + c / multiplier;
-    int32_t s0 = acc[c], s1 = acc[c + 1], s2 = acc[c + 2], s3 = acc[c + 3];
-    for (const DepthwiseTap* tap = taps; tap < end; ++tap) {
-      const int32_t x = tap->pixel[from] - offset;
-      const uint32_t w = dsp::LoadWord(tap->weights + c);
-      const int32_t w02 = dsp::Bytes02(w), w13 = dsp::Bytes13(w);
-      s0 = __smlabb(x, w02, s0);
-      s1 = __smlabb(x, w13, s1);
-      s2 = __smlabt(x, w02, s2);
-      s3 = __smlabt(x, w13, s3);
-    }
-    acc[c] = s0;
-    acc[c + 1] = s1;
-    acc[c + 2] = s2;
-    acc[c + 3] = s3;
+    acc[c] = sums.s0;
+    acc[c + 1] = sums.s1;
+    acc[c + 2] = sums.s2;
+    acc[c + 3] = sums.s3;
   }
   for (; c < n; ++c) {
     const int32_t from = at + c / multiplier;
@@ -120,6 +186,40 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, i
     }
     acc[c] = sum;
   }
+}
+
+inline void PrepareTaps(const DepthwiseTap*, int32_t, int32_t, const Finish&, int32_t, int32_t*) {}
+
+inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+                           const Finish& finish, int32_t n, int32_t* scratch, int8_t* y) {
+  if (n < 4 || !finish.is_small) {
+    std::memset(scratch, 0, sizeof(int32_t) * n);
+    DepthwiseSums(taps, count, at, offset, 1, n, scratch);
+    return FinishRow(scratch, finish, n, y);
+  }
+  const int32_t minus = static_cast<int32_t>(dsp::Pack(-offset, -offset));
+  const ByteClamp clamp(finish.output);
+  const int32_t twice = 2 * finish.output.y_zero_point + 1;
+  const ChannelConstants k = finish.constants;
+  for (int32_t c = 0; c < n; c += 4) {
+    // What does not fill a block of four is part of another one before it.
+    c = c + 4 <= n ? c : n - 4;
+    FourSums sums = {};
+    if (k.bias != nullptr) sums = {k.bias[c], k.bias[c + 1], k.bias[c + 2], k.bias[c + 3]};
+    sums = AddTaps(taps, count, at + c, c, minus, sums);
+    const int32_t* const m = k.multiplier + c;
+    const int32_t* const shift = k.shift + c;
+    const int32_t b0 = FinishByte(sums.s0, m[0], ~shift[0], twice);
+    const int32_t b1 = FinishByte(sums.s1, m[1], ~shift[1], twice);
+    const int32_t b2 = FinishByte(sums.s2, m[2], ~shift[2], twice);
+    const int32_t b3 = FinishByte(sums.s3, m[3], ~shift[3], twice);
+    dsp::StoreWord(y + c, clamp(dsp::PackBytes(b0, b1, b2, b3)));
+  }
+}
+
+inline void AddElements(const Addition& addition, const int8_t* a, const int8_t* b, int8_t* y,
+                        int32_t n) {
+  AddOneByOne(addition, a, b, y, n);
 }
 
 }  // namespace tflm_train

@@ -5,11 +5,14 @@
 #define TFLM_KERNELS_ARCH_FORWARD_PORTABLE_H_
 
 #include <cstdint>
+#include <cstring>
 
 #include "tflm_kernels/arch/finish_generic.h"
 #include "tflm_kernels/forward_ops.h"
 
 namespace tflm_train {
+
+constexpr bool kRawPatches = false;
 
 inline void FillPatch(const int8_t* from, int32_t n, int32_t pixel, int32_t first,
                       const Patches& patches) {
@@ -56,9 +59,53 @@ inline void FinishRow(const int32_t* sums, const Finish& finish, int32_t n, int8
   FinishRowOneByOne(sums, finish, n, y);
 }
 
-inline void FinishTile(const TwoByTwo& first, const TwoByTwo& second, const Finish& finish,
-                       int32_t c, int8_t* y0, int8_t* y1) {
-  FinishTileOneByOne(first, second, finish, c, y0, y1);
+template <bool kHasColumns>
+inline void ConvPixelsOf(const Patches& patches, const int8_t* weights, const Patches* columns,
+                         const int8_t* column_weights, const Finish& finish, int32_t n, int8_t* y0,
+                         int8_t* y1) {
+  // By value: bytes are written, which may alias anything that lies in memory.
+  const Patches x = patches;
+  const Finish f = finish;
+  for (int32_t c = 0; c < n; c += 4) {
+    // What does not fill a tile is part of another one before it.
+    c = c + 4 <= n ? c : n - 4;
+    const int32_t depth = x.depth;
+    const int8_t* const w = weights + c * depth;
+    TwoByTwo first = {}, second = {};
+    first = DotTwoByTwo(x, w, w + depth, first);
+    second = DotTwoByTwo(x, w + 2 * depth, w + 3 * depth, second);
+    if (kHasColumns) {
+      const int32_t more = columns->depth;
+      const int8_t* const v = column_weights + c * more;
+      first = DotTwoByTwo(*columns, v, v + more, first);
+      second = DotTwoByTwo(*columns, v + 2 * more, v + 3 * more, second);
+    }
+    FinishTileOneByOne(first, second, f, c, y0 + c, y1 + c);
+  }
+}
+
+inline void ConvPixels(const Patches& patches, const int8_t* weights, const Patches* columns,
+                       const int8_t* column_weights, const Finish& finish, int32_t n, int8_t* y0,
+                       int8_t* y1) {
+  if (columns == nullptr) {
+    ConvPixelsOf<false>(patches, weights, columns, column_weights, finish, n, y0, y1);
+  } else {
+    ConvPixelsOf<true>(patches, weights, columns, column_weights, finish, n, y0, y1);
+  }
+}
+
+inline void PrepareTaps(const DepthwiseTap*, int32_t, int32_t, const Finish&, int32_t, int32_t*) {}
+
+inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+                           const Finish& finish, int32_t n, int32_t* scratch, int8_t* y) {
+  std::memset(scratch, 0, sizeof(int32_t) * n);
+  DepthwiseSums(taps, count, at, offset, 1, n, scratch);
+  FinishRow(scratch, finish, n, y);
+}
+
+inline void AddElements(const Addition& addition, const int8_t* a, const int8_t* b, int8_t* y,
+                        int32_t n) {
+  AddOneByOne(addition, a, b, y, n);
 }
 
 }  // namespace tflm_train
