@@ -47,9 +47,8 @@ class WeightStepper {
   bool IsSmall(int32_t multiplier) const {
 #if defined(TFLM_TRAIN_STEP_FOUR)
     const int32_t limit = residual_bits_ == 8 ? kMaxNearestMultiplier : kMaxRandomMultiplier;
-    const bool dithers_in_pairs = channels_ == nullptr && row_channels_ % 4 == 0;
     return multiplier >= 0 && multiplier <= limit && multiplier <= INT32_MAX >> gain_shift_ &&
-           (residual_bits_ == 8 || (residual_bits_ == 0 && dithers_in_pairs));
+           (residual_bits_ != 4 || row_ % 2 == 0);
 #else
     static_cast<void>(multiplier);
     return false;
@@ -115,7 +114,7 @@ class WeightStepper {
   }
 
   // The same for four elements of a row with multipliers that are IsSmall; i is a multiple
-  // of 4 where the rounding is random.
+  // of 4.
   void StepFour(uint32_t index, int32_t i, const int32_t* sums, const int32_t* multiplier,
                 int32_t multiplier_stride) const {
 #if defined(TFLM_TRAIN_STEP_FOUR)
@@ -123,8 +122,11 @@ class WeightStepper {
     const StepMultipliers m(multiplier, multiplier_stride, gain_shift_);
     if (residual_bits_ == 8) {
       StepFourNearest(sums, m, weights_ + first, residual_ + first);
+    } else if (residual_bits_ == 0) {
+      StepFourRandom(sums, m, DithersOf(index, i), weights_ + first);
     } else {
-      StepFourRandom(sums, m, key_, first >> 1, weights_ + first);
+      StepFourSixteenths(sums, m, DithersOf(index, i), weights_ + first,
+                         reinterpret_cast<uint8_t*>(residual_) + (first >> 1));
     }
 #else
     Step(index, i, 4, sums, multiplier, multiplier_stride);
@@ -153,6 +155,26 @@ class WeightStepper {
     const uint32_t h = Hash(key_ ^ (index >> 1));
     return static_cast<int32_t>(((index & 1) != 0 ? h >> 16 : h) & 0xfff);
   }
+
+#if defined(TFLM_TRAIN_STEP_FOUR)
+  Dithers DithersOf(uint32_t row, int32_t i) const {
+    const uint32_t first = row * row_channels_;
+    if (channels_ != nullptr) {
+      const int16_t* const k = channels_ + i;
+      return {
+          Dither(first + static_cast<uint32_t>(k[0])), Dither(first + static_cast<uint32_t>(k[1])),
+          Dither(first + static_cast<uint32_t>(k[2])), Dither(first + static_cast<uint32_t>(k[3]))};
+    }
+    const uint32_t element = first + static_cast<uint32_t>(i);
+    const uint32_t pair = element >> 1;
+    const uint32_t h0 = Hash(key_ ^ pair), h1 = Hash(key_ ^ (pair + 1));
+    if ((element & 1) == 0) return {Low(h0), High(h0), Low(h1), High(h1)};
+    return {High(h0), Low(h1), High(h1), Low(Hash(key_ ^ (pair + 2)))};
+  }
+
+  static int32_t Low(uint32_t hash) { return static_cast<int32_t>(hash & 0xfff); }
+  static int32_t High(uint32_t hash) { return static_cast<int32_t>(hash >> 16 & 0xfff); }
+#endif
 
   int32_t residual_bits_;
   int32_t gain_shift_;
