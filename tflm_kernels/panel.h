@@ -29,6 +29,11 @@ constexpr int kQuantum = 1;
 // Room for one depth's panel, in int16: the same for all cores.
 constexpr int32_t PanelElements(int32_t depth) { return (depth + 7) / 8 * 8 * kLanes; }
 
+// What one depth's panel takes of that.
+constexpr int32_t PackedElements(int32_t depth) {
+  return (depth + kQuantum - 1) / kQuantum * kQuantum * kLanes;
+}
+
 // A rectangle of pixels: rows of `columns` pixels, `column_stride` bytes apart.
 struct PixelGrid {
   const int8_t* first;

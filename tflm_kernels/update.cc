@@ -14,6 +14,7 @@
 #include "tflm_kernels/arch/update_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/mask_dsp.h"
+#include "tflm_kernels/arch/update_dsp.h"
 #endif
 
 namespace tflm_train {
@@ -111,6 +112,7 @@ class TapUpdate {
   void StepTap(int32_t tap, const PixelGrid& x, const PixelGrid& grad) {
     const Geometry& g = params_.geometry;
     const int32_t width = plan_.panels * kLanes;
+    panel_ = plan_.in_parts ? plan_.elements : PackedElements(x.size());
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       PixelCursor x_cursor(x.Moved(i));
@@ -168,6 +170,14 @@ class TapUpdate {
       const int16_t* const gradients = gradients_ + r * kQuantum;
       int32_t j = 0;
       int32_t sums[2 * kLanes];
+#if defined(TFLM_TRAIN_STEP_ROWS)
+      if (small && pair && stepper_.is_nearest() && channels >= kLanes) {
+        dsp::StepNearestRows(gradients, Inputs(0), (depth + 1) / 2,
+                             stepper_.NearestRowsAt(row, next_row, i, multiplier_ + r),
+                             channels / kLanes);
+        j = channels / kLanes * kLanes;
+      }
+#endif
       if (small && pair) {
         for (; j + kLanes <= channels; j += kLanes) {
           MultiplyPanels(gradients, Inputs(j), depth, sums);
@@ -210,7 +220,7 @@ class TapUpdate {
     return static_cast<uint32_t>(c * params_.geometry.k_h * params_.geometry.k_w + tap);
   }
 
-  int16_t* Inputs(int32_t j) const { return inputs_ + j / kLanes * plan_.elements; }
+  int16_t* Inputs(int32_t j) const { return inputs_ + j / kLanes * panel_; }
 
   const UpdatePlan& plan_;
   const ConvUpdateParams& params_;
@@ -218,6 +228,7 @@ class TapUpdate {
   const float* kw_;
   int16_t* gradients_;  // one panel
   int16_t* inputs_;     // plan_.panels panels
+  int32_t panel_ = 0;   // elements from one to the next
   int32_t* sums_;       // [kLanes][plan_.panels * kLanes] when in parts
   int32_t multiplier_[kLanes];
 };

@@ -14,6 +14,7 @@
 #include "tflm_kernels/arch/step_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/step_dsp.h"
+#include "tflm_kernels/arch/update_dsp.h"
 #endif
 
 namespace tflm_train {
@@ -85,6 +86,20 @@ class WeightStepper {
     const uint32_t row = index * row_channels_;
     return {weights_ + first, r, key_, channels_ == nullptr ? row + static_cast<uint32_t>(i) : row,
             channels_ == nullptr ? nullptr : channels_ + i};
+  }
+#endif
+
+#if defined(TFLM_TRAIN_STEP_ROWS)
+  bool is_nearest() const { return residual_bits_ == 8; }
+
+  // Two rows from element i on, with small multipliers.
+  dsp::NearestRows NearestRowsAt(uint32_t index, uint32_t next_index, int32_t i,
+                                 const int32_t* multiplier) const {
+    const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
+    return {weights_ + first,
+            residual_ + first,
+            static_cast<int32_t>((next_index - index) * static_cast<uint32_t>(row_)),
+            {multiplier[0] << gain_shift_, multiplier[1] << gain_shift_}};
   }
 #endif
 
