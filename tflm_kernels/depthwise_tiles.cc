@@ -22,41 +22,41 @@ struct TileTarget {
   int8_t* At(int32_t y, int32_t x) const { return q + (y * g.in_w + x) * g.in_c; }
 };
 
-// Outputs ascend as taps descend.
-void PackPairTileWeights(const LaneWeights& weights, int16_t* to) {
-  const int32_t row = 3 * weights.stride;
-  for (int lane = 0; lane < kWindowLanes; lane += 2) {
-    const int8_t* tap = weights.first + 2 * weights.stride;
-#pragma GCC unroll 1
-    for (int column = 0; column < 3; ++column, tap -= weights.stride, to += 8) {
-      const int32_t a = weights.Upper(tap + row, lane);
-      const int32_t b = weights.Upper(tap + row, lane + 1);
-      StoreUppers(weights.Upper(tap + 2 * row, lane), a, to);
-      StoreUppers(weights.Upper(tap + 2 * row, lane + 1), b, to + 2);
-      StoreUppers(a, weights.Upper(tap, lane), to + 4);
-      StoreUppers(b, weights.Upper(tap, lane + 1), to + 6);
-    }
-  }
-}
-
-// Input rows y and y + 1, from the plane's rows over them.
-void SumPairTileRow(const TileTarget& target, int32_t y, const int16_t* plane, int32_t pitch,
-                    const int16_t* weights) {
+// `tile_rows` rows of tiles from input row y on.
+void SumPairTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, int32_t tile_rows,
+                     const int16_t* plane, const int16_t* weights) {
   const Geometry& g = target.g;
-  const int16_t* const lower = plane + pitch * kElement;
-  const int32_t second = y + 1 < g.in_h ? target.row_step() : 0;
+  // The last row may be half a tile.
+  const int32_t whole = y + 2 * tile_rows <= g.in_h ? tile_rows : tile_rows - 1;
+  const bool padded = plan.left == 1 && g.out_w == g.in_w && g.in_w > 1;
   for (int lane = 0; lane < target.lanes; lane += 2, weights += kPairTileWeights) {
-    int8_t* q = target.At(y, 0) + lane;
+    const int16_t* const lanes = plane + 2 * lane;
     if (lane + 1 < target.lanes) {
-      SumPairTiles(plane + 2 * lane, lower + 2 * lane, weights, {q, g.in_c, g.in_w}, second);
+      PairTileRows tiles = {{target.At(y, 0) + lane, g.in_c, g.in_w},
+                            target.row_step(),
+                            whole,
+                            2 * target.row_step(),
+                            plan.pitch,
+                            padded};
+      if (whole > 0) SumPairTiles(lanes, weights, tiles);
+      if (whole < tile_rows) {
+        tiles.results.q += whole * tiles.row_step;
+        tiles.second = 0;
+        tiles.rows = 1;
+        SumPairTiles(lanes + whole * plan.pitch * kElement, weights, tiles);
+      }
       continue;
     }
-    for (int32_t x = 0; x < g.in_w; ++x, q += g.in_c) {
-      int8_t results[4];
-      const int32_t at = x * kElement + 2 * lane;
-      SumPairTiles(plane + at, lower + at, weights, {results, 4, 1}, 2);
-      q[second] = results[2];
-      q[0] = results[0];
+    // One lane: its neighbour's results go nowhere.
+    for (int32_t row = 0; row < tile_rows; ++row) {
+      for (int32_t x = 0; x < g.in_w; ++x) {
+        int8_t results[4];
+        SumPairTiles(lanes + (row * plan.pitch + x) * kElement, weights,
+                     {{results, 4, 1}, 2, 1, 0, plan.pitch, false});
+        int8_t* const q = target.At(y + 2 * row, x) + lane;
+        if (row < whole) q[target.row_step()] = results[2];
+        q[0] = results[0];
+      }
     }
   }
 }
@@ -159,14 +159,13 @@ void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& pl
       } else {
         PackPairTileWeights(lane_weights, packed);
       }
-      const int16_t* from = plane;
-      for (int32_t row = first; row < first + tile_rows; ++row) {
-        if (strided) {
-          SumStrideTileRow(target, 2 * row - g.pad_t, from, packed);
-        } else {
-          SumPairTileRow(target, 2 * row, from, plan.pitch, packed);
-        }
-        from += plan.pitch * kElement;
+      if (!strided) {
+        SumPairTileRows(target, plan, 2 * first, tile_rows, plane, packed);
+        continue;
+      }
+      for (int32_t row = 0; row < tile_rows; ++row) {
+        SumStrideTileRow(target, 2 * (first + row) - g.pad_t, plane + row * plan.pitch * kElement,
+                         packed);
       }
     }
   }

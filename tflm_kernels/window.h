@@ -109,13 +109,24 @@ TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
 // column, rows (first, second) of either lane, then rows (second, third) of either lane.
 constexpr int kPairTileWeights = 24;  // int16
 
-// The sums of two lanes over tiles of two 3x3 windows. upper, lower: their two lanes of
-// the elements of the first two and of the last two of four rows. Two bytes are written
-// for each window; second: from the upper window's result to the lower's, 0: it is not
-// wanted.
-TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* upper, const int16_t* lower,
-                                    const int16_t* weights, const WindowResults& results,
-                                    int32_t second);
+// Packs them for all four lanes: of the first two, then of the others. Taps are in
+// reverse order.
+TFLM_TRAIN_INLINE void PackPairTileWeights(const LaneWeights& weights, int16_t* to);
+
+// Rows of tiles: results.q is of the first tile, results.count tiles are beside each other.
+struct PairTileRows {
+  WindowResults results;  // two bytes for each window
+  int32_t second;         // from the upper window's result to the lower's; 0: not wanted
+  int32_t rows;           // at least 1
+  int32_t row_step;       // from one row's results to the next's
+  int32_t pitch;          // of the plane, elements
+  bool padded;            // the first and the last column of each row are zero; count > 1
+};
+
+// The sums of two lanes over tiles of two 3x3 windows. plane: the two lanes of the first
+// tile's first element, of its upper pair of rows; the lower pair is the next row's.
+TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights,
+                                    const PairTileRows& tiles);
 
 // The weights of a tile of 2x2 inputs of a layer with stride 2: elements for
 // (upper left, lower left), (upper right, lower right) of the input that meets four

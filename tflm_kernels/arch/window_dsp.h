@@ -148,6 +148,49 @@ TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
   }
 }
 
+// A weight of rows first, second and third in the upper half; to two pairs.
+#define TFLM_TRAIN_SCALE(FIRST, SECOND, THIRD, M, STEP) \
+  "ldrsb " FIRST                                        \
+  ", [%[tap], %[row], lsl #1]\n\t"                      \
+  "ldrsb " SECOND                                       \
+  ", [%[tap], %[row]]\n\t"                              \
+  "ldrsb " THIRD ", [%[tap]], " STEP                    \
+  "\n\t"                                                \
+  "mla " FIRST ", " FIRST ", " M                        \
+  ", %[half]\n\t"                                       \
+  "mla " SECOND ", " SECOND ", " M                      \
+  ", %[half]\n\t"                                       \
+  "mla " THIRD ", " THIRD ", " M                        \
+  ", %[half]\n\t"                                       \
+  "pkhtb " FIRST ", " SECOND ", " FIRST                 \
+  ", asr #16\n\t"                                       \
+  "pkhtb " SECOND ", " THIRD ", " SECOND ", asr #16\n\t"
+
+// Two lanes: weights from the last tap's on.
+TFLM_TRAIN_INLINE void PackPairOfTileWeights(const LaneWeights& weights, int lane, int16_t* to) {
+  const int8_t* tap = weights.first + 2 * weights.stride + lane;
+  const int32_t row = 3 * weights.stride, back = weights.stride + 1;
+  int32_t a, b, c, d, e;
+  for (int column = 0; column < 3; ++column) {
+    asm volatile(TFLM_TRAIN_SCALE("%[a]", "%[b]", "%[e]", "%[m0]", "#1")
+            TFLM_TRAIN_SCALE("%[c]", "%[d]", "%[e]", "%[m1]", "#0")
+        "strd %[a], %[c], [%[to]], #8\n\t"
+        "strd %[b], %[d], [%[to]], #8"
+        : [tap] "+r"(tap), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d),
+          [e] "=&r"(e)
+        : [row] "r"(row), [m0] "r"(weights.multiplier[lane]), [m1] "r"(weights.multiplier[lane + 1]),
+          [half] "r"(1 << 15)
+        : "memory");
+    tap -= back;
+  }
+}
+#undef TFLM_TRAIN_SCALE
+
+TFLM_TRAIN_INLINE void PackPairTileWeights(const LaneWeights& weights, int16_t* to) {
+  PackPairOfTileWeights(weights, 0, to);
+  PackPairOfTileWeights(weights, 2, to + kPairTileWeights);
+}
+
 // A column of a pair of windows: rows y and y + 1 under the upper one, with
 // r4, r5 = (y, y + 1) of two lanes, then (y + 2, y + 3). AHEAD: where it is.
 #define TFLM_TRAIN_PAIR_COLUMN(AHEAD, S0, S1, T0, T1) \
@@ -168,57 +211,115 @@ TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
   "smlabt %[s1], r5, r11, %[s1]\n\t"                  \
   "smlad %[t0], r4, r10, %[t0]\n\t"                   \
   "smlad %[t1], r5, r11, %[t1]\n\t"
+#define TFLM_TRAIN_FIRST_PAIR_COLUMN(AHEAD) \
+  "mov %[t1], #2048\n\t" TFLM_TRAIN_PAIR_COLUMN(AHEAD, "%[t1]", "%[t1]", "%[t1]", "%[t1]")
 #define TFLM_TRAIN_NEXT_PAIR_COLUMN(AHEAD) \
   TFLM_TRAIN_PAIR_COLUMN(AHEAD, "%[s0]", "%[s1]", "%[t0]", "%[t1]")
+// The results of a tile; BACK: what the weights have moved on by.
+#define TFLM_TRAIN_FINISH_PAIR(BACK)   \
+  "ldrd r4, r5, %[steps]\n\t"          \
+  "ssat %[s0], #8, %[s0], asr #12\n\t" \
+  "ssat %[s1], #8, %[s1], asr #12\n\t" \
+  "ssat %[t0], #8, %[t0], asr #12\n\t" \
+  "ssat %[t1], #8, %[t1], asr #12\n\t" \
+  "bfi %[s0], %[s1], #8, #8\n\t"       \
+  "bfi %[t0], %[t1], #8, #8\n\t"       \
+  "sub %[w], #" BACK                   \
+  "\n\t"                               \
+  "strh %[t0], [%[q], r5]\n\t"         \
+  "strh %[s0], [%[q]]\n\t"             \
+  "add %[q], r4\n\t"
+// To the next row of tiles, or out of the loop.
+#define TFLM_TRAIN_NEXT_PAIR_ROW \
+  "ldr r4, %[rows]\n\t"          \
+  "subs r4, #1\n\t"              \
+  "beq 4f\n\t"                   \
+  "str r4, %[rows]\n\t"          \
+  "ldrd r4, r5, %[to_row]\n\t"   \
+  "ldrd r8, r9, %[end]\n\t"      \
+  "add %[q], r4\n\t"             \
+  "add %[a], r5\n\t"             \
+  "add %[b], r5\n\t"             \
+  "add r8, r9\n\t"               \
+  "str r8, %[end]\n\t"
 
-TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* upper, const int16_t* lower,
-                                    const int16_t* weights, const WindowResults& results,
-                                    int32_t second) {
-  struct Steps {
-    int32_t step, second;
-  };
-  const Steps steps = {results.step, second};
-  int8_t* q = results.q;
-  const int8_t* const end = q + results.step * results.count;
+TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights,
+                                    const PairTileRows& tiles) {
+  int8_t* q = tiles.results.q;
+  const int32_t step = tiles.results.step;
 #if defined(__OPTIMIZE__)
+  struct Pair {
+    int32_t first, second;
+  };
+  struct End {
+    int8_t* q;
+    int32_t row_step;
+  };
+  // Of padded rows, the last tile is not part of the loop.
+  const int32_t count = tiles.results.count - (tiles.padded ? 1 : 0);
+  const Pair steps = {step, tiles.second};
+  const Pair to_row = {tiles.row_step - step * tiles.results.count,
+                       (tiles.pitch - tiles.results.count) * kElementBytes};
+  End end = {q + step * count, tiles.row_step};
+  int32_t rows = tiles.rows;
+  const int16_t* upper = plane;
+  const int16_t* lower = plane + tiles.pitch * kElement;
   int32_t s0, s1, t0, t1;
-  asm volatile(
-      "1:\n\t"
-      "mov %[t1], #2048\n\t"
-      TFLM_TRAIN_PAIR_COLUMN("], #16", "%[t1]", "%[t1]", "%[t1]", "%[t1]")
-      TFLM_TRAIN_NEXT_PAIR_COLUMN("]") TFLM_TRAIN_NEXT_PAIR_COLUMN(", #16]")
-      "ldrd r4, r5, %[steps]\n\t"
-      "ldr r8, %[end]\n\t"
-      "ssat %[s0], #8, %[s0], asr #12\n\t"
-      "ssat %[s1], #8, %[s1], asr #12\n\t"
-      "ssat %[t0], #8, %[t0], asr #12\n\t"
-      "ssat %[t1], #8, %[t1], asr #12\n\t"
-      "bfi %[s0], %[s1], #8, #8\n\t"
-      "bfi %[t0], %[t1], #8, #8\n\t"
-      "sub %[w], #48\n\t"
-      "strh %[t0], [%[q], r5]\n\t"
-      "strh %[s0], [%[q]]\n\t"
-      "add %[q], r4\n\t"
-      "cmp %[q], r8\n\t"
-      "bne 1b"
-      : [a] "+r"(upper), [b] "+r"(lower), [w] "+r"(weights), [q] "+r"(q), [s0] "=&r"(s0),
-        [s1] "=&r"(s1), [t0] "=&r"(t0), [t1] "=&r"(t1)
-      : [steps] "m"(steps), [end] "m"(end)
-      : "r4", "r5", "r8", "r9", "r10", "r11", "cc", "memory");
+#define TFLM_TRAIN_PAIR_TILES(TEXT)                                                        \
+  asm volatile(                                                                            \
+      TEXT                                                                                 \
+      : [a] "+r"(upper), [b] "+r"(lower), [w] "+r"(weights), [q] "+r"(q), [s0] "=&r"(s0),  \
+        [s1] "=&r"(s1), [t0] "=&r"(t0), [t1] "=&r"(t1), [end] "+m"(end), [rows] "+m"(rows) \
+      : [steps] "m"(steps), [to_row] "m"(to_row)                                           \
+      : "r4", "r5", "r8", "r9", "r10", "r11", "cc", "memory")
+#define TFLM_TRAIN_PAIR_TILE             \
+  TFLM_TRAIN_FIRST_PAIR_COLUMN("], #16") \
+  TFLM_TRAIN_NEXT_PAIR_COLUMN("]")       \
+  TFLM_TRAIN_NEXT_PAIR_COLUMN(", #16]") TFLM_TRAIN_FINISH_PAIR("48")
+#define TFLM_TRAIN_PAIR_LOOP    \
+  "2:\n\t" TFLM_TRAIN_PAIR_TILE \
+  "ldr r8, %[end]\n\t"          \
+  "cmp %[q], r8\n\t"            \
+  "bne 2b\n\t"
+  if (tiles.padded) {
+    // The zeros are not multiplied.
+    TFLM_TRAIN_PAIR_TILES(
+        "1:\n\t"
+        "add %[w], #16\n\t" TFLM_TRAIN_FIRST_PAIR_COLUMN(", #16]!")
+            TFLM_TRAIN_NEXT_PAIR_COLUMN(", #16]") TFLM_TRAIN_FINISH_PAIR("48")
+        "ldr r8, %[end]\n\t"
+        "cmp %[q], r8\n\t"
+        "beq 3f\n" TFLM_TRAIN_PAIR_LOOP "3:\n\t" TFLM_TRAIN_FIRST_PAIR_COLUMN("], #16")
+            TFLM_TRAIN_NEXT_PAIR_COLUMN("]") TFLM_TRAIN_FINISH_PAIR("32") TFLM_TRAIN_NEXT_PAIR_ROW
+        "b 1b\n"
+        "4:");
+  } else {
+    TFLM_TRAIN_PAIR_TILES(TFLM_TRAIN_PAIR_LOOP TFLM_TRAIN_NEXT_PAIR_ROW
+                          "b 2b\n"
+                          "4:");
+  }
+#undef TFLM_TRAIN_PAIR_TILES
+#undef TFLM_TRAIN_PAIR_TILE
+#undef TFLM_TRAIN_PAIR_LOOP
 #else
-  for (; q != end; q += steps.step, upper += kElement, lower += kElement) {
-    for (int lane = 0; lane < 2; ++lane) {
-      int32_t s = 1 << (kSumShift - 1), t = s;
-      for (int column = 0; column < 3; ++column) {
-        const int32_t a = dsp::LoadPair(upper + column * kElement + 2 * lane);
-        const int32_t b = dsp::LoadPair(lower + column * kElement + 2 * lane);
-        const int32_t w01 = dsp::LoadPair(weights + 8 * column + 2 * lane);
-        const int32_t w12 = dsp::LoadPair(weights + 8 * column + 4 + 2 * lane);
-        s = __smlad(a, w01, s) + static_cast<int16_t>(b) * (w12 >> 16);
-        t = __smlad(b, w12, t) + (a >> 16) * static_cast<int16_t>(w01);
+  const int32_t pitch = tiles.pitch * kElement;
+  for (int32_t row = 0; row < tiles.rows; ++row) {
+    for (int32_t n = 0; n < tiles.results.count; ++n) {
+      int8_t* const to = q + row * tiles.row_step + n * step;
+      for (int lane = 0; lane < 2; ++lane) {
+        int32_t s = 1 << (kSumShift - 1), t = s;
+        for (int column = 0; column < 3; ++column) {
+          const int16_t* const from = plane + row * pitch + (n + column) * kElement + 2 * lane;
+          const int32_t a = dsp::LoadPair(from);
+          const int32_t b = dsp::LoadPair(from + pitch);
+          const int32_t w01 = dsp::LoadPair(weights + 8 * column + 2 * lane);
+          const int32_t w12 = dsp::LoadPair(weights + 8 * column + 4 + 2 * lane);
+          s = __smlad(a, w01, s) + static_cast<int16_t>(b) * (w12 >> 16);
+          t = __smlad(b, w12, t) + (a >> 16) * static_cast<int16_t>(w01);
+        }
+        to[tiles.second + lane] = static_cast<int8_t>(__ssat(t >> kSumShift, 8));
+        to[lane] = static_cast<int8_t>(__ssat(s >> kSumShift, 8));
       }
-      q[steps.second + lane] = static_cast<int8_t>(__ssat(t >> kSumShift, 8));
-      q[lane] = static_cast<int8_t>(__ssat(s >> kSumShift, 8));
     }
   }
 #endif
@@ -307,7 +408,10 @@ TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weigh
 #undef TFLM_TRAIN_WINDOWS
 #undef TFLM_TRAIN_ROWS
 #undef TFLM_TRAIN_PAIR_COLUMN
+#undef TFLM_TRAIN_FIRST_PAIR_COLUMN
 #undef TFLM_TRAIN_NEXT_PAIR_COLUMN
+#undef TFLM_TRAIN_FINISH_PAIR
+#undef TFLM_TRAIN_NEXT_PAIR_ROW
 #undef TFLM_TRAIN_EACH
 #undef TFLM_TRAIN_BEGIN
 #undef TFLM_TRAIN_MORE

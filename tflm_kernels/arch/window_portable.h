@@ -55,25 +55,40 @@ TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
   }
 }
 
-TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* upper, const int16_t* lower,
-                                    const int16_t* weights, const WindowResults& results,
-                                    int32_t second) {
-  int8_t* q = results.q;
-  for (int32_t n = results.count; n > 0; --n, q += results.step) {
-    for (int lane = 0; lane < 2; ++lane) {
-      int32_t first_sum = 0, second_sum = 0;
-      for (int column = 0; column < 3; ++column) {
-        const int16_t* a = upper + column * kElement + 2 * lane;
-        const int16_t* b = lower + column * kElement + 2 * lane;
-        const int16_t* w = weights + 8 * column + 2 * lane;
-        first_sum += a[0] * w[0] + a[1] * w[1] + b[0] * w[5];
-        second_sum += a[1] * w[0] + b[0] * w[4] + b[1] * w[5];
+TFLM_TRAIN_INLINE void PackPairTileWeights(const LaneWeights& weights, int16_t* to) {
+  const int32_t row = 3 * weights.stride;
+  for (int lane = 0; lane < kWindowLanes; lane += 2) {
+    const int8_t* tap = weights.first + 2 * weights.stride;
+    for (int column = 0; column < 3; ++column, tap -= weights.stride, to += 8) {
+      for (int i = 0; i < 2; ++i) {
+        const int32_t middle = weights.Upper(tap + row, lane + i);
+        StoreUppers(weights.Upper(tap + 2 * row, lane + i), middle, to + 2 * i);
+        StoreUppers(middle, weights.Upper(tap, lane + i), to + 4 + 2 * i);
       }
-      q[second + lane] = RoundedSum(second_sum);
-      q[lane] = RoundedSum(first_sum);
     }
-    upper += kElement;
-    lower += kElement;
+  }
+}
+
+TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights,
+                                    const PairTileRows& tiles) {
+  const int32_t pitch = tiles.pitch * kElement;
+  for (int32_t row = 0; row < tiles.rows; ++row, plane += pitch) {
+    int8_t* q = tiles.results.q + row * tiles.row_step;
+    const int16_t* upper = plane;
+    for (int32_t n = tiles.results.count; n > 0; --n, q += tiles.results.step, upper += kElement) {
+      for (int lane = 0; lane < 2; ++lane) {
+        int32_t first_sum = 0, second_sum = 0;
+        for (int column = 0; column < 3; ++column) {
+          const int16_t* a = upper + column * kElement + 2 * lane;
+          const int16_t* b = a + pitch;
+          const int16_t* w = weights + 8 * column + 2 * lane;
+          first_sum += a[0] * w[0] + a[1] * w[1] + b[0] * w[5];
+          second_sum += a[1] * w[0] + b[0] * w[4] + b[1] * w[5];
+        }
+        q[tiles.second + lane] = RoundedSum(second_sum);
+        q[lane] = RoundedSum(first_sum);
+      }
+    }
   }
 }
 
