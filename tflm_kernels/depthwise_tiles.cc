@@ -61,28 +61,13 @@ void SumPairTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, 
   }
 }
 
-void PackStrideTileWeights(const LaneWeights& weights, int16_t* to) {
-  const int32_t stride = weights.stride;
-  const auto pack = [&](int32_t first, int32_t second) {
-    const int8_t* const a = weights.first + first * stride;
-    const int8_t* const b = weights.first + second * stride;
-    for (int lane = 0; lane < kWindowLanes; ++lane, to += 2) {
-      StoreUppers(weights.Upper(a, lane), weights.Upper(b, lane), to);
-    }
-  };
-  pack(8, 2);
-  pack(6, 0);
-  pack(7, 1);
-  pack(5, 3);
-  pack(4, 4);
-}
-
 // The tile at (y, x), of which not all inputs or lanes exist.
 void SumPartOfTile(const TileTarget& target, int32_t y, int32_t x, const int16_t* plane,
                    const int16_t* weights) {
   int8_t results[4 * kWindowLanes];
-  SumStrideTiles(plane, weights, {results, 4 * kWindowLanes, 1},
-                 {kWindowLanes, 2 * kWindowLanes, 3 * kWindowLanes});
+  SumStrideTiles(
+      plane, weights,
+      {{results, 4 * kWindowLanes, 1}, kWindowLanes, 2 * kWindowLanes, 3 * kWindowLanes, 1, 0, 0});
   for (int i = 0; i < 4; ++i) {
     const int32_t iy = y + i / 2, ix = x + i % 2;
     if (iy < 0 || iy >= target.g.in_h || ix < 0 || ix >= target.g.in_w) continue;
@@ -90,22 +75,32 @@ void SumPartOfTile(const TileTarget& target, int32_t y, int32_t x, const int16_t
   }
 }
 
-// Tiles of input rows y and y + 1, of which the first may be -1.
-void SumStrideTileRow(const TileTarget& target, int32_t y, const int16_t* plane,
-                      const int16_t* weights) {
+// `tile_rows` rows of tiles from input row y on, which may be -1.
+void SumStrideTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, int32_t tile_rows,
+                       const int16_t* plane, const int16_t* weights) {
   const Geometry& g = target.g;
-  const bool whole = y >= 0 && y + 1 < g.in_h && target.lanes == kWindowLanes;
-  for (int32_t x = -g.pad_l; x < g.in_w;) {
-    const int32_t count = whole && x >= 0 ? (g.in_w - x) / 2 : 0;
-    if (count > 0) {
-      SumStrideTiles(plane, weights, {target.At(y, x), 2 * g.in_c, count},
-                     {g.in_c, target.row_step(), target.row_step() + g.in_c});
-      x += 2 * count;
-      plane += count * kElement;
-    } else {
-      SumPartOfTile(target, y, x, plane, weights);
-      x += 2;
-      plane += kElement;
+  // Whole tiles are done together.
+  const int32_t x0 = g.pad_l;
+  const int32_t first = y < 0 ? 1 : 0;
+  const int32_t columns = (g.in_w - x0) / 2;
+  const int32_t fitting = (g.in_h - y) / 2;
+  const int32_t end = tile_rows < fitting ? tile_rows : fitting;
+  const bool whole = columns > 0 && end > first && target.lanes == kWindowLanes;
+  if (whole) {
+    SumStrideTiles(plane + (first * plan.pitch + x0) * kElement, weights,
+                   {{target.At(y + 2 * first, x0), 2 * g.in_c, columns},
+                    g.in_c,
+                    target.row_step(),
+                    target.row_step() + g.in_c,
+                    end - first,
+                    2 * target.row_step(),
+                    plan.pitch});
+    if (end - first == tile_rows && x0 + 2 * columns == g.in_w && x0 == 0) return;
+  }
+  for (int32_t row = 0; row < tile_rows; ++row) {
+    for (int32_t x = -g.pad_l, i = 0; x < g.in_w; x += 2, ++i) {
+      if (whole && row >= first && row < end && x >= 0 && x + 1 < g.in_w) continue;
+      SumPartOfTile(target, y + 2 * row, x, plane + (row * plan.pitch + i) * kElement, weights);
     }
   }
 }
@@ -163,10 +158,7 @@ void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& pl
         SumPairTileRows(target, plan, 2 * first, tile_rows, plane, packed);
         continue;
       }
-      for (int32_t row = 0; row < tile_rows; ++row) {
-        SumStrideTileRow(target, 2 * (first + row) - g.pad_t, plane + row * plan.pitch * kElement,
-                         packed);
-      }
+      SumStrideTileRows(target, plan, 2 * first - g.pad_t, tile_rows, plane, packed);
     }
   }
 }

@@ -48,12 +48,7 @@ void PackWords(const LaneImage& image, const PlaneRows& rows, int16_t* to) {
       lower = kZeroPixel;
       lower_stride = 0;
     }
-    int32_t n = image.columns;
-    do {
-      const uint32_t a = dsp::LoadWord(upper);
-      const uint32_t b = dsp::LoadWord(lower);
-      upper += upper_stride;
-      lower += lower_stride;
+    const auto pack = [&](uint32_t a, uint32_t b) {
       const uint32_t low = dsp::LowHalves(a, b);
       const uint32_t high = dsp::HighHalves(a, b);
       asm volatile(
@@ -63,7 +58,16 @@ void PackWords(const LaneImage& image, const PlaneRows& rows, int16_t* to) {
           : "r"(shifted(dsp::Bytes02(low))), "r"(shifted(dsp::Bytes13(low))),
             "r"(shifted(dsp::Bytes02(high))), "r"(shifted(dsp::Bytes13(high)))
           : "memory");
-    } while (--n != 0);
+    };
+    for (int32_t n = image.columns >> 1; n > 0; --n) {
+      const uint32_t next_upper = dsp::LoadWord(upper + upper_stride);
+      const uint32_t next_lower = dsp::LoadWord(lower + lower_stride);
+      pack(dsp::LoadWord(upper), dsp::LoadWord(lower));
+      pack(next_upper, next_lower);
+      upper += 2 * upper_stride;
+      lower += 2 * lower_stride;
+    }
+    if ((image.columns & 1) != 0) pack(dsp::LoadWord(upper), dsp::LoadWord(lower));
     to += skip;
     from += rows.step * image.row_bytes;
   }

@@ -134,13 +134,21 @@ TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights
 // is (left, right) -, and of that at the centre.
 constexpr int kStrideTileWeights = 5 * kElement;
 
-struct StrideTileSteps {
+// Packs them.
+TFLM_TRAIN_INLINE void PackStrideTileWeights(const LaneWeights& weights, int16_t* to);
+
+// Rows of such tiles: results.q is of the first tile, results.count tiles are beside each other.
+struct StrideTileRows {
+  WindowResults results;           // four bytes for each of four sums
   int32_t right, below, diagonal;  // from a tile's first result to the others
+  int32_t rows;                    // at least 1
+  int32_t row_step;                // from one row's results to the next's
+  int32_t pitch;                   // of the plane, elements
 };
 
 // The four sums of each such tile. plane: the element to the left of the first tile.
 TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
-                                      const WindowResults& results, const StrideTileSteps& steps);
+                                      const StrideTileRows& tiles);
 
 }  // namespace tflm_train
 

@@ -334,17 +334,73 @@ TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights
   "mov %[s3], #2048\n\t" TFLM_TRAIN_EACH(MULTIPLY, "%[s3]", "%[s3]", "%[s3]", "%[s3]")
 #define TFLM_TRAIN_MORE(MULTIPLY) TFLM_TRAIN_EACH(MULTIPLY, "%[s0]", "%[s1]", "%[s2]", "%[s3]")
 
+// A weight of each of three rows in the upper half.
+#define TFLM_TRAIN_SCALE(FIRST, SECOND, THIRD) \
+  "ldrsb " FIRST                               \
+  ", [%[tap], %[row], lsl #1]\n\t"             \
+  "ldrsb " SECOND                              \
+  ", [%[tap], %[row]]\n\t"                     \
+  "ldrsb " THIRD                               \
+  ", [%[tap]]\n\t"                             \
+  "mla " FIRST ", " FIRST                      \
+  ", %[m], %[half]\n\t"                        \
+  "mla " SECOND ", " SECOND                    \
+  ", %[m], %[half]\n\t"                        \
+  "mla " THIRD ", " THIRD                      \
+  ", %[m], %[half]\n\t"                        \
+  "pkhtb " FIRST ", " THIRD ", " FIRST ", asr #16\n\t"
+
+TFLM_TRAIN_INLINE void PackStrideTileWeights(const LaneWeights& weights, int16_t* to) {
+  const int32_t stride = weights.stride, row = 3 * stride;
+  const int8_t* tap = weights.first + 2 * stride;
+  int32_t a, b, c, d;
+#pragma GCC unroll 1
+  for (int lane = 0; lane < kWindowLanes; ++lane) {
+    asm volatile(TFLM_TRAIN_SCALE("%[a]", "%[b]", "%[c]")
+                 "sub %[tap], %[stride]\n\t"
+                 "str %[a], [%[to]]\n\t"
+                 TFLM_TRAIN_SCALE("%[a]", "%[d]", "%[c]")
+                 "sub %[tap], %[stride]\n\t"
+                 "asr %[d], %[d], #16\n\t"
+                 "str %[a], [%[to], #32]\n\t"
+                 "str %[d], [%[to], #64]\n\t"
+                 TFLM_TRAIN_SCALE("%[a]", "%[d]", "%[c]")
+                 "add %[tap], %[tap], %[stride], lsl #1\n\t"
+                 "str %[a], [%[to], #16]\n\t"
+                 "pkhtb %[b], %[d], %[b], asr #16\n\t"
+                 "str %[b], [%[to], #48]\n\t"
+                 : [tap] "+r"(tap), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d)
+                 : [row] "r"(row), [stride] "r"(stride), [to] "r"(to),
+                   [m] "r"(weights.multiplier[lane]), [half] "r"(1 << 15)
+                 : "memory");
+    ++tap;
+    to += 2;
+  }
+}
+#undef TFLM_TRAIN_SCALE
+
 TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
-                                      const WindowResults& results, const StrideTileSteps& steps) {
+                                      const StrideTileRows& tiles) {
+  const int32_t step = tiles.results.step, count = tiles.results.count;
 #if defined(__OPTIMIZE__)
   // Each pair of neighbours is loaded at once.
   struct {
     int32_t right;
     int8_t* q;
-    int32_t diagonal, step, below;
+    int32_t diagonal, step, below, rows;
     int8_t* end;
-  } memory = {steps.right,  results.q,   steps.diagonal,
-              results.step, steps.below, results.q + results.step * results.count};
+    int32_t row_step;
+    int32_t to_row, to_plane_row;  // from behind a row
+  } memory = {tiles.right,
+              tiles.results.q,
+              tiles.diagonal,
+              step,
+              tiles.below,
+              tiles.rows,
+              tiles.results.q + step * count,
+              tiles.row_step,
+              tiles.row_step - step * count,
+              (tiles.pitch - count) * kElementBytes};
   int32_t s0, s1, s2, s3;
   asm volatile(
       "1:\n\t"
@@ -371,27 +427,42 @@ TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weigh
       "add r8, r10\n\t"
       "str r8, %[q]\n\t"
       "cmp r8, r11\n\t"
-      "bne 1b"
+      "bne 1b\n\t"
+      "ldr r4, %[rows]\n\t"
+      "subs r4, #1\n\t"
+      "beq 2f\n\t"
+      "str r4, %[rows]\n\t"
+      "ldrd r4, r5, %[to_row]\n\t"
+      "ldr r6, %[row_step]\n\t"
+      "add r8, r4\n\t"
+      "add %[x], r5\n\t"
+      "add r11, r6\n\t"
+      "str r8, %[q]\n\t"
+      "str r11, %[end]\n\t"
+      "b 1b\n"
+      "2:"
       : [x] "+r"(plane), [w] "+r"(weights), [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2),
-        [s3] "=&r"(s3), [q] "+m"(memory.q)
+        [s3] "=&r"(s3), [q] "+m"(memory.q), [end] "+m"(memory.end), [rows] "+m"(memory.rows)
       : [right] "m"(memory.right), [diagonal] "m"(memory.diagonal), [below] "m"(memory.below),
-        [end] "m"(memory.end)
+        [row_step] "m"(memory.row_step), [to_row] "m"(memory.to_row)
       : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory");
 #else
-  int8_t* q = results.q;
   const auto rounded = [](int32_t sum) {
     return static_cast<int8_t>(__ssat((sum + (1 << (kSumShift - 1))) >> kSumShift, 8));
   };
-  for (int32_t n = results.count; n > 0; --n, q += results.step, plane += kElement) {
+  for (int32_t i = 0; i < tiles.rows * count; ++i) {
+    const int32_t row = i / count, column = i % count;
+    int8_t* const q = tiles.results.q + row * tiles.row_step + column * step;
+    const int16_t* const from = plane + (row * tiles.pitch + column) * kElement;
     for (int lane = 0; lane < kWindowLanes; ++lane) {
-      const int32_t left = dsp::LoadPair(plane + 2 * lane);
-      const int32_t right = dsp::LoadPair(plane + kElement + 2 * lane);
-      const auto w = [&](int i) { return dsp::LoadPair(weights + i * kElement + 2 * lane); };
+      const int32_t left = dsp::LoadPair(from + 2 * lane);
+      const int32_t right = dsp::LoadPair(from + kElement + 2 * lane);
+      const auto w = [&](int k) { return dsp::LoadPair(weights + k * kElement + 2 * lane); };
       q[lane] = rounded(__smlad(left, w(0), __smuad(right, w(1))));
-      q[steps.right + lane] = rounded(__smuad(right, w(2)));
-      q[steps.below + lane] =
+      q[tiles.right + lane] = rounded(__smuad(right, w(2)));
+      q[tiles.below + lane] =
           rounded((left >> 16) * static_cast<int16_t>(w(3)) + (right >> 16) * (w(3) >> 16));
-      q[steps.diagonal + lane] = rounded((right >> 16) * static_cast<int16_t>(w(4)));
+      q[tiles.diagonal + lane] = rounded((right >> 16) * static_cast<int16_t>(w(4)));
     }
   }
 #endif

@@ -92,21 +92,39 @@ TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights
   }
 }
 
+TFLM_TRAIN_INLINE void PackStrideTileWeights(const LaneWeights& weights, int16_t* to) {
+  const auto pack = [&](int32_t first, int32_t second) {
+    const int8_t* const a = weights.first + first * weights.stride;
+    const int8_t* const b = weights.first + second * weights.stride;
+    for (int lane = 0; lane < kWindowLanes; ++lane, to += 2) {
+      StoreUppers(weights.Upper(a, lane), weights.Upper(b, lane), to);
+    }
+  };
+  pack(8, 2);
+  pack(6, 0);
+  pack(7, 1);
+  pack(5, 3);
+  pack(4, 4);
+}
+
 TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
-                                      const WindowResults& results, const StrideTileSteps& steps) {
-  int8_t* q = results.q;
-  for (int32_t n = results.count; n > 0; --n, q += results.step, plane += kElement) {
-    for (int lane = 0; lane < kWindowLanes; ++lane) {
-      const int16_t* left = plane + 2 * lane;
-      const int16_t* right = left + kElement;
-      const int16_t* w = weights + 2 * lane;
-      q[lane] = RoundedSum(left[0] * w[0] + left[1] * w[1] + right[0] * w[kElement] +
-                           right[1] * w[kElement + 1]);
-      q[steps.right + lane] =
-          RoundedSum(right[0] * w[2 * kElement] + right[1] * w[2 * kElement + 1]);
-      q[steps.below + lane] =
-          RoundedSum(left[1] * w[3 * kElement] + right[1] * w[3 * kElement + 1]);
-      q[steps.diagonal + lane] = RoundedSum(right[1] * w[4 * kElement]);
+                                      const StrideTileRows& tiles) {
+  for (int32_t row = 0; row < tiles.rows; ++row, plane += tiles.pitch * kElement) {
+    int8_t* q = tiles.results.q + row * tiles.row_step;
+    const int16_t* x = plane;
+    for (int32_t n = tiles.results.count; n > 0; --n, q += tiles.results.step, x += kElement) {
+      for (int lane = 0; lane < kWindowLanes; ++lane) {
+        const int16_t* left = x + 2 * lane;
+        const int16_t* right = left + kElement;
+        const int16_t* w = weights + 2 * lane;
+        q[lane] = RoundedSum(left[0] * w[0] + left[1] * w[1] + right[0] * w[kElement] +
+                             right[1] * w[kElement + 1]);
+        q[tiles.right + lane] =
+            RoundedSum(right[0] * w[2 * kElement] + right[1] * w[2 * kElement + 1]);
+        q[tiles.below + lane] =
+            RoundedSum(left[1] * w[3 * kElement] + right[1] * w[3 * kElement + 1]);
+        q[tiles.diagonal + lane] = RoundedSum(right[1] * w[4 * kElement]);
+      }
     }
   }
 }
