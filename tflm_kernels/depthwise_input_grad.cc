@@ -94,10 +94,10 @@ void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* gr
     const WindowPlan windows(params);
     if (tiles.usable) {
       InputGradByTiles(params, tiles, grad_out, scaled, pixel_shift, grad_in, scratch);
-    } else if (windows.usable) {
+    } else if (kWindowsPay && windows.usable) {
       InputGradByWindows(params, windows, grad_out, scaled, pixel_shift, grad_in, scratch);
     }
-    if ((tiles.usable || windows.usable) && writer.FinishSaturated()) return;
+    if ((tiles.usable || (kWindowsPay && windows.usable)) && writer.FinishSaturated()) return;
   }
   int32_t* acc = static_cast<int32_t*>(scratch);
   for (int32_t iy = 0; iy < g.in_h; ++iy) {

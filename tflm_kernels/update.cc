@@ -176,15 +176,26 @@ class TapUpdate {
                              stepper_.NearestRowsAt(row, next_row, i, multiplier_ + r),
                              channels / kLanes);
         j = channels / kLanes * kLanes;
+      } else if (small && pair && stepper_.is_random_in_pairs() && channels >= kLanes) {
+        dsp::StepRandomRows(gradients, Inputs(0), (depth + 1) / 2,
+                            stepper_.RandomRowsAt(row, next_row, i, multiplier_ + r),
+                            channels / kLanes);
+        j = channels / kLanes * kLanes;
       }
 #endif
+#if defined(TFLM_TRAIN_STEP_FOUR)
       if (small && pair) {
+        const StepMultipliers first = stepper_.RowMultipliers(multiplier_ + r);
+        const StepMultipliers second = stepper_.RowMultipliers(multiplier_ + r + 1);
         for (; j + kLanes <= channels; j += kLanes) {
           MultiplyPanels(gradients, Inputs(j), depth, sums);
-          stepper_.StepFour(row, i + j, sums, multiplier_ + r, 0);
-          stepper_.StepFour(next_row, i + j, sums + kLanes, multiplier_ + r + 1, 0);
+          stepper_.StepFour(row, i + j, sums, first);
+          stepper_.StepFour(next_row, i + j, sums + kLanes, second);
         }
       }
+#else
+      static_cast<void>(small);  // no steps of four
+#endif
       for (; j < channels; j += kLanes) {
         const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
         MultiplyPanels(gradients, Inputs(j), depth, sums);

@@ -101,6 +101,21 @@ class WeightStepper {
             static_cast<int32_t>((next_index - index) * static_cast<uint32_t>(row_)),
             {multiplier[0] << gain_shift_, multiplier[1] << gain_shift_}};
   }
+
+  // Whether there is no residual, and random numbers come in pairs from either row's start.
+  bool is_random_in_pairs() const {
+    return residual_bits_ == 0 && channels_ == nullptr && row_channels_ % 2 == 0;
+  }
+
+  dsp::RandomRows RandomRowsAt(uint32_t index, uint32_t next_index, int32_t i,
+                               const int32_t* multiplier) const {
+    const uint32_t column = static_cast<uint32_t>(i);
+    return {weights_ + index * static_cast<uint32_t>(row_) + column,
+            static_cast<int32_t>((next_index - index) * static_cast<uint32_t>(row_)),
+            key_,
+            {(index * row_channels_ + column) >> 1, (next_index * row_channels_ + column) >> 1},
+            {multiplier[0] << gain_shift_, multiplier[1] << gain_shift_}};
+  }
 #endif
 
   // Steps elements [i, i + n) of row `index` by the gradients sums[0 .. n). Element i + j
@@ -133,8 +148,16 @@ class WeightStepper {
   void StepFour(uint32_t index, int32_t i, const int32_t* sums, const int32_t* multiplier,
                 int32_t multiplier_stride) const {
 #if defined(TFLM_TRAIN_STEP_FOUR)
+    StepFour(index, i, sums, StepMultipliers(multiplier, multiplier_stride, gain_shift_));
+#else
+    Step(index, i, 4, sums, multiplier, multiplier_stride);
+#endif
+  }
+
+#if defined(TFLM_TRAIN_STEP_FOUR)
+  TFLM_TRAIN_INLINE void StepFour(uint32_t index, int32_t i, const int32_t* sums,
+                                  const StepMultipliers& m) const {
     const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
-    const StepMultipliers m(multiplier, multiplier_stride, gain_shift_);
     if (residual_bits_ == 8) {
       StepFourNearest(sums, m, weights_ + first, residual_ + first);
     } else if (residual_bits_ == 0) {
@@ -143,10 +166,13 @@ class WeightStepper {
       StepFourSixteenths(sums, m, DithersOf(index, i), weights_ + first,
                          reinterpret_cast<uint8_t*>(residual_) + (first >> 1));
     }
-#else
-    Step(index, i, 4, sums, multiplier, multiplier_stride);
-#endif
   }
+
+  // The multipliers of four weights of a row.
+  StepMultipliers RowMultipliers(const int32_t* multiplier) const {
+    return StepMultipliers(multiplier, 0, gain_shift_);
+  }
+#endif
 
  private:
   // The new weight where bits below the residual's are rounded at random.

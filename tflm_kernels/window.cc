@@ -59,15 +59,11 @@ void PackWords(const LaneImage& image, const PlaneRows& rows, int16_t* to) {
             "r"(shifted(dsp::Bytes02(high))), "r"(shifted(dsp::Bytes13(high)))
           : "memory");
     };
-    for (int32_t n = image.columns >> 1; n > 0; --n) {
-      const uint32_t next_upper = dsp::LoadWord(upper + upper_stride);
-      const uint32_t next_lower = dsp::LoadWord(lower + lower_stride);
+    for (int32_t n = image.columns; n != 0; --n) {
       pack(dsp::LoadWord(upper), dsp::LoadWord(lower));
-      pack(next_upper, next_lower);
-      upper += 2 * upper_stride;
-      lower += 2 * lower_stride;
+      upper += upper_stride;
+      lower += lower_stride;
     }
-    if ((image.columns & 1) != 0) pack(dsp::LoadWord(upper), dsp::LoadWord(lower));
     to += skip;
     from += rows.step * image.row_bytes;
   }

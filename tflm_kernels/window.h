@@ -20,6 +20,13 @@
 
 namespace tflm_train {
 
+// Without instructions for pairs, large windows are faster pixel by pixel.
+#if defined(TFLM_TRAIN_DSP) || defined(__SSE2__)
+constexpr bool kWindowsPay = true;
+#else
+constexpr bool kWindowsPay = false;
+#endif
+
 constexpr int kWindowLanes = 4;
 constexpr int kSumShift = 12;
 constexpr int kElement = 2 * kWindowLanes;  // int16 of an element

@@ -68,6 +68,31 @@ constexpr int32_t kPairsInLoop = 8;
   ", r5\n\t"                                        \
   "lsr " S2 ", " S2 ", #8\n\tsel " S2 ", " S3 ", " S2 "\n\t"
 
+// The sums of two rows and four columns: the prologue, then the beginning of a loop from 1: on.
+// The flags are left as sel wants them.
+#define TFLM_TRAIN_SUM_TILE                                    \
+  "adr r4, 3f\n\t" /* where the inner loop is entered */       \
+  "ldr r5, %[skipped]\n\t"                                     \
+  "sub r4, r4, r5\n\t"                                         \
+  "orr r4, #1\n\t"                                             \
+  "str r4, %[entry]\n\t"                                       \
+  "mov r4, #0xa0000\n\t"                                       \
+  "msr APSR_g, r4\n"                                           \
+  "1:\n\t"                                                     \
+  "ldr r0, %[gradients]\n\t"                                   \
+  "ldr r1, %[inputs]\n\t"                                      \
+  "ldr r2, %[blocks]\n\t"                                      \
+  "str r2, %[block]\n\t" TFLM_TRAIN_PAIR_BEGIN                 \
+  "ldr r2, %[entry]\n\t"                                       \
+  "bx r2\n"                                                    \
+  "2:\n\t"                                                     \
+  "str r2, %[block]\n\t" TFLM_TRAIN_4_PAIRS TFLM_TRAIN_4_PAIRS \
+  "3:\n\t"                                                     \
+  "ldr r2, %[block]\n\t"                                       \
+  "subs r2, #1\n\t"                                            \
+  "bpl 2b\n\t"                                                 \
+  "str r1, %[inputs]\n\t"
+
 // Steps 4 * count columns of two rows.
 //
 //   gradients  lanes of the two rows in their panel
@@ -105,29 +130,7 @@ inline void StepNearestRows(const int16_t* gradients, const int16_t* inputs, int
               rows.stride - 4,
               0x01800180,
               rows.weights + 4 * count};
-  asm volatile(
-      // Where the loop is entered.
-      "adr r4, 3f\n\t"
-      "ldr r5, %[skipped]\n\t"
-      "sub r4, r4, r5\n\t"
-      "orr r4, #1\n\t"
-      "str r4, %[entry]\n\t"
-      "mov r4, #0xa0000\n\t"
-      "msr APSR_g, r4\n"
-      "1:\n\t"
-      "ldr r0, %[gradients]\n\t"
-      "ldr r1, %[inputs]\n\t"
-      "ldr r2, %[blocks]\n\t"
-      "str r2, %[block]\n\t" TFLM_TRAIN_PAIR_BEGIN
-      "ldr r2, %[entry]\n\t"
-      "bx r2\n"
-      "2:\n\t"
-      "str r2, %[block]\n\t" TFLM_TRAIN_4_PAIRS TFLM_TRAIN_4_PAIRS
-      "3:\n\t"
-      "ldr r2, %[block]\n\t"
-      "subs r2, #1\n\t"
-      "bpl 2b\n\t"
-      "str r1, %[inputs]\n\t"
+  asm volatile(TFLM_TRAIN_SUM_TILE
       // The first row.
       "ldr r2, %[first]\n\t"
       "ldrd r0, r1, %[at]\n\t" TFLM_TRAIN_DELTAS("r6", "r8", "r9", "r10", "r2")
@@ -160,6 +163,124 @@ inline void StepNearestRows(const int16_t* gradients, const int16_t* inputs, int
         "cc", "memory");
 }
 
+// Two rows of weights that are rounded at random.
+struct RandomRows {
+  int8_t* weights;  // of the first row
+  int32_t stride;   // bytes to the second
+  uint32_t key;
+  uint32_t pairs[2];      // half the index of either row's first element, which is even
+  int32_t multiplier[2];  // with the gain
+};
+
+// Hash.
+#define TFLM_TRAIN_HASH(H) \
+  "eor " H ", " H ", " H   \
+  ", lsr #16\n\t"          \
+  "mul " H ", " H          \
+  ", r4\n\t"               \
+  "eor " H ", " H ", " H   \
+  ", lsr #15\n\t"          \
+  "mul " H ", " H          \
+  ", r5\n\t"               \
+  "eor " H ", " H ", " H ", lsr #16\n\t"
+// rnd - delta of two sums. r2, r3: scratch.
+#define TFLM_TRAIN_DITHER(H, S0, S1) \
+  "ubfx r2, " H                      \
+  ", #0, #12\n\t"                    \
+  "ubfx r3, " H                      \
+  ", #16, #12\n\t"                   \
+  "sub " S0 ", r2, " S0              \
+  "\n\t"                             \
+  "sub " S1 ", r3, " S1 "\n\t"
+// Steps the four weights at [r0, OFFSET]. See StepFourRandom in step_dsp.h.
+#define TFLM_TRAIN_RANDOM_ROW(S0, S1, S2, S3, M, PAIR, AT)                                  \
+  "ldr r0, %[" M                                                                            \
+  "]\n\t"                                                                                   \
+  "ldr r2, %[" PAIR                                                                         \
+  "]\n\t"                                                                                   \
+  "smmulr " S0 ", " S0 ", r0\n\tsmmulr " S1 ", " S1                                         \
+  ", r0\n\t"                                                                                \
+  "smmulr " S2 ", " S2 ", r0\n\tsmmulr " S3 ", " S3                                         \
+  ", r0\n\t"                                                                                \
+  "ldr r3, %[key]\n\t"                                                                      \
+  "ldrd r4, r5, %[hash]\n\t"                                                                \
+  "eor r0, r3, r2\n\t"                                                                      \
+  "add r2, #1\n\t"                                                                          \
+  "eor r1, r3, r2\n\t"                                                                      \
+  "add r2, #1\n\t"                                                                          \
+  "str r2, %[" PAIR "]\n\t" TFLM_TRAIN_HASH("r0") TFLM_TRAIN_HASH("r1")                     \
+      TFLM_TRAIN_DITHER("r0", S0, S1) TFLM_TRAIN_DITHER(                                    \
+          "r1", S2, S3) "asr " S0 ", " S0 ", #12\n\tasr " S1 ", " S1                        \
+                        ", #12\n\t"                                                         \
+                        "ldr r0, %[w]\n\t"                                                  \
+                        "ldr r3, %[stride]\n\t"                                             \
+                        "ldr r1, [r0" AT                                                    \
+                        "]\n\t"                                                             \
+                        "pkhbt " S0 ", " S0 ", " S2 ", lsl #4\n\tpkhbt " S1 ", " S1 ", " S3 \
+                        ", lsl #4\n\t"                                                      \
+                        "sxtab16 " S0 ", " S0 ", r1\n\tsxtab16 " S1 ", " S1                 \
+                        ", r1, ror #8\n\t"                                                  \
+                        "mov r2, #0x01010101\n\t"                                           \
+                        "ssat16 " S0 ", #8, " S0 "\n\tssat16 " S1 ", #8, " S1               \
+                        "\n\t" TFLM_TRAIN_LOW_BYTES(S1, S0, S1) "qsub8 " S1 ", " S1         \
+                                                                ", r2\n\tqadd8 " S1 ", " S1 \
+                                                                ", r2\n\t"                  \
+                                                                "str " S1 ", [r0" AT "]\n\t"
+
+// As StepNearestRows.
+inline void StepRandomRows(const int16_t* gradients, const int16_t* inputs, int32_t pairs,
+                           const RandomRows& rows, int32_t count) {
+  struct Constants {
+    uint32_t first, second;
+  };
+  struct {
+    Constants hash;
+    const int16_t* gradients;
+    const int16_t* inputs;
+    int32_t skipped, blocks, block, entry;
+    int32_t first, second;  // multipliers
+    uint32_t first_pair, second_pair, key;
+    int32_t stride;
+    int8_t* w;
+    int8_t* end;
+  } memory = {{0x7feb352d, 0x846ca68b},
+              gradients,
+              inputs,
+              (pairs - 1) % kPairsInLoop * kPairBytes,
+              (pairs - 1) / kPairsInLoop,
+              0,
+              0,
+              rows.multiplier[0],
+              rows.multiplier[1],
+              rows.pairs[0],
+              rows.pairs[1],
+              rows.key,
+              rows.stride,
+              rows.weights,
+              rows.weights + 4 * count};
+  asm volatile(TFLM_TRAIN_SUM_TILE
+               TFLM_TRAIN_RANDOM_ROW("r6", "r8", "r9", "r10", "first", "first_pair", "")
+               TFLM_TRAIN_RANDOM_ROW("r11", "r12", "lr", "r7", "second", "second_pair", ", r3")
+      "add r0, #4\n\t"
+      "ldr r1, %[end]\n\t"
+      "str r0, %[w]\n\t"
+      "cmp r0, r1\n\t"
+      "bne 1b"
+      : [inputs] "+m"(memory.inputs), [block] "+m"(memory.block), [entry] "+m"(memory.entry),
+        [first_pair] "+m"(memory.first_pair), [second_pair] "+m"(memory.second_pair),
+        [w] "+m"(memory.w)
+      : [hash] "m"(memory.hash), [gradients] "m"(memory.gradients),
+        [skipped] "m"(memory.skipped), [blocks] "m"(memory.blocks), [first] "m"(memory.first),
+        [second] "m"(memory.second), [key] "m"(memory.key), [stride] "m"(memory.stride),
+        [end] "m"(memory.end)
+      : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
+        "cc", "memory");
+}
+
+#undef TFLM_TRAIN_HASH
+#undef TFLM_TRAIN_DITHER
+#undef TFLM_TRAIN_RANDOM_ROW
+#undef TFLM_TRAIN_SUM_TILE
 #undef TFLM_TRAIN_PAIR_BEGIN
 #undef TFLM_TRAIN_PAIR
 #undef TFLM_TRAIN_4_PAIRS
