@@ -8,6 +8,7 @@
 #include "tflm_kernels/requantize.h"
 
 #if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/gather_channels_mve.h"
 #include "tflm_kernels/arch/mask_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/mask_dsp.h"
@@ -172,11 +173,6 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
 }
 
 void ClampMask(const ClampMaskParams& params, const int8_t* activation, uint8_t* bits) {
-#if defined(TFLM_TRAIN_MVE)
-  const MaskParams range = {kMaskActivation, params.act_min, params.act_max};
-  mve::ClampBits(range, activation, static_cast<size_t>(params.size), bits);
-  return;
-#endif
   ClampMaskPart(params.act_min, params.act_max, activation, 0, params.size, bits);
 }
 
@@ -186,7 +182,12 @@ void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, i
   uint8_t* to = bits + (first >> 3);
   uint32_t byte = shift == 0 ? 0 : *to;
   int32_t bit = shift;
-#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+#if defined(TFLM_TRAIN_MVE)
+  if (shift == 0) {
+    const MaskParams range = {kMaskActivation, act_min, act_max};
+    return mve::ClampBits(range, activation, static_cast<size_t>(n), to);
+  }
+#elif defined(TFLM_TRAIN_DSP)
   if (shift == 0 && dsp::ByteRange::Exists(act_min, act_max)) {
     dsp::ClampBits(activation, dsp::ByteRange(act_min, act_max), static_cast<size_t>(n / 16), to);
     to += n / 16 * 2;
@@ -210,6 +211,10 @@ void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, i
 
 void ChannelSave(const ChannelSaveParams& params, const int8_t* values, const int16_t* channels,
                  int8_t* saved) {
+#if defined(TFLM_TRAIN_MVE)
+  mve::GatherChannels(values, params.positions, params.channels, channels, params.kept, saved);
+  return;
+#endif
   const int32_t kept = params.kept;
   for (int32_t p = 0; p < params.positions; ++p) {
     // Four at a time, loaded before they are stored: bytes may alias anything.

@@ -9,21 +9,50 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tflm_kernels/arch/features.h"
 #include "tflm_kernels/channel_ops.h"
 
 namespace tflm_train {
 namespace mve {
 
+// The predicate of whole vectors, which costs nothing.
+struct All {};
+
+TFLM_TRAIN_INLINE int32x4_t Load(const int32_t* from, All) { return vld1q_s32(from); }
+TFLM_TRAIN_INLINE int32x4_t Load(const int8_t* from, All) { return vldrbq_s32(from); }
+TFLM_TRAIN_INLINE void Store(int32_t* to, int32x4_t v, All) { vst1q_s32(to, v); }
+TFLM_TRAIN_INLINE void Store(int8_t* to, int32x4_t v, All) { vstrbq_s32(to, v); }
+TFLM_TRAIN_INLINE int32x4_t Load(const int32_t* from, mve_pred16_t live) {
+  return vld1q_z_s32(from, live);
+}
+TFLM_TRAIN_INLINE int32x4_t Load(const int8_t* from, mve_pred16_t live) {
+  return vldrbq_z_s32(from, live);
+}
+TFLM_TRAIN_INLINE void Store(int32_t* to, int32x4_t v, mve_pred16_t live) {
+  vst1q_p_s32(to, v, live);
+}
+TFLM_TRAIN_INLINE void Store(int8_t* to, int32x4_t v, mve_pred16_t live) {
+  vstrbq_p_s32(to, v, live);
+}
+
 inline int32x4_t RoundShift(int32x4_t v, int shift) { return vrshlq_n_s32(v, -shift); }
+
+// Calls visit(i, live) for each four of n elements; all but the last four, where some are
+// missing, with a predicate that the compiler knows to be all true.
+template <typename Visit>
+TFLM_TRAIN_INLINE void ForEachFour(int n, const Visit& visit) {
+  int i = 0;
+#pragma GCC unroll 4
+  for (; i + 4 <= n; i += 4) visit(i, All());
+  if (i < n) visit(i, vctp32q(static_cast<uint32_t>(n - i)));
+}
 
 // acc[i] += term(i, live), four at a time.
 template <typename Term>
-inline void AddToRow(int32_t* acc, int n, const Term& term) {
-  for (int i = 0; i < n; i += 4) {
-    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n - i));
-    const int32x4_t sum = vaddq_s32(vld1q_z_s32(acc + i, live), term(i, live));
-    vst1q_p_s32(acc + i, sum, live);
-  }
+TFLM_TRAIN_INLINE void AddToRow(int32_t* acc, int n, const Term& term) {
+  ForEachFour(n, [&](int i, auto live) {
+    Store(acc + i, vaddq_s32(Load(acc + i, live), term(i, live)), live);
+  });
 }
 
 }  // namespace mve
@@ -34,18 +63,16 @@ void AccumulateFourRows(int32_t* acc, const int16_t t[4], const int8_t* const ro
   const int8_t* const r1 = row[1];
   const int8_t* const r2 = row[2];
   const int8_t* const r3 = row[3];
-  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
-    int32x4_t sum = vmulq_n_s32(vldrbq_z_s32(r0 + i, live), t0);
-    sum = vmlaq_n_s32(sum, vldrbq_z_s32(r1 + i, live), t1);
-    sum = vmlaq_n_s32(sum, vldrbq_z_s32(r2 + i, live), t2);
-    return vmlaq_n_s32(sum, vldrbq_z_s32(r3 + i, live), t3);
+  mve::AddToRow(acc, n, [&](int i, auto live) {
+    int32x4_t sum = vmulq_n_s32(mve::Load(r0 + i, live), t0);
+    sum = vmlaq_n_s32(sum, mve::Load(r1 + i, live), t1);
+    sum = vmlaq_n_s32(sum, mve::Load(r2 + i, live), t2);
+    return vmlaq_n_s32(sum, mve::Load(r3 + i, live), t3);
   });
 }
 
 void AccumulateRow(int32_t* acc, int16_t t, const int8_t* row, int n) {
-  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
-    return vmulq_n_s32(vldrbq_z_s32(row + i, live), t);
-  });
+  mve::AddToRow(acc, n, [&](int i, auto live) { return vmulq_n_s32(mve::Load(row + i, live), t); });
 }
 
 int32_t Dot(const int16_t* a, const int8_t* b, int n) {
@@ -58,48 +85,47 @@ int32_t Dot(const int16_t* a, const int8_t* b, int n) {
 }
 
 void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t b_offset, int n) {
-  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
-    return vmulq_s32(vldrbq_z_s32(a + i, live), vsubq_n_s32(vldrbq_z_s32(b + i, live), b_offset));
+  mve::AddToRow(acc, n, [&](int i, auto live) {
+    return vmulq_s32(mve::Load(a + i, live), vsubq_n_s32(mve::Load(b + i, live), b_offset));
   });
 }
 
 void AccumulateScaled(int32_t* acc, const int8_t* a, const int8_t* b, const int32_t* m, int shift,
                       int n) {
-  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
-    const int32x4_t w = vmulq_s32(vldrbq_z_s32(b + i, live), vld1q_z_s32(m + i, live));
-    return vmulq_s32(vldrbq_z_s32(a + i, live), mve::RoundShift(w, shift));
+  mve::AddToRow(acc, n, [&](int i, auto live) {
+    const int32x4_t w = vmulq_s32(mve::Load(b + i, live), mve::Load(m + i, live));
+    return vmulq_s32(mve::Load(a + i, live), mve::RoundShift(w, shift));
   });
 }
 
 void AccumulateLookup(int32_t* acc, const int8_t* a, const int8_t* b, const int16_t* table, int n) {
-  mve::AddToRow(acc, n, [&](int i, mve_pred16_t live) {
+  for (int i = 0; i < n; i += 4) {
+    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n - i));
     const uint32x4_t index = vreinterpretq_u32_s32(vaddq_n_s32(vldrbq_z_s32(b + i, live), 128));
-    return vmulq_s32(vldrbq_z_s32(a + i, live),
-                     vldrhq_gather_shifted_offset_z_s32(table, index, live));
-  });
+    const int32x4_t factor = vldrhq_gather_shifted_offset_z_s32(table, index, live);
+    const int32x4_t product = vmulq_s32(vldrbq_z_s32(a + i, live), factor);
+    vst1q_p_s32(acc + i, vaddq_s32(vld1q_z_s32(acc + i, live), product), live);
+  }
 }
 
 void AccumulateShifted(int32_t* total, const int32_t* part, int shift, int n) {
-  mve::AddToRow(total, n, [&](int i, mve_pred16_t live) {
-    return mve::RoundShift(vld1q_z_s32(part + i, live), shift);
+  mve::AddToRow(total, n, [&](int i, auto live) {
+    return mve::RoundShift(mve::Load(part + i, live), shift);
   });
 }
 
 void MergeAddend(int32_t* acc, int shift, const int8_t* addend, int32_t factor, int n) {
-  for (int i = 0; i < n; i += 4) {
-    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n - i));
-    const int32x4_t joining = vmulq_n_s32(vldrbq_z_s32(addend + i, live), factor);
-    const int32x4_t sum =
-        vaddq_s32(mve::RoundShift(vld1q_z_s32(acc + i, live), shift), vrshrq_n_s32(joining, 8));
-    vst1q_p_s32(acc + i, sum, live);
-  }
+  mve::ForEachFour(n, [&](int i, auto live) {
+    const int32x4_t joining = vrshrq_n_s32(vmulq_n_s32(mve::Load(addend + i, live), factor), 8);
+    const int32x4_t sum = mve::RoundShift(mve::Load(acc + i, live), shift);
+    mve::Store(acc + i, vaddq_s32(sum, joining), live);
+  });
 }
 
 uint32_t MaxAbs(const int32_t* values, size_t n) {
   uint32_t max = 0;
-  for (size_t i = 0; i < n; i += 4) {
-    max = vmaxavq_s32(max, vld1q_z_s32(values + i, vctp32q(n - i)));
-  }
+  mve::ForEachFour(static_cast<int>(n),
+                   [&](int i, auto live) { max = vmaxavq_s32(max, mve::Load(values + i, live)); });
   return max;
 }
 
@@ -112,13 +138,13 @@ uint32_t MaxAbs(const int8_t* values, size_t n) {
 }
 
 Extremes<int32_t> FindExtremes(const int32_t* values, size_t n) {
-  int32_t max = 0, min = 0;
-  for (size_t i = 0; i < n; i += 4) {
-    const int32x4_t v = vld1q_z_s32(values + i, vctp32q(n - i));
-    max = vmaxvq_s32(max, v);
-    min = vminvq_s32(min, v);
-  }
-  return {max, min};
+  int32x4_t max = vdupq_n_s32(0), min = max;
+  mve::ForEachFour(static_cast<int>(n), [&](int i, auto live) {
+    const int32x4_t v = mve::Load(values + i, live);
+    max = vmaxq_s32(max, v);
+    min = vminq_s32(min, v);
+  });
+  return {vmaxvq_s32(0, max), vminvq_s32(0, min)};
 }
 
 Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
@@ -135,10 +161,9 @@ Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
 }
 
 void RoundShiftRow(const int32_t* values, int shift, int8_t* out, int n) {
-  for (int i = 0; i < n; i += 4) {
-    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n - i));
-    vstrbq_p_s32(out + i, mve::RoundShift(vld1q_z_s32(values + i, live), shift), live);
-  }
+  mve::ForEachFour(n, [&](int i, auto live) {
+    mve::Store(out + i, mve::RoundShift(mve::Load(values + i, live), shift), live);
+  });
 }
 
 void RoundShiftInPlace(int8_t* values, int shift, size_t n) {
