@@ -1,16 +1,19 @@
 // Which of the variants of an inner loop this core takes, from the compiler's
-// architecture macros. Their results are the same bits.
+// architecture macros. Their results are the same bits. Those written by hand need
+// all registers: a build without optimisation, whose frame pointer takes one, takes
+// the portable variant.
 
 #ifndef TFLM_KERNELS_ARCH_FEATURES_H_
 #define TFLM_KERNELS_ARCH_FEATURES_H_
 
 // Helium with integers: Cortex-M55, M85.
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#if defined(__OPTIMIZE__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define TFLM_TRAIN_MVE
 #endif
 
 // The DSP extension: Cortex-M4, M7, M33, and those with Helium.
-#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__)
+#if defined(__OPTIMIZE__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32) && \
+    defined(__thumb2__)
 #define TFLM_TRAIN_DSP
 #endif
 
