@@ -28,7 +28,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train import load
 from tflm_train.model import Model, Op
 from tflm_train.rewriter.optimize import optimize
-from tflm_train.rewriter.stream import find_run, nonzero_taps
+from tflm_train.rewriter.stream import find_run
 
 MODELS = ("mbv2-w0.35", "mcunet-5fps", "proxyless-w0.3", "person_detect", "vww_96_int8")
 STREAM = abi.OP_PREFIX + abi.StreamParams.OP
@@ -125,7 +125,7 @@ def streamed_layers(name: str) -> tuple[Model, list[Case], list[abi.StreamParams
 
 def _only_layer(model: Model) -> Case:
     ops = model.graph.ops
-    run = find_run(ops, {id(t) for t in model.graph.outputs}, nonzero_taps(ops))
+    run = find_run(ops, {id(t) for t in model.graph.outputs})
     assert run is not None
     return _case(model, 0, ops[0], run.stages[0])
 
