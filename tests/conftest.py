@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.models import converted_model
@@ -15,6 +16,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if importlib.util.find_spec("tensorflow") is None:
     # The environment of the older interpreter generation; these compare with TensorFlow.
     collect_ignore_glob = ["backward_ops/*", "qas/*"]
+
+# `make test` takes this one: the same examples every time. Plain pytest looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,8 @@ def pytest(python: str, name: str, *arguments: str) -> Outcome:
     RESULTS.mkdir(parents=True, exist_ok=True)
     report = RESULTS / f"{name}.xml"
     report.unlink(missing_ok=True)
-    status = call(python, "-m", "pytest", "-q", f"--junitxml={report}", *arguments)
+    options = ("-q", "--hypothesis-profile=repeatable", f"--junitxml={report}")
+    status = call(python, "-m", "pytest", *options, *arguments)
     if not report.exists():
         return Outcome(0, 1)
     total = Outcome(0, 0)

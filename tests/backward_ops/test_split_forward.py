@@ -135,12 +135,15 @@ def _fill(rng: np.random.Generator, op: Op, with_bias: bool) -> None:
     out_c = weights.shape[axis]
     weights.data = rng.integers(-127, 128, weights.shape).astype(np.int8)
     per_channel = op.name != "FULLY_CONNECTED" and rng.random() < 0.8
-    scales = np.exp(rng.normal(-5, 2, out_c if per_channel else 1)).astype(np.float32)
+
+    def spread(count: int | None = None) -> npt.NDArray[np.float64]:
+        # Not further, lest a sum times its multiplier be more than an int32 holds.
+        return np.exp(np.clip(rng.normal(0, 2, count), -3, 3))
+
+    scales = (np.exp(-5) * spread(out_c if per_channel else 1)).astype(np.float32)
     weights.quantization = Quantization(scales, np.zeros(scales.size, np.int64), axis)
     for activation, width in ((op.input, 1.0), (op.output, 60.0)):
-        scale = np.float32(
-            0.02 * width * np.exp(rng.normal(0, 2)) * np.median(scales) ** (width > 1)
-        )
+        scale = np.float32(0.02 * width * spread() * np.median(scales) ** (width > 1))
         zero = np.array([rng.integers(-128, 128)])
         activation.quantization = Quantization(np.array([scale]), zero)
     op.inputs = [op.input, weights]
