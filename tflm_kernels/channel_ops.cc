@@ -136,6 +136,69 @@ void RoundShiftRow(const int32_t* __restrict values, int shift, int8_t* __restri
   for (int i = 0; i < n; ++i) out[i] = static_cast<int8_t>(RoundShift(values[i], shift));
 }
 
+namespace {
+
+#if defined(TFLM_TRAIN_DSP)
+// The part of a WeightedSum that is whole words, two or four rows; returns its length.
+template <int kRows>
+size_t SumWords(const int16_t* t, const int8_t* const* row, int shift, int8_t* out, size_t n) {
+  const int32_t half = (1 << shift) >> 1;
+  const int32_t t01 = static_cast<int32_t>(dsp::Pack(t[0], t[1]));
+  const int32_t t23 = kRows == 4 ? static_cast<int32_t>(dsp::Pack(t[2], t[3])) : 0;
+  const int8_t *r0 = row[0], *r1 = row[1];
+  const int8_t *r2 = row[kRows - 2], *r3 = row[kRows - 1];
+  const size_t whole = n / 4 * 4;
+  for (const int8_t* const end = out + whole; out != end; out += 4) {
+    int32_t s0 = half, s1 = half, s2 = half, s3 = half;
+    const auto add = [&](uint32_t a, uint32_t b, int32_t factors) {
+      const uint32_t low = dsp::LowHalves(a, b), high = dsp::HighHalves(a, b);
+      s0 = __smlad(dsp::Bytes02(low), factors, s0);
+      s1 = __smlad(dsp::Bytes13(low), factors, s1);
+      s2 = __smlad(dsp::Bytes02(high), factors, s2);
+      s3 = __smlad(dsp::Bytes13(high), factors, s3);
+    };
+    add(dsp::LoadWord(r0), dsp::LoadWord(r1), t01);
+    r0 += 4;
+    r1 += 4;
+    if constexpr (kRows == 4) {
+      add(dsp::LoadWord(r2), dsp::LoadWord(r3), t23);
+      r2 += 4;
+      r3 += 4;
+    }
+    dsp::StoreWord(out, dsp::PackBytes(s0 >> shift, s1 >> shift, s2 >> shift, s3 >> shift));
+  }
+  return whole;
+}
+#endif
+
+}  // namespace
+
+TFLM_TRAIN_CLONES
+void WeightedSum(const int16_t* t, const int8_t* const* row, int count, int shift,
+                 int8_t* __restrict out, size_t n) {
+  // Three rows are four, one of which counts nothing.
+  const int16_t t4[4] = {t[0], t[1], count > 2 ? t[2] : int16_t{0}, count > 3 ? t[3] : int16_t{0}};
+  const int8_t* const row4[4] = {row[0], row[1], row[count > 2 ? 2 : 0], row[count > 3 ? 3 : 0]};
+  const int8_t* __restrict const r0 = row4[0];
+  const int8_t* __restrict const r1 = row4[1];
+  const int8_t* __restrict const r2 = row4[2];
+  const int8_t* __restrict const r3 = row4[3];
+  const int32_t t0 = t4[0], t1 = t4[1], t2 = t4[2], t3 = t4[3];
+  const int32_t half = (1 << shift) >> 1;
+  size_t i = 0;
+#if defined(TFLM_TRAIN_DSP)
+  i = count == 2 ? SumWords<2>(t4, row4, shift, out, n) : SumWords<4>(t4, row4, shift, out, n);
+#endif
+  if (count == 2) {
+    for (; i < n; ++i) out[i] = static_cast<int8_t>((r0[i] * t0 + r1[i] * t1 + half) >> shift);
+    return;
+  }
+  for (; i < n; ++i) {
+    const int32_t sum = r0[i] * t0 + r1[i] * t1 + r2[i] * t2 + r3[i] * t3;
+    out[i] = static_cast<int8_t>((sum + half) >> shift);
+  }
+}
+
 TFLM_TRAIN_CLONES
 void RoundShiftInPlace(int8_t* values, int shift, size_t n) {
   for (size_t i = 0; i < n; ++i) values[i] = static_cast<int8_t>(RoundShift(values[i], shift));

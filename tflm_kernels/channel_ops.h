@@ -55,6 +55,11 @@ uint32_t MaxAbs(const int8_t* values, size_t n);
 // out[i] = RoundShift(values[i], shift); every result must fit int8.
 void RoundShiftRow(const int32_t* values, int shift, int8_t* out, int n);
 
+// out[i] = RoundShift(sum t[k] * row[k][i], shift), k = 0 .. count - 1; 2 <= count <= 4.
+// 0 <= t[k] <= 2^14; every result must fit int8.
+void WeightedSum(const int16_t* t, const int8_t* const* row, int count, int shift, int8_t* out,
+                 size_t n);
+
 // values[i] = RoundShift(values[i], shift).
 void RoundShiftInPlace(int8_t* values, int shift, size_t n);
 

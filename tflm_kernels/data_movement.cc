@@ -72,6 +72,39 @@ int8_t* FillAxis(const MoveAxis* axis, const MoveAxis* end, const int8_t* source
   return out;
 }
 
+// The largest magnitude of an ACCUMULATE's masked sums.
+uint32_t LargestSum(const AccumulateParams& params, const int16_t* factor, const void* mask,
+                    const int8_t* const* inputs) {
+  // Elements summed at a time; a multiple of four rows' worth of registers,
+  // small enough for any stack.
+  constexpr int32_t kChunk = 64;
+  int32_t acc[kChunk];
+  uint32_t largest = 0;
+  for (int32_t first = 0; first < params.size; first += kChunk) {
+    const int32_t n = params.size - first < kChunk ? params.size - first : kChunk;
+    std::memset(acc, 0, sizeof(acc));
+    RowSum sum(acc, n);
+    for (int32_t k = 0; k < params.count; ++k) sum.Add(factor[k], inputs[k] + first);
+    sum.Flush();
+    ApplyMask(params.mask, mask, first, acc, n);
+    const uint32_t max = MaxAbs(acc, n);
+    largest = max > largest ? max : largest;
+  }
+  return largest;
+}
+
+// The exponent that sums need, from the extremes of what they were rounded to with a
+// larger one, or with the one they need; -1: either of two, depending on their fractions.
+int ExponentOfRounded(const Extremes<int8_t>& extremes, int exponent) {
+  // 127 / 2 is halfway between 63 and 64, whose magnitude may come from either side of it.
+  constexpr int32_t kMost = 127;
+  const int32_t max = extremes.max > -extremes.min ? extremes.max : -extremes.min;
+  // An input's -128 would exceed what the exponent was made for.
+  if (extremes.min <= -kMost || (max & (max - 1)) == 0) return -1;
+  for (int32_t limit = kMost / 2; max <= limit; limit /= 2) --exponent;
+  return exponent;
+}
+
 }  // namespace
 
 size_t PoolGradScratchBytes(const PoolGradParams& params) {
@@ -123,9 +156,6 @@ void MoveGrad(const MoveGradParams& params, const int8_t* grad_out, float* scale
 
 void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
                 const int8_t* const* inputs, int8_t* grad) {
-  // Elements summed at a time; a multiple of four rows' worth of registers,
-  // small enough for any stack.
-  constexpr int32_t kChunk = 64;
   const size_t size = static_cast<size_t>(params.size);
   if (params.count == 1) {
     std::memcpy(grad, inputs[0], size);
@@ -148,27 +178,17 @@ void Accumulate(const AccumulateParams& params, float* scales, const void* mask,
     const float ratio = scales[params.slot_in[k]] / scale;
     factor[k] = static_cast<int16_t>(RoundToInt32(ratio * PowerOfTwo(kFractionBits)));
   }
-  int32_t acc[kChunk];
-  const auto sum_chunk = [&](int32_t first, int32_t n) {
-    std::memset(acc, 0, sizeof(acc));
-    RowSum sum(acc, n);
-    for (int32_t k = 0; k < params.count; ++k) sum.Add(factor[k], inputs[k] + first);
-    sum.Flush();
-    ApplyMask(params.mask, mask, first, acc, n);
+  const auto write = [&](int exponent) {
+    WeightedSum(factor, inputs, params.count, exponent, grad, size);
+    return MaskAndFindExtremes(params.mask, mask, grad, size);
   };
-  // The sums are made twice, for the maximum and for the result, rather than
-  // kept.
-  int exponent = 0;
-  for (int32_t first = 0; first < params.size; first += kChunk) {
-    const int32_t n = params.size - first < kChunk ? params.size - first : kChunk;
-    sum_chunk(first, n);
-    exponent = ExponentFor(MaxAbs(acc, n), exponent);
-  }
-  for (int32_t first = 0; first < params.size; first += kChunk) {
-    const int32_t n = params.size - first < kChunk ? params.size - first : kChunk;
-    sum_chunk(first, n);
-    RoundShiftRow(acc, exponent, grad + first, n);
-  }
+  // With the exponent that is always large enough, one pass does it for most tensors.
+  int32_t sum_of_factors = 0;
+  for (int32_t k = 0; k < params.count; ++k) sum_of_factors += factor[k];
+  const int largest = ExponentFor(static_cast<uint32_t>(127 * sum_of_factors), 0);
+  int exponent = ExponentOfRounded(write(largest), largest);
+  if (exponent < 0) exponent = ExponentFor(LargestSum(params, factor, mask, inputs), 0);
+  if (exponent != largest) write(exponent);
   scales[params.slot_out] = (scale * PowerOfTwo(-kFractionBits)) * PowerOfTwo(exponent);
 }
 

@@ -166,6 +166,25 @@ void RoundShiftRow(const int32_t* values, int shift, int8_t* out, int n) {
   });
 }
 
+void WeightedSum(const int16_t* t, const int8_t* const* row, int count, int shift, int8_t* out,
+                 size_t n) {
+  const int8_t* const r0 = row[0];
+  const int8_t* const r1 = row[1];
+  const int8_t* const r2 = row[count > 2 ? 2 : 0];
+  const int8_t* const r3 = row[count > 3 ? 3 : 0];
+  const int32_t t0 = t[0], t1 = t[1], t2 = count > 2 ? t[2] : 0, t3 = count > 3 ? t[3] : 0;
+  const bool more = count > 2;
+  mve::ForEachFour(static_cast<int>(n), [&](int i, auto live) {
+    int32x4_t sum = vmulq_n_s32(mve::Load(r0 + i, live), t0);
+    sum = vmlaq_n_s32(sum, mve::Load(r1 + i, live), t1);
+    if (more) {
+      sum = vmlaq_n_s32(sum, mve::Load(r2 + i, live), t2);
+      sum = vmlaq_n_s32(sum, mve::Load(r3 + i, live), t3);
+    }
+    mve::Store(out + i, mve::RoundShift(sum, shift), live);
+  });
+}
+
 void RoundShiftInPlace(int8_t* values, int shift, size_t n) {
   for (size_t i = 0; i < n; i += 16) {
     const mve_pred16_t live = vctp8q(n - i);
