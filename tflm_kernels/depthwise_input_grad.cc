@@ -11,6 +11,7 @@
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/depthwise_mve.h"
+#include "tflm_kernels/arch/depthwise_stride2_mve.h"
 #endif
 
 namespace tflm_train {
@@ -82,7 +83,10 @@ void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* gr
 #if defined(TFLM_TRAIN_MVE)
   if (addend == nullptr && scaled.shift <= kMaxWeightShift) {
     const mve::DepthwisePlan plan(params, DepthwiseInputGradScratchBytes(params));
-    if (plan.usable) {
+    if (mve::Stride2InputGrad::Usable(params)) {
+      mve::Stride2InputGrad(g, writer.exponent()).Run(grad_out, scaled, grad_in, scratch);
+      if (writer.FinishSaturated()) return;
+    } else if (plan.usable) {
       mve::DepthwiseInputGrad(params, plan, grad_out, scaled, writer.exponent(), grad_in, scratch);
       if (writer.FinishSaturated()) return;
     }
