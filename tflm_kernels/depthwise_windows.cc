@@ -192,14 +192,23 @@ class WindowProgram {
 };
 
 // Packs the weights for each pair of taps.
-void PackWeights(const WindowProgram& program, const LaneWeights& weights, int16_t* to) {
+void PackWeights(const WindowProgram& program, const LaneWeights& lane_weights, int16_t* to) {
+  // A copy, which the stores cannot change.
+  const LaneWeights weights = lane_weights;
   const TapPair* taps = program.taps();
   for (int32_t i = program.tap_count(); i > 0; --i, ++taps, to += kElement) {
+    const int8_t* const upper = weights.first + taps->upper * weights.stride;
+    if (taps->lower < 0) {
+#pragma GCC unroll 4
+      for (int lane = 0; lane < kWindowLanes; ++lane) {
+        StoreUppers(weights.Upper(upper, lane), 0, to + 2 * lane);
+      }
+      continue;
+    }
+    const int8_t* const lower = weights.first + taps->lower * weights.stride;
+#pragma GCC unroll 4
     for (int lane = 0; lane < kWindowLanes; ++lane) {
-      const int8_t* const upper = weights.first + taps->upper * weights.stride;
-      const int8_t* const lower = weights.first + taps->lower * weights.stride;
-      StoreUppers(weights.Upper(upper, lane), taps->lower < 0 ? 0 : weights.Upper(lower, lane),
-                  to + 2 * lane);
+      StoreUppers(weights.Upper(upper, lane), weights.Upper(lower, lane), to + 2 * lane);
     }
   }
 }
