@@ -73,7 +73,9 @@ struct DepthwiseUpdatePlan {
       rows = rows < g.out_h ? rows : g.out_h;
       if (rows > 0) break;
     }
-    usable = usable && rows > 0;
+    // Planes of every phase cost more than they save for gradients of one vector.
+    const bool strided = g.stride_h * g.stride_w > 1;
+    usable = usable && rows > 0 && !(strided && g.out_h * g.out_w <= kBytes);
     gradient_bytes = (rows * pitch + kBytes - 1) / kBytes * kBytes;
   }
 
