@@ -131,6 +131,17 @@ def test_shared_weights_are_refused(converted: Converted) -> None:
         tt.rewrite(Model(model.to_bytes()), Scheme(weights=(WeightUpdate(1),)))
 
 
+def test_weights_of_minus_128_are_refused(converted: Converted) -> None:
+    model = converted("mobilenet")
+    weights = layer_of(model, PROJECTION).weights
+    assert weights.data is not None
+    weights.data = weights.data.copy()
+    weights.data.flat[3] = -128
+    with pytest.raises(UnsupportedError, match=r"layer 2 .* weights of -128.*clip them to -127"):
+        tt.rewrite(Model(model.to_bytes()), Scheme(weights=(WeightUpdate(PROJECTION),)))
+    tt.rewrite(Model(model.to_bytes()), Scheme(bias_layers=(PROJECTION,)))
+
+
 def test_computed_weights_are_refused(converted: Converted) -> None:
     model = converted("resnet")
     weights = layer_of(model, 1).weights

@@ -178,6 +178,12 @@ def _require_trainable(graph: TrainingGraph, layer: Layer, tensor: Tensor) -> No
         )
     if tensor.data is None:
         raise UnsupportedError(f"{layer}: {tensor.name!r} is computed, not a constant")
+    if tensor is layer.weights and np.any(tensor.data == -128):
+        # Training keeps them within +-127, so that the first step would move these too.
+        raise UnsupportedError(
+            f"{layer}: {tensor.name!r} holds weights of -128, which TFLite's int8 weights may not; "
+            "clip them to -127, or train only its bias"
+        )
     users = graph.model.graph.consumers(tensor)
     if len(users) != 1 or sum(1 for t in users[0].inputs if t is tensor) != 1:
         raise UnsupportedError(
