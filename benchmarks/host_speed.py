@@ -4,7 +4,8 @@
 
 One step is one `Invoke()` of the whole rewritten model, frozen layers included, in the TFLM
 interpreter of the PyPI wheel (its reference kernels) with our portable kernels. The kernels time
-themselves; forward is the rest of the step. Each step is repeated from the same state and its best
+themselves; forward is the rest of the step. Inference is that of the original model, and of what
+`tflm_train optimize` makes of it. Each step is repeated from the same state and its best
 time taken, since other programs only ever add to it; then medians over the steps are shown.
 """
 
@@ -21,6 +22,7 @@ from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import DIGITS, KWS, MCUNET, Task, available
 from tflm_train import Interpreter, rewrite
 from tflm_train import kernel_abi as abi
+from tflm_train.rewriter.optimize import optimize
 from tflm_train.runtime.data import Int8Array
 from tflm_train.runtime.host_library import host_library
 from tflm_train.runtime.training import model_inputs
@@ -40,12 +42,12 @@ def measure(task: Task, steps: int) -> dict[str, Any]:
 
     Returns:
         `task`, `model`, `steps`, `steps_per_second`, and medians in milliseconds: `step_ms`,
-        `our_ops_ms`, `forward_ms`, `inference_ms` (the original model), `ops_ms` by kind; `share`
-        of our ops in a step.
+        `our_ops_ms`, `forward_ms`, `inference_ms` (the original model), `optimized_ms` (its
+        STREAMs), `ops_ms` by kind; `share` of our ops in a step.
     """
     original = task.model()
     interpreter = Interpreter(rewrite(original, task.scheme).model_bytes)
-    plain = Interpreter(original)
+    plain, optimized = Interpreter(original), Interpreter(optimize(original).model_bytes)
     data = task.dataset()
     count = min(_WARM_UP + steps, len(data.y_train))
     inputs = model_inputs(interpreter, data.x_train[:count], "x_train")
@@ -57,14 +59,12 @@ def measure(task: Task, steps: int) -> dict[str, Any]:
         for _ in range(_REPEATS):
             interpreter.load_state(state)
             step, ours = _time_step(interpreter, x, int(label), task.rate, kinds)
-            started = time.perf_counter_ns()
-            plain.infer(x)
-            inference = time.perf_counter_ns() - started
-            tries.append([step, sum(ours), step - sum(ours), inference, *ours])
+            inferences = [_time_inference(model, x) for model in (plain, optimized)]
+            tries.append([step, sum(ours), step - sum(ours), *inferences, *ours])
         rows.append(np.min(tries, axis=0))
     medians = np.median(np.array(rows[_WARM_UP:], np.float64), axis=0) / 1e6
-    step_ms, our_ops_ms, forward_ms, inference_ms = (float(value) for value in medians[:4])
-    by_kind = {_KINDS[k]: float(v) for k, v in zip(kinds, medians[4:], strict=True) if v > 0}
+    step_ms, our_ops_ms, forward_ms, inference_ms, optimized_ms = map(float, medians[:5])
+    by_kind = {_KINDS[k]: float(v) for k, v in zip(kinds, medians[5:], strict=True) if v > 0}
     return {
         "task": task.name,
         "model": task.model_path.name,
@@ -74,9 +74,16 @@ def measure(task: Task, steps: int) -> dict[str, Any]:
         "our_ops_ms": our_ops_ms,
         "forward_ms": forward_ms,
         "inference_ms": inference_ms,
+        "optimized_ms": optimized_ms,
         "share": our_ops_ms / step_ms,
         "ops_ms": by_kind,
     }
+
+
+def _time_inference(interpreter: Interpreter, x: Int8Array) -> int:
+    started = time.perf_counter_ns()
+    interpreter.infer(x)
+    return time.perf_counter_ns() - started
 
 
 def _time_step(
@@ -101,6 +108,7 @@ def _show(reports: list[dict[str, Any]]) -> None:
             Column("our ops", "our_ops_ms", "{:.2f}"),
             Column("forward", "forward_ms", "{:.2f}"),
             Column("original's inference", "inference_ms", "{:.2f}"),
+            Column("optimized", "optimized_ms", "{:.2f}"),
             Column("share of our ops", "share", "{:.1%}"),
         ),
         reports,
