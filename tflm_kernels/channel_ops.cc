@@ -200,8 +200,10 @@ void WeightedSum(const int16_t* t, const int8_t* const* row, int count, int shif
 }
 
 TFLM_TRAIN_CLONES
-void RoundShiftInPlace(int8_t* values, int shift, size_t n) {
-  for (size_t i = 0; i < n; ++i) values[i] = static_cast<int8_t>(RoundShift(values[i], shift));
+void RoundAwayInPlace(int8_t* values, int shift, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    values[i] = static_cast<int8_t>(RoundShift(values[i] + (values[i] >> 31), shift));
+  }
 }
 
 }  // namespace tflm_train

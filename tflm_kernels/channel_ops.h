@@ -60,8 +60,9 @@ void RoundShiftRow(const int32_t* values, int shift, int8_t* out, int n);
 void WeightedSum(const int16_t* t, const int8_t* const* row, int count, int shift, int8_t* out,
                  size_t n);
 
-// values[i] = RoundShift(values[i], shift).
-void RoundShiftInPlace(int8_t* values, int shift, size_t n);
+// values[i] = RoundAway(values[i], shift): half away from zero, since a tensor of small numbers
+// that all round up would be of another mean. 1 <= shift; no value is -128.
+void RoundAwayInPlace(int8_t* values, int shift, size_t n);
 
 // Collects the rows of a weighted sum and adds them four at a time, which saves
 // three of four passes over the accumulators. Zero factors cost nothing.

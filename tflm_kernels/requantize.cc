@@ -141,7 +141,7 @@ void GradientWriter::WritePixel(int32_t* acc) {
     ++needed;
   }
   if (needed > exponent_) {
-    RoundShiftInPlace(target_.q, needed - exponent_, written_);
+    RoundAwayInPlace(target_.q, needed - exponent_, written_);
     exponent_ = needed;
   }
   RoundShiftRow(acc, exponent_, target_.q + written_, channels);

@@ -34,6 +34,13 @@ def test_round_shift_rounds_half_up(values: list[int], n: int) -> None:
 
 
 @property_test
+@given(int32_lists, st.integers(1, 31))
+def test_round_away_rounds_half_away_from_zero(values: list[int], n: int) -> None:
+    expected = [half_away(Fraction(v, 2**n)) for v in values]
+    assert numerics.round_away(np.array(values), n).tolist() == expected
+
+
+@property_test
 @given(int32_lists, int32s)
 def test_high_mul_rounds_half_up(values: list[int], b: int) -> None:
     expected = [math.floor(Fraction(v * b, 2**32) + Fraction(1, 2)) for v in values]
@@ -138,7 +145,7 @@ def stream(
         d = 0
         while not all(-127 <= half_up(Fraction(v, 2 ** (e + d))) <= 126 for v in pixel):
             d += 1
-        written = [[half_up(Fraction(v, 2**d)) for v in p] for p in written]
+        written = [[half_away(Fraction(v, 2**d)) for v in p] for p in written]
         e += d
         written.append([half_up(Fraction(v, 2**e)) for v in pixel])
     amax = max(abs(v) for p in written for v in p) * 2**e

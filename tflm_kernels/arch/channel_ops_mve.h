@@ -185,10 +185,11 @@ void WeightedSum(const int16_t* t, const int8_t* const* row, int count, int shif
   });
 }
 
-void RoundShiftInPlace(int8_t* values, int shift, size_t n) {
+void RoundAwayInPlace(int8_t* values, int shift, size_t n) {
   for (size_t i = 0; i < n; i += 16) {
     const mve_pred16_t live = vctp8q(n - i);
-    vst1q_p_s8(values + i, vrshlq_n_s8(vld1q_z_s8(values + i, live), -shift), live);
+    const int8x16_t v = vld1q_z_s8(values + i, live);
+    vst1q_p_s8(values + i, vrshlq_n_s8(vaddq_s8(v, vshrq_n_s8(v, 7)), -shift), live);
   }
 }
 

@@ -127,6 +127,15 @@ def round_shift(a: npt.ArrayLike, n: npt.ArrayLike) -> Int32Array:
     return np.asarray((a + half) >> n).astype(np.int32)
 
 
+def round_away(a: npt.ArrayLike, n: npt.ArrayLike) -> Int32Array:
+    """`a / 2^n`, rounded half away from zero; `n` is at least 1.
+
+    Where many small numbers lose a bit, rounding half up would give them another mean.
+    """
+    a = np.asarray(a, np.int64)
+    return round_shift(a + (a >> 63), n)
+
+
 def high_mul(a: npt.ArrayLike, b: npt.ArrayLike) -> Int32Array:
     """Upper half of the 64-bit product of two int32, rounded half up (SMMULR, VRMULH.S32)."""
     product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
@@ -329,7 +338,7 @@ def requantize_stream(
     q = round_shift(pixels, exponents[:, np.newaxis])
     for last in np.flatnonzero(np.diff(exponents)):
         written = slice(0, int(last) + 1)
-        q[written] = round_shift(q[written], exponents[last + 1] - exponents[last])
+        q[written] = round_away(q[written], exponents[last + 1] - exponents[last])
 
     step = np.float32(2.0 ** (int(exponents[-1]) + coarseness))
     ratio = (np.float32(max_abs(q)) * step) / np.float32(qmax_in)
