@@ -84,7 +84,7 @@ CASES = (
     Case("mcunetv2_large", weights=7, biases=12, batch=2, epochs=6, rate=0.01),
     Case("micro_speech_quantized", weights=2, biases=0, epochs=40),
     Case("person_detect"),
-    Case("pretrainedResnet_quant", rate=0.001),
+    Case("pretrainedResnet_quant", rate=0.0003),
     Case("proxyless-w0.3"),
     Case("proxyless-w0.3.nopad"),
     Case("str_ww_ref_model"),
