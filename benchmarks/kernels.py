@@ -19,7 +19,6 @@ from typing import Any
 from benchmarks import host_kernels, instructions
 from benchmarks.report import Column, show
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import depthwise_conv_2d
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.qas import gain_shift
 
@@ -76,9 +75,7 @@ def conv_input_grad(g: Geometry, mask: abi.MaskFields, addend: bool = False) -> 
 
 def depthwise_input_grad(g: Geometry, mask: abi.MaskFields) -> abi.OpParams:
     """The operator of a layer."""
-    multiplier = g.out_c // g.in_c
-    shift = depthwise_conv_2d.depthwise_multipliers(1.0, g).weight_shift
-    return abi.DepthwiseInputGradParams(g, mask, 0, 1, -1, 1e-4, multiplier, shift, 0)
+    return abi.DepthwiseInputGradParams(g, mask, 0, 1, -1, 1e-4, g.out_c // g.in_c, 0)
 
 
 def update(g: Geometry, residual_bits: int, depthwise: bool) -> abi.OpParams:

@@ -166,7 +166,7 @@ class WholeGraph:
 
     def _run_depthwise_input_grad(self, op: Op, params: abi.DepthwiseInputGradParams) -> None:
         m = depthwise_conv_2d.DepthwiseMultipliers(
-            self._value(op.inputs[2]), np.float32(params.unit_scale), params.weight_shift
+            self._value(op.inputs[2]), np.float32(params.unit_scale)
         )
         self._run_input_grad(op, params, depthwise_conv_2d.input_gradient, m)
 

@@ -57,10 +57,9 @@ void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
 }
 
 TFLM_TRAIN_CLONES
-void AccumulateScaled(int32_t* __restrict acc, const int8_t* __restrict a,
-                      const int8_t* __restrict b, const int32_t* __restrict m, int shift, int n) {
-  const int32_t half = 1 << (shift - 1);
-  for (int i = 0; i < n; ++i) acc[i] += a[i] * ((b[i] * m[i] + half) >> shift);
+void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
+                        const int8_t* __restrict b, int n) {
+  for (int i = 0; i < n; ++i) acc[i] += static_cast<int16_t>(a[i]) * static_cast<int16_t>(b[i]);
 }
 
 TFLM_TRAIN_CLONES

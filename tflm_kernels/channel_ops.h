@@ -25,9 +25,8 @@ int32_t Dot(const int16_t* a, const int8_t* b, int n);
 // acc[0 .. n) += a[i] * (b[i] - b_offset), -128 <= b_offset <= 127.
 void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t b_offset, int n);
 
-// acc[0 .. n) += a[i] * RoundShift(b[i] * m[i], shift), shift > 0.
-void AccumulateScaled(int32_t* acc, const int8_t* a, const int8_t* b, const int32_t* m, int shift,
-                      int n);
+// acc[0 .. n) += a[i] * b[i].
+void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int n);
 
 // acc[0 .. n) += a[i] * table[b[i] + 128].
 void AccumulateLookup(int32_t* acc, const int8_t* a, const int8_t* b, const int16_t* table, int n);

@@ -33,27 +33,81 @@ void ForEachTap(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_ou
   }
 }
 
-// acc[c] = sum over the taps that reach input (iy, ix) of q times the scaled weight, per
-// output channel.
+// sum[c] = sum over the taps that reach input (iy, ix) of q times the weight, per output
+// channel.
 void SumTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
-             const DepthwiseWeights& weights, int32_t* acc) {
-  std::memset(acc, 0, sizeof(int32_t) * g.out_c);
+             const DepthwiseWeights& weights, int32_t* sum) {
+  std::memset(sum, 0, sizeof(int32_t) * g.out_c);
   ForEachTap(g, iy, ix, grad_out, [&](int32_t tap, const int8_t* q) {
-    AccumulateScaled(acc, q, weights.all + tap * g.out_c, weights.m, weights.shift, g.out_c);
+    AccumulateProducts(sum, q, weights.all + tap * g.out_c, g.out_c);
   });
 }
 
 // The same for the channels that have weights of their own.
 void SumColumnTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
-                   const DepthwiseWeights& weights, int32_t* acc) {
-  for (int32_t j = 0; j < weights.kept; ++j) acc[weights.channels[j]] = 0;
+                   const DepthwiseWeights& weights, int32_t* sum) {
+  for (int32_t j = 0; j < weights.kept; ++j) sum[weights.channels[j]] = 0;
   ForEachTap(g, iy, ix, grad_out, [&](int32_t tap, const int8_t* q) {
     const int8_t* column = weights.columns + tap * weights.kept;
     for (int32_t j = 0; j < weights.kept; ++j) {
       const int32_t c = weights.channels[j];
-      acc[c] += q[c] * RoundShift(column[j] * weights.m[c], weights.shift);
+      sum[c] += q[c] * column[j];
     }
   });
+}
+
+// S of docs/NUMERICS.md, of one input channel: sum and m of its output channels.
+int64_t ScaledSum(const int32_t* sum, const int32_t* m, int32_t multiplier) {
+  int64_t scaled = 0;
+  for (int32_t j = 0; j < multiplier; ++j) scaled += static_cast<int64_t>(sum[j]) * m[j];
+  return scaled;
+}
+
+// Quantises the sums of a pixel.
+void WriteSums(const DepthwiseInputGradParams& params, const int32_t* m, bool has_addend,
+               int32_t* sum, GradientWriter* writer) {
+  const int32_t multiplier = params.multiplier;
+  if (has_addend) {
+    // In place: input channel i reads from i * multiplier onwards.
+    for (int32_t i = 0; i < params.geometry.in_c; ++i) {
+      const int32_t c = i * multiplier;
+      sum[i] = RoundShift64(ScaledSum(sum + c, m + c, multiplier), kScaleBits);
+    }
+    writer->WritePixel(sum);
+  } else if (multiplier == 1 && SumsAreSmall(params.geometry)) {
+    writer->WritePixelOf([&](int32_t i, int shift) { return ScaleSmall(sum[i], m[i], shift); });
+  } else {
+    writer->WritePixelOf([&](int32_t i, int shift) {
+      const int32_t c = i * multiplier;
+      return RoundShift64(ScaledSum(sum + c, m + c, multiplier), kScaleBits + shift);
+    });
+  }
+}
+
+// Four channels of many pixels at a time, with the predicted exponent; false: not for this
+// layer.
+bool WriteSaturated(const DepthwiseInputGradParams& params, const int8_t* grad_out,
+                    const DepthwiseWeights& weights, int8_t* grad_in, void* scratch) {
+#if defined(TFLM_TRAIN_MVE)
+  if (mve::Stride2InputGrad::Usable(params)) {
+    mve::Stride2InputGrad(params.geometry).Run(grad_out, weights, grad_in, scratch);
+    return true;
+  }
+  const mve::DepthwisePlan plan(params, DepthwiseInputGradScratchBytes(params));
+  if (plan.usable) {
+    mve::DepthwiseInputGrad(params, plan, grad_out, weights, grad_in, scratch);
+    return true;
+  }
+#endif
+  const TilePlan tiles(params);
+  if (tiles.usable) {
+    InputGradByTiles(params, tiles, grad_out, weights, grad_in, scratch);
+    return true;
+  }
+  const WindowPlan windows(params);
+  if (!kWindowsPay || !windows.usable) return false;
+  InputGradByWindows(params, windows, grad_out, weights, grad_in, scratch);
+  return true;
 }
 
 }  // namespace
@@ -76,46 +130,19 @@ void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const int8_t* gr
        static_cast<size_t>(g.in_h) * g.in_w * g.in_c, g.in_c, &scales[params.slot_out],
        &ranges[params.slot_out]},
       scales[params.slot_in] * params.unit_scale, grad_out,
-      static_cast<size_t>(g.out_h) * g.out_w * g.out_c, kSumShift);
+      static_cast<size_t>(g.out_h) * g.out_w * g.out_c);
   if (!writer.flows()) return;
-  const DepthwiseWeights scaled = {weights,     columns, channels,
-                                   params.kept, m,       params.weight_shift + writer.coarseness()};
-#if defined(TFLM_TRAIN_MVE)
-  if (addend == nullptr && scaled.shift <= kMaxWeightShift) {
-    const mve::DepthwisePlan plan(params, DepthwiseInputGradScratchBytes(params));
-    if (mve::Stride2InputGrad::Usable(params)) {
-      mve::Stride2InputGrad(g, writer.exponent()).Run(grad_out, scaled, grad_in, scratch);
-      if (writer.FinishSaturated()) return;
-    } else if (plan.usable) {
-      mve::DepthwiseInputGrad(params, plan, grad_out, scaled, writer.exponent(), grad_in, scratch);
-      if (writer.FinishSaturated()) return;
-    }
+  const DepthwiseWeights layer = {weights, columns, channels, params.kept, m, writer.exponent()};
+  if (addend == nullptr && SumsAreSmall(g) && LaneScales::Exist(writer.exponent()) &&
+      WriteSaturated(params, grad_out, layer, grad_in, scratch) && writer.FinishSaturated()) {
+    return;
   }
-#endif
-  const int pixel_shift = kSumShift - writer.exponent();
-  if (addend == nullptr && pixel_shift <= SpareBits(params) && scaled.shift <= kMaxWeightShift) {
-    const TilePlan tiles(params);
-    const WindowPlan windows(params);
-    if (tiles.usable) {
-      InputGradByTiles(params, tiles, grad_out, scaled, pixel_shift, grad_in, scratch);
-    } else if (kWindowsPay && windows.usable) {
-      InputGradByWindows(params, windows, grad_out, scaled, pixel_shift, grad_in, scratch);
-    }
-    if ((tiles.usable || (kWindowsPay && windows.usable)) && writer.FinishSaturated()) return;
-  }
-  int32_t* acc = static_cast<int32_t*>(scratch);
+  int32_t* sum = static_cast<int32_t*>(scratch);
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     for (int32_t ix = 0; ix < g.in_w; ++ix) {
-      SumTaps(g, iy, ix, grad_out, scaled, acc);
-      if (params.kept > 0) SumColumnTaps(g, iy, ix, grad_out, scaled, acc);
-      // In place: input channel i reads from i * multiplier onwards.
-      int32_t c = 0;
-      for (int32_t i = 0; i < g.in_c; ++i) {
-        int32_t sum = 0;
-        for (int32_t j = 0; j < params.multiplier; ++j, ++c) sum += acc[c];
-        acc[i] = sum;
-      }
-      writer.WritePixel(acc);
+      SumTaps(g, iy, ix, grad_out, layer, sum);
+      if (params.kept > 0) SumColumnTaps(g, iy, ix, grad_out, layer, sum);
+      WriteSums(params, m, addend != nullptr, sum, &writer);
     }
   }
   writer.Finish();

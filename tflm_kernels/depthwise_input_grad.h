@@ -13,7 +13,7 @@ namespace tflm_train {
 // Scratch of DepthwiseInputGrad: int32 [out_c], or a part of four channels.
 size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params);
 
-// The weights are brought to one scale as int16, because the weight scales of a
+// Sums are scaled rather than the incoming gradient, because the weight scales of a
 // depthwise layer spread too far for the 7 bits of ConvInputGrad.
 //
 //   params      geometry with out_c == in_c * multiplier, mask of the input, slots

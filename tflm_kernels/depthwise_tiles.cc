@@ -24,7 +24,7 @@ struct TileTarget {
 
 // `tile_rows` rows of tiles from input row y on.
 void SumPairTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, int32_t tile_rows,
-                     const int16_t* plane, const int16_t* weights) {
+                     const int16_t* plane, const int16_t* weights, const LaneScales& scales) {
   const Geometry& g = target.g;
   // The last row may be half a tile.
   const int32_t whole = y + 2 * tile_rows <= g.in_h ? tile_rows : tile_rows - 1;
@@ -37,13 +37,14 @@ void SumPairTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, 
                             whole,
                             2 * target.row_step(),
                             plan.pitch,
-                            padded};
-      if (whole > 0) SumPairTiles(lanes, weights, tiles);
+                            padded,
+                            lane};
+      if (whole > 0) SumPairTiles(lanes, weights, scales, tiles);
       if (whole < tile_rows) {
         tiles.results.q += whole * tiles.row_step;
         tiles.second = 0;
         tiles.rows = 1;
-        SumPairTiles(lanes + whole * plan.pitch * kElement, weights, tiles);
+        SumPairTiles(lanes + whole * plan.pitch * kElement, weights, scales, tiles);
       }
       continue;
     }
@@ -51,8 +52,8 @@ void SumPairTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, 
     for (int32_t row = 0; row < tile_rows; ++row) {
       for (int32_t x = 0; x < g.in_w; ++x) {
         int8_t results[4];
-        SumPairTiles(lanes + (row * plan.pitch + x) * kElement, weights,
-                     {{results, 4, 1}, 2, 1, 0, plan.pitch, false});
+        SumPairTiles(lanes + (row * plan.pitch + x) * kElement, weights, scales,
+                     {{results, 4, 1}, 2, 1, 0, plan.pitch, false, lane});
         int8_t* const q = target.At(y + 2 * row, x) + lane;
         if (row < whole) q[target.row_step()] = results[2];
         q[0] = results[0];
@@ -63,10 +64,10 @@ void SumPairTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, 
 
 // The tile at (y, x), of which not all inputs or lanes exist.
 void SumPartOfTile(const TileTarget& target, int32_t y, int32_t x, const int16_t* plane,
-                   const int16_t* weights) {
+                   const int16_t* weights, const LaneScales& scales) {
   int8_t results[4 * kWindowLanes];
   SumStrideTiles(
-      plane, weights,
+      plane, weights, scales,
       {{results, 4 * kWindowLanes, 1}, kWindowLanes, 2 * kWindowLanes, 3 * kWindowLanes, 1, 0, 0});
   for (int i = 0; i < 4; ++i) {
     const int32_t iy = y + i / 2, ix = x + i % 2;
@@ -77,7 +78,7 @@ void SumPartOfTile(const TileTarget& target, int32_t y, int32_t x, const int16_t
 
 // `tile_rows` rows of tiles from input row y on, which may be -1.
 void SumStrideTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, int32_t tile_rows,
-                       const int16_t* plane, const int16_t* weights) {
+                       const int16_t* plane, const int16_t* weights, const LaneScales& scales) {
   const Geometry& g = target.g;
   // Whole tiles are done together.
   const int32_t x0 = g.pad_l;
@@ -87,7 +88,7 @@ void SumStrideTileRows(const TileTarget& target, const TilePlan& plan, int32_t y
   const int32_t end = tile_rows < fitting ? tile_rows : fitting;
   const bool whole = columns > 0 && end > first && target.lanes == kWindowLanes;
   if (whole) {
-    SumStrideTiles(plane + (first * plan.pitch + x0) * kElement, weights,
+    SumStrideTiles(plane + (first * plan.pitch + x0) * kElement, weights, scales,
                    {{target.At(y + 2 * first, x0), 2 * g.in_c, columns},
                     g.in_c,
                     target.row_step(),
@@ -100,7 +101,8 @@ void SumStrideTileRows(const TileTarget& target, const TilePlan& plan, int32_t y
   for (int32_t row = 0; row < tile_rows; ++row) {
     for (int32_t x = -g.pad_l, i = 0; x < g.in_w; x += 2, ++i) {
       if (whole && row >= first && row < end && x >= 0 && x + 1 < g.in_w) continue;
-      SumPartOfTile(target, y + 2 * row, x, plane + (row * plan.pitch + i) * kElement, weights);
+      SumPartOfTile(target, y + 2 * row, x, plane + (row * plan.pitch + i) * kElement, weights,
+                    scales);
     }
   }
 }
@@ -128,8 +130,8 @@ size_t TilePlan::bytes() const {
 }
 
 void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& plan,
-                      const int8_t* grad_out, const DepthwiseWeights& weights, int pixel_shift,
-                      int8_t* grad_in, void* scratch) {
+                      const int8_t* grad_out, const DepthwiseWeights& weights, int8_t* grad_in,
+                      void* scratch) {
   const Geometry& g = params.geometry;
   const bool strided = g.stride_h == 2;
   int16_t* const plane = static_cast<int16_t*>(scratch);
@@ -141,8 +143,7 @@ void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& pl
     const int32_t rest = plan.tile_rows - first;
     const int32_t tile_rows = rest < plan.rows_at_once ? rest : plan.rows_at_once;
     const PlaneRows rows = {strided ? first - 1 : 2 * first + g.pad_t - 2, strided ? 1 : 2,
-                            tile_rows + plan.plane_rows - plan.rows_at_once, plan.pitch,
-                            pixel_shift};
+                            tile_rows + plan.plane_rows - plan.rows_at_once, plan.pitch};
     for (LaneCursor lanes(weights, g.out_c, kTaps, copy); !lanes.done(); lanes.Next()) {
       const TileTarget target = {g, grad_in + lanes.channel(), lanes.lanes()};
       PackPlane(
@@ -155,10 +156,11 @@ void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& pl
         PackPairTileWeights(lane_weights, packed);
       }
       if (!strided) {
-        SumPairTileRows(target, plan, 2 * first, tile_rows, plane, packed);
+        SumPairTileRows(target, plan, 2 * first, tile_rows, plane, packed, lane_weights.scales);
         continue;
       }
-      SumStrideTileRows(target, plan, 2 * first - g.pad_t, tile_rows, plane, packed);
+      SumStrideTileRows(target, plan, 2 * first - g.pad_t, tile_rows, plane, packed,
+                        lane_weights.scales);
     }
   }
 }

@@ -29,8 +29,8 @@ struct TilePlan {
 
 // As InputGradByWindows.
 void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& plan,
-                      const int8_t* grad_out, const DepthwiseWeights& weights, int pixel_shift,
-                      int8_t* grad_in, void* scratch);
+                      const int8_t* grad_out, const DepthwiseWeights& weights, int8_t* grad_in,
+                      void* scratch);
 
 }  // namespace tflm_train
 

@@ -29,7 +29,11 @@ struct BlockContext {
   int32_t row_step, step;  // elements of the target to the next row, and window
   int8_t* q;               // the target, from these channels on
   int lanes;
+  LaneScales scales;
 };
+
+// What is below the last row of a window of an odd height.
+const int8_t kNoWeights[kWindowLanes] = {};
 
 // The results of windows whose lanes are not all there.
 void KeepLanes(const int8_t* from, int lanes, int8_t* q) {
@@ -44,11 +48,12 @@ void SumBlock(const WindowBlock& block, const BlockContext& context) {
   int8_t* q = context.q + block.at;
   for (int32_t row = block.rows; row > 0; --row) {
     if (context.lanes == kWindowLanes) {
-      SumWindows<kRowPairs, kColumns>(plane, window, {q, context.step, block.windows});
+      SumWindows<kRowPairs, kColumns>(plane, window, context.scales,
+                                      {q, context.step, block.windows});
     } else {
       for (int32_t n = 0; n < block.windows; ++n) {
         int8_t lanes[kWindowLanes];
-        SumWindows<0, 0>(plane + n * kElement, window, {lanes, kWindowLanes, 1});
+        SumWindows<0, 0>(plane + n * kElement, window, context.scales, {lanes, kWindowLanes, 1});
         KeepLanes(lanes, context.lanes, q + n * context.step);
       }
     }
@@ -192,24 +197,14 @@ class WindowProgram {
 };
 
 // Packs the weights for each pair of taps.
-void PackWeights(const WindowProgram& program, const LaneWeights& lane_weights, int16_t* to) {
-  // A copy, which the stores cannot change.
-  const LaneWeights weights = lane_weights;
+void PackWeights(const WindowProgram& program, const LaneWeights& weights, int16_t* to) {
+  // Locals, which the stores cannot change.
+  const int8_t* const first = weights.first;
+  const int32_t stride = weights.stride;
   const TapPair* taps = program.taps();
   for (int32_t i = program.tap_count(); i > 0; --i, ++taps, to += kElement) {
-    const int8_t* const upper = weights.first + taps->upper * weights.stride;
-    if (taps->lower < 0) {
-#pragma GCC unroll 4
-      for (int lane = 0; lane < kWindowLanes; ++lane) {
-        StoreUppers(weights.Upper(upper, lane), 0, to + 2 * lane);
-      }
-      continue;
-    }
-    const int8_t* const lower = weights.first + taps->lower * weights.stride;
-#pragma GCC unroll 4
-    for (int lane = 0; lane < kWindowLanes; ++lane) {
-      StoreUppers(weights.Upper(upper, lane), weights.Upper(lower, lane), to + 2 * lane);
-    }
+    PackElement(first + taps->upper * stride,
+                taps->lower < 0 ? kNoWeights : first + taps->lower * stride, to);
   }
 }
 
@@ -226,10 +221,8 @@ LaneWeights LaneCursor::Weights() {
   while (next_kept_ < weights_.kept && weights_.channels[next_kept_] < channel_ + kWindowLanes) {
     ++next_kept_;
   }
-  LaneWeights result = {weights_.all + channel_, channels_, {}};
-  for (int lane = 0; lane < lanes(); ++lane) {
-    result.multiplier[lane] = weights_.m[channel_ + lane] << (kMaxWeightShift - weights_.shift);
-  }
+  LaneWeights result = {weights_.all + channel_, channels_,
+                        LaneScales(weights_.m + channel_, lanes(), weights_.exponent)};
   if (begin == next_kept_ && lanes() == kWindowLanes) return result;
   int8_t* to = copy_;
   for (int32_t tap = 0; tap < taps_; ++tap, to += kWindowLanes) {
@@ -242,14 +235,6 @@ LaneWeights LaneCursor::Weights() {
   result.first = copy_;
   result.stride = kWindowLanes;
   return result;
-}
-
-int SpareBits(const DepthwiseInputGradParams& params) {
-  const Geometry& g = params.geometry;
-  const int64_t largest = (int64_t{127} << (23 - params.weight_shift)) * g.k_h * g.k_w;
-  int bits = 0;
-  while (bits < 8 && (largest << (bits + 1)) < INT32_MAX - (1 << kSumShift)) ++bits;
-  return bits;
 }
 
 WindowPlan::WindowPlan(const DepthwiseInputGradParams& params) {
@@ -287,8 +272,8 @@ size_t WindowPlan::bytes() const {
 }
 
 void InputGradByWindows(const DepthwiseInputGradParams& params, const WindowPlan& plan,
-                        const int8_t* grad_out, const DepthwiseWeights& weights, int pixel_shift,
-                        int8_t* grad_in, void* scratch) {
+                        const int8_t* grad_out, const DepthwiseWeights& weights, int8_t* grad_in,
+                        void* scratch) {
   const Geometry& g = params.geometry;
   int16_t* const plane = static_cast<int16_t*>(scratch);
   int16_t* const packed = plane + plan.plane_elements * kElement;
@@ -298,14 +283,16 @@ void InputGradByWindows(const DepthwiseInputGradParams& params, const WindowPlan
   // The columns of zeros are never written again.
   std::memset(plane, 0, sizeof(int16_t) * plan.plane_elements * kElement);
   BlockContext context = {
-      plane, packed, plan.pitch, g.stride_h * g.in_w * g.in_c, g.stride_w * g.in_c, nullptr, 0};
+      plane, packed, plan.pitch, g.stride_h * g.in_w * g.in_c, g.stride_w * g.in_c, nullptr, 0, {}};
   for (int32_t first = 0; first < g.in_h; first += plan.rows) {
     const WindowProgram program(g, plan, first, blocks, taps);
     const PlaneRows rows = {program.first_row(), 1, program.end_row() - program.first_row(),
-                            plan.pitch, pixel_shift};
+                            plan.pitch};
     for (LaneCursor lanes(weights, g.out_c, g.k_h * g.k_w, copy); !lanes.done(); lanes.Next()) {
       const int32_t c = lanes.channel();
-      PackWeights(program, lanes.Weights(), packed);
+      const LaneWeights lane_weights = lanes.Weights();
+      PackWeights(program, lane_weights, packed);
+      context.scales = lane_weights.scales;
       PackPlane({grad_out + c, g.out_h, g.out_w, g.out_w * g.out_c, g.out_c, lanes.lanes()}, rows,
                 plane + plan.left * kElement);
       context.q = grad_in + c;

@@ -34,9 +34,14 @@ struct DepthwiseWeights {
   const int16_t* channels;  // [kept], ascending
   int32_t kept;
   const int32_t* m;  // [out_c]
-  int shift;         // the scaled weights', at most kMaxWeightShift
+  int exponent;      // of the results, LaneScales::Exist
 };
-constexpr int kMaxWeightShift = 16;
+
+// Whether sums are below 2^21, as ScaleSmall wants them.
+inline bool SumsAreSmall(const Geometry& g) {
+  constexpr int32_t kSide = 128;
+  return g.k_h <= kSide && g.k_w <= kSide && g.k_h * g.k_w <= kSide;
+}
 
 // Walks over the channels of a layer, four at a time.
 class LaneCursor {
@@ -64,9 +69,6 @@ class LaneCursor {
   int32_t next_kept_ = 0;
 };
 
-// Bits that pixels may be shifted by so that no sum of a window leaves int32.
-int SpareBits(const DepthwiseInputGradParams& params);
-
 // How the work is divided. Not for dilation or channel multipliers.
 struct WindowPlan {
   explicit WindowPlan(const DepthwiseInputGradParams& params);
@@ -83,11 +85,10 @@ struct WindowPlan {
   int32_t blocks;           // at most
 };
 
-// Writes the whole input gradient, saturated. pixel_shift: of the pixels, so that sums
-// have kSumShift bits too many. scratch: plan.bytes() bytes.
+// Writes the whole input gradient, saturated. scratch: plan.bytes() bytes.
 void InputGradByWindows(const DepthwiseInputGradParams& params, const WindowPlan& plan,
-                        const int8_t* grad_out, const DepthwiseWeights& weights, int pixel_shift,
-                        int8_t* grad_in, void* scratch);
+                        const int8_t* grad_out, const DepthwiseWeights& weights, int8_t* grad_in,
+                        void* scratch);
 
 }  // namespace tflm_train
 

@@ -18,6 +18,11 @@ constexpr int32_t RoundShift(int32_t a, int n) {
   return n == 0 ? a : (a >> n) + ((a >> (n - 1)) & 1);
 }
 
+// The same of 64 bits, 1 <= n; the result must fit.
+constexpr int32_t RoundShift64(int64_t a, int n) {
+  return static_cast<int32_t>((a + (int64_t{1} << (n - 1))) >> n);
+}
+
 // Upper 32 bits of the product, rounded half up.
 inline int32_t HighMul(int32_t a, int32_t b) {
 #if defined(TFLM_TRAIN_DSP)

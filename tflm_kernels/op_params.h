@@ -145,10 +145,9 @@ struct DepthwiseInputGradParams {
   MaskParams mask;
   int32_t slot_in, slot_out;
   int32_t slot_addend;  // -1: no addend
-  float unit_scale;     // max s_W * 2^(weight_shift - 16)
+  float unit_scale;     // max s_W
   int32_t multiplier;   // out_c / in_c
-  int32_t weight_shift;
-  int32_t kept;  // output channels whose weights are columns; 0: none
+  int32_t kept;         // output channels whose weights are columns; 0: none
 };
 
 struct PoolGradParams {
@@ -360,7 +359,7 @@ static_assert(sizeof(RestoreParams) == 8 + 4 * 4, "packed");
 static_assert(sizeof(LossParams) == 8 + 4 * 10, "packed");
 static_assert(sizeof(ClampMaskParams) == 8 + 3 * 4, "packed");
 static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 3 + 8) * 4, "packed");
-static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 7) * 4, "packed");
+static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 6) * 4, "packed");
 static_assert(sizeof(PoolGradParams) == 8 + (14 + 3 + 4) * 4, "packed");
 static_assert(sizeof(AccumulateParams) == 8 + (1 + 3 + 6) * 4, "packed");
 static_assert(sizeof(ConvUpdateParams) == 8 + (14 + 10 + 1) * 4, "packed");

@@ -21,6 +21,11 @@ constexpr int32_t kMaxGradient = 126;
 constexpr float kPredictedMax = 112.0f;
 constexpr int32_t kMaxAddendFactor = 1 << 24;
 
+// Whether no value that a gradient was saturated to is among them.
+bool Fits(const Extremes<int8_t>& extremes) {
+  return extremes.max <= kMaxGradient && extremes.min >= kMinGradient;
+}
+
 template <typename T>
 void ApplyMaskTo(const MaskParams& params, const void* mask, size_t first, T* __restrict values,
                  size_t n) {
@@ -93,7 +98,7 @@ int ExponentFor(uint32_t max_abs, int from) {
 }
 
 GradientWriter::GradientWriter(const GradientTarget& target, float unit, const int8_t* incoming,
-                               size_t incoming_size, int finest)
+                               size_t incoming_size)
     : target_(target),
       unit_(unit),
       incoming_max_(static_cast<float>(MaxAbs(incoming, incoming_size))),
@@ -122,10 +127,6 @@ GradientWriter::GradientWriter(const GradientTarget& target, float unit, const i
   while (exponent_ < kMaxExponent && !(predicted <= kPredictedMax * PowerOfTwo(exponent_))) {
     ++exponent_;
   }
-  if (exponent_ > finest && target.addend == nullptr) {
-    coarseness_ = exponent_ - finest;
-    exponent_ = finest;
-  }
 }
 
 void GradientWriter::WritePixel(int32_t* acc) {
@@ -140,12 +141,22 @@ void GradientWriter::WritePixel(int32_t* acc) {
          RoundShift(extremes.min, needed) < kMinGradient) {
     ++needed;
   }
-  if (needed > exponent_) {
-    RoundAwayInPlace(target_.q, needed - exponent_, written_);
-    exponent_ = needed;
+  RoundShiftRow(acc, needed, target_.q + written_, channels);
+  FinishPixel(needed);
+}
+
+bool GradientWriter::MaskFittingPixel() {
+  int8_t* const q = target_.q + written_;
+  ApplyMaskTo(target_.mask_params, target_.mask, written_, q, target_.channels);
+  return Fits(FindExtremes(q, target_.channels));
+}
+
+void GradientWriter::FinishPixel(int exponent) {
+  if (exponent > exponent_) {
+    RoundAwayInPlace(target_.q, exponent - exponent_, written_);
+    exponent_ = exponent;
   }
-  RoundShiftRow(acc, exponent_, target_.q + written_, channels);
-  written_ += channels;
+  written_ += target_.channels;
 }
 
 void GradientWriter::Finish() { Store(MaxAbs(target_.q, target_.size)); }
@@ -153,13 +164,13 @@ void GradientWriter::Finish() { Store(MaxAbs(target_.q, target_.size)); }
 bool GradientWriter::FinishSaturated() {
   const Extremes<int8_t> extremes =
       MaskAndFindExtremes(target_.mask_params, target_.mask, target_.q, target_.size);
-  if (extremes.max > kMaxGradient || extremes.min < kMinGradient) return false;
+  if (!Fits(extremes)) return false;
   Store(static_cast<uint32_t>(extremes.max > -extremes.min ? extremes.max : -extremes.min));
   return true;
 }
 
 void GradientWriter::Store(uint32_t max_abs) {
-  const float step = PowerOfTwo(exponent_ + coarseness_);
+  const float step = PowerOfTwo(exponent_);
   const float ratio = (static_cast<float>(max_abs) * step) / incoming_max_;
   const float decayed = *target_.range * kRangeDecay;
   *target_.range = ratio > decayed ? ratio : decayed;

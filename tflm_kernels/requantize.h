@@ -63,22 +63,34 @@ class GradientWriter {
  public:
   // unit: real value of 1 in the sums. incoming: int8 [incoming_size], the
   // gradient the sums are made of. Writes the whole target when no gradient
-  // comes in. finest: where a larger exponent is predicted and nothing is added,
-  // the sums are to be coarser by coarseness() bits.
+  // comes in.
   GradientWriter(const GradientTarget& target, float unit, const int8_t* incoming,
-                 size_t incoming_size, int finest = kMaxExponent);
+                 size_t incoming_size);
 
   // False: the target is complete, no pixel may be written.
   bool flows() const { return flows_; }
 
-  // The sums count 2^coarseness() units.
-  int coarseness() const { return coarseness_; }
-
-  // The predicted exponent of such sums, until a pixel is written.
+  // The predicted exponent, until a pixel is written.
   int exponent() const { return exponent_; }
 
   // acc: int32 [channels], the sums of the next pixel; overwritten.
   void WritePixel(int32_t* acc);
+
+  // The same of sums that are not int32, where there is no addend: value(i, shift) gives
+  // RoundShift(sum of channel i, shift).
+  template <typename Value>
+  void WritePixelOf(const Value& value) {
+    int8_t* const q = target_.q + written_;
+    int exponent = exponent_;
+    for (;; ++exponent) {
+      for (int32_t i = 0; i < target_.channels; ++i) {
+        const int32_t v = value(i, exponent);
+        q[i] = static_cast<int8_t>(v > INT8_MAX ? INT8_MAX : v < INT8_MIN ? INT8_MIN : v);
+      }
+      if (MaskFittingPixel()) break;
+    }
+    FinishPixel(exponent);
+  }
 
   // Stores scale and range.
   void Finish();
@@ -91,6 +103,12 @@ class GradientWriter {
  private:
   friend class UnorderedWriter;
 
+  // Masks the next pixel, which is written and saturated; false: it was.
+  bool MaskFittingPixel();
+
+  // To the pixel after the next, which is written with this exponent.
+  void FinishPixel(int exponent);
+
   void Store(uint32_t max_abs);
 
   GradientTarget target_;
@@ -98,7 +116,6 @@ class GradientWriter {
   float incoming_max_;
   bool flows_;
   int exponent_ = 0;
-  int coarseness_ = 0;
   int addend_shift_ = 0;
   int32_t addend_factor_ = 0;
   size_t written_ = 0;

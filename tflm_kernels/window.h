@@ -5,7 +5,7 @@
 // of a window are laid out like the elements they are multiplied with. A window of an
 // odd height has zeros for the pixel below it.
 //
-// Sums come with kSumShift bits below the int8 that they are rounded to.
+// Sums are multiplied with the scale of their channel and rounded to int8.
 
 #ifndef TFLM_KERNELS_WINDOW_H_
 #define TFLM_KERNELS_WINDOW_H_
@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "tflm_kernels/arch/features.h"
+#include "tflm_kernels/numerics.h"
 
 #if defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/dsp.h"
@@ -28,7 +29,6 @@ constexpr bool kWindowsPay = false;
 #endif
 
 constexpr int kWindowLanes = 4;
-constexpr int kSumShift = 12;
 constexpr int kElement = 2 * kWindowLanes;  // int16 of an element
 constexpr int kElementBytes = 2 * kElement;
 
@@ -42,46 +42,72 @@ struct LaneImage {
 };
 
 // Rows of a plane, `pitch` elements apart; row i holds the pixels of image rows
-// first + i * step and the one below, times 2^shift. What lies outside is zero.
+// first + i * step and the one below. What lies outside is zero.
 struct PlaneRows {
   int32_t first, step, count;
   int32_t pitch;
-  int shift;  // at most 8
 };
 
 void PackPlane(const LaneImage& image, const PlaneRows& rows, int16_t* to);
+
+// Bits below 1 of the factors that bring sums of channels to one scale, which are at most 1.
+constexpr int kScaleBits = 16;
+
+// sum * m * 2^-(kScaleBits + exponent), rounded half up, without 64 bits: |sum| < 2^21,
+// 0 <= m <= 2^kScaleBits.
+inline int32_t ScaleSmall(int32_t sum, int32_t m, int exponent) {
+  // Below 2^30, so that a shift by 31 gives 0 as well.
+  const int32_t scaled = sum * (m >> 8) + (sum * (m & 0xff) >> 8);
+  const int wanted = exponent + (kScaleBits - 8);
+  const int shift = wanted < 31 ? wanted : 31;
+  return (scaled + (1 << (shift - 1))) >> shift;
+}
+
+// How the sums of four channels become int8: times m * 2^-(kScaleBits + exponent).
+struct LaneScales {
+  LaneScales() = default;
+
+  // m: of the lanes that there are.
+  LaneScales(const int32_t* m, int lanes, int result_exponent) : exponent(result_exponent) {
+    const int shift = kHasLongMultiply ? kScaleBits - exponent : 0;
+    for (int lane = 0; lane < lanes; ++lane) factor[lane] = ShiftLeft(m[lane], shift);
+  }
+
+  // Whether factors are at most 2^30, and even.
+  static bool Exist(int exponent) { return exponent >= 2 && exponent < kScaleBits; }
+
+  TFLM_TRAIN_INLINE int8_t Quantized(int32_t sum, int lane) const {
+    const int32_t q =
+        kHasLongMultiply ? HighMul(sum, factor[lane]) : ScaleSmall(sum, factor[lane], exponent);
+    return static_cast<int8_t>(q > 127 ? 127 : q < -128 ? -128 : q);
+  }
+
+  // Of long multiplications, where the result is the upper half of the product; else m.
+  int32_t factor[kWindowLanes];
+  int exponent;
+};
 
 // The weights of four channels.
 struct LaneWeights {
   const int8_t* first;  // [tap][stride], four channels of each
   int32_t stride;
-
-  // What brings a weight to the upper half of a word, where it is rounded.
-  int32_t multiplier[kWindowLanes];
-
-  // The scaled weight of a lane, in the upper half.
-  TFLM_TRAIN_INLINE int32_t Upper(const int8_t* tap, int lane) const {
-    constexpr int32_t kHalf = 1 << 15;
-#if defined(TFLM_TRAIN_DSP)
-    // The compiler would add the constant on its own.
-    int32_t upper;
-    asm("mla %0, %1, %2, %3"
-        : "=r"(upper)
-        : "r"(static_cast<int32_t>(tap[lane])), "r"(multiplier[lane]), "r"(kHalf));
-    return upper;
-#else
-    return tap[lane] * multiplier[lane] + kHalf;
-#endif
-  }
+  LaneScales scales;
 };
 
-// The upper halves of two words as a pair of int16.
-TFLM_TRAIN_INLINE void StoreUppers(int32_t first, int32_t second, int16_t* to) {
+// Two pixels or weights of each lane, one below the other, as an element.
+TFLM_TRAIN_INLINE void PackElement(const int8_t* upper, const int8_t* lower, int16_t* to) {
 #if defined(TFLM_TRAIN_DSP)
-  dsp::StoreWord(to, dsp::HighHalves(static_cast<uint32_t>(first), static_cast<uint32_t>(second)));
+  const uint32_t a = dsp::LoadWord(upper), b = dsp::LoadWord(lower);
+  const uint32_t low = dsp::LowHalves(a, b), high = dsp::HighHalves(a, b);
+  dsp::StoreWord(to, static_cast<uint32_t>(dsp::Bytes02(low)));
+  dsp::StoreWord(to + 2, static_cast<uint32_t>(dsp::Bytes13(low)));
+  dsp::StoreWord(to + 4, static_cast<uint32_t>(dsp::Bytes02(high)));
+  dsp::StoreWord(to + 6, static_cast<uint32_t>(dsp::Bytes13(high)));
 #else
-  to[0] = static_cast<int16_t>(first >> 16);
-  to[1] = static_cast<int16_t>(second >> 16);
+  for (int lane = 0; lane < kWindowLanes; ++lane) {
+    to[2 * lane] = upper[lane];
+    to[2 * lane + 1] = lower[lane];
+  }
 #endif
 }
 
@@ -110,7 +136,7 @@ struct WindowResults {
 // kRowPairs and kColumns: the window's where known, else 0.
 template <int kRowPairs, int kColumns>
 TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
-                                  const WindowResults& results);
+                                  const LaneScales& scales, const WindowResults& results);
 
 // The weights of two lanes of a tile of two 3x3 windows, one below the other: for each
 // column, rows (first, second) of either lane, then rows (second, third) of either lane.
@@ -128,12 +154,13 @@ struct PairTileRows {
   int32_t row_step;       // from one row's results to the next's
   int32_t pitch;          // of the plane, elements
   bool padded;            // the first and the last column of each row are zero; count > 1
+  int lane;               // the first of the two lanes
 };
 
 // The sums of two lanes over tiles of two 3x3 windows. plane: the two lanes of the first
 // tile's first element, of its upper pair of rows; the lower pair is the next row's.
 TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights,
-                                    const PairTileRows& tiles);
+                                    const LaneScales& scales, const PairTileRows& tiles);
 
 // The weights of a tile of 2x2 inputs of a layer with stride 2: elements for
 // (upper left, lower left), (upper right, lower right) of the input that meets four
@@ -155,7 +182,7 @@ struct StrideTileRows {
 
 // The four sums of each such tile. plane: the element to the left of the first tile.
 TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
-                                      const StrideTileRows& tiles);
+                                      const LaneScales& scales, const StrideTileRows& tiles);
 
 }  // namespace tflm_train
 

@@ -274,7 +274,6 @@ class DepthwiseInputGradParams(OpParams):
     slot_addend: int
     unit_scale: float
     multiplier: int
-    weight_shift: int
     kept: int
 
 

@@ -90,11 +90,9 @@ void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t 
   });
 }
 
-void AccumulateScaled(int32_t* acc, const int8_t* a, const int8_t* b, const int32_t* m, int shift,
-                      int n) {
+void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int n) {
   mve::AddToRow(acc, n, [&](int i, auto live) {
-    const int32x4_t w = vmulq_s32(mve::Load(b + i, live), mve::Load(m + i, live));
-    return vmulq_s32(mve::Load(a + i, live), mve::RoundShift(w, shift));
+    return vmulq_s32(mve::Load(a + i, live), mve::Load(b + i, live));
   });
 }
 

@@ -120,18 +120,18 @@ TFLM_TRAIN_INLINE void AddColumn(const int8_t* plane, const int32_t* weights, in
 struct QuadTarget {
   uint16x8_t offsets;
   int32_t two_rows;  // bytes from two rows to the next two
-  int shift;         // negative
 };
 
-// In place: intrinsics would copy.
-TFLM_TRAIN_INLINE int16x8_t Narrowed(int32x4_t upper, int32x4_t lower, int shift) {
-  asm("vrshl.s32 %q0, %2\n\t"
-      "vrshl.s32 %q1, %2\n\t"
+// In place: intrinsics would copy. factor: half of that of LaneScales, since products are
+// doubled.
+TFLM_TRAIN_INLINE int16x8_t Narrowed(int32x4_t upper, int32x4_t lower, int32_t factor) {
+  asm("vqrdmulh.s32 %q0, %q0, %2\n\t"
+      "vqrdmulh.s32 %q1, %q1, %2\n\t"
       "vqmovnb.s32 %q0, %q0\n\t"
       "vqmovnt.s32 %q0, %q1\n\t"
       "vqmovnb.s16 %q0, %q0"
       : "+w"(upper), "+w"(lower)
-      : "r"(shift));
+      : "r"(factor));
   return vreinterpretq_s16_s32(upper);
 }
 
@@ -151,6 +151,7 @@ inline void WritePart(int16x8_t upper, int16x8_t lower, const QuadTarget& target
 // The channels that are worked on.
 struct Lanes {
   int32_t channel, first_weight;
+  const int32_t* factors;  // of LaneScales
   int count;
   int32_t plane_bytes;  // from one's plane to the next one's
 };
@@ -177,9 +178,11 @@ __attribute__((noinline)) void SumPhase(const PhaseJob& phase, const Lanes& lane
   const bool exact = job.rows % kQuad == 0 && job.columns % kQuad == 0;
   const int8_t* lane_plane = job.plane;
   const int32_t* first = job.weights + lanes.first_weight;
+  const int32_t* factors = lanes.factors;
   int8_t* lane_q = job.q + lanes.channel;
 #pragma GCC unroll 1
   for (int lane = lanes.count; lane > 0; --lane, ++first, ++lane_q) {
+    const int32_t factor = *factors++ >> 1;
     const int8_t* column = lane_plane;
     int8_t* column_q = lane_q;
 #pragma GCC unroll 1
@@ -207,8 +210,8 @@ __attribute__((noinline)) void SumPhase(const PhaseJob& phase, const Lanes& lane
             }
           }
         }
-        const int16x8_t upper = Narrowed(acc[0], acc[1], target.shift);
-        const int16x8_t lower = Narrowed(acc[2], acc[3], target.shift);
+        const int16x8_t upper = Narrowed(acc[0], acc[1], factor);
+        const int16x8_t lower = Narrowed(acc[2], acc[3], factor);
         if (exact) {
           vstrbq_scatter_offset_s16(q, target.offsets, upper);
           q += target.two_rows;
@@ -248,11 +251,10 @@ inline void SumPhaseAs(const PhaseJob& job, const Lanes& lanes, const QuadTarget
   }
 }
 
-// Scales the weights of four channels: int32 [phases][taps_x][taps_y][4], in the order of
+// Widens the weights of four channels: int32 [phases][taps_x][taps_y][4], in the order of
 // ascending outputs.
-inline void ScaleWeights(const DepthwisePlan& plan, const Geometry& g, const LaneWeights& weights,
+inline void WidenWeights(const DepthwisePlan& plan, const Geometry& g, const LaneWeights& weights,
                          int32_t* to) {
-  const int32x4_t m = vld1q_s32(weights.multiplier);
   const int32_t stride = weights.stride;
   const int32_t row = g.stride_h * g.k_w * stride, column = g.stride_w * stride;
   for (int32_t i = 0; i < plan.count; ++i) {
@@ -262,7 +264,7 @@ inline void ScaleWeights(const DepthwisePlan& plan, const Geometry& g, const Lan
       const int8_t* from = first;
 #pragma GCC unroll 3
       for (int32_t ty = phase.taps_y; ty > 0; --ty, from -= row, to += kWindowLanes) {
-        vst1q_s32(to, vrshrq_n_s32(vmulq_s32(vldrbq_s32(from), m), 16));
+        vst1q_s32(to, vldrbq_s32(from));
       }
     }
   }
@@ -339,21 +341,21 @@ struct PlanePart {
   mve_pred16_t live;
 };
 
-// Writes the whole input gradient, saturated. exponent: of the results.
+// Writes the whole input gradient, saturated.
 inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const DepthwisePlan& plan,
                                const int8_t* grad_out, const DepthwiseWeights& weights,
-                               int exponent, int8_t* grad_in, void* scratch) {
+                               int8_t* grad_in, void* scratch) {
   const Geometry& g = params.geometry;
   const int32_t taps = g.k_h * g.k_w;
-  int32_t* const scaled = static_cast<int32_t*>(scratch);
-  int8_t* const copy = reinterpret_cast<int8_t*>(scaled + taps * kWindowLanes);
+  int32_t* const wide = static_cast<int32_t*>(scratch);
+  int8_t* const copy = reinterpret_cast<int8_t*>(wide + taps * kWindowLanes);
   int8_t* const plane = copy + taps * kWindowLanes;
   const int32_t column_step = g.stride_w * g.in_c, row_step = g.stride_h * g.in_w * g.in_c;
   uint16_t offsets[8];
   for (int i = 0; i < 8; ++i) {
     offsets[i] = static_cast<uint16_t>(i / 2 * column_step + i % 2 * row_step);
   }
-  const QuadTarget target = {vld1q_u16(offsets), 2 * row_step, -exponent};
+  const QuadTarget target = {vld1q_u16(offsets), 2 * row_step};
   const int32_t all_rows = (g.in_h + g.stride_h - 1) / g.stride_h;
   const int32_t all_columns = (g.in_w + g.stride_w - 1) / g.stride_w;
   for (int32_t y = 0; y < all_rows; y += plan.rows) {
@@ -374,7 +376,7 @@ inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const Dep
         const int32_t columns = (g.in_w - phase.x + g.stride_w - 1) / g.stride_w - x;
         const int32_t at = (phase.y + y * g.stride_h) * g.in_w + phase.x + x * g.stride_w;
         jobs[i] = {plane + (phase.lowest_y - plan.first_y) * kPitch + phase.lowest_x - plan.first_x,
-                   scaled + phase.first_weight * kWindowLanes,
+                   wide + phase.first_weight * kWindowLanes,
                    phase.taps_x,
                    phase.taps_x == 0 ? 0 : phase.taps_y,
                    rows < plan.rows ? rows : plan.rows,
@@ -385,11 +387,12 @@ inline void DepthwiseInputGrad(const DepthwiseInputGradParams& params, const Dep
                        -2 * phase.lowest_y == phase.taps_y - 1};
       }
       for (LaneCursor lanes(weights, g.out_c, taps, copy); !lanes.done(); lanes.Next()) {
-        ScaleWeights(plan, g, lanes.Weights(), scaled);
+        const LaneWeights lane_weights = lanes.Weights();
+        WidenWeights(plan, g, lane_weights, wide);
         for (int lane = 0; lane < lanes.lanes(); lane += plan.lanes) {
           const int rest = lanes.lanes() - lane;
-          const Lanes some = {lanes.channel() + lane, lane, rest < plan.lanes ? rest : plan.lanes,
-                              plan.plane_bytes};
+          const Lanes some = {lanes.channel() + lane, lane, lane_weights.scales.factor + lane,
+                              rest < plan.lanes ? rest : plan.lanes, plan.plane_bytes};
           if (part.rows > 0 && part.columns > 0) part.Pack(some);
           for (int32_t i = 0; i < plan.count; ++i) {
             if (jobs[i].rows > 0) SumPhaseAs(jobs[i], some, target);

@@ -28,28 +28,27 @@ class Stride2InputGrad {
            7 * g.in_c <= UINT16_MAX;
   }
 
-  // exponent: of the results.
-  Stride2InputGrad(const Geometry& geometry, int exponent)
+  explicit Stride2InputGrad(const Geometry& geometry)
       : g_(geometry),
-        shift_(-exponent),
         from_(vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(geometry.out_c))),
         to_(vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(geometry.in_c))) {}
 
   // Writes the whole input gradient, saturated. scratch: of the windows or tiles.
   void Run(const int8_t* grad_out, const DepthwiseWeights& weights, int8_t* grad_in,
            void* scratch) const {
-    int32_t* const scaled = static_cast<int32_t*>(scratch);
-    int8_t* const copy = reinterpret_cast<int8_t*>(scaled + kTaps * kWindowLanes);
+    int32_t* const wide = static_cast<int32_t*>(scratch);
+    int8_t* const copy = reinterpret_cast<int8_t*>(wide + kTaps * kWindowLanes);
     const bool whole = g_.pad_t == 0 && g_.pad_l == 0 && g_.in_h == 2 * g_.out_h &&
                        g_.in_w == 2 * g_.out_w && g_.out_w % kQuadColumns == 0;
     for (LaneCursor lanes(weights, g_.out_c, kTaps, copy); !lanes.done(); lanes.Next()) {
-      Scale(lanes.Weights(), scaled);
+      const LaneWeights lane_weights = lanes.Weights();
+      Widen(lane_weights, wide);
       const int8_t* const q = grad_out + lanes.channel();
       int8_t* const to = grad_in + lanes.channel();
       if (whole) {
-        Sum<true>(q, scaled, lanes.lanes(), to);
+        Sum<true>(q, wide, lane_weights.scales.factor, lanes.lanes(), to);
       } else {
-        Sum<false>(q, scaled, lanes.lanes(), to);
+        Sum<false>(q, wide, lane_weights.scales.factor, lanes.lanes(), to);
       }
     }
   }
@@ -59,21 +58,20 @@ class Stride2InputGrad {
   static constexpr int32_t kQuadColumns = 4;
 
   // Of four channels: int32 [taps][4].
-  static void Scale(const LaneWeights& weights, int32_t* to) {
-    const int32x4_t m = vld1q_s32(weights.multiplier);
+  static void Widen(const LaneWeights& weights, int32_t* to) {
     const int8_t* from = weights.first;
     const int32_t stride = weights.stride;
 #pragma GCC unroll 9
     for (int32_t tap = 0; tap < kTaps; ++tap, from += stride) {
-      vst1q_s32(to + tap * kWindowLanes, vrshrq_n_s32(vmulq_s32(vldrbq_s32(from), m), 16));
+      vst1q_s32(to + tap * kWindowLanes, vldrbq_s32(from));
     }
   }
 
   // The first and second of each two inputs beside each other.
   template <bool kWhole>
-  TFLM_TRAIN_INLINE static void Write(int32x4_t first, int32x4_t second, uint16x8_t at, int shift,
-                                      mve_pred16_t live, int8_t* q) {
-    const int16x8_t both = Narrowed(first, second, shift);
+  TFLM_TRAIN_INLINE static void Write(int32x4_t first, int32x4_t second, uint16x8_t at,
+                                      int32_t factor, mve_pred16_t live, int8_t* q) {
+    const int16x8_t both = Narrowed(first, second, factor);
     if (kWhole) {
       vstrbq_scatter_offset_s16(q, at, both);
     } else {
@@ -83,21 +81,20 @@ class Stride2InputGrad {
 
   // kWhole: each output has its two inputs along each axis, and columns are whole vectors.
   template <bool kWhole>
-  __attribute__((noinline)) void Sum(const int8_t* grad, const int32_t* scaled, int lanes,
-                                     int8_t* grad_in) const {
+  __attribute__((noinline)) void Sum(const int8_t* grad, const int32_t* wide,
+                                     const int32_t* factors, int lanes, int8_t* grad_in) const {
     // Locals: bytes are written, which may alias anything that lies in memory.
     const uint32x4_t from = from_;
     const uint16x8_t to = to_;
-    const int shift = shift_;
     const int32_t channels = g_.in_c;
     const int32_t grad_row = g_.out_w * channels, row = g_.in_w * channels;
     const int32_t out_h = g_.out_h, out_w = g_.out_w, in_h = g_.in_h, in_w = g_.in_w;
     const int32_t pad_t = kWhole ? 0 : g_.pad_t, pad_l = kWhole ? 0 : g_.pad_l;
 #pragma GCC unroll 1
-    for (; lanes > 0; --lanes, ++grad, ++grad_in, ++scaled) {
-      const int32_t w0 = scaled[0], w1 = scaled[4], w2 = scaled[8], w3 = scaled[12],
-                    w4 = scaled[16], w5 = scaled[20], w6 = scaled[24], w7 = scaled[28],
-                    w8 = scaled[32];
+    for (; lanes > 0; --lanes, ++grad, ++grad_in, ++wide) {
+      const int32_t factor = *factors++ >> 1;
+      const int32_t w0 = wide[0], w1 = wide[4], w2 = wide[8], w3 = wide[12], w4 = wide[16],
+                    w5 = wide[20], w6 = wide[24], w7 = wide[28], w8 = wide[32];
 #pragma GCC unroll 1
       for (int32_t x = 0; 2 * x - pad_l < in_w; x += kQuadColumns) {
         const int8_t* pixel = grad + x * channels;
@@ -127,12 +124,12 @@ class Stride2InputGrad {
             first = vmlaq_n_s32(first, above, w6);
             second = vmlaq_n_s32(second, above, w7);
             first = vmlaq_n_s32(first, above_left, w8);
-            Write<kWhole>(first, second, to, shift, live, q);
+            Write<kWhole>(first, second, to, factor, live, q);
           }
           q += row;
           if (kWhole || 2 * y - pad_t + 1 < in_h) {
             const int32x4_t first = vmlaq_n_s32(vmulq_n_s32(here, w3), left, w5);
-            Write<kWhole>(first, vmulq_n_s32(here, w4), to, shift, live, q);
+            Write<kWhole>(first, vmulq_n_s32(here, w4), to, factor, live, q);
           }
           q += row;
           pixel += grad_row;
@@ -144,7 +141,6 @@ class Stride2InputGrad {
   }
 
   const Geometry& g_;
-  const int shift_;
   const uint32x4_t from_;
   const uint16x8_t to_;
 };

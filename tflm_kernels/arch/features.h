@@ -24,4 +24,15 @@
 #define TFLM_TRAIN_INLINE inline
 #endif
 
+namespace tflm_train {
+
+// A product of 64 bits is one instruction.
+#if defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
+constexpr bool kHasLongMultiply = false;
+#else
+constexpr bool kHasLongMultiply = true;
+#endif
+
+}  // namespace tflm_train
+
 #endif  // TFLM_KERNELS_ARCH_FEATURES_H_

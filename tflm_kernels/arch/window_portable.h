@@ -13,16 +13,9 @@
 
 namespace tflm_train {
 
-constexpr int32_t kHalfSum = 1 << (kSumShift - 1);
-
-TFLM_TRAIN_INLINE int8_t RoundedSum(int32_t sum) {
-  const int32_t q = (sum + kHalfSum) >> kSumShift;
-  return static_cast<int8_t>(q > 127 ? 127 : q < -128 ? -128 : q);
-}
-
 template <int kRowPairs, int kColumns>
 TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
-                                  const WindowResults& results) {
+                                  const LaneScales& scales, const WindowResults& results) {
   int8_t* q = results.q;
   for (int32_t n = results.count; n > 0; --n, plane += kElement, q += results.step) {
     const int16_t* w = window.weights;
@@ -38,7 +31,7 @@ TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
     }
     int32_t sums[kWindowLanes];
     _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), total);
-    for (int lane = 0; lane < kWindowLanes; ++lane) q[lane] = RoundedSum(sums[lane]);
+    for (int lane = 0; lane < kWindowLanes; ++lane) q[lane] = scales.Quantized(sums[lane], lane);
 #else
     for (int lane = 0; lane < kWindowLanes; ++lane) {
       const int16_t* lane_x = x + 2 * lane;
@@ -49,7 +42,7 @@ TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
           sum += lane_x[0] * lane_w[0] + lane_x[1] * lane_w[1];
         }
       }
-      q[lane] = RoundedSum(sum);
+      q[lane] = scales.Quantized(sum, lane);
     }
 #endif
   }
@@ -61,16 +54,16 @@ TFLM_TRAIN_INLINE void PackPairTileWeights(const LaneWeights& weights, int16_t* 
     const int8_t* tap = weights.first + 2 * weights.stride;
     for (int column = 0; column < 3; ++column, tap -= weights.stride, to += 8) {
       for (int i = 0; i < 2; ++i) {
-        const int32_t middle = weights.Upper(tap + row, lane + i);
-        StoreUppers(weights.Upper(tap + 2 * row, lane + i), middle, to + 2 * i);
-        StoreUppers(middle, weights.Upper(tap, lane + i), to + 4 + 2 * i);
+        to[2 * i] = tap[2 * row + lane + i];
+        to[2 * i + 1] = to[2 * i + 4] = tap[row + lane + i];
+        to[2 * i + 5] = tap[lane + i];
       }
     }
   }
 }
 
 TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights,
-                                    const PairTileRows& tiles) {
+                                    const LaneScales& scales, const PairTileRows& tiles) {
   const int32_t pitch = tiles.pitch * kElement;
   for (int32_t row = 0; row < tiles.rows; ++row, plane += pitch) {
     int8_t* q = tiles.results.q + row * tiles.row_step;
@@ -85,8 +78,8 @@ TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights
           first_sum += a[0] * w[0] + a[1] * w[1] + b[0] * w[5];
           second_sum += a[1] * w[0] + b[0] * w[4] + b[1] * w[5];
         }
-        q[tiles.second + lane] = RoundedSum(second_sum);
-        q[lane] = RoundedSum(first_sum);
+        q[tiles.second + lane] = scales.Quantized(second_sum, tiles.lane + lane);
+        q[lane] = scales.Quantized(first_sum, tiles.lane + lane);
       }
     }
   }
@@ -94,11 +87,9 @@ TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights
 
 TFLM_TRAIN_INLINE void PackStrideTileWeights(const LaneWeights& weights, int16_t* to) {
   const auto pack = [&](int32_t first, int32_t second) {
-    const int8_t* const a = weights.first + first * weights.stride;
-    const int8_t* const b = weights.first + second * weights.stride;
-    for (int lane = 0; lane < kWindowLanes; ++lane, to += 2) {
-      StoreUppers(weights.Upper(a, lane), weights.Upper(b, lane), to);
-    }
+    PackElement(weights.first + first * weights.stride, weights.first + second * weights.stride,
+                to);
+    to += kElement;
   };
   pack(8, 2);
   pack(6, 0);
@@ -108,7 +99,7 @@ TFLM_TRAIN_INLINE void PackStrideTileWeights(const LaneWeights& weights, int16_t
 }
 
 TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
-                                      const StrideTileRows& tiles) {
+                                      const LaneScales& scales, const StrideTileRows& tiles) {
   for (int32_t row = 0; row < tiles.rows; ++row, plane += tiles.pitch * kElement) {
     int8_t* q = tiles.results.q + row * tiles.row_step;
     const int16_t* x = plane;
@@ -117,13 +108,14 @@ TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weigh
         const int16_t* left = x + 2 * lane;
         const int16_t* right = left + kElement;
         const int16_t* w = weights + 2 * lane;
-        q[lane] = RoundedSum(left[0] * w[0] + left[1] * w[1] + right[0] * w[kElement] +
-                             right[1] * w[kElement + 1]);
+        q[lane] = scales.Quantized(
+            left[0] * w[0] + left[1] * w[1] + right[0] * w[kElement] + right[1] * w[kElement + 1],
+            lane);
         q[tiles.right + lane] =
-            RoundedSum(right[0] * w[2 * kElement] + right[1] * w[2 * kElement + 1]);
+            scales.Quantized(right[0] * w[2 * kElement] + right[1] * w[2 * kElement + 1], lane);
         q[tiles.below + lane] =
-            RoundedSum(left[1] * w[3 * kElement] + right[1] * w[3 * kElement + 1]);
-        q[tiles.diagonal + lane] = RoundedSum(right[1] * w[4 * kElement]);
+            scales.Quantized(left[1] * w[3 * kElement] + right[1] * w[3 * kElement + 1], lane);
+        q[tiles.diagonal + lane] = scales.Quantized(right[1] * w[4 * kElement], lane);
       }
     }
   }

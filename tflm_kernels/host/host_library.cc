@@ -207,7 +207,6 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(DepthwiseInputGradParams, slot_addend);
   FIELD(DepthwiseInputGradParams, unit_scale);
   FIELD(DepthwiseInputGradParams, multiplier);
-  FIELD(DepthwiseInputGradParams, weight_shift);
   FIELD(DepthwiseInputGradParams, kept);
 
   STRUCT(PoolGradParams, "POOL_GRAD");

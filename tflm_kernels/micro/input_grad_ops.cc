@@ -133,14 +133,12 @@ struct DepthwiseInputGradOp : InputGradOp {
     const Geometry& g = params.geometry;
     if (!CheckCounts(node) || !node.CheckGeometry(g) ||
         !node.CheckFields(
-            {{"weight_shift", params.weight_shift, 8, 22},
-             {"multiplier", params.multiplier, 1, g.out_c},
+            {{"multiplier", params.multiplier, 1, g.out_c},
              {"in_c * multiplier", Product({g.in_c, params.multiplier}), g.out_c, g.out_c}})) {
       return false;
     }
     const int32_t sum_length = Product({g.k_h, g.k_w, params.multiplier});
-    return node.CheckFields({{"k_h * k_w * multiplier", sum_length, 1,
-                              INT32_MAX / (127 << (23 - params.weight_shift))}}) &&
+    return node.CheckFields({{"k_h * k_w * multiplier", sum_length, 1, INT32_MAX / (127 * 128)}}) &&
            node.CheckFields({{"kept", params.kept, 0, g.out_c - 1}}) &&
            CheckTensors(params, node, Product({g.k_h, g.k_w, g.out_c}),
                         Product({g.k_h, g.k_w, params.kept}), params.kept, g.out_c, kTfLiteInt32);

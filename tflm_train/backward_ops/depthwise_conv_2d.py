@@ -6,8 +6,7 @@ Output channel `c = i * multiplier + j` sees input channel `i` only. With `dL/dy
     dL/dW[c] = s_g * s_x * G,   G = sum over output positions of q[c] * (x[i] - z_x)
 
 The weight scales of depthwise layers spread over three decades, too far for the int8 multipliers of
-a convolution: the weights themselves are brought to one scale, as int16, no finer than the result
-needs.
+a convolution. But a sum is of one output channel: it is exact, and scaled when it is quantised.
 """
 
 from typing import NamedTuple
@@ -20,7 +19,6 @@ from tflm_train.backward_ops.conv_2d import channel_scales
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.layer_rule import LayerRule, window_geometry
 from tflm_train.backward_ops.numerics import (
-    INT32_MAX,
     Int8Array,
     Int32Array,
     Mask,
@@ -28,16 +26,14 @@ from tflm_train.backward_ops.numerics import (
     Requantized,
     bias_gradient,
     max_abs,
-    predicted_exponent,
     requantize_stream,
-    round_shift,
 )
 from tflm_train.backward_ops.rule import Addend, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.model.graph import Op
 
-FINEST_EXPONENT = 12
-"""Bits of the sum below those of the result: weights that would give more are made coarser."""
+FRACTION_BITS = 16
+"""Bits below 1 of the relative weight scales, and of the sums that they multiply."""
 
 
 class DepthwiseMultipliers(NamedTuple):
@@ -45,13 +41,11 @@ class DepthwiseMultipliers(NamedTuple):
 
     Attributes:
       m: int32 `[out_c]`, the weight scale of each channel relative to the largest, times 2^16.
-      unit_scale: float32, multiplies the incoming scale to give the accumulator's unit.
-      weight_shift: Right shift of `W * m`.
+      unit_scale: float32, the largest weight scale.
     """
 
     m: Int32Array
     unit_scale: np.float32
-    weight_shift: int
 
 
 def depthwise_multipliers(weight_scales: npt.ArrayLike, geometry: Geometry) -> DepthwiseMultipliers:
@@ -65,14 +59,8 @@ def depthwise_multipliers(weight_scales: npt.ArrayLike, geometry: Geometry) -> D
       ModelError: unusable scales.
     """
     scales = channel_scales(weight_scales, geometry.out_c)
-    m = np.floor(2.0**16 * scales / scales.max() + 0.5).astype(np.int32)
-    products = geometry.k_h * geometry.k_w * (geometry.out_c // geometry.in_c)
-    weight_shift = 8
-    while 127 * 2 ** (23 - weight_shift) * products > INT32_MAX:
-        weight_shift += 1
-    return DepthwiseMultipliers(
-        m, np.float32(scales.max() * 2.0 ** (weight_shift - 16)), weight_shift
-    )
+    m = np.floor(2.0**FRACTION_BITS * scales / scales.max() + 0.5).astype(np.int32)
+    return DepthwiseMultipliers(m, np.float32(scales.max()))
 
 
 def input_accumulator(
@@ -80,8 +68,7 @@ def input_accumulator(
     weights: Int8Array,
     multipliers: DepthwiseMultipliers,
     geometry: Geometry,
-    coarseness: int = 0,
-) -> Int32Array:
+) -> npt.NDArray[np.int64]:
     """The input gradient before quantisation.
 
     Args:
@@ -89,19 +76,18 @@ def input_accumulator(
       weights: int8 `[k_h, k_w, out_c]`.
       multipliers: From `depthwise_multipliers`.
       geometry: The convolution's; `out_c` is a multiple of `in_c`.
-      coarseness: Bits that the weights do without.
 
     Returns:
-      int32 `[in_h, in_w, in_c]`, unit `scale of q * unit_scale * 2^coarseness`.
+      int64 `[in_h, in_w, in_c]`, unit `scale of q * unit_scale * 2^-FRACTION_BITS`.
     """
     g = geometry
     q_wide = q.reshape(g.out_h, g.out_w, g.out_c).astype(np.int32)
-    products = weights.reshape(g.k_h, g.k_w, g.out_c).astype(np.int64) * multipliers.m
-    w = round_shift(products, multipliers.weight_shift + coarseness)
+    w = weights.reshape(g.k_h, g.k_w, g.out_c).astype(np.int32)
     v = np.zeros((g.in_h, g.in_w, g.out_c), np.int32)
     for tap in g.taps():
         v[tap.in_rows, tap.in_cols] += q_wide[tap.out_rows, tap.out_cols] * w[tap.ky, tap.kx]
-    acc: Int32Array = v.reshape(g.in_h, g.in_w, g.in_c, -1).sum(axis=3, dtype=np.int32)
+    scaled = v.astype(np.int64) * multipliers.m
+    acc: npt.NDArray[np.int64] = scaled.reshape(g.in_h, g.in_w, g.in_c, -1).sum(axis=3)
     return acc
 
 
@@ -128,13 +114,9 @@ def input_gradient(
     Returns:
       The gradient `[in_h, in_w, in_c]`, its scale and the slot's new range.
     """
-    qmax = max_abs(gradient.q)
     unit = np.float32(gradient.scale) * multipliers.unit_scale
-    coarseness = 0
-    if addend is None:
-        coarseness = max(0, predicted_exponent(range_, qmax) - FINEST_EXPONENT)
-    acc = input_accumulator(gradient.q, weights, multipliers, geometry, coarseness)
-    return requantize_stream(acc, mask, unit, range_, qmax, addend, coarseness)
+    acc = input_accumulator(gradient.q, weights, multipliers, geometry)
+    return requantize_stream(acc, mask, unit, range_, max_abs(gradient.q), addend, FRACTION_BITS)
 
 
 def weight_gradient(
@@ -192,7 +174,6 @@ class DepthwiseConv2DRule(LayerRule):
             addend.slot,
             float(c.unit_scale),
             geometry.out_c // geometry.in_c,
-            c.weight_shift,
             kept,
         )
         return params, c.m

@@ -115,8 +115,8 @@ def round_shift(a: npt.ArrayLike, n: npt.ArrayLike) -> Int32Array:
     """`a / 2^n`, rounded half up.
 
     Args:
-      a: int32 values, any shape.
-      n: Shift, 0 to 31; a scalar or an array that broadcasts against `a`.
+      a: int32 or int64 values, any shape.
+      n: Shift, which leaves int32; a scalar or an array that broadcasts against `a`.
 
     Returns:
       int32, the broadcast shape.
@@ -279,12 +279,11 @@ def _addend_factor(addend_scale: np.float32, unit: np.float32) -> tuple[int, int
     return n, min(int(factor), _MAX_ADDEND_FACTOR)
 
 
-def _needed_exponents(pixels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _needed_exponents(pixels: npt.NDArray[np.int64], fraction_bits: int) -> npt.NDArray[np.int64]:
     """The smallest exponent of each pixel with every value in range once rounded."""
     highest, lowest = pixels.max(axis=1)[:, np.newaxis], pixels.min(axis=1)[:, np.newaxis]
-    fits = (round_shift(highest, _EXPONENTS) <= _Q_MAX) & (
-        round_shift(lowest, _EXPONENTS) >= _Q_MIN
-    )
+    shifts = _EXPONENTS + fraction_bits
+    fits = (round_shift(highest, shifts) <= _Q_MAX) & (round_shift(lowest, shifts) >= _Q_MIN)
     return np.asarray(np.argmax(fits, axis=1), np.int64)
 
 
@@ -295,23 +294,24 @@ def requantize_stream(
     range_: np.float32,
     qmax_in: int,
     addend: QuantizedGradient | None = None,
-    coarseness: int = 0,
+    fraction_bits: int = 0,
 ) -> Requantized:
-    """Quantises an int32 accumulator to int8 in one pass over its pixels, without ever saturating.
+    """Quantises an accumulator to int8 in one pass over its pixels, without ever saturating.
 
     The exponent is predicted from the running range; a pixel that overflows it halves what is
     already written as often as needed. A value may therefore be rounded more than once, but is
     never off by a whole step of the final scale.
 
     Args:
-      acc: int32 `[..., channels]`; the last axis is the pixel, the unit of work.
+      acc: int32 `[..., channels]`; the last axis is the pixel, the unit of work. With fraction
+        bits, int64.
       mask: Clamp mask of the tensor whose gradient this is.
-      unit: Loss units per step of `acc`.
+      unit: Loss units per 1 in the sums, without their fraction bits.
       range_: The slot's running ratio of largest `|acc|` to `qmax_in`.
       qmax_in: Largest `|q|` of the incoming gradient.
       addend: A second gradient of the same tensor, added before quantising; `q` as large as `acc`.
-      coarseness: A step of `acc` is `2^coarseness` units; 0 with an addend, and at most the
-        predicted exponent.
+      fraction_bits: Bits of `acc` below 1. The rounding of the result is the only one, with an
+        addend they are rounded off first.
 
     Returns:
       The int8 gradient in the shape of `acc`, its scale and the slot's new range.
@@ -326,6 +326,8 @@ def requantize_stream(
 
     total = acc.astype(np.int64)
     if addend is not None:
+        total = round_shift(total, fraction_bits).astype(np.int64)
+        fraction_bits = 0
         n, factor = _addend_factor(addend.scale, unit)
         scaled = addend.q.reshape(acc.shape).astype(np.int64) * factor
         total = round_shift(total, n).astype(np.int64) + round_shift(scaled, 8)
@@ -333,14 +335,16 @@ def requantize_stream(
     pixels = apply_mask(total, mask).reshape(-1, acc.shape[-1])
 
     # The exponent in force only ever grows: the stream is a running maximum and a few corrections.
-    predicted = predicted_exponent(range_, qmax_in) - coarseness
-    exponents = np.maximum.accumulate(np.maximum(_needed_exponents(pixels), predicted))
-    q = round_shift(pixels, exponents[:, np.newaxis])
+    predicted = predicted_exponent(range_, qmax_in)
+    exponents = np.maximum.accumulate(
+        np.maximum(_needed_exponents(pixels, fraction_bits), predicted)
+    )
+    q = round_shift(pixels, exponents[:, np.newaxis] + fraction_bits)
     for last in np.flatnonzero(np.diff(exponents)):
         written = slice(0, int(last) + 1)
         q[written] = round_away(q[written], exponents[last + 1] - exponents[last])
 
-    step = np.float32(2.0 ** (int(exponents[-1]) + coarseness))
+    step = np.float32(2.0 ** (int(exponents[-1])))
     ratio = (np.float32(max_abs(q)) * step) / np.float32(qmax_in)
     new_range = np.maximum(ratio, range_ * RANGE_DECAY)
     scale = unit * step
