@@ -96,26 +96,26 @@ void ForEachTransposedTap(const Geometry& g, int32_t iy, int32_t ix, const Visit
   }
 }
 
-// Packs q * m of the pixels from (iy, ix) on that `count` inputs meet; returns
-// the depth of the panels.
+// Packs q * m of the pixels from (iy, ix) on that `count` inputs meet, panel after panel;
+// returns the depth of the panels.
 int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
-                      const int8_t* grad_out, const int8_t* m, int32_t elements, int16_t* panels) {
-  const int32_t tap_elements = (g.out_c + kQuantum - 1) / kQuantum * kQuantum * kLanes;
-  int32_t used = 0;
+                      const int8_t* grad_out, const int8_t* m, int16_t* panels) {
+  const int32_t tap_elements = PackedElements(g.out_c);
+  int32_t elements = 0;
+  ForEachTap(g, iy, ix, count, [&](int32_t, int32_t, int32_t) { elements += tap_elements; });
   ForEachTap(g, iy, ix, count, [&](int32_t, int32_t oy, int32_t ox) {
     for (int32_t j = 0; j < count; ++j) {
-      int16_t* const panel = panels + j / kLanes * elements + used;
+      int16_t* const lane = panels + j / kLanes * elements + j % kLanes * kQuantum;
       const int32_t x = ox + j;
       if (x >= 0 && x < g.out_w) {
-        PackProducts(grad_out + (oy * g.out_w + x) * g.out_c, m, g.out_c,
-                     panel + j % kLanes * kQuantum);
+        PackProducts(grad_out + (oy * g.out_w + x) * g.out_c, m, g.out_c, lane);
       } else {
-        ClearLane(g.out_c, panel + j % kLanes * kQuantum);
+        ClearLane(g.out_c, lane);
       }
     }
-    used += tap_elements;
+    panels += tap_elements;
   });
-  return used / kLanes;
+  return elements / kLanes;
 }
 
 // Where each input channel's weights are, channel by channel.
@@ -125,13 +125,22 @@ class ChannelWalk {
   ChannelWalk(const WeightBlock (&blocks)[2], const int16_t* order)
       : blocks_(blocks), columns_(order == nullptr ? nullptr : order + blocks[0].width) {}
 
-  bool has_columns() const { return columns_ != nullptr; }
-
-  // The weights of the next channel; the result's width is that of its block.
-  WeightBlock Next() {
-    const int32_t channel = next_[0] + next_[1];
-    const int b = next_[1] < blocks_[1].width && columns_[next_[1]] == channel ? 1 : 0;
-    return {blocks_[b].weights + next_[b]++, blocks_[b].width};
+  // The weights of the next `count` channels; a lane's width is that of its block. Returns
+  // whether they lie beside each other.
+  bool Next(int count, WeightBlock* lanes) {
+    if (columns_ == nullptr) {
+      lanes[0] = {blocks_[0].weights + next_[0], blocks_[0].width};
+      next_[0] += count;
+      return true;
+    }
+    bool adjacent = true;
+    for (int j = 0; j < count; ++j) {
+      const int32_t channel = next_[0] + next_[1];
+      const int b = next_[1] < blocks_[1].width && columns_[next_[1]] == channel ? 1 : 0;
+      lanes[j] = {blocks_[b].weights + next_[b]++, blocks_[b].width};
+      adjacent = adjacent && lanes[j].weights == lanes[0].weights + j;
+    }
+    return adjacent;
   }
 
  private:
@@ -140,31 +149,34 @@ class ChannelWalk {
   int32_t next_[2] = {0, 0};
 };
 
+// Packs the weights of input channels that lie beside each other, from `first` on; those of the
+// next output channel are `stride` bytes on.
+inline void PackAdjacent(const int8_t* first, int32_t stride, int32_t depth, int lanes,
+                         int16_t* panel) {
+#if defined(TFLM_TRAIN_MVE)
+  if (lanes == kLanes && stride <= kMaxEvenStride) {
+    return PackEvenLanes(first, stride, depth, panel);
+  }
+#endif
+  PixelCursor cursor({first, 1, depth, 0, stride});
+  PackLanes(&cursor, depth, lanes, 0, panel);
+}
+
 // Packs the weights of up to four input channels, for the taps of PackGradients.
 void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, ChannelWalk* walk,
                  int lanes, int16_t* panel) {
-#if defined(TFLM_TRAIN_MVE)
-  // Pointwise, where all channels lie beside each other.
-  if (g.k_h == 1 && g.k_w == 1 && !walk->has_columns() && count > 0 && g.stride_w == 1) {
-    const WeightBlock block = walk->Next();
-    for (int j = 1; j < lanes; ++j) walk->Next();
-    PixelCursor cursor({block.weights, 1, g.out_c, 0, block.width});
-    return PackLanes(&cursor, g.out_c, lanes, 0, panel);
-  }
-#endif
-  const int32_t tap_elements = (g.out_c + kQuantum - 1) / kQuantum * kQuantum * kLanes;
-  WeightBlock lane[kLanes];
-  bool adjacent = true;
-  for (int j = 0; j < lanes; ++j) {
-    lane[j] = walk->Next();
-    adjacent = adjacent && lane[j].weights == lane[0].weights + j;
-  }
   const int32_t taps = g.k_h * g.k_w;
+  WeightBlock lane[kLanes];
+  const bool adjacent = walk->Next(lanes, lane);
+  // Where the only tap leads to no output, the gradients are zero.
+  if (taps == 1 && adjacent) {
+    return PackAdjacent(lane[0].weights, lane[0].width, g.out_c, lanes, panel);
+  }
+  const int32_t tap_elements = PackedElements(g.out_c);
   ForEachTap(g, iy, ix, count, [&](int32_t tap, int32_t, int32_t) {
     if (adjacent) {
       const WeightBlock& block = lane[0];
-      PixelCursor cursor({block.weights + tap * block.width, 1, g.out_c, 0, taps * block.width});
-      PackLanes(&cursor, g.out_c, lanes, 0, panel);
+      PackAdjacent(block.weights + tap * block.width, taps * block.width, g.out_c, lanes, panel);
     } else {
       for (int j = 0; j < lanes; ++j) {
         const WeightBlock& block = lane[j];
@@ -176,48 +188,56 @@ void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, Chann
   });
 }
 
-// Writes the sums of `count` pixels, `step` elements apart from `at` on.
-template <bool kPlain>
-void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t* weights,
-                      int32_t depth, int32_t count, size_t at, size_t step, int lanes,
-                      const UnorderedWriter& writer) {
 #if defined(TFLM_TRAIN_MVE)
-  // The first two lanes of all panels that have them, then the other two.
+// Writes the sums of `count` pixels, `step` elements apart from `at` on.
+void MultiplyAndWrite(const int16_t* gradients, const int16_t* weights, int32_t depth,
+                      int32_t count, size_t at, size_t step, int lanes,
+                      const UnorderedWriter& writer) {
+  constexpr int32_t kPanels = 8;  // at a time
+  int32_t sums[2 * kPanels * kPanelSums];
   const int32_t steps = (depth + kQuantum - 1) / kQuantum;
-  if (kPlain && count % 2 == 0 && steps > 4 && elements == steps * kQuantum * kLanes) {
-    const int32_t to_second = static_cast<int32_t>(step), to_next = 3 * to_second;
-    PanelPairs pairs = {
-        gradients, weights,           steps, (count + 2) / kLanes, writer.target() + at, to_second,
-        to_next,   -writer.exponent()};
-    MultiplyPairs(pairs);
-    pairs.a += 2 * kQuantum;
-    pairs.pairs = count / kLanes;
-    pairs.q += 2 * to_second;
-    if (pairs.pairs > 0) MultiplyPairs(pairs);
-    return;
+  for (; count > 0; count -= kPanels * kLanes) {
+    const int32_t pixels = AtMost(count, kPanels * kLanes);
+    const int32_t panels = (pixels + kLanes - 1) / kLanes;
+    for (int32_t pair = 0; 2 * pair < lanes; ++pair) {
+      MultiplyPanels(weights + pair * 2 * kQuantum, gradients, steps, panels,
+                     sums + pair * panels * kPanelSums);
+    }
+    writer.Write(sums, pixels, at, static_cast<int32_t>(step), lanes);
+    gradients += kPanels * PackedElements(depth);
+    at += kPanels * kLanes * step;
   }
-#endif
+}
+#else
+template <bool kPlain>
+void MultiplyAndWriteAs(const int16_t* gradients, const int16_t* weights, int32_t depth,
+                        int32_t count, size_t at, size_t step, int lanes,
+                        const UnorderedWriter& writer) {
   const UnorderedWriter local = writer;
+  const int32_t elements = PackedElements(depth);
   int32_t to_next = 2 * kQuantum;
   for (; count > 0; count -= 2) {
-#if defined(TFLM_TRAIN_MVE)
-    int32x4_t first, second;
-    MultiplyPanels(gradients, weights, depth, &first, &second);
-#else
     int32_t sums[2 * kLanes];
     MultiplyPanels(gradients, weights, depth, sums);
-    const int32_t* const first = sums;
-    const int32_t* const second = sums + kLanes;
-#endif
-    local.Write<kPlain>(first, at, lanes);
+    local.Write<kPlain>(sums, at, lanes);
     at += step;
-    if (count > 1) local.Write<kPlain>(second, at, lanes);
+    if (count > 1) local.Write<kPlain>(sums + kLanes, at, lanes);
     at += step;
     // To the panel's other two lanes, then to the next panel's first two.
     gradients += to_next;
     to_next = elements - to_next;
   }
 }
+
+// Writes the sums of `count` pixels, `step` elements apart from `at` on.
+void MultiplyAndWrite(const int16_t* gradients, const int16_t* weights, int32_t depth,
+                      int32_t count, size_t at, size_t step, int lanes,
+                      const UnorderedWriter& writer) {
+  const auto write = writer.is_plain() && lanes == kLanes ? MultiplyAndWriteAs<true>
+                                                          : MultiplyAndWriteAs<false>;
+  write(gradients, weights, depth, count, at, step, lanes, writer);
+}
+#endif
 
 // The input gradient with the weights of four channels packed once for as many
 // pixels as there is memory for. The sums do not come pixel by pixel.
@@ -234,22 +254,18 @@ void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
       for (int32_t ix = phase; ix < g.in_w; ix += most * g.stride_w) {
         const int32_t rest = (g.in_w - ix + g.stride_w - 1) / g.stride_w;
         const int32_t count = rest < most ? rest : most;
-        int32_t depth = PackGradients(g, iy, ix, count, grad_out, m, plan.elements, gradients);
+        int32_t depth = PackGradients(g, iy, ix, count, grad_out, m, gradients);
         if (depth == 0) {  // between the strides: all zero
-          for (int32_t j = 0; j < most; ++j) {
-            ClearLane(1, gradients + j / kLanes * plan.elements + j % kLanes * kQuantum);
-          }
-          std::memset(weights, 0, sizeof(int16_t) * kQuantum * kLanes);
           depth = 1;
+          std::memset(gradients, 0, sizeof(int16_t) * plan.panels * PackedElements(depth));
+          std::memset(weights, 0, sizeof(int16_t) * PackedElements(depth));
         }
         const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
         ChannelWalk walk(blocks, order);
         for (int32_t i = 0; i < g.in_c; i += kLanes) {
           const int lanes = g.in_c - i < kLanes ? g.in_c - i : kLanes;
           PackWeights(g, iy, ix, count, &walk, lanes, weights);
-          const auto multiply = writer.is_plain() && lanes == kLanes ? MultiplyAndWrite<true>
-                                                                     : MultiplyAndWrite<false>;
-          multiply(gradients, plan.elements, weights, depth, count, pixel + i, step, lanes, writer);
+          MultiplyAndWrite(gradients, weights, depth, count, pixel + i, step, lanes, writer);
         }
       }
     }

@@ -111,6 +111,13 @@ class PixelCursor {
 // are zero, and so is the end of the last quantum.
 void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel);
 
+#if defined(TFLM_TRAIN_MVE)
+// The same for all lanes of pixels `stride` apart, from `from` on. The offsets of a gather have
+// 16 bits.
+constexpr int32_t kMaxEvenStride = (UINT16_MAX - kLanes) / kQuantum;
+void PackEvenLanes(const int8_t* from, int32_t stride, int32_t depth, int16_t* panel);
+#endif
+
 // Packs depth bytes, `stride` apart, into one lane and leaves the others alone.
 void PackLane(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane);
 
@@ -121,7 +128,7 @@ void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* lane
 void ClearLane(int32_t depth, int16_t* lane);
 
 // sums[r * 4 + j] = dot product of lane r of `a`, r = 0 and 1, with lane j of `b`. For
-// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum. With Helium, two vectors instead.
+// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum. With Helium, many panels at once instead.
 #if !defined(TFLM_TRAIN_MVE)
 inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums);
 #endif

@@ -12,6 +12,8 @@
 
 #if defined(TFLM_TRAIN_MVE)
 #include <arm_mve.h>
+
+#include "tflm_kernels/panel.h"
 #elif defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/dsp.h"
 #endif
@@ -48,24 +50,19 @@ class UnorderedWriter {
   bool is_plain() const { return addend_ == nullptr; }
 
 #if defined(TFLM_TRAIN_MVE)
-  // What Write<true> does with an element: v = sat(RoundShift(acc, exponent())).
-  int8_t* target() const { return q_; }
-  int exponent() const { return exponent_; }
-
-  // As below.
-  template <bool kPlain>
-  TFLM_TRAIN_INLINE void Write(int32x4_t acc, size_t first, int n) const {
-    if (kPlain) {
-      vstrbq_s32(q_ + first, Narrowed(acc));
-      return;
+  // Writes up to four channels, n <= 4, of `count` pixels, `step` elements apart from `first` on.
+  // sums: those of channels 0 and 1, as MultiplyPanels has them, then those of 2 and 3.
+  void Write(const int32_t* sums, int32_t count, size_t first, int32_t step, int n) const {
+    const int32_t panels = (count + kLanes - 1) / kLanes;
+    const int32_t* const pairs[2] = {sums, sums + panels * kPanelSums};
+    const uint32x4_t at = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(step));
+    int8_t* q = q_ + first;
+    if (is_plain() && n == 4 && (reinterpret_cast<uintptr_t>(q) | step) % sizeof(int32_t) == 0) {
+      return WriteWords(pairs[0], pairs[1], count, at, q, kLanes * step);
     }
-    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n));
-    if (addend_ != nullptr) {
-      const int32x4_t joining =
-          vrshrq_n_s32(vmulq_n_s32(vldrbq_z_s32(addend_ + first, live), addend_factor_), 8);
-      acc = vaddq_s32(vrshlq_n_s32(acc, -addend_shift_), joining);
+    for (int j = 0; j < n; ++j) {
+      WriteChannel(pairs[j / 2] + j % 2 * kLanes, count, at, first + j, kLanes * step);
     }
-    vstrbq_p_s32(q_ + first, Narrowed(acc), live);
   }
 #else
   // Writes elements [first, first + n) of the target, n <= 4; acc has four.
@@ -87,11 +84,54 @@ class UnorderedWriter {
 
  private:
 #if defined(TFLM_TRAIN_MVE)
-  // Rounded and saturated, in the low bytes.
-  TFLM_TRAIN_INLINE int32x4_t Narrowed(int32x4_t v) const {
-    v = vrshlq_n_s32(v, -exponent_);
-    const int16x8_t halves = vqmovnbq_s32(vuninitializedq_s16(), v);
-    return vreinterpretq_s32_s8(vqmovnbq_s16(vuninitializedq_s8(), halves));
+  void WriteWords(const int32_t* first, const int32_t* second, int32_t count, uint32x4_t at,
+                  int8_t* q, int32_t to_next) const {
+#pragma GCC unroll 1
+    for (; count >= kLanes; count -= kLanes, q += to_next) {
+      vstrwq_scatter_offset_s32(reinterpret_cast<int32_t*>(q), at, NarrowedWords(first, second));
+      first += kPanelSums;
+      second += kPanelSums;
+    }
+    if (count > 0) {
+      vstrwq_scatter_offset_p_s32(reinterpret_cast<int32_t*>(q), at, NarrowedWords(first, second),
+                                  vctp32q(static_cast<uint32_t>(count)));
+    }
+  }
+
+  void WriteChannel(const int32_t* sums, int32_t count, uint32x4_t at, size_t first,
+                    int32_t to_next) const {
+    const bool is_joined = addend_ != nullptr;
+#pragma GCC unroll 1
+    for (; count > 0; count -= kLanes, sums += kPanelSums, first += to_next) {
+      const mve_pred16_t live = vctp32q(static_cast<uint32_t>(count));
+      int32x4_t acc = vld1q_s32(sums);
+      if (is_joined) {
+        const int32x4_t joining = vldrbq_gather_offset_z_s32(addend_ + first, at, live);
+        acc = vaddq_s32(vrshlq_n_s32(acc, -addend_shift_),
+                        vrshrq_n_s32(vmulq_n_s32(joining, addend_factor_), 8));
+      }
+      const int8x16_t bytes = LowBytes(LowHalves(Rounded(acc)));
+      vstrbq_scatter_offset_p_s32(q_ + first, at, vreinterpretq_s32_s8(bytes), live);
+    }
+  }
+
+  TFLM_TRAIN_INLINE int32x4_t Rounded(int32x4_t v) const { return vrshlq_n_s32(v, -exponent_); }
+
+  // Four channels of a pixel in each word: those of `first` are 0 and 1.
+  TFLM_TRAIN_INLINE int32x4_t NarrowedWords(const int32_t* first, const int32_t* second) const {
+    const int16x8_t even = vqmovntq_s32(LowHalves(Rounded(vld1q_s32(first))),
+                                        Rounded(vld1q_s32(second)));
+    const int16x8_t odd = vqmovntq_s32(LowHalves(Rounded(vld1q_s32(first + kLanes))),
+                                       Rounded(vld1q_s32(second + kLanes)));
+    return vreinterpretq_s32_s8(vqmovntq_s16(LowBytes(even), odd));
+  }
+
+  // Saturated into the low part of each element; the high part is left over.
+  static TFLM_TRAIN_INLINE int16x8_t LowHalves(int32x4_t v) {
+    return vqmovnbq_s32(vreinterpretq_s16_s32(v), v);
+  }
+  static TFLM_TRAIN_INLINE int8x16_t LowBytes(int16x8_t v) {
+    return vqmovnbq_s16(vreinterpretq_s8_s16(v), v);
   }
 #else
   TFLM_TRAIN_INLINE void WriteFour(int32_t v0, int32_t v1, int32_t v2, int32_t v3,

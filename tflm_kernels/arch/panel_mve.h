@@ -11,31 +11,46 @@
 
 namespace tflm_train {
 
-void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
-  const int32_t stride = cursor->EvenStride(depth);
-  // The offsets of a gather are 16 bits.
-  if (lanes < kLanes || stride == 0 || stride > (UINT16_MAX - kLanes) / kQuantum || offset != 0) {
-    return PackLanesGeneric(cursor, depth, lanes, offset, panel);
-  }
-  const int8_t* from = cursor->Skip(depth);
+void PackEvenLanes(const int8_t* from, int32_t stride, int32_t depth, int16_t* panel) {
   const uint16x8_t at0 = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
   const uint16x8_t at1 = vaddq_n_u16(at0, 1), at2 = vaddq_n_u16(at0, 2), at3 = vaddq_n_u16(at0, 3);
-  int32_t k = depth;
+  const int32_t to_next = kQuantum * stride;
 #pragma GCC unroll 1
-  for (; k >= kQuantum; k -= kQuantum, panel += kQuantum * kLanes) {
-    vst1q_s16(panel, vldrbq_gather_offset_s16(from, at0));
+  for (; depth >= kQuantum; depth -= kQuantum, from += to_next) {
     vst1q_s16(panel + 8, vldrbq_gather_offset_s16(from, at1));
     vst1q_s16(panel + 16, vldrbq_gather_offset_s16(from, at2));
     vst1q_s16(panel + 24, vldrbq_gather_offset_s16(from, at3));
-    from += kQuantum * stride;
+    vst1q_s16(panel, vldrbq_gather_offset_s16(from, at0));
+    panel += kQuantum * kLanes;
   }
-  if (k > 0) {
-    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(k));
+  if (depth > 0) {
+    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth));
     vst1q_s16(panel, vldrbq_gather_offset_z_s16(from, at0, inside));
     vst1q_s16(panel + 8, vldrbq_gather_offset_z_s16(from, at1, inside));
     vst1q_s16(panel + 16, vldrbq_gather_offset_z_s16(from, at2, inside));
     vst1q_s16(panel + 24, vldrbq_gather_offset_z_s16(from, at3, inside));
   }
+}
+
+void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
+  const int32_t stride = cursor->EvenStride(depth);
+  if (lanes < kLanes || stride == 0 || stride > kMaxEvenStride || offset != 0) {
+    return PackLanesGeneric(cursor, depth, lanes, offset, panel);
+  }
+  PackEvenLanes(cursor->Skip(depth), stride, depth, panel);
+}
+
+void PackLane(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane) {
+  if (stride > kMaxEvenStride) return PackLaneGeneric(bytes, stride, depth, lane);
+  const uint16x8_t at = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
+  for (; depth > 0; depth -= kQuantum, bytes += kQuantum * stride, lane += kQuantum * kLanes) {
+    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth));
+    vst1q_s16(lane, vldrbq_gather_offset_z_s16(bytes, at, inside));
+  }
+}
+
+void ClearLane(int32_t depth, int16_t* lane) {
+  for (; depth > 0; depth -= kQuantum, lane += kQuantum * kLanes) vst1q_s16(lane, vdupq_n_s16(0));
 }
 
 void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
