@@ -16,6 +16,11 @@ namespace {
 constexpr int32_t kGradientBytes = 4096;
 constexpr int32_t kEnoughPanels = 4;
 constexpr int32_t kEnoughBytes = 11264;
+#if defined(TFLM_TRAIN_MVE)
+constexpr int32_t kMaxPanels = 8;  // whose sums fit the stack
+#else
+constexpr int32_t kMaxPanels = INT32_MAX;
+#endif
 
 bool IsSplit(const ConvInputGradParams& params) { return params.group < params.geometry.out_c; }
 
@@ -46,7 +51,8 @@ struct PanelPlan {
     const int32_t enough = AtMost(kEnoughPanels, kEnoughBytes / panel_bytes);
     const int32_t fitting = kGradientBytes / panel_bytes;
     // Blocks of about one size.
-    const int32_t most = fitting > enough ? fitting : enough < 1 ? 1 : enough;
+    const int32_t wanted = fitting > enough ? fitting : enough < 1 ? 1 : enough;
+    const int32_t most = AtMost(wanted, kMaxPanels);
     const int32_t blocks = (needed + most - 1) / most;
     panels = (needed + blocks - 1) / blocks;
   }
@@ -168,10 +174,6 @@ void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, Chann
   const int32_t taps = g.k_h * g.k_w;
   WeightBlock lane[kLanes];
   const bool adjacent = walk->Next(lanes, lane);
-  // Where the only tap leads to no output, the gradients are zero.
-  if (taps == 1 && adjacent) {
-    return PackAdjacent(lane[0].weights, lane[0].width, g.out_c, lanes, panel);
-  }
   const int32_t tap_elements = PackedElements(g.out_c);
   ForEachTap(g, iy, ix, count, [&](int32_t tap, int32_t, int32_t) {
     if (adjacent) {
@@ -189,54 +191,86 @@ void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, Chann
 }
 
 #if defined(TFLM_TRAIN_MVE)
-// Writes the sums of `count` pixels, `step` elements apart from `at` on.
-void MultiplyAndWrite(const int16_t* gradients, const int16_t* weights, int32_t depth,
-                      int32_t count, size_t at, size_t step, int lanes,
-                      const UnorderedWriter& writer) {
-  constexpr int32_t kPanels = 8;  // at a time
-  int32_t sums[2 * kPanels * kPanelSums];
-  const int32_t steps = (depth + kQuantum - 1) / kQuantum;
-  for (; count > 0; count -= kPanels * kLanes) {
-    const int32_t pixels = AtMost(count, kPanels * kLanes);
-    const int32_t panels = (pixels + kLanes - 1) / kLanes;
-    for (int32_t pair = 0; 2 * pair < lanes; ++pair) {
-      MultiplyPanels(weights + pair * 2 * kQuantum, gradients, steps, panels,
-                     sums + pair * panels * kPanelSums);
-    }
-    writer.Write(sums, pixels, at, static_cast<int32_t>(step), lanes);
-    gradients += kPanels * PackedElements(depth);
-    at += kPanels * kLanes * step;
-  }
-}
-#else
-template <bool kPlain>
-void MultiplyAndWriteAs(const int16_t* gradients, const int16_t* weights, int32_t depth,
-                        int32_t count, size_t at, size_t step, int lanes,
-                        const UnorderedWriter& writer) {
-  const UnorderedWriter local = writer;
-  const int32_t elements = PackedElements(depth);
-  int32_t to_next = 2 * kQuantum;
-  for (; count > 0; count -= 2) {
-    int32_t sums[2 * kLanes];
-    MultiplyPanels(gradients, weights, depth, sums);
-    local.Write<kPlain>(sums, at, lanes);
-    at += step;
-    if (count > 1) local.Write<kPlain>(sums + kLanes, at, lanes);
-    at += step;
-    // To the panel's other two lanes, then to the next panel's first two.
-    gradients += to_next;
-    to_next = elements - to_next;
-  }
-}
+// The sums of a block of pixels, four channels at a time.
+class ProductWriter {
+ public:
+  // `count` pixels, `step` elements apart from `first` on, whose gradients are in the panels.
+  ProductWriter(const UnorderedWriter& writer, const int16_t* gradients, int32_t depth,
+                int32_t count, size_t first, size_t step)
+      : writer_(writer),
+        panels_((count + kLanes - 1) / kLanes),
+        run_(gradients, (depth + kQuantum - 1) / kQuantum, panels_),
+        count_(count),
+        step_(static_cast<int32_t>(step)),
+        first_(first),
+        has_words_(writer.HasWords(first, step_)) {}
 
-// Writes the sums of `count` pixels, `step` elements apart from `at` on.
-void MultiplyAndWrite(const int16_t* gradients, const int16_t* weights, int32_t depth,
-                      int32_t count, size_t at, size_t step, int lanes,
-                      const UnorderedWriter& writer) {
-  const auto write = writer.is_plain() && lanes == kLanes ? MultiplyAndWriteAs<true>
-                                                          : MultiplyAndWriteAs<false>;
-  write(gradients, weights, depth, count, at, step, lanes, writer);
-}
+  // Writes channels from i on, i a multiple of 4.
+  TFLM_TRAIN_INLINE void Write(const int16_t* weights, int32_t i, int lanes) const {
+    int32_t sums[2 * kMaxPanels * kPanelSums];
+    const int32_t* const second = sums + panels_ * kPanelSums;
+    run_.Multiply(weights, sums);
+    if (has_words_ && lanes == kLanes) {
+      writer_.WriteWords(sums, second, count_, first_ + i, step_);
+    } else {
+      writer_.Write(sums, second, count_, first_ + i, step_, lanes);
+    }
+  }
+
+ private:
+  const UnorderedWriter& writer_;
+  int32_t panels_;
+  PanelRun run_;
+  int32_t count_, step_;
+  size_t first_;
+  bool has_words_;
+};
+#else
+class ProductWriter {
+ public:
+  ProductWriter(const UnorderedWriter& writer, const int16_t* gradients, int32_t depth,
+                int32_t count, size_t first, size_t step)
+      : writer_(writer),
+        gradients_(gradients),
+        depth_(depth),
+        count_(count),
+        first_(first),
+        step_(step) {}
+
+  void Write(const int16_t* weights, int32_t i, int lanes) const {
+    if (writer_.is_plain() && lanes == kLanes) {
+      WriteAs<true>(weights, first_ + i, lanes);
+    } else {
+      WriteAs<false>(weights, first_ + i, lanes);
+    }
+  }
+
+ private:
+  template <bool kPlain>
+  void WriteAs(const int16_t* weights, size_t at, int lanes) const {
+    const UnorderedWriter local = writer_;
+    const int16_t* gradients = gradients_;
+    const int32_t depth = depth_;
+    const size_t step = step_;
+    int32_t to_next = 2 * kQuantum;
+    for (int32_t left = count_; left > 0; left -= 2) {
+      int32_t sums[2 * kLanes];
+      MultiplyPanels(gradients, weights, depth, sums);
+      local.Write<kPlain>(sums, at, lanes);
+      at += step;
+      if (left > 1) local.Write<kPlain>(sums + kLanes, at, lanes);
+      at += step;
+      // To the panel's other two lanes, then to the next panel's first two.
+      gradients += to_next;
+      to_next = PackedElements(depth) - to_next;
+    }
+  }
+
+  const UnorderedWriter& writer_;
+  const int16_t* gradients_;
+  int32_t depth_, count_;
+  size_t first_, step_;
+};
 #endif
 
 // The input gradient with the weights of four channels packed once for as many
@@ -249,6 +283,8 @@ void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
   int16_t* const gradients = weights + plan.elements;
   const int32_t most = plan.panels * kLanes;
   const size_t step = static_cast<size_t>(g.stride_w) * g.in_c;
+  // Where the only tap leads to no output, the gradients are zero.
+  const bool is_simple = g.k_h * g.k_w == 1 && order == nullptr;
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     for (int32_t phase = 0; phase < g.stride_w && phase < g.in_w; ++phase) {
       for (int32_t ix = phase; ix < g.in_w; ix += most * g.stride_w) {
@@ -261,11 +297,16 @@ void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
           std::memset(weights, 0, sizeof(int16_t) * PackedElements(depth));
         }
         const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
+        const ProductWriter products(writer, gradients, depth, count, pixel, step);
         ChannelWalk walk(blocks, order);
         for (int32_t i = 0; i < g.in_c; i += kLanes) {
           const int lanes = g.in_c - i < kLanes ? g.in_c - i : kLanes;
-          PackWeights(g, iy, ix, count, &walk, lanes, weights);
-          MultiplyAndWrite(gradients, weights, depth, count, pixel + i, step, lanes, writer);
+          if (is_simple) {
+            PackAdjacent(blocks[0].weights + i, g.in_c, g.out_c, lanes, weights);
+          } else {
+            PackWeights(g, iy, ix, count, &walk, lanes, weights);
+          }
+          products.Write(weights, i, lanes);
         }
       }
     }

@@ -50,18 +50,34 @@ class UnorderedWriter {
   bool is_plain() const { return addend_ == nullptr; }
 
 #if defined(TFLM_TRAIN_MVE)
-  // Writes up to four channels, n <= 4, of `count` pixels, `step` elements apart from `first` on.
-  // sums: those of channels 0 and 1, as MultiplyPanels has them, then those of 2 and 3.
-  void Write(const int32_t* sums, int32_t count, size_t first, int32_t step, int n) const {
-    const int32_t panels = (count + kLanes - 1) / kLanes;
-    const int32_t* const pairs[2] = {sums, sums + panels * kPanelSums};
+  // Whether the first elements of pixels `step` elements apart are words, and those at first + 4 k.
+  bool HasWords(size_t first, int32_t step) const {
+    return is_plain() && (reinterpret_cast<uintptr_t>(q_ + first) | step) % sizeof(int32_t) == 0;
+  }
+
+  // Writes four channels of `count` pixels, `step` elements apart from `first` on. HasWords().
+  // sums, second: the halves of what PanelRun::Multiply writes.
+  TFLM_TRAIN_INLINE void WriteWords(const int32_t* sums, const int32_t* second, int32_t count,
+                                    size_t first, int32_t step) const {
     const uint32x4_t at = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(step));
+    const int32_t shift = -exponent_, to_next = kLanes * step;
     int8_t* q = q_ + first;
-    if (is_plain() && n == 4 && (reinterpret_cast<uintptr_t>(q) | step) % sizeof(int32_t) == 0) {
-      return WriteWords(pairs[0], pairs[1], count, at, q, kLanes * step);
+    const uint32_t rest = static_cast<uint32_t>(count) % kLanes;
+    for (uint32_t whole = static_cast<uint32_t>(count) / kLanes; whole > 0; --whole, q += to_next) {
+      vstrwq_scatter_offset_s32(reinterpret_cast<int32_t*>(q), at, Words(&sums, &second, shift));
     }
+    if (rest > 0) {
+      vstrwq_scatter_offset_p_s32(reinterpret_cast<int32_t*>(q), at, Words(&sums, &second, shift),
+                                  vctp32q(rest));
+    }
+  }
+
+  // The same for n channels, n <= 4, wherever they are.
+  void Write(const int32_t* sums, const int32_t* second, int32_t count, size_t first, int32_t step,
+             int n) const {
+    const uint32x4_t at = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(step));
     for (int j = 0; j < n; ++j) {
-      WriteChannel(pairs[j / 2] + j % 2 * kLanes, count, at, first + j, kLanes * step);
+      WriteChannel((j < 2 ? sums : second) + j % 2 * kLanes, count, at, first + j, kLanes * step);
     }
   }
 #else
@@ -84,18 +100,30 @@ class UnorderedWriter {
 
  private:
 #if defined(TFLM_TRAIN_MVE)
-  void WriteWords(const int32_t* first, const int32_t* second, int32_t count, uint32x4_t at,
-                  int8_t* q, int32_t to_next) const {
-#pragma GCC unroll 1
-    for (; count >= kLanes; count -= kLanes, q += to_next) {
-      vstrwq_scatter_offset_s32(reinterpret_cast<int32_t*>(q), at, NarrowedWords(first, second));
-      first += kPanelSums;
-      second += kPanelSums;
-    }
-    if (count > 0) {
-      vstrwq_scatter_offset_p_s32(reinterpret_cast<int32_t*>(q), at, NarrowedWords(first, second),
-                                  vctp32q(static_cast<uint32_t>(count)));
-    }
+  // The next four pixels: in each word channels 0 and 1, from `first`, 2 and 3.
+  static TFLM_TRAIN_INLINE int32x4_t Words(const int32_t** first, const int32_t** second,
+                                           int32_t shift) {
+    int32x4_t c0, c1, c2, c3;
+    // Intrinsics copy what they narrow.
+    asm("vldrw.u32 %q[c1], [%[first], #16]\n\t"
+        "vldrw.u32 %q[c0], [%[first]], #32\n\t"
+        "vrshl.s32 %q[c1], %[shift]\n\t"
+        "vldrw.u32 %q[c3], [%[second], #16]\n\t"
+        "vrshl.s32 %q[c0], %[shift]\n\t"
+        "vldrw.u32 %q[c2], [%[second]], #32\n\t"
+        "vrshl.s32 %q[c3], %[shift]\n\t"
+        "vqmovnb.s32 %q[c1], %q[c1]\n\t"
+        "vrshl.s32 %q[c2], %[shift]\n\t"
+        "vqmovnb.s32 %q[c0], %q[c0]\n\t"
+        "vqmovnt.s32 %q[c1], %q[c3]\n\t"
+        "vqmovnt.s32 %q[c0], %q[c2]\n\t"
+        "vqmovnb.s16 %q[c0], %q[c0]\n\t"
+        "vqmovnt.s16 %q[c0], %q[c1]"
+        : [first] "+r"(*first), [second] "+r"(*second), [c0] "=&w"(c0), [c1] "=&w"(c1),
+          [c2] "=&w"(c2), [c3] "=&w"(c3)
+        : [shift] "r"(shift)
+        : "memory");
+    return c0;
   }
 
   void WriteChannel(const int32_t* sums, int32_t count, uint32x4_t at, size_t first,
@@ -110,28 +138,11 @@ class UnorderedWriter {
         acc = vaddq_s32(vrshlq_n_s32(acc, -addend_shift_),
                         vrshrq_n_s32(vmulq_n_s32(joining, addend_factor_), 8));
       }
-      const int8x16_t bytes = LowBytes(LowHalves(Rounded(acc)));
+      acc = vrshlq_n_s32(acc, -exponent_);
+      const int16x8_t halves = vqmovnbq_s32(vreinterpretq_s16_s32(acc), acc);
+      const int8x16_t bytes = vqmovnbq_s16(vreinterpretq_s8_s16(halves), halves);
       vstrbq_scatter_offset_p_s32(q_ + first, at, vreinterpretq_s32_s8(bytes), live);
     }
-  }
-
-  TFLM_TRAIN_INLINE int32x4_t Rounded(int32x4_t v) const { return vrshlq_n_s32(v, -exponent_); }
-
-  // Four channels of a pixel in each word: those of `first` are 0 and 1.
-  TFLM_TRAIN_INLINE int32x4_t NarrowedWords(const int32_t* first, const int32_t* second) const {
-    const int16x8_t even = vqmovntq_s32(LowHalves(Rounded(vld1q_s32(first))),
-                                        Rounded(vld1q_s32(second)));
-    const int16x8_t odd = vqmovntq_s32(LowHalves(Rounded(vld1q_s32(first + kLanes))),
-                                       Rounded(vld1q_s32(second + kLanes)));
-    return vreinterpretq_s32_s8(vqmovntq_s16(LowBytes(even), odd));
-  }
-
-  // Saturated into the low part of each element; the high part is left over.
-  static TFLM_TRAIN_INLINE int16x8_t LowHalves(int32x4_t v) {
-    return vqmovnbq_s32(vreinterpretq_s16_s32(v), v);
-  }
-  static TFLM_TRAIN_INLINE int8x16_t LowBytes(int16x8_t v) {
-    return vqmovnbq_s16(vreinterpretq_s8_s16(v), v);
   }
 #else
   TFLM_TRAIN_INLINE void WriteFour(int32_t v0, int32_t v1, int32_t v2, int32_t v3,
