@@ -131,6 +131,9 @@ class ChannelWalk {
   ChannelWalk(const WeightBlock (&blocks)[2], const int16_t* order)
       : blocks_(blocks), columns_(order == nullptr ? nullptr : order + blocks[0].width) {}
 
+  // Passes over channels that are all in the first block.
+  void Skip(int32_t count) { next_[0] += count; }
+
   // The weights of the next `count` channels; a lane's width is that of its block. Returns
   // whether they lie beside each other.
   bool Next(int count, WeightBlock* lanes) {
@@ -198,17 +201,29 @@ class ProductWriter {
   ProductWriter(const UnorderedWriter& writer, const int16_t* gradients, int32_t depth,
                 int32_t count, size_t first, size_t step)
       : writer_(writer),
-        panels_((count + kLanes - 1) / kLanes),
-        run_(gradients, (depth + kQuantum - 1) / kQuantum, panels_),
+        run_(gradients, (depth + kQuantum - 1) / kQuantum, (count + kLanes - 1) / kLanes),
         count_(count),
         step_(static_cast<int32_t>(step)),
         first_(first),
         has_words_(writer.HasWords(first, step_)) {}
 
+  // All channels of a pointwise layer as far as there are four more; returns how many.
+  // weights: int8 [out_c][in_c], in_c at most kMaxEvenStride. panel: room for one.
+  __attribute__((noinline)) int32_t WritePointwise(const int8_t* weights, int32_t in_c,
+                                                   int32_t out_c, int16_t* panel) {
+    const EvenLanes lanes(in_c);
+    int32_t i = 0;
+    for (; i + kLanes <= in_c; i += kLanes) {
+      lanes.Pack(weights + i, out_c, panel);
+      Write(panel, i, kLanes);
+    }
+    return i;
+  }
+
   // Writes channels from i on, i a multiple of 4.
-  TFLM_TRAIN_INLINE void Write(const int16_t* weights, int32_t i, int lanes) const {
+  TFLM_TRAIN_INLINE void Write(const int16_t* weights, int32_t i, int lanes) {
     int32_t sums[2 * kMaxPanels * kPanelSums];
-    const int32_t* const second = sums + panels_ * kPanelSums;
+    const int32_t* const second = sums + run_.panels() * kPanelSums;
     run_.Multiply(weights, sums);
     if (has_words_ && lanes == kLanes) {
       writer_.WriteWords(sums, second, count_, first_ + i, step_);
@@ -219,7 +234,6 @@ class ProductWriter {
 
  private:
   const UnorderedWriter& writer_;
-  int32_t panels_;
   PanelRun run_;
   int32_t count_, step_;
   size_t first_;
@@ -283,8 +297,6 @@ void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
   int16_t* const gradients = weights + plan.elements;
   const int32_t most = plan.panels * kLanes;
   const size_t step = static_cast<size_t>(g.stride_w) * g.in_c;
-  // Where the only tap leads to no output, the gradients are zero.
-  const bool is_simple = g.k_h * g.k_w == 1 && order == nullptr;
   for (int32_t iy = 0; iy < g.in_h; ++iy) {
     for (int32_t phase = 0; phase < g.stride_w && phase < g.in_w; ++phase) {
       for (int32_t ix = phase; ix < g.in_w; ix += most * g.stride_w) {
@@ -297,15 +309,19 @@ void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
           std::memset(weights, 0, sizeof(int16_t) * PackedElements(depth));
         }
         const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
-        const ProductWriter products(writer, gradients, depth, count, pixel, step);
+        ProductWriter products(writer, gradients, depth, count, pixel, step);
         ChannelWalk walk(blocks, order);
-        for (int32_t i = 0; i < g.in_c; i += kLanes) {
+        int32_t i = 0;
+#if defined(TFLM_TRAIN_MVE)
+        // Where the only tap leads to no output, the gradients are zero.
+        if (g.k_h * g.k_w == 1 && order == nullptr && g.in_c <= kMaxEvenStride) {
+          i = products.WritePointwise(blocks[0].weights, g.in_c, g.out_c, weights);
+        }
+#endif
+        walk.Skip(i);
+        for (; i < g.in_c; i += kLanes) {
           const int lanes = g.in_c - i < kLanes ? g.in_c - i : kLanes;
-          if (is_simple) {
-            PackAdjacent(blocks[0].weights + i, g.in_c, g.out_c, lanes, weights);
-          } else {
-            PackWeights(g, iy, ix, count, &walk, lanes, weights);
-          }
+          PackWeights(g, iy, ix, count, &walk, lanes, weights);
           products.Write(weights, i, lanes);
         }
       }

@@ -18,6 +18,7 @@ constexpr float kRangeDecay = 0.95f;
 // Of a gradient that is not saturated, and what its largest is predicted to reach.
 constexpr int32_t kMinGradient = -127;
 constexpr int32_t kMaxGradient = 126;
+constexpr uint32_t kLargestGradient = 127;
 constexpr float kPredictedMax = 112.0f;
 constexpr int32_t kMaxAddendFactor = 1 << 24;
 
@@ -86,6 +87,24 @@ Extremes<int8_t> MaskAndFindExtremes(const MaskParams& params, const void* mask,
   return FindExtremes(values, n);
 }
 
+namespace {
+
+// Applies the mask to a whole tensor; returns max |v|, or more than that may be where a value may
+// be a saturated one.
+uint32_t MaskAndFindMaxAbs(const MaskParams& params, const void* mask, int8_t* values, size_t n) {
+#if defined(TFLM_TRAIN_MVE)
+  const uint32_t max_abs = params.mask_kind == kMaskNone
+                               ? MaxAbs(values, n)
+                               : mve::MaskAndFindMaxAbs(params, mask, values, n);
+  if (max_abs != kLargestGradient) return max_abs;  // else 127 is one, -127 is none
+#endif
+  const Extremes<int8_t> extremes = MaskAndFindExtremes(params, mask, values, n);
+  if (extremes.max > kMaxGradient || extremes.min < kMinGradient) return kLargestGradient + 1;
+  return static_cast<uint32_t>(extremes.max > -extremes.min ? extremes.max : -extremes.min);
+}
+
+}  // namespace
+
 int ExponentFor(uint32_t max_abs, int from) {
   int e = from;
   while (max_abs > (uint64_t{127} << e)) ++e;
@@ -151,10 +170,10 @@ void GradientWriter::WritePixel(int32_t* acc) {
 void GradientWriter::Finish() { Store(MaxAbs(target_.q, target_.size)); }
 
 bool GradientWriter::FinishSaturated() {
-  const Extremes<int8_t> extremes =
-      MaskAndFindExtremes(target_.mask_params, target_.mask, target_.q, target_.size);
-  if (extremes.max > kMaxGradient || extremes.min < kMinGradient) return false;
-  Store(static_cast<uint32_t>(extremes.max > -extremes.min ? extremes.max : -extremes.min));
+  const uint32_t max_abs =
+      MaskAndFindMaxAbs(target_.mask_params, target_.mask, target_.q, target_.size);
+  if (max_abs > kLargestGradient) return false;
+  Store(max_abs);
   return true;
 }
 

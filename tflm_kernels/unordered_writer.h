@@ -63,12 +63,15 @@ class UnorderedWriter {
     const int32_t shift = -exponent_, to_next = kLanes * step;
     int8_t* q = q_ + first;
     const uint32_t rest = static_cast<uint32_t>(count) % kLanes;
-    for (uint32_t whole = static_cast<uint32_t>(count) / kLanes; whole > 0; --whole, q += to_next) {
-      vstrwq_scatter_offset_s32(reinterpret_cast<int32_t*>(q), at, Words(&sums, &second, shift));
-    }
+    uint32_t whole = static_cast<uint32_t>(count) / kLanes;
     if (rest > 0) {
-      vstrwq_scatter_offset_p_s32(reinterpret_cast<int32_t*>(q), at, Words(&sums, &second, shift),
-                                  vctp32q(rest));
+      const int32_t* last = sums + whole * kPanelSums;
+      const int32_t* last_second = second + whole * kPanelSums;
+      vstrwq_scatter_offset_p_s32(reinterpret_cast<int32_t*>(q + whole * to_next), at,
+                                  Words(&last, &last_second, shift), vctp32q(rest));
+    }
+    for (; whole > 0; --whole, q += to_next) {
+      vstrwq_scatter_offset_s32(reinterpret_cast<int32_t*>(q), at, Words(&sums, &second, shift));
     }
   }
 

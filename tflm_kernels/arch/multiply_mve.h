@@ -11,23 +11,63 @@
 
 namespace tflm_train {
 
+// What PackEvenLanes needs of a stride.
+class EvenLanes {
+ public:
+  explicit EvenLanes(int32_t stride)
+      : at0_(vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride))),
+        at1_(vaddq_n_u16(at0_, 1)),
+        at2_(vaddq_n_u16(at0_, 2)),
+        at3_(vaddq_n_u16(at0_, 3)),
+        to_next_(kQuantum * stride) {}
+
+  // The end comes first: what loops leave behind is not needed then.
+  TFLM_TRAIN_INLINE void Pack(const int8_t* from, int32_t depth, int16_t* panel) const {
+    const int32_t rest = depth % kQuantum, whole = depth - rest;
+    if (rest > 0) {
+      const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(rest));
+      const int8_t* const last = from + whole / kQuantum * to_next_;
+      int16_t* const to = panel + whole * kLanes;
+      vst1q_s16(to, vldrbq_gather_offset_z_s16(last, at0_, inside));
+      vst1q_s16(to + 8, vldrbq_gather_offset_z_s16(last, at1_, inside));
+      vst1q_s16(to + 16, vldrbq_gather_offset_z_s16(last, at2_, inside));
+      vst1q_s16(to + 24, vldrbq_gather_offset_z_s16(last, at3_, inside));
+    }
+    for (int32_t quanta = whole / kQuantum; quanta > 0; --quanta, from += to_next_) {
+      vst1q_s16(panel + 8, vldrbq_gather_offset_s16(from, at1_));
+      vst1q_s16(panel + 16, vldrbq_gather_offset_s16(from, at2_));
+      vst1q_s16(panel + 24, vldrbq_gather_offset_s16(from, at3_));
+      vst1q_s16(panel, vldrbq_gather_offset_s16(from, at0_));
+      panel += kQuantum * kLanes;
+    }
+  }
+
+ private:
+  uint16x8_t at0_, at1_, at2_, at3_;
+  int32_t to_next_;
+};
+
 constexpr int kPanelSums = 2 * kLanes;  // of two lanes with one panel
 
 // Panels to be multiplied by another one of their depth.
 class PanelRun {
  public:
   // `panels` of them, one after another from `a` on, `steps` quanta deep.
-  PanelRun(const int16_t* a, int32_t steps, int32_t panels) : a_(a), panels_(panels) {
+  PanelRun(const int16_t* a, int32_t steps, int32_t panels) {
     const int32_t between = steps > 2 ? steps - 2 : 0;
-    rounds_ = (between + kUnrolled - 1) / kUnrolled;
-    last_bytes_ = static_cast<int32_t>(sizeof(int16_t)) * (between + 1) * kQuantum * kLanes;
-    entry_ = between > 0 ? (kUnrolled * rounds_ - between) * kStepBytes
+    state_.a = a;
+    state_.panels = panels;
+    state_.rounds = (between + kUnrolled - 1) / kUnrolled;
+    state_.last_bytes = static_cast<int32_t>(sizeof(int16_t)) * (between + 1) * kQuantum * kLanes;
+    entry_ = between > 0 ? (kUnrolled * state_.rounds - between) * kStepBytes
                          : kUnrolled * kStepBytes + kLoopBytes + (steps > 1 ? 0 : kHeldStepBytes);
   }
 
+  int32_t panels() const { return state_.panels; }
+
   // sums[h][p][r][j] = dot product of lane 2 * h + r of `b` with lane j of panel p. Where there is
   // one step, a second one behind `b` is read.
-  void Multiply(const int16_t* b, int32_t* sums) const;
+  void Multiply(const int16_t* b, int32_t* sums);
 
  private:
   // The first and the last step of `b` stay in registers. The loop of eight steps between them
@@ -35,11 +75,6 @@ class PanelRun {
   static constexpr int32_t kUnrolled = 8;
   static constexpr int32_t kStepBytes = 14 * 4, kHeldStepBytes = 12 * 4, kLoopBytes = 2 * 4;
 
-  const int16_t* a_;
-  int32_t panels_, rounds_, last_bytes_, entry_;
-};
-
-__attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32_t* sums) const {
   struct {
     // As an ldm of r1, r9 and pc wants them.
     const int16_t* second_step;
@@ -51,11 +86,17 @@ __attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32
     int32_t panels;
     const int16_t* second_half;
     int32_t* end;
-  } state = {b,  rounds_, entry_,           last_bytes_,
-             a_, panels_, b + 2 * kQuantum, sums + 2 * panels_ * kPanelSums};
+  } state_;
+  int32_t entry_;  // from the loop's begin
+};
+
+__attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32_t* sums) {
+  state_.second_half = b + 2 * kQuantum;
+  state_.end = sums + 2 * state_.panels * kPanelSums;
+  register int32_t r9 asm("r9") = entry_;
   register const int16_t* r1 asm("r1") = b;
   register int32_t* r5 asm("r5") = sums;
-  register void* r11 asm("r11") = &state;
+  register void* r11 asm("r11") = &state_;
   // Eight sums need all even registers, that of hardware loops included; left to the compiler
   // they are moved about in the loop.
   // clang-format off
@@ -77,8 +118,7 @@ __attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32
   "vldrh.u16 q4, [r1], #64\n\t"                \
   TFLM_TRAIN_PANEL_HELD("vmladava.s16", "q4", "q5")
   asm volatile(
-      "adr.w r9, 2f\n\t"
-      "ldr r7, [r11, #8]\n\t"
+      "adr.w r7, 2f\n\t"
       "add r9, r7\n\t"
       "orr r9, #1\n\t"
       "str r9, [r11, #8]\n"
@@ -106,9 +146,9 @@ __attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32
       "ldrd r1, r9, [r11, #24]\n\t"
       "cmp r5, r9\n\t"
       "bne 0b"
-      : "+r"(r1), "+r"(r5)
+      : "+r"(r1), "+r"(r5), "+r"(r9)
       : "r"(r11)
-      : "r0", "r2", "r3", "r4", "r6", "r7", "r8", "r9", "r10", "r12", "lr", "q0", "q1", "q2", "q3",
+      : "r0", "r2", "r3", "r4", "r6", "r7", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3",
         "q4", "q5", "q6", "q7", "cc", "memory");
 #undef TFLM_TRAIN_PANEL_STEP
 #undef TFLM_TRAIN_PANEL_HELD

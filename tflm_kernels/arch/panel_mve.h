@@ -12,24 +12,7 @@
 namespace tflm_train {
 
 void PackEvenLanes(const int8_t* from, int32_t stride, int32_t depth, int16_t* panel) {
-  const uint16x8_t at0 = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
-  const uint16x8_t at1 = vaddq_n_u16(at0, 1), at2 = vaddq_n_u16(at0, 2), at3 = vaddq_n_u16(at0, 3);
-  const int32_t to_next = kQuantum * stride;
-#pragma GCC unroll 1
-  for (; depth >= kQuantum; depth -= kQuantum, from += to_next) {
-    vst1q_s16(panel + 8, vldrbq_gather_offset_s16(from, at1));
-    vst1q_s16(panel + 16, vldrbq_gather_offset_s16(from, at2));
-    vst1q_s16(panel + 24, vldrbq_gather_offset_s16(from, at3));
-    vst1q_s16(panel, vldrbq_gather_offset_s16(from, at0));
-    panel += kQuantum * kLanes;
-  }
-  if (depth > 0) {
-    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth));
-    vst1q_s16(panel, vldrbq_gather_offset_z_s16(from, at0, inside));
-    vst1q_s16(panel + 8, vldrbq_gather_offset_z_s16(from, at1, inside));
-    vst1q_s16(panel + 16, vldrbq_gather_offset_z_s16(from, at2, inside));
-    vst1q_s16(panel + 24, vldrbq_gather_offset_z_s16(from, at3, inside));
-  }
+  EvenLanes(stride).Pack(from, depth, panel);
 }
 
 void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
