@@ -113,6 +113,13 @@ int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
     for (int32_t j = 0; j < count; ++j) {
       int16_t* const lane = panels + j / kLanes * elements + j % kLanes * kQuantum;
       const int32_t x = ox + j;
+#if defined(TFLM_TRAIN_MVE)
+      if (j % kLanes == 0 && count - j >= kLanes && x >= 0 && x + kLanes <= g.out_w) {
+        PackFourProducts(grad_out + (oy * g.out_w + x) * g.out_c, g.out_c, m, g.out_c, lane);
+        j += kLanes - 1;
+        continue;
+      }
+#endif
       if (x >= 0 && x < g.out_w) {
         PackProducts(grad_out + (oy * g.out_w + x) * g.out_c, m, g.out_c, lane);
       } else {

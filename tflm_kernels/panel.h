@@ -111,18 +111,22 @@ class PixelCursor {
 // are zero, and so is the end of the last quantum.
 void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel);
 
-#if defined(TFLM_TRAIN_MVE)
-// The same for all lanes of pixels `stride` apart, from `from` on. The offsets of a gather have
-// 16 bits.
-constexpr int32_t kMaxEvenStride = (UINT16_MAX - kLanes) / kQuantum;
-void PackEvenLanes(const int8_t* from, int32_t stride, int32_t depth, int16_t* panel);
-#endif
-
 // Packs depth bytes, `stride` apart, into one lane and leaves the others alone.
 void PackLane(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane);
 
 // Packs q[k] * m[k] into one lane and leaves the others alone. lane: panel + j * kQuantum.
 void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* lane);
+
+#if defined(TFLM_TRAIN_MVE)
+// PackProducts of four pixels, `stride` apart, into all lanes.
+void PackFourProducts(const int8_t* q, int32_t stride, const int8_t* m, int32_t depth,
+                      int16_t* panel);
+
+// PackLanes of pixels `stride` apart, from `from` on, into all lanes. The offsets of a gather have
+// 16 bits.
+constexpr int32_t kMaxEvenStride = (UINT16_MAX - kLanes) / kQuantum;
+void PackEvenLanes(const int8_t* from, int32_t stride, int32_t depth, int16_t* panel);
+#endif
 
 // Zeroes one lane.
 void ClearLane(int32_t depth, int16_t* lane);

@@ -57,13 +57,14 @@ TFLM_TRAIN_INLINE void ForEachPassing(const MaskParams& params, const void* mask
 template <typename See>
 TFLM_TRAIN_INLINE void Mask(const MaskParams& params, const void* mask, int8_t* values, size_t n,
                             const See& see) {
-  ForEachPassing(params, mask, n, [&](size_t i, mve_pred16_t passing, size_t count) {
-    const int8x16_t v = vldrbq_z_s8(values + i, passing);
+  ForEachPassing(params, mask, n, [&](size_t, mve_pred16_t passing, size_t count) {
+    const int8x16_t v = vldrbq_z_s8(values, passing);
     if (count == 16) {
-      vst1q_s8(values + i, v);
+      vst1q_s8(values, v);
     } else {
-      vst1q_p_s8(values + i, v, vctp8q(count));
+      vst1q_p_s8(values, v, vctp8q(count));
     }
+    values += 16;
     see(v);
   });
 }

@@ -49,6 +49,35 @@ void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* pane
   }
 }
 
+void PackFourProducts(const int8_t* q, int32_t stride, const int8_t* m, int32_t depth,
+                      int16_t* panel) {
+  const int8_t* q0 = q;
+  const int8_t* q1 = q0 + stride;
+  const int8_t* q2 = q1 + stride;
+  const int8_t* q3 = q2 + stride;
+  const int32_t rest = depth % kQuantum;
+  for (int32_t quanta = depth / kQuantum; quanta > 0; --quanta) {
+    const int16x8_t factors = vldrbq_s16(m);
+    vst1q_s16(panel + 8, vmulq_s16(vldrbq_s16(q1), factors));
+    vst1q_s16(panel + 16, vmulq_s16(vldrbq_s16(q2), factors));
+    vst1q_s16(panel + 24, vmulq_s16(vldrbq_s16(q3), factors));
+    vst1q_s16(panel, vmulq_s16(vldrbq_s16(q0), factors));
+    q0 += kQuantum;
+    q1 += kQuantum;
+    q2 += kQuantum;
+    q3 += kQuantum;
+    m += kQuantum;
+    panel += kQuantum * kLanes;
+  }
+  if (rest == 0) return;
+  const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(rest));
+  const int16x8_t factors = vldrbq_z_s16(m, inside);
+  vst1q_s16(panel, vmulq_s16(vldrbq_z_s16(q0, inside), factors));
+  vst1q_s16(panel + 8, vmulq_s16(vldrbq_z_s16(q1, inside), factors));
+  vst1q_s16(panel + 16, vmulq_s16(vldrbq_z_s16(q2, inside), factors));
+  vst1q_s16(panel + 24, vmulq_s16(vldrbq_z_s16(q3, inside), factors));
+}
+
 }  // namespace tflm_train
 
 #endif  // TFLM_KERNELS_ARCH_PANEL_MVE_H_
