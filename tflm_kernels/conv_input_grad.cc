@@ -81,7 +81,7 @@ void ForEachTap(const Geometry& g, int32_t iy, int32_t ix, int32_t count, const 
     if (oy < 0) continue;
     for (int32_t kx = 0; kx < g.k_w; ++kx) {
       const int32_t offset = ix + g.pad_l - kx * g.dil_w;
-      const int32_t ox = offset / g.stride_w;
+      const int32_t ox = g.stride_w == 1 ? offset : offset / g.stride_w;
       if (ox * g.stride_w != offset || ox >= g.out_w || ox + count <= 0) continue;
       visit(ky * g.k_w + kx, oy, ox);
     }
@@ -165,35 +165,34 @@ class ChannelWalk {
   int32_t next_[2] = {0, 0};
 };
 
-// Packs the weights of input channels that lie beside each other, from `first` on; those of the
-// next output channel are `stride` bytes on.
-inline void PackAdjacent(const int8_t* first, int32_t stride, int32_t depth, int lanes,
-                         int16_t* panel) {
-#if defined(TFLM_TRAIN_MVE)
-  if (lanes == kLanes && stride <= kMaxEvenStride) {
-    return PackEvenLanes(first, stride, depth, panel);
-  }
-#endif
-  PixelCursor cursor({first, 1, depth, 0, stride});
-  PackLanes(&cursor, depth, lanes, 0, panel);
-}
-
 // Packs the weights of up to four input channels, for the taps of PackGradients.
 void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, ChannelWalk* walk,
                  int lanes, int16_t* panel) {
+  const int32_t tap_elements = PackedElements(g.out_c);
   const int32_t taps = g.k_h * g.k_w;
   WeightBlock lane[kLanes];
   const bool adjacent = walk->Next(lanes, lane);
-  const int32_t tap_elements = PackedElements(g.out_c);
+  const int32_t stride = taps * lane[0].width;
+#if defined(TFLM_TRAIN_MVE)
+  const bool at_once = adjacent && lanes == kLanes && stride <= EvenLanes::kMaxStride;
+  const EvenLanes even(stride);
+#else
+  const bool at_once = adjacent;
+#endif
   ForEachTap(g, iy, ix, count, [&](int32_t tap, int32_t, int32_t) {
-    if (adjacent) {
-      const WeightBlock& block = lane[0];
-      PackAdjacent(block.weights + tap * block.width, taps * block.width, g.out_c, lanes, panel);
+    if (at_once) {
+      const int8_t* const first = lane[0].weights + tap * lane[0].width;
+#if defined(TFLM_TRAIN_MVE)
+      even.Pack(first, g.out_c, panel);
+#else
+      PixelCursor cursor({first, 1, g.out_c, 0, stride});
+      PackLanes(&cursor, g.out_c, lanes, 0, panel);
+#endif
     } else {
       for (int j = 0; j < lanes; ++j) {
-        const WeightBlock& block = lane[j];
-        PackLane(block.weights + tap * block.width, taps * block.width, g.out_c,
-                 panel + j * kQuantum);
+        const WeightBlock& block = lane[adjacent ? 0 : j];
+        PackLane(block.weights + tap * block.width + (adjacent ? j : 0), taps * block.width,
+                 g.out_c, panel + j * kQuantum);
       }
     }
     panel += tap_elements;
@@ -215,7 +214,7 @@ class ProductWriter {
         has_words_(writer.HasWords(first, step_)) {}
 
   // All channels of a pointwise layer as far as there are four more; returns how many.
-  // weights: int8 [out_c][in_c], in_c at most kMaxEvenStride. panel: room for one.
+  // weights: int8 [out_c][in_c], in_c at most EvenLanes::kMaxStride. panel: room for one.
   __attribute__((noinline)) int32_t WritePointwise(const int8_t* weights, int32_t in_c,
                                                    int32_t out_c, int16_t* panel) {
     const EvenLanes lanes(in_c);
@@ -321,7 +320,7 @@ void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
         int32_t i = 0;
 #if defined(TFLM_TRAIN_MVE)
         // Where the only tap leads to no output, the gradients are zero.
-        if (g.k_h * g.k_w == 1 && order == nullptr && g.in_c <= kMaxEvenStride) {
+        if (g.k_h * g.k_w == 1 && order == nullptr && g.in_c <= EvenLanes::kMaxStride) {
           i = products.WritePointwise(blocks[0].weights, g.in_c, g.out_c, weights);
         }
 #endif

@@ -121,19 +121,14 @@ void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* lane
 // PackProducts of four pixels, `stride` apart, into all lanes.
 void PackFourProducts(const int8_t* q, int32_t stride, const int8_t* m, int32_t depth,
                       int16_t* panel);
-
-// PackLanes of pixels `stride` apart, from `from` on, into all lanes. The offsets of a gather have
-// 16 bits.
-constexpr int32_t kMaxEvenStride = (UINT16_MAX - kLanes) / kQuantum;
-void PackEvenLanes(const int8_t* from, int32_t stride, int32_t depth, int16_t* panel);
 #endif
 
 // Zeroes one lane.
 void ClearLane(int32_t depth, int16_t* lane);
 
-// sums[r * 4 + j] = dot product of lane r of `a`, r = 0 and 1, with lane j of `b`. For
-// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum. With Helium, many panels at once instead.
 #if !defined(TFLM_TRAIN_MVE)
+// sums[r * 4 + j] = dot product of lane r of `a`, r = 0 and 1, with lane j of `b`. For
+// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum. With Helium: PanelRun.
 inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums);
 #endif
 

@@ -11,9 +11,12 @@
 
 namespace tflm_train {
 
-// What PackEvenLanes needs of a stride.
+// PackLanes of pixels that are evenly spaced, into all lanes.
 class EvenLanes {
  public:
+  // The offsets of a gather have 16 bits.
+  static constexpr int32_t kMaxStride = (UINT16_MAX - kLanes) / kQuantum;
+
   explicit EvenLanes(int32_t stride)
       : at0_(vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride))),
         at1_(vaddq_n_u16(at0_, 1)),
@@ -21,7 +24,7 @@ class EvenLanes {
         at3_(vaddq_n_u16(at0_, 3)),
         to_next_(kQuantum * stride) {}
 
-  // The end comes first: what loops leave behind is not needed then.
+  // Byte j of `depth` pixels from `from` on into lane j. The end comes first: what loops leave behind is not needed then.
   TFLM_TRAIN_INLINE void Pack(const int8_t* from, int32_t depth, int16_t* panel) const {
     const int32_t rest = depth % kQuantum, whole = depth - rest;
     if (rest > 0) {

@@ -11,20 +11,16 @@
 
 namespace tflm_train {
 
-void PackEvenLanes(const int8_t* from, int32_t stride, int32_t depth, int16_t* panel) {
-  EvenLanes(stride).Pack(from, depth, panel);
-}
-
 void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
   const int32_t stride = cursor->EvenStride(depth);
-  if (lanes < kLanes || stride == 0 || stride > kMaxEvenStride || offset != 0) {
+  if (lanes < kLanes || stride == 0 || stride > EvenLanes::kMaxStride || offset != 0) {
     return PackLanesGeneric(cursor, depth, lanes, offset, panel);
   }
-  PackEvenLanes(cursor->Skip(depth), stride, depth, panel);
+  EvenLanes(stride).Pack(cursor->Skip(depth), depth, panel);
 }
 
 void PackLane(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane) {
-  if (stride > kMaxEvenStride) return PackLaneGeneric(bytes, stride, depth, lane);
+  if (stride > EvenLanes::kMaxStride) return PackLaneGeneric(bytes, stride, depth, lane);
   const uint16x8_t at = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
   for (; depth > 0; depth -= kQuantum, bytes += kQuantum * stride, lane += kQuantum * kLanes) {
     const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth));
