@@ -228,22 +228,22 @@ class ProductWriter {
 
   // Writes channels from i on, i a multiple of 4.
   TFLM_TRAIN_INLINE void Write(const int16_t* weights, int32_t i, int lanes) {
-    int32_t sums[2 * kMaxPanels * kPanelSums];
-    const int32_t* const second = sums + run_.panels() * kPanelSums;
-    run_.Multiply(weights, sums);
+    const int32_t* const second = sums_ + run_.panels() * kPanelSums;
+    run_.Multiply(weights, sums_);
     if (has_words_ && lanes == kLanes) {
-      writer_.WriteWords(sums, second, count_, first_ + i, step_);
+      writer_.WriteWords(sums_, second, count_, first_ + i, step_);
     } else {
-      writer_.Write(sums, second, count_, first_ + i, step_, lanes);
+      writer_.Write(sums_, second, count_, first_ + i, step_, lanes);
     }
   }
 
  private:
-  const UnorderedWriter& writer_;
+  const UnorderedWriter writer_;
   PanelRun run_;
   int32_t count_, step_;
   size_t first_;
   bool has_words_;
+  int32_t sums_[2 * kMaxPanels * kPanelSums];
 };
 #else
 class ProductWriter {

@@ -58,12 +58,14 @@ class PanelRun {
   // `panels` of them, one after another from `a` on, `steps` quanta deep.
   PanelRun(const int16_t* a, int32_t steps, int32_t panels) {
     const int32_t between = steps > 2 ? steps - 2 : 0;
+    const int32_t looped = between > kUnrolled ? between - kUnrolled : 0;
     state_.a = a;
     state_.panels = panels;
-    state_.rounds = (between + kUnrolled - 1) / kUnrolled;
+    state_.rounds = (looped + kUnrolled - 1) / kUnrolled;
     state_.last_bytes = static_cast<int32_t>(sizeof(int16_t)) * (between + 1) * kQuantum * kLanes;
-    entry_ = between > 0 ? (kUnrolled * state_.rounds - between) * kStepBytes
-                         : kUnrolled * kStepBytes + kLoopBytes + (steps > 1 ? 0 : kHeldStepBytes);
+    entry_ = looped > 0 ? (kUnrolled * state_.rounds - looped) * kStepBytes
+                        : (2 * kUnrolled - between) * kStepBytes + kLoopBytes +
+                              (steps > 1 ? 0 : kHeldStepBytes);
   }
 
   int32_t panels() const { return state_.panels; }
@@ -73,9 +75,9 @@ class PanelRun {
   void Multiply(const int16_t* b, int32_t* sums);
 
  private:
-  // The first and the last step of `b` stay in registers. The loop of eight steps between them
-  // is entered behind those that its first round does not need.
-  static constexpr int32_t kUnrolled = 8;
+  // The first and the last step of `b` stay in registers. Between them come a loop of kUnrolled
+  // steps and as many more, entered behind those that are too many.
+  static constexpr int32_t kUnrolled = 6;
   static constexpr int32_t kStepBytes = 14 * 4, kHeldStepBytes = 12 * 4, kLoopBytes = 2 * 4;
 
   struct {
@@ -138,10 +140,12 @@ __attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32
       TFLM_TRAIN_PANEL_HELD("vmladav.s16", "q0", "q1")
       "ldm r11, {r1, r9, pc}\n"
       "2:\n\t"
-      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
-      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
+      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
+      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
       "subs.w r9, #1\n\t"
       "bne.w 2b\n\t"
+      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
+      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
       TFLM_TRAIN_PANEL_HELD("vmladava.s16", "q2", "q3")
       "stm r5!, {r0, r2, r4, r6, r8, r10, r12, lr}\n\t"
       "subs r7, #1\n\t"
