@@ -166,11 +166,12 @@ class ChannelWalk {
 };
 
 // Packs the weights of up to four input channels, for the taps of PackGradients.
-void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, ChannelWalk* walk,
-                 int lanes, int16_t* panel) {
+__attribute__((noinline)) void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
+                                           ChannelWalk* walk, int lanes, int16_t* panel) {
   const int32_t tap_elements = PackedElements(g.out_c);
   const int32_t taps = g.k_h * g.k_w;
   WeightBlock lane[kLanes];
+  lane[0] = {};
   const bool adjacent = walk->Next(lanes, lane);
   const int32_t stride = taps * lane[0].width;
 #if defined(TFLM_TRAIN_MVE)

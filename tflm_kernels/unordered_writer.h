@@ -75,12 +75,13 @@ class UnorderedWriter {
     }
   }
 
-  // The same for n channels, n <= 4, wherever they are.
+  // The same for n channels, n <= 4, wherever they are, with what joins them.
   void Write(const int32_t* sums, const int32_t* second, int32_t count, size_t first, int32_t step,
              int n) const {
-    const uint32x4_t at = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(step));
+    const auto write =
+        is_plain() ? &UnorderedWriter::WriteChannel<true> : &UnorderedWriter::WriteChannel<false>;
     for (int j = 0; j < n; ++j) {
-      WriteChannel((j < 2 ? sums : second) + j % 2 * kLanes, count, at, first + j, kLanes * step);
+      (this->*write)((j < 2 ? sums : second) + j % 2 * kLanes, count, first + j, step);
     }
   }
 #else
@@ -129,24 +130,42 @@ class UnorderedWriter {
     return c0;
   }
 
-  void WriteChannel(const int32_t* sums, int32_t count, uint32x4_t at, size_t first,
-                    int32_t to_next) const {
-    const bool is_joined = addend_ != nullptr;
-#pragma GCC unroll 1
-    for (; count > 0; count -= kLanes, sums += kPanelSums, first += to_next) {
-      const mve_pred16_t live = vctp32q(static_cast<uint32_t>(count));
-      int32x4_t acc = vld1q_s32(sums);
-      if (is_joined) {
-        const int32x4_t joining = vldrbq_gather_offset_z_s32(addend_ + first, at, live);
-        acc = vaddq_s32(vrshlq_n_s32(acc, -addend_shift_),
-                        vrshrq_n_s32(vmulq_n_s32(joining, addend_factor_), 8));
+  template <bool kPlain>
+  void WriteChannel(const int32_t* sums, int32_t count, size_t first, int32_t step) const {
+    const uint32x4_t at = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(step));
+    const int32_t shift = -exponent_, addend_shift = -addend_shift_, factor = addend_factor_;
+    const int32_t to_next = kLanes * step, rest = count % kLanes;
+    const int8_t* addend = addend_ + first;
+    int8_t* q = q_ + first;
+    const auto rounded = [&](int32x4_t acc, int32x4_t joining) {
+      if (!kPlain) {
+        joining = vrshrq_n_s32(vmulq_n_s32(joining, factor), 8);
+        acc = vaddq_s32(vrshlq_n_s32(acc, addend_shift), joining);
       }
-      acc = vrshlq_n_s32(acc, -exponent_);
-      const int16x8_t halves = vqmovnbq_s32(vreinterpretq_s16_s32(acc), acc);
-      const int8x16_t bytes = vqmovnbq_s16(vreinterpretq_s8_s16(halves), halves);
-      vstrbq_scatter_offset_p_s32(q_ + first, at, vreinterpretq_s32_s8(bytes), live);
+      // Intrinsics copy what they narrow.
+      asm("vrshl.s32 %q0, %1\n\t"
+          "vqmovnb.s32 %q0, %q0\n\t"
+          "vqmovnb.s16 %q0, %q0"
+          : "+w"(acc)
+          : "r"(shift));
+      return acc;
+    };
+    for (int32_t whole = count / kLanes; whole > 0; --whole, q += to_next) {
+      int32x4_t joining = {};
+      if (!kPlain) {
+        joining = vldrbq_gather_offset_s32(addend, at);
+        addend += to_next;
+      }
+      vstrbq_scatter_offset_s32(q, at, rounded(vld1q_s32(sums), joining));
+      sums += kPanelSums;
     }
+    if (rest == 0) return;
+    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(rest));
+    int32x4_t joining = {};
+    if (!kPlain) joining = vldrbq_gather_offset_z_s32(addend, at, live);
+    vstrbq_scatter_offset_p_s32(q, at, rounded(vld1q_s32(sums), joining), live);
   }
+
 #else
   TFLM_TRAIN_INLINE void WriteFour(int32_t v0, int32_t v1, int32_t v2, int32_t v3,
                                    int8_t* q) const {

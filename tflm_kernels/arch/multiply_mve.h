@@ -122,7 +122,9 @@ __attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32
   "vldrh.u16 q5, [r1, #16]\n\t"                \
   "vldrh.u16 q4, [r1], #64\n\t"                \
   TFLM_TRAIN_PANEL_HELD("vmladava.s16", "q4", "q5")
+  // r7 may be the frame pointer.
   asm volatile(
+      "push {r7}\n\t"
       "adr.w r7, 2f\n\t"
       "add r9, r7\n\t"
       "orr r9, #1\n\t"
@@ -152,10 +154,11 @@ __attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32
       "bne 1b\n\t"
       "ldrd r1, r9, [r11, #24]\n\t"
       "cmp r5, r9\n\t"
-      "bne 0b"
+      "bne 0b\n\t"
+      "pop {r7}"
       : "+r"(r1), "+r"(r5), "+r"(r9)
       : "r"(r11)
-      : "r0", "r2", "r3", "r4", "r6", "r7", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3",
+      : "r0", "r2", "r3", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3",
         "q4", "q5", "q6", "q7", "cc", "memory");
 #undef TFLM_TRAIN_PANEL_STEP
 #undef TFLM_TRAIN_PANEL_HELD
