@@ -5,6 +5,7 @@
 #include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/geometry.h"
 #include "tflm_kernels/panel.h"
+#include "tflm_kernels/panel_writer.h"
 #include "tflm_kernels/requantize.h"
 #include "tflm_kernels/unordered_writer.h"
 
@@ -16,11 +17,6 @@ namespace {
 constexpr int32_t kGradientBytes = 4096;
 constexpr int32_t kEnoughPanels = 4;
 constexpr int32_t kEnoughBytes = 11264;
-#if defined(TFLM_TRAIN_MVE)
-constexpr int32_t kMaxPanels = 8;  // whose sums fit the stack
-#else
-constexpr int32_t kMaxPanels = INT32_MAX;
-#endif
 
 bool IsSplit(const ConvInputGradParams& params) { return params.group < params.geometry.out_c; }
 
@@ -52,7 +48,7 @@ struct PanelPlan {
     const int32_t fitting = kGradientBytes / panel_bytes;
     // Blocks of about one size.
     const int32_t wanted = fitting > enough ? fitting : enough < 1 ? 1 : enough;
-    const int32_t most = AtMost(wanted, kMaxPanels);
+    const int32_t most = AtMost(wanted, PanelWriter::kMaxPanels);
     const int32_t blocks = (needed + most - 1) / most;
     panels = (needed + blocks - 1) / blocks;
   }
@@ -200,100 +196,6 @@ __attribute__((noinline)) void PackWeights(const Geometry& g, int32_t iy, int32_
   });
 }
 
-#if defined(TFLM_TRAIN_MVE)
-// The sums of a block of pixels, four channels at a time.
-class ProductWriter {
- public:
-  // `count` pixels, `step` elements apart from `first` on, whose gradients are in the panels.
-  ProductWriter(const UnorderedWriter& writer, const int16_t* gradients, int32_t depth,
-                int32_t count, size_t first, size_t step)
-      : writer_(writer),
-        run_(gradients, (depth + kQuantum - 1) / kQuantum, (count + kLanes - 1) / kLanes),
-        count_(count),
-        step_(static_cast<int32_t>(step)),
-        first_(first),
-        has_words_(writer.HasWords(first, step_)) {}
-
-  // All channels of a pointwise layer as far as there are four more; returns how many.
-  // weights: int8 [out_c][in_c], in_c at most EvenLanes::kMaxStride. panel: room for one.
-  __attribute__((noinline)) int32_t WritePointwise(const int8_t* weights, int32_t in_c,
-                                                   int32_t out_c, int16_t* panel) {
-    const EvenLanes lanes(in_c);
-    int32_t i = 0;
-    for (; i + kLanes <= in_c; i += kLanes) {
-      lanes.Pack(weights + i, out_c, panel);
-      Write(panel, i, kLanes);
-    }
-    return i;
-  }
-
-  // Writes channels from i on, i a multiple of 4.
-  TFLM_TRAIN_INLINE void Write(const int16_t* weights, int32_t i, int lanes) {
-    const int32_t* const second = sums_ + run_.panels() * kPanelSums;
-    run_.Multiply(weights, sums_);
-    if (has_words_ && lanes == kLanes) {
-      writer_.WriteWords(sums_, second, count_, first_ + i, step_);
-    } else {
-      writer_.Write(sums_, second, count_, first_ + i, step_, lanes);
-    }
-  }
-
- private:
-  const UnorderedWriter writer_;
-  PanelRun run_;
-  int32_t count_, step_;
-  size_t first_;
-  bool has_words_;
-  int32_t sums_[2 * kMaxPanels * kPanelSums];
-};
-#else
-class ProductWriter {
- public:
-  ProductWriter(const UnorderedWriter& writer, const int16_t* gradients, int32_t depth,
-                int32_t count, size_t first, size_t step)
-      : writer_(writer),
-        gradients_(gradients),
-        depth_(depth),
-        count_(count),
-        first_(first),
-        step_(step) {}
-
-  void Write(const int16_t* weights, int32_t i, int lanes) const {
-    if (writer_.is_plain() && lanes == kLanes) {
-      WriteAs<true>(weights, first_ + i, lanes);
-    } else {
-      WriteAs<false>(weights, first_ + i, lanes);
-    }
-  }
-
- private:
-  template <bool kPlain>
-  void WriteAs(const int16_t* weights, size_t at, int lanes) const {
-    const UnorderedWriter local = writer_;
-    const int16_t* gradients = gradients_;
-    const int32_t depth = depth_;
-    const size_t step = step_;
-    int32_t to_next = 2 * kQuantum;
-    for (int32_t left = count_; left > 0; left -= 2) {
-      int32_t sums[2 * kLanes];
-      MultiplyPanels(gradients, weights, depth, sums);
-      local.Write<kPlain>(sums, at, lanes);
-      at += step;
-      if (left > 1) local.Write<kPlain>(sums + kLanes, at, lanes);
-      at += step;
-      // To the panel's other two lanes, then to the next panel's first two.
-      gradients += to_next;
-      to_next = PackedElements(depth) - to_next;
-    }
-  }
-
-  const UnorderedWriter& writer_;
-  const int16_t* gradients_;
-  int32_t depth_, count_;
-  size_t first_, step_;
-};
-#endif
-
 // The input gradient with the weights of four channels packed once for as many
 // pixels as there is memory for. The sums do not come pixel by pixel.
 void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], const int16_t* order,
@@ -316,20 +218,20 @@ void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
           std::memset(weights, 0, sizeof(int16_t) * PackedElements(depth));
         }
         const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
-        ProductWriter products(writer, gradients, depth, count, pixel, step);
+        PanelWriter panel_writer(writer, gradients, depth, count, pixel, step);
         ChannelWalk walk(blocks, order);
         int32_t i = 0;
 #if defined(TFLM_TRAIN_MVE)
         // Where the only tap leads to no output, the gradients are zero.
         if (g.k_h * g.k_w == 1 && order == nullptr && g.in_c <= EvenLanes::kMaxStride) {
-          i = products.WritePointwise(blocks[0].weights, g.in_c, g.out_c, weights);
+          i = panel_writer.WritePointwise(blocks[0].weights, g.in_c, g.out_c, weights);
         }
 #endif
         walk.Skip(i);
         for (; i < g.in_c; i += kLanes) {
           const int lanes = g.in_c - i < kLanes ? g.in_c - i : kLanes;
           PackWeights(g, iy, ix, count, &walk, lanes, weights);
-          products.Write(weights, i, lanes);
+          panel_writer.Write(weights, i, lanes);
         }
       }
     }

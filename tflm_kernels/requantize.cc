@@ -41,6 +41,20 @@ void ApplyMaskTo(const MaskParams& params, const void* mask, size_t first, T* __
   }
 }
 
+// Applies the mask to a whole tensor; returns max |v|, or more than kLargestGradient where a value
+// may be saturated.
+uint32_t MaskAndFindMaxAbs(const MaskParams& params, const void* mask, int8_t* values, size_t n) {
+#if defined(TFLM_TRAIN_MVE)
+  const uint32_t max_abs = params.mask_kind == kMaskNone
+                               ? MaxAbs(values, n)
+                               : mve::MaskAndFindMaxAbs(params, mask, values, n);
+  if (max_abs != kLargestGradient) return max_abs;  // else 127 is one, -127 is none
+#endif
+  const Extremes<int8_t> extremes = MaskAndFindExtremes(params, mask, values, n);
+  if (extremes.max > kMaxGradient || extremes.min < kMinGradient) return kLargestGradient + 1;
+  return static_cast<uint32_t>(extremes.max > -extremes.min ? extremes.max : -extremes.min);
+}
+
 }  // namespace
 
 void ApplyMask(const MaskParams& params, const void* mask, size_t first, int32_t* values,
@@ -86,24 +100,6 @@ Extremes<int8_t> MaskAndFindExtremes(const MaskParams& params, const void* mask,
   ApplyMask(params, mask, 0, values, n);
   return FindExtremes(values, n);
 }
-
-namespace {
-
-// Applies the mask to a whole tensor; returns max |v|, or more than that may be where a value may
-// be a saturated one.
-uint32_t MaskAndFindMaxAbs(const MaskParams& params, const void* mask, int8_t* values, size_t n) {
-#if defined(TFLM_TRAIN_MVE)
-  const uint32_t max_abs = params.mask_kind == kMaskNone
-                               ? MaxAbs(values, n)
-                               : mve::MaskAndFindMaxAbs(params, mask, values, n);
-  if (max_abs != kLargestGradient) return max_abs;  // else 127 is one, -127 is none
-#endif
-  const Extremes<int8_t> extremes = MaskAndFindExtremes(params, mask, values, n);
-  if (extremes.max > kMaxGradient || extremes.min < kMinGradient) return kLargestGradient + 1;
-  return static_cast<uint32_t>(extremes.max > -extremes.min ? extremes.max : -extremes.min);
-}
-
-}  // namespace
 
 int ExponentFor(uint32_t max_abs, int from) {
   int e = from;
