@@ -118,10 +118,22 @@ __attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32
   VMLADAV " lr, " y1 ", q6\n\t"                \
   VMLADAV " r0, " y0 ", q7\n\t"                \
   VMLADAV " r8, " y1 ", q7\n\t"
+// Loads and products take turns: the core overlaps them.
 #define TFLM_TRAIN_PANEL_STEP                  \
+  "vldrh.u16 q6, [r3, #16]\n\t"                \
   "vldrh.u16 q5, [r1, #16]\n\t"                \
   "vldrh.u16 q4, [r1], #64\n\t"                \
-  TFLM_TRAIN_PANEL_HELD("vmladava.s16", "q4", "q5")
+  "vmladava.s16 r10, q5, q6\n\t"               \
+  "vldrh.u16 q7, [r3, #32]\n\t"                \
+  "vmladava.s16 r2, q4, q6\n\t"                \
+  "vldrh.u16 q6, [r3, #48]\n\t"                \
+  "vmladava.s16 r4, q4, q7\n\t"                \
+  "vmladava.s16 r12, q5, q7\n\t"               \
+  "vldrh.u16 q7, [r3], #64\n\t"                \
+  "vmladava.s16 r6, q4, q6\n\t"                \
+  "vmladava.s16 lr, q5, q6\n\t"                \
+  "vmladava.s16 r0, q4, q7\n\t"                \
+  "vmladava.s16 r8, q5, q7\n\t"
   // r7 may be the frame pointer.
   asm volatile(
       "push {r7}\n\t"
