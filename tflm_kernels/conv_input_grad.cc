@@ -127,15 +127,13 @@ int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
   return elements / kLanes;
 }
 
+#if !defined(TFLM_TRAIN_MVE)
 // Where each input channel's weights are, channel by channel.
 class ChannelWalk {
  public:
-  // order: see ConvInputGrad; nullptr when all weights are in the first block.
+  // order: see WriteChannels.
   ChannelWalk(const WeightBlock (&blocks)[2], const int16_t* order)
       : blocks_(blocks), columns_(order == nullptr ? nullptr : order + blocks[0].width) {}
-
-  // Passes over channels that are all in the first block.
-  void Skip(int32_t count) { next_[0] += count; }
 
   // The weights of the next `count` channels; a lane's width is that of its block. Returns
   // whether they lie beside each other.
@@ -160,15 +158,15 @@ class ChannelWalk {
   const int16_t* columns_;  // channels of the second block, ascending
   int32_t next_[2] = {0, 0};
 };
+#endif
 
-// Packs the weights of up to four input channels, for the taps of PackGradients.
+// Packs the weights of up to four input channels, for the taps of PackGradients. lane: where they
+// are, of adjacent ones the first.
 __attribute__((noinline)) void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
-                                           ChannelWalk* walk, int lanes, int16_t* panel) {
+                                           const WeightBlock* lane, bool adjacent, int lanes,
+                                           int16_t* panel) {
   const int32_t tap_elements = PackedElements(g.out_c);
   const int32_t taps = g.k_h * g.k_w;
-  WeightBlock lane[kLanes];
-  lane[0] = {};
-  const bool adjacent = walk->Next(lanes, lane);
   const int32_t stride = taps * lane[0].width;
 #if defined(TFLM_TRAIN_MVE)
   const bool at_once = adjacent && lanes == kLanes && stride <= EvenLanes::kMaxStride;
@@ -196,6 +194,42 @@ __attribute__((noinline)) void PackWeights(const Geometry& g, int32_t iy, int32_
   });
 }
 
+// Writes all input channels of a block of pixels. order: see ConvInputGrad; nullptr when all
+// weights are in the first block. panel: for weights.
+#if defined(TFLM_TRAIN_MVE)
+void WriteChannels(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
+                   const WeightBlock (&blocks)[2], const int16_t* order, int16_t* panel,
+                   PanelWriter* writer) {
+  for (const WeightBlock& block : blocks) {
+    int32_t i = 0;
+    // Where the only tap leads to no output, the gradients are zero.
+    if (g.k_h * g.k_w == 1 && block.width <= EvenLanes::kMaxStride) {
+      i = writer->WritePointwise(block.weights, block.width, g.out_c, order, panel);
+    }
+    for (; i < block.width; i += kLanes) {
+      const int lanes = AtMost(block.width - i, kLanes);
+      const WeightBlock first = {block.weights + i, block.width};
+      PackWeights(g, iy, ix, count, &first, true, lanes, panel);
+      writer->Write(panel, order, i, lanes);
+    }
+    if (order != nullptr) order += block.width;
+  }
+}
+#else
+void WriteChannels(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
+                   const WeightBlock (&blocks)[2], const int16_t* order, int16_t* panel,
+                   PanelWriter* writer) {
+  ChannelWalk walk(blocks, order);
+  for (int32_t i = 0; i < g.in_c; i += kLanes) {
+    const int lanes = AtMost(g.in_c - i, kLanes);
+    WeightBlock lane[kLanes];
+    const bool adjacent = walk.Next(lanes, lane);
+    PackWeights(g, iy, ix, count, lane, adjacent, lanes, panel);
+    writer->Write(panel, i, lanes);
+  }
+}
+#endif
+
 // The input gradient with the weights of four channels packed once for as many
 // pixels as there is memory for. The sums do not come pixel by pixel.
 void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], const int16_t* order,
@@ -219,20 +253,7 @@ void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
         }
         const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
         PanelWriter panel_writer(writer, gradients, depth, count, pixel, step);
-        ChannelWalk walk(blocks, order);
-        int32_t i = 0;
-#if defined(TFLM_TRAIN_MVE)
-        // Where the only tap leads to no output, the gradients are zero.
-        if (g.k_h * g.k_w == 1 && order == nullptr && g.in_c <= EvenLanes::kMaxStride) {
-          i = panel_writer.WritePointwise(blocks[0].weights, g.in_c, g.out_c, weights);
-        }
-#endif
-        walk.Skip(i);
-        for (; i < g.in_c; i += kLanes) {
-          const int lanes = g.in_c - i < kLanes ? g.in_c - i : kLanes;
-          PackWeights(g, iy, ix, count, &walk, lanes, weights);
-          panel_writer.Write(weights, i, lanes);
-        }
+        WriteChannels(g, iy, ix, count, blocks, order, weights, &panel_writer);
       }
     }
   }

@@ -29,31 +29,41 @@ class PanelWriter {
         first_(first),
         has_words_(writer.HasWords(first, step_)) {}
 
-  // All channels of a pointwise layer as far as there are four more; returns how many.
-  // weights: int8 [out_c][in_c], in_c at most EvenLanes::kMaxStride. panel: room for one.
-  __attribute__((noinline)) int32_t WritePointwise(const int8_t* weights, int32_t in_c,
-                                                   int32_t out_c, int16_t* panel) {
-    const EvenLanes lanes(in_c);
+  // Channels of a pointwise layer as far as there are four more; returns how many.
+  // weights: int8 [out_c][width], width at most EvenLanes::kMaxStride. channels: see Write.
+  // panel: room for one.
+  __attribute__((noinline)) int32_t WritePointwise(const int8_t* weights, int32_t width,
+                                                   int32_t out_c, const int16_t* channels,
+                                                   int16_t* panel) {
+    const EvenLanes lanes(width);
+    const bool as_words = has_words_ && channels == nullptr;
     int32_t i = 0;
-    for (; i + kLanes <= in_c; i += kLanes) {
+    for (; i + kLanes <= width; i += kLanes) {
       lanes.Pack(weights + i, out_c, panel);
-      Write(panel, i, kLanes);
+      Write(panel, channels, i, kLanes, as_words);
     }
     return i;
   }
 
-  // Writes channels from i on, i a multiple of 4.
-  TFLM_TRAIN_INLINE void Write(const int16_t* weights, int32_t i, int lanes) {
-    const int32_t* const second = sums_ + run_.panels() * kPanelSums;
-    run_.Multiply(weights, sums_);
-    if (has_words_ && lanes == kLanes) {
-      writer_.WriteWords(sums_, second, count_, first_ + i, step_);
-    } else {
-      writer_.Write(sums_, second, count_, first_ + i, step_, lanes);
-    }
+  // Writes channels[i] and so on, or, without a list, channels from i on; i a multiple of 4.
+  void Write(const int16_t* weights, const int16_t* channels, int32_t i, int lanes) {
+    Write(weights, channels, i, lanes, has_words_ && channels == nullptr && lanes == kLanes);
   }
 
  private:
+  TFLM_TRAIN_INLINE void Write(const int16_t* weights, const int16_t* channels, int32_t i,
+                               int lanes, bool as_words) {
+    const int32_t* const second = sums_ + run_.panels() * kPanelSums;
+    run_.Multiply(weights, sums_);
+    if (as_words) {
+      writer_.WriteWords(sums_, second, count_, first_ + i, step_);
+    } else if (channels != nullptr) {
+      writer_.Write(sums_, second, count_, first_, step_, channels + i, lanes);
+    } else {
+      writer_.Write(sums_, second, count_, first_ + i, step_, nullptr, lanes);
+    }
+  }
+
   const UnorderedWriter writer_;
   PanelRun run_;
   int32_t count_, step_;

@@ -75,13 +75,15 @@ class UnorderedWriter {
     }
   }
 
-  // The same for n channels, n <= 4, wherever they are, with what joins them.
-  void Write(const int32_t* sums, const int32_t* second, int32_t count, size_t first, int32_t step,
-             int n) const {
-    const auto write =
-        is_plain() ? &UnorderedWriter::WriteChannel<true> : &UnorderedWriter::WriteChannel<false>;
-    for (int j = 0; j < n; ++j) {
-      (this->*write)((j < 2 ? sums : second) + j % 2 * kLanes, count, first + j, step);
+  // The same for n channels, n <= 4, wherever they are, with what joins them. channels: which
+  // from `first` on; nullptr: the next n.
+  __attribute__((noinline)) void Write(const int32_t* sums, const int32_t* second, int32_t count,
+                                       size_t first, int32_t step, const int16_t* channels,
+                                       int n) const {
+    if (is_plain()) {
+      WriteChannels<true>(sums, second, count, first, step, channels, n);
+    } else {
+      WriteChannels<false>(sums, second, count, first, step, channels, n);
     }
   }
 #else
@@ -131,12 +133,13 @@ class UnorderedWriter {
   }
 
   template <bool kPlain>
-  void WriteChannel(const int32_t* sums, int32_t count, size_t first, int32_t step) const {
+  void WriteChannels(const int32_t* sums, const int32_t* second, int32_t count, size_t first,
+                     int32_t step, const int16_t* channels, int n) const {
     const uint32x4_t at = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(step));
     const int32_t shift = -exponent_, addend_shift = -addend_shift_, factor = addend_factor_;
-    const int32_t to_next = kLanes * step, rest = count % kLanes;
-    const int8_t* addend = addend_ + first;
-    int8_t* q = q_ + first;
+    const int32_t to_next = kLanes * step;
+    const int32_t whole = count / kLanes, rest = count % kLanes;
+    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(rest));
     const auto rounded = [&](int32x4_t acc, int32x4_t joining) {
       if (!kPlain) {
         joining = vrshrq_n_s32(vmulq_n_s32(joining, factor), 8);
@@ -150,20 +153,27 @@ class UnorderedWriter {
           : "r"(shift));
       return acc;
     };
-    for (int32_t whole = count / kLanes; whole > 0; --whole, q += to_next) {
+    for (int j = 0; j < n; ++j) {
+      const int32_t* from = (j < 2 ? sums : second) + j % 2 * kLanes;
+      const size_t element = first + (channels == nullptr ? j : channels[j]);
+      const int8_t* addend = addend_ + element;
+      int8_t* q = q_ + element;
       int32x4_t joining = {};
-      if (!kPlain) {
-        joining = vldrbq_gather_offset_s32(addend, at);
-        addend += to_next;
+      if (rest > 0) {
+        const int32_t done = whole * to_next;
+        if (!kPlain) joining = vldrbq_gather_offset_z_s32(addend + done, at, live);
+        const int32x4_t v = rounded(vld1q_s32(from + whole * kPanelSums), joining);
+        vstrbq_scatter_offset_p_s32(q + done, at, v, live);
       }
-      vstrbq_scatter_offset_s32(q, at, rounded(vld1q_s32(sums), joining));
-      sums += kPanelSums;
+      for (int32_t left = whole; left > 0; --left, q += to_next) {
+        if (!kPlain) {
+          joining = vldrbq_gather_offset_s32(addend, at);
+          addend += to_next;
+        }
+        vstrbq_scatter_offset_s32(q, at, rounded(vld1q_s32(from), joining));
+        from += kPanelSums;
+      }
     }
-    if (rest == 0) return;
-    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(rest));
-    int32x4_t joining = {};
-    if (!kPlain) joining = vldrbq_gather_offset_z_s32(addend, at, live);
-    vstrbq_scatter_offset_p_s32(q, at, rounded(vld1q_s32(sums), joining), live);
   }
 
 #else
