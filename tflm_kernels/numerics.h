@@ -117,6 +117,18 @@ inline int32_t RoundToInt32(float value) {
   return RoundToInt32InSteps(x);
 }
 
+// The same where the result is below 2^30; any other is not.
+inline int32_t RoundBelow30Bits(float x) {
+#if defined(TFLM_TRAIN_DSP) && defined(__ARM_FP)
+  int32_t halves;  // toward zero
+  asm("vcvt.s32.f32 %1, %1, #1\n\tvmov %0, %1" : "=r"(halves), "+t"(x));
+  const uint32_t up = static_cast<uint32_t>(halves) + 1 + static_cast<uint32_t>(halves >> 31);
+  return static_cast<int32_t>(up) >> 1;
+#else
+  return RoundToInt32(x);
+#endif
+}
+
 // 2^-t, t >= 0: the Taylor series of exp over the fractional part.
 inline float Exp2Neg(float t) {
   static constexpr float kReciprocal[] = {1.0f,        1.0f / 2.0f, 1.0f / 3.0f, 1.0f / 4.0f,

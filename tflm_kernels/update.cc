@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tflm_kernels/bias_stepper.h"
 #include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/geometry.h"
 #include "tflm_kernels/numerics.h"
@@ -20,38 +21,26 @@
 namespace tflm_train {
 namespace {
 
-constexpr int32_t kMaxBias = 1 << 30;
-
-// The bias of a channel whose gradients sum up to `sum`.
-void StepChannelBias(int32_t sum, float factor, int32_t* bias) {
-  const int64_t d = RoundToInt32(static_cast<float>(sum) * factor);
-  if (d == 0) return;
-  const int64_t b = *bias - d;
-  *bias = static_cast<int32_t>(b > kMaxBias ? kMaxBias : b < -kMaxBias ? -kMaxBias : b);
-}
-
-void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float base, const float* kb,
-              int32_t* bias) {
+void StepBias(int32_t positions, int32_t channels, const int8_t* grad, const BiasStepper& stepper) {
   int32_t c = 0;
 #if defined(TFLM_TRAIN_MVE)
   for (; c + mve::kColumns <= channels; c += mve::kColumns) {
     int32_t sums[mve::kColumns];
     mve::SumColumns(grad + c, channels, positions, sums);
-    for (int j = 0; j < mve::kColumns; ++j)
-      StepChannelBias(sums[j], base * kb[c + j], bias + c + j);
+    for (int j = 0; j < mve::kColumns; ++j) stepper.Step(c + j, sums[j]);
   }
 #elif defined(TFLM_TRAIN_DSP)
   for (; c + kLanes <= channels; c += kLanes) {
     int32_t sums[kLanes];
     dsp::SumBytes(grad + c, channels, positions, sums);
-    for (int j = 0; j < kLanes; ++j) StepChannelBias(sums[j], base * kb[c + j], bias + c + j);
+    for (int j = 0; j < kLanes; ++j) stepper.Step(c + j, sums[j]);
   }
 #endif
   for (; c < channels; ++c) {
     int32_t sum = 0;
     const int8_t* q = grad + c;
     for (int32_t i = 0; i < positions; ++i, q += channels) sum += *q;
-    StepChannelBias(sum, base * kb[c], bias + c);
+    stepper.Step(c, sum);
   }
 }
 
@@ -92,6 +81,10 @@ void StepRow(const WeightStepper& stepper, const WeightRow& row, const int32_t* 
 
 using mve::TapUpdate;
 
+#elif defined(TFLM_TRAIN_DSP)
+
+using dsp::TapUpdate;
+
 #else
 
 // Sums the gradients of some weights and steps them.
@@ -119,11 +112,11 @@ class TapUpdate {
       if (!plan_.in_parts) PackInputs(&x_cursor, x.size(), channels);
       for (int32_t c = 0; c < g.out_c; c += kLanes) {
         const int32_t rows = g.out_c - c < kLanes ? g.out_c - c : kLanes;
-        const bool small = Prepare(c, rows);
+        for (int32_t r = 0; r < rows; ++r) multiplier_[r] = stepper_.Multiplier(kw_[c + r]);
         PixelCursor cursor(grad.Moved(c));
         if (!plan_.in_parts) {
           PackLanes(&cursor, grad.size(), rows, 0, gradients_);
-          StepDirectly(tap, c, rows, i, channels, grad.size(), small);
+          StepDirectly(tap, c, rows, i, channels, grad.size());
           continue;
         }
         x_cursor = PixelCursor(x.Moved(i));
@@ -150,51 +143,17 @@ class TapUpdate {
     }
   }
 
-  // The multipliers of four output channels; returns whether all are small.
-  bool Prepare(int32_t c, int32_t rows) {
-    bool small = true;
-    for (int32_t r = 0; r < rows; ++r) {
-      multiplier_[r] = stepper_.Multiplier(kw_[c + r]);
-      small = small && stepper_.IsSmall(multiplier_[r]);
-    }
-    return small;
-  }
-
   void StepDirectly(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels,
-                    int32_t depth, bool small) {
+                    int32_t depth) {
     for (int32_t r = 0; r < rows; r += 2) {
       const bool pair = r + 1 < rows;
       if (multiplier_[r] == 0 && (!pair || multiplier_[r + 1] == 0)) continue;  // frozen
       const WeightRow row = RowOf(c + r, tap);
       const WeightRow next_row = RowOf(c + r + 1, tap);
-      const int16_t* const gradients = gradients_ + r * kQuantum;
-      int32_t j = 0;
-      int32_t sums[2 * kLanes];
-#if defined(TFLM_TRAIN_STEP_ROWS)
-      if (small && pair && stepper_.is_nearest() && channels >= kLanes &&
-          stepper_.HasRoomForGain(multiplier_[r]) && stepper_.HasRoomForGain(multiplier_[r + 1])) {
-        dsp::StepNearestRows(gradients, Inputs(0), (depth + 1) / 2,
-                             stepper_.NearestRowsAt(row, next_row, i, multiplier_ + r),
-                             channels / kLanes);
-        j = channels / kLanes * kLanes;
-      }
-#endif
-#if defined(TFLM_TRAIN_STEP_FOUR)
-      if (small && pair) {
-        const StepMultipliers first = stepper_.RowMultipliers(multiplier_ + r);
-        const StepMultipliers second = stepper_.RowMultipliers(multiplier_ + r + 1);
-        for (; j + kLanes <= channels; j += kLanes) {
-          MultiplyPanels(gradients, Inputs(j), depth, sums);
-          stepper_.StepFour(row, i + j, sums, first);
-          stepper_.StepFour(next_row, i + j, sums + kLanes, second);
-        }
-      }
-#else
-      static_cast<void>(small);  // no steps of four
-#endif
-      for (; j < channels; j += kLanes) {
+      for (int32_t j = 0; j < channels; j += kLanes) {
         const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
-        MultiplyPanels(gradients, Inputs(j), depth, sums);
+        int32_t sums[2 * kLanes];
+        MultiplyPanels(gradients_ + r * kQuantum, Inputs(j), depth, sums);
         stepper_.Step(row, i + j, lanes, sums, multiplier_ + r, 0);
         if (pair) stepper_.Step(next_row, i + j, lanes, sums + kLanes, multiplier_ + r + 1, 0);
       }
@@ -264,7 +223,11 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
   const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
   const WeightStepper stepper(update, state, base, positions, g.in_c, weights, residual, channels);
   const UpdatePlan plan(params);
+  const BiasStepper biases(base, kb, bias);
   TapUpdate updates(plan, params, stepper, kw, scratch);
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  if (bias != nullptr) updates.StepBiases(biases);
+#endif
   ForEachTrainedTap(
       g, update, params.transposed != 0,
       [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
@@ -283,7 +246,11 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
                           Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1));
         }
       });
-  if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
+  if (bias == nullptr) return;
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  if (updates.stepped_biases()) return;
+#endif
+  StepBias(g.out_h * g.out_w, g.out_c, grad, biases);
 }
 
 size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params) {
@@ -303,7 +270,7 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
   const mve::DepthwiseUpdatePlan plan(params, DepthwiseUpdateScratchBytes(params));
   if (plan.usable) {
     mve::DepthwiseUpdater(params, plan, stepper, kw, scratch).Run(x, grad);
-    if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
+    if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, BiasStepper(base, kb, bias));
     return;
   }
 #endif
@@ -338,13 +305,13 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
         const uint32_t row = static_cast<uint32_t>(tap);
         StepRow(stepper, {row, row}, acc, multiplier, small, g.out_c);
       });
-  if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
+  if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, BiasStepper(base, kb, bias));
 }
 
 void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
                 const float* scales, const float* kb, int32_t* bias) {
-  StepBias(params.positions, params.channels, grad, state.learning_rate * scales[params.slot], kb,
-           bias);
+  const float base = state.learning_rate * scales[params.slot];
+  StepBias(params.positions, params.channels, grad, BiasStepper(base, kb, bias));
 }
 
 }  // namespace tflm_train

@@ -1,167 +1,219 @@
-// Weight gradients of two rows of weights, summed and stepped four columns at a time with the
-// DSP extension. Only for update.cc.
+// Weight gradients and updates of convolutions with the DSP extension. Only for update.cc.
 
 #ifndef TFLM_KERNELS_ARCH_UPDATE_DSP_H_
 #define TFLM_KERNELS_ARCH_UPDATE_DSP_H_
 
 #include <cstdint>
+#include <cstring>
 
+#include "tflm_kernels/arch/dsp.h"
+#include "tflm_kernels/arch/step_rows_dsp.h"
+#include "tflm_kernels/arch/update_panel_dsp.h"
+#include "tflm_kernels/bias_stepper.h"
 #include "tflm_kernels/panel.h"
-
-#if defined(__OPTIMIZE__)  // a frame pointer would take one of the registers
-#define TFLM_TRAIN_STEP_ROWS
+#include "tflm_kernels/update_plan.h"
+#include "tflm_kernels/weight_stepper.h"
 
 namespace tflm_train {
 namespace dsp {
 
-// Two rows of weights with residuals of eight bits.
-struct NearestRows {
-  int8_t* weights;        // of the first row
-  int8_t* residuals;      // likewise
-  int32_t stride;         // bytes to the second
-  int32_t multiplier[2];  // with the gain
+// Sums the gradients of some weights and steps them.
+class TapUpdate {
+ public:
+  TapUpdate(const UpdatePlan& plan, const ConvUpdateParams& params, const WeightStepper& stepper,
+            const float* kw, void* scratch)
+      : plan_(plan),
+        params_(params),
+        stepper_(stepper),
+        kw_(kw),
+        gradients_(static_cast<int16_t*>(scratch)),
+        inputs_(gradients_ + plan.elements),
+        sums_(reinterpret_cast<int32_t*>(inputs_ + plan.panels * (plan.elements + kTail))) {}
+
+  // Has the biases stepped, too, as soon as a tap meets all gradients: see stepped_biases().
+  void StepBiases(const BiasStepper& biases) { biases_ = &biases; }
+
+  bool stepped_biases() const { return stepped_biases_; }
+
+  // The weights of one tap, from the pixels that meet under it. Both grids start at
+  // channel 0 and have the same size.
+  void StepTap(int32_t tap, const PixelGrid& x, const PixelGrid& grad) {
+    const Geometry& g = params_.geometry;
+    const int32_t width = plan_.panels * kLanes;
+    const int32_t size = x.size();
+    panel_ = PackedElements(plan_.in_parts ? plan_.depth : size) + kTail;
+    const bool all = biases_ != nullptr && !stepped_biases_ && size == g.out_h * g.out_w &&
+                     size <= GradientPacker::kMaxSummed;
+    for (int32_t i = 0; i < g.in_c; i += width) {
+      const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
+      PixelCursor x_cursor(x.Moved(i));
+      if (!plan_.in_parts) {
+        PackInputs(&x_cursor, size, channels);
+        AddTails(i, channels / kLanes, RowSums::InRounds((size + 1) / 2));
+      }
+      for (int32_t c = 0; c < g.out_c; c += kLanes) {
+        const int32_t rows = g.out_c - c < kLanes ? g.out_c - c : kLanes;
+        const bool small = Prepare(c, rows);
+        PixelCursor cursor(grad.Moved(c));
+        if (!plan_.in_parts) {
+          GradientPacker packer;
+          PackPanel(&cursor, size, rows, &packer, gradients_);
+          if (all && i == 0) {
+            for (int32_t r = 0; r < rows; ++r) biases_->Step(c + r, packer.Sum(r));
+          }
+          StepDirectly(tap, c, rows, i, channels, size, small);
+          continue;
+        }
+        x_cursor = PixelCursor(x.Moved(i));
+        std::memset(sums_, 0, sizeof(int32_t) * kLanes * width);
+        for (int32_t done = 0; done < size; done += plan_.depth) {
+          const int32_t rest = size - done;
+          const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
+          PackInputs(&x_cursor, depth, channels);
+          GradientPacker packer;
+          PackPanel(&cursor, depth, rows, &packer, gradients_);
+          AddSums(channels, depth);
+        }
+        StepSums(tap, c, rows, i, channels);
+      }
+    }
+    stepped_biases_ = stepped_biases_ || all;
+  }
+
+ private:
+  static constexpr int32_t kTail = UpdatePlan::kTailElements;
+  static_assert(sizeof(ColumnsTail) == kTail * sizeof(int16_t), "behind each panel");
+
+  __attribute__((noinline)) void PackInputs(PixelCursor* cursor, int32_t depth, int32_t channels) {
+    InputPacker packer(params_.update.x_zero_point);
+    for (int32_t j = 0; j < channels; j += kLanes) {
+      const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
+      PixelCursor moved = cursor->Moved(j);
+      PackPanel(&moved, depth, lanes, &packer, Inputs(j));
+      if (j + kLanes >= channels) *cursor = moved.Moved(-j);
+    }
+  }
+
+  // Behind `count` panels of the input from channel i on.
+  void AddTails(int32_t i, int32_t count, bool in_rounds) {
+    const bool nearest = stepper_.residual_bits() == 8;
+    for (int32_t k = 0; k < count; ++k) {
+      ColumnsTail tail = {kLess, kHighBytes, 2 * kLanes * (k + 1 - count) + (in_rounds ? 1 : 0)};
+      if (!nearest) {
+        const int32_t j = i + k * kLanes;
+        tail.first = LowHalves(stepper_.ColumnDither(j), stepper_.ColumnDither(j + 1));
+        tail.second = LowHalves(stepper_.ColumnDither(j + 2), stepper_.ColumnDither(j + 3));
+      }
+      std::memcpy(Inputs((k + 1) * kLanes) - kTail, &tail, sizeof(tail));
+    }
+  }
+
+  // The multipliers of four output channels; returns whether all are small.
+  bool Prepare(int32_t c, int32_t rows) {
+    bool small = true;
+    for (int32_t r = 0; r < rows; ++r) {
+      multiplier_[r] = stepper_.QuickMultiplier(kw_[c + r]);
+      if (!stepper_.IsSmall(multiplier_[r])) {
+        multiplier_[r] = stepper_.Multiplier(kw_[c + r]);
+        small = false;
+      }
+    }
+    return small;
+  }
+
+  void StepDirectly(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels,
+                    int32_t depth, bool small) {
+    const int32_t count = channels / kLanes;
+    for (int32_t r = 0; r < rows; r += 2) {
+      int32_t j = 0;
+      if (small && r + 1 < rows && count > 0 && stepper_.gain_shift() >= kInputShift) {
+        const RowSums sums(gradients_ + r * kQuantum, Inputs(0), (depth + 1) / 2);
+        StepPair(RowOf(c + r, tap), RowOf(c + r + 1, tap), i + (count - 1) * kLanes,
+                 multiplier_ + r, sums);
+        j = count * kLanes;
+      }
+      for (; j < channels; j += kLanes) {
+        const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
+        int32_t sums[2 * kLanes];
+        Multiply(r, j, depth, sums);
+        stepper_.Step(RowOf(c + r, tap), i + j, lanes, sums, multiplier_ + r, 0);
+        if (r + 1 == rows) continue;
+        stepper_.Step(RowOf(c + r + 1, tap), i + j, lanes, sums + kLanes, multiplier_ + r + 1, 0);
+      }
+    }
+  }
+
+  // Steps two rows. last: where the last four columns begin.
+  void StepPair(const WeightRow& row, const WeightRow& next, int32_t last,
+                const int32_t* multiplier, const RowSums& sums) {
+    const int gain = stepper_.gain_shift() - kInputShift;
+    const int32_t m0 = ShiftLeft(multiplier[0], gain), m1 = ShiftLeft(multiplier[1], gain);
+    int8_t* const w0 = stepper_.WeightsAt(row, last);
+    int8_t* const w1 = stepper_.WeightsAt(next, last);
+    if (stepper_.residual_bits() == 8) {
+      StepRows(NearestRows{w0, stepper_.ResidualsAt(row, last), w1,
+                           stepper_.ResidualsAt(next, last), kOnes, m0, m1, 0, sums});
+      return;
+    }
+    const uint32_t start = stepper_.DitherStart(row);
+    const uint32_t starts = LowHalves(start, start);
+    if (stepper_.residual_bits() == 0) {
+      StepRows(RandomRows{starts, m0, 0xffff0000, m1, w0, w1, kOnes, kHighBytes, sums});
+    } else {
+      StepRows(SixteenthsRows{starts, m0, m1, w0, stepper_.ResidualsAt(row, last), w1,
+                              stepper_.ResidualsAt(next, last), 0, sums});
+    }
+  }
+
+  // The sums of rows r and r + 1, columns from j on.
+  __attribute__((noinline)) void Multiply(int32_t r, int32_t j, int32_t depth,
+                                          int32_t* sums) const {
+    MultiplyPanels(gradients_ + r * kQuantum, Inputs(j), depth, sums);
+    for (int k = 0; k < 2 * kLanes; ++k) sums[k] >>= kInputShift;
+  }
+
+  void AddSums(int32_t channels, int32_t depth) {
+    const int32_t width = plan_.panels * kLanes;
+    for (int32_t r = 0; r < kLanes; r += 2) {
+      for (int32_t j = 0; j < channels; j += kLanes) {
+        int32_t part[2 * kLanes];
+        Multiply(r, j, depth, part);
+        int32_t* const to = sums_ + r * width + j;
+        for (int k = 0; k < kLanes; ++k) {
+          to[k] += part[k];
+          to[width + k] += part[kLanes + k];
+        }
+      }
+    }
+  }
+
+  void StepSums(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels) {
+    for (int32_t r = 0; r < rows; ++r) {
+      stepper_.Step(RowOf(c + r, tap), i, channels, sums_ + r * plan_.panels * kLanes,
+                    multiplier_ + r, 0);
+    }
+  }
+
+  WeightRow RowOf(int32_t c, int32_t tap) const {
+    return ConvWeightRow(c, tap, params_.geometry.k_h * params_.geometry.k_w);
+  }
+
+  int16_t* Inputs(int32_t j) const { return inputs_ + j / kLanes * panel_; }
+
+  const UpdatePlan& plan_;
+  const ConvUpdateParams& params_;
+  const WeightStepper& stepper_;
+  const BiasStepper* biases_ = nullptr;
+  bool stepped_biases_ = false;
+  const float* kw_;
+  int16_t* gradients_;  // one panel
+  int16_t* inputs_;     // plan_.panels panels, with tails
+  int32_t panel_ = 0;   // elements from one to the next
+  int32_t* sums_;       // [kLanes][plan_.panels * kLanes] when in parts
+  int32_t multiplier_[kLanes];
 };
-
-// A pair of the depth: r0 points to two rows' gradients, r1 to four columns' inputs. The sums
-// are in r6, r8, r9, r10 and r11, r12, lr, r7. 44 bytes.
-#define TFLM_TRAIN_PAIR_BEGIN                                                          \
-  "ldrd r2, r3, [r0], #16\n\t"                                                         \
-  "ldrd r4, r5, [r1], #8\n\t"                                                          \
-  "smuad r6, r2, r4\n\tsmuad r11, r3, r4\n\tsmuad r8, r2, r5\n\tsmuad r12, r3, r5\n\t" \
-  "ldrd r4, r5, [r1], #8\n\t"                                                          \
-  "smuad r9, r2, r4\n\tsmuad lr, r3, r4\n\tsmuad r10, r2, r5\n\tsmuad r7, r3, r5\n\t"
-#define TFLM_TRAIN_PAIR                                \
-  "ldrd r2, r3, [r0], #16\n\t"                         \
-  "ldrd r4, r5, [r1], #8\n\t"                          \
-  "smlad r6, r2, r4, r6\n\tsmlad r11, r3, r4, r11\n\t" \
-  "smlad r8, r2, r5, r8\n\tsmlad r12, r3, r5, r12\n\t" \
-  "ldrd r4, r5, [r1], #8\n\t"                          \
-  "smlad r9, r2, r4, r9\n\tsmlad lr, r3, r4, lr\n\t"   \
-  "smlad r10, r2, r5, r10\n\tsmlad r7, r3, r5, r7\n\t"
-#define TFLM_TRAIN_4_PAIRS TFLM_TRAIN_PAIR TFLM_TRAIN_PAIR TFLM_TRAIN_PAIR TFLM_TRAIN_PAIR
-constexpr int32_t kPairBytes = 44;
-constexpr int32_t kPairsInLoop = 8;
-
-// Two pairs of t = 256 * W + R - 128 + delta, of weights in W and residuals in R, from the sums in
-// S0 to S3. See StepFourNearest in step_dsp.h. r4: 0xff00ff00; r5: -128.
-#define TFLM_TRAIN_DELTAS(S0, S1, S2, S3, M)                      \
-  "smmlar " S0 ", " S0 ", " M ", r5\n\tsmmlar " S1 ", " S1 ", " M \
-  ", r5\n\t"                                                      \
-  "smmlar " S2 ", " S2 ", " M ", r5\n\tsmmlar " S3 ", " S3 ", " M \
-  ", r5\n\t"                                                      \
-  "pkhbt " S0 ", " S0 ", " S2 ", lsl #16\n\tpkhbt " S1 ", " S1 ", " S3 ", lsl #16\n\t"
-#define TFLM_TRAIN_MOVE(S0, S1, S2, S3, W, R)                   \
-  "and " S2 ", r4, " W ", lsl #8\n\tand " S3 ", r4, " W         \
-  "\n\t"                                                        \
-  "sxtab16 " S2 ", " S2 ", " R "\n\tsxtab16 " S3 ", " S3 ", " R \
-  ", ror #8\n\t"                                                \
-  "qadd16 " S2 ", " S2 ", " S0 "\n\tqadd16 " S3 ", " S3 ", " S1 "\n\t"
-// The low bytes of two pairs, less 128, then the high bytes, plus 1, as words. The flags select
-// bytes 1 and 3. ONES: 0x01010101.
-#define TFLM_TRAIN_LOW_BYTES(S0, S2, S3) \
-  "lsl " S0 ", " S3 ", #8\n\tsel " S0 ", " S0 ", " S2 "\n\teor " S0 ", " S0 ", #0x80808080\n\t"
-#define TFLM_TRAIN_HIGH_BYTES(S2, S3, ONES) \
-  "lsr " S2 ", " S2 ", #8\n\tsel " S2 ", " S3 ", " S2 "\n\tqadd8 " S2 ", " S2 ", " ONES "\n\t"
-
-// The sums of two rows and four columns: the prologue, then the beginning of a loop from 1: on.
-// The flags are left as sel wants them.
-#define TFLM_TRAIN_SUM_TILE                                    \
-  "adr r4, 3f\n\t" /* where the inner loop is entered */       \
-  "ldr r5, %[skipped]\n\t"                                     \
-  "sub r4, r4, r5\n\t"                                         \
-  "orr r4, #1\n\t"                                             \
-  "str r4, %[entry]\n\t"                                       \
-  "mov r4, #0xa0000\n\t"                                       \
-  "msr APSR_g, r4\n"                                           \
-  "1:\n\t"                                                     \
-  "ldr r0, %[gradients]\n\t"                                   \
-  "ldr r1, %[inputs]\n\t"                                      \
-  "ldr r2, %[blocks]\n\t"                                      \
-  "str r2, %[block]\n\t" TFLM_TRAIN_PAIR_BEGIN                 \
-  "ldr r2, %[entry]\n\t"                                       \
-  "bx r2\n"                                                    \
-  "2:\n\t"                                                     \
-  "str r2, %[block]\n\t" TFLM_TRAIN_4_PAIRS TFLM_TRAIN_4_PAIRS \
-  "3:\n\t"                                                     \
-  "ldr r2, %[block]\n\t"                                       \
-  "subs r2, #1\n\t"                                            \
-  "bpl 2b\n\t"                                                 \
-  "str r1, %[inputs]\n\t"
-
-// Steps 4 * count columns of two rows.
-//
-//   gradients  lanes of the two rows in their panel
-//   inputs     count panels, one behind the other
-//   pairs      of the depth, at least 1
-inline void StepNearestRows(const int16_t* gradients, const int16_t* inputs, int32_t pairs,
-                            const NearestRows& rows, int32_t count) {
-  struct Pointers {
-    int8_t* w;
-    int8_t* r;
-  };
-  struct {
-    Pointers at;
-    const int16_t* gradients;
-    const int16_t* inputs;
-    int32_t skipped, blocks, block, entry;
-    int32_t first, second;  // multipliers
-    int32_t stride;         // after the first row's pointers have moved on
-    int8_t* end;
-  } memory = {{rows.weights, rows.residuals},
-              gradients,
-              inputs,
-              (pairs - 1) % kPairsInLoop * kPairBytes,
-              (pairs - 1) / kPairsInLoop,
-              0,
-              0,
-              rows.multiplier[0],
-              rows.multiplier[1],
-              rows.stride - 4,
-              rows.weights + 4 * count};
-  asm volatile(TFLM_TRAIN_SUM_TILE
-      // The first row.
-      "ldr r2, %[first]\n\t"
-      "ldrd r0, r1, %[at]\n\t"
-      "mvn r5, #127\n\t" TFLM_TRAIN_DELTAS("r6", "r8", "r9", "r10", "r2")
-      "mov r4, #0xff00ff00\n\t"
-      "ldr r2, [r0]\n\t"
-      "ldr r3, [r1]\n\t" TFLM_TRAIN_MOVE("r6", "r8", "r9", "r10", "r2", "r3")
-      "mov r3, #0x01010101\n\t" TFLM_TRAIN_LOW_BYTES("r6", "r9", "r10")
-      "str r6, [r1], #4\n\t" TFLM_TRAIN_HIGH_BYTES("r9", "r10", "r3")
-      "str r9, [r0], #4\n\t"
-      // The second row.
-      "ldr r6, %[second]\n\t"
-      "ldr r10, %[stride]\n\t" TFLM_TRAIN_DELTAS("r11", "r12", "lr", "r7", "r6")
-      "ldr r6, [r0, r10]\n\t"
-      "ldr r8, [r1, r10]\n\t" TFLM_TRAIN_MOVE("r11", "r12", "lr", "r7", "r6", "r8")
-      TFLM_TRAIN_LOW_BYTES("r11", "lr", "r7")
-      "str r11, [r1, r10]\n\t" TFLM_TRAIN_HIGH_BYTES("lr", "r7", "r3")
-      "ldr r6, %[end]\n\t"
-      "str lr, [r0, r10]\n\t"
-      "strd r0, r1, %[at]\n\t"
-      "cmp r0, r6\n\t"
-      "bne 1b"
-      : [at] "+m"(memory.at), [inputs] "+m"(memory.inputs), [block] "+m"(memory.block),
-        [entry] "+m"(memory.entry)
-      : [gradients] "m"(memory.gradients), [skipped] "m"(memory.skipped),
-        [blocks] "m"(memory.blocks), [first] "m"(memory.first), [second] "m"(memory.second),
-        [stride] "m"(memory.stride), [end] "m"(memory.end)
-      : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
-        "cc", "memory");
-}
-
-#undef TFLM_TRAIN_SUM_TILE
-#undef TFLM_TRAIN_PAIR_BEGIN
-#undef TFLM_TRAIN_PAIR
-#undef TFLM_TRAIN_4_PAIRS
-#undef TFLM_TRAIN_DELTAS
-#undef TFLM_TRAIN_MOVE
-#undef TFLM_TRAIN_LOW_BYTES
-#undef TFLM_TRAIN_HIGH_BYTES
 
 }  // namespace dsp
 }  // namespace tflm_train
-
-#endif  // __OPTIMIZE__
 
 #endif  // TFLM_KERNELS_ARCH_UPDATE_DSP_H_
