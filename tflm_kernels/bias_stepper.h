@@ -21,28 +21,32 @@ class BiasStepper {
 
   // The bias of channel c, whose gradients sum up to `sum`.
   void Step(int32_t c, int32_t sum) const {
-    const float step = static_cast<float>(sum) * (base_ * kb_[c]);
-#if defined(TFLM_TRAIN_DSP)
-    const int32_t small = RoundBelow30Bits(step);
-    const int32_t moved = __qsub(bias_[c], small);
-    if (FitsBits(small, 30) && FitsBits(moved, 31)) {
-      bias_[c] = moved;
-      return;
-    }
-#endif
-    const int64_t d = RoundToInt32(step);
+    const int64_t d = RoundToInt32(static_cast<float>(sum) * (base_ * kb_[c]));
     if (d == 0) return;
     const int64_t b = bias_[c] - d;
     bias_[c] = static_cast<int32_t>(b > kMax ? kMax : b < -kMax ? -kMax : b);
   }
 
+  // Those of four channels.
+  void StepFour(int32_t c, const int32_t* sums) const {
+#if defined(TFLM_TRAIN_DSP)
+    int32_t moved[4];
+    int32_t beyond = 0;  // its top two bits: of a number that is not below 2^29
+    for (int j = 0; j < 4; ++j) {
+      const int32_t d = RoundBelow30Bits(static_cast<float>(sums[j]) * (base_ * kb_[c + j]));
+      moved[j] = __qsub(bias_[c + j], d);
+      beyond |= (d ^ ShiftLeft(d, 1)) | (moved[j] ^ ShiftLeft(moved[j], 1));
+    }
+    if (static_cast<uint32_t>(beyond) >> 30 == 0) {
+      for (int j = 0; j < 4; ++j) bias_[c + j] = moved[j];
+      return;
+    }
+#endif
+    for (int j = 0; j < 4; ++j) Step(c + j, sums[j]);
+  }
+
  private:
   static constexpr int32_t kMax = 1 << 30;
-
-  // Whether it is a signed number of so many bits.
-  static bool FitsBits(int32_t value, int bits) {
-    return (ShiftLeft(value, 32 - bits) >> (32 - bits)) == value;
-  }
 
   float base_;
   const float* kb_;

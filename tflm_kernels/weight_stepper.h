@@ -54,6 +54,7 @@ class WeightStepper {
         gain_shift_(params.gain_shift),
         gain_(-PowerOfTwo((params.residual_bits == 8 ? 8 : 16) + 32 - params.gain_shift)),
         base_(base),
+        scale_(base * gain_),
         key_(Hash(Hash(state.seed + state.step * 0x9E3779B9u) ^
                   (static_cast<uint32_t>(params.layer) * 0x85EBCA6Bu))),
         row_(row),
@@ -69,8 +70,17 @@ class WeightStepper {
   // Fixed-point step per unit of gradient sum of a channel with constant kw, at most 0.
   int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
 
-  // The same where it IsSmall; any other is not.
-  int32_t QuickMultiplier(float kw) const { return RoundBelow30Bits((base_ * kw) * gain_); }
+  // The same of four channels. Returns whether all are IsSmall; else they are not valid.
+  bool SmallMultipliers(const float* kw, int32_t* multipliers) const {
+    const uint32_t limit = 2 * static_cast<uint32_t>(small_);
+    for (int j = 0; j < 4; ++j) {
+      // Of numbers up to 0, the next lower whole one is it rounded.
+      const int32_t halves = HalvesTowardZero(scale_ * kw[j]);
+      if (0 - static_cast<uint32_t>(halves) > limit) return false;
+      multipliers[j] = halves >> 1;
+    }
+    return residual_bits_ != 4 || row_ % 2 == 0;
+  }
 
   // Whether StepFour may be used with this multiplier: no step is too large for the
   // short arithmetic of the arch/step_*.h.
@@ -209,6 +219,7 @@ class WeightStepper {
   int32_t gain_shift_;
   float gain_;
   float base_;
+  float scale_;  // infinite where multipliers may not be
   uint32_t key_;
   int32_t row_;
   int32_t small_;  // magnitude of the largest multiplier that IsSmall

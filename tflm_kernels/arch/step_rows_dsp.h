@@ -37,6 +37,11 @@ struct RowSums {
   // Whether the depth takes more than one round of the inner loop.
   static bool InRounds(int32_t pairs) { return pairs > kPairsInLoop; }
 
+  void NextTwoRows() {
+    gradients += 2 * kQuantum;
+    end += 2 * kQuantum;
+  }
+
   static constexpr int32_t kPairBytes = 44;  // of code
   static constexpr int32_t kPairsInLoop = 8;
 
@@ -149,7 +154,7 @@ struct SixteenthsRows {  // residuals of four bits
   "lsr " C0 ", " C0 ", #8\n\tsel " C0 ", " C1 ", " C0 "\n\tqadd8 " C0 ", " C0 ", r9\n\t" \
   "str " C0 ", [" W ", r4]\n\t"
 
-inline void StepRows(const NearestRows& rows) {
+inline void StepTwoRows(const NearestRows& rows) {
   register const NearestRows* at asm("r0") = &rows;
   asm volatile(
       TFLM_TRAIN_ROWS_BEGIN TFLM_TRAIN_ROWS_SUMS
@@ -186,7 +191,7 @@ inline void StepRows(const NearestRows& rows) {
   "qadd8 " C0 ", " C0 ", r10\n\t"                            \
   "str " C0 ", [" W ", r0]\n\t"
 
-inline void StepRows(const RandomRows& rows) {
+inline void StepTwoRows(const RandomRows& rows) {
   register const RandomRows* at asm("r0") = &rows;
   asm volatile(
       TFLM_TRAIN_ROWS_BEGIN TFLM_TRAIN_ROWS_SUMS
@@ -239,7 +244,7 @@ inline void StepRows(const RandomRows& rows) {
   "lsr " C0 ", " C0 ", #8\n\tsel " C0 ", " C1 ", " C0 "\n\t"                           \
   "str " C0 ", [r3, r0]\n\t"
 
-inline void StepRows(const SixteenthsRows& rows) {
+inline void StepTwoRows(const SixteenthsRows& rows) {
   register const SixteenthsRows* at asm("r0") = &rows;
   asm volatile(
       "mov r1, #0x01f001f0 & 0xffff\n\tmovt r1, #0x01f0\n\t"

@@ -41,43 +41,18 @@ class TapUpdate {
     const Geometry& g = params_.geometry;
     const int32_t width = plan_.panels * kLanes;
     const int32_t size = x.size();
-    panel_ = PackedElements(plan_.in_parts ? plan_.depth : size) + kTail;
-    const bool all = biases_ != nullptr && !stepped_biases_ && size == g.out_h * g.out_w &&
-                     size <= GradientPacker::kMaxSummed;
+    if (plan_.in_parts) return StepInParts(tap, x, grad);
+    panel_ = PackedElements(size) + kTail;
+    const bool with_biases = biases_ != nullptr && !stepped_biases_ && size == g.out_h * g.out_w &&
+                             size <= GradientPacker::kMaxSummed;
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       PixelCursor x_cursor(x.Moved(i));
-      if (!plan_.in_parts) {
-        PackInputs(&x_cursor, size, channels);
-        AddTails(i, channels / kLanes, RowSums::InRounds((size + 1) / 2));
-      }
-      for (int32_t c = 0; c < g.out_c; c += kLanes) {
-        const int32_t rows = g.out_c - c < kLanes ? g.out_c - c : kLanes;
-        const bool small = Prepare(c, rows);
-        PixelCursor cursor(grad.Moved(c));
-        if (!plan_.in_parts) {
-          GradientPacker packer;
-          PackPanel(&cursor, size, rows, &packer, gradients_);
-          if (all && i == 0) {
-            for (int32_t r = 0; r < rows; ++r) biases_->Step(c + r, packer.Sum(r));
-          }
-          StepDirectly(tap, c, rows, i, channels, size, small);
-          continue;
-        }
-        x_cursor = PixelCursor(x.Moved(i));
-        std::memset(sums_, 0, sizeof(int32_t) * kLanes * width);
-        for (int32_t done = 0; done < size; done += plan_.depth) {
-          const int32_t rest = size - done;
-          const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
-          PackInputs(&x_cursor, depth, channels);
-          GradientPacker packer;
-          PackPanel(&cursor, depth, rows, &packer, gradients_);
-          AddSums(channels, depth);
-        }
-        StepSums(tap, c, rows, i, channels);
-      }
+      PackInputs(&x_cursor, size, channels);
+      AddTails(i, channels / kLanes, RowSums::InRounds((size + 1) / 2));
+      StepRows(tap, grad, i, channels, with_biases && i == 0 ? biases_ : nullptr);
     }
-    stepped_biases_ = stepped_biases_ || all;
+    stepped_biases_ = stepped_biases_ || with_biases;
   }
 
  private:
@@ -108,32 +83,94 @@ class TapUpdate {
     }
   }
 
-  // The multipliers of four output channels; returns whether all are small.
-  bool Prepare(int32_t c, int32_t rows) {
-    bool small = true;
-    for (int32_t r = 0; r < rows; ++r) {
-      multiplier_[r] = stepper_.QuickMultiplier(kw_[c + r]);
-      if (!stepper_.IsSmall(multiplier_[r])) {
-        multiplier_[r] = stepper_.Multiplier(kw_[c + r]);
-        small = false;
+  // Steps channels [i, i + channels) of all rows.
+  void StepRows(int32_t tap, const PixelGrid& grad, int32_t i, int32_t channels,
+                const BiasStepper* biases) {
+    const int32_t out_c = params_.geometry.out_c;
+    const int32_t whole = channels / kLanes * kLanes;
+    const int32_t depth = grad.size();
+    const bool in_fours = whole > 0 && stepper_.gain_shift() >= kInputShift;
+    PixelCursor cursor(grad);
+    int32_t c = 0;
+    for (; c + kLanes <= out_c; c += kLanes) {
+      GradientPacker packer;
+      PixelCursor moved = cursor.Moved(c);
+      PackFourLanes(&moved, depth, &packer, gradients_);
+      if (biases != nullptr) {
+        const int32_t sums[] = {packer.Sum(0), packer.Sum(1), packer.Sum(2), packer.Sum(3)};
+        biases->StepFour(c, sums);
       }
+      int32_t done = 0;
+      if (in_fours && stepper_.SmallMultipliers(kw_ + c, multiplier_)) {
+        StepFourRows(c, tap, i + whole - kLanes, depth);
+        done = whole;
+      }
+      if (done < channels) StepRest(c, kLanes, tap, i, done, channels, depth);
     }
-    return small;
+    if (c == out_c) return;
+    GradientPacker packer;
+    PixelCursor moved = cursor.Moved(c);
+    packer.AddGeneric(&moved, depth, out_c - c, gradients_);
+    StepRest(c, out_c - c, tap, i, 0, channels, depth);
+    if (biases == nullptr) return;
+    for (int32_t r = 0; c + r < out_c; ++r) biases->Step(c + r, packer.Sum(r));
   }
 
-  void StepDirectly(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels,
-                    int32_t depth, bool small) {
-    const int32_t count = channels / kLanes;
-    for (int32_t r = 0; r < rows; r += 2) {
-      int32_t j = 0;
-      if (small && r + 1 < rows && count > 0 && stepper_.gain_shift() >= kInputShift) {
-        const RowSums sums(gradients_ + r * kQuantum, Inputs(0), (depth + 1) / 2);
-        StepPair(RowOf(c + r, tap), RowOf(c + r + 1, tap), i + (count - 1) * kLanes,
-                 multiplier_ + r, sums);
-        j = count * kLanes;
+  // Steps columns that end with the four from `last` on of four rows.
+  void StepFourRows(int32_t c, int32_t tap, int32_t last, int32_t depth) {
+    const Geometry& g = params_.geometry;
+    const int gain = stepper_.gain_shift() - kInputShift;
+    const WeightRow row = RowOf(c, tap);
+    const int32_t stride = g.k_h * g.k_w * g.in_c;
+    int8_t* weights = stepper_.WeightsAt(row, last);
+    RowSums sums(gradients_, inputs_, (depth + 1) / 2);
+    if (stepper_.residual_bits() == 0) {
+      uint32_t dither = row.dither;
+#pragma GCC unroll 1
+      for (const int32_t* m = multiplier_; m < multiplier_ + kLanes; m += 2) {
+        const uint32_t start = stepper_.DitherStart({0, dither});
+        StepTwoRows(RandomRows{LowHalves(start, start), ShiftLeft(m[0], gain), 0xffff0000,
+                               ShiftLeft(m[1], gain), weights, weights + stride, kOnes, kHighBytes,
+                               sums});
+        weights += 2 * stride;
+        dither += static_cast<uint32_t>(g.k_h * g.k_w);
+        sums.NextTwoRows();
       }
-      for (; j < channels; j += kLanes) {
-        const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
+      return;
+    }
+    int8_t* residuals = stepper_.ResidualsAt(row, last);
+    if (stepper_.residual_bits() == 8) {
+#pragma GCC unroll 1
+      for (const int32_t* m = multiplier_; m < multiplier_ + kLanes; m += 2) {
+        StepTwoRows(NearestRows{weights, residuals, weights + stride, residuals + stride, kOnes,
+                                ShiftLeft(m[0], gain), ShiftLeft(m[1], gain), 0, sums});
+        weights += 2 * stride;
+        residuals += 2 * stride;
+        sums.NextTwoRows();
+      }
+      return;
+    }
+    uint32_t dither = row.dither;
+#pragma GCC unroll 1
+    for (const int32_t* m = multiplier_; m < multiplier_ + kLanes; m += 2) {
+      const uint32_t start = stepper_.DitherStart({0, dither});
+      StepTwoRows(SixteenthsRows{LowHalves(start, start), ShiftLeft(m[0], gain),
+                                 ShiftLeft(m[1], gain), weights, residuals, weights + stride,
+                                 residuals + stride / 2, 0, sums});
+      weights += 2 * stride;
+      residuals += stride;
+      dither += static_cast<uint32_t>(g.k_h * g.k_w);
+      sums.NextTwoRows();
+    }
+  }
+
+  // Steps columns [from, to), counted from channel i, of some rows.
+  __attribute__((noinline)) void StepRest(int32_t c, int32_t rows, int32_t tap, int32_t i,
+                                          int32_t from, int32_t to, int32_t depth) {
+    for (int32_t r = 0; r < rows; ++r) multiplier_[r] = stepper_.Multiplier(kw_[c + r]);
+    for (int32_t r = 0; r < rows; r += 2) {
+      for (int32_t j = from; j < to; j += kLanes) {
+        const int32_t lanes = to - j < kLanes ? to - j : kLanes;
         int32_t sums[2 * kLanes];
         Multiply(r, j, depth, sums);
         stepper_.Step(RowOf(c + r, tap), i + j, lanes, sums, multiplier_ + r, 0);
@@ -143,25 +180,32 @@ class TapUpdate {
     }
   }
 
-  // Steps two rows. last: where the last four columns begin.
-  void StepPair(const WeightRow& row, const WeightRow& next, int32_t last,
-                const int32_t* multiplier, const RowSums& sums) {
-    const int gain = stepper_.gain_shift() - kInputShift;
-    const int32_t m0 = ShiftLeft(multiplier[0], gain), m1 = ShiftLeft(multiplier[1], gain);
-    int8_t* const w0 = stepper_.WeightsAt(row, last);
-    int8_t* const w1 = stepper_.WeightsAt(next, last);
-    if (stepper_.residual_bits() == 8) {
-      StepRows(NearestRows{w0, stepper_.ResidualsAt(row, last), w1,
-                           stepper_.ResidualsAt(next, last), kOnes, m0, m1, 0, sums});
-      return;
-    }
-    const uint32_t start = stepper_.DitherStart(row);
-    const uint32_t starts = LowHalves(start, start);
-    if (stepper_.residual_bits() == 0) {
-      StepRows(RandomRows{starts, m0, 0xffff0000, m1, w0, w1, kOnes, kHighBytes, sums});
-    } else {
-      StepRows(SixteenthsRows{starts, m0, m1, w0, stepper_.ResidualsAt(row, last), w1,
-                              stepper_.ResidualsAt(next, last), 0, sums});
+  // StepTap where the depth does not fit the panels.
+  __attribute__((noinline)) void StepInParts(int32_t tap, const PixelGrid& x,
+                                             const PixelGrid& grad) {
+    const Geometry& g = params_.geometry;
+    const int32_t width = plan_.panels * kLanes;
+    panel_ = PackedElements(plan_.depth) + kTail;
+    for (int32_t i = 0; i < g.in_c; i += width) {
+      const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
+      for (int32_t c = 0; c < g.out_c; c += kLanes) {
+        const int32_t rows = g.out_c - c < kLanes ? g.out_c - c : kLanes;
+        PixelCursor cursor(grad.Moved(c));
+        PixelCursor x_cursor(x.Moved(i));
+        std::memset(sums_, 0, sizeof(int32_t) * kLanes * width);
+        for (int32_t done = 0; done < x.size(); done += plan_.depth) {
+          const int32_t rest = x.size() - done;
+          const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
+          PackInputs(&x_cursor, depth, channels);
+          GradientPacker packer;
+          PackPanel(&cursor, depth, rows, &packer, gradients_);
+          AddSums(channels, depth);
+        }
+        for (int32_t r = 0; r < rows; ++r) {
+          const int32_t multiplier = stepper_.Multiplier(kw_[c + r]);
+          stepper_.Step(RowOf(c + r, tap), i, channels, sums_ + r * width, &multiplier, 0);
+        }
+      }
     }
   }
 
@@ -184,13 +228,6 @@ class TapUpdate {
           to[width + k] += part[kLanes + k];
         }
       }
-    }
-  }
-
-  void StepSums(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels) {
-    for (int32_t r = 0; r < rows; ++r) {
-      stepper_.Step(RowOf(c + r, tap), i, channels, sums_ + r * plan_.panels * kLanes,
-                    multiplier_ + r, 0);
     }
   }
 

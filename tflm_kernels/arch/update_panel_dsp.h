@@ -97,11 +97,10 @@ class GradientPacker {
   int32_t sums02_ = 0, sums13_ = 0;
 };
 
-// Packs the next `depth` pixels; lanes from `lanes` on, and the end of the last pair, are zero.
+// Packs the next `depth` pixels; the end of the last pair is zero.
 template <typename Packer>
-TFLM_TRAIN_INLINE void PackPanel(PixelCursor* cursor, int32_t depth, int lanes, Packer* packer,
-                                 int16_t* panel) {
-  if (lanes < kLanes) return packer->AddGeneric(cursor, depth, lanes, panel);
+TFLM_TRAIN_INLINE void PackFourLanes(PixelCursor* cursor, int32_t depth, Packer* packer,
+                                     int16_t* panel) {
   const int32_t stride = cursor->EvenStride(depth);
   int32_t pairs = depth >> 1;
   if (stride != 0 && pairs > 0) {
@@ -119,6 +118,14 @@ TFLM_TRAIN_INLINE void PackPanel(PixelCursor* cursor, int32_t depth, int lanes, 
     packer->Add(even, odd, &panel);
   }
   if ((depth & 1) != 0) packer->Add(LoadWord(cursor->Next()), packer->missing(), &panel);
+}
+
+// The same; lanes from `lanes` on are zero.
+template <typename Packer>
+inline void PackPanel(PixelCursor* cursor, int32_t depth, int lanes, Packer* packer,
+                      int16_t* panel) {
+  if (lanes < kLanes) return packer->AddGeneric(cursor, depth, lanes, panel);
+  PackFourLanes(cursor, depth, packer, panel);
 }
 
 }  // namespace dsp
