@@ -17,6 +17,8 @@
 namespace tflm_train {
 namespace dsp {
 
+constexpr uint32_t kHighBytes = 0xff00ff00;
+
 // Sums the gradients of some weights and steps them.
 class TapUpdate {
  public:
@@ -42,14 +44,14 @@ class TapUpdate {
     const int32_t width = plan_.panels * kLanes;
     const int32_t size = x.size();
     if (plan_.in_parts) return StepInParts(tap, x, grad);
-    panel_ = PackedElements(size) + kTail;
+    SetDepth(size);
     const bool with_biases = biases_ != nullptr && !stepped_biases_ && size == g.out_h * g.out_w &&
                              size <= GradientPacker::kMaxSummed;
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       PixelCursor x_cursor(x.Moved(i));
       PackInputs(&x_cursor, size, channels);
-      AddTails(i, channels / kLanes, RowSums::InRounds((size + 1) / 2));
+      AddTails(i, channels / kLanes);
       StepRows(tap, grad, i, channels, with_biases && i == 0 ? biases_ : nullptr);
     }
     stepped_biases_ = stepped_biases_ || with_biases;
@@ -57,29 +59,53 @@ class TapUpdate {
 
  private:
   static constexpr int32_t kTail = UpdatePlan::kTailElements;
-  static_assert(sizeof(ColumnsTail) == kTail * sizeof(int16_t), "behind each panel");
+  static_assert(sizeof(NearestTail) == kTail * sizeof(int16_t), "behind each panel");
+  static constexpr int32_t kGap = 2;
+  static_assert(sizeof(DitherTail) == (kTail - kGap) * sizeof(int16_t), "the rest is between");
+
+  void SetDepth(int32_t depth) {
+    half_ = StepsOf(depth) * kStepElements;
+    input_half_ = half_ + (stepper_.residual_bits() == 8 ? 0 : kGap);
+    panel_ = 2 * half_ + kTail;
+  }
+
+  HalfPanels Gradients() const { return {gradients_, gradients_ + half_}; }
 
   __attribute__((noinline)) void PackInputs(PixelCursor* cursor, int32_t depth, int32_t channels) {
-    InputPacker packer(params_.update.x_zero_point);
+    const InputPacker packer(params_.update.x_zero_point);
+    const PixelCursor start = *cursor;
     for (int32_t j = 0; j < channels; j += kLanes) {
-      const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
-      PixelCursor moved = cursor->Moved(j);
-      PackPanel(&moved, depth, lanes, &packer, Inputs(j));
-      if (j + kLanes >= channels) *cursor = moved.Moved(-j);
+      const HalfPanels to = {Inputs(j), Inputs(j) + input_half_};
+      *cursor = start.Moved(j);
+      if (channels - j >= kLanes) {
+        PackFourLanes(cursor, depth, &packer, to);
+      } else {
+        PackFewLanes(cursor, depth, channels - j, &packer, to);
+      }
+      *cursor = cursor->Moved(-j);
     }
   }
 
-  // Behind `count` panels of the input from channel i on.
-  void AddTails(int32_t i, int32_t count, bool in_rounds) {
+  // What the steps of two rows want in and behind `count` panels of the input from channel i
+  // on.
+  void AddTails(int32_t i, int32_t count) {
     const bool nearest = stepper_.residual_bits() == 8;
     for (int32_t k = 0; k < count; ++k) {
-      ColumnsTail tail = {kLess, kHighBytes, 2 * kLanes * (k + 1 - count) + (in_rounds ? 1 : 0)};
-      if (!nearest) {
-        const int32_t j = i + k * kLanes;
-        tail.first = LowHalves(stepper_.ColumnDither(j), stepper_.ColumnDither(j + 1));
-        tail.second = LowHalves(stepper_.ColumnDither(j + 2), stepper_.ColumnDither(j + 3));
+      int16_t* const panel = Inputs(k * kLanes);
+      int16_t* const end = panel + input_half_ + half_;
+      const int32_t place = 2 * kLanes * (k + 1 - count);
+      if (nearest) {
+        const NearestTail tail = {kHighBytes, kOnes, place};
+        std::memcpy(end, &tail, sizeof(tail));
+        continue;
       }
-      std::memcpy(Inputs((k + 1) * kLanes) - kTail, &tail, sizeof(tail));
+      const int32_t j = i + k * kLanes;
+      const auto dithers = [&](int32_t a) {
+        return LowHalves(stepper_.ColumnDither(a), stepper_.ColumnDither(a + 2));
+      };
+      StoreWord(panel + half_, dithers(j));
+      const DitherTail tail = {dithers(j + 1), place};
+      std::memcpy(end, &tail, sizeof(tail));
     }
   }
 
@@ -95,9 +121,10 @@ class TapUpdate {
     for (; c + kLanes <= out_c; c += kLanes) {
       GradientPacker packer;
       PixelCursor moved = cursor.Moved(c);
-      PackFourLanes(&moved, depth, &packer, gradients_);
+      PackFourLanes(&moved, depth, &packer, Gradients());
       if (biases != nullptr) {
-        const int32_t sums[] = {packer.Sum(0), packer.Sum(1), packer.Sum(2), packer.Sum(3)};
+        int32_t sums[kLanes];
+        packer.Sums(sums);
         biases->StepFour(c, sums);
       }
       int32_t done = 0;
@@ -110,10 +137,12 @@ class TapUpdate {
     if (c == out_c) return;
     GradientPacker packer;
     PixelCursor moved = cursor.Moved(c);
-    packer.AddGeneric(&moved, depth, out_c - c, gradients_);
+    PackFewLanes(&moved, depth, out_c - c, &packer, Gradients());
     StepRest(c, out_c - c, tap, i, 0, channels, depth);
     if (biases == nullptr) return;
-    for (int32_t r = 0; c + r < out_c; ++r) biases->Step(c + r, packer.Sum(r));
+    int32_t sums[kLanes];
+    packer.Sums(sums);
+    for (int32_t r = 0; c + r < out_c; ++r) biases->Step(c + r, sums[r]);
   }
 
   // Steps columns that end with the four from `last` on of four rows.
@@ -123,18 +152,18 @@ class TapUpdate {
     const WeightRow row = RowOf(c, tap);
     const int32_t stride = g.k_h * g.k_w * g.in_c;
     int8_t* weights = stepper_.WeightsAt(row, last);
-    RowSums sums(gradients_, inputs_, (depth + 1) / 2);
+    RowSums sums(gradients_, inputs_, StepsOf(depth));
     if (stepper_.residual_bits() == 0) {
       uint32_t dither = row.dither;
 #pragma GCC unroll 1
       for (const int32_t* m = multiplier_; m < multiplier_ + kLanes; m += 2) {
         const uint32_t start = stepper_.DitherStart({0, dither});
-        StepTwoRows(RandomRows{LowHalves(start, start), ShiftLeft(m[0], gain), 0xffff0000,
-                               ShiftLeft(m[1], gain), weights, weights + stride, kOnes, kHighBytes,
-                               sums});
+        StepTwoRows(RandomRows{ShiftLeft(m[0], gain), ShiftLeft(m[1], gain),
+                               LowHalves(start, start), 0xffff0000, weights, weights + stride,
+                               kOnes, kHighBytes, sums});
         weights += 2 * stride;
         dither += static_cast<uint32_t>(g.k_h * g.k_w);
-        sums.NextTwoRows();
+        sums.MoveBy(half_);
       }
       return;
     }
@@ -142,11 +171,11 @@ class TapUpdate {
     if (stepper_.residual_bits() == 8) {
 #pragma GCC unroll 1
       for (const int32_t* m = multiplier_; m < multiplier_ + kLanes; m += 2) {
-        StepTwoRows(NearestRows{weights, residuals, weights + stride, residuals + stride, kOnes,
-                                ShiftLeft(m[0], gain), ShiftLeft(m[1], gain), 0, sums});
+        StepTwoRows(NearestRows{ShiftLeft(m[0], gain), ShiftLeft(m[1], gain), -128, weights,
+                                residuals, weights + stride, residuals + stride, 0, sums});
         weights += 2 * stride;
         residuals += 2 * stride;
-        sums.NextTwoRows();
+        sums.MoveBy(half_);
       }
       return;
     }
@@ -154,13 +183,13 @@ class TapUpdate {
 #pragma GCC unroll 1
     for (const int32_t* m = multiplier_; m < multiplier_ + kLanes; m += 2) {
       const uint32_t start = stepper_.DitherStart({0, dither});
-      StepTwoRows(SixteenthsRows{LowHalves(start, start), ShiftLeft(m[0], gain),
-                                 ShiftLeft(m[1], gain), weights, residuals, weights + stride,
+      StepTwoRows(SixteenthsRows{ShiftLeft(m[0], gain), ShiftLeft(m[1], gain),
+                                 LowHalves(start, start), weights, residuals, weights + stride,
                                  residuals + stride / 2, 0, sums});
       weights += 2 * stride;
       residuals += stride;
       dither += static_cast<uint32_t>(g.k_h * g.k_w);
-      sums.NextTwoRows();
+      sums.MoveBy(half_);
     }
   }
 
@@ -185,7 +214,7 @@ class TapUpdate {
                                              const PixelGrid& grad) {
     const Geometry& g = params_.geometry;
     const int32_t width = plan_.panels * kLanes;
-    panel_ = PackedElements(plan_.depth) + kTail;
+    SetDepth(plan_.depth);
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       for (int32_t c = 0; c < g.out_c; c += kLanes) {
@@ -198,7 +227,11 @@ class TapUpdate {
           const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
           PackInputs(&x_cursor, depth, channels);
           GradientPacker packer;
-          PackPanel(&cursor, depth, rows, &packer, gradients_);
+          if (rows == kLanes) {
+            PackFourLanes(&cursor, depth, &packer, Gradients());
+          } else {
+            PackFewLanes(&cursor, depth, rows, &packer, Gradients());
+          }
           AddSums(channels, depth);
         }
         for (int32_t r = 0; r < rows; ++r) {
@@ -212,8 +245,14 @@ class TapUpdate {
   // The sums of rows r and r + 1, columns from j on.
   __attribute__((noinline)) void Multiply(int32_t r, int32_t j, int32_t depth,
                                           int32_t* sums) const {
-    MultiplyPanels(gradients_ + r * kQuantum, Inputs(j), depth, sums);
-    for (int k = 0; k < 2 * kLanes; ++k) sums[k] >>= kInputShift;
+    for (int half = 0; half < 2; ++half) {
+      int32_t parts[kLanes];
+      SumHalves(r == 0 ? gradients_ : gradients_ + half_, Inputs(j) + half * input_half_,
+                StepsOf(depth), parts);
+      for (int k = 0; k < kLanes; ++k) {
+        sums[k / 2 * kLanes + k % 2 * 2 + half] = parts[k] >> kInputShift;
+      }
+    }
   }
 
   void AddSums(int32_t channels, int32_t depth) {
@@ -243,10 +282,12 @@ class TapUpdate {
   const BiasStepper* biases_ = nullptr;
   bool stepped_biases_ = false;
   const float* kw_;
-  int16_t* gradients_;  // one panel
-  int16_t* inputs_;     // plan_.panels panels, with tails
-  int32_t panel_ = 0;   // elements from one to the next
-  int32_t* sums_;       // [kLanes][plan_.panels * kLanes] when in parts
+  int16_t* gradients_;      // one panel
+  int16_t* inputs_;         // plan_.panels panels, with tails
+  int32_t half_ = 0;        // elements of half a panel
+  int32_t input_half_ = 0;  // elements from an input panel's first half to its second
+  int32_t panel_ = 0;       // elements from one to the next
+  int32_t* sums_;           // [kLanes][plan_.panels * kLanes] when in parts
   int32_t multiplier_[kLanes];
 };
 
