@@ -31,13 +31,14 @@ class BiasStepper {
   void StepFour(int32_t c, const int32_t* sums) const {
 #if defined(TFLM_TRAIN_DSP)
     int32_t moved[4];
-    int32_t beyond = 0;  // its top two bits: of a number that is not below 2^29
+    uint32_t bits = 0;  // of magnitudes
     for (int j = 0; j < 4; ++j) {
       const int32_t d = RoundBelow30Bits(static_cast<float>(sums[j]) * (base_ * kb_[c + j]));
       moved[j] = __qsub(bias_[c + j], d);
-      beyond |= (d ^ ShiftLeft(d, 1)) | (moved[j] ^ ShiftLeft(moved[j], 1));
+      bits |= static_cast<uint32_t>(d ^ (d >> 31));
+      bits |= static_cast<uint32_t>(moved[j] ^ (moved[j] >> 31));
     }
-    if (static_cast<uint32_t>(beyond) >> 30 == 0) {
+    if (bits >> 29 == 0) {
       for (int j = 0; j < 4; ++j) bias_[c + j] = moved[j];
       return;
     }

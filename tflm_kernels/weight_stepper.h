@@ -70,14 +70,15 @@ class WeightStepper {
   // Fixed-point step per unit of gradient sum of a channel with constant kw, at most 0.
   int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
 
-  // The same of four channels. Returns whether all are IsSmall; else they are not valid.
-  bool SmallMultipliers(const float* kw, int32_t* multipliers) const {
+  // The same of four channels, times 2^left, at most 2. Returns whether all are IsSmall; else
+  // they are not valid.
+  bool SmallMultipliers(const float* kw, int left, int32_t* multipliers) const {
     const uint32_t limit = 2 * static_cast<uint32_t>(small_);
     for (int j = 0; j < 4; ++j) {
       // Of numbers up to 0, the next lower whole one is it rounded.
       const int32_t halves = HalvesTowardZero(scale_ * kw[j]);
       if (0 - static_cast<uint32_t>(halves) > limit) return false;
-      multipliers[j] = halves >> 1;
+      multipliers[j] = ShiftLeft(halves >> 1, left);
     }
     return residual_bits_ != 4 || row_ % 2 == 0;
   }

@@ -20,6 +20,7 @@ namespace dsp {
 //   steps      StepsOf(depth)
 class RowSums {
  public:
+  RowSums() = default;
   RowSums(const int16_t* gradients, const int16_t* inputs, int32_t steps);
 
   // Two other rows, `distance` elements further on.
@@ -36,36 +37,27 @@ class RowSums {
   uintptr_t code_;      // where in SumManySteps to begin
 };
 
-// The steps below take pointers to the weights (and residuals) of the last panel's columns, and
-// multipliers of sums as they are. Places are twice the distance in bytes from there, which is
-// not positive.
-
-struct NearestRows {  // residuals of eight bits
-  int32_t multiplier0, multiplier1;
-  int32_t less;  // -128
-  int8_t *weights0, *residuals0, *weights1, *residuals1;
-  uint32_t unused;
-  RowSums sums;
-};
-struct NearestTail {          // behind each panel
-  uint32_t high_bytes, ones;  // 0xff00ff00, 0x01010101
-  int32_t place;
-};
-
-struct RandomRows {  // no residuals
-  int32_t multiplier0, multiplier1;
-  uint32_t start;  // of the rows' random numbers, in both halves
-  uint32_t top;    // 0xffff0000
-  int8_t *weights0, *weights1;
-  uint32_t ones, high_bytes;
-  RowSums sums;
-};
-struct SixteenthsRows {  // residuals of four bits
-  int32_t multiplier0, multiplier1;
+// Two rows of weights.
+//
+//   multiplier  of sums as they are
+//   start       of the rows' random numbers, in both halves; with residuals of eight bits -128
+//   mask        0xff00ff00; without residuals 0xffff0000
+//   weights     of the last panel's columns
+//   residuals   likewise; without residuals 0x01010101 and 0xff00ff00
+struct TwoRows {
+  int32_t multiplier[2];
   uint32_t start;
-  int8_t *weights0, *residuals0, *weights1, *residuals1;
-  uint32_t unused;
+  uint32_t mask;
+  int8_t* weights[2];
+  uintptr_t residuals[2];
   RowSums sums;
+};
+
+// Behind each panel. place: twice the distance in bytes from the last panel's columns, which is
+// not positive.
+struct NearestTail {
+  uint32_t ones;  // 0x01010101
+  int32_t place;
 };
 // Random numbers of the columns, without the row's start, are pairs of uint16: those of columns
 // 0 and 2 between the panel's halves, those of 1 and 3 behind it.
@@ -155,24 +147,24 @@ constexpr int32_t kManyBytes = 10;  // before those three: the way to SumManySte
 #define TFLM_TRAIN_HIGH_HALVES "pkhtb r10, r11, r10, asr #16\n\tpkhtb r12, lr, r12, asr #16\n\t"
 
 // Steps four weights at [W, r11], residuals at [R, r11] by the pairs of changes less 128 in C0
-// and C1; see StepFourNearest in step_dsp.h. r4: 0xff00ff00; r9: 0x01010101. r0, lr: scratch.
+// and C1; see StepFourNearest in step_dsp.h. r5: 0xff00ff00; r4: 0x01010101. r0, lr: scratch.
 #define TFLM_TRAIN_NEAREST_ROW(W, R, C0, C1)                                             \
   "ldr r0, [" R ", r11]\n\t"                                                             \
   "sxtab16 " C0 ", " C0 ", r0\n\tsxtab16 " C1 ", " C1 ", r0, ror #8\n\t"                 \
   "ldr r0, [" W ", r11]\n\t"                                                             \
-  "and lr, r4, r0, lsl #8\n\tand r0, r4, r0\n\t"                                         \
+  "and lr, r5, r0, lsl #8\n\tand r0, r5, r0\n\t"                                         \
   "qadd16 " C0 ", " C0 ", lr\n\tqadd16 " C1 ", " C1 ", r0\n\t"                           \
   "lsl r0, " C1 ", #8\n\tsel r0, r0, " C0 "\n\teor r0, r0, #0x80808080\n\t"              \
   "str r0, [" R ", r11]\n\t"                                                             \
-  "lsr " C0 ", " C0 ", #8\n\tsel " C0 ", " C1 ", " C0 "\n\tqadd8 " C0 ", " C0 ", r9\n\t" \
+  "lsr " C0 ", " C0 ", #8\n\tsel " C0 ", " C1 ", " C0 "\n\tqadd8 " C0 ", " C0 ", r4\n\t" \
   "str " C0 ", [" W ", r11]\n\t"
 
 #define TFLM_TRAIN_ROWS_CLOBBERS                                                           \
   "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", \
       "memory"
 
-inline void StepTwoRows(const NearestRows& rows) {
-  register const NearestRows* at asm("r0") = &rows;
+__attribute__((noinline)) inline void StepNearestRows(const TwoRows& rows) {
+  register const TwoRows* at asm("r0") = &rows;
   asm volatile(
       TFLM_TRAIN_ROWS_BEGIN
       TFLM_TRAIN_ROWS_SUMS("36", "2")
@@ -180,13 +172,13 @@ inline void StepTwoRows(const NearestRows& rows) {
       TFLM_TRAIN_DELTAS("r4", "r4") TFLM_TRAIN_LOW_HALVES
       "strd r10, r12, [sp, #56]\n\t"
       TFLM_TRAIN_ROWS_SUMS("40", "3")
-      "ldm sp, {r2-r8}\n\t"
+      "ldm sp, {r2-r9}\n\t"
       TFLM_TRAIN_DELTAS("r4", "r4") TFLM_TRAIN_LOW_HALVES
-      "ldm r1!, {r4, r9, r11}\n\t"
+      "ldm r1!, {r4, r11}\n\t"
       "ldrd r2, r3, [sp, #56]\n\t"
       "asrs r11, r11, #1\n\t"
-      TFLM_TRAIN_NEAREST_ROW("r5", "r6", "r2", "r10")
-      TFLM_TRAIN_NEAREST_ROW("r7", "r8", "r3", "r12")
+      TFLM_TRAIN_NEAREST_ROW("r6", "r8", "r2", "r10")
+      TFLM_TRAIN_NEAREST_ROW("r7", "r9", "r3", "r12")
       TFLM_TRAIN_ROWS_END
       : "+r"(at) : : TFLM_TRAIN_ROWS_CLOBBERS);
 }
@@ -204,8 +196,8 @@ inline void StepTwoRows(const NearestRows& rows) {
   "qadd8 " C0 ", " C0 ", " C1 "\n\tqadd8 " C0 ", " C0 ", r7\n\t" \
   "str " C0 ", [" W ", r9]\n\t"
 
-inline void StepTwoRows(const RandomRows& rows) {
-  register const RandomRows* at asm("r0") = &rows;
+__attribute__((noinline)) inline void StepRandomRows(const TwoRows& rows) {
+  register const TwoRows* at asm("r0") = &rows;
   asm volatile(
       TFLM_TRAIN_ROWS_BEGIN
       TFLM_TRAIN_ROWS_SUMS("36", "2")
@@ -257,8 +249,8 @@ inline void StepTwoRows(const RandomRows& rows) {
   "lsr " C0 ", " C0 ", #8\n\tsel " C0 ", " C1 ", " C0 "\n\t"     \
   "str " C0 ", [r5, r9]\n\t"
 
-inline void StepTwoRows(const SixteenthsRows& rows) {
-  register const SixteenthsRows* at asm("r0") = &rows;
+__attribute__((noinline)) inline void StepSixteenthsRows(const TwoRows& rows) {
+  register const TwoRows* at asm("r0") = &rows;
   asm volatile(
       "movw r1, #0x01f0\n\tmovt r1, #0x01f0\n\t"
       "movw r2, #0x0180\n\tmovt r2, #0x0180\n\t"
@@ -274,7 +266,8 @@ inline void StepTwoRows(const SixteenthsRows& rows) {
       "ldm sp, {r2-r4}\n\t"
       TFLM_TRAIN_SMALL_DITHERS TFLM_TRAIN_DELTAS("r7", "r8") TFLM_TRAIN_256THS
       "ldrd r2, r3, [sp, #56]\n\t"
-      "ldrd r5, r6, [sp, #12]\n\t"
+      "ldr r5, [sp, #16]\n\t"
+      "ldr r6, [sp, #24]\n\t"
       "ldrd r8, r11, [sp, #64]\n\t"
       "mov r4, #0xff00ff00\n\t"
       "mov r7, #0x00f000f0\n\t"
@@ -282,7 +275,8 @@ inline void StepTwoRows(const SixteenthsRows& rows) {
       "add r6, r6, r9, asr #1\n\t"
       "uadd8 r0, r4, r4\n\t"  // the flags for sel again
       TFLM_TRAIN_SIXTEENTHS_ROW("r2", "r10")
-      "ldrd r5, r6, [sp, #20]\n\t"
+      "ldr r5, [sp, #20]\n\t"
+      "ldr r6, [sp, #28]\n\t"
       "add r6, r6, r9, asr #1\n\t"
       TFLM_TRAIN_SIXTEENTHS_ROW("r3", "r12")
       TFLM_TRAIN_ROWS_END

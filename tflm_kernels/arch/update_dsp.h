@@ -30,7 +30,8 @@ class TapUpdate {
         kw_(kw),
         gradients_(static_cast<int16_t*>(scratch)),
         inputs_(gradients_ + plan.elements),
-        sums_(reinterpret_cast<int32_t*>(inputs_ + plan.panels * (plan.elements + kTail))) {}
+        sums_(reinterpret_cast<int32_t*>(
+            inputs_ + plan.panels * (plan.elements + UpdatePlan::kTailElements))) {}
 
   // Has the biases stepped, too, as soon as a tap meets all gradients: see stepped_biases().
   void StepBiases(const BiasStepper& biases) { biases_ = &biases; }
@@ -58,15 +59,15 @@ class TapUpdate {
   }
 
  private:
-  static constexpr int32_t kTail = UpdatePlan::kTailElements;
-  static_assert(sizeof(NearestTail) == kTail * sizeof(int16_t), "behind each panel");
-  static constexpr int32_t kGap = 2;
-  static_assert(sizeof(DitherTail) == (kTail - kGap) * sizeof(int16_t), "the rest is between");
+  static constexpr int32_t kTail = sizeof(DitherTail) / sizeof(int16_t);
+  static constexpr int32_t kGap = 2;  // at most, between the halves
+  static_assert(sizeof(NearestTail) == sizeof(DitherTail), "behind each panel");
+  static_assert(kTail + kGap <= UpdatePlan::kTailElements, "behind each panel");
 
   void SetDepth(int32_t depth) {
     half_ = StepsOf(depth) * kStepElements;
     input_half_ = half_ + (stepper_.residual_bits() == 8 ? 0 : kGap);
-    panel_ = 2 * half_ + kTail;
+    panel_ = input_half_ + half_ + kTail;
   }
 
   HalfPanels Gradients() const { return {gradients_, gradients_ + half_}; }
@@ -95,7 +96,7 @@ class TapUpdate {
       int16_t* const end = panel + input_half_ + half_;
       const int32_t place = 2 * kLanes * (k + 1 - count);
       if (nearest) {
-        const NearestTail tail = {kHighBytes, kOnes, place};
+        const NearestTail tail = {kOnes, place};
         std::memcpy(end, &tail, sizeof(tail));
         continue;
       }
@@ -115,8 +116,10 @@ class TapUpdate {
     const int32_t out_c = params_.geometry.out_c;
     const int32_t whole = channels / kLanes * kLanes;
     const int32_t depth = grad.size();
-    const bool in_fours = whole > 0 && stepper_.gain_shift() >= kInputShift;
-    PixelCursor cursor(grad);
+    const int left = stepper_.gain_shift() - kInputShift;
+    const bool in_fours = whole > 0 && left >= 0;
+    FourRows rows(*this, tap, i + whole - kLanes, depth);
+    const PixelCursor cursor(grad);
     int32_t c = 0;
     for (; c + kLanes <= out_c; c += kLanes) {
       GradientPacker packer;
@@ -128,10 +131,11 @@ class TapUpdate {
         biases->StepFour(c, sums);
       }
       int32_t done = 0;
-      if (in_fours && stepper_.SmallMultipliers(kw_ + c, multiplier_)) {
-        StepFourRows(c, tap, i + whole - kLanes, depth);
+      if (in_fours && stepper_.SmallMultipliers(kw_ + c, left, multiplier_)) {
+        rows.Step(multiplier_);
         done = whole;
       }
+      rows.Next();
       if (done < channels) StepRest(c, kLanes, tap, i, done, channels, depth);
     }
     if (c == out_c) return;
@@ -145,53 +149,67 @@ class TapUpdate {
     for (int32_t r = 0; c + r < out_c; ++r) biases->Step(c + r, sums[r]);
   }
 
-  // Steps columns that end with the four from `last` on of four rows.
-  void StepFourRows(int32_t c, int32_t tap, int32_t last, int32_t depth) {
-    const Geometry& g = params_.geometry;
-    const int gain = stepper_.gain_shift() - kInputShift;
-    const WeightRow row = RowOf(c, tap);
-    const int32_t stride = g.k_h * g.k_w * g.in_c;
-    int8_t* weights = stepper_.WeightsAt(row, last);
-    RowSums sums(gradients_, inputs_, StepsOf(depth));
-    if (stepper_.residual_bits() == 0) {
-      uint32_t dither = row.dither;
-#pragma GCC unroll 1
-      for (const int32_t* m = multiplier_; m < multiplier_ + kLanes; m += 2) {
-        const uint32_t start = stepper_.DitherStart({0, dither});
-        StepTwoRows(RandomRows{ShiftLeft(m[0], gain), ShiftLeft(m[1], gain),
-                               LowHalves(start, start), 0xffff0000, weights, weights + stride,
-                               kOnes, kHighBytes, sums});
-        weights += 2 * stride;
-        dither += static_cast<uint32_t>(g.k_h * g.k_w);
-        sums.MoveBy(half_);
+  // The rows of four output channels, from the first on.
+  class FourRows {
+   public:
+    // last: where the last four columns begin.
+    FourRows(const TapUpdate& update, int32_t tap, int32_t last, int32_t depth)
+        : stepper_(update.stepper_), row_(update.RowOf(0, tap)) {
+      const Geometry& g = update.params_.geometry;
+      const int32_t bits = stepper_.residual_bits();
+      taps_ = static_cast<uint32_t>(g.k_h * g.k_w);
+      stride_ = g.k_h * g.k_w * g.in_c;
+      residual_stride_ = bits == 8 ? stride_ : bits == 4 ? stride_ / 2 : 0;
+      step_ = bits == 8 ? StepNearestRows : bits == 4 ? StepSixteenthsRows : StepRandomRows;
+      weights_ = stepper_.WeightsAt(row_, last);
+      residuals_ =
+          reinterpret_cast<uintptr_t>(bits == 0 ? nullptr : stepper_.ResidualsAt(row_, last));
+      const RowSums sums(update.gradients_, update.inputs_, StepsOf(depth));
+      const uint32_t mask = bits == 0 ? 0xffff0000 : kHighBytes;
+      rows_[0] = {{}, static_cast<uint32_t>(-128), mask, {}, {kOnes, kHighBytes}, sums};
+      rows_[1] = rows_[0];
+      rows_[1].sums.MoveBy(update.half_);
+    }
+
+    void Step(const int32_t* multiplier) {
+      StepTwo(multiplier, &rows_[0], weights_, residuals_, 0);
+      StepTwo(multiplier + 2, &rows_[1], weights_ + 2 * stride_, residuals_ + 2 * residual_stride_,
+              taps_);
+    }
+
+    void Next() {
+      weights_ += kLanes * stride_;
+      residuals_ += kLanes * residual_stride_;
+      row_.dither += 2 * taps_;
+    }
+
+   private:
+    TFLM_TRAIN_INLINE void StepTwo(const int32_t* multiplier, TwoRows* rows, int8_t* weights,
+                                   uintptr_t residuals, uint32_t dither) {
+      rows->multiplier[0] = multiplier[0];
+      rows->multiplier[1] = multiplier[1];
+      rows->weights[0] = weights;
+      rows->weights[1] = weights + stride_;
+      if (residual_stride_ != 0) {
+        rows->residuals[0] = residuals;
+        rows->residuals[1] = residuals + residual_stride_;
       }
-      return;
-    }
-    int8_t* residuals = stepper_.ResidualsAt(row, last);
-    if (stepper_.residual_bits() == 8) {
-#pragma GCC unroll 1
-      for (const int32_t* m = multiplier_; m < multiplier_ + kLanes; m += 2) {
-        StepTwoRows(NearestRows{ShiftLeft(m[0], gain), ShiftLeft(m[1], gain), -128, weights,
-                                residuals, weights + stride, residuals + stride, 0, sums});
-        weights += 2 * stride;
-        residuals += 2 * stride;
-        sums.MoveBy(half_);
+      if (residual_stride_ != stride_) {
+        const uint32_t start = stepper_.DitherStart({0, row_.dither + dither});
+        rows->start = LowHalves(start, start);
       }
-      return;
+      step_(*rows);
     }
-    uint32_t dither = row.dither;
-#pragma GCC unroll 1
-    for (const int32_t* m = multiplier_; m < multiplier_ + kLanes; m += 2) {
-      const uint32_t start = stepper_.DitherStart({0, dither});
-      StepTwoRows(SixteenthsRows{ShiftLeft(m[0], gain), ShiftLeft(m[1], gain),
-                                 LowHalves(start, start), weights, residuals, weights + stride,
-                                 residuals + stride / 2, 0, sums});
-      weights += 2 * stride;
-      residuals += stride;
-      dither += static_cast<uint32_t>(g.k_h * g.k_w);
-      sums.MoveBy(half_);
-    }
-  }
+
+    const WeightStepper& stepper_;
+    WeightRow row_;
+    uint32_t taps_;
+    int32_t stride_, residual_stride_;
+    void (*step_)(const TwoRows& rows);
+    int8_t* weights_;
+    uintptr_t residuals_;
+    TwoRows rows_[2];
+  };
 
   // Steps columns [from, to), counted from channel i, of some rows.
   __attribute__((noinline)) void StepRest(int32_t c, int32_t rows, int32_t tap, int32_t i,

@@ -95,22 +95,29 @@ template <typename Load, typename Packer>
 TFLM_TRAIN_INLINE void PackLanesOf(const Load& load, PixelCursor* cursor, int32_t depth,
                                    Packer* packer, HalfPanels to) {
   const int32_t stride = cursor->EvenStride(depth);
-  int32_t pairs = depth >> 1;
-  if (stride != 0 && pairs > 0) {
+  int32_t left = depth;
+  if (stride != 0) {
     const int8_t* from = cursor->Skip(depth & ~1);
-    do {
+    // Twice the stride would take another register.
+    const auto add_pair = [&] {
       const uint32_t even = load(from);
       const uint32_t odd = load(from + stride);
-      from += 2 * stride;
+      asm("add %0, %0, %1, lsl #1" : "+r"(from) : "r"(stride));
       packer->Add(even, odd, &to);
-    } while (--pairs > 0);
+    };
+    for (; left >= 4; left -= 4) {
+      add_pair();
+      add_pair();
+    }
+    if (left >= 2) add_pair();
+    left &= 1;
   }
-  for (; pairs > 0; --pairs) {
+  for (; left >= 2; left -= 2) {
     const uint32_t even = load(cursor->Next());
     const uint32_t odd = load(cursor->Next());
     packer->Add(even, odd, &to);
   }
-  if ((depth & 1) != 0) packer->Add(load(cursor->Next()), packer->missing(), &to);
+  if (left != 0) packer->Add(load(cursor->Next()), packer->missing(), &to);
   if (((depth + 1) & 2) != 0) to.Add(0, 0, 0, 0);
 }
 
