@@ -27,23 +27,24 @@ class BiasStepper {
     bias_[c] = static_cast<int32_t>(b > kMax ? kMax : b < -kMax ? -kMax : b);
   }
 
-  // Those of four channels.
-  void StepFour(int32_t c, const int32_t* sums) const {
+  // Those of two channels.
+  void StepTwo(int32_t c, int32_t sum0, int32_t sum1) const {
 #if defined(TFLM_TRAIN_DSP)
-    int32_t moved[4];
-    uint32_t bits = 0;  // of magnitudes
-    for (int j = 0; j < 4; ++j) {
-      const int32_t d = RoundBelow30Bits(static_cast<float>(sums[j]) * (base_ * kb_[c + j]));
-      moved[j] = __qsub(bias_[c + j], d);
-      bits |= static_cast<uint32_t>(d ^ (d >> 31));
-      bits |= static_cast<uint32_t>(moved[j] ^ (moved[j] >> 31));
-    }
-    if (bits >> 29 == 0) {
-      for (int j = 0; j < 4; ++j) bias_[c + j] = moved[j];
+    const auto change = [&](int32_t sum, float kb) {
+      return RoundBelow30Bits(static_cast<float>(sum) * (base_ * kb));
+    };
+    const int32_t d0 = change(sum0, kb_[c]), d1 = change(sum1, kb_[c + 1]);
+    const int32_t moved0 = __qsub(bias_[c], d0), moved1 = __qsub(bias_[c + 1], d1);
+    // Where all magnitudes are below 2^29, nothing was too large.
+    const auto bits = [](int32_t a) { return static_cast<uint32_t>(a ^ (a >> 31)); };
+    if ((bits(d0) | bits(d1) | bits(moved0) | bits(moved1)) >> 29 == 0) {
+      bias_[c] = moved0;
+      bias_[c + 1] = moved1;
       return;
     }
 #endif
-    for (int j = 0; j < 4; ++j) Step(c + j, sums[j]);
+    Step(c, sum0);
+    Step(c + 1, sum1);
   }
 
  private:

@@ -86,6 +86,15 @@ class PixelCursor {
     return first;
   }
 
+  // Passes over `count` pixels of any rows.
+  void Advance(int32_t count) {
+    while (count > 0) {
+      const int32_t part = count < left_ ? count : left_;
+      Skip(part);
+      count -= part;
+    }
+  }
+
   // Where the next pixel is.
   const int8_t* at() const { return at_; }
 

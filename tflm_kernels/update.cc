@@ -27,13 +27,13 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad, const Bia
   for (; c + mve::kColumns <= channels; c += mve::kColumns) {
     int32_t sums[mve::kColumns];
     mve::SumColumns(grad + c, channels, positions, sums);
-    for (int j = 0; j < mve::kColumns; j += 4) stepper.StepFour(c + j, sums + j);
+    for (int j = 0; j < mve::kColumns; j += 2) stepper.StepTwo(c + j, sums[j], sums[j + 1]);
   }
 #elif defined(TFLM_TRAIN_DSP)
   for (; c + kLanes <= channels; c += kLanes) {
     int32_t sums[kLanes];
     dsp::SumBytes(grad + c, channels, positions, sums);
-    stepper.StepFour(c, sums);
+    for (int j = 0; j < kLanes; j += 2) stepper.StepTwo(c + j, sums[j], sums[j + 1]);
   }
 #endif
   for (; c < channels; ++c) {

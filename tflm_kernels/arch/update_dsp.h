@@ -50,8 +50,7 @@ class TapUpdate {
                              size <= GradientPacker::kMaxSummed;
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
-      PixelCursor x_cursor(x.Moved(i));
-      PackInputs(&x_cursor, size, channels);
+      PackInputs(PixelCursor(x.Moved(i)), size, channels);
       AddTails(i, channels / kLanes);
       StepRows(tap, grad, i, channels, with_biases && i == 0 ? biases_ : nullptr);
     }
@@ -72,18 +71,14 @@ class TapUpdate {
 
   HalfPanels Gradients() const { return {gradients_, gradients_ + half_}; }
 
-  __attribute__((noinline)) void PackInputs(PixelCursor* cursor, int32_t depth, int32_t channels) {
-    const InputPacker packer(params_.update.x_zero_point);
-    const PixelCursor start = *cursor;
+  // Packs the next `depth` pixels of the input.
+  __attribute__((noinline)) void PackInputs(const PixelCursor& cursor, int32_t depth,
+                                            int32_t channels) {
+    InputPacker packer(params_.update.x_zero_point);
     for (int32_t j = 0; j < channels; j += kLanes) {
+      const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
       const HalfPanels to = {Inputs(j), Inputs(j) + input_half_};
-      *cursor = start.Moved(j);
-      if (channels - j >= kLanes) {
-        PackFourLanes(cursor, depth, &packer, to);
-      } else {
-        PackFewLanes(cursor, depth, channels - j, &packer, to);
-      }
-      *cursor = cursor->Moved(-j);
+      PackPanel(cursor.Moved(j), depth, lanes, &packer, to);
     }
   }
 
@@ -123,12 +118,11 @@ class TapUpdate {
     int32_t c = 0;
     for (; c + kLanes <= out_c; c += kLanes) {
       GradientPacker packer;
-      PixelCursor moved = cursor.Moved(c);
-      PackFourLanes(&moved, depth, &packer, Gradients());
+      PackPanel(cursor.Moved(c), depth, kLanes, &packer, Gradients());
       if (biases != nullptr) {
         int32_t sums[kLanes];
         packer.Sums(sums);
-        biases->StepFour(c, sums);
+        for (int j = 0; j < kLanes; j += 2) biases->StepTwo(c + j, sums[j], sums[j + 1]);
       }
       int32_t done = 0;
       if (in_fours && stepper_.SmallMultipliers(kw_ + c, left, multiplier_)) {
@@ -140,8 +134,7 @@ class TapUpdate {
     }
     if (c == out_c) return;
     GradientPacker packer;
-    PixelCursor moved = cursor.Moved(c);
-    PackFewLanes(&moved, depth, out_c - c, &packer, Gradients());
+    PackPairs(cursor.Moved(c), depth, out_c - c, &packer, Gradients());
     StepRest(c, out_c - c, tap, i, 0, channels, depth);
     if (biases == nullptr) return;
     int32_t sums[kLanes];
@@ -243,13 +236,11 @@ class TapUpdate {
         for (int32_t done = 0; done < x.size(); done += plan_.depth) {
           const int32_t rest = x.size() - done;
           const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
-          PackInputs(&x_cursor, depth, channels);
+          PackInputs(x_cursor, depth, channels);
           GradientPacker packer;
-          if (rows == kLanes) {
-            PackFourLanes(&cursor, depth, &packer, Gradients());
-          } else {
-            PackFewLanes(&cursor, depth, rows, &packer, Gradients());
-          }
+          PackPanel(cursor, depth, rows, &packer, Gradients());
+          x_cursor.Advance(depth);
+          cursor.Advance(depth);
           AddSums(channels, depth);
         }
         for (int32_t r = 0; r < rows; ++r) {

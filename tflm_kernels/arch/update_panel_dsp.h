@@ -7,9 +7,8 @@
 #ifndef TFLM_KERNELS_ARCH_UPDATE_PANEL_DSP_H_
 #define TFLM_KERNELS_ARCH_UPDATE_PANEL_DSP_H_
 
-#include <arm_acle.h>
-
 #include <cstdint>
+#include <cstring>
 
 #include "tflm_kernels/arch/dsp.h"
 #include "tflm_kernels/arch/features.h"
@@ -24,15 +23,6 @@ constexpr int32_t StepsOf(int32_t depth) { return (depth + 3) / 4; }
 
 // Where the next pairs go in either half.
 struct HalfPanels {
-  TFLM_TRAIN_INLINE void Add(int32_t a0, int32_t a1, int32_t b0, int32_t b1) {
-    asm volatile(
-        "strd %2, %3, [%0], #8\n\t"
-        "strd %4, %5, [%1], #8"
-        : "+&r"(first), "+&r"(second)
-        : "r"(a0), "r"(a1), "r"(b0), "r"(b1)
-        : "memory");
-  }
-
   int16_t *first, *second;
 };
 
@@ -43,25 +33,44 @@ constexpr int kInputShift = 7;
 class InputPacker {
  public:
   explicit InputPacker(int32_t zero_point)
-      : zero_point_(zero_point),
-        offsets_(static_cast<int32_t>(Pack(zero_point << 8, zero_point << 8))) {}
+      : zero_point_(zero_point), offsets_(Pack(zero_point << 8, zero_point << 8)) {}
 
   // What stands for no input, four times.
   uint32_t missing() const { return FourTimes(zero_point_); }
 
-  TFLM_TRAIN_INLINE void Add(uint32_t even, uint32_t odd, HalfPanels* to) const {
-    const uint32_t low = LowHalves(even, odd);
-    const uint32_t high = HighHalves(even, odd);
+  // Packs pixels `stride` apart; pairs > 0.
+  TFLM_TRAIN_INLINE void Add(const void* pixels, int32_t stride, int32_t pairs,
+                             HalfPanels* to) const {
+    uint32_t a, b, c, d;
     // The input times 2^8 loses a bit again.
-    const auto less = [&](uint32_t pair) {
-      return __shsub16(static_cast<int32_t>(pair & 0xff00ff00), offsets_);
-    };
-    to->Add(less(low << 8), less(high << 8), less(low), less(high));
+    asm volatile(
+        "1:\n\t"
+        "ldr %[a], [%[x]]\n\t"
+        "ldr %[b], [%[x], %[stride]]\n\t"
+        "add %[x], %[x], %[stride], lsl #1\n\t"
+        "subs %[n], #1\n\t"
+        "pkhbt %[c], %[a], %[b], lsl #16\n\t"
+        "pkhtb %[d], %[b], %[a], asr #16\n\t"
+        "and %[a], %[mask], %[c], lsl #8\n\t"
+        "and %[b], %[mask], %[d], lsl #8\n\t"
+        "and %[c], %[mask], %[c]\n\t"
+        "and %[d], %[mask], %[d]\n\t"
+        "shsub16 %[a], %[a], %[z]\n\t"
+        "shsub16 %[b], %[b], %[z]\n\t"
+        "shsub16 %[c], %[c], %[z]\n\t"
+        "shsub16 %[d], %[d], %[z]\n\t"
+        "strd %[a], %[b], [%[first]], #8\n\t"
+        "strd %[c], %[d], [%[second]], #8\n\t"
+        "bne 1b"
+        : [x] "+&r"(pixels), [n] "+&r"(pairs), [first] "+&r"(to->first), [second] "+&r"(to->second),
+          [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d)
+        : [stride] "r"(stride), [mask] "r"(0xff00ff00), [z] "r"(offsets_)
+        : "cc", "memory");
   }
 
  private:
   int32_t zero_point_;
-  int32_t offsets_;
+  uint32_t offsets_;
 };
 
 // Packs gradients and sums them up.
@@ -69,12 +78,33 @@ class GradientPacker {
  public:
   static uint32_t missing() { return 0; }
 
-  TFLM_TRAIN_INLINE void Add(uint32_t even, uint32_t odd, HalfPanels* to) {
-    const uint32_t low = LowHalves(even, odd);
-    const uint32_t high = HighHalves(even, odd);
-    to->Add(Bytes02(low), Bytes13(low), Bytes02(high), Bytes13(high));
-    sums02_ = AddBytes02(AddBytes02(sums02_, even), odd);
-    sums13_ = AddBytes13(AddBytes13(sums13_, even), odd);
+  // As InputPacker::Add.
+  TFLM_TRAIN_INLINE void Add(const void* pixels, int32_t stride, int32_t pairs, HalfPanels* to) {
+    uint32_t a, b, c, d;
+    asm volatile(
+        "1:\n\t"
+        "ldr %[a], [%[q]]\n\t"
+        "ldr %[b], [%[q], %[stride]]\n\t"
+        "add %[q], %[q], %[stride], lsl #1\n\t"
+        "subs %[n], #1\n\t"
+        "sxtab16 %[s02], %[s02], %[a]\n\t"
+        "sxtab16 %[s13], %[s13], %[a], ror #8\n\t"
+        "sxtab16 %[s02], %[s02], %[b]\n\t"
+        "sxtab16 %[s13], %[s13], %[b], ror #8\n\t"
+        "pkhbt %[c], %[a], %[b], lsl #16\n\t"
+        "pkhtb %[d], %[b], %[a], asr #16\n\t"
+        "sxtb16 %[a], %[c]\n\t"
+        "sxtb16 %[b], %[c], ror #8\n\t"
+        "sxtb16 %[c], %[d]\n\t"
+        "sxtb16 %[d], %[d], ror #8\n\t"
+        "strd %[a], %[b], [%[first]], #8\n\t"
+        "strd %[c], %[d], [%[second]], #8\n\t"
+        "bne 1b"
+        : [q] "+&r"(pixels), [n] "+&r"(pairs), [first] "+&r"(to->first), [second] "+&r"(to->second),
+          [s02] "+&r"(sums02_), [s13] "+&r"(sums13_), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c),
+          [d] "=&r"(d)
+        : [stride] "r"(stride)
+        : "cc", "memory");
   }
 
   // Those of the lanes, of a depth up to kMaxSummed.
@@ -90,53 +120,42 @@ class GradientPacker {
   int32_t sums02_ = 0, sums13_ = 0;
 };
 
-// Packs the next `depth` pixels, of which load(pixel) gives the lanes.
-template <typename Load, typename Packer>
-TFLM_TRAIN_INLINE void PackLanesOf(const Load& load, PixelCursor* cursor, int32_t depth,
-                                   Packer* packer, HalfPanels to) {
-  const int32_t stride = cursor->EvenStride(depth);
-  int32_t left = depth;
-  if (stride != 0) {
-    const int8_t* from = cursor->Skip(depth & ~1);
-    // Twice the stride would take another register.
-    const auto add_pair = [&] {
-      const uint32_t even = load(from);
-      const uint32_t odd = load(from + stride);
-      asm("add %0, %0, %1, lsl #1" : "+r"(from) : "r"(stride));
-      packer->Add(even, odd, &to);
-    };
-    for (; left >= 4; left -= 4) {
-      add_pair();
-      add_pair();
-    }
-    if (left >= 2) add_pair();
-    left &= 1;
-  }
-  for (; left >= 2; left -= 2) {
-    const uint32_t even = load(cursor->Next());
-    const uint32_t odd = load(cursor->Next());
-    packer->Add(even, odd, &to);
-  }
-  if (left != 0) packer->Add(load(cursor->Next()), packer->missing(), &to);
-  if (((depth + 1) & 2) != 0) to.Add(0, 0, 0, 0);
+// Fills up the last step after `depth` positions.
+inline void PadStep(int32_t depth, const HalfPanels& to) {
+  if (((depth + 1) & 2) == 0) return;
+  std::memset(to.first, 0, 2 * sizeof(uint32_t));
+  std::memset(to.second, 0, 2 * sizeof(uint32_t));
 }
 
+// Packs the next `depth` pixels, not in one row or an odd number of them.
 template <typename Packer>
-TFLM_TRAIN_INLINE void PackFourLanes(PixelCursor* cursor, int32_t depth, Packer* packer,
-                                     const HalfPanels& to) {
-  PackLanesOf([](const int8_t* pixel) { return LoadWord(pixel); }, cursor, depth, packer, to);
-}
-
-// The same of less than four lanes; what the others hold means nothing.
-template <typename Packer>
-__attribute__((noinline)) void PackFewLanes(PixelCursor* cursor, int32_t depth, int lanes,
-                                            Packer* packer, const HalfPanels& to) {
-  const auto load = [lanes](const int8_t* pixel) {
+__attribute__((noinline)) void PackPairs(PixelCursor cursor, int32_t depth, int lanes,
+                                         Packer* packer, HalfPanels to) {
+  const auto load = [&] {
+    const int8_t* const pixel = cursor.Next();
     uint32_t word = 0;
+    if (lanes == kLanes) return LoadWord(pixel);
     for (int j = 0; j < lanes; ++j) word |= static_cast<uint32_t>(uint8_t(pixel[j])) << (8 * j);
     return word;
   };
-  PackLanesOf(load, cursor, depth, packer, to);
+  for (int32_t k = 0; k < depth; k += 2) {
+    const uint32_t first = load();
+    const uint32_t words[] = {first, k + 1 < depth ? load() : packer->missing()};
+    packer->Add(words, sizeof(words[0]), 1, &to);
+  }
+  PadStep(depth, to);
+}
+
+// Packs the next `depth` pixels; what lanes from `lanes` on hold means nothing.
+template <typename Packer>
+TFLM_TRAIN_INLINE void PackPanel(const PixelCursor& cursor, int32_t depth, int lanes,
+                                 Packer* packer, HalfPanels to) {
+  const int32_t stride = cursor.EvenStride(depth);
+  if (stride == 0 || (depth & 1) != 0 || lanes < kLanes) {
+    return PackPairs(cursor, depth, lanes, packer, to);
+  }
+  packer->Add(cursor.at(), stride, depth / 2, &to);
+  PadStep(depth, to);
 }
 
 }  // namespace dsp
