@@ -96,6 +96,7 @@ class WeightStepper {
 
   int32_t residual_bits() const { return residual_bits_; }
   int gain_shift() const { return gain_shift_; }
+  int32_t row() const { return row_; }
 
   // The first of a row's random numbers, and what column i of the weights adds to it.
   uint32_t DitherStart(const WeightRow& row) const { return Hash(key_ ^ row.dither); }

@@ -3,10 +3,12 @@
 #ifndef TFLM_KERNELS_ARCH_UPDATE_DSP_H_
 #define TFLM_KERNELS_ARCH_UPDATE_DSP_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "tflm_kernels/arch/dsp.h"
+#include "tflm_kernels/arch/four_rows_dsp.h"
 #include "tflm_kernels/arch/step_rows_dsp.h"
 #include "tflm_kernels/arch/update_panel_dsp.h"
 #include "tflm_kernels/bias_stepper.h"
@@ -16,8 +18,6 @@
 
 namespace tflm_train {
 namespace dsp {
-
-constexpr uint32_t kHighBytes = 0xff00ff00;
 
 // Sums the gradients of some weights and steps them.
 class TapUpdate {
@@ -113,96 +113,38 @@ class TapUpdate {
     const int32_t depth = grad.size();
     const int left = stepper_.gain_shift() - kInputShift;
     const bool in_fours = whole > 0 && left >= 0;
-    FourRows rows(*this, tap, i + whole - kLanes, depth);
+    const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
+    FourRows rows(stepper_, RowOf(0, tap), taps, in_fours ? i + whole - kLanes : 0,
+                  RowSums(gradients_, inputs_, StepsOf(depth)), half_);
     const PixelCursor cursor(grad);
-    int32_t c = 0;
-    for (; c + kLanes <= out_c; c += kLanes) {
+    for (int32_t c = 0; c < out_c; c += kLanes) {
+      const int32_t count = out_c - c < kLanes ? out_c - c : kLanes;
       GradientPacker packer;
-      PackPanel(cursor.Moved(c), depth, kLanes, &packer, Gradients());
-      if (biases != nullptr) {
-        int32_t sums[kLanes];
-        packer.Sums(sums);
-        for (int j = 0; j < kLanes; j += 2) biases->StepTwo(c + j, sums[j], sums[j + 1]);
-      }
+      PackPanel(cursor.Moved(c), depth, count, &packer, Gradients());
+      if (biases != nullptr) StepBiasesOf(packer, c, count, *biases);
+      float padded[kLanes] = {};
+      const float* kw = kw_ + c;
+      if (count < kLanes) kw = std::copy_n(kw, count, padded) - count;
       int32_t done = 0;
-      if (in_fours && stepper_.SmallMultipliers(kw_ + c, left, multiplier_)) {
-        rows.Step(multiplier_);
+      if (in_fours && stepper_.SmallMultipliers(kw, left, multiplier_)) {
+        rows.Step(multiplier_, count);
         done = whole;
       }
       rows.Next();
-      if (done < channels) StepRest(c, kLanes, tap, i, done, channels, depth);
+      if (done < channels) StepRest(c, count, tap, i, done, channels, depth);
     }
-    if (c == out_c) return;
-    GradientPacker packer;
-    PackPairs(cursor.Moved(c), depth, out_c - c, &packer, Gradients());
-    StepRest(c, out_c - c, tap, i, 0, channels, depth);
-    if (biases == nullptr) return;
-    int32_t sums[kLanes];
-    packer.Sums(sums);
-    for (int32_t r = 0; c + r < out_c; ++r) biases->Step(c + r, sums[r]);
   }
 
-  // The rows of four output channels, from the first on.
-  class FourRows {
-   public:
-    // last: where the last four columns begin.
-    FourRows(const TapUpdate& update, int32_t tap, int32_t last, int32_t depth)
-        : stepper_(update.stepper_), row_(update.RowOf(0, tap)) {
-      const Geometry& g = update.params_.geometry;
-      const int32_t bits = stepper_.residual_bits();
-      taps_ = static_cast<uint32_t>(g.k_h * g.k_w);
-      stride_ = g.k_h * g.k_w * g.in_c;
-      residual_stride_ = bits == 8 ? stride_ : bits == 4 ? stride_ / 2 : 0;
-      step_ = bits == 8 ? StepNearestRows : bits == 4 ? StepSixteenthsRows : StepRandomRows;
-      weights_ = stepper_.WeightsAt(row_, last);
-      residuals_ =
-          reinterpret_cast<uintptr_t>(bits == 0 ? nullptr : stepper_.ResidualsAt(row_, last));
-      const RowSums sums(update.gradients_, update.inputs_, StepsOf(depth));
-      const uint32_t mask = bits == 0 ? 0xffff0000 : kHighBytes;
-      rows_[0] = {{}, static_cast<uint32_t>(-128), mask, {}, {kOnes, kHighBytes}, sums};
-      rows_[1] = rows_[0];
-      rows_[1].sums.MoveBy(update.half_);
+  static TFLM_TRAIN_INLINE void StepBiasesOf(const GradientPacker& packer, int32_t c, int32_t count,
+                                             const BiasStepper& biases) {
+    int32_t sums[kLanes];
+    packer.Sums(sums);
+    if (count == kLanes) {
+      for (int j = 0; j < kLanes; j += 2) biases.StepTwo(c + j, sums[j], sums[j + 1]);
+    } else {
+      for (int32_t j = 0; j < count; ++j) biases.Step(c + j, sums[j]);
     }
-
-    void Step(const int32_t* multiplier) {
-      StepTwo(multiplier, &rows_[0], weights_, residuals_, 0);
-      StepTwo(multiplier + 2, &rows_[1], weights_ + 2 * stride_, residuals_ + 2 * residual_stride_,
-              taps_);
-    }
-
-    void Next() {
-      weights_ += kLanes * stride_;
-      residuals_ += kLanes * residual_stride_;
-      row_.dither += 2 * taps_;
-    }
-
-   private:
-    TFLM_TRAIN_INLINE void StepTwo(const int32_t* multiplier, TwoRows* rows, int8_t* weights,
-                                   uintptr_t residuals, uint32_t dither) {
-      rows->multiplier[0] = multiplier[0];
-      rows->multiplier[1] = multiplier[1];
-      rows->weights[0] = weights;
-      rows->weights[1] = weights + stride_;
-      if (residual_stride_ != 0) {
-        rows->residuals[0] = residuals;
-        rows->residuals[1] = residuals + residual_stride_;
-      }
-      if (residual_stride_ != stride_) {
-        const uint32_t start = stepper_.DitherStart({0, row_.dither + dither});
-        rows->start = LowHalves(start, start);
-      }
-      step_(*rows);
-    }
-
-    const WeightStepper& stepper_;
-    WeightRow row_;
-    uint32_t taps_;
-    int32_t stride_, residual_stride_;
-    void (*step_)(const TwoRows& rows);
-    int8_t* weights_;
-    uintptr_t residuals_;
-    TwoRows rows_[2];
-  };
+  }
 
   // Steps columns [from, to), counted from channel i, of some rows.
   __attribute__((noinline)) void StepRest(int32_t c, int32_t rows, int32_t tap, int32_t i,
