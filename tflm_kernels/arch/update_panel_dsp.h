@@ -127,14 +127,35 @@ inline void PadStep(int32_t depth, const HalfPanels& to) {
   std::memset(to.second, 0, 2 * sizeof(uint32_t));
 }
 
-// Packs the next `depth` pixels, not in one row or an odd number of them.
+// Packs the next `depth` pixels.
 template <typename Packer>
-__attribute__((noinline)) void PackPairs(PixelCursor cursor, int32_t depth, int lanes,
-                                         Packer* packer, HalfPanels to) {
+__attribute__((noinline)) void PackRows(PixelCursor cursor, int32_t depth, Packer* packer,
+                                        HalfPanels to) {
+  const uint32_t missing = packer->missing();
+  const auto distance = [](const void* a, const void* b) {
+    return static_cast<int32_t>(reinterpret_cast<intptr_t>(b) - reinterpret_cast<intptr_t>(a));
+  };
+  for (int32_t left = depth; left > 0;) {
+    const int32_t run = cursor.InRow(left);
+    left -= run;
+    const int32_t stride = cursor.stride();
+    if (run > 1) packer->Add(cursor.Skip(run & ~1), stride, run >> 1, &to);
+    if ((run & 1) == 0) continue;
+    const void* const pixel = cursor.Next();
+    const void* const next = left > 0 ? static_cast<const void*>(cursor.Next()) : &missing;
+    packer->Add(pixel, distance(pixel, next), 1, &to);
+    if (left > 0) --left;
+  }
+  PadStep(depth, to);
+}
+
+// The same of less than four lanes. What the others hold means nothing.
+template <typename Packer>
+__attribute__((noinline)) void PackFewLanes(PixelCursor cursor, int32_t depth, int lanes,
+                                            Packer* packer, HalfPanels to) {
   const auto load = [&] {
     const int8_t* const pixel = cursor.Next();
     uint32_t word = 0;
-    if (lanes == kLanes) return LoadWord(pixel);
     for (int j = 0; j < lanes; ++j) word |= static_cast<uint32_t>(uint8_t(pixel[j])) << (8 * j);
     return word;
   };
@@ -146,15 +167,13 @@ __attribute__((noinline)) void PackPairs(PixelCursor cursor, int32_t depth, int 
   PadStep(depth, to);
 }
 
-// Packs the next `depth` pixels; what lanes from `lanes` on hold means nothing.
+// The same of up to four lanes.
 template <typename Packer>
 TFLM_TRAIN_INLINE void PackPanel(const PixelCursor& cursor, int32_t depth, int lanes,
                                  Packer* packer, HalfPanels to) {
-  const int32_t stride = cursor.EvenStride(depth);
-  if (stride == 0 || (depth & 1) != 0 || lanes < kLanes) {
-    return PackPairs(cursor, depth, lanes, packer, to);
-  }
-  packer->Add(cursor.at(), stride, depth / 2, &to);
+  if (lanes < kLanes) return PackFewLanes(cursor, depth, lanes, packer, to);
+  if (cursor.InRow(depth) < depth || (depth & 1) != 0) return PackRows(cursor, depth, packer, to);
+  packer->Add(cursor.at(), cursor.stride(), depth / 2, &to);
   PadStep(depth, to);
 }
 
