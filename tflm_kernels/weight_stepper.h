@@ -70,17 +70,17 @@ class WeightStepper {
   // Fixed-point step per unit of gradient sum of a channel with constant kw, at most 0.
   int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
 
-  // The same of four channels, times 2^left, at most 2. Returns whether all are IsSmall; else
-  // they are not valid.
+  // The same of four channels, times 2^left, at most 2. Returns whether all are IsSmall, where
+  // they are well below that; else they are not valid.
   bool SmallMultipliers(const float* kw, int left, int32_t* multipliers) const {
-    const uint32_t limit = 2 * static_cast<uint32_t>(small_);
+    uint32_t bits = 0;
     for (int j = 0; j < 4; ++j) {
       // Of numbers up to 0, the next lower whole one is it rounded.
       const int32_t halves = HalvesTowardZero(scale_ * kw[j]);
-      if (0 - static_cast<uint32_t>(halves) > limit) return false;
+      bits |= 0 - static_cast<uint32_t>(halves);
       multipliers[j] = ShiftLeft(halves >> 1, left);
     }
-    return residual_bits_ != 4 || row_ % 2 == 0;
+    return bits <= 2 * static_cast<uint32_t>(small_) && (residual_bits_ != 4 || row_ % 2 == 0);
   }
 
   // Whether StepFour may be used with this multiplier: no step is too large for the

@@ -3,7 +3,6 @@
 #ifndef TFLM_KERNELS_ARCH_UPDATE_DSP_H_
 #define TFLM_KERNELS_ARCH_UPDATE_DSP_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -50,7 +49,10 @@ class TapUpdate {
                              size <= GradientPacker::kMaxSummed;
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
-      PackInputs(PixelCursor(x.Moved(i)), size, channels);
+      InputPacker packer(params_.update.x_zero_point);
+      for (int32_t j = 0; j < channels; j += kLanes) {
+        PackGrid(x.Moved(i + j), channels - j, &packer, InputsAt(j));
+      }
       AddTails(i, channels / kLanes);
       StepRows(tap, grad, i, channels, with_biases && i == 0 ? biases_ : nullptr);
     }
@@ -71,16 +73,7 @@ class TapUpdate {
 
   HalfPanels Gradients() const { return {gradients_, gradients_ + half_}; }
 
-  // Packs the next `depth` pixels of the input.
-  __attribute__((noinline)) void PackInputs(const PixelCursor& cursor, int32_t depth,
-                                            int32_t channels) {
-    InputPacker packer(params_.update.x_zero_point);
-    for (int32_t j = 0; j < channels; j += kLanes) {
-      const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
-      const HalfPanels to = {Inputs(j), Inputs(j) + input_half_};
-      PackPanel(cursor.Moved(j), depth, lanes, &packer, to);
-    }
-  }
+  HalfPanels InputsAt(int32_t j) const { return {Inputs(j), Inputs(j) + input_half_}; }
 
   // What the steps of two rows want in and behind `count` panels of the input from channel i
   // on.
@@ -116,23 +109,28 @@ class TapUpdate {
     const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
     FourRows rows(stepper_, RowOf(0, tap), taps, in_fours ? i + whole - kLanes : 0,
                   RowSums(gradients_, inputs_, StepsOf(depth)), half_);
-    const PixelCursor cursor(grad);
     for (int32_t c = 0; c < out_c; c += kLanes) {
       const int32_t count = out_c - c < kLanes ? out_c - c : kLanes;
       GradientPacker packer;
-      PackPanel(cursor.Moved(c), depth, count, &packer, Gradients());
+      PackGrid(grad.Moved(c), count, &packer, Gradients());
       if (biases != nullptr) StepBiasesOf(packer, c, count, *biases);
-      float padded[kLanes] = {};
-      const float* kw = kw_ + c;
-      if (count < kLanes) kw = std::copy_n(kw, count, padded) - count;
+      float padded[kLanes];
       int32_t done = 0;
-      if (in_fours && stepper_.SmallMultipliers(kw, left, multiplier_)) {
+      if (in_fours && stepper_.SmallMultipliers(FourOf(c, padded), left, multiplier_)) {
         rows.Step(multiplier_, count);
         done = whole;
       }
       rows.Next();
       if (done < channels) StepRest(c, count, tap, i, done, channels, depth);
     }
+  }
+
+  // kw of four output channels, where there are less with zeros in `padded`.
+  const float* FourOf(int32_t c, float* padded) const {
+    const int32_t rest = params_.geometry.out_c - c;
+    if (rest >= kLanes) return kw_ + c;
+    for (int32_t r = 0; r < kLanes; ++r) padded[r] = r < rest ? kw_[c + r] : 0.0f;
+    return padded;
   }
 
   static TFLM_TRAIN_INLINE void StepBiasesOf(const GradientPacker& packer, int32_t c, int32_t count,
@@ -178,9 +176,12 @@ class TapUpdate {
         for (int32_t done = 0; done < x.size(); done += plan_.depth) {
           const int32_t rest = x.size() - done;
           const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
-          PackInputs(x_cursor, depth, channels);
+          InputPacker input_packer(params_.update.x_zero_point);
+          for (int32_t j = 0; j < channels; j += kLanes) {
+            PackLanes(x_cursor.Moved(j), depth, channels - j, &input_packer, InputsAt(j));
+          }
           GradientPacker packer;
-          PackPanel(cursor, depth, rows, &packer, Gradients());
+          PackLanes(cursor, depth, rows, &packer, Gradients());
           x_cursor.Advance(depth);
           cursor.Advance(depth);
           AddSums(channels, depth);

@@ -33,14 +33,14 @@ constexpr int kInputShift = 7;
 class InputPacker {
  public:
   explicit InputPacker(int32_t zero_point)
-      : zero_point_(zero_point), offsets_(Pack(zero_point << 8, zero_point << 8)) {}
+      : zero_point_(zero_point), offsets_(dsp::Pack(zero_point << 8, zero_point << 8)) {}
 
   // What stands for no input, four times.
   uint32_t missing() const { return FourTimes(zero_point_); }
 
   // Packs pixels `stride` apart; pairs > 0.
-  TFLM_TRAIN_INLINE void Add(const void* pixels, int32_t stride, int32_t pairs,
-                             HalfPanels* to) const {
+  TFLM_TRAIN_INLINE void Pack(const void* pixels, int32_t stride, int32_t pairs,
+                              HalfPanels* to) const {
     uint32_t a, b, c, d;
     // The input times 2^8 loses a bit again.
     asm volatile(
@@ -78,8 +78,8 @@ class GradientPacker {
  public:
   static uint32_t missing() { return 0; }
 
-  // As InputPacker::Add.
-  TFLM_TRAIN_INLINE void Add(const void* pixels, int32_t stride, int32_t pairs, HalfPanels* to) {
+  // As InputPacker::Pack.
+  TFLM_TRAIN_INLINE void Pack(const void* pixels, int32_t stride, int32_t pairs, HalfPanels* to) {
     uint32_t a, b, c, d;
     asm volatile(
         "1:\n\t"
@@ -127,6 +127,13 @@ inline void PadStep(int32_t depth, const HalfPanels& to) {
   std::memset(to.second, 0, 2 * sizeof(uint32_t));
 }
 
+// Packer::Pack where it is not worth its code.
+template <typename Packer>
+__attribute__((noinline)) void PackSome(Packer* packer, const void* pixels, int32_t stride,
+                                        int32_t pairs, HalfPanels* to) {
+  packer->Pack(pixels, stride, pairs, to);
+}
+
 // Packs the next `depth` pixels.
 template <typename Packer>
 __attribute__((noinline)) void PackRows(PixelCursor cursor, int32_t depth, Packer* packer,
@@ -139,11 +146,11 @@ __attribute__((noinline)) void PackRows(PixelCursor cursor, int32_t depth, Packe
     const int32_t run = cursor.InRow(left);
     left -= run;
     const int32_t stride = cursor.stride();
-    if (run > 1) packer->Add(cursor.Skip(run & ~1), stride, run >> 1, &to);
+    if (run > 1) PackSome(packer, cursor.Skip(run & ~1), stride, run >> 1, &to);
     if ((run & 1) == 0) continue;
     const void* const pixel = cursor.Next();
     const void* const next = left > 0 ? static_cast<const void*>(cursor.Next()) : &missing;
-    packer->Add(pixel, distance(pixel, next), 1, &to);
+    PackSome(packer, pixel, distance(pixel, next), 1, &to);
     if (left > 0) --left;
   }
   PadStep(depth, to);
@@ -162,18 +169,27 @@ __attribute__((noinline)) void PackFewLanes(PixelCursor cursor, int32_t depth, i
   for (int32_t k = 0; k < depth; k += 2) {
     const uint32_t first = load();
     const uint32_t words[] = {first, k + 1 < depth ? load() : packer->missing()};
-    packer->Add(words, sizeof(words[0]), 1, &to);
+    PackSome(packer, words, sizeof(words[0]), 1, &to);
   }
   PadStep(depth, to);
 }
 
 // The same of up to four lanes.
 template <typename Packer>
-TFLM_TRAIN_INLINE void PackPanel(const PixelCursor& cursor, int32_t depth, int lanes,
-                                 Packer* packer, HalfPanels to) {
+inline void PackLanes(const PixelCursor& cursor, int32_t depth, int lanes, Packer* packer,
+                      const HalfPanels& to) {
   if (lanes < kLanes) return PackFewLanes(cursor, depth, lanes, packer, to);
-  if (cursor.InRow(depth) < depth || (depth & 1) != 0) return PackRows(cursor, depth, packer, to);
-  packer->Add(cursor.at(), cursor.stride(), depth / 2, &to);
+  PackRows(cursor, depth, packer, to);
+}
+
+// The same of all pixels of a grid.
+template <typename Packer>
+TFLM_TRAIN_INLINE void PackGrid(const PixelGrid& grid, int lanes, Packer* packer, HalfPanels to) {
+  const int32_t depth = grid.size();
+  if (grid.rows > 1 || (depth & 1) != 0 || lanes < kLanes) {
+    return PackLanes(PixelCursor(grid), depth, lanes, packer, to);
+  }
+  packer->Pack(grid.first, grid.column_stride, depth / 2, &to);
   PadStep(depth, to);
 }
 
