@@ -14,6 +14,7 @@
 #include "tflm_kernels/arch/depthwise_update_mve.h"
 #include "tflm_kernels/arch/update_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/depthwise_update_dsp.h"
 #include "tflm_kernels/arch/mask_dsp.h"
 #include "tflm_kernels/arch/update_dsp.h"
 #endif
@@ -204,9 +205,41 @@ class TapUpdate {
 // Pixels from (y, x) on of an image of the given width and channels.
 PixelGrid Pixels(const int8_t* image, int32_t width, int32_t channels, int32_t y, int32_t x,
                  int32_t rows, int32_t columns, int32_t stride_h, int32_t stride_w) {
-  const PixelGrid grid = {image + (y * width + x) * channels, rows, columns,
-                          stride_h * width * channels, stride_w * channels};
-  return grid.Flattened();
+  return {image + (y * width + x) * channels, rows, columns, stride_h * width * channels,
+          stride_w * channels};
+}
+
+// The gradients of one tap's weights of a depthwise layer, from the pixels that meet under it.
+void SumDepthwiseTap(const DepthwiseUpdateParams& params, const PixelGrid& x, const PixelGrid& grad,
+                     int32_t* acc) {
+  const int32_t channels = params.geometry.out_c;
+  const int32_t zero_point = params.update.x_zero_point;
+  int32_t done = 0;
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  if (params.multiplier == 1 && grad.rows > 0 && grad.columns > 0) {
+    for (; done + kLanes <= channels; done += kLanes) {
+      dsp::SumProducts(x.Moved(done), grad.Moved(done), zero_point, acc + done);
+    }
+  }
+#endif
+  const int32_t rest = channels - done;
+  if (rest == 0) return;
+  std::memset(acc + done, 0, sizeof(int32_t) * rest);
+  for (int32_t row = 0; row < grad.rows; ++row) {
+    const int8_t* pixel = x.first + row * x.row_stride + done;
+    const int8_t* q = grad.first + row * grad.row_stride + done;
+    for (int32_t k = 0; k < grad.columns; ++k, pixel += x.column_stride, q += grad.column_stride) {
+      if (params.multiplier == 1) {
+        AccumulateProducts(acc + done, q, pixel, zero_point, rest);
+        continue;
+      }
+      for (int32_t i = 0; i < params.geometry.in_c; ++i) {
+        const int32_t c = i * params.multiplier;
+        AccumulateRow(acc + c, static_cast<int16_t>(pixel[i] - zero_point), q + c,
+                      params.multiplier);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -237,13 +270,16 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
         const int32_t far_y = rows.begin * g.stride_h + offset_y;
         const int32_t far_x = columns.begin * g.stride_w + offset_x;
         if (params.transposed) {
-          updates.StepTap(
-              tap, Pixels(x, g.in_w, g.in_c, rows.begin, columns.begin, h, w, 1, 1),
-              Pixels(grad, g.out_w, g.out_c, far_y, far_x, h, w, g.stride_h, g.stride_w));
+          const PixelGrid pixels = Pixels(x, g.in_w, g.in_c, rows.begin, columns.begin, h, w, 1, 1);
+          const PixelGrid gradients =
+              Pixels(grad, g.out_w, g.out_c, far_y, far_x, h, w, g.stride_h, g.stride_w);
+          updates.StepTap(tap, pixels.Flattened(), gradients.Flattened());
         } else {
-          updates.StepTap(tap,
-                          Pixels(x, g.in_w, g.in_c, far_y, far_x, h, w, g.stride_h, g.stride_w),
-                          Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1));
+          const PixelGrid pixels =
+              Pixels(x, g.in_w, g.in_c, far_y, far_x, h, w, g.stride_h, g.stride_w);
+          const PixelGrid gradients =
+              Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1);
+          updates.StepTap(tap, pixels.Flattened(), gradients.Flattened());
         }
       });
   if (bias == nullptr) return;
@@ -277,31 +313,24 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
   int32_t* acc = static_cast<int32_t*>(scratch);
   int32_t* multiplier = acc + g.out_c;
   bool small = true;
-  for (int32_t c = 0; c < g.out_c; ++c) {
+  int32_t c = 0;
+#if defined(TFLM_TRAIN_DSP)
+  while (c + 4 <= g.out_c && stepper.SmallMultipliers(kw + c, 0, multiplier + c)) c += 4;
+#endif
+  for (; c < g.out_c; ++c) {
     multiplier[c] = stepper.Multiplier(kw[c]);
     small = small && stepper.IsSmall(multiplier[c]);
   }
   ForEachTrainedTap(
       g, update, false,
       [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
-        std::memset(acc, 0, sizeof(int32_t) * g.out_c);
-        for (int32_t oy = rows.begin; oy < rows.end; ++oy) {
-          const int32_t iy = oy * g.stride_h + offset_y;
-          for (int32_t ox = columns.begin; ox < columns.end; ++ox) {
-            const int32_t ix = ox * g.stride_w + offset_x;
-            const int8_t* q = grad + (oy * g.out_w + ox) * g.out_c;
-            const int8_t* pixel = x + (iy * g.in_w + ix) * g.in_c;
-            if (params.multiplier == 1) {
-              AccumulateProducts(acc, q, pixel, update.x_zero_point, g.out_c);
-            } else {
-              for (int32_t i = 0; i < g.in_c; ++i) {
-                const int32_t c = i * params.multiplier;
-                AccumulateRow(acc + c, static_cast<int16_t>(pixel[i] - update.x_zero_point), q + c,
-                              params.multiplier);
-              }
-            }
-          }
-        }
+        const int32_t h = rows.end - rows.begin;
+        const int32_t w = columns.end - columns.begin;
+        const PixelGrid pixels =
+            Pixels(x, g.in_w, g.in_c, rows.begin * g.stride_h + offset_y,
+                   columns.begin * g.stride_w + offset_x, h, w, g.stride_h, g.stride_w);
+        SumDepthwiseTap(params, pixels,
+                        Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1), acc);
         const uint32_t row = static_cast<uint32_t>(tap);
         StepRow(stepper, {row, row}, acc, multiplier, small, g.out_c);
       });
