@@ -122,6 +122,26 @@ inline int32_t RoundToInt32(float value) {
   return RoundToInt32InSteps(x);
 }
 
+// 2 * x, rounded toward zero; saturates.
+inline int32_t HalvesTowardZero(float x) {
+#if defined(TFLM_TRAIN_DSP) && defined(__ARM_FP)
+  int32_t halves;
+  asm("vcvt.s32.f32 %1, %1, #1\n\tvmov %0, %1" : "=r"(halves), "+t"(x));
+  return halves;
+#else
+  x = Rounded(2.0f * x);
+  if (x != x) return 0;
+  return x >= 2147483648.0f ? INT32_MAX : x <= -2147483648.0f ? INT32_MIN : static_cast<int32_t>(x);
+#endif
+}
+
+// RoundToInt32 where the result is below 2^30; where it is not, this is not either.
+inline int32_t RoundBelow30Bits(float x) {
+  const int32_t halves = HalvesTowardZero(x);
+  const uint32_t up = static_cast<uint32_t>(halves) + 1 + static_cast<uint32_t>(halves >> 31);
+  return static_cast<int32_t>(up) >> 1;
+}
+
 // 2^-t, t >= 0: the Taylor series of exp over the fractional part.
 inline float Exp2Neg(float t) {
   static constexpr float kReciprocal[] = {1.0f,        1.0f / 2.0f, 1.0f / 3.0f, 1.0f / 4.0f,

@@ -86,6 +86,19 @@ class PixelCursor {
     return first;
   }
 
+  // How many of the next `count` pixels are in this row, and how far apart.
+  int32_t InRow(int32_t count) const { return count < left_ ? count : left_; }
+  int32_t stride() const { return column_stride_; }
+
+  // Passes over `count` pixels of any rows.
+  void Advance(int32_t count) {
+    while (count > 0) {
+      const int32_t part = InRow(count);
+      Skip(part);
+      count -= part;
+    }
+  }
+
   // Where the next pixel is.
   const int8_t* at() const { return at_; }
 

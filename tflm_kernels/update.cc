@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tflm_kernels/bias_stepper.h"
 #include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/geometry.h"
 #include "tflm_kernels/numerics.h"
@@ -13,6 +14,7 @@
 #include "tflm_kernels/arch/depthwise_update_mve.h"
 #include "tflm_kernels/arch/update_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
+#include "tflm_kernels/arch/depthwise_update_dsp.h"
 #include "tflm_kernels/arch/mask_dsp.h"
 #include "tflm_kernels/arch/update_dsp.h"
 #endif
@@ -20,38 +22,26 @@
 namespace tflm_train {
 namespace {
 
-constexpr int32_t kMaxBias = 1 << 30;
-
-// The bias of a channel whose gradients sum up to `sum`.
-void StepChannelBias(int32_t sum, float factor, int32_t* bias) {
-  const int64_t d = RoundToInt32(static_cast<float>(sum) * factor);
-  if (d == 0) return;
-  const int64_t b = *bias - d;
-  *bias = static_cast<int32_t>(b > kMaxBias ? kMaxBias : b < -kMaxBias ? -kMaxBias : b);
-}
-
-void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float base, const float* kb,
-              int32_t* bias) {
+void StepBias(int32_t positions, int32_t channels, const int8_t* grad, const BiasStepper& stepper) {
   int32_t c = 0;
 #if defined(TFLM_TRAIN_MVE)
   for (; c + mve::kColumns <= channels; c += mve::kColumns) {
     int32_t sums[mve::kColumns];
     mve::SumColumns(grad + c, channels, positions, sums);
-    for (int j = 0; j < mve::kColumns; ++j)
-      StepChannelBias(sums[j], base * kb[c + j], bias + c + j);
+    for (int j = 0; j < mve::kColumns; j += 2) stepper.StepTwo(c + j, sums[j], sums[j + 1]);
   }
 #elif defined(TFLM_TRAIN_DSP)
   for (; c + kLanes <= channels; c += kLanes) {
     int32_t sums[kLanes];
     dsp::SumBytes(grad + c, channels, positions, sums);
-    for (int j = 0; j < kLanes; ++j) StepChannelBias(sums[j], base * kb[c + j], bias + c + j);
+    for (int j = 0; j < kLanes; j += 2) stepper.StepTwo(c + j, sums[j], sums[j + 1]);
   }
 #endif
   for (; c < channels; ++c) {
     int32_t sum = 0;
     const int8_t* q = grad + c;
     for (int32_t i = 0; i < positions; ++i, q += channels) sum += *q;
-    StepChannelBias(sum, base * kb[c], bias + c);
+    stepper.Step(c, sum);
   }
 }
 
@@ -92,6 +82,10 @@ void StepRow(const WeightStepper& stepper, const WeightRow& row, const int32_t* 
 
 using mve::TapUpdate;
 
+#elif defined(TFLM_TRAIN_DSP)
+
+using dsp::TapUpdate;
+
 #else
 
 // Sums the gradients of some weights and steps them.
@@ -119,11 +113,11 @@ class TapUpdate {
       if (!plan_.in_parts) PackInputs(&x_cursor, x.size(), channels);
       for (int32_t c = 0; c < g.out_c; c += kLanes) {
         const int32_t rows = g.out_c - c < kLanes ? g.out_c - c : kLanes;
-        const bool small = Prepare(c, rows);
+        for (int32_t r = 0; r < rows; ++r) multiplier_[r] = stepper_.Multiplier(kw_[c + r]);
         PixelCursor cursor(grad.Moved(c));
         if (!plan_.in_parts) {
           PackLanes(&cursor, grad.size(), rows, 0, gradients_);
-          StepDirectly(tap, c, rows, i, channels, grad.size(), small);
+          StepDirectly(tap, c, rows, i, channels, grad.size());
           continue;
         }
         x_cursor = PixelCursor(x.Moved(i));
@@ -150,51 +144,17 @@ class TapUpdate {
     }
   }
 
-  // The multipliers of four output channels; returns whether all are small.
-  bool Prepare(int32_t c, int32_t rows) {
-    bool small = true;
-    for (int32_t r = 0; r < rows; ++r) {
-      multiplier_[r] = stepper_.Multiplier(kw_[c + r]);
-      small = small && stepper_.IsSmall(multiplier_[r]);
-    }
-    return small;
-  }
-
   void StepDirectly(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels,
-                    int32_t depth, bool small) {
+                    int32_t depth) {
     for (int32_t r = 0; r < rows; r += 2) {
       const bool pair = r + 1 < rows;
       if (multiplier_[r] == 0 && (!pair || multiplier_[r + 1] == 0)) continue;  // frozen
       const WeightRow row = RowOf(c + r, tap);
       const WeightRow next_row = RowOf(c + r + 1, tap);
-      const int16_t* const gradients = gradients_ + r * kQuantum;
-      int32_t j = 0;
-      int32_t sums[2 * kLanes];
-#if defined(TFLM_TRAIN_STEP_ROWS)
-      if (small && pair && stepper_.is_nearest() && channels >= kLanes &&
-          stepper_.HasRoomForGain(multiplier_[r]) && stepper_.HasRoomForGain(multiplier_[r + 1])) {
-        dsp::StepNearestRows(gradients, Inputs(0), (depth + 1) / 2,
-                             stepper_.NearestRowsAt(row, next_row, i, multiplier_ + r),
-                             channels / kLanes);
-        j = channels / kLanes * kLanes;
-      }
-#endif
-#if defined(TFLM_TRAIN_STEP_FOUR)
-      if (small && pair) {
-        const StepMultipliers first = stepper_.RowMultipliers(multiplier_ + r);
-        const StepMultipliers second = stepper_.RowMultipliers(multiplier_ + r + 1);
-        for (; j + kLanes <= channels; j += kLanes) {
-          MultiplyPanels(gradients, Inputs(j), depth, sums);
-          stepper_.StepFour(row, i + j, sums, first);
-          stepper_.StepFour(next_row, i + j, sums + kLanes, second);
-        }
-      }
-#else
-      static_cast<void>(small);  // no steps of four
-#endif
-      for (; j < channels; j += kLanes) {
+      for (int32_t j = 0; j < channels; j += kLanes) {
         const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
-        MultiplyPanels(gradients, Inputs(j), depth, sums);
+        int32_t sums[2 * kLanes];
+        MultiplyPanels(gradients_ + r * kQuantum, Inputs(j), depth, sums);
         stepper_.Step(row, i + j, lanes, sums, multiplier_ + r, 0);
         if (pair) stepper_.Step(next_row, i + j, lanes, sums + kLanes, multiplier_ + r + 1, 0);
       }
@@ -245,9 +205,41 @@ class TapUpdate {
 // Pixels from (y, x) on of an image of the given width and channels.
 PixelGrid Pixels(const int8_t* image, int32_t width, int32_t channels, int32_t y, int32_t x,
                  int32_t rows, int32_t columns, int32_t stride_h, int32_t stride_w) {
-  const PixelGrid grid = {image + (y * width + x) * channels, rows, columns,
-                          stride_h * width * channels, stride_w * channels};
-  return grid.Flattened();
+  return {image + (y * width + x) * channels, rows, columns, stride_h * width * channels,
+          stride_w * channels};
+}
+
+// The gradients of one tap's weights of a depthwise layer, from the pixels that meet under it.
+void SumDepthwiseTap(const DepthwiseUpdateParams& params, const PixelGrid& x, const PixelGrid& grad,
+                     int32_t* acc) {
+  const int32_t channels = params.geometry.out_c;
+  const int32_t zero_point = params.update.x_zero_point;
+  int32_t done = 0;
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  if (params.multiplier == 1 && grad.rows > 0 && grad.columns > 0) {
+    for (; done + kLanes <= channels; done += kLanes) {
+      dsp::SumProducts(x.Moved(done), grad.Moved(done), zero_point, acc + done);
+    }
+  }
+#endif
+  const int32_t rest = channels - done;
+  if (rest == 0) return;
+  std::memset(acc + done, 0, sizeof(int32_t) * rest);
+  for (int32_t row = 0; row < grad.rows; ++row) {
+    const int8_t* pixel = x.first + row * x.row_stride + done;
+    const int8_t* q = grad.first + row * grad.row_stride + done;
+    for (int32_t k = 0; k < grad.columns; ++k, pixel += x.column_stride, q += grad.column_stride) {
+      if (params.multiplier == 1) {
+        AccumulateProducts(acc + done, q, pixel, zero_point, rest);
+        continue;
+      }
+      for (int32_t i = 0; i < params.geometry.in_c; ++i) {
+        const int32_t c = i * params.multiplier;
+        AccumulateRow(acc + c, static_cast<int16_t>(pixel[i] - zero_point), q + c,
+                      params.multiplier);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -264,7 +256,11 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
   const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
   const WeightStepper stepper(update, state, base, positions, g.in_c, weights, residual, channels);
   const UpdatePlan plan(params);
+  const BiasStepper biases(base, kb, bias);
   TapUpdate updates(plan, params, stepper, kw, scratch);
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  if (bias != nullptr) updates.StepBiases(biases);
+#endif
   ForEachTrainedTap(
       g, update, params.transposed != 0,
       [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
@@ -274,16 +270,23 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
         const int32_t far_y = rows.begin * g.stride_h + offset_y;
         const int32_t far_x = columns.begin * g.stride_w + offset_x;
         if (params.transposed) {
-          updates.StepTap(
-              tap, Pixels(x, g.in_w, g.in_c, rows.begin, columns.begin, h, w, 1, 1),
-              Pixels(grad, g.out_w, g.out_c, far_y, far_x, h, w, g.stride_h, g.stride_w));
+          const PixelGrid pixels = Pixels(x, g.in_w, g.in_c, rows.begin, columns.begin, h, w, 1, 1);
+          const PixelGrid gradients =
+              Pixels(grad, g.out_w, g.out_c, far_y, far_x, h, w, g.stride_h, g.stride_w);
+          updates.StepTap(tap, pixels.Flattened(), gradients.Flattened());
         } else {
-          updates.StepTap(tap,
-                          Pixels(x, g.in_w, g.in_c, far_y, far_x, h, w, g.stride_h, g.stride_w),
-                          Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1));
+          const PixelGrid pixels =
+              Pixels(x, g.in_w, g.in_c, far_y, far_x, h, w, g.stride_h, g.stride_w);
+          const PixelGrid gradients =
+              Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1);
+          updates.StepTap(tap, pixels.Flattened(), gradients.Flattened());
         }
       });
-  if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
+  if (bias == nullptr) return;
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  if (updates.stepped_biases()) return;
+#endif
+  StepBias(g.out_h * g.out_w, g.out_c, grad, biases);
 }
 
 size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params) {
@@ -303,48 +306,41 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
   const mve::DepthwiseUpdatePlan plan(params, DepthwiseUpdateScratchBytes(params));
   if (plan.usable) {
     mve::DepthwiseUpdater(params, plan, stepper, kw, scratch).Run(x, grad);
-    if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
+    if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, BiasStepper(base, kb, bias));
     return;
   }
 #endif
   int32_t* acc = static_cast<int32_t*>(scratch);
   int32_t* multiplier = acc + g.out_c;
   bool small = true;
-  for (int32_t c = 0; c < g.out_c; ++c) {
+  int32_t c = 0;
+#if defined(TFLM_TRAIN_DSP)
+  while (c + 4 <= g.out_c && stepper.SmallMultipliers(kw + c, 0, multiplier + c)) c += 4;
+#endif
+  for (; c < g.out_c; ++c) {
     multiplier[c] = stepper.Multiplier(kw[c]);
     small = small && stepper.IsSmall(multiplier[c]);
   }
   ForEachTrainedTap(
       g, update, false,
       [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
-        std::memset(acc, 0, sizeof(int32_t) * g.out_c);
-        for (int32_t oy = rows.begin; oy < rows.end; ++oy) {
-          const int32_t iy = oy * g.stride_h + offset_y;
-          for (int32_t ox = columns.begin; ox < columns.end; ++ox) {
-            const int32_t ix = ox * g.stride_w + offset_x;
-            const int8_t* q = grad + (oy * g.out_w + ox) * g.out_c;
-            const int8_t* pixel = x + (iy * g.in_w + ix) * g.in_c;
-            if (params.multiplier == 1) {
-              AccumulateProducts(acc, q, pixel, update.x_zero_point, g.out_c);
-            } else {
-              for (int32_t i = 0; i < g.in_c; ++i) {
-                const int32_t c = i * params.multiplier;
-                AccumulateRow(acc + c, static_cast<int16_t>(pixel[i] - update.x_zero_point), q + c,
-                              params.multiplier);
-              }
-            }
-          }
-        }
+        const int32_t h = rows.end - rows.begin;
+        const int32_t w = columns.end - columns.begin;
+        const PixelGrid pixels =
+            Pixels(x, g.in_w, g.in_c, rows.begin * g.stride_h + offset_y,
+                   columns.begin * g.stride_w + offset_x, h, w, g.stride_h, g.stride_w);
+        SumDepthwiseTap(params, pixels,
+                        Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1), acc);
         const uint32_t row = static_cast<uint32_t>(tap);
         StepRow(stepper, {row, row}, acc, multiplier, small, g.out_c);
       });
-  if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
+  if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, BiasStepper(base, kb, bias));
 }
 
 void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
                 const float* scales, const float* kb, int32_t* bias) {
-  StepBias(params.positions, params.channels, grad, state.learning_rate * scales[params.slot], kb,
-           bias);
+  const float base = state.learning_rate * scales[params.slot];
+  StepBias(params.positions, params.channels, grad, BiasStepper(base, kb, bias));
 }
 
 }  // namespace tflm_train

@@ -21,17 +21,19 @@ struct UpdatePlan {
     in_parts = positions > depth;
     elements = PanelElements(depth);
     const int32_t needed = (g.in_c + kLanes - 1) / kLanes;
-    const int32_t fitting = kInputBytes / (static_cast<int32_t>(sizeof(int16_t)) * elements);
+    const int32_t element = static_cast<int32_t>(sizeof(int16_t));
+    const int32_t fitting = kInputBytes / (element * (elements + kTailElements));
     panels = fitting < 1 ? 1 : fitting < needed ? fitting : needed;
   }
 
   size_t bytes() const {
-    return sizeof(int16_t) * elements * (panels + 1) +
+    return sizeof(int16_t) * (elements * (panels + 1) + kTailElements * panels) +
            (in_parts ? sizeof(int32_t) * kLanes * kLanes * panels : 0);
   }
 
   static constexpr int32_t kMaxDepth = 512;     // positions summed at a time
-  static constexpr int32_t kInputBytes = 6144;  // memory for the input's panels
+  static constexpr int32_t kInputBytes = 6288;  // memory for the input's panels
+  static constexpr int32_t kTailElements = 6;   // behind each of them: what a core needs there
 
   int32_t depth;
   bool in_parts;  // more positions than that: the sums are kept between the parts

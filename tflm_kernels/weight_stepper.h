@@ -15,9 +15,9 @@ namespace tflm_train {
 // Along a row, random numbers are multiples of the golden ratio of 2^16.
 constexpr uint32_t kDitherStep = 0x9E37;
 
-// The largest steps that the short arithmetic of the arch/step_*.h takes: 128 more still
+// The largest steps that the short arithmetic of the arch/step_*.h takes: 256 more still
 // fit int16; whole weights less one still fit int8.
-constexpr int32_t kMaxNearestDelta = INT16_MAX - 128;
+constexpr int32_t kMaxNearestDelta = INT16_MAX - 256;
 constexpr int32_t kMaxRandomDelta = 126 << 16;
 
 }  // namespace tflm_train
@@ -26,7 +26,6 @@ constexpr int32_t kMaxRandomDelta = 126 << 16;
 #include "tflm_kernels/arch/step_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/step_dsp.h"
-#include "tflm_kernels/arch/update_dsp.h"
 #endif
 
 namespace tflm_train {
@@ -53,8 +52,9 @@ class WeightStepper {
                 int32_t row, int8_t* weights, int8_t* residual, const int16_t* channels)
       : residual_bits_(params.residual_bits),
         gain_shift_(params.gain_shift),
-        gain_(PowerOfTwo((params.residual_bits == 8 ? 8 : 16) + 32 - params.gain_shift)),
+        gain_(-PowerOfTwo((params.residual_bits == 8 ? 8 : 16) + 32 - params.gain_shift)),
         base_(base),
+        scale_(base * gain_),
         key_(Hash(Hash(state.seed + state.step * 0x9E3779B9u) ^
                   (static_cast<uint32_t>(params.layer) * 0x85EBCA6Bu))),
         row_(row),
@@ -64,11 +64,24 @@ class WeightStepper {
     const int64_t largest = int64_t{127 * 255} * positions << gain_shift_;
     const int64_t delta = residual_bits_ == 8 ? kMaxNearestDelta : kMaxRandomDelta;
     const int64_t fitting = (delta << 32) / largest;
-    small_ = static_cast<int32_t>(fitting < INT32_MAX ? fitting : INT32_MAX);
+    small_ = static_cast<int32_t>(fitting < kMaxSmall ? fitting : kMaxSmall);
   }
 
   // Fixed-point step per unit of gradient sum of a channel with constant kw, at most 0.
-  int32_t Multiplier(float kw) const { return -RoundToInt32((base_ * kw) * gain_); }
+  int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
+
+  // The same of four channels, times 2^left, at most 2. Returns whether all are IsSmall, where
+  // they are well below that; else they are not valid.
+  bool SmallMultipliers(const float* kw, int left, int32_t* multipliers) const {
+    uint32_t bits = 0;
+    for (int j = 0; j < 4; ++j) {
+      // Of numbers up to 0, the next lower whole one is it rounded.
+      const int32_t halves = HalvesTowardZero(scale_ * kw[j]);
+      bits |= 0 - static_cast<uint32_t>(halves);
+      multipliers[j] = ShiftLeft(halves >> 1, left);
+    }
+    return bits <= 2 * static_cast<uint32_t>(small_) && (residual_bits_ != 4 || row_ % 2 == 0);
+  }
 
   // Whether StepFour may be used with this multiplier: no step is too large for the
   // short arithmetic of the arch/step_*.h.
@@ -81,10 +94,24 @@ class WeightStepper {
 #endif
   }
 
-#if defined(TFLM_TRAIN_MVE)
   int32_t residual_bits() const { return residual_bits_; }
   int gain_shift() const { return gain_shift_; }
+  int32_t row() const { return row_; }
 
+  // The first of a row's random numbers, and what column i of the weights adds to it.
+  uint32_t DitherStart(const WeightRow& row) const { return Hash(key_ ^ row.dither); }
+  uint32_t ColumnDither(int32_t i) const {
+    return static_cast<uint32_t>(channels_ == nullptr ? i : channels_[i]) * kDitherStep;
+  }
+
+  // Element i of a row, an even one where residuals have four bits.
+  int8_t* WeightsAt(const WeightRow& row, int32_t i) const { return weights_ + FirstOf(row, i); }
+  int8_t* ResidualsAt(const WeightRow& row, int32_t i) const {
+    const uint32_t first = FirstOf(row, i);
+    return residual_ + (residual_bits_ == 4 ? first >> 1 : first);
+  }
+
+#if defined(TFLM_TRAIN_MVE)
   // Whether a RowStepper may step with this multiplier.
   bool RowsMayUse(int32_t multiplier) const {
     return multiplier <= 0 && multiplier >= -small_ && gain_shift_ > 0 &&
@@ -98,23 +125,6 @@ class WeightStepper {
     int8_t* const r = kBits == 0 ? nullptr : residual_ + (kBits == 4 ? first >> 1 : first);
     return {weights_ + first, r, DitherStart(row), i,
             channels_ == nullptr ? nullptr : channels_ + i};
-  }
-#endif
-
-#if defined(TFLM_TRAIN_STEP_ROWS)
-  bool is_nearest() const { return residual_bits_ == 8; }
-
-  // Whether NearestRowsAt may be used: the gain can be part of the multiplier.
-  bool HasRoomForGain(int32_t multiplier) const { return -multiplier <= INT32_MAX >> gain_shift_; }
-
-  // Two rows from element i on, with small multipliers.
-  dsp::NearestRows NearestRowsAt(const WeightRow& row, const WeightRow& next, int32_t i,
-                                 const int32_t* multiplier) const {
-    const uint32_t first = FirstOf(row, i);
-    return {weights_ + first,
-            residual_ + first,
-            static_cast<int32_t>(FirstOf(next, i) - first),
-            {ShiftLeft(multiplier[0], gain_shift_), ShiftLeft(multiplier[1], gain_shift_)}};
   }
 #endif
 
@@ -172,14 +182,11 @@ class WeightStepper {
                          reinterpret_cast<uint8_t*>(residual_) + (first >> 1));
     }
   }
-
-  // The multipliers of four weights of a row.
-  StepMultipliers RowMultipliers(const int32_t* multiplier) const {
-    return StepMultipliers(multiplier, 0, gain_shift_);
-  }
 #endif
 
  private:
+  static constexpr int32_t kMaxSmall = (1 << 30) - 1;  // twice as much fits, too
+
   uint32_t FirstOf(const WeightRow& row, int32_t i) const {
     return row.index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
   }
@@ -198,12 +205,9 @@ class WeightStepper {
     return static_cast<int8_t>(rounded);
   }
 
-  uint32_t DitherStart(const WeightRow& row) const { return Hash(key_ ^ row.dither); }
-
   // Uniform in [0, 65536): rounds up with the probability of the fraction.
   int32_t Dither(uint32_t start, int32_t i) const {
-    const int32_t column = channels_ == nullptr ? i : channels_[i];
-    return static_cast<int32_t>((start + static_cast<uint32_t>(column) * kDitherStep) & 0xffff);
+    return static_cast<int32_t>((start + ColumnDither(i)) & 0xffff);
   }
 
 #if defined(TFLM_TRAIN_STEP_FOUR)
@@ -217,6 +221,7 @@ class WeightStepper {
   int32_t gain_shift_;
   float gain_;
   float base_;
+  float scale_;  // infinite where multipliers may not be
   uint32_t key_;
   int32_t row_;
   int32_t small_;  // magnitude of the largest multiplier that IsSmall

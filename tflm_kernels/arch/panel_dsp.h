@@ -15,30 +15,20 @@ namespace tflm_train {
 
 namespace {
 
-// Stores four pairs (byte j of even, byte j of odd) - offsets, and moves on.
-template <bool kWithOffset>
-inline void StorePairs(uint32_t even, uint32_t odd, int32_t offsets, int16_t** to) {
+// Stores four pairs (byte j of even, byte j of odd), and moves on.
+inline void StorePairs(uint32_t even, uint32_t odd, int16_t** to) {
   const uint32_t low = dsp::LowHalves(even, odd);
   const uint32_t high = dsp::HighHalves(even, odd);
-  int32_t p0 = dsp::Bytes02(low), p1 = dsp::Bytes13(low);
-  int32_t p2 = dsp::Bytes02(high), p3 = dsp::Bytes13(high);
-  if (kWithOffset) {
-    p0 = __ssub16(p0, offsets);
-    p1 = __ssub16(p1, offsets);
-    p2 = __ssub16(p2, offsets);
-    p3 = __ssub16(p3, offsets);
-  }
   asm volatile(
       "strd %1, %2, [%0], #8\n\t"
       "strd %3, %4, [%0], #8"
       : "+&r"(*to)
-      : "r"(p0), "r"(p1), "r"(p2), "r"(p3)
+      : "r"(dsp::Bytes02(low)), "r"(dsp::Bytes13(low)), "r"(dsp::Bytes02(high)),
+        "r"(dsp::Bytes13(high))
       : "memory");
 }
 
-template <bool kWithOffset>
-void PackFourLanes(PixelCursor* cursor, int32_t depth, int32_t offset, int16_t* panel) {
-  const int32_t offsets = static_cast<int32_t>(dsp::Pack(offset, offset));
+void PackFourLanes(PixelCursor* cursor, int32_t depth, int16_t* panel) {
   const int32_t stride = cursor->EvenStride(depth);
   int32_t pairs = depth >> 1;
   if (stride != 0 && pairs > 0) {
@@ -47,27 +37,25 @@ void PackFourLanes(PixelCursor* cursor, int32_t depth, int32_t offset, int16_t* 
       const uint32_t even = dsp::LoadWord(from);
       const uint32_t odd = dsp::LoadWord(from + stride);
       from += 2 * stride;
-      StorePairs<kWithOffset>(even, odd, offsets, &panel);
+      StorePairs(even, odd, &panel);
     } while (--pairs > 0);
   }
   for (; pairs > 0; --pairs) {
     const uint32_t even = dsp::LoadWord(cursor->Next());
     const uint32_t odd = dsp::LoadWord(cursor->Next());
-    StorePairs<kWithOffset>(even, odd, offsets, &panel);
+    StorePairs(even, odd, &panel);
   }
-  if ((depth & 1) != 0) {
-    // The missing element counts as `offset`: zero in the panel.
-    const uint32_t missing = static_cast<uint8_t>(offset) * 0x01010101u;
-    StorePairs<kWithOffset>(dsp::LoadWord(cursor->Next()), missing, offsets, &panel);
-  }
+  if ((depth & 1) != 0) StorePairs(dsp::LoadWord(cursor->Next()), 0, &panel);
 }
 
 }  // namespace
 
 void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
-  if (lanes < kLanes) return PackLanesGeneric(cursor, depth, lanes, offset, panel);
-  if (offset == 0) return PackFourLanes<false>(cursor, depth, 0, panel);
-  return PackFourLanes<true>(cursor, depth, offset, panel);
+  // Updates, where there is an offset, have panels of their own.
+  if (lanes < kLanes || offset != 0) {
+    return PackLanesGeneric(cursor, depth, lanes, offset, panel);
+  }
+  PackFourLanes(cursor, depth, panel);
 }
 
 void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {

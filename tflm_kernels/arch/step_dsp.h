@@ -93,51 +93,40 @@ inline void StepFourRandom(const int32_t* sums, const StepMultipliers& m, const 
   dsp::StoreWord(w, AddSaturated(weights, kOnes));
 }
 
-// Two weights in sixteenths, less 16, from those they were less 8, and the changes.
-inline uint32_t StepSixteenths(uint32_t sixteenths, uint32_t changes) {
-  int32_t v = __qadd16(static_cast<int32_t>(sixteenths), static_cast<int32_t>(changes));
-  // To +-2032, by saturating at 2047 above and -2048 below.
-  v = __ssat16(__qadd16(v, 0x00070007), 12);
-  v = __ssat16(__qsub16(v, 0x001f001f), 12);
-  return static_cast<uint32_t>(v);
+// Two weights and residuals of four bits: t in 256ths of a weight, from weights in 256ths and
+// the rest; clamped to +-2032 sixteenths, less 256.
+inline uint32_t StepSixteenths(uint32_t weights, int32_t rest) {
+  const int32_t t = __qadd16(rest, static_cast<int32_t>(weights));
+  // By saturating at 2047 sixteenths above and -2048 below.
+  return static_cast<uint32_t>(__qsub16(__qadd16(t, 0x00f000f0), 0x01f001f0));
 }
 
 // The same with residuals of four bits, two to a byte.
 inline void StepFourSixteenths(const int32_t* sums, const StepMultipliers& m, const Dithers& dither,
                                int8_t* w, uint8_t* r) {
+  constexpr uint32_t kNibbles = 0x00f000f0, kHigh = 0xff00ff00;
   const int gain = m.gain_shift;
   const int32_t e0 = Delta(sums[0], gain, m.m0, dither.d0 >> 4);
   const int32_t e1 = Delta(sums[1], gain, m.m1, dither.d1 >> 4);
   const int32_t e2 = Delta(sums[2], gain, m.m2, dither.d2 >> 4);
   const int32_t e3 = Delta(sums[3], gain, m.m3, dither.d3 >> 4);
-  const uint32_t change02 =
-      dsp::LowHalves(static_cast<uint32_t>(e0 >> 12), static_cast<uint32_t>(e2 >> 12));
-  const uint32_t change13 =
-      dsp::LowHalves(static_cast<uint32_t>(e1 >> 12), static_cast<uint32_t>(e3 >> 12));
-  constexpr uint32_t kNibbles = 0x000f000f, kSigns = 0x00080008;
+  const uint32_t change02 = dsp::Pack(e0 >> 8, e2 >> 8);
+  const uint32_t change13 = dsp::Pack(e1 >> 8, e3 >> 8);
   const uint32_t weights = dsp::LoadWord(w);
   uint16_t packed;
   std::memcpy(&packed, r, sizeof(packed));
-  // A nibble with its sign flipped is the residual plus 8.
   const uint32_t nibbles = packed | static_cast<uint32_t>(packed) << 8;
-  const uint32_t residual02 = (nibbles & kNibbles) ^ kSigns;
-  const uint32_t residual13 = (nibbles >> 4 & kNibbles) ^ kSigns;
-  const auto sixteenths = [](int32_t bytes, uint32_t residual) {
-    // A factor of 16 in each half: what the lower one's sign leaves above is cut off.
-    const uint32_t shifted = static_cast<uint32_t>(bytes) << 4 & 0xfff0fff0;
-    return shifted + residual;
-  };
-  const uint32_t even = StepSixteenths(sixteenths(dsp::Bytes02(weights), residual02), change02);
-  const uint32_t odd = StepSixteenths(sixteenths(dsp::Bytes13(weights), residual13), change13);
-  const uint32_t low = (even & kNibbles) | (odd & kNibbles) << 4;
+  const uint32_t even =
+      StepSixteenths(weights << 8 & kHigh, AddBytes02(change02, nibbles << 4 & kNibbles));
+  const uint32_t odd = StepSixteenths(weights & kHigh, AddBytes02(change13, nibbles & kNibbles));
+  const uint32_t low = (even & kNibbles) >> 4 | (odd & kNibbles);
   packed = static_cast<uint16_t>(low | low >> 8);
   std::memcpy(r, &packed, sizeof(packed));
-  // W = (v + 8) >> 4 is the high byte of 16 * (v + 8).
-  const uint32_t even_w = static_cast<uint32_t>(__qadd16(static_cast<int32_t>(even), 0x00180018))
-                          << 4;
-  const uint32_t odd_w = static_cast<uint32_t>(__qadd16(static_cast<int32_t>(odd), 0x00180018))
-                         << 4;
-  dsp::StoreWord(w, (even_w >> 8 & 0x00ff00ff) | (odd_w & 0xff00ff00));
+  // The nearest whole weight is the high byte of t + 128.
+  const auto nearest = [](uint32_t t) {
+    return static_cast<uint32_t>(__qadd16(static_cast<int32_t>(t), 0x01800180));
+  };
+  dsp::StoreWord(w, (nearest(even) >> 8 & ~kHigh) | (nearest(odd) & kHigh));
 }
 
 }  // namespace tflm_train

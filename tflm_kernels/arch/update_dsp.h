@@ -1,167 +1,249 @@
-// Weight gradients of two rows of weights, summed and stepped four columns at a time with the
-// DSP extension. Only for update.cc.
+// Weight gradients and updates of convolutions with the DSP extension. Only for update.cc.
 
 #ifndef TFLM_KERNELS_ARCH_UPDATE_DSP_H_
 #define TFLM_KERNELS_ARCH_UPDATE_DSP_H_
 
 #include <cstdint>
+#include <cstring>
 
+#include "tflm_kernels/arch/dsp.h"
+#include "tflm_kernels/arch/four_rows_dsp.h"
+#include "tflm_kernels/arch/step_rows_dsp.h"
+#include "tflm_kernels/arch/update_panel_dsp.h"
+#include "tflm_kernels/bias_stepper.h"
 #include "tflm_kernels/panel.h"
-
-#if defined(__OPTIMIZE__)  // a frame pointer would take one of the registers
-#define TFLM_TRAIN_STEP_ROWS
+#include "tflm_kernels/update_plan.h"
+#include "tflm_kernels/weight_stepper.h"
 
 namespace tflm_train {
 namespace dsp {
 
-// Two rows of weights with residuals of eight bits.
-struct NearestRows {
-  int8_t* weights;        // of the first row
-  int8_t* residuals;      // likewise
-  int32_t stride;         // bytes to the second
-  int32_t multiplier[2];  // with the gain
+// Sums the gradients of some weights and steps them.
+class TapUpdate {
+ public:
+  TapUpdate(const UpdatePlan& plan, const ConvUpdateParams& params, const WeightStepper& stepper,
+            const float* kw, void* scratch)
+      : plan_(plan),
+        params_(params),
+        stepper_(stepper),
+        kw_(kw),
+        gradients_(static_cast<int16_t*>(scratch)),
+        inputs_(gradients_ + plan.elements),
+        sums_(reinterpret_cast<int32_t*>(
+            inputs_ + plan.panels * (plan.elements + UpdatePlan::kTailElements))) {}
+
+  // Has the biases stepped, too, as soon as a tap meets all gradients: see stepped_biases().
+  void StepBiases(const BiasStepper& biases) { biases_ = &biases; }
+
+  bool stepped_biases() const { return stepped_biases_; }
+
+  // The weights of one tap, from the pixels that meet under it. Both grids start at
+  // channel 0 and have the same size.
+  void StepTap(int32_t tap, const PixelGrid& x, const PixelGrid& grad) {
+    const Geometry& g = params_.geometry;
+    const int32_t width = plan_.panels * kLanes;
+    const int32_t size = x.size();
+    if (plan_.in_parts) return StepInParts(tap, x, grad);
+    SetDepth(size);
+    const bool with_biases = biases_ != nullptr && !stepped_biases_ && size == g.out_h * g.out_w &&
+                             size <= GradientPacker::kMaxSummed;
+    for (int32_t i = 0; i < g.in_c; i += width) {
+      const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
+      InputPacker packer(params_.update.x_zero_point);
+      for (int32_t j = 0; j < channels; j += kLanes) {
+        PackGrid(x.Moved(i + j), channels - j, &packer, InputsAt(j));
+      }
+      AddTails(i, channels / kLanes);
+      StepRows(tap, grad, i, channels, with_biases && i == 0 ? biases_ : nullptr);
+    }
+    stepped_biases_ = stepped_biases_ || with_biases;
+  }
+
+ private:
+  static constexpr int32_t kTail = sizeof(DitherTail) / sizeof(int16_t);
+  static constexpr int32_t kGap = 2;  // at most, between the halves
+  static_assert(sizeof(NearestTail) == sizeof(DitherTail), "behind each panel");
+  static_assert(kTail + kGap <= UpdatePlan::kTailElements, "behind each panel");
+
+  void SetDepth(int32_t depth) {
+    half_ = StepsOf(depth) * kStepElements;
+    input_half_ = half_ + (stepper_.residual_bits() == 8 ? 0 : kGap);
+    panel_ = input_half_ + half_ + kTail;
+  }
+
+  HalfPanels Gradients() const { return {gradients_, gradients_ + half_}; }
+
+  HalfPanels InputsAt(int32_t j) const { return {Inputs(j), Inputs(j) + input_half_}; }
+
+  // What the steps of two rows want in and behind `count` panels of the input from channel i
+  // on.
+  void AddTails(int32_t i, int32_t count) {
+    const bool nearest = stepper_.residual_bits() == 8;
+    for (int32_t k = 0; k < count; ++k) {
+      int16_t* const panel = Inputs(k * kLanes);
+      int16_t* const end = panel + input_half_ + half_;
+      const int32_t place = 2 * kLanes * (k + 1 - count);
+      if (nearest) {
+        const NearestTail tail = {kOnes, place};
+        std::memcpy(end, &tail, sizeof(tail));
+        continue;
+      }
+      const int32_t j = i + k * kLanes;
+      const auto dithers = [&](int32_t a) {
+        return LowHalves(stepper_.ColumnDither(a), stepper_.ColumnDither(a + 2));
+      };
+      StoreWord(panel + half_, dithers(j));
+      const DitherTail tail = {dithers(j + 1), place};
+      std::memcpy(end, &tail, sizeof(tail));
+    }
+  }
+
+  // Steps channels [i, i + channels) of all rows.
+  void StepRows(int32_t tap, const PixelGrid& grad, int32_t i, int32_t channels,
+                const BiasStepper* biases) {
+    const int32_t out_c = params_.geometry.out_c;
+    const int32_t whole = channels / kLanes * kLanes;
+    const int32_t depth = grad.size();
+    const int left = stepper_.gain_shift() - kInputShift;
+    const bool in_fours = whole > 0 && left >= 0;
+    const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
+    FourRows rows(stepper_, RowOf(0, tap), taps, in_fours ? i + whole - kLanes : 0,
+                  RowSums(gradients_, inputs_, StepsOf(depth)), half_);
+    for (int32_t c = 0; c < out_c; c += kLanes) {
+      const int32_t count = out_c - c < kLanes ? out_c - c : kLanes;
+      GradientPacker packer;
+      PackGrid(grad.Moved(c), count, &packer, Gradients());
+      if (biases != nullptr) StepBiasesOf(packer, c, count, *biases);
+      float padded[kLanes];
+      int32_t done = 0;
+      if (in_fours && stepper_.SmallMultipliers(FourOf(c, padded), left, multiplier_)) {
+        rows.Step(multiplier_, count);
+        done = whole;
+      }
+      rows.Next();
+      if (done < channels) StepRest(c, count, tap, i, done, channels, depth);
+    }
+  }
+
+  // kw of four output channels, where there are less with zeros in `padded`.
+  const float* FourOf(int32_t c, float* padded) const {
+    const int32_t rest = params_.geometry.out_c - c;
+    if (rest >= kLanes) return kw_ + c;
+    for (int32_t r = 0; r < kLanes; ++r) padded[r] = r < rest ? kw_[c + r] : 0.0f;
+    return padded;
+  }
+
+  static TFLM_TRAIN_INLINE void StepBiasesOf(const GradientPacker& packer, int32_t c, int32_t count,
+                                             const BiasStepper& biases) {
+    int32_t sums[kLanes];
+    packer.Sums(sums);
+    if (count == kLanes) {
+      for (int j = 0; j < kLanes; j += 2) biases.StepTwo(c + j, sums[j], sums[j + 1]);
+    } else {
+      for (int32_t j = 0; j < count; ++j) biases.Step(c + j, sums[j]);
+    }
+  }
+
+  // Steps columns [from, to), counted from channel i, of some rows.
+  __attribute__((noinline)) void StepRest(int32_t c, int32_t rows, int32_t tap, int32_t i,
+                                          int32_t from, int32_t to, int32_t depth) {
+    for (int32_t r = 0; r < rows; ++r) multiplier_[r] = stepper_.Multiplier(kw_[c + r]);
+    for (int32_t r = 0; r < rows; r += 2) {
+      for (int32_t j = from; j < to; j += kLanes) {
+        const int32_t lanes = to - j < kLanes ? to - j : kLanes;
+        int32_t sums[2 * kLanes];
+        Multiply(r, j, depth, sums);
+        stepper_.Step(RowOf(c + r, tap), i + j, lanes, sums, multiplier_ + r, 0);
+        if (r + 1 == rows) continue;
+        stepper_.Step(RowOf(c + r + 1, tap), i + j, lanes, sums + kLanes, multiplier_ + r + 1, 0);
+      }
+    }
+  }
+
+  // StepTap where the depth does not fit the panels.
+  __attribute__((noinline)) void StepInParts(int32_t tap, const PixelGrid& x,
+                                             const PixelGrid& grad) {
+    const Geometry& g = params_.geometry;
+    const int32_t width = plan_.panels * kLanes;
+    SetDepth(plan_.depth);
+    for (int32_t i = 0; i < g.in_c; i += width) {
+      const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
+      for (int32_t c = 0; c < g.out_c; c += kLanes) {
+        const int32_t rows = g.out_c - c < kLanes ? g.out_c - c : kLanes;
+        PixelCursor cursor(grad.Moved(c));
+        PixelCursor x_cursor(x.Moved(i));
+        std::memset(sums_, 0, sizeof(int32_t) * kLanes * width);
+        for (int32_t done = 0; done < x.size(); done += plan_.depth) {
+          const int32_t rest = x.size() - done;
+          const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
+          InputPacker input_packer(params_.update.x_zero_point);
+          for (int32_t j = 0; j < channels; j += kLanes) {
+            PackLanes(x_cursor.Moved(j), depth, channels - j, &input_packer, InputsAt(j));
+          }
+          GradientPacker packer;
+          PackLanes(cursor, depth, rows, &packer, Gradients());
+          x_cursor.Advance(depth);
+          cursor.Advance(depth);
+          AddSums(channels, depth);
+        }
+        for (int32_t r = 0; r < rows; ++r) {
+          const int32_t multiplier = stepper_.Multiplier(kw_[c + r]);
+          stepper_.Step(RowOf(c + r, tap), i, channels, sums_ + r * width, &multiplier, 0);
+        }
+      }
+    }
+  }
+
+  // The sums of rows r and r + 1, columns from j on.
+  __attribute__((noinline)) void Multiply(int32_t r, int32_t j, int32_t depth,
+                                          int32_t* sums) const {
+    for (int half = 0; half < 2; ++half) {
+      int32_t parts[kLanes];
+      SumHalves(r == 0 ? gradients_ : gradients_ + half_, Inputs(j) + half * input_half_,
+                StepsOf(depth), parts);
+      for (int k = 0; k < kLanes; ++k) {
+        sums[k / 2 * kLanes + k % 2 * 2 + half] = parts[k] >> kInputShift;
+      }
+    }
+  }
+
+  void AddSums(int32_t channels, int32_t depth) {
+    const int32_t width = plan_.panels * kLanes;
+    for (int32_t r = 0; r < kLanes; r += 2) {
+      for (int32_t j = 0; j < channels; j += kLanes) {
+        int32_t part[2 * kLanes];
+        Multiply(r, j, depth, part);
+        int32_t* const to = sums_ + r * width + j;
+        for (int k = 0; k < kLanes; ++k) {
+          to[k] += part[k];
+          to[width + k] += part[kLanes + k];
+        }
+      }
+    }
+  }
+
+  WeightRow RowOf(int32_t c, int32_t tap) const {
+    return ConvWeightRow(c, tap, params_.geometry.k_h * params_.geometry.k_w);
+  }
+
+  int16_t* Inputs(int32_t j) const { return inputs_ + j / kLanes * panel_; }
+
+  const UpdatePlan& plan_;
+  const ConvUpdateParams& params_;
+  const WeightStepper& stepper_;
+  const BiasStepper* biases_ = nullptr;
+  bool stepped_biases_ = false;
+  const float* kw_;
+  int16_t* gradients_;      // one panel
+  int16_t* inputs_;         // plan_.panels panels, with tails
+  int32_t half_ = 0;        // elements of half a panel
+  int32_t input_half_ = 0;  // elements from an input panel's first half to its second
+  int32_t panel_ = 0;       // elements from one to the next
+  int32_t* sums_;           // [kLanes][plan_.panels * kLanes] when in parts
+  int32_t multiplier_[kLanes];
 };
-
-// A pair of the depth: r0 points to two rows' gradients, r1 to four columns' inputs. The sums
-// are in r6, r8, r9, r10 and r11, r12, lr, r7. 44 bytes.
-#define TFLM_TRAIN_PAIR_BEGIN                                                          \
-  "ldrd r2, r3, [r0], #16\n\t"                                                         \
-  "ldrd r4, r5, [r1], #8\n\t"                                                          \
-  "smuad r6, r2, r4\n\tsmuad r11, r3, r4\n\tsmuad r8, r2, r5\n\tsmuad r12, r3, r5\n\t" \
-  "ldrd r4, r5, [r1], #8\n\t"                                                          \
-  "smuad r9, r2, r4\n\tsmuad lr, r3, r4\n\tsmuad r10, r2, r5\n\tsmuad r7, r3, r5\n\t"
-#define TFLM_TRAIN_PAIR                                \
-  "ldrd r2, r3, [r0], #16\n\t"                         \
-  "ldrd r4, r5, [r1], #8\n\t"                          \
-  "smlad r6, r2, r4, r6\n\tsmlad r11, r3, r4, r11\n\t" \
-  "smlad r8, r2, r5, r8\n\tsmlad r12, r3, r5, r12\n\t" \
-  "ldrd r4, r5, [r1], #8\n\t"                          \
-  "smlad r9, r2, r4, r9\n\tsmlad lr, r3, r4, lr\n\t"   \
-  "smlad r10, r2, r5, r10\n\tsmlad r7, r3, r5, r7\n\t"
-#define TFLM_TRAIN_4_PAIRS TFLM_TRAIN_PAIR TFLM_TRAIN_PAIR TFLM_TRAIN_PAIR TFLM_TRAIN_PAIR
-constexpr int32_t kPairBytes = 44;
-constexpr int32_t kPairsInLoop = 8;
-
-// Two pairs of t = 256 * W + R - 128 + delta, of weights in W and residuals in R, from the sums in
-// S0 to S3. See StepFourNearest in step_dsp.h. r4: 0xff00ff00; r5: -128.
-#define TFLM_TRAIN_DELTAS(S0, S1, S2, S3, M)                      \
-  "smmlar " S0 ", " S0 ", " M ", r5\n\tsmmlar " S1 ", " S1 ", " M \
-  ", r5\n\t"                                                      \
-  "smmlar " S2 ", " S2 ", " M ", r5\n\tsmmlar " S3 ", " S3 ", " M \
-  ", r5\n\t"                                                      \
-  "pkhbt " S0 ", " S0 ", " S2 ", lsl #16\n\tpkhbt " S1 ", " S1 ", " S3 ", lsl #16\n\t"
-#define TFLM_TRAIN_MOVE(S0, S1, S2, S3, W, R)                   \
-  "and " S2 ", r4, " W ", lsl #8\n\tand " S3 ", r4, " W         \
-  "\n\t"                                                        \
-  "sxtab16 " S2 ", " S2 ", " R "\n\tsxtab16 " S3 ", " S3 ", " R \
-  ", ror #8\n\t"                                                \
-  "qadd16 " S2 ", " S2 ", " S0 "\n\tqadd16 " S3 ", " S3 ", " S1 "\n\t"
-// The low bytes of two pairs, less 128, then the high bytes, plus 1, as words. The flags select
-// bytes 1 and 3. ONES: 0x01010101.
-#define TFLM_TRAIN_LOW_BYTES(S0, S2, S3) \
-  "lsl " S0 ", " S3 ", #8\n\tsel " S0 ", " S0 ", " S2 "\n\teor " S0 ", " S0 ", #0x80808080\n\t"
-#define TFLM_TRAIN_HIGH_BYTES(S2, S3, ONES) \
-  "lsr " S2 ", " S2 ", #8\n\tsel " S2 ", " S3 ", " S2 "\n\tqadd8 " S2 ", " S2 ", " ONES "\n\t"
-
-// The sums of two rows and four columns: the prologue, then the beginning of a loop from 1: on.
-// The flags are left as sel wants them.
-#define TFLM_TRAIN_SUM_TILE                                    \
-  "adr r4, 3f\n\t" /* where the inner loop is entered */       \
-  "ldr r5, %[skipped]\n\t"                                     \
-  "sub r4, r4, r5\n\t"                                         \
-  "orr r4, #1\n\t"                                             \
-  "str r4, %[entry]\n\t"                                       \
-  "mov r4, #0xa0000\n\t"                                       \
-  "msr APSR_g, r4\n"                                           \
-  "1:\n\t"                                                     \
-  "ldr r0, %[gradients]\n\t"                                   \
-  "ldr r1, %[inputs]\n\t"                                      \
-  "ldr r2, %[blocks]\n\t"                                      \
-  "str r2, %[block]\n\t" TFLM_TRAIN_PAIR_BEGIN                 \
-  "ldr r2, %[entry]\n\t"                                       \
-  "bx r2\n"                                                    \
-  "2:\n\t"                                                     \
-  "str r2, %[block]\n\t" TFLM_TRAIN_4_PAIRS TFLM_TRAIN_4_PAIRS \
-  "3:\n\t"                                                     \
-  "ldr r2, %[block]\n\t"                                       \
-  "subs r2, #1\n\t"                                            \
-  "bpl 2b\n\t"                                                 \
-  "str r1, %[inputs]\n\t"
-
-// Steps 4 * count columns of two rows.
-//
-//   gradients  lanes of the two rows in their panel
-//   inputs     count panels, one behind the other
-//   pairs      of the depth, at least 1
-inline void StepNearestRows(const int16_t* gradients, const int16_t* inputs, int32_t pairs,
-                            const NearestRows& rows, int32_t count) {
-  struct Pointers {
-    int8_t* w;
-    int8_t* r;
-  };
-  struct {
-    Pointers at;
-    const int16_t* gradients;
-    const int16_t* inputs;
-    int32_t skipped, blocks, block, entry;
-    int32_t first, second;  // multipliers
-    int32_t stride;         // after the first row's pointers have moved on
-    int8_t* end;
-  } memory = {{rows.weights, rows.residuals},
-              gradients,
-              inputs,
-              (pairs - 1) % kPairsInLoop * kPairBytes,
-              (pairs - 1) / kPairsInLoop,
-              0,
-              0,
-              rows.multiplier[0],
-              rows.multiplier[1],
-              rows.stride - 4,
-              rows.weights + 4 * count};
-  asm volatile(TFLM_TRAIN_SUM_TILE
-      // The first row.
-      "ldr r2, %[first]\n\t"
-      "ldrd r0, r1, %[at]\n\t"
-      "mvn r5, #127\n\t" TFLM_TRAIN_DELTAS("r6", "r8", "r9", "r10", "r2")
-      "mov r4, #0xff00ff00\n\t"
-      "ldr r2, [r0]\n\t"
-      "ldr r3, [r1]\n\t" TFLM_TRAIN_MOVE("r6", "r8", "r9", "r10", "r2", "r3")
-      "mov r3, #0x01010101\n\t" TFLM_TRAIN_LOW_BYTES("r6", "r9", "r10")
-      "str r6, [r1], #4\n\t" TFLM_TRAIN_HIGH_BYTES("r9", "r10", "r3")
-      "str r9, [r0], #4\n\t"
-      // The second row.
-      "ldr r6, %[second]\n\t"
-      "ldr r10, %[stride]\n\t" TFLM_TRAIN_DELTAS("r11", "r12", "lr", "r7", "r6")
-      "ldr r6, [r0, r10]\n\t"
-      "ldr r8, [r1, r10]\n\t" TFLM_TRAIN_MOVE("r11", "r12", "lr", "r7", "r6", "r8")
-      TFLM_TRAIN_LOW_BYTES("r11", "lr", "r7")
-      "str r11, [r1, r10]\n\t" TFLM_TRAIN_HIGH_BYTES("lr", "r7", "r3")
-      "ldr r6, %[end]\n\t"
-      "str lr, [r0, r10]\n\t"
-      "strd r0, r1, %[at]\n\t"
-      "cmp r0, r6\n\t"
-      "bne 1b"
-      : [at] "+m"(memory.at), [inputs] "+m"(memory.inputs), [block] "+m"(memory.block),
-        [entry] "+m"(memory.entry)
-      : [gradients] "m"(memory.gradients), [skipped] "m"(memory.skipped),
-        [blocks] "m"(memory.blocks), [first] "m"(memory.first), [second] "m"(memory.second),
-        [stride] "m"(memory.stride), [end] "m"(memory.end)
-      : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
-        "cc", "memory");
-}
-
-#undef TFLM_TRAIN_SUM_TILE
-#undef TFLM_TRAIN_PAIR_BEGIN
-#undef TFLM_TRAIN_PAIR
-#undef TFLM_TRAIN_4_PAIRS
-#undef TFLM_TRAIN_DELTAS
-#undef TFLM_TRAIN_MOVE
-#undef TFLM_TRAIN_LOW_BYTES
-#undef TFLM_TRAIN_HIGH_BYTES
 
 }  // namespace dsp
 }  // namespace tflm_train
-
-#endif  // __OPTIMIZE__
 
 #endif  // TFLM_KERNELS_ARCH_UPDATE_DSP_H_
