@@ -85,19 +85,25 @@ class WeightStepper {
   int32_t residual_bits() const { return residual_bits_; }
   int gain_shift() const { return gain_shift_; }
 
-  // Whether a RowStepper may step with this multiplier.
-  bool RowsMayUse(int32_t multiplier) const {
-    return multiplier <= 0 && multiplier >= -small_ && gain_shift_ > 0 &&
-           (residual_bits_ != 4 || row_ % 2 == 0);
+  // Whether RowSteppers may step at all, and with this multiplier.
+  bool HasRows() const { return gain_shift_ > 0 && (residual_bits_ != 4 || row_ % 2 == 0); }
+  bool IsShort(int32_t multiplier) const {
+    return static_cast<uint32_t>(-multiplier) <= static_cast<uint32_t>(small_);
   }
+  bool RowsMayUse(int32_t multiplier) const { return HasRows() && IsShort(multiplier); }
 
   // Steps elements of a row from i on, a multiple of 8. kBits: residual_bits().
   template <int kBits>
   mve::RowStepper<kBits> Row(const WeightRow& row, int32_t i) const {
     const uint32_t first = FirstOf(row, i);
     int8_t* const r = kBits == 0 ? nullptr : residual_ + (kBits == 4 ? first >> 1 : first);
-    return {weights_ + first, r, DitherStart(row), i,
-            channels_ == nullptr ? nullptr : channels_ + i};
+    return {weights_ + first, r};
+  }
+
+  // Their random numbers.
+  template <int kBits>
+  mve::RowDither<kBits> DitherOf(const WeightRow& row, int32_t i) const {
+    return {kBits == 8 ? 0 : DitherStart(row), i, channels_ == nullptr ? nullptr : channels_ + i};
   }
 #endif
 

@@ -290,20 +290,26 @@ class DepthwiseUpdater {
       const Eight m = Pairs(multipliers_);
       if (channels == 8) {
         ForEachTap([&](const WeightRow& row, const int32_t* sums) {
-          stepper_.Row<kBits>(row, c).template Step<true>(Scaled(Pairs(sums), shift), m, 8);
+          StepTap<kBits, true>(row, c, Scaled(Pairs(sums), shift), m, 8);
         });
       } else {
         ForEachTap([&](const WeightRow& row, const int32_t* sums) {
-          stepper_.Row<kBits>(row, c).template Step<false>(Scaled(Pairs(sums), shift), m, channels);
+          StepTap<kBits, false>(row, c, Scaled(Pairs(sums), shift), m, channels);
         });
       }
     } else {
       const Eight m = FourPairs(multipliers_);
       ForEachTap([&](const WeightRow& row, const int32_t* sums) {
-        stepper_.Row<kBits>(row, c).template Step<false>(Scaled(FourPairs(sums), shift), m,
-                                                         channels);
+        StepTap<kBits, false>(row, c, Scaled(FourPairs(sums), shift), m, channels);
       });
     }
+  }
+
+  template <int kBits, bool kAll>
+  TFLM_TRAIN_INLINE void StepTap(const WeightRow& row, int32_t c, const Eight& sums, const Eight& m,
+                                 int32_t n) const {
+    const uint16x8_t dither = stepper_.DitherOf<kBits>(row, c).template Next<kAll>(n);
+    stepper_.Row<kBits>(row, c).template Step<kAll>(sums, m, dither, n);
   }
 
   static Eight Pairs(const int32_t* values) {

@@ -50,27 +50,33 @@ struct GroupSums {
 };
 
 // clang-format off
-#define TFLM_TRAIN_QUARTER(V, HIGH, LOW, FIRST, SECOND)        \
-  "vldrw.u32 %q[x0], [%[x], #" FIRST "]\n\t"                   \
-  "vldrw.u32 %q[x1], [%[x], #" SECOND "]\n\t"                  \
-  "vmladav.s8 %[s0], %q[q], %q[x0]\n\t"                        \
-  "vmladav.s8 %[s1], %q[q], %q[x1]\n\t"                        \
-  "vmov %q[" V "][" HIGH "], %q[" V "][" LOW "], %[s0], %[s1]\n\t"
+#define TFLM_TRAIN_QUARTER(FIRST, SECOND, V, HIGH, LOW)           \
+  "vldrw.u32 %q[x], " FIRST "\n\t"                                \
+  "vmladav.s8 %[s0], %q[q0], %q[x]\n\t"                           \
+  "vmladav.s8 %[s1], %q[q1], %q[x]\n\t"                           \
+  "vldrw.u32 %q[x], " SECOND "\n\t"                               \
+  "vmladav.s8 %[s2], %q[q0], %q[x]\n\t"                           \
+  "vmov %q[" V "0][" HIGH "], %q[" V "0][" LOW "], %[s0], %[s2]\n\t" \
+  "vmladav.s8 %[s0], %q[q1], %q[x]\n\t"                           \
+  "vmov %q[" V "1][" HIGH "], %q[" V "1][" LOW "], %[s1], %[s0]\n\t"
 
-// One row, of one chunk: no sum stays in a register for long.
-TFLM_TRAIN_INLINE Eight MultiplyChunk(int8x16_t q, const int8_t* x) {
-  int32x4_t even, odd;
-  int32_t s0, s1;
-  int8x16_t x0, x1;
-  asm(TFLM_TRAIN_QUARTER("even", "2", "0", "0", "32")
-      TFLM_TRAIN_QUARTER("even", "3", "1", "16", "48")
-      TFLM_TRAIN_QUARTER("odd", "2", "0", "64", "96")
-      TFLM_TRAIN_QUARTER("odd", "3", "1", "80", "112")
-      : [even] "=&w"(even), [odd] "=&w"(odd), [s0] "=&Te"(s0), [s1] "=&Te"(s1), [x0] "=&w"(x0),
-        [x1] "=&w"(x1)
-      : [x] "r"(x), [q] "w"(q)
+// Two rows of one chunk by a group of the input, which is passed over: no sum stays in a
+// register for long.
+TFLM_TRAIN_INLINE GroupSums MultiplyChunk(int8x16_t q0, int8x16_t q1, const int8_t** group) {
+  const int8_t* at = *group;
+  int32x4_t even0, odd0, even1, odd1;
+  int32_t s0, s1, s2;
+  int8x16_t x;
+  asm(TFLM_TRAIN_QUARTER("[%[at]], #128", "[%[at], #-96]", "even", "2", "0")
+      TFLM_TRAIN_QUARTER("[%[at], #-112]", "[%[at], #-80]", "even", "3", "1")
+      TFLM_TRAIN_QUARTER("[%[at], #-64]", "[%[at], #-32]", "odd", "2", "0")
+      TFLM_TRAIN_QUARTER("[%[at], #-48]", "[%[at], #-16]", "odd", "3", "1")
+      : [at] "+r"(at), [even0] "=&w"(even0), [odd0] "=&w"(odd0), [even1] "=&w"(even1),
+        [odd1] "=&w"(odd1), [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), [x] "=&w"(x)
+      : [q0] "w"(q0), [q1] "w"(q1)
       : "memory");
-  return {even, odd};
+  *group = at;
+  return {{even0, odd0}, {even1, odd1}};
 }
 
 #undef TFLM_TRAIN_QUARTER
@@ -200,114 +206,91 @@ class TapUpdate {
 
   template <int kBits>
   void StepBlockAs(const Block& block) const {
-    return block.chunks == 1 ? StepRowByRow<kBits>(block) : StepRowPairs<kBits>(block);
+    return block.chunks == 1 ? StepRows<kBits, true>(block) : StepRows<kBits, false>(block);
   }
 
-  TFLM_TRAIN_INLINE RowPair Rows(const Block& block, int32_t c, int count) const {
-    const Geometry& g = params_.geometry;
-    RowPair rows;
-    rows.count = count;
+  TFLM_TRAIN_INLINE RowPair Rows(const Block& block, int32_t c) const {
+    const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
+    RowPair rows = {};
+    rows.count = params_.geometry.out_c - c < 2 ? 1 : 2;
     rows.m0 = stepper_.Multiplier(kw_[c]);
-    rows.m1 = count == 1 ? rows.m0 : stepper_.Multiplier(kw_[c + 1]);
-    rows.row0 = ConvWeightRow(c, block.tap, g.k_h * g.k_w);
-    rows.row1 = ConvWeightRow(c + 1, block.tap, g.k_h * g.k_w);
+    rows.m1 = rows.count == 1 ? rows.m0 : stepper_.Multiplier(kw_[c + 1]);
+    rows.row0 = ConvWeightRow(c, block.tap, taps);
+    rows.row1 = ConvWeightRow(c + 1, block.tap, taps);
     rows.inputs = block.inputs;
     rows.chunks = block.chunks;
     return rows;
   }
 
-  // Of one chunk: row by row, which leaves registers for the steps.
-  template <int kBits>
-  __attribute__((noinline)) void StepRowByRow(const Block& block) const {
+  // Two rows at a time, which share the input and the random numbers.
+  //   kOneChunk  the gradients are in registers
+  template <int kBits, bool kOneChunk>
+  __attribute__((noinline)) void StepRows(const Block& block) const {
+    // Locals: the int8 stores may alias the members as far as C++ knows.
+    const WeightStepper stepper = stepper_;
+    const float* const kw = kw_;
     const int32_t z = params_.update.x_zero_point;
-    const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
     const int32_t out_c = params_.geometry.out_c;
+    const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
+    const int32_t chunks = block.chunks, channels = block.channels, first = block.first;
+    const int8_t* const inputs = block.inputs;
+    const int shift = stepper.gain_shift() - 1;
+    const int32x4_t gain = vdupq_n_s32(1 << shift);
     const PixelChunk chunk = *block.chunk;
+    const bool allowed = stepper.HasRows();
+    WeightRow row = ConvWeightRow(0, block.tap, taps);
 #pragma GCC unroll 1
-    for (int32_t c = 0; c < out_c; ++c) {
-      const WeightRow row = ConvWeightRow(c, block.tap, taps);
-      const int32_t m = stepper_.Multiplier(kw_[c]);
-      if (m == 0) continue;  // frozen
-      const int8x16_t q = chunk.Channel(c);
-      const int32_t correction = z * vaddvq_s8(q);
-      int32_t left = block.channels;
-      if (!stepper_.RowsMayUse(m)) {
-        StepOneByOne({m, m, 1, row, row, correction, correction, q, q, block.inputs, 1}, block);
+    for (int32_t c = 0; c < out_c; c += 2, row.index += 2 * taps, row.dither += taps) {
+      const bool pair = c + 1 < out_c;
+      const int32_t m0 = stepper.Multiplier(kw[c]);
+      const int32_t m1 = pair ? stepper.Multiplier(kw[c + 1]) : m0;
+      if ((m0 | m1) == 0) continue;  // frozen
+      int8x16_t q0 = vuninitializedq_s8(), q1 = q0;
+      int32_t sum0, sum1;
+      if (kOneChunk) {
+        chunk.Pair(c, pair ? 1 : 0, &q0, &q1);
+        sum0 = vaddvq_s8(q0);
+        sum1 = vaddvq_s8(q1);
+      } else {
+        int32_t sums[2] = {};
+        PixelCursor cursor(block.grad->Moved(c));
+        PackGradients(&cursor, block.grad->size(), pair ? 2 : 1, sums);
+        sum0 = sums[0];
+        sum1 = sums[1];
+      }
+      const WeightRow row1 = {row.index + taps, row.dither};
+      if (!allowed || !pair || !stepper.IsShort(m0) || !stepper.IsShort(m1)) {
+        StepOneByOne({m0, m1, pair ? 2 : 1, row, row1, z * sum0, z * sum1, q0, q1, inputs, chunks},
+                     block);
         continue;
       }
-      const int8_t* at = block.inputs;
-      auto weights = stepper_.Row<kBits>(row, block.first);
+      const int32_t less0 = -ShiftLeft(z * sum0, shift), less1 = -ShiftLeft(z * sum1, shift);
+      const int8_t* at = inputs;
+      int32_t left = channels;
+      auto weights0 = stepper.Row<kBits>(row, first);
+      auto weights1 = stepper.Row<kBits>(row1, first);
+      auto dithers = stepper.DitherOf<kBits>(row, first);
 #pragma GCC unroll 1
       for (; left >= kGroup; left -= kGroup) {
-        const Eight sums = MultiplyChunk(q, at);
-        at += kGroup * kChunk;
-        asm("" : "+r"(at));
-        weights.template Step<true>(Scaled(sums, correction), m, kGroup);
+        const GroupSums sums = kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(chunks, &at);
+        const uint16x8_t dither = dithers.template Next<true>(kGroup);
+        weights0.template Step<true>(Scaled(sums.row0, gain, less0), m0, dither, kGroup);
+        weights1.template Step<true>(Scaled(sums.row1, gain, less1), m1, dither, kGroup);
       }
       if (left > 0) {
-        const Eight sums = MultiplyChunk(q, at);
-        StepSome<kBits>(row, block.first + block.channels - left, left, Scaled(sums, correction),
-                        m);
+        const GroupSums sums = kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(chunks, &at);
+        const int32_t i = first + channels - left;
+        StepSome<kBits>(row, i, left, Scaled(sums.row0, gain, less0), m0);
+        StepSome<kBits>(row1, i, left, Scaled(sums.row1, gain, less1), m1);
       }
-    }
-  }
-
-  // Of more chunks: two rows at a time.
-  template <int kBits>
-  __attribute__((noinline)) void StepRowPairs(const Block& block) const {
-    const int32_t z = params_.update.x_zero_point;
-    const int32_t out_c = params_.geometry.out_c;
-#pragma GCC unroll 1
-    for (int32_t c = 0; c < out_c; c += 2) {
-      RowPair rows = Rows(block, c, out_c - c < 2 ? 1 : 2);
-      if ((rows.m0 | rows.m1) == 0) continue;  // frozen
-      int32_t sums[2] = {};
-      PixelCursor cursor(block.grad->Moved(c));
-      PackGradients(&cursor, block.grad->size(), rows.count, sums);
-      rows.correction0 = z * sums[0];
-      rows.correction1 = z * sums[1];
-      if (!stepper_.RowsMayUse(rows.m0) || !stepper_.RowsMayUse(rows.m1)) {
-        StepOneByOne(rows, block);
-        continue;
-      }
-      const int8_t* at = block.inputs;
-      int32_t left = block.channels;
-      if (rows.count == 2) {
-        const int32_t c0 = rows.correction0, c1 = rows.correction1;
-        const int32_t m0 = rows.m0, m1 = rows.m1;
-        auto row0 = stepper_.Row<kBits>(rows.row0, block.first);
-        auto row1 = stepper_.Row<kBits>(rows.row1, block.first);
-#pragma GCC unroll 1
-        for (; left >= kGroup; left -= kGroup) {
-          const GroupSums group = Multiply(block.chunks, at);
-          at += kGroup * kChunk * block.chunks;
-          asm("" : "+r"(at));
-          row0.template Step<true>(Scaled(group.row0, c0), m0, kGroup);
-          row1.template Step<true>(Scaled(group.row1, c1), m1, kGroup);
-        }
-      }
-      if (left > 0) StepRest<kBits>(rows, block, left, at);
-    }
-  }
-
-  // Steps the last `left` elements: a part of a group, or a single row.
-  template <int kBits>
-  __attribute__((noinline)) void StepRest(const RowPair& rows, const Block& block, int32_t left,
-                                          const int8_t* at) const {
-    for (; left > 0; left -= kGroup) {
-      const GroupSums sums = Sums(rows, &at);
-      const int32_t n = left < kGroup ? left : kGroup;
-      const int32_t i = block.first + block.channels - left;
-      StepSome<kBits>(rows.row0, i, n, Scaled(sums.row0, rows.correction0), rows.m0);
-      if (rows.count == 1) continue;
-      StepSome<kBits>(rows.row1, i, n, Scaled(sums.row1, rows.correction1), rows.m1);
     }
   }
 
   template <int kBits>
   __attribute__((noinline)) void StepSome(const WeightRow& row, int32_t i, int32_t n,
                                           const Eight& sums, int32_t m) const {
-    stepper_.Row<kBits>(row, i).template Step<false>(sums, m, n);
+    const uint16x8_t dither = stepper_.DitherOf<kBits>(row, i).template Next<false>(n);
+    stepper_.Row<kBits>(row, i).template Step<false>(sums, m, dither, n);
   }
 
   // Where the multipliers are too large for that.
@@ -334,27 +317,23 @@ class TapUpdate {
   }
 
   // G with the gain, for VQRDMULH, which doubles.
-  TFLM_TRAIN_INLINE Eight Scaled(const Eight& sums, int32_t correction) const {
-    const int shift = stepper_.gain_shift() - 1;
-    const int32x4_t gain = vdupq_n_s32(1 << shift);
-    const int32_t less = -ShiftLeft(correction, shift);
+  TFLM_TRAIN_INLINE static Eight Scaled(const Eight& sums, int32x4_t gain, int32_t less) {
     return {vmlasq_n_s32(sums.even, gain, less), vmlasq_n_s32(sums.odd, gain, less)};
   }
 
-  // The panel of gradients by one group of the input.
-  TFLM_TRAIN_INLINE GroupSums Multiply(int32_t chunks, const int8_t* group) const {
+  // The panel of gradients by one group of the input, which is passed over.
+  TFLM_TRAIN_INLINE GroupSums Multiply(int32_t chunks, const int8_t** group) const {
+    const int8_t* const at = *group;
     GroupSums sums;
-    MultiplyChunks(scratch_, group, chunks, &sums.row0.even, &sums.row1.even);
-    MultiplyChunks(scratch_, group + kPanelChunk * chunks, chunks, &sums.row0.odd, &sums.row1.odd);
+    MultiplyChunks(scratch_, at, chunks, &sums.row0.even, &sums.row1.even);
+    MultiplyChunks(scratch_, at + kPanelChunk * chunks, chunks, &sums.row0.odd, &sums.row1.odd);
+    *group = at + 2 * kPanelChunk * chunks;
     return sums;
   }
 
   __attribute__((noinline)) GroupSums Sums(const RowPair& rows, const int8_t** group) const {
-    const int8_t* const at = *group;
-    *group += kGroup * kChunk * rows.chunks;
-    if (rows.chunks > 1) return Multiply(rows.chunks, at);
-    const Eight row0 = MultiplyChunk(rows.q0, at);
-    return {row0, rows.count > 1 ? MultiplyChunk(rows.q1, at) : row0};
+    if (rows.chunks > 1) return Multiply(rows.chunks, group);
+    return MultiplyChunk(rows.q0, rows.q1, group);
   }
 
   // More positions than are summed at a time: the sums are kept in between.
@@ -369,8 +348,7 @@ class TapUpdate {
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       for (int32_t c = 0; c < g.out_c; c += 2) {
-        RowPair rows =
-            Rows({tap, i, channels, inputs, chunks, &grad, nullptr}, c, g.out_c - c < 2 ? 1 : 2);
+        RowPair rows = Rows({tap, i, channels, inputs, chunks, &grad, nullptr}, c);
         if ((rows.m0 | rows.m1) == 0) continue;  // frozen
         PixelCursor x_cursor(x.Moved(i)), cursor(grad.Moved(c));
         int32_t sums[2] = {};
@@ -432,16 +410,29 @@ class TapUpdate {
   // Packs the next `depth` pixels of one or two channels, adding up each.
   __attribute__((noinline)) void PackGradients(PixelCursor* cursor, int32_t depth, int count,
                                                int32_t* sums) const {
-#pragma GCC unroll 1
-    for (int8_t* to = scratch_; depth > 0; depth -= kChunk, to += kGradientChunk) {
+    const int32_t step = kChunk * cursor->EvenStride(depth);
+    int32_t sum0 = sums[0], sum1 = sums[1];
+    int8_t* to = scratch_;
+    while (depth > 0) {
       const PixelChunk chunk(cursor, depth < kChunk ? depth : kChunk);
-#pragma GCC unroll 1
-      for (int r = 0; r < count; ++r) {
-        const int8x16_t channel = chunk.Channel(r);
-        sums[r] = vaddvaq_s8(sums[r], channel);
-        vst1q_s8(to + r * kChunk, channel);
-      }
+      // Evenly spaced, all whole chunks are alike.
+      int32_t c = 0, more = -kChunk;
+      do {
+        int8x16_t q0, q1;
+        chunk.Pair(c, count - 1, &q0, &q1);
+        sum0 = vaddvaq_s8(sum0, q0);
+        sum1 = vaddvaq_s8(sum1, q1);
+        vst1q_s8(to, q0);
+        vst1q_s8(to + kChunk, q1);
+        to += kGradientChunk;
+        depth -= kChunk;
+        c += step;
+        more += kChunk;
+      } while (step > 0 && depth >= kChunk);
+      cursor->Skip(more);
     }
+    sums[0] = sum0;
+    sums[1] = sum1;
   }
 
   const UpdatePlan& plan_;
