@@ -10,6 +10,7 @@
 #include "tflm_kernels/weight_stepper.h"
 
 #if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/bias_mve.h"
 #include "tflm_kernels/arch/depthwise_update_mve.h"
 #include "tflm_kernels/arch/update_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
@@ -35,8 +36,10 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float bas
   int32_t c = 0;
 #if defined(TFLM_TRAIN_MVE)
   for (; c + mve::kColumns <= channels; c += mve::kColumns) {
+    const mve::Eight columns = mve::SumColumns(grad + c, channels, positions);
+    if (mve::StepBiases(columns, base, kb + c, kMaxBias, bias + c)) continue;
     int32_t sums[mve::kColumns];
-    mve::SumColumns(grad + c, channels, positions, sums);
+    mve::Store(columns, sums);
     for (int j = 0; j < mve::kColumns; ++j)
       StepChannelBias(sums[j], base * kb[c + j], bias + c + j);
   }

@@ -64,7 +64,7 @@ class WeightStepper {
     const int64_t largest = int64_t{127 * 255} * positions << gain_shift_;
     const int64_t delta = residual_bits_ == 8 ? kMaxNearestDelta : kMaxRandomDelta;
     const int64_t fitting = (delta << 32) / largest;
-    small_ = static_cast<int32_t>(fitting < INT32_MAX ? fitting : INT32_MAX);
+    small_ = static_cast<int32_t>(fitting < kRoundsNear ? fitting : kRoundsNear);
   }
 
   // Fixed-point step per unit of gradient sum of a channel with constant kw, at most 0.
@@ -85,12 +85,18 @@ class WeightStepper {
   int32_t residual_bits() const { return residual_bits_; }
   int gain_shift() const { return gain_shift_; }
 
-  // Whether RowSteppers may step at all, and with this multiplier.
+  // Whether RowSteppers may step at all.
   bool HasRows() const { return gain_shift_ > 0 && (residual_bits_ != 4 || row_ % 2 == 0); }
-  bool IsShort(int32_t multiplier) const {
-    return static_cast<uint32_t>(-multiplier) <= static_cast<uint32_t>(small_);
+
+  // -Multiplier(kw) where RowSteppers may step with that; else a number that is not IsShort.
+  uint32_t ShortMultiplier(float kw) const {
+#if defined(__ARM_FP)
+    return static_cast<uint32_t>(RoundNear(base_ * kw * gain_));
+#else
+    return static_cast<uint32_t>(-Multiplier(kw));
+#endif
   }
-  bool RowsMayUse(int32_t multiplier) const { return HasRows() && IsShort(multiplier); }
+  bool IsShort(uint32_t multiplier) const { return multiplier <= static_cast<uint32_t>(small_); }
 
   // Steps elements of a row from i on, a multiple of 8. kBits: residual_bits().
   template <int kBits>

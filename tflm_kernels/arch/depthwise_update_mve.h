@@ -247,11 +247,11 @@ class DepthwiseUpdater {
 
   // Steps all trained taps of some channels.
   void StepChannels(int32_t c, int32_t channels) const {
-    bool by_rows = true;
+    bool by_rows = stepper_.HasRows();
 #pragma GCC unroll 1
     for (int32_t j = 0; j < plan_.channels; ++j) {
       multipliers_[j] = j < channels ? stepper_.Multiplier(kw_[c + j]) : 0;
-      by_rows = by_rows && stepper_.RowsMayUse(multipliers_[j]);
+      by_rows = by_rows && stepper_.IsShort(static_cast<uint32_t>(-multipliers_[j]));
     }
     const int bits = stepper_.residual_bits();
     if (!by_rows || (bits == 4 && channels % 2 != 0)) {

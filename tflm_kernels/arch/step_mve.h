@@ -17,6 +17,12 @@ struct Eight {
   int32x4_t even, odd;
 };
 
+// In order.
+inline void Store(const Eight& values, int32_t* to) {
+  const int32x4x2_t both = {{values.even, values.odd}};
+  vst2q_s32(to, both);
+}
+
 // The high halves of sums * 2 * m, with one multiplier or with one each, and those added up.
 TFLM_TRAIN_INLINE Eight Delta(const Eight& sums, int32_t m) {
   return {vqrdmulhq_n_s32(sums.even, m), vqrdmulhq_n_s32(sums.odd, m)};
@@ -31,6 +37,17 @@ TFLM_TRAIN_INLINE Eight AddDelta(const Eight& to, const Eight& sums, const Eight
   const Eight delta = Delta(sums, m);
   return {vaddq_s32(to.even, delta.even), vaddq_s32(to.odd, delta.odd)};
 }
+
+// What the sums q * x of a row become steps with: (sum * gain + more) * 2 * m is -G * m * 2^32
+// with the zero point, the layer's gain and the doubling of VQRDMULH in it.
+struct RowFactors {
+  int32_t m, gain, more;
+
+  TFLM_TRAIN_INLINE Eight Scaled(const Eight& sums) const {
+    const int32x4_t gains = vdupq_n_s32(gain);
+    return {vmlasq_n_s32(sums.even, gains, more), vmlasq_n_s32(sums.odd, gains, more)};
+  }
+};
 
 // The random numbers of a row's elements, eight at a time.
 // kBits: of the residual; with 8 there are none.
@@ -59,9 +76,13 @@ class RowDither {
       columns_ += 8;
       next_ = vmlasq_n_u16(vreinterpretq_u16_s16(columns), vdupq_n_u16(kDitherStep), start_);
     }
-    const uint16x8_t dither = next_;
+    return next_;
+  }
+
+  // Goes on to the eight elements behind those.
+  TFLM_TRAIN_INLINE void Advance() {
+    if constexpr (kBits == 8) return;
     next_ = vaddq_n_u16(next_, static_cast<uint16_t>(8 * kDitherStep));
-    return dither;
   }
 
  private:
@@ -128,6 +149,9 @@ class RowStepper {
     if constexpr (kBits != 0) asm("" : "+r"(r_));
   }
 
+  int8_t* weights() const { return w_; }
+  void set_weights(int8_t* w) { w_ = w; }
+
  private:
   static int16x8_t Clamp(int16x8_t v, int16_t low, int16_t high) {
     return vmaxq_s16(vminq_s16(v, vdupq_n_s16(high)), vdupq_n_s16(low));
@@ -149,6 +173,57 @@ class RowStepper {
   int8_t* w_;
   int8_t* r_;
 };
+
+// clang-format off
+#define TFLM_TRAIN_RANDOM(E, O, M, W, LEAST)         \
+  "vmovlb.u16 %q[t], %q[dither]\n\t"                 \
+  "vqrdmlah.s32 %q[t], %q[" E "], %[" M "]\n\t"      \
+  "vmovlt.u16 %q[" E "], %q[dither]\n\t"             \
+  "vqrdmlah.s32 %q[" E "], %q[" O "], %[" M "]\n\t"  \
+  "vsri.32 %q[" E "], %q[t], #16\n\t"                \
+  "vldrb.s16 %q[t], [%[" W "]]\n\t"                  \
+  "vqadd.s8 %q[t], %q[t], %q[" E "]\n\t" LEAST       \
+  "vmax.s8 %q[t], %q[t], %q[o0]\n\t"                 \
+  "vstrb.16 %q[t], [%[" W "]], #8\n\t"
+
+// Steps eight elements of two rows without residual. By hand: there is one vector to spare.
+TFLM_TRAIN_INLINE void StepRandomRows(Eight row0, Eight row1, const RowFactors& f0,
+                                      const RowFactors& f1, uint16x8_t dither,
+                                      RowStepper<0>* stepper0, RowStepper<0>* stepper1) {
+  int32x4_t t;
+  int8_t *to0 = stepper0->weights(), *to1 = stepper1->weights();
+  asm volatile(
+      "vdup.32 %q[t], %[gain]\n\t"
+      "vmlas.s32 %q[e0], %q[t], %[more0]\n\t"
+      "vmlas.s32 %q[o0], %q[t], %[more0]\n\t"
+      "vmlas.s32 %q[e1], %q[t], %[more1]\n\t"
+      "vmlas.s32 %q[o1], %q[t], %[more1]\n\t"
+      TFLM_TRAIN_RANDOM("e0", "o0", "m0", "w0", "vmov.i8 %q[o0], #129\n\t")
+      TFLM_TRAIN_RANDOM("e1", "o1", "m1", "w1", "")
+      : [e0] "+w"(row0.even), [o0] "+w"(row0.odd), [e1] "+w"(row1.even), [o1] "+w"(row1.odd),
+        [t] "=&w"(t), [w0] "+l"(to0), [w1] "+l"(to1)
+      : [dither] "w"(dither), [gain] "r"(f0.gain), [more0] "r"(f0.more), [more1] "r"(f1.more),
+        [m0] "r"(f0.m), [m1] "r"(f1.m)
+      : "memory");
+  stepper0->set_weights(to0);
+  stepper1->set_weights(to1);
+}
+
+#undef TFLM_TRAIN_RANDOM
+// clang-format on
+
+// Steps the next eight elements of two rows with the same gain.
+template <int kBits>
+TFLM_TRAIN_INLINE void StepRows(RowStepper<kBits>* row0, RowStepper<kBits>* row1,
+                                const Eight& sums0, const Eight& sums1, const RowFactors& f0,
+                                const RowFactors& f1, uint16x8_t dither) {
+  if constexpr (kBits == 0) {
+    StepRandomRows(sums0, sums1, f0, f1, dither, row0, row1);
+  } else {
+    row0->template Step<true>(f0.Scaled(sums0), f0.m, dither, 8);
+    row1->template Step<true>(f1.Scaled(sums1), f1.m, dither, 8);
+  }
+}
 
 }  // namespace mve
 }  // namespace tflm_train

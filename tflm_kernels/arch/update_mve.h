@@ -19,25 +19,6 @@
 namespace tflm_train {
 namespace mve {
 
-constexpr int kColumns = 8;
-
-// Sums of eight channels over all pixels, `stride` bytes apart.
-inline void SumColumns(const int8_t* pixel, int32_t stride, int32_t pixels, int32_t* sums) {
-  constexpr int32_t kPart = 256;  // 128 * 256 fits int16
-  int32x4_t even = vdupq_n_s32(0), odd = even;
-  for (; pixels > 0; pixels -= kPart) {
-    int16x8_t part = vdupq_n_s16(0);
-#pragma GCC unroll 4
-    for (int32_t n = pixels < kPart ? pixels : kPart; n > 0; --n, pixel += stride) {
-      part = vaddq_s16(part, vldrbq_s16(pixel));
-    }
-    even = vaddq_s32(even, vmovlbq_s16(part));
-    odd = vaddq_s32(odd, vmovltq_s16(part));
-  }
-  const int32x4x2_t both = {{even, odd}};
-  vst2q_s32(sums, both);
-}
-
 // The input's channels are in groups of eight, [2][chunks][4][16] bytes: the even ones, then
 // the odd ones. The panel of gradients is [chunks][2][16].
 constexpr int32_t kGroup = 8;
@@ -176,8 +157,7 @@ class TapUpdate {
     int32_t m0, m1;  // multipliers
     int count;       // 1 at the end of an odd number
     WeightRow row0, row1;
-    int32_t correction0, correction1;  // z * sum q
-    int8x16_t q0, q1;                  // gradients, where they are one chunk
+    int8x16_t q0, q1;  // gradients, where they are one chunk
     const int8_t* inputs;
     int32_t chunks;
   };
@@ -226,62 +206,94 @@ class TapUpdate {
   //   kOneChunk  the gradients are in registers
   template <int kBits, bool kOneChunk>
   __attribute__((noinline)) void StepRows(const Block& block) const {
+    if (!stepper_.HasRows()) return StepOneByOne(block, 0, params_.geometry.out_c);
     // Locals: the int8 stores may alias the members as far as C++ knows.
     const WeightStepper stepper = stepper_;
-    const float* const kw = kw_;
-    const int32_t z = params_.update.x_zero_point;
+    const float* kw = kw_;
     const int32_t out_c = params_.geometry.out_c;
     const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
     const int32_t chunks = block.chunks, channels = block.channels, first = block.first;
     const int8_t* const inputs = block.inputs;
     const int shift = stepper.gain_shift() - 1;
-    const int32x4_t gain = vdupq_n_s32(1 << shift);
+    const int32_t gain = -ShiftLeft(1, shift);
+    const int32_t z = ShiftLeft(params_.update.x_zero_point, shift);
     const PixelChunk chunk = *block.chunk;
-    const bool allowed = stepper.HasRows();
     WeightRow row = ConvWeightRow(0, block.tap, taps);
 #pragma GCC unroll 1
-    for (int32_t c = 0; c < out_c; c += 2, row.index += 2 * taps, row.dither += taps) {
-      const bool pair = c + 1 < out_c;
-      const int32_t m0 = stepper.Multiplier(kw[c]);
-      const int32_t m1 = pair ? stepper.Multiplier(kw[c + 1]) : m0;
+    for (int32_t c = 0; c < out_c; c += 2, kw += 2, row.index += 2 * taps, row.dither += taps) {
+      // A last row alone is stepped again by nothing.
+      const int32_t next = c + 1 < out_c ? 1 : 0;
+      const uint32_t m0 = stepper.ShortMultiplier(kw[0]);
+      const uint32_t m1 = next == 0 ? 0 : stepper.ShortMultiplier(kw[1]);
       if ((m0 | m1) == 0) continue;  // frozen
-      int8x16_t q0 = vuninitializedq_s8(), q1 = q0;
-      int32_t sum0, sum1;
-      if (kOneChunk) {
-        chunk.Pair(c, pair ? 1 : 0, &q0, &q1);
-        sum0 = vaddvq_s8(q0);
-        sum1 = vaddvq_s8(q1);
-      } else {
-        int32_t sums[2] = {};
-        PixelCursor cursor(block.grad->Moved(c));
-        PackGradients(&cursor, block.grad->size(), pair ? 2 : 1, sums);
-        sum0 = sums[0];
-        sum1 = sums[1];
-      }
-      const WeightRow row1 = {row.index + taps, row.dither};
-      if (!allowed || !pair || !stepper.IsShort(m0) || !stepper.IsShort(m1)) {
-        StepOneByOne({m0, m1, pair ? 2 : 1, row, row1, z * sum0, z * sum1, q0, q1, inputs, chunks},
-                     block);
+      if (!stepper.IsShort(m0) || !stepper.IsShort(m1)) {
+        StepOneByOne(block, c, c + 1 + next);
         continue;
       }
-      const int32_t less0 = -ShiftLeft(z * sum0, shift), less1 = -ShiftLeft(z * sum1, shift);
+      int8x16_t q0 = vuninitializedq_s8(), q1 = q0;
+      int32_t sums[2] = {};
+      if (kOneChunk) {
+        chunk.Pair(c, next, &q0, &q1);
+        sums[0] = vaddvq_s8(q0);
+        sums[1] = vaddvq_s8(q1);
+      } else {
+        PixelCursor cursor(block.grad->Moved(c));
+        PackGradients(&cursor, block.grad->size(), next, sums);
+      }
+      const RowFactors factors0 = {static_cast<int32_t>(m0), gain, z * sums[0]};
+      const RowFactors factors1 = {static_cast<int32_t>(m1), gain, z * sums[1]};
+      const WeightRow row1 = {row.index + static_cast<uint32_t>(next * taps), row.dither};
       const int8_t* at = inputs;
-      int32_t left = channels;
       auto weights0 = stepper.Row<kBits>(row, first);
       auto weights1 = stepper.Row<kBits>(row1, first);
       auto dithers = stepper.DitherOf<kBits>(row, first);
 #pragma GCC unroll 1
-      for (; left >= kGroup; left -= kGroup) {
-        const GroupSums sums = kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(chunks, &at);
+      for (int32_t groups = channels / kGroup; groups > 0; --groups) {
+        const GroupSums group = kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(chunks, &at);
         const uint16x8_t dither = dithers.template Next<true>(kGroup);
-        weights0.template Step<true>(Scaled(sums.row0, gain, less0), m0, dither, kGroup);
-        weights1.template Step<true>(Scaled(sums.row1, gain, less1), m1, dither, kGroup);
+        mve::StepRows(&weights0, &weights1, group.row0, group.row1, factors0, factors1, dither);
+        dithers.Advance();
       }
+      const int32_t left = channels % kGroup;
       if (left > 0) {
-        const GroupSums sums = kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(chunks, &at);
+        const GroupSums group = kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(chunks, &at);
         const int32_t i = first + channels - left;
-        StepSome<kBits>(row, i, left, Scaled(sums.row0, gain, less0), m0);
-        StepSome<kBits>(row1, i, left, Scaled(sums.row1, gain, less1), m1);
+        StepSome<kBits>(row, i, left, group.row0, factors0);
+        StepSome<kBits>(row1, i, left, group.row1, factors1);
+      }
+    }
+  }
+
+  template <int kBits>
+  __attribute__((noinline)) void StepSome(WeightRow row, int32_t i, int32_t n, Eight sums,
+                                          RowFactors factors) const {
+    const uint16x8_t dither = stepper_.DitherOf<kBits>(row, i).template Next<false>(n);
+    stepper_.Row<kBits>(row, i).template Step<false>(factors.Scaled(sums), factors.m, dither, n);
+  }
+
+  // Some rows where the multipliers are too large for that.
+  __attribute__((noinline)) void StepOneByOne(const Block& block, int32_t c, int32_t end) const {
+    const int32_t z = params_.update.x_zero_point;
+    for (; c < end; c += 2) {
+      RowPair rows = Rows(block, c);
+      if ((rows.m0 | rows.m1) == 0) continue;  // frozen
+      int32_t sums[2];
+      if (rows.chunks == 1) {
+        block.chunk->Pair(c, rows.count - 1, &rows.q0, &rows.q1);
+        sums[0] = vaddvq_s8(rows.q0);
+        sums[1] = vaddvq_s8(rows.q1);
+      } else {
+        sums[0] = sums[1] = 0;
+        PixelCursor cursor(block.grad->Moved(c));
+        PackGradients(&cursor, block.grad->size(), rows.count - 1, sums);
+      }
+      const int8_t* at = rows.inputs;
+      for (int32_t j = 0; j < block.channels; j += kGroup) {
+        const GroupSums group = Sums(rows, &at);
+        const int32_t n = block.channels - j < kGroup ? block.channels - j : kGroup;
+        const int32_t i = block.first + j;
+        StepInOrder(rows.row0, i, n, group.row0, z * sums[0], rows.m0);
+        if (rows.count > 1) StepInOrder(rows.row1, i, n, group.row1, z * sums[1], rows.m1);
       }
     }
   }
@@ -293,32 +305,12 @@ class TapUpdate {
     stepper_.Row<kBits>(row, i).template Step<false>(sums, m, dither, n);
   }
 
-  // Where the multipliers are too large for that.
-  __attribute__((noinline)) void StepOneByOne(const RowPair& rows, const Block& block) const {
-    const int8_t* at = rows.inputs;
-    for (int32_t j = 0; j < block.channels; j += kGroup) {
-      const GroupSums sums = Sums(rows, &at);
-      const int32_t n = block.channels - j < kGroup ? block.channels - j : kGroup;
-      const int32_t i = block.first + j;
-      StepInOrder(rows.row0, i, n, sums.row0, rows.correction0, rows.m0);
-      if (rows.count == 1) continue;
-      StepInOrder(rows.row1, i, n, sums.row1, rows.correction1, rows.m1);
-    }
-  }
-
   __attribute__((noinline)) void StepInOrder(const WeightRow& row, int32_t i, int32_t n,
                                              const Eight& sums, int32_t correction,
                                              int32_t m) const {
     int32_t in_order[kGroup];
-    const int32x4x2_t both = {
-        {vsubq_n_s32(sums.even, correction), vsubq_n_s32(sums.odd, correction)}};
-    vst2q_s32(in_order, both);
+    Store({vsubq_n_s32(sums.even, correction), vsubq_n_s32(sums.odd, correction)}, in_order);
     stepper_.Step(row, i, n, in_order, &m, 0);
-  }
-
-  // G with the gain, for VQRDMULH, which doubles.
-  TFLM_TRAIN_INLINE static Eight Scaled(const Eight& sums, int32x4_t gain, int32_t less) {
-    return {vmlasq_n_s32(sums.even, gain, less), vmlasq_n_s32(sums.odd, gain, less)};
   }
 
   // The panel of gradients by one group of the input, which is passed over.
@@ -357,7 +349,7 @@ class TapUpdate {
           const int32_t rest = grad.size() - done;
           const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
           PackInputs(&x_cursor, depth, channels, inputs);
-          PackGradients(&cursor, depth, rows.count, sums);
+          PackGradients(&cursor, depth, rows.count - 1, sums);
           rows.chunks = Chunks(depth);
           if (rows.chunks == 1) {
             rows.q0 = vld1q_s8(scratch_);
@@ -407,8 +399,9 @@ class TapUpdate {
     }
   }
 
-  // Packs the next `depth` pixels of one or two channels, adding up each.
-  __attribute__((noinline)) void PackGradients(PixelCursor* cursor, int32_t depth, int count,
+  // Packs the next `depth` pixels of two channels, the second `next` behind the first, adding
+  // up each.
+  __attribute__((noinline)) void PackGradients(PixelCursor* cursor, int32_t depth, int32_t next,
                                                int32_t* sums) const {
     const int32_t step = kChunk * cursor->EvenStride(depth);
     int32_t sum0 = sums[0], sum1 = sums[1];
@@ -419,7 +412,7 @@ class TapUpdate {
       int32_t c = 0, more = -kChunk;
       do {
         int8x16_t q0, q1;
-        chunk.Pair(c, count - 1, &q0, &q1);
+        chunk.Pair(c, next, &q0, &q1);
         sum0 = vaddvaq_s8(sum0, q0);
         sum1 = vaddvaq_s8(sum1, q1);
         vst1q_s8(to, q0);
