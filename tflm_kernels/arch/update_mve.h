@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <new>
 
 #include "tflm_kernels/arch/gather_mve.h"
 #include "tflm_kernels/op_params.h"
@@ -130,15 +131,22 @@ class TapUpdate {
     const int32_t chunks = Chunks(depth);
     // Of one chunk, gradients need no panel.
     const bool shallow = chunks == 1;
-    int8_t* const inputs = scratch_ + (shallow ? 0 : kGradientChunk * chunks);
-    const int32_t width = kGroup * GroupsFor(chunks, static_cast<int32_t>(inputs - scratch_));
-    PixelCursor first(grad);
-    const PixelChunk chunk(&first, shallow ? depth : kChunk);
+    int8_t* const list = scratch_ + (shallow ? 0 : kGradientChunk * chunks);
+    int8_t* const behind = list + (shallow ? 0 : static_cast<int32_t>(sizeof(PixelChunk)) * chunks);
+    // Where chunks of the gradient are found, where there is room for all of that.
+    const bool listed = GroupsFor(chunks, behind) > 0;
+    int8_t* const inputs = listed ? behind : list;
+    const int32_t width = kGroup * GroupsFor(chunks, inputs);
+    PixelCursor cursor(grad);
+    const PixelChunk first(&cursor, shallow ? depth : kChunk);
+    PixelChunk* const found = reinterpret_cast<PixelChunk*>(list);
+    if (!shallow && listed) ListChunks(grad, found);
+    const PixelChunk* const at = shallow ? &first : listed ? found : nullptr;
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       PixelCursor x_cursor(x.Moved(i));
       PackInputs(&x_cursor, depth, channels, inputs);
-      StepBlock({tap, i, channels, inputs, chunks, &grad, &chunk});
+      StepBlock({tap, i, channels, inputs, chunks, &grad, at});
     }
   }
 
@@ -149,7 +157,7 @@ class TapUpdate {
     const int8_t* inputs;
     int32_t chunks;
     const PixelGrid* grad;
-    const PixelChunk* chunk;  // all of the gradient, where that is one
+    const PixelChunk* chunk;  // those of the gradient; nullptr: to be found
   };
 
   // One or two rows of weights, those of output channels, and what their sums are made of.
@@ -164,10 +172,10 @@ class TapUpdate {
 
   static int32_t Chunks(int32_t depth) { return (depth + kChunk - 1) / kChunk; }
 
-  // Groups of the input held at once beside `gradients` bytes, for so many chunks.
-  int32_t GroupsFor(int32_t chunks, int32_t gradients) const {
+  // Groups of the input held at once from `inputs` on, for so many chunks.
+  int32_t GroupsFor(int32_t chunks, const int8_t* inputs) const {
     const int32_t sums = plan_.in_parts ? static_cast<int32_t>(sizeof(GroupSums)) : 0;
-    const int32_t room = static_cast<int32_t>(plan_.bytes()) - gradients;
+    const int32_t room = static_cast<int32_t>(scratch_ + plan_.bytes() - inputs);
     const int32_t fitting = room / (2 * kPanelChunk * chunks + sums);
     const int32_t needed = (params_.geometry.in_c + kGroup - 1) / kGroup;
     return fitting < needed ? fitting : needed;
@@ -214,10 +222,10 @@ class TapUpdate {
     const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
     const int32_t chunks = block.chunks, channels = block.channels, first = block.first;
     const int8_t* const inputs = block.inputs;
+    const int8_t* const gradients = scratch_;
     const int shift = stepper.gain_shift() - 1;
     const int32_t gain = -ShiftLeft(1, shift);
     const int32_t z = ShiftLeft(params_.update.x_zero_point, shift);
-    const PixelChunk chunk = *block.chunk;
     WeightRow row = ConvWeightRow(0, block.tap, taps);
 #pragma GCC unroll 1
     for (int32_t c = 0; c < out_c; c += 2, kw += 2, row.index += 2 * taps, row.dither += taps) {
@@ -233,12 +241,11 @@ class TapUpdate {
       int8x16_t q0 = vuninitializedq_s8(), q1 = q0;
       int32_t sums[2] = {};
       if (kOneChunk) {
-        chunk.Pair(c, next, &q0, &q1);
+        block.chunk->Pair(c, next, &q0, &q1);
         sums[0] = vaddvq_s8(q0);
         sums[1] = vaddvq_s8(q1);
       } else {
-        PixelCursor cursor(block.grad->Moved(c));
-        PackGradients(&cursor, block.grad->size(), next, sums);
+        PackGradients(block, c, next, sums);
       }
       const RowFactors factors0 = {static_cast<int32_t>(m0), gain, z * sums[0]};
       const RowFactors factors1 = {static_cast<int32_t>(m1), gain, z * sums[1]};
@@ -249,14 +256,16 @@ class TapUpdate {
       auto dithers = stepper.DitherOf<kBits>(row, first);
 #pragma GCC unroll 1
       for (int32_t groups = channels / kGroup; groups > 0; --groups) {
-        const GroupSums group = kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(chunks, &at);
         const uint16x8_t dither = dithers.template Next<true>(kGroup);
+        const GroupSums group =
+            kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(gradients, chunks, &at);
         mve::StepRows(&weights0, &weights1, group.row0, group.row1, factors0, factors1, dither);
         dithers.Advance();
       }
       const int32_t left = channels % kGroup;
       if (left > 0) {
-        const GroupSums group = kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(chunks, &at);
+        const GroupSums group =
+            kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(gradients, chunks, &at);
         const int32_t i = first + channels - left;
         StepSome<kBits>(row, i, left, group.row0, factors0);
         StepSome<kBits>(row1, i, left, group.row1, factors1);
@@ -284,8 +293,7 @@ class TapUpdate {
         sums[1] = vaddvq_s8(rows.q1);
       } else {
         sums[0] = sums[1] = 0;
-        PixelCursor cursor(block.grad->Moved(c));
-        PackGradients(&cursor, block.grad->size(), rows.count - 1, sums);
+        PackGradients(block, c, rows.count - 1, sums);
       }
       const int8_t* at = rows.inputs;
       for (int32_t j = 0; j < block.channels; j += kGroup) {
@@ -298,13 +306,6 @@ class TapUpdate {
     }
   }
 
-  template <int kBits>
-  __attribute__((noinline)) void StepSome(const WeightRow& row, int32_t i, int32_t n,
-                                          const Eight& sums, int32_t m) const {
-    const uint16x8_t dither = stepper_.DitherOf<kBits>(row, i).template Next<false>(n);
-    stepper_.Row<kBits>(row, i).template Step<false>(sums, m, dither, n);
-  }
-
   __attribute__((noinline)) void StepInOrder(const WeightRow& row, int32_t i, int32_t n,
                                              const Eight& sums, int32_t correction,
                                              int32_t m) const {
@@ -314,17 +315,18 @@ class TapUpdate {
   }
 
   // The panel of gradients by one group of the input, which is passed over.
-  TFLM_TRAIN_INLINE GroupSums Multiply(int32_t chunks, const int8_t** group) const {
+  TFLM_TRAIN_INLINE static GroupSums Multiply(const int8_t* gradients, int32_t chunks,
+                                              const int8_t** group) {
     const int8_t* const at = *group;
     GroupSums sums;
-    MultiplyChunks(scratch_, at, chunks, &sums.row0.even, &sums.row1.even);
-    MultiplyChunks(scratch_, at + kPanelChunk * chunks, chunks, &sums.row0.odd, &sums.row1.odd);
+    MultiplyChunks(gradients, at, chunks, &sums.row0.even, &sums.row1.even);
+    MultiplyChunks(gradients, at + kPanelChunk * chunks, chunks, &sums.row0.odd, &sums.row1.odd);
     *group = at + 2 * kPanelChunk * chunks;
     return sums;
   }
 
   __attribute__((noinline)) GroupSums Sums(const RowPair& rows, const int8_t** group) const {
-    if (rows.chunks > 1) return Multiply(rows.chunks, group);
+    if (rows.chunks > 1) return Multiply(scratch_, rows.chunks, group);
     return MultiplyChunk(rows.q0, rows.q1, group);
   }
 
@@ -333,8 +335,8 @@ class TapUpdate {
                                              const PixelGrid& grad) {
     const Geometry& g = params_.geometry;
     const int32_t chunks = Chunks(plan_.depth);
-    const int32_t groups = GroupsFor(chunks, kGradientChunk * chunks);
     int8_t* const inputs = scratch_ + kGradientChunk * chunks;
+    const int32_t groups = GroupsFor(chunks, inputs);
     int32_t* const kept = reinterpret_cast<int32_t*>(inputs + kGroup * kChunk * chunks * groups);
     const int32_t width = groups * kGroup;
     for (int32_t i = 0; i < g.in_c; i += width) {
@@ -399,33 +401,49 @@ class TapUpdate {
     }
   }
 
-  // Packs the next `depth` pixels of two channels, the second `next` behind the first, adding
-  // up each.
-  __attribute__((noinline)) void PackGradients(PixelCursor* cursor, int32_t depth, int32_t next,
+  __attribute__((noinline)) static void ListChunks(const PixelGrid& grid, PixelChunk* list) {
+    PixelCursor cursor(grid);
+    for (int32_t left = grid.size(); left > 0; left -= kChunk) {
+      new (list++) PixelChunk(&cursor, left < kChunk ? left : kChunk);
+    }
+  }
+
+  // Packs all pixels of two channels, c and c + next, adding up each.
+  __attribute__((noinline)) void PackGradients(const Block& block, int32_t c, int32_t next,
                                                int32_t* sums) const {
-    const int32_t step = kChunk * cursor->EvenStride(depth);
-    int32_t sum0 = sums[0], sum1 = sums[1];
+    if (block.chunk == nullptr) {
+      PixelCursor cursor(block.grad->Moved(c));
+      return PackGradients(&cursor, block.grad->size(), next, sums);
+    }
+    int32_t sum0 = 0, sum1 = 0;
+    const PixelChunk* chunk = block.chunk;
     int8_t* to = scratch_;
-    while (depth > 0) {
-      const PixelChunk chunk(cursor, depth < kChunk ? depth : kChunk);
-      // Evenly spaced, all whole chunks are alike.
-      int32_t c = 0, more = -kChunk;
-      do {
-        int8x16_t q0, q1;
-        chunk.Pair(c, next, &q0, &q1);
-        sum0 = vaddvaq_s8(sum0, q0);
-        sum1 = vaddvaq_s8(sum1, q1);
-        vst1q_s8(to, q0);
-        vst1q_s8(to + kChunk, q1);
-        to += kGradientChunk;
-        depth -= kChunk;
-        c += step;
-        more += kChunk;
-      } while (step > 0 && depth >= kChunk);
-      cursor->Skip(more);
+#pragma GCC unroll 1
+    for (int32_t n = block.chunks; n > 0; --n, ++chunk, to += kGradientChunk) {
+      int8x16_t q0, q1;
+      chunk->Pair(c, next, &q0, &q1);
+      sum0 = vaddvaq_s8(sum0, q0);
+      sum1 = vaddvaq_s8(sum1, q1);
+      vst1q_s8(to, q0);
+      vst1q_s8(to + kChunk, q1);
     }
     sums[0] = sum0;
     sums[1] = sum1;
+  }
+
+  // The next `depth` pixels, adding to the sums.
+  __attribute__((noinline)) void PackGradients(PixelCursor* cursor, int32_t depth, int32_t next,
+                                               int32_t* sums) const {
+#pragma GCC unroll 1
+    for (int8_t* to = scratch_; depth > 0; depth -= kChunk, to += kGradientChunk) {
+      const PixelChunk chunk(cursor, depth < kChunk ? depth : kChunk);
+      int8x16_t q0, q1;
+      chunk.Pair(0, next, &q0, &q1);
+      sums[0] = vaddvaq_s8(sums[0], q0);
+      sums[1] = vaddvaq_s8(sums[1], q1);
+      vst1q_s8(to, q0);
+      vst1q_s8(to + kChunk, q1);
+    }
   }
 
   const UpdatePlan& plan_;
