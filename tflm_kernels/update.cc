@@ -11,6 +11,7 @@
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/bias_mve.h"
+#include "tflm_kernels/arch/depthwise_taps_mve.h"
 #include "tflm_kernels/arch/depthwise_update_mve.h"
 #include "tflm_kernels/arch/update_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
@@ -304,7 +305,8 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
                               channels);
 #if defined(TFLM_TRAIN_MVE)
   const mve::DepthwiseUpdatePlan plan(params, DepthwiseUpdateScratchBytes(params));
-  if (plan.usable) {
+  // Planes cost more than they save for gradients of one vector.
+  if (plan.usable && g.out_h * g.out_w > mve::kBytes) {
     mve::DepthwiseUpdater(params, plan, stepper, kw, scratch).Run(x, grad);
     if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
     return;
@@ -317,9 +319,15 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
     multiplier[c] = stepper.Multiplier(kw[c]);
     small = small && stepper.IsSmall(multiplier[c]);
   }
+#if defined(TFLM_TRAIN_MVE)
+  const mve::DepthwiseTaps taps(params, stepper, multiplier);
+#endif
   ForEachTrainedTap(
       g, update, false,
       [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
+#if defined(TFLM_TRAIN_MVE)
+        if (taps.usable()) return taps.Step(tap, rows, columns, offset_y, offset_x, x, grad);
+#endif
         std::memset(acc, 0, sizeof(int32_t) * g.out_c);
         for (int32_t oy = rows.begin; oy < rows.end; ++oy) {
           const int32_t iy = oy * g.stride_h + offset_y;

@@ -73,9 +73,7 @@ struct DepthwiseUpdatePlan {
       rows = rows < g.out_h ? rows : g.out_h;
       if (rows > 0) break;
     }
-    // Planes of every phase cost more than they save for gradients of one vector.
-    const bool strided = g.stride_h * g.stride_w > 1;
-    usable = usable && rows > 0 && !(strided && g.out_h * g.out_w <= kBytes);
+    usable = usable && rows > 0;
     gradient_bytes = (rows * pitch + kBytes - 1) / kBytes * kBytes;
   }
 
@@ -312,18 +310,9 @@ class DepthwiseUpdater {
     stepper_.Row<kBits>(row, c).template Step<kAll>(sums, m, dither, n);
   }
 
-  static Eight Pairs(const int32_t* values) {
-    const int32x4x2_t both = vld2q_s32(values);
-    return {both.val[0], both.val[1]};
-  }
-
   static Eight FourPairs(const int32_t* values) {
     const int32x4_t even = {values[0], values[2], 0, 0}, odd = {values[1], values[3], 0, 0};
     return {even, odd};
-  }
-
-  static Eight Scaled(const Eight& m, int shift) {
-    return {vshlq_r_s32(m.even, shift), vshlq_r_s32(m.odd, shift)};
   }
 
   const DepthwiseUpdateParams& params_;

@@ -17,10 +17,18 @@ struct Eight {
   int32x4_t even, odd;
 };
 
-// In order.
+// From and to memory, in order.
+TFLM_TRAIN_INLINE Eight Pairs(const int32_t* values) {
+  const int32x4x2_t both = vld2q_s32(values);
+  return {both.val[0], both.val[1]};
+}
 inline void Store(const Eight& values, int32_t* to) {
   const int32x4x2_t both = {{values.even, values.odd}};
   vst2q_s32(to, both);
+}
+
+TFLM_TRAIN_INLINE Eight Scaled(const Eight& values, int shift) {
+  return {vshlq_r_s32(values.even, shift), vshlq_r_s32(values.odd, shift)};
 }
 
 // The high halves of sums * 2 * m, with one multiplier or with one each, and those added up.
