@@ -305,8 +305,7 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
                               channels);
 #if defined(TFLM_TRAIN_MVE)
   const mve::DepthwiseUpdatePlan plan(params, DepthwiseUpdateScratchBytes(params));
-  // Planes cost more than they save for gradients of one vector.
-  if (plan.usable && g.out_h * g.out_w > mve::kBytes) {
+  if (plan.usable) {
     mve::DepthwiseUpdater(params, plan, stepper, kw, scratch).Run(x, grad);
     if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
     return;

@@ -168,6 +168,9 @@ def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
             Geometry.from_options((4, 4, 96), 96, (3, 3), padding="SAME"),
             Geometry.from_options((6, 6, 20), 20, (5, 5), padding="SAME"),
             Geometry.from_options((8, 8, 17), 17, (7, 7), (2, 2), padding="SAME"),
+            Geometry.from_options((9, 8, 34), 34, (3, 3), padding="SAME"),
+            Geometry.from_options((8, 8, 122), 122, (7, 7), padding="SAME"),
+            Geometry.from_options((37, 33, 9), 9, (3, 2), (2, 2), padding="SAME"),
         ]
     else:
         base = Geometry.from_options((3, 4, 9), 5, (1, 1))
@@ -175,6 +178,7 @@ def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
             Geometry.dense(1, 40, 12),
             Geometry.from_options((8, 8, 48), 36, (1, 1)),
             Geometry.from_options((9, 8, 3), 16, (3, 3), (2, 2), padding="SAME"),
+            Geometry.from_options((24, 23, 9), 3, (2, 2), padding="SAME"),
         ]
     # Learning rates from one that moves nothing to one that saturates everything.
     for learning_rate in (1e-12, 1e-3, 1.0, 1e6):

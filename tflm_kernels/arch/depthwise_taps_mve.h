@@ -1,5 +1,5 @@
 // The weight gradients of a depthwise layer with Helium, tap by tap with channels in the lanes:
-// for small outputs, and strides. Only for update.cc.
+// for small outputs, strides and dilations. Only for update.cc.
 
 #ifndef TFLM_KERNELS_ARCH_DEPTHWISE_TAPS_MVE_H_
 #define TFLM_KERNELS_ARCH_DEPTHWISE_TAPS_MVE_H_
@@ -17,10 +17,15 @@
 namespace tflm_train {
 namespace mve {
 
-// Positions that the gradients' sum fits int16 for.
-constexpr int32_t kMaxTapPositions = 256;
+// What meets under a tap.
+struct TapWork {
+  PixelGrid gradient, input;  // of the same size
+  WeightRow row;
+};
 
-// sum q * (x - z) of n channels, n <= 8, over grids of the same size.
+constexpr int32_t kMaxInt16Sum = 256;  // int8 in an int16
+
+// sum q * (x - z) of channels c to c + n, n <= 8, over at most kMaxInt16Sum pixels.
 //   kAll  n is 8
 template <bool kAll>
 TFLM_TRAIN_INLINE Eight SumTap(const PixelGrid& gradient, const PixelGrid& input, int32_t c,
@@ -64,6 +69,22 @@ TFLM_TRAIN_INLINE Eight SumTap(const PixelGrid& gradient, const PixelGrid& input
           vmlaq_n_s32(sums.odd, vmovltq_s16(sum), -z)};
 }
 
+// The same over any number of pixels in rows of at most kMaxInt16Sum.
+template <bool kAll>
+__attribute__((noinline)) Eight SumBands(PixelGrid gradient, PixelGrid input, int32_t c, int32_t z,
+                                         int32_t n) {
+  const int32_t rows = gradient.rows, band = kMaxInt16Sum / gradient.columns;
+  Eight sums = {vdupq_n_s32(0), vdupq_n_s32(0)};
+  for (int32_t y = 0; y < rows; y += band) {
+    gradient.rows = rows - y < band ? rows - y : band;
+    const Eight some = SumTap<kAll>(gradient, input, c, z, n);
+    sums = {vaddq_s32(sums.even, some.even), vaddq_s32(sums.odd, some.odd)};
+    gradient.first += band * gradient.row_stride;
+    input.first += band * input.row_stride;
+  }
+  return sums;
+}
+
 class DepthwiseTaps {
  public:
   // multipliers: of all channels.
@@ -71,7 +92,7 @@ class DepthwiseTaps {
                 const int32_t* multipliers)
       : params_(params), stepper_(stepper), multipliers_(multipliers) {
     const Geometry& g = params.geometry;
-    usable_ = params.multiplier == 1 && stepper.HasRows() && g.out_h * g.out_w <= kMaxTapPositions;
+    usable_ = params.multiplier == 1 && stepper.HasRows() && g.out_w <= kMaxInt16Sum;
     for (int32_t c = 0; c < g.out_c && usable_; ++c) {
       usable_ = stepper.IsShort(static_cast<uint32_t>(-multipliers[c]));
     }
@@ -87,36 +108,36 @@ class DepthwiseTaps {
     if (h <= 0 || w <= 0) return;
     const int32_t iy = rows.begin * g.stride_h + offset_y;
     const int32_t ix = columns.begin * g.stride_w + offset_x;
-    Work work = {
+    TapWork work = {
         {grad + (rows.begin * g.out_w + columns.begin) * g.out_c, h, w, g.out_w * g.out_c, g.out_c},
         {x + (iy * g.in_w + ix) * g.in_c, h, w, g.stride_h * g.in_w * g.in_c, g.stride_w * g.in_c},
         {static_cast<uint32_t>(tap), static_cast<uint32_t>(tap)}};
     const PixelGrid gradient = work.gradient.Flattened(), input = work.input.Flattened();
-    if (gradient.rows == input.rows) {
+    if (gradient.rows == input.rows && h * w <= kMaxInt16Sum) {
       work.gradient = gradient;
       work.input = input;
     }
-    switch (stepper_.residual_bits()) {
-      case 8:
-        return StepAs<8>(work);
-      case 4:
-        return StepAs<4>(work);
-      default:
-        return StepAs<0>(work);
-    }
+    return work.gradient.size() > kMaxInt16Sum ? StepIn<true>(work) : StepIn<false>(work);
   }
 
  private:
-  // What meets under a tap.
-  struct Work {
-    PixelGrid gradient, input;  // of the same size
-    WeightRow row;
-  };
+  template <bool kBands>
+  void StepIn(const TapWork& work) const {
+    switch (stepper_.residual_bits()) {
+      case 8:
+        return StepAs<8, kBands>(work);
+      case 4:
+        return StepAs<4, kBands>(work);
+      default:
+        return StepAs<0, kBands>(work);
+    }
+  }
 
-  template <int kBits>
-  __attribute__((noinline)) void StepAs(const Work& work) const {
+  // kBands: of more than kMaxInt16Sum pixels.
+  template <int kBits, bool kBands>
+  __attribute__((noinline)) void StepAs(const TapWork& work) const {
     // Locals: the int8 stores may alias the members as far as C++ knows.
-    const PixelGrid gradient = work.gradient, input = work.input;
+    const PixelGrid q = work.gradient, x = work.input;
     const int32_t* m = multipliers_;
     const int32_t z = params_.update.x_zero_point;
     const int shift = stepper_.gain_shift() - 1;
@@ -125,17 +146,18 @@ class DepthwiseTaps {
     int32_t c = 0, left = params_.geometry.out_c;
 #pragma GCC unroll 1
     for (; left >= 8; left -= 8, c += 8, m += 8) {
-      const Eight sums = Scaled(SumTap<true>(gradient, input, c, z, 8), shift);
+      const Eight sums = kBands ? SumBands<true>(q, x, c, z, 8) : SumTap<true>(q, x, c, z, 8);
       const uint16x8_t dither = dithers.template Next<true>(8);
-      weights.template Step<true>(sums, Pairs(m), dither, 8);
+      weights.template Step<true>(Scaled(sums, shift), Pairs(m), dither, 8);
       dithers.Advance();
     }
     if (left > 0) {
       int32_t some[8] = {};
       for (int32_t j = 0; j < left; ++j) some[j] = m[j];
-      const Eight sums = Scaled(SumTap<false>(gradient, input, c, z, left), shift);
+      const Eight sums =
+          kBands ? SumBands<false>(q, x, c, z, left) : SumTap<false>(q, x, c, z, left);
       const uint16x8_t dither = dithers.template Next<false>(left);
-      weights.template Step<false>(sums, Pairs(some), dither, left);
+      weights.template Step<false>(Scaled(sums, shift), Pairs(some), dither, left);
     }
   }
 
