@@ -80,9 +80,11 @@ TFLM_TRAIN_INLINE GroupSums MultiplyChunk(int8x16_t q0, int8x16_t q1, const int8
   VMLADAV " %[c0], %q[q0], %q[x1]\n\t"         \
   VMLADAV " %[d0], %q[q1], %q[x1]\n\t"
 
-// The panel of gradients by four channels of the input, at least two chunks.
-TFLM_TRAIN_INLINE void MultiplyChunks(const int8_t* a, const int8_t* b, int32_t chunks,
+// The panel of gradients by four channels of the input, which are passed over; at least two
+// chunks.
+TFLM_TRAIN_INLINE void MultiplyChunks(const int8_t* a, const int8_t** panel, int32_t chunks,
                                       int32x4_t* row0, int32x4_t* row1) {
+  const int8_t* b = *panel;
   // All even registers; named, because the compiler does not always find them itself.
   register int32_t c0 asm("r0"), c1 asm("r2"), c2 asm("r4"), c3 asm("r6");
   register int32_t d0 asm("r8"), d1 asm("r10"), d2 asm("r12"), d3 asm("lr");
@@ -104,6 +106,7 @@ TFLM_TRAIN_INLINE void MultiplyChunks(const int8_t* a, const int8_t* b, int32_t 
         [d3] "=&r"(d3), [q0] "=&w"(q0), [q1] "=&w"(q1), [x0] "=&w"(x0), [x1] "=&w"(x1)
       :
       : "cc", "memory");
+  *panel = b;
   *row0 = q0;
   *row1 = q1;
 }
@@ -317,11 +320,9 @@ class TapUpdate {
   // The panel of gradients by one group of the input, which is passed over.
   TFLM_TRAIN_INLINE static GroupSums Multiply(const int8_t* gradients, int32_t chunks,
                                               const int8_t** group) {
-    const int8_t* const at = *group;
     GroupSums sums;
-    MultiplyChunks(gradients, at, chunks, &sums.row0.even, &sums.row1.even);
-    MultiplyChunks(gradients, at + kPanelChunk * chunks, chunks, &sums.row0.odd, &sums.row1.odd);
-    *group = at + 2 * kPanelChunk * chunks;
+    MultiplyChunks(gradients, group, chunks, &sums.row0.even, &sums.row1.even);
+    MultiplyChunks(gradients, group, chunks, &sums.row0.odd, &sums.row1.odd);
     return sums;
   }
 
