@@ -182,57 +182,6 @@ class RowStepper {
   int8_t* r_;
 };
 
-// clang-format off
-#define TFLM_TRAIN_RANDOM(E, O, M, W, LEAST)         \
-  "vmovlb.u16 %q[t], %q[dither]\n\t"                 \
-  "vqrdmlah.s32 %q[t], %q[" E "], %[" M "]\n\t"      \
-  "vmovlt.u16 %q[" E "], %q[dither]\n\t"             \
-  "vqrdmlah.s32 %q[" E "], %q[" O "], %[" M "]\n\t"  \
-  "vsri.32 %q[" E "], %q[t], #16\n\t"                \
-  "vldrb.s16 %q[t], [%[" W "]]\n\t"                  \
-  "vqadd.s8 %q[t], %q[t], %q[" E "]\n\t" LEAST       \
-  "vmax.s8 %q[t], %q[t], %q[o0]\n\t"                 \
-  "vstrb.16 %q[t], [%[" W "]], #8\n\t"
-
-// Steps eight elements of two rows without residual. By hand: there is one vector to spare.
-TFLM_TRAIN_INLINE void StepRandomRows(Eight row0, Eight row1, const RowFactors& f0,
-                                      const RowFactors& f1, uint16x8_t dither,
-                                      RowStepper<0>* stepper0, RowStepper<0>* stepper1) {
-  int32x4_t t;
-  int8_t *to0 = stepper0->weights(), *to1 = stepper1->weights();
-  asm volatile(
-      "vdup.32 %q[t], %[gain]\n\t"
-      "vmlas.s32 %q[e0], %q[t], %[more0]\n\t"
-      "vmlas.s32 %q[o0], %q[t], %[more0]\n\t"
-      "vmlas.s32 %q[e1], %q[t], %[more1]\n\t"
-      "vmlas.s32 %q[o1], %q[t], %[more1]\n\t"
-      TFLM_TRAIN_RANDOM("e0", "o0", "m0", "w0", "vmov.i8 %q[o0], #129\n\t")
-      TFLM_TRAIN_RANDOM("e1", "o1", "m1", "w1", "")
-      : [e0] "+w"(row0.even), [o0] "+w"(row0.odd), [e1] "+w"(row1.even), [o1] "+w"(row1.odd),
-        [t] "=&w"(t), [w0] "+l"(to0), [w1] "+l"(to1)
-      : [dither] "w"(dither), [gain] "r"(f0.gain), [more0] "r"(f0.more), [more1] "r"(f1.more),
-        [m0] "r"(f0.m), [m1] "r"(f1.m)
-      : "memory");
-  stepper0->set_weights(to0);
-  stepper1->set_weights(to1);
-}
-
-#undef TFLM_TRAIN_RANDOM
-// clang-format on
-
-// Steps the next eight elements of two rows with the same gain.
-template <int kBits>
-TFLM_TRAIN_INLINE void StepRows(RowStepper<kBits>* row0, RowStepper<kBits>* row1,
-                                const Eight& sums0, const Eight& sums1, const RowFactors& f0,
-                                const RowFactors& f1, uint16x8_t dither) {
-  if constexpr (kBits == 0) {
-    StepRandomRows(sums0, sums1, f0, f1, dither, row0, row1);
-  } else {
-    row0->template Step<true>(f0.Scaled(sums0), f0.m, dither, 8);
-    row1->template Step<true>(f1.Scaled(sums1), f1.m, dither, 8);
-  }
-}
-
 }  // namespace mve
 }  // namespace tflm_train
 

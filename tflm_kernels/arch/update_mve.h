@@ -13,106 +13,13 @@
 #include <new>
 
 #include "tflm_kernels/arch/gather_mve.h"
+#include "tflm_kernels/arch/update_rows_mve.h"
 #include "tflm_kernels/op_params.h"
 #include "tflm_kernels/update_plan.h"
 #include "tflm_kernels/weight_stepper.h"
 
 namespace tflm_train {
 namespace mve {
-
-// The input's channels are in groups of eight, [2][chunks][4][16] bytes: the even ones, then
-// the odd ones. The panel of gradients is [chunks][2][16].
-constexpr int32_t kGroup = 8;
-constexpr int32_t kPanelChunk = 4 * kChunk;
-constexpr int32_t kGradientChunk = 2 * kChunk;
-
-// Sums of two rows and the eight channels of a group.
-struct GroupSums {
-  Eight row0, row1;
-};
-
-// clang-format off
-#define TFLM_TRAIN_QUARTER(FIRST, SECOND, V, HIGH, LOW)           \
-  "vldrw.u32 %q[x], " FIRST "\n\t"                                \
-  "vmladav.s8 %[s0], %q[q0], %q[x]\n\t"                           \
-  "vmladav.s8 %[s1], %q[q1], %q[x]\n\t"                           \
-  "vldrw.u32 %q[x], " SECOND "\n\t"                               \
-  "vmladav.s8 %[s2], %q[q0], %q[x]\n\t"                           \
-  "vmov %q[" V "0][" HIGH "], %q[" V "0][" LOW "], %[s0], %[s2]\n\t" \
-  "vmladav.s8 %[s0], %q[q1], %q[x]\n\t"                           \
-  "vmov %q[" V "1][" HIGH "], %q[" V "1][" LOW "], %[s1], %[s0]\n\t"
-
-// Two rows of one chunk by a group of the input, which is passed over: no sum stays in a
-// register for long.
-TFLM_TRAIN_INLINE GroupSums MultiplyChunk(int8x16_t q0, int8x16_t q1, const int8_t** group) {
-  const int8_t* at = *group;
-  int32x4_t even0, odd0, even1, odd1;
-  int32_t s0, s1, s2;
-  int8x16_t x;
-  asm(TFLM_TRAIN_QUARTER("[%[at]], #128", "[%[at], #-96]", "even", "2", "0")
-      TFLM_TRAIN_QUARTER("[%[at], #-112]", "[%[at], #-80]", "even", "3", "1")
-      TFLM_TRAIN_QUARTER("[%[at], #-64]", "[%[at], #-32]", "odd", "2", "0")
-      TFLM_TRAIN_QUARTER("[%[at], #-48]", "[%[at], #-16]", "odd", "3", "1")
-      : [at] "+r"(at), [even0] "=&w"(even0), [odd0] "=&w"(odd0), [even1] "=&w"(even1),
-        [odd1] "=&w"(odd1), [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), [x] "=&w"(x)
-      : [q0] "w"(q0), [q1] "w"(q1)
-      : "memory");
-  *group = at;
-  return {{even0, odd0}, {even1, odd1}};
-}
-
-#undef TFLM_TRAIN_QUARTER
-
-// The last multiplications free the registers that the sums go to.
-#define TFLM_TRAIN_CHUNK(VMLADAV, LAST)        \
-  "vldrb.u8 %q[q1], [%[a], #16]\n\t"           \
-  "vldrb.u8 %q[q0], [%[a]], #32\n\t"           \
-  "vldrb.u8 %q[x0], [%[b], #16]\n\t"           \
-  "vldrb.u8 %q[x1], [%[b], #32]\n\t"           \
-  VMLADAV " %[c1], %q[q0], %q[x0]\n\t"         \
-  VMLADAV " %[d1], %q[q1], %q[x0]\n\t"         \
-  "vldrb.u8 %q[x0], [%[b], #48]\n\t"           \
-  VMLADAV " %[c2], %q[q0], %q[x1]\n\t"         \
-  VMLADAV " %[d2], %q[q1], %q[x1]\n\t"         \
-  "vldrb.u8 %q[x1], [%[b]], #64\n\t"           \
-  VMLADAV " %[c3], %q[q0], %q[x0]\n\t"         \
-  VMLADAV " %[d3], %q[q1], %q[x0]\n\t" LAST    \
-  VMLADAV " %[c0], %q[q0], %q[x1]\n\t"         \
-  VMLADAV " %[d0], %q[q1], %q[x1]\n\t"
-
-// The panel of gradients by four channels of the input, which are passed over; at least two
-// chunks.
-TFLM_TRAIN_INLINE void MultiplyChunks(const int8_t* a, const int8_t** panel, int32_t chunks,
-                                      int32x4_t* row0, int32x4_t* row1) {
-  const int8_t* b = *panel;
-  // All even registers; named, because the compiler does not always find them itself.
-  register int32_t c0 asm("r0"), c1 asm("r2"), c2 asm("r4"), c3 asm("r6");
-  register int32_t d0 asm("r8"), d1 asm("r10"), d2 asm("r12"), d3 asm("lr");
-  int32x4_t q0, q1;
-  int8x16_t x0, x1;
-  asm(TFLM_TRAIN_CHUNK("vmladav.s8", "subs %[chunks], #2\n\t")
-      "beq 2f\n"
-      "1:\n\t"
-      TFLM_TRAIN_CHUNK("vmladava.s8", "subs %[chunks], #1\n\t")
-      "bne 1b\n"
-      "2:\n\t"
-      TFLM_TRAIN_CHUNK("vmladava.s8", "")
-      "vmov %q[q0][2], %q[q0][0], %[c0], %[c2]\n\t"
-      "vmov %q[q0][3], %q[q0][1], %[c1], %[c3]\n\t"
-      "vmov %q[q1][2], %q[q1][0], %[d0], %[d2]\n\t"
-      "vmov %q[q1][3], %q[q1][1], %[d1], %[d3]"
-      : [a] "+r"(a), [b] "+r"(b), [chunks] "+r"(chunks), [c0] "=&r"(c0), [c1] "=&r"(c1),
-        [c2] "=&r"(c2), [c3] "=&r"(c3), [d0] "=&r"(d0), [d1] "=&r"(d1), [d2] "=&r"(d2),
-        [d3] "=&r"(d3), [q0] "=&w"(q0), [q1] "=&w"(q1), [x0] "=&w"(x0), [x1] "=&w"(x1)
-      :
-      : "cc", "memory");
-  *panel = b;
-  *row0 = q0;
-  *row1 = q1;
-}
-
-#undef TFLM_TRAIN_CHUNK
-// clang-format on
 
 // Sums the gradients of some weights and steps them.
 class TapUpdate {
@@ -260,9 +167,12 @@ class TapUpdate {
 #pragma GCC unroll 1
       for (int32_t groups = channels / kGroup; groups > 0; --groups) {
         const uint16x8_t dither = dithers.template Next<true>(kGroup);
-        const GroupSums group =
-            kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(gradients, chunks, &at);
-        mve::StepRows(&weights0, &weights1, group.row0, group.row1, factors0, factors1, dither);
+        if (kOneChunk) {
+          StepChunk(q0, q1, &at, factors0, factors1, dither, &weights0, &weights1);
+        } else {
+          mve::StepRows(Multiply(gradients, chunks, &at), factors0, factors1, dither, &weights0,
+                        &weights1);
+        }
         dithers.Advance();
       }
       const int32_t left = channels % kGroup;
