@@ -157,8 +157,13 @@ class RowStepper {
     if constexpr (kBits != 0) asm("" : "+r"(r_));
   }
 
+  // Where it is, for steps that are not its own.
   int8_t* weights() const { return w_; }
-  void set_weights(int8_t* w) { w_ = w; }
+  int8_t* residual() const { return r_; }
+  void Move(int8_t* w, int8_t* r) {
+    w_ = w;
+    r_ = r;
+  }
 
  private:
   static int16x8_t Clamp(int16x8_t v, int16_t low, int16_t high) {

@@ -54,15 +54,51 @@ struct GroupSums {
   "vmax.s8 %q[t], %q[t], %q[o0]\n\t"                 \
   "vstrb.16 %q[t], [%[" W "]], #8\n\t"
 
-// Eight elements of two rows without residual; there is one vector to spare.
-#define TFLM_TRAIN_RANDOM_ROWS                        \
+#define TFLM_TRAIN_SCALED                             \
   "vdup.32 %q[t], %[gain]\n\t"                        \
   "vmlas.s32 %q[e0], %q[t], %[more0]\n\t"             \
   "vmlas.s32 %q[o0], %q[t], %[more0]\n\t"             \
   "vmlas.s32 %q[e1], %q[t], %[more1]\n\t"             \
-  "vmlas.s32 %q[o1], %q[t], %[more1]\n\t"             \
+  "vmlas.s32 %q[o1], %q[t], %[more1]\n\t"
+
+// Eight elements of two rows without residual; there is one vector to spare.
+#define TFLM_TRAIN_RANDOM_ROWS                        \
+  TFLM_TRAIN_SCALED                                   \
   TFLM_TRAIN_RANDOM("e0", "o0", "m0", "w0", "vmov.i8 %q[o0], #129\n\t") \
   TFLM_TRAIN_RANDOM("e1", "o1", "m1", "w1", "")
+
+// The same with 4 bits of residual. s0, s1, s2: 8 and the limits of 16 * W + R4 + 8.
+#define TFLM_TRAIN_SIXTEENTHS(E, O, M, W, R, LIMIT)  \
+  "vmovlb.u16 %q[t], %q[dither]\n\t"                 \
+  "vshr.u32 %q[t], %q[t], #4\n\t"                    \
+  "vqrdmlah.s32 %q[t], %q[" E "], %[" M "]\n\t"      \
+  "vmovlt.u16 %q[" E "], %q[dither]\n\t"             \
+  "vshr.u32 %q[" E "], %q[" E "], #4\n\t"            \
+  "vqrdmlah.s32 %q[" E "], %q[" O "], %[" M "]\n\t"  \
+  "vshrnb.i32 %q[" O "], %q[t], #12\n\t"             \
+  "vshrnt.i32 %q[" O "], %q[" E "], #12\n\t"         \
+  "vldrb.u32 %q[t], [%[" R "]]\n\t"                  \
+  "vsli.32 %q[t], %q[t], #12\n\t"                    \
+  "vadd.i16 %q[t], %q[t], %[s0]\n\t"                 \
+  "vldrb.s16 %q[" E "], [%[" W "]]\n\t"              \
+  "vsli.16 %q[t], %q[" E "], #4\n\t"                 \
+  "vadd.i16 %q[t], %q[t], %q[" O "]\n\t" LIMIT       \
+  "vmin.s16 %q[t], %q[t], %q[o0]\n\t"                \
+  "vdup.16 %q[" E "], %[s2]\n\t"                     \
+  "vmax.s16 %q[t], %q[t], %q[" E "]\n\t"             \
+  "vshr.s16 %q[" E "], %q[t], #4\n\t"                \
+  "vstrb.16 %q[" E "], [%[" W "]], #8\n\t"           \
+  "vadd.i16 %q[t], %q[t], %[s0]\n\t"                 \
+  "vshr.u32 %q[" E "], %q[t], #16\n\t"               \
+  "vsli.32 %q[t], %q[" E "], #4\n\t"                 \
+  "vstrb.32 %q[t], [%[" R "]], #4\n\t"
+
+#define TFLM_TRAIN_SIXTEENTHS_ROWS                    \
+  "mov %[s0], #8\n\t"                                 \
+  "movw %[s1], #(127 * 16 + 8)\n\t"                   \
+  "movw %[s2], #(65536 - 127 * 16 + 8)\n\t"           \
+  TFLM_TRAIN_SIXTEENTHS("e0", "o0", "m0", "w0", "r0", "vdup.16 %q[o0], %[s1]\n\t") \
+  TFLM_TRAIN_SIXTEENTHS("e1", "o1", "m1", "w1", "r1", "")
 
 // Two rows of one chunk by a group of the input, which is passed over.
 TFLM_TRAIN_INLINE GroupSums MultiplyChunk(int8x16_t q0, int8x16_t q1, const int8_t** group) {
@@ -128,6 +164,7 @@ TFLM_TRAIN_INLINE void MultiplyChunks(const int8_t* a, const int8_t** panel, int
 }
 
 #undef TFLM_TRAIN_CHUNK
+
 TFLM_TRAIN_INLINE void StepRandomRows(GroupSums sums, const RowFactors& f0, const RowFactors& f1,
                                       uint16x8_t dither, RowStepper<0>* stepper0,
                                       RowStepper<0>* stepper1) {
@@ -140,8 +177,32 @@ TFLM_TRAIN_INLINE void StepRandomRows(GroupSums sums, const RowFactors& f0, cons
       : [dither] "w"(dither), [gain] "r"(f0.gain), [more0] "r"(f0.more), [more1] "r"(f1.more),
         [m0] "r"(f0.m), [m1] "r"(f1.m)
       : "memory");
-  stepper0->set_weights(to0);
-  stepper1->set_weights(to1);
+  stepper0->Move(to0, nullptr);
+  stepper1->Move(to1, nullptr);
+}
+
+TFLM_TRAIN_INLINE void StepSixteenthsRows(GroupSums sums, const RowFactors& f0,
+                                          const RowFactors& f1, uint16x8_t dither,
+                                          RowStepper<4>* stepper0, RowStepper<4>* stepper1) {
+  int32x4_t t;
+  int32_t s0, s1, s2;
+  int8_t *w0 = stepper0->weights(), *w1 = stepper1->weights();
+  int8_t *r0 = stepper0->residual(), *r1 = stepper1->residual();
+  // In two parts: there are not the registers for all operands at once.
+  asm volatile(
+      TFLM_TRAIN_SCALED
+      : [e0] "+w"(sums.row0.even), [o0] "+w"(sums.row0.odd), [e1] "+w"(sums.row1.even),
+        [o1] "+w"(sums.row1.odd), [t] "=&w"(t)
+      : [gain] "r"(f0.gain), [more0] "r"(f0.more), [more1] "r"(f1.more));
+  asm volatile(
+      TFLM_TRAIN_SIXTEENTHS_ROWS
+      : [e0] "+w"(sums.row0.even), [o0] "+w"(sums.row0.odd), [e1] "+w"(sums.row1.even),
+        [o1] "+w"(sums.row1.odd), [t] "=&w"(t), [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2),
+        [w0] "+l"(w0), [w1] "+l"(w1), [r0] "+l"(r0), [r1] "+l"(r1)
+      : [dither] "w"(dither), [m0] "r"(f0.m), [m1] "r"(f1.m)
+      : "memory");
+  stepper0->Move(w0, r0);
+  stepper1->Move(w1, r1);
 }
 
 // MultiplyChunk and StepRandomRows: together they take all vectors, which the compiler does not
@@ -163,14 +224,17 @@ TFLM_TRAIN_INLINE void StepRandomChunk(int8x16_t q0, int8x16_t q1, const int8_t*
         [more0] "r"(f0.more), [more1] "r"(f1.more), [m0] "r"(f0.m), [m1] "r"(f1.m)
       : "memory");
   *group = at;
-  stepper0->set_weights(to0);
-  stepper1->set_weights(to1);
+  stepper0->Move(to0, nullptr);
+  stepper1->Move(to1, nullptr);
 }
 
 #undef TFLM_TRAIN_QUARTER
 #undef TFLM_TRAIN_SUMS
 #undef TFLM_TRAIN_RANDOM
 #undef TFLM_TRAIN_RANDOM_ROWS
+#undef TFLM_TRAIN_SCALED
+#undef TFLM_TRAIN_SIXTEENTHS
+#undef TFLM_TRAIN_SIXTEENTHS_ROWS
 // clang-format on
 
 // Steps the next eight elements of two rows with the same gain.
@@ -180,6 +244,8 @@ TFLM_TRAIN_INLINE void StepRows(const GroupSums& sums, const RowFactors& f0, con
                                 RowStepper<kBits>* row1) {
   if constexpr (kBits == 0) {
     StepRandomRows(sums, f0, f1, dither, row0, row1);
+  } else if constexpr (kBits == 4) {
+    StepSixteenthsRows(sums, f0, f1, dither, row0, row1);
   } else {
     row0->template Step<true>(f0.Scaled(sums.row0), f0.m, dither, 8);
     row1->template Step<true>(f1.Scaled(sums.row1), f1.m, dither, 8);
