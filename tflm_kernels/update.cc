@@ -41,6 +41,7 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad, float bas
     if (mve::StepBiases(columns, base, kb + c, kMaxBias, bias + c)) continue;
     int32_t sums[mve::kColumns];
     mve::Store(columns, sums);
+#pragma GCC unroll 1
     for (int j = 0; j < mve::kColumns; ++j)
       StepChannelBias(sums[j], base * kb[c + j], bias + c + j);
   }
