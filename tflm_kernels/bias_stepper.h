@@ -8,6 +8,9 @@
 #include "tflm_kernels/arch/features.h"
 #include "tflm_kernels/numerics.h"
 
+#if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/bias_mve.h"
+#endif
 #if defined(TFLM_TRAIN_DSP)
 #include <arm_acle.h>
 #endif
@@ -26,6 +29,13 @@ class BiasStepper {
     const int64_t b = bias_[c] - d;
     bias_[c] = static_cast<int32_t>(b > kMax ? kMax : b < -kMax ? -kMax : b);
   }
+
+#if defined(TFLM_TRAIN_MVE)
+  // Those of eight channels; false, and nothing is changed, where one moves too far for it.
+  bool StepEight(int32_t c, const mve::Eight& sums) const {
+    return mve::StepBiases(sums, base_, kb_ + c, kMax, bias_ + c);
+  }
+#endif
 
   // Those of two channels.
   void StepTwo(int32_t c, int32_t sum0, int32_t sum1) const {

@@ -68,6 +68,9 @@ constexpr uint32_t Hash(uint32_t x) {
   return x;
 }
 
+// Along a row of weights, random numbers are multiples of the golden ratio of 2^16.
+constexpr uint32_t kDitherStep = 0x9E37;
+
 // The square root, rounded down.
 constexpr uint32_t Sqrt(uint32_t x) {
   uint32_t root = 0;
@@ -105,21 +108,28 @@ inline int32_t RoundToInt32InSteps(float x) {
   return fraction >= 0.5f ? r + 1 : fraction <= -0.5f ? r - 1 : r;
 }
 
+// The largest magnitude up to which rounding does not saturate.
+constexpr int32_t kRoundsNear = 2147483392;
+
+#if defined(TFLM_TRAIN_MVE) && defined(__ARM_FP)
+// Half away from zero; beyond +-kRoundsNear where `value` is, NaN gives 0. Ends the operation
+// that `value` comes from, too.
+inline int32_t RoundNear(float value) {
+  float converted;
+  asm("vcvta.s32.f32 %0, %1" : "=t"(converted) : "t"(value));
+  int32_t rounded;
+  std::memcpy(&rounded, &converted, sizeof(rounded));
+  return rounded;
+}
+#endif
+
 // Half away from zero. Saturates at +-(2^31 - 1); NaN gives 0.
 inline int32_t RoundToInt32(float value) {
-  const float x = Rounded(value);
 #if defined(TFLM_TRAIN_MVE) && defined(__ARM_FP)
-  // Where nothing saturates, this is one instruction.
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof(bits));
-  if (__builtin_expect((bits & 0x7fffffff) < 0x4effffff, 1)) {
-    int32_t rounded;
-    float converted;
-    asm("vcvta.s32.f32 %1, %2\n\tvmov %0, %1" : "=r"(rounded), "=t"(converted) : "t"(x));
-    return rounded;
-  }
+  const int32_t rounded = RoundNear(value);
+  if (__builtin_expect(rounded <= kRoundsNear && rounded >= -kRoundsNear, 1)) return rounded;
 #endif
-  return RoundToInt32InSteps(x);
+  return RoundToInt32InSteps(Rounded(value));
 }
 
 // 2 * x, rounded toward zero; saturates.

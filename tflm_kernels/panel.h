@@ -74,13 +74,13 @@ class PixelCursor {
   // The distance of the next `count` pixels where all are in one row, else 0.
   int32_t EvenStride(int32_t count) const { return count <= left_ ? column_stride_ : 0; }
 
-  // Passes over `count` pixels of one row; returns the first.
+  // Passes over `count` pixels; returns the first.
   const int8_t* Skip(int32_t count) {
     const int8_t* const first = at_;
     at_ += count * column_stride_;
     left_ -= count;
-    if (left_ == 0) {
-      left_ = columns_;
+    while (left_ <= 0) {
+      left_ += columns_;
       at_ += row_skip_;
     }
     return first;
@@ -88,7 +88,6 @@ class PixelCursor {
 
   // How many of the next `count` pixels are in this row, and how far apart.
   int32_t InRow(int32_t count) const { return count < left_ ? count : left_; }
-  int32_t stride() const { return column_stride_; }
 
   // Passes over `count` pixels of any rows.
   void Advance(int32_t count) {
@@ -98,6 +97,13 @@ class PixelCursor {
       count -= part;
     }
   }
+
+  // What the offset of pixel k from the next one is made of: k * column_stride() and, for
+  // pixel left() and every columns() from there on, row_skip().
+  int32_t left() const { return left_; }
+  int32_t columns() const { return columns_; }
+  int32_t column_stride() const { return column_stride_; }
+  int32_t row_skip() const { return row_skip_; }
 
   // Where the next pixel is.
   const int8_t* at() const { return at_; }

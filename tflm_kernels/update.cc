@@ -11,6 +11,8 @@
 #include "tflm_kernels/weight_stepper.h"
 
 #if defined(TFLM_TRAIN_MVE)
+#include "tflm_kernels/arch/bias_mve.h"
+#include "tflm_kernels/arch/depthwise_taps_mve.h"
 #include "tflm_kernels/arch/depthwise_update_mve.h"
 #include "tflm_kernels/arch/update_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
@@ -26,9 +28,12 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad, const Bia
   int32_t c = 0;
 #if defined(TFLM_TRAIN_MVE)
   for (; c + mve::kColumns <= channels; c += mve::kColumns) {
+    const mve::Eight columns = mve::SumColumns(grad + c, channels, positions);
+    if (stepper.StepEight(c, columns)) continue;
     int32_t sums[mve::kColumns];
-    mve::SumColumns(grad + c, channels, positions, sums);
-    for (int j = 0; j < mve::kColumns; j += 2) stepper.StepTwo(c + j, sums[j], sums[j + 1]);
+    mve::Store(columns, sums);
+#pragma GCC unroll 1
+    for (int j = 0; j < mve::kColumns; ++j) stepper.Step(c + j, sums[j]);
   }
 #elif defined(TFLM_TRAIN_DSP)
   for (; c + kLanes <= channels; c += kLanes) {
@@ -321,9 +326,15 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
     multiplier[c] = stepper.Multiplier(kw[c]);
     small = small && stepper.IsSmall(multiplier[c]);
   }
+#if defined(TFLM_TRAIN_MVE)
+  const mve::DepthwiseTaps taps(params, stepper, multiplier);
+#endif
   ForEachTrainedTap(
       g, update, false,
       [&](int32_t tap, AxisRange rows, AxisRange columns, int32_t offset_y, int32_t offset_x) {
+#if defined(TFLM_TRAIN_MVE)
+        if (taps.usable()) return taps.Step(tap, rows, columns, offset_y, offset_x, x, grad);
+#endif
         const int32_t h = rows.end - rows.begin;
         const int32_t w = columns.end - columns.begin;
         const PixelGrid pixels =

@@ -12,9 +12,6 @@
 
 namespace tflm_train {
 
-// Along a row, random numbers are multiples of the golden ratio of 2^16.
-constexpr uint32_t kDitherStep = 0x9E37;
-
 // The largest steps that the short arithmetic of the arch/step_*.h takes: 256 more still
 // fit int16; whole weights less one still fit int8.
 constexpr int32_t kMaxNearestDelta = INT16_MAX - 256;
@@ -112,19 +109,31 @@ class WeightStepper {
   }
 
 #if defined(TFLM_TRAIN_MVE)
-  // Whether a RowStepper may step with this multiplier.
-  bool RowsMayUse(int32_t multiplier) const {
-    return multiplier <= 0 && multiplier >= -small_ && gain_shift_ > 0 &&
-           (residual_bits_ != 4 || row_ % 2 == 0);
+  // Whether RowSteppers may step at all.
+  bool HasRows() const { return gain_shift_ > 0 && (residual_bits_ != 4 || row_ % 2 == 0); }
+
+  // -Multiplier(kw) where RowSteppers may step with that; else a number that is not IsShort.
+  uint32_t ShortMultiplier(float kw) const {
+#if defined(__ARM_FP)
+    return static_cast<uint32_t>(RoundNear(-(base_ * kw * gain_)));
+#else
+    return static_cast<uint32_t>(-Multiplier(kw));
+#endif
   }
+  bool IsShort(uint32_t multiplier) const { return multiplier <= static_cast<uint32_t>(small_); }
 
   // Steps elements of a row from i on, a multiple of 8. kBits: residual_bits().
   template <int kBits>
   mve::RowStepper<kBits> Row(const WeightRow& row, int32_t i) const {
     const uint32_t first = FirstOf(row, i);
     int8_t* const r = kBits == 0 ? nullptr : residual_ + (kBits == 4 ? first >> 1 : first);
-    return {weights_ + first, r, DitherStart(row), i,
-            channels_ == nullptr ? nullptr : channels_ + i};
+    return {weights_ + first, r};
+  }
+
+  // Their random numbers.
+  template <int kBits>
+  mve::RowDither<kBits> DitherOf(const WeightRow& row, int32_t i) const {
+    return {kBits == 8 ? 0 : DitherStart(row), i, channels_ == nullptr ? nullptr : channels_ + i};
   }
 #endif
 

@@ -168,6 +168,9 @@ def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
             Geometry.from_options((4, 4, 96), 96, (3, 3), padding="SAME"),
             Geometry.from_options((6, 6, 20), 20, (5, 5), padding="SAME"),
             Geometry.from_options((8, 8, 17), 17, (7, 7), (2, 2), padding="SAME"),
+            # With Helium: planes in parts, lanes in parts.
+            Geometry.from_options((9, 6, 24), 24, (2, 3), padding="SAME"),
+            Geometry.from_options((17, 16, 9), 9, (2, 2), (1, 1), (2, 2), padding="SAME"),
         ]
     else:
         base = Geometry.from_options((3, 4, 9), 5, (1, 1))
@@ -178,13 +181,14 @@ def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
             # More positions than there are of a gain of 8 bits, and than are summed at a time.
             Geometry.from_options((17, 17, 4), 3, (1, 1)),
             Geometry.from_options((23, 23, 1), 2, (1, 1)),
+            Geometry.from_options((27, 20, 3), 3, (2, 2), padding="SAME"),  # sums in parts
         ]
     # Learning rates from one that moves nothing to one that saturates everything.
     for learning_rate in (1e-12, 1e-3, 1.0, 1e6):
         for residual_bits in (8, 4, 0):
             update_cases(suite, rng, base, residual_bits, True, learning_rate, True, depthwise)
     for number, geometry in enumerate(fixed):
-        for residual_bits in (8, 4, 0) if number == 0 else (8, 0):
+        for residual_bits in ((8, 4, 0), (8, 0), (8, 0), (8,), (0,))[number]:
             update_cases(suite, rng, geometry, residual_bits, True, 1e-2, False, depthwise)
     for number in range(24):
         geometry = random_geometry(rng, depthwise)

@@ -1,10 +1,10 @@
-// The weight gradients of a depthwise layer with Helium. Only for update.cc.
+// The weight gradients of a depthwise layer with Helium: large outputs, without strides. Only for
+// update.cc.
 //
 // Of one channel, the gradient lies in a plane with columns of zeros behind each row, the input
 // in one of the same pitch with its zero point around it. Then a tap's sum is the dot product
 // of the gradient's plane with the input's from the tap's offset on, 16 products to an
-// instruction, less the zero point times the sum of the gradient. With strides, the input has a
-// plane for each phase.
+// instruction, less the zero point times the sum of the gradient.
 
 #ifndef TFLM_KERNELS_ARCH_DEPTHWISE_UPDATE_MVE_H_
 #define TFLM_KERNELS_ARCH_DEPTHWISE_UPDATE_MVE_H_
@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tflm_kernels/arch/depthwise_taps_mve.h"
 #include "tflm_kernels/arch/features.h"
 #include "tflm_kernels/arch/fill_mve.h"
 #include "tflm_kernels/op_params.h"
@@ -23,7 +24,6 @@ namespace tflm_train {
 namespace mve {
 
 constexpr int32_t kBytes = 16;
-constexpr int kMaxUpdatePhases = 16;
 
 // Copies a rectangle of one channel's pixels into a plane.
 struct ChannelRectangle {
@@ -59,11 +59,10 @@ struct DepthwiseUpdatePlan {
     const Geometry& g = params.geometry;
     const UpdateParams& u = params.update;
     taps = (u.tap_y1 - u.tap_y0) * (u.tap_x1 - u.tap_x0);
-    more_rows = (g.k_h - 1) / g.stride_h;
-    pitch = g.out_w + (g.k_w - 1) / g.stride_w;
-    usable = params.multiplier == 1 && g.dil_h == 1 && g.dil_w == 1 &&
-             g.stride_h * g.stride_w <= kMaxUpdatePhases && 7 * g.stride_w * g.in_c <= UINT16_MAX &&
-             g.pad_t >= 0 && g.pad_l >= 0;
+    more_rows = g.k_h - 1;
+    pitch = g.out_w + g.k_w - 1;
+    usable = params.multiplier == 1 && g.dil_h == 1 && g.dil_w == 1 && g.stride_h == 1 &&
+             g.stride_w == 1 && 7 * g.in_c <= UINT16_MAX && g.pad_t >= 0 && g.pad_l >= 0;
     for (channels = 8; channels >= 4; channels -= 4) {
       // Beside the sums and multipliers, both planes with what is read behind them.
       const int32_t room = static_cast<int32_t>(scratch_bytes) - 3 * kBytes -
@@ -73,9 +72,8 @@ struct DepthwiseUpdatePlan {
       rows = rows < g.out_h ? rows : g.out_h;
       if (rows > 0) break;
     }
-    // Planes of every phase cost more than they save for gradients of one vector.
-    const bool strided = g.stride_h * g.stride_w > 1;
-    usable = usable && rows > 0 && !(strided && g.out_h * g.out_w <= kBytes);
+    // Planes cost more than they save for small gradients.
+    usable = usable && rows > 0 && g.out_h * g.out_w > 3 * kBytes;
     gradient_bytes = (rows * pitch + kBytes - 1) / kBytes * kBytes;
   }
 
@@ -97,26 +95,29 @@ TFLM_TRAIN_INLINE int32_t DotPlanes(const int8_t* q, const int8_t* x, int32_t ve
   return sum;
 }
 
-// The sums of a row of taps, kVectors vectors of the gradient held in registers.
+// The sums of rows of taps, kVectors vectors of the gradient held in registers.
 template <int kVectors>
-__attribute__((noinline)) void SumTapRows(const int8_t* q, const int8_t* x, int32_t correction,
+__attribute__((noinline)) void SumTapRows(const int8_t* q, const int8_t* x, int32_t z,
                                           int32_t pitch, int32_t rows, int32_t columns,
-                                          int32_t sums_row, int32_t sums_column, int32_t* sums) {
+                                          int32_t step, int32_t* sums) {
   int8x16_t held[kVectors];
 #pragma GCC unroll 6
   for (int i = 0; i < kVectors; ++i) held[i] = vld1q_s8(q + i * kBytes);
+  int32_t sum_q = 0;
+#pragma GCC unroll 6
+  for (int i = 0; i < kVectors; ++i) sum_q = vaddvaq_s8(sum_q, held[i]);
+  const int32_t correction = z * sum_q;
 #pragma GCC unroll 1
-  for (; rows > 0; --rows, x += pitch, sums += sums_row) {
+  for (; rows > 0; --rows, x += pitch) {
     const int8_t* at = x;
-    int32_t* sum = sums;
 #pragma GCC unroll 1
-    for (int32_t n = columns; n > 0; --n, ++at, sum += sums_column) {
-      int32_t total = *sum - correction;
+    for (int32_t n = columns; n > 0; --n, ++at, sums += step) {
+      int32_t total = *sums - correction;
 #pragma GCC unroll 6
       for (int i = 0; i < kVectors; ++i) {
         total = vmladavaq_s8(total, held[i], vld1q_s8(at + i * kBytes));
       }
-      *sum = total;
+      *sums = total;
     }
   }
 }
@@ -148,15 +149,6 @@ class DepthwiseUpdater {
   }
 
  private:
-  // The input under taps (py, px), (py, px + stride), ... and those of them that are trained.
-  struct Phase {
-    ChannelRectangle rectangle;
-    int32_t from, to;       // its first byte in the input and in the plane
-    int32_t rows, columns;  // of taps
-    int32_t first_x;        // what the first of them meets in the plane
-    int32_t first_sum;
-  };
-
   // Adds the products of some rows of the gradients of some channels.
   void AddSums(const int8_t* x, const int8_t* grad, int32_t y, int32_t rows,
                int32_t channels) const {
@@ -168,65 +160,28 @@ class DepthwiseUpdater {
     const int32_t z = params_.update.x_zero_point;
     Fill(gradient_, 0, plan_.gradient_bytes);
     Fill(input_, z, input_bytes);
-    Phase phases[kMaxUpdatePhases];
-    int count = 0;
-    for (int32_t py = 0; py < g.stride_h; ++py) {
-      for (int32_t px = 0; px < g.stride_w; ++px) {
-        const Phase phase = PhaseOf(y, rows, py, px);
-        if (phase.rows > 0 && phase.columns > 0) phases[count++] = phase;
-      }
-    }
-    const int32_t row_taps = params_.update.tap_x1 - params_.update.tap_x0;
-    const int32_t sums_row = g.stride_h * row_taps * plan_.channels;
-    const int32_t sums_column = g.stride_w * plan_.channels;
+    // Plane (r, c) is input (y + r - pad_t, c - pad_l).
+    const int32_t top = y - g.pad_t, r0 = top < 0 ? -top : 0, c0 = g.pad_l;
+    const int32_t fit_rows = g.in_h - (top + r0), fit_columns = plan_.pitch - c0;
+    const int32_t plane_rows = rows + plan_.more_rows - r0;
+    const ChannelRectangle input = {fit_rows < plane_rows ? fit_rows : plane_rows,
+                                    g.in_w < fit_columns ? g.in_w : fit_columns, g.in_c,
+                                    g.in_w * g.in_c, plan_.pitch};
+    x += (top + r0) * input.row_bytes;
+    grad += y * row_bytes;
     for (int32_t j = 0; j < channels; ++j) {
-      gradient.Copy(grad + y * row_bytes + j, gradient_);
-      int32_t sum = 0;
-      for (int32_t i = 0; i < vectors; ++i) {
-        sum = vaddvaq_s8(sum, vld1q_s8(gradient_ + i * kBytes));
-      }
-      for (int i = 0; i < count; ++i) {
-        const Phase& phase = phases[i];
-        // With one phase, the surroundings stay as they are from channel to channel.
-        if (count > 1) Fill(input_, z, input_bytes);
-        phase.rectangle.Copy(x + phase.from + j, input_ + phase.to);
-        SumTaps(phase, vectors, z * sum, sums_row, sums_column, sums_ + phase.first_sum + j);
-      }
+      gradient.Copy(grad + j, gradient_);
+      // The surroundings stay as they are from channel to channel.
+      input.Copy(x + j, input_ + r0 * plan_.pitch + c0);
+      SumTaps(vectors, sums_ + j);
     }
   }
 
-  Phase PhaseOf(int32_t y, int32_t rows, int32_t py, int32_t px) const {
-    const Geometry& g = params_.geometry;
+  void SumTaps(int32_t vectors, int32_t* sums) const {
     const UpdateParams& u = params_.update;
-    const int32_t plane_rows = rows + plan_.more_rows;
-    Phase phase = {};
-    // Plane (r, c) is input ((y + r) * stride + py - pad, c * stride + px - pad).
-    const int32_t top = y * g.stride_h + py - g.pad_t, left = px - g.pad_l;
-    const int32_t r0 = top < 0 ? (-top + g.stride_h - 1) / g.stride_h : 0;
-    const int32_t c0 = left < 0 ? (-left + g.stride_w - 1) / g.stride_w : 0;
-    const int32_t iy = top + r0 * g.stride_h, ix = left + c0 * g.stride_w;
-    if (iy < g.in_h && ix < g.in_w) {
-      const int32_t fit_rows = (g.in_h - iy + g.stride_h - 1) / g.stride_h;
-      const int32_t fit_columns = (g.in_w - ix + g.stride_w - 1) / g.stride_w;
-      phase.rectangle = {fit_rows < plane_rows - r0 ? fit_rows : plane_rows - r0,
-                         fit_columns < plan_.pitch - c0 ? fit_columns : plan_.pitch - c0,
-                         g.stride_w * g.in_c, g.stride_h * g.in_w * g.in_c, plan_.pitch};
-      phase.from = (iy * g.in_w + ix) * g.in_c;
-      phase.to = r0 * plan_.pitch + c0;
-    }
-    // The trained taps of the phase.
-    const int32_t y0 = u.tap_y0 + ((py - u.tap_y0) % g.stride_h + g.stride_h) % g.stride_h;
-    const int32_t x0 = u.tap_x0 + ((px - u.tap_x0) % g.stride_w + g.stride_w) % g.stride_w;
-    phase.rows = (u.tap_y1 - y0 + g.stride_h - 1) / g.stride_h;
-    phase.columns = (u.tap_x1 - x0 + g.stride_w - 1) / g.stride_w;
-    phase.first_x = (y0 - py) / g.stride_h * plan_.pitch + (x0 - px) / g.stride_w;
-    phase.first_sum = ((y0 - u.tap_y0) * (u.tap_x1 - u.tap_x0) + x0 - u.tap_x0) * plan_.channels;
-    return phase;
-  }
-
-  void SumTaps(const Phase& phase, int32_t vectors, int32_t correction, int32_t sums_row,
-               int32_t sums_column, int32_t* sums) const {
-    const int8_t* x = input_ + phase.first_x;
+    const int32_t z = u.x_zero_point;
+    const int32_t rows = u.tap_y1 - u.tap_y0, columns = u.tap_x1 - u.tap_x0;
+    const int8_t* x = input_ + u.tap_y0 * plan_.pitch + u.tap_x0;
     const auto sum_held = vectors == 1   ? SumTapRows<1>
                           : vectors == 2 ? SumTapRows<2>
                           : vectors == 3 ? SumTapRows<3>
@@ -235,23 +190,27 @@ class DepthwiseUpdater {
                           : vectors == 6 ? SumTapRows<6>
                                          : nullptr;
     if (sum_held != nullptr) {
-      return sum_held(gradient_, x, correction, plan_.pitch, phase.rows, phase.columns, sums_row,
-                      sums_column, sums);
+      return sum_held(gradient_, x, z, plan_.pitch, rows, columns, plan_.channels, sums);
     }
-    for (int32_t ty = 0; ty < phase.rows; ++ty, x += plan_.pitch, sums += sums_row) {
-      for (int32_t tx = 0; tx < phase.columns; ++tx) {
-        sums[tx * sums_column] += DotPlanes(gradient_, x + tx, vectors) - correction;
+    int32_t sum = 0;
+    for (int32_t i = 0; i < vectors; ++i) {
+      sum = vaddvaq_s8(sum, vld1q_s8(gradient_ + i * kBytes));
+    }
+    const int32_t correction = z * sum;
+    for (int32_t ty = 0; ty < rows; ++ty, x += plan_.pitch) {
+      for (int32_t tx = 0; tx < columns; ++tx, sums += plan_.channels) {
+        *sums += DotPlanes(gradient_, x + tx, vectors) - correction;
       }
     }
   }
 
   // Steps all trained taps of some channels.
   void StepChannels(int32_t c, int32_t channels) const {
-    bool by_rows = true;
+    bool by_rows = stepper_.HasRows();
 #pragma GCC unroll 1
     for (int32_t j = 0; j < plan_.channels; ++j) {
       multipliers_[j] = j < channels ? stepper_.Multiplier(kw_[c + j]) : 0;
-      by_rows = by_rows && stepper_.RowsMayUse(multipliers_[j]);
+      by_rows = by_rows && stepper_.IsShort(static_cast<uint32_t>(-multipliers_[j]));
     }
     const int bits = stepper_.residual_bits();
     if (!by_rows || (bits == 4 && channels % 2 != 0)) {
@@ -290,34 +249,31 @@ class DepthwiseUpdater {
       const Eight m = Pairs(multipliers_);
       if (channels == 8) {
         ForEachTap([&](const WeightRow& row, const int32_t* sums) {
-          stepper_.Row<kBits>(row, c).template Step<true>(Scaled(Pairs(sums), shift), m, 8);
+          StepTap<kBits, true>(row, c, Scaled(Pairs(sums), shift), m, 8);
         });
       } else {
         ForEachTap([&](const WeightRow& row, const int32_t* sums) {
-          stepper_.Row<kBits>(row, c).template Step<false>(Scaled(Pairs(sums), shift), m, channels);
+          StepTap<kBits, false>(row, c, Scaled(Pairs(sums), shift), m, channels);
         });
       }
     } else {
       const Eight m = FourPairs(multipliers_);
       ForEachTap([&](const WeightRow& row, const int32_t* sums) {
-        stepper_.Row<kBits>(row, c).template Step<false>(Scaled(FourPairs(sums), shift), m,
-                                                         channels);
+        StepTap<kBits, false>(row, c, Scaled(FourPairs(sums), shift), m, channels);
       });
     }
   }
 
-  static Eight Pairs(const int32_t* values) {
-    const int32x4x2_t both = vld2q_s32(values);
-    return {both.val[0], both.val[1]};
+  template <int kBits, bool kAll>
+  TFLM_TRAIN_INLINE void StepTap(const WeightRow& row, int32_t c, const Eight& sums, const Eight& m,
+                                 int32_t n) const {
+    const uint16x8_t dither = stepper_.DitherOf<kBits>(row, c).template Next<kAll>(n);
+    stepper_.Row<kBits>(row, c).template Step<kAll>(sums, m, dither, n);
   }
 
   static Eight FourPairs(const int32_t* values) {
     const int32x4_t even = {values[0], values[2], 0, 0}, odd = {values[1], values[3], 0, 0};
     return {even, odd};
-  }
-
-  static Eight Scaled(const Eight& m, int shift) {
-    return {vshlq_r_s32(m.even, shift), vshlq_r_s32(m.odd, shift)};
   }
 
   const DepthwiseUpdateParams& params_;

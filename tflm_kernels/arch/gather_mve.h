@@ -21,41 +21,56 @@ class PixelChunk {
  public:
   // The next `count` pixels, 1 <= count <= 16.
   PixelChunk(PixelCursor* cursor, int32_t count) : start_(*cursor), count_(count) {
-    const int32_t stride = cursor->EvenStride(count);
-    if (stride > 0 && stride <= UINT16_MAX / kChunk) {
-      base_ = cursor->Skip(count);
-      low_ = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
-      high_ = vaddq_n_u16(low_, static_cast<uint16_t>(8 * stride));
-      return;
+    const uint16_t stride = static_cast<uint16_t>(cursor->column_stride());
+    const uint16_t skip = static_cast<uint16_t>(cursor->row_skip());
+    const uint16x8_t pixel = vidupq_n_u16(0, 1), next = vaddq_n_u16(pixel, 8);
+    const uint16x8_t zero = vdupq_n_u16(0);
+    low_ = vmulq_n_u16(pixel, stride);
+    high_ = vmulq_n_u16(next, stride);
+    int32_t farthest = (count - 1) * cursor->column_stride();
+    for (int32_t row = cursor->left(); row < count; row += cursor->columns()) {
+      const uint16_t from = static_cast<uint16_t>(row);
+      low_ = vaddq_m_n_u16(low_, low_, skip, vcmpcsq_n_u16(pixel, from));
+      high_ = vaddq_m_n_u16(high_, high_, skip, vcmpcsq_n_u16(next, from));
+      farthest += cursor->row_skip();
     }
-    uint16_t offsets[kChunk] = {};
-    base_ = start_.at();
-    for (int32_t k = 0; k < count; ++k) {
-      const int32_t offset = static_cast<int32_t>(cursor->Next() - base_);
-      near_ = near_ && offset <= UINT16_MAX;
-      offsets[k] = static_cast<uint16_t>(offset);
-    }
-    low_ = vld1q_u16(offsets);
-    high_ = vld1q_u16(offsets + 8);
+    near_ = farthest <= UINT16_MAX;
+    base_ = cursor->Skip(count);
+    // Bytes of pixels that are not there come from the first one.
+    const mve_pred16_t in_low = vctp16q(static_cast<uint32_t>(count));
+    const mve_pred16_t in_high = vctp16q(count > 8 ? static_cast<uint32_t>(count - 8) : 0);
+    low_ = vpselq_u16(low_, zero, in_low);
+    high_ = vpselq_u16(high_, zero, in_high);
+    const uint16x8_t all = vdupq_n_u16(0xffff);
+    const uint8x16_t low_bytes = vreinterpretq_u8_u16(vpselq_u16(all, zero, in_low));
+    mask_ = vreinterpretq_s8_u8(vmovntq_u16(low_bytes, vpselq_u16(all, zero, in_high)));
   }
 
-  // The channel's bytes; zero from pixel `count` on.
-  TFLM_TRAIN_INLINE int8x16_t Channel(int32_t c) const {
-    if (__builtin_expect(!near_, 0)) return FarChannel(c);
-    const uint8_t* const from = reinterpret_cast<const uint8_t*>(base_ + c);
-    uint16x8_t low, high;
-    if (count_ == kChunk) {
-      low = vldrbq_gather_offset_u16(from, low_);
-      high = vldrbq_gather_offset_u16(from, high_);
-    } else {
-      low = vldrbq_gather_offset_z_u16(from, low_, vctp16q(static_cast<uint32_t>(count_)));
-      const uint32_t rest = count_ > 8 ? static_cast<uint32_t>(count_ - 8) : 0;
-      high = vldrbq_gather_offset_z_u16(from, high_, vctp16q(rest));
+  // The bytes of two channels, c and c + `next`; zero from pixel `count` on.
+  TFLM_TRAIN_INLINE void Pair(int32_t c, int32_t next, int8x16_t* first, int8x16_t* second) const {
+    if (__builtin_expect(!near_, 0)) {
+      *first = FarChannel(c);
+      *second = FarChannel(c + next);
+      return;
     }
-    return vreinterpretq_s8_u8(vmovntq_u16(vreinterpretq_u8_u16(low), high));
+    const int8_t* const from = base_ + c;
+    *first = vandq_s8(Gather(from), mask_);
+    *second = vandq_s8(Gather(from + next), mask_);
+  }
+
+  // The channel's bytes; any from pixel `count` on.
+  TFLM_TRAIN_INLINE int8x16_t Channel(int32_t c) const {
+    return __builtin_expect(near_, 1) ? Gather(base_ + c) : FarChannel(c);
   }
 
  private:
+  TFLM_TRAIN_INLINE int8x16_t Gather(const int8_t* from) const {
+    const uint8_t* const bytes = reinterpret_cast<const uint8_t*>(from);
+    const uint16x8_t low = vldrbq_gather_offset_u16(bytes, low_);
+    const uint16x8_t high = vldrbq_gather_offset_u16(bytes, high_);
+    return vreinterpretq_s8_u8(vmovntq_u16(vreinterpretq_u8_u16(low), high));
+  }
+
   // Pixels further apart than a gather reaches.
   __attribute__((noinline)) int8x16_t FarChannel(int32_t c) const {
     int8_t bytes[kChunk] = {};
@@ -66,9 +81,10 @@ class PixelChunk {
 
   PixelCursor start_;
   int32_t count_;
-  bool near_ = true;
+  bool near_;
   const int8_t* base_;
   uint16x8_t low_, high_;
+  int8x16_t mask_;  // of the pixels that are there
 };
 
 }  // namespace mve

@@ -10,118 +10,16 @@
 
 #include <cstdint>
 #include <cstring>
+#include <new>
 
 #include "tflm_kernels/arch/gather_mve.h"
+#include "tflm_kernels/arch/update_rows_mve.h"
 #include "tflm_kernels/op_params.h"
 #include "tflm_kernels/update_plan.h"
 #include "tflm_kernels/weight_stepper.h"
 
 namespace tflm_train {
 namespace mve {
-
-constexpr int kColumns = 8;
-
-// Sums of eight channels over all pixels, `stride` bytes apart.
-inline void SumColumns(const int8_t* pixel, int32_t stride, int32_t pixels, int32_t* sums) {
-  constexpr int32_t kPart = 256;  // 128 * 256 fits int16
-  int32x4_t even = vdupq_n_s32(0), odd = even;
-  for (; pixels > 0; pixels -= kPart) {
-    int16x8_t part = vdupq_n_s16(0);
-#pragma GCC unroll 4
-    for (int32_t n = pixels < kPart ? pixels : kPart; n > 0; --n, pixel += stride) {
-      part = vaddq_s16(part, vldrbq_s16(pixel));
-    }
-    even = vaddq_s32(even, vmovlbq_s16(part));
-    odd = vaddq_s32(odd, vmovltq_s16(part));
-  }
-  const int32x4x2_t both = {{even, odd}};
-  vst2q_s32(sums, both);
-}
-
-// The input's channels are in groups of eight, [2][chunks][4][16] bytes: the even ones, then
-// the odd ones. The panel of gradients is [chunks][2][16].
-constexpr int32_t kGroup = 8;
-constexpr int32_t kPanelChunk = 4 * kChunk;
-constexpr int32_t kGradientChunk = 2 * kChunk;
-
-// Sums of two rows and the eight channels of a group.
-struct GroupSums {
-  Eight row0, row1;
-};
-
-// clang-format off
-#define TFLM_TRAIN_QUARTER(V, HIGH, LOW, FIRST, SECOND)        \
-  "vldrw.u32 %q[x0], [%[x], #" FIRST "]\n\t"                   \
-  "vldrw.u32 %q[x1], [%[x], #" SECOND "]\n\t"                  \
-  "vmladav.s8 %[s0], %q[q], %q[x0]\n\t"                        \
-  "vmladav.s8 %[s1], %q[q], %q[x1]\n\t"                        \
-  "vmov %q[" V "][" HIGH "], %q[" V "][" LOW "], %[s0], %[s1]\n\t"
-
-// One row, of one chunk: no sum stays in a register for long.
-TFLM_TRAIN_INLINE Eight MultiplyChunk(int8x16_t q, const int8_t* x) {
-  int32x4_t even, odd;
-  int32_t s0, s1;
-  int8x16_t x0, x1;
-  asm(TFLM_TRAIN_QUARTER("even", "2", "0", "0", "32")
-      TFLM_TRAIN_QUARTER("even", "3", "1", "16", "48")
-      TFLM_TRAIN_QUARTER("odd", "2", "0", "64", "96")
-      TFLM_TRAIN_QUARTER("odd", "3", "1", "80", "112")
-      : [even] "=&w"(even), [odd] "=&w"(odd), [s0] "=&Te"(s0), [s1] "=&Te"(s1), [x0] "=&w"(x0),
-        [x1] "=&w"(x1)
-      : [x] "r"(x), [q] "w"(q)
-      : "memory");
-  return {even, odd};
-}
-
-#undef TFLM_TRAIN_QUARTER
-
-// The last multiplications free the registers that the sums go to.
-#define TFLM_TRAIN_CHUNK(VMLADAV, LAST)        \
-  "vldrb.u8 %q[q1], [%[a], #16]\n\t"           \
-  "vldrb.u8 %q[q0], [%[a]], #32\n\t"           \
-  "vldrb.u8 %q[x0], [%[b], #16]\n\t"           \
-  "vldrb.u8 %q[x1], [%[b], #32]\n\t"           \
-  VMLADAV " %[c1], %q[q0], %q[x0]\n\t"         \
-  VMLADAV " %[d1], %q[q1], %q[x0]\n\t"         \
-  "vldrb.u8 %q[x0], [%[b], #48]\n\t"           \
-  VMLADAV " %[c2], %q[q0], %q[x1]\n\t"         \
-  VMLADAV " %[d2], %q[q1], %q[x1]\n\t"         \
-  "vldrb.u8 %q[x1], [%[b]], #64\n\t"           \
-  VMLADAV " %[c3], %q[q0], %q[x0]\n\t"         \
-  VMLADAV " %[d3], %q[q1], %q[x0]\n\t" LAST    \
-  VMLADAV " %[c0], %q[q0], %q[x1]\n\t"         \
-  VMLADAV " %[d0], %q[q1], %q[x1]\n\t"
-
-// The panel of gradients by four channels of the input, at least two chunks.
-TFLM_TRAIN_INLINE void MultiplyChunks(const int8_t* a, const int8_t* b, int32_t chunks,
-                                      int32x4_t* row0, int32x4_t* row1) {
-  // All even registers; named, because the compiler does not always find them itself.
-  register int32_t c0 asm("r0"), c1 asm("r2"), c2 asm("r4"), c3 asm("r6");
-  register int32_t d0 asm("r8"), d1 asm("r10"), d2 asm("r12"), d3 asm("lr");
-  int32x4_t q0, q1;
-  int8x16_t x0, x1;
-  asm(TFLM_TRAIN_CHUNK("vmladav.s8", "subs %[chunks], #2\n\t")
-      "beq 2f\n"
-      "1:\n\t"
-      TFLM_TRAIN_CHUNK("vmladava.s8", "subs %[chunks], #1\n\t")
-      "bne 1b\n"
-      "2:\n\t"
-      TFLM_TRAIN_CHUNK("vmladava.s8", "")
-      "vmov %q[q0][2], %q[q0][0], %[c0], %[c2]\n\t"
-      "vmov %q[q0][3], %q[q0][1], %[c1], %[c3]\n\t"
-      "vmov %q[q1][2], %q[q1][0], %[d0], %[d2]\n\t"
-      "vmov %q[q1][3], %q[q1][1], %[d1], %[d3]"
-      : [a] "+r"(a), [b] "+r"(b), [chunks] "+r"(chunks), [c0] "=&r"(c0), [c1] "=&r"(c1),
-        [c2] "=&r"(c2), [c3] "=&r"(c3), [d0] "=&r"(d0), [d1] "=&r"(d1), [d2] "=&r"(d2),
-        [d3] "=&r"(d3), [q0] "=&w"(q0), [q1] "=&w"(q1), [x0] "=&w"(x0), [x1] "=&w"(x1)
-      :
-      : "cc", "memory");
-  *row0 = q0;
-  *row1 = q1;
-}
-
-#undef TFLM_TRAIN_CHUNK
-// clang-format on
 
 // Sums the gradients of some weights and steps them.
 class TapUpdate {
@@ -143,15 +41,22 @@ class TapUpdate {
     const int32_t chunks = Chunks(depth);
     // Of one chunk, gradients need no panel.
     const bool shallow = chunks == 1;
-    int8_t* const inputs = scratch_ + (shallow ? 0 : kGradientChunk * chunks);
-    const int32_t width = kGroup * GroupsFor(chunks, static_cast<int32_t>(inputs - scratch_));
-    PixelCursor first(grad);
-    const PixelChunk chunk(&first, shallow ? depth : kChunk);
+    int8_t* const list = scratch_ + (shallow ? 0 : kGradientChunk * chunks);
+    int8_t* const behind = list + (shallow ? 0 : static_cast<int32_t>(sizeof(PixelChunk)) * chunks);
+    // Where chunks of the gradient are found, where there is room for all of that.
+    const bool listed = GroupsFor(chunks, behind) > 0;
+    int8_t* const inputs = listed ? behind : list;
+    const int32_t width = kGroup * GroupsFor(chunks, inputs);
+    PixelCursor cursor(grad);
+    const PixelChunk first(&cursor, shallow ? depth : kChunk);
+    PixelChunk* const found = reinterpret_cast<PixelChunk*>(list);
+    if (!shallow && listed) ListChunks(grad, found);
+    const PixelChunk* const at = shallow ? &first : listed ? found : nullptr;
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       PixelCursor x_cursor(x.Moved(i));
       PackInputs(&x_cursor, depth, channels, inputs);
-      StepBlock({tap, i, channels, inputs, chunks, &grad, &chunk});
+      StepBlock({tap, i, channels, inputs, chunks, &grad, at});
     }
   }
 
@@ -162,7 +67,7 @@ class TapUpdate {
     const int8_t* inputs;
     int32_t chunks;
     const PixelGrid* grad;
-    const PixelChunk* chunk;  // all of the gradient, where that is one
+    const PixelChunk* chunk;  // those of the gradient; nullptr: to be found
   };
 
   // One or two rows of weights, those of output channels, and what their sums are made of.
@@ -170,18 +75,17 @@ class TapUpdate {
     int32_t m0, m1;  // multipliers
     int count;       // 1 at the end of an odd number
     WeightRow row0, row1;
-    int32_t correction0, correction1;  // z * sum q
-    int8x16_t q0, q1;                  // gradients, where they are one chunk
+    int8x16_t q0, q1;  // gradients, where they are one chunk
     const int8_t* inputs;
     int32_t chunks;
   };
 
   static int32_t Chunks(int32_t depth) { return (depth + kChunk - 1) / kChunk; }
 
-  // Groups of the input held at once beside `gradients` bytes, for so many chunks.
-  int32_t GroupsFor(int32_t chunks, int32_t gradients) const {
+  // Groups of the input held at once from `inputs` on, for so many chunks.
+  int32_t GroupsFor(int32_t chunks, const int8_t* inputs) const {
     const int32_t sums = plan_.in_parts ? static_cast<int32_t>(sizeof(GroupSums)) : 0;
-    const int32_t room = static_cast<int32_t>(plan_.bytes()) - gradients;
+    const int32_t room = static_cast<int32_t>(scratch_ + plan_.bytes() - inputs);
     const int32_t fitting = room / (2 * kPanelChunk * chunks + sums);
     const int32_t needed = (params_.geometry.in_c + kGroup - 1) / kGroup;
     return fitting < needed ? fitting : needed;
@@ -200,126 +104,118 @@ class TapUpdate {
 
   template <int kBits>
   void StepBlockAs(const Block& block) const {
-    return block.chunks == 1 ? StepRowByRow<kBits>(block) : StepRowPairs<kBits>(block);
+    return block.chunks == 1 ? StepRows<kBits, true>(block) : StepRows<kBits, false>(block);
   }
 
-  TFLM_TRAIN_INLINE RowPair Rows(const Block& block, int32_t c, int count) const {
-    const Geometry& g = params_.geometry;
-    RowPair rows;
-    rows.count = count;
+  TFLM_TRAIN_INLINE RowPair Rows(const Block& block, int32_t c) const {
+    const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
+    RowPair rows = {};
+    rows.count = params_.geometry.out_c - c < 2 ? 1 : 2;
     rows.m0 = stepper_.Multiplier(kw_[c]);
-    rows.m1 = count == 1 ? rows.m0 : stepper_.Multiplier(kw_[c + 1]);
-    rows.row0 = ConvWeightRow(c, block.tap, g.k_h * g.k_w);
-    rows.row1 = ConvWeightRow(c + 1, block.tap, g.k_h * g.k_w);
+    rows.m1 = rows.count == 1 ? rows.m0 : stepper_.Multiplier(kw_[c + 1]);
+    rows.row0 = ConvWeightRow(c, block.tap, taps);
+    rows.row1 = ConvWeightRow(c + 1, block.tap, taps);
     rows.inputs = block.inputs;
     rows.chunks = block.chunks;
     return rows;
   }
 
-  // Of one chunk: row by row, which leaves registers for the steps.
-  template <int kBits>
-  __attribute__((noinline)) void StepRowByRow(const Block& block) const {
-    const int32_t z = params_.update.x_zero_point;
+  // Two rows at a time, which share the input and the random numbers.
+  //   kOneChunk  the gradients are in registers
+  template <int kBits, bool kOneChunk>
+  __attribute__((noinline)) void StepRows(const Block& block) const {
+    if (!stepper_.HasRows()) return StepOneByOne(block, 0, params_.geometry.out_c);
+    // Locals: the int8 stores may alias the members as far as C++ knows.
+    const WeightStepper stepper = stepper_;
+    const float* kw = kw_;
+    const int32_t out_c = params_.geometry.out_c;
     const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
-    const int32_t out_c = params_.geometry.out_c;
-    const PixelChunk chunk = *block.chunk;
+    const int32_t chunks = block.chunks, channels = block.channels, first = block.first;
+    const int8_t* const inputs = block.inputs;
+    const int8_t* const gradients = scratch_;
+    const int shift = stepper.gain_shift() - 1;
+    const int32_t gain = -ShiftLeft(1, shift);
+    const int32_t z = ShiftLeft(params_.update.x_zero_point, shift);
+    WeightRow row = ConvWeightRow(0, block.tap, taps);
 #pragma GCC unroll 1
-    for (int32_t c = 0; c < out_c; ++c) {
-      const WeightRow row = ConvWeightRow(c, block.tap, taps);
-      const int32_t m = stepper_.Multiplier(kw_[c]);
-      if (m == 0) continue;  // frozen
-      const int8x16_t q = chunk.Channel(c);
-      const int32_t correction = z * vaddvq_s8(q);
-      int32_t left = block.channels;
-      if (!stepper_.RowsMayUse(m)) {
-        StepOneByOne({m, m, 1, row, row, correction, correction, q, q, block.inputs, 1}, block);
+    for (int32_t c = 0; c < out_c; c += 2, kw += 2, row.index += 2 * taps, row.dither += taps) {
+      // A last row alone is stepped again by nothing.
+      const int32_t next = c + 1 < out_c ? 1 : 0;
+      const uint32_t m0 = stepper.ShortMultiplier(kw[0]);
+      const uint32_t m1 = next == 0 ? 0 : stepper.ShortMultiplier(kw[1]);
+      if ((m0 | m1) == 0) continue;  // frozen
+      if (!stepper.IsShort(m0) || !stepper.IsShort(m1)) {
+        StepOneByOne(block, c, c + 1 + next);
         continue;
       }
-      const int8_t* at = block.inputs;
-      auto weights = stepper_.Row<kBits>(row, block.first);
-#pragma GCC unroll 1
-      for (; left >= kGroup; left -= kGroup) {
-        const Eight sums = MultiplyChunk(q, at);
-        at += kGroup * kChunk;
-        asm("" : "+r"(at));
-        weights.template Step<true>(Scaled(sums, correction), m, kGroup);
-      }
-      if (left > 0) {
-        const Eight sums = MultiplyChunk(q, at);
-        StepSome<kBits>(row, block.first + block.channels - left, left, Scaled(sums, correction),
-                        m);
-      }
-    }
-  }
-
-  // Of more chunks: two rows at a time.
-  template <int kBits>
-  __attribute__((noinline)) void StepRowPairs(const Block& block) const {
-    const int32_t z = params_.update.x_zero_point;
-    const int32_t out_c = params_.geometry.out_c;
-#pragma GCC unroll 1
-    for (int32_t c = 0; c < out_c; c += 2) {
-      RowPair rows = Rows(block, c, out_c - c < 2 ? 1 : 2);
-      if ((rows.m0 | rows.m1) == 0) continue;  // frozen
+      int8x16_t q0 = vuninitializedq_s8(), q1 = q0;
       int32_t sums[2] = {};
-      PixelCursor cursor(block.grad->Moved(c));
-      PackGradients(&cursor, block.grad->size(), rows.count, sums);
-      rows.correction0 = z * sums[0];
-      rows.correction1 = z * sums[1];
-      if (!stepper_.RowsMayUse(rows.m0) || !stepper_.RowsMayUse(rows.m1)) {
-        StepOneByOne(rows, block);
-        continue;
+      if (kOneChunk) {
+        block.chunk->Pair(c, next, &q0, &q1);
+        sums[0] = vaddvq_s8(q0);
+        sums[1] = vaddvq_s8(q1);
+      } else {
+        PackGradients(block, c, next, sums);
       }
-      const int8_t* at = block.inputs;
-      int32_t left = block.channels;
-      if (rows.count == 2) {
-        const int32_t c0 = rows.correction0, c1 = rows.correction1;
-        const int32_t m0 = rows.m0, m1 = rows.m1;
-        auto row0 = stepper_.Row<kBits>(rows.row0, block.first);
-        auto row1 = stepper_.Row<kBits>(rows.row1, block.first);
+      const RowFactors factors0 = {static_cast<int32_t>(m0), gain, z * sums[0]};
+      const RowFactors factors1 = {static_cast<int32_t>(m1), gain, z * sums[1]};
+      const WeightRow row1 = {row.index + static_cast<uint32_t>(next * taps), row.dither};
+      const int8_t* at = inputs;
+      auto weights0 = stepper.Row<kBits>(row, first);
+      auto weights1 = stepper.Row<kBits>(row1, first);
+      auto dithers = stepper.DitherOf<kBits>(row, first);
 #pragma GCC unroll 1
-        for (; left >= kGroup; left -= kGroup) {
-          const GroupSums group = Multiply(block.chunks, at);
-          at += kGroup * kChunk * block.chunks;
-          asm("" : "+r"(at));
-          row0.template Step<true>(Scaled(group.row0, c0), m0, kGroup);
-          row1.template Step<true>(Scaled(group.row1, c1), m1, kGroup);
+      for (int32_t groups = channels / kGroup; groups > 0; --groups) {
+        const uint16x8_t dither = dithers.template Next<true>(kGroup);
+        if (kOneChunk) {
+          StepChunk(q0, q1, &at, gain, factors0, factors1, dither, &weights0, &weights1);
+        } else {
+          mve::StepRows(Multiply(gradients, chunks, &at), factors0, factors1, dither, &weights0,
+                        &weights1);
         }
+        dithers.Advance();
       }
-      if (left > 0) StepRest<kBits>(rows, block, left, at);
-    }
-  }
-
-  // Steps the last `left` elements: a part of a group, or a single row.
-  template <int kBits>
-  __attribute__((noinline)) void StepRest(const RowPair& rows, const Block& block, int32_t left,
-                                          const int8_t* at) const {
-    for (; left > 0; left -= kGroup) {
-      const GroupSums sums = Sums(rows, &at);
-      const int32_t n = left < kGroup ? left : kGroup;
-      const int32_t i = block.first + block.channels - left;
-      StepSome<kBits>(rows.row0, i, n, Scaled(sums.row0, rows.correction0), rows.m0);
-      if (rows.count == 1) continue;
-      StepSome<kBits>(rows.row1, i, n, Scaled(sums.row1, rows.correction1), rows.m1);
+      const int32_t left = channels % kGroup;
+      if (left > 0) {
+        const GroupSums group =
+            kOneChunk ? MultiplyChunk(q0, q1, &at) : Multiply(gradients, chunks, &at);
+        const int32_t i = first + channels - left;
+        StepSome<kBits>(row, i, left, group.row0, factors0);
+        StepSome<kBits>(row1, i, left, group.row1, factors1);
+      }
     }
   }
 
   template <int kBits>
-  __attribute__((noinline)) void StepSome(const WeightRow& row, int32_t i, int32_t n,
-                                          const Eight& sums, int32_t m) const {
-    stepper_.Row<kBits>(row, i).template Step<false>(sums, m, n);
+  __attribute__((noinline)) void StepSome(WeightRow row, int32_t i, int32_t n, Eight sums,
+                                          RowFactors factors) const {
+    const uint16x8_t dither = stepper_.DitherOf<kBits>(row, i).template Next<false>(n);
+    stepper_.Row<kBits>(row, i).template Step<false>(factors.Scaled(sums), factors.m, dither, n);
   }
 
-  // Where the multipliers are too large for that.
-  __attribute__((noinline)) void StepOneByOne(const RowPair& rows, const Block& block) const {
-    const int8_t* at = rows.inputs;
-    for (int32_t j = 0; j < block.channels; j += kGroup) {
-      const GroupSums sums = Sums(rows, &at);
-      const int32_t n = block.channels - j < kGroup ? block.channels - j : kGroup;
-      const int32_t i = block.first + j;
-      StepInOrder(rows.row0, i, n, sums.row0, rows.correction0, rows.m0);
-      if (rows.count == 1) continue;
-      StepInOrder(rows.row1, i, n, sums.row1, rows.correction1, rows.m1);
+  // Some rows where the multipliers are too large for that.
+  __attribute__((noinline)) void StepOneByOne(const Block& block, int32_t c, int32_t end) const {
+    const int32_t z = params_.update.x_zero_point;
+    for (; c < end; c += 2) {
+      RowPair rows = Rows(block, c);
+      if ((rows.m0 | rows.m1) == 0) continue;  // frozen
+      int32_t sums[2];
+      if (rows.chunks == 1) {
+        block.chunk->Pair(c, rows.count - 1, &rows.q0, &rows.q1);
+        sums[0] = vaddvq_s8(rows.q0);
+        sums[1] = vaddvq_s8(rows.q1);
+      } else {
+        sums[0] = sums[1] = 0;
+        PackGradients(block, c, rows.count - 1, sums);
+      }
+      const int8_t* at = rows.inputs;
+      for (int32_t j = 0; j < block.channels; j += kGroup) {
+        const GroupSums group = Sums(rows, &at);
+        const int32_t n = block.channels - j < kGroup ? block.channels - j : kGroup;
+        const int32_t i = block.first + j;
+        StepInOrder(rows.row0, i, n, group.row0, z * sums[0], rows.m0);
+        if (rows.count > 1) StepInOrder(rows.row1, i, n, group.row1, z * sums[1], rows.m1);
+      }
     }
   }
 
@@ -327,34 +223,22 @@ class TapUpdate {
                                              const Eight& sums, int32_t correction,
                                              int32_t m) const {
     int32_t in_order[kGroup];
-    const int32x4x2_t both = {
-        {vsubq_n_s32(sums.even, correction), vsubq_n_s32(sums.odd, correction)}};
-    vst2q_s32(in_order, both);
+    Store({vsubq_n_s32(sums.even, correction), vsubq_n_s32(sums.odd, correction)}, in_order);
     stepper_.Step(row, i, n, in_order, &m, 0);
   }
 
-  // G with the gain, for VQRDMULH, which doubles.
-  TFLM_TRAIN_INLINE Eight Scaled(const Eight& sums, int32_t correction) const {
-    const int shift = stepper_.gain_shift() - 1;
-    const int32x4_t gain = vdupq_n_s32(1 << shift);
-    const int32_t less = -ShiftLeft(correction, shift);
-    return {vmlasq_n_s32(sums.even, gain, less), vmlasq_n_s32(sums.odd, gain, less)};
-  }
-
-  // The panel of gradients by one group of the input.
-  TFLM_TRAIN_INLINE GroupSums Multiply(int32_t chunks, const int8_t* group) const {
+  // The panel of gradients by one group of the input, which is passed over.
+  TFLM_TRAIN_INLINE static GroupSums Multiply(const int8_t* gradients, int32_t chunks,
+                                              const int8_t** group) {
     GroupSums sums;
-    MultiplyChunks(scratch_, group, chunks, &sums.row0.even, &sums.row1.even);
-    MultiplyChunks(scratch_, group + kPanelChunk * chunks, chunks, &sums.row0.odd, &sums.row1.odd);
+    MultiplyChunks(gradients, group, chunks, &sums.row0.even, &sums.row1.even);
+    MultiplyChunks(gradients, group, chunks, &sums.row0.odd, &sums.row1.odd);
     return sums;
   }
 
   __attribute__((noinline)) GroupSums Sums(const RowPair& rows, const int8_t** group) const {
-    const int8_t* const at = *group;
-    *group += kGroup * kChunk * rows.chunks;
-    if (rows.chunks > 1) return Multiply(rows.chunks, at);
-    const Eight row0 = MultiplyChunk(rows.q0, at);
-    return {row0, rows.count > 1 ? MultiplyChunk(rows.q1, at) : row0};
+    if (rows.chunks > 1) return Multiply(scratch_, rows.chunks, group);
+    return MultiplyChunk(rows.q0, rows.q1, group);
   }
 
   // More positions than are summed at a time: the sums are kept in between.
@@ -362,15 +246,14 @@ class TapUpdate {
                                              const PixelGrid& grad) {
     const Geometry& g = params_.geometry;
     const int32_t chunks = Chunks(plan_.depth);
-    const int32_t groups = GroupsFor(chunks, kGradientChunk * chunks);
     int8_t* const inputs = scratch_ + kGradientChunk * chunks;
+    const int32_t groups = GroupsFor(chunks, inputs);
     int32_t* const kept = reinterpret_cast<int32_t*>(inputs + kGroup * kChunk * chunks * groups);
     const int32_t width = groups * kGroup;
     for (int32_t i = 0; i < g.in_c; i += width) {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       for (int32_t c = 0; c < g.out_c; c += 2) {
-        RowPair rows =
-            Rows({tap, i, channels, inputs, chunks, &grad, nullptr}, c, g.out_c - c < 2 ? 1 : 2);
+        RowPair rows = Rows({tap, i, channels, inputs, chunks, &grad, nullptr}, c);
         if ((rows.m0 | rows.m1) == 0) continue;  // frozen
         PixelCursor x_cursor(x.Moved(i)), cursor(grad.Moved(c));
         int32_t sums[2] = {};
@@ -379,7 +262,7 @@ class TapUpdate {
           const int32_t rest = grad.size() - done;
           const int32_t depth = rest < plan_.depth ? rest : plan_.depth;
           PackInputs(&x_cursor, depth, channels, inputs);
-          PackGradients(&cursor, depth, rows.count, sums);
+          PackGradients(&cursor, depth, rows.count - 1, sums);
           rows.chunks = Chunks(depth);
           if (rows.chunks == 1) {
             rows.q0 = vld1q_s8(scratch_);
@@ -429,18 +312,48 @@ class TapUpdate {
     }
   }
 
-  // Packs the next `depth` pixels of one or two channels, adding up each.
-  __attribute__((noinline)) void PackGradients(PixelCursor* cursor, int32_t depth, int count,
+  __attribute__((noinline)) static void ListChunks(const PixelGrid& grid, PixelChunk* list) {
+    PixelCursor cursor(grid);
+    for (int32_t left = grid.size(); left > 0; left -= kChunk) {
+      new (list++) PixelChunk(&cursor, left < kChunk ? left : kChunk);
+    }
+  }
+
+  // Packs all pixels of two channels, c and c + next, adding up each.
+  __attribute__((noinline)) void PackGradients(const Block& block, int32_t c, int32_t next,
+                                               int32_t* sums) const {
+    if (block.chunk == nullptr) {
+      PixelCursor cursor(block.grad->Moved(c));
+      return PackGradients(&cursor, block.grad->size(), next, sums);
+    }
+    int32_t sum0 = 0, sum1 = 0;
+    const PixelChunk* chunk = block.chunk;
+    int8_t* to = scratch_;
+#pragma GCC unroll 1
+    for (int32_t n = block.chunks; n > 0; --n, ++chunk, to += kGradientChunk) {
+      int8x16_t q0, q1;
+      chunk->Pair(c, next, &q0, &q1);
+      sum0 = vaddvaq_s8(sum0, q0);
+      sum1 = vaddvaq_s8(sum1, q1);
+      vst1q_s8(to, q0);
+      vst1q_s8(to + kChunk, q1);
+    }
+    sums[0] = sum0;
+    sums[1] = sum1;
+  }
+
+  // The next `depth` pixels, adding to the sums.
+  __attribute__((noinline)) void PackGradients(PixelCursor* cursor, int32_t depth, int32_t next,
                                                int32_t* sums) const {
 #pragma GCC unroll 1
     for (int8_t* to = scratch_; depth > 0; depth -= kChunk, to += kGradientChunk) {
       const PixelChunk chunk(cursor, depth < kChunk ? depth : kChunk);
-#pragma GCC unroll 1
-      for (int r = 0; r < count; ++r) {
-        const int8x16_t channel = chunk.Channel(r);
-        sums[r] = vaddvaq_s8(sums[r], channel);
-        vst1q_s8(to + r * kChunk, channel);
-      }
+      int8x16_t q0, q1;
+      chunk.Pair(0, next, &q0, &q1);
+      sums[0] = vaddvaq_s8(sums[0], q0);
+      sums[1] = vaddvaq_s8(sums[1], q1);
+      vst1q_s8(to, q0);
+      vst1q_s8(to + kChunk, q1);
     }
   }
 

@@ -145,7 +145,7 @@ __attribute__((noinline)) void PackRows(PixelCursor cursor, int32_t depth, Packe
   for (int32_t left = depth; left > 0;) {
     const int32_t run = cursor.InRow(left);
     left -= run;
-    const int32_t stride = cursor.stride();
+    const int32_t stride = cursor.column_stride();
     if (run > 1) PackSome(packer, cursor.Skip(run & ~1), stride, run >> 1, &to);
     if ((run & 1) == 0) continue;
     const void* const pixel = cursor.Next();
