@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "tflm_kernels/channel_ops.h"
+#include "tflm_kernels/depthwise_strips.h"
 #include "tflm_kernels/depthwise_tiles.h"
 #include "tflm_kernels/depthwise_windows.h"
 #include "tflm_kernels/geometry.h"
@@ -99,6 +100,11 @@ bool WriteSaturated(const DepthwiseInputGradParams& params, const int8_t* grad_o
     return true;
   }
 #endif
+  const StripPlan strips(params);
+  if (strips.usable) {
+    InputGradByStrips(params, strips, grad_out, weights, grad_in, scratch);
+    return true;
+  }
   const TilePlan tiles(params);
   if (tiles.usable) {
     InputGradByTiles(params, tiles, grad_out, weights, grad_in, scratch);
@@ -115,8 +121,12 @@ bool WriteSaturated(const DepthwiseInputGradParams& params, const int8_t* grad_o
 size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params) {
   size_t bytes = sizeof(int32_t) * params.geometry.out_c;
   const TilePlan tiles(params);
+  const StripPlan strips(params);
   const WindowPlan windows(params);
-  const size_t needed = tiles.usable ? tiles.bytes() : windows.usable ? windows.bytes() : 0;
+  const size_t needed = strips.usable    ? strips.bytes()
+                        : tiles.usable   ? tiles.bytes()
+                        : windows.usable ? windows.bytes()
+                                         : 0;
   return needed > bytes ? needed : bytes;
 }
 

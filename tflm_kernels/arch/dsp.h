@@ -23,6 +23,12 @@ inline int32_t LoadPair(const int16_t* from) { return static_cast<int32_t>(LoadW
 
 inline void StoreWord(void* to, uint32_t word) { std::memcpy(to, &word, sizeof(word)); }
 
+// Two words, aligned to 4.
+inline void StoreWords(int16_t* to, int32_t first, int32_t second) {
+  using Words = uint64_t __attribute__((may_alias));
+  asm("strd %1, %2, %0" : "=m"(*reinterpret_cast<Words*>(to)) : "r"(first), "r"(second));
+}
+
 // The instructions below have no intrinsics in GCC, or not with a rotation.
 
 // (low half of a, low half of b).

@@ -1,0 +1,189 @@
+// Strips of 3x3 windows with the DSP extension: pairs of rows, which the even rows of a
+// column begin.
+
+#ifndef TFLM_KERNELS_ARCH_STRIP_DSP_H_
+#define TFLM_KERNELS_ARCH_STRIP_DSP_H_
+
+#include <arm_acle.h>
+
+#include <cstdint>
+
+#include "tflm_kernels/arch/dsp.h"
+#include "tflm_kernels/strip.h"
+
+namespace tflm_train {
+
+TFLM_TRAIN_INLINE void PackStripWeights(const LaneWeights& weights, int16_t* to) {
+  const int32_t stride = weights.stride, row = 3 * stride;
+  const int8_t* tap = weights.first + 2 * stride;
+  for (int lane = 0; lane < kWindowLanes; ++lane) {
+    int16_t* const factor = to + (lane + 1) * kStripWeights - 2;
+    dsp::StoreWord(factor, static_cast<uint32_t>(weights.scales.factor[lane]));
+  }
+#pragma GCC unroll 1
+  for (int column = 0; column < 3; ++column, tap -= stride, to += 4) {
+    const uint32_t first = dsp::LoadWord(tap + 2 * row), second = dsp::LoadWord(tap + row),
+                   third = dsp::LoadWord(tap);
+    const uint32_t upper = dsp::LowHalves(first, second), lower = dsp::LowHalves(second, third);
+    dsp::StoreWords(to, dsp::Bytes02(upper), dsp::Bytes02(lower));
+    dsp::StoreWords(to + kStripWeights, dsp::Bytes13(upper), dsp::Bytes13(lower));
+    const uint32_t upper_high = dsp::HighHalves(first, second),
+                   lower_high = dsp::HighHalves(second, third);
+    dsp::StoreWords(to + 2 * kStripWeights, dsp::Bytes02(upper_high), dsp::Bytes02(lower_high));
+    dsp::StoreWords(to + 3 * kStripWeights, dsp::Bytes13(upper_high), dsp::Bytes13(lower_high));
+  }
+}
+
+// What a column of a window adds to the sums of four rows. Pairs of rows a = (0, 1) and
+// b = (2, 3), and those above and below; U = weights (first, second), V = (second, third).
+// The first column of a window makes the sums.
+#define TFLM_TRAIN_FIRST(PLACE, MORE, U, V, TAP) \
+  TAP(PLACE, MORE, U, V, "smuad", "smultb", "", "", "", "")
+#define TFLM_TRAIN_NEXT(PLACE, MORE, U, V, TAP) \
+  TAP(PLACE, MORE, U, V, "smlad", "smlatb", ", %[s0]", ", %[s1]", ", %[s2]", ", %[s3]")
+// PLACE: of a, or of what is above it; MORE: of what is eight bytes after that.
+#define TFLM_TRAIN_TOP(PLACE, U, V, DUAL, CROSS, S0, S1, S2)                                    \
+  "ldrd %[a], %[b], " PLACE "\n\t" DUAL " %[s0], %[a], " V S0 "\n\t" DUAL " %[s1], %[a], " U S1 \
+  "\n\t" CROSS " %[s2], %[a], " U S2 "\n\t"
+#define TFLM_TRAIN_MIDDLE(B, U, V, DUAL, S3) \
+  DUAL " %[s3], " B ", " U S3                \
+       "\n\t"                                \
+       "smlabt %[s1], " B ", " V             \
+       ", %[s1]\n\t"                         \
+       "smlad %[s2], " B ", " V ", %[s2]\n\t"
+#define TFLM_TRAIN_TAP_00(PLACE, MORE, U, V, DUAL, CROSS, S0, S1, S2, S3) \
+  TFLM_TRAIN_TOP(PLACE, U, V, DUAL, CROSS, S0, S1, S2)                    \
+  TFLM_TRAIN_MIDDLE("%[b]", U, V, DUAL, S3)
+#define TFLM_TRAIN_TAP_01(PLACE, MORE, U, V, DUAL, CROSS, S0, S1, S2, S3)                     \
+  TFLM_TRAIN_TOP(PLACE, U, V, DUAL, CROSS, S0, S1, S2)                                        \
+  "ldr %[a], " MORE "\n\t" TFLM_TRAIN_MIDDLE("%[b]", U, V, DUAL, S3) "smlabt %[s3], %[a], " V \
+                                                                     ", %[s3]\n\t"
+#define TFLM_TRAIN_ABOVE(PLACE, U, V, DUAL, CROSS, S0, S1, S2)                                   \
+  "ldrd %[a], %[b], " PLACE "\n\t" CROSS " %[s0], %[a], " U S0 "\n\t" DUAL " %[s1], %[b], " U S1 \
+  "\n\t" CROSS " %[s2], %[b], " U S2                                                             \
+  "\n\t"                                                                                         \
+  "smlad %[s0], %[b], " V ", %[s0]\n\t"
+#define TFLM_TRAIN_TAP_10(PLACE, MORE, U, V, DUAL, CROSS, S0, S1, S2, S3) \
+  TFLM_TRAIN_ABOVE(PLACE, U, V, DUAL, CROSS, S0, S1, S2)                  \
+  "ldr %[a], " MORE "\n\t" TFLM_TRAIN_MIDDLE("%[a]", U, V, DUAL, S3)
+#define TFLM_TRAIN_TAP_11(PLACE, MORE, U, V, DUAL, CROSS, S0, S1, S2, S3) \
+  TFLM_TRAIN_ABOVE(PLACE, U, V, DUAL, CROSS, S0, S1, S2)                  \
+  "ldrd %[a], %[b], " MORE                                                \
+  "\n\t" TFLM_TRAIN_MIDDLE("%[a]", U, V, DUAL, S3) "smlabt %[s3], %[b], " V ", %[s3]\n\t"
+static_assert(kColumnBytes == 128);
+#define TFLM_TRAIN_LEFT(TAP) TFLM_TRAIN_FIRST("[%[x]], #128", "[%[x], #-120]", "r4", "r5", TAP)
+#define TFLM_TRAIN_CENTRE(TAP) TFLM_TRAIN_NEXT("[%[x]]", "[%[x], #8]", "r6", "r8", TAP)
+#define TFLM_TRAIN_RIGHT(TAP) TFLM_TRAIN_NEXT("[%[x], #128]", "[%[x], #136]", "r9", "r10", TAP)
+// The results of a column.
+#define TFLM_TRAIN_FINISH         \
+  "ldr %[a], %[factor]\n\t"       \
+  "smmulr %[s3], %[s3], %[a]\n\t" \
+  "smmulr %[s2], %[s2], %[a]\n\t" \
+  "smmulr %[s1], %[s1], %[a]\n\t" \
+  "smmulr %[s0], %[s0], %[a]\n\t" \
+  "ldrd %[a], %[b], %[lower]\n\t" \
+  "ssat %[s3], #8, %[s3]\n\t"     \
+  "ssat %[s2], #8, %[s2]\n\t"     \
+  "ssat %[s1], #8, %[s1]\n\t"     \
+  "ssat %[s0], #8, %[s0]\n\t"     \
+  "strb %[s3], [%[q], %[a]]\n\t"  \
+  "strb %[s2], [%[q], %[b]]\n\t"  \
+  "ldrd %[a], %[b], %[upper]\n\t" \
+  "strb %[s1], [%[q], %[a]]\n\t"  \
+  "strb %[s0], [%[q]]\n\t"        \
+  "add %[q], %[b]\n\t"
+// Lanes one after another. Columns of zeros are left out.
+#define TFLM_TRAIN_STRIP(TAP) \
+  asm volatile(                                                                                 \
+      "1:\n\t"                                                                                  \
+      "ldr %[a], %[weights]\n\t"                                                                \
+      "ldmia %[a]!, {r4, r5, r6, r8, r9, r10}\n\t"                                              \
+      "ldr %[b], [%[a]], #4\n\t"                                                                \
+      "str %[a], %[weights]\n\t"                                                                \
+      "str %[b], %[factor]\n\t"                                                                 \
+      "ldr %[a], %[left]\n\t"                                                                   \
+      "cmp %[a], #0\n\t"                                                                        \
+      "beq 2f\n\t"                                                                              \
+      TFLM_TRAIN_FIRST("[%[x], #128]!", "[%[x], #8]", "r6", "r8", TAP)                          \
+      "b 3f\n"                                                                                  \
+      "2:\n\t" TFLM_TRAIN_LEFT(TAP) TFLM_TRAIN_CENTRE(TAP)                                      \
+      "3:\n\t" TFLM_TRAIN_RIGHT(TAP) TFLM_TRAIN_FINISH                                          \
+      "ldr %[a], %[end]\n\t"                                                                    \
+      "cmp %[q], %[a]\n\t"                                                                      \
+      "bne 2b\n\t"                                                                              \
+      "add %[a], #1\n\t"                                                                        \
+      "str %[a], %[end]\n\t"                                                                    \
+      "ldr %[b], %[right]\n\t"                                                                  \
+      "cmp %[b], #0\n\t"                                                                        \
+      "beq 4f\n\t" TFLM_TRAIN_LEFT(TAP) TFLM_TRAIN_CENTRE(TAP) TFLM_TRAIN_FINISH                \
+      "4:\n\t"                                                                                  \
+      "ldr %[s0], %[lanes]\n\t"                                                                 \
+      "ldrd %[a], %[b], %[to_lane]\n\t"                                                         \
+      "subs %[s0], #1\n\t"                                                                      \
+      "str %[s0], %[lanes]\n\t"                                                                 \
+      "add %[x], %[a]\n\t"                                                                      \
+      "add %[q], %[b]\n\t"                                                                      \
+      "bne 1b"                                                                                  \
+      : [x] "+r"(x), [q] "+r"(q), [a] "=&r"(a), [b] "=&r"(b), [s0] "=&r"(s0), [s1] "=&r"(s1),   \
+        [s2] "=&r"(s2), [s3] "=&r"(s3), [end] "+m"(memory.end), [factor] "+m"(memory.factor),   \
+        [weights] "+m"(memory.weights), [lanes] "+m"(memory.lanes)                              \
+      : [left] "m"(memory.left), [right] "m"(memory.right), [lower] "m"(memory.lower),          \
+        [upper] "m"(memory.upper), [to_lane] "m"(memory.to_lane)                                \
+      : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory")
+
+template <bool kAbove, bool kBelow>
+TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16_t* weights,
+                                const LaneScales&, int lanes) {
+  struct Pair {
+    int32_t first, second;
+  };
+  const int16_t* x = strip.plane - (kAbove ? 2 : 0);
+  int8_t* q = strip.q + channel;
+  const int32_t bytes = strip.columns * strip.step;
+  struct {
+    Pair lower, upper;  // rows; and the step
+    Pair to_lane;       // from behind a lane's last column to the next lane
+    int32_t left, right;
+    const int16_t* weights;
+    int32_t factor;
+    const int8_t* end;  // of the loop
+    int32_t lanes;
+  } memory = {{strip.rows[2], strip.rows[1]},
+              {strip.rows[0], strip.step},
+              {2 * kColumnRows - strip.columns * kColumnBytes, 1 - bytes},
+              strip.left,
+              strip.right,
+              weights,
+              0,
+              q + bytes - (strip.right ? strip.step : 0),
+              lanes};
+  int32_t a, b, s0, s1, s2, s3;
+  if constexpr (kAbove && kBelow) {
+    TFLM_TRAIN_STRIP(TFLM_TRAIN_TAP_11);
+  } else if constexpr (kAbove) {
+    TFLM_TRAIN_STRIP(TFLM_TRAIN_TAP_10);
+  } else if constexpr (kBelow) {
+    TFLM_TRAIN_STRIP(TFLM_TRAIN_TAP_01);
+  } else {
+    TFLM_TRAIN_STRIP(TFLM_TRAIN_TAP_00);
+  }
+}
+
+#undef TFLM_TRAIN_FIRST
+#undef TFLM_TRAIN_NEXT
+#undef TFLM_TRAIN_TOP
+#undef TFLM_TRAIN_MIDDLE
+#undef TFLM_TRAIN_TAP_00
+#undef TFLM_TRAIN_TAP_01
+#undef TFLM_TRAIN_ABOVE
+#undef TFLM_TRAIN_TAP_10
+#undef TFLM_TRAIN_TAP_11
+#undef TFLM_TRAIN_LEFT
+#undef TFLM_TRAIN_CENTRE
+#undef TFLM_TRAIN_RIGHT
+#undef TFLM_TRAIN_FINISH
+#undef TFLM_TRAIN_STRIP
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_ARCH_STRIP_DSP_H_
