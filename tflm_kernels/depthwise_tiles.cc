@@ -2,107 +2,106 @@
 
 #include <cstring>
 
-#include "tflm_kernels/window.h"
+#include "tflm_kernels/strip.h"
 
 namespace tflm_train {
 namespace {
 
 constexpr int32_t kTaps = 9;
-// The larger of two pairs of lanes' and of a tile's of stride 2.
-constexpr int32_t kTileWeights = 2 * kPairTileWeights;
-static_assert(kTileWeights >= kStrideTileWeights);
+// A plane has the column to the left of the first tile as well.
+constexpr int32_t kMaxTiles = kPlaneBytes / kColumnBytes - 1;
 
-// Inputs, their layer and the four channels that are worked on.
-struct TileTarget {
-  const Geometry& g;
-  int8_t* q;  // the input gradient, from these channels on
-  int lanes;
+int32_t Min(int32_t a, int32_t b) { return a < b ? a : b; }
 
-  int32_t row_step() const { return g.in_w * g.in_c; }
-  int8_t* At(int32_t y, int32_t x) const { return q + (y * g.in_w + x) * g.in_c; }
+// Tiles along one axis. Tile i has inputs 2 * i - pad and the next.
+struct TileAxis {
+  TileAxis(int32_t inputs, int32_t padding)
+      : pad(padding), count((inputs + padding + 1) / 2), end((inputs + padding) / 2) {}
+
+  // Tiles [pad, end) have both inputs.
+  bool Whole(int32_t i) const { return i >= pad && i < end; }
+
+  int32_t pad, count, end;
 };
 
-// `tile_rows` rows of tiles from input row y on.
-void SumPairTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, int32_t tile_rows,
-                     const int16_t* plane, const int16_t* weights, const LaneScales& scales) {
-  const Geometry& g = target.g;
-  // The last row may be half a tile.
-  const int32_t whole = y + 2 * tile_rows <= g.in_h ? tile_rows : tile_rows - 1;
-  const bool padded = plan.left == 1 && g.out_w == g.in_w && g.in_w > 1;
-  for (int lane = 0; lane < target.lanes; lane += 2, weights += kPairTileWeights) {
-    const int16_t* const lanes = plane + 2 * lane;
-    if (lane + 1 < target.lanes) {
-      PairTileRows tiles = {{target.At(y, 0) + lane, g.in_c, g.in_w},
-                            target.row_step(),
-                            whole,
-                            2 * target.row_step(),
-                            plan.pitch,
-                            padded,
-                            lane};
-      if (whole > 0) SumPairTiles(lanes, weights, scales, tiles);
-      if (whole < tile_rows) {
-        tiles.results.q += whole * tiles.row_step;
-        tiles.second = 0;
-        tiles.rows = 1;
-        SumPairTiles(lanes + whole * plan.pitch * kElement, weights, scales, tiles);
-      }
-      continue;
-    }
-    // One lane: its neighbour's results go nowhere.
-    for (int32_t row = 0; row < tile_rows; ++row) {
-      for (int32_t x = 0; x < g.in_w; ++x) {
-        int8_t results[4];
-        SumPairTiles(lanes + (row * plan.pitch + x) * kElement, weights, scales,
-                     {{results, 4, 1}, 2, 1, 0, plan.pitch, false, lane});
-        int8_t* const q = target.At(y + 2 * row, x) + lane;
-        if (row < whole) q[target.row_step()] = results[2];
-        q[0] = results[0];
-      }
-    }
+// Some rows of tiles, and the rows of the plane that they need: outputs
+// [plane_first, plane_first + plane_rows).
+struct TileRows {
+  TileRows(const TileAxis& axis, int32_t first_row)
+      : first(first_row), strips(first_row == 0 ? axis.pad : first_row) {
+    const int32_t above = strips > 0 ? 2 : 0;
+    end = Min(axis.count, strips + kColumnRows - above);
+    plane_first = strips - above;
+    plane_rows = (end - plane_first + 3) / 4 * 4;
   }
+
+  int32_t first, end;
+  int32_t strips;  // the first row that may be in a strip
+  int32_t plane_first, plane_rows;
+};
+
+using SumFunction = void (*)(const TileStrip& strip, int32_t channel, const int16_t* weights,
+                             const LaneScales& scales, int lanes);
+
+// Not inlined: the loops need all registers.
+template <bool kAbove, bool kTwo, bool kSaturates>
+__attribute__((noinline)) void Sum(const TileStrip& strip, int32_t channel, const int16_t* weights,
+                                   const LaneScales& scales, int lanes) {
+  SumTileStrip<kAbove, kTwo, kSaturates>(strip, channel, weights, scales, lanes);
 }
 
-// The tile at (y, x), of which not all inputs or lanes exist.
-void SumPartOfTile(const TileTarget& target, int32_t y, int32_t x, const int16_t* plane,
-                   const int16_t* weights, const LaneScales& scales) {
-  int8_t results[4 * kWindowLanes];
-  SumStrideTiles(
-      plane, weights, scales,
-      {{results, 4 * kWindowLanes, 1}, kWindowLanes, 2 * kWindowLanes, 3 * kWindowLanes, 1, 0, 0});
-  for (int i = 0; i < 4; ++i) {
-    const int32_t iy = y + i / 2, ix = x + i % 2;
-    if (iy < 0 || iy >= target.g.in_h || ix < 0 || ix >= target.g.in_w) continue;
-    std::memcpy(target.At(iy, ix), results + i * kWindowLanes, static_cast<size_t>(target.lanes));
-  }
+template <bool kSaturates>
+SumFunction SumOf(bool above, bool two) {
+  return above ? two ? Sum<true, true, kSaturates> : Sum<true, false, kSaturates>
+         : two ? Sum<false, true, kSaturates>
+               : Sum<false, false, kSaturates>;
 }
 
-// `tile_rows` rows of tiles from input row y on, which may be -1.
-void SumStrideTileRows(const TileTarget& target, const TilePlan& plan, int32_t y, int32_t tile_rows,
-                       const int16_t* plane, const int16_t* weights, const LaneScales& scales) {
-  const Geometry& g = target.g;
-  // Whole tiles are done together.
-  const int32_t x0 = g.pad_l;
-  const int32_t first = y < 0 ? 1 : 0;
-  const int32_t columns = (g.in_w - x0) / 2;
-  const int32_t fitting = (g.in_h - y) / 2;
-  const int32_t end = tile_rows < fitting ? tile_rows : fitting;
-  const bool whole = columns > 0 && end > first && target.lanes == kWindowLanes;
-  if (whole) {
-    SumStrideTiles(plane + (first * plan.pitch + x0) * kElement, weights, scales,
-                   {{target.At(y + 2 * first, x0), 2 * g.in_c, columns},
-                    g.in_c,
-                    target.row_step(),
-                    target.row_step() + g.in_c,
-                    end - first,
-                    2 * target.row_step(),
-                    plan.pitch});
-    if (end - first == tile_rows && x0 + 2 * columns == g.in_w && x0 == 0) return;
+// Whether no sum of four products leaves int8.
+bool NeverSaturates(const LaneScales& scales, int lanes) {
+  if (!kHasLongMultiply) return false;
+  constexpr int32_t kLargest = 4 * 127 * 128;
+  bool fits = true;
+  for (int lane = 0; lane < lanes; ++lane) {
+    fits = fits && HighMul(kLargest, scales.factor[lane]) < INT8_MAX;
   }
-  for (int32_t row = 0; row < tile_rows; ++row) {
-    for (int32_t x = -g.pad_l, i = 0; x < g.in_w; x += 2, ++i) {
-      if (whole && row >= first && row < end && x >= 0 && x + 1 < g.in_w) continue;
-      SumPartOfTile(target, y + 2 * row, x, plane + (row * plan.pitch + i) * kElement, weights,
-                    scales);
+  return fits;
+}
+
+constexpr int kMaxStrips = kColumnRows / kTileRows;
+
+// What is to be done for any four channels: strips of whole tiles, one below the other.
+struct TileProgram {
+  // strip: the first of them.
+  TileProgram(const TileRows& rows, int32_t end, TileStrip strip) {
+    if (strip.tiles <= 0) return;
+    for (int32_t row = rows.strips; row < Min(rows.end, end); row += kTileRows, ++count) {
+      const bool two = row + 1 < Min(rows.end, end);
+      strips[count] = strip;
+      sum[count][0] = SumOf<false>(row > 0, two);
+      sum[count][1] = SumOf<true>(row > 0, two);
+      strip.plane += kTileRows;
+      strip.q += 2 * kTileRows * strip.row_step;
+    }
+  }
+
+  int count = 0;
+  TileStrip strips[kMaxStrips];
+  SumFunction sum[kMaxStrips][2];
+};
+
+// The tile in row `row` and column `column`, of which not all inputs exist.
+void SumPartOfTile(const Geometry& g, int32_t row, int32_t column, const int16_t* plane,
+                   const int16_t* weights, const LaneScales& scales, int lanes, int8_t* grad_in) {
+  const int32_t y = 2 * row - g.pad_t, x = 2 * column - g.pad_l;
+  for (int lane = 0; lane < lanes; ++lane) {
+    int8_t results[4];
+    SumTile(row > 0, plane + lane * kColumnRows, weights + lane * kTileWeights, scales, lane,
+            results);
+    for (int i = 0; i < 4; ++i) {
+      const int32_t iy = y + i / 2, ix = x + i % 2;
+      if (iy < 0 || iy >= g.in_h || ix < 0 || ix >= g.in_w) continue;
+      grad_in[(iy * g.in_w + ix) * g.in_c + lane] = results[i];
     }
   }
 }
@@ -111,57 +110,66 @@ void SumStrideTileRows(const TileTarget& target, const TilePlan& plan, int32_t y
 
 TilePlan::TilePlan(const DepthwiseInputGradParams& params) {
   const Geometry& g = params.geometry;
-  const int32_t stride = g.stride_h;
   usable = params.multiplier == 1 && g.k_h == 3 && g.k_w == 3 && g.dil_h == 1 && g.dil_w == 1 &&
-           g.stride_w == stride && stride <= 2 && g.pad_t <= 3 - stride && g.pad_l <= 3 - stride;
-  left = stride == 1 ? 2 - g.pad_l : 1;
-  pitch = stride == 1 ? g.in_w + 2 : (g.in_w + g.pad_l + 1) / 2 + 1;
-  tile_rows = stride == 1 ? (g.in_h + 1) / 2 : (g.in_h + g.pad_t + 1) / 2;
-  usable = usable && left + g.out_w <= pitch;
-  // Tiles of stride 1 need the next plane row as well.
-  const int32_t more = stride == 1 ? 1 : 0;
-  const int32_t fitting = kPlaneBytes / (pitch * kElementBytes) - more;
-  rows_at_once = fitting < 1 ? 1 : fitting < tile_rows ? fitting : tile_rows;
-  plane_rows = rows_at_once + more;
+           g.stride_h == 2 && g.stride_w == 2 && g.pad_t <= 1 && g.pad_l <= 1;
+  columns = Min((g.in_w + g.pad_l + 1) / 2, kMaxTiles);
 }
 
 size_t TilePlan::bytes() const {
-  return sizeof(int16_t) * (pitch * plane_rows * kElement + kTileWeights) + kTaps * kWindowLanes;
+  return static_cast<size_t>((columns + 1) * kColumnBytes) +
+         sizeof(int16_t) * kTileWeights * kWindowLanes + kTaps * kWindowLanes;
 }
 
 void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& plan,
                       const int8_t* grad_out, const DepthwiseWeights& weights, int8_t* grad_in,
                       void* scratch) {
   const Geometry& g = params.geometry;
-  const bool strided = g.stride_h == 2;
   int16_t* const plane = static_cast<int16_t*>(scratch);
-  int16_t* const packed = plane + plan.pitch * plan.plane_rows * kElement;
-  int8_t* const copy = reinterpret_cast<int8_t*>(packed + kTileWeights);
-  // The columns of zeros are never written again.
-  std::memset(plane, 0, sizeof(int16_t) * plan.pitch * plan.plane_rows * kElement);
-  for (int32_t first = 0; first < plan.tile_rows; first += plan.rows_at_once) {
-    const int32_t rest = plan.tile_rows - first;
-    const int32_t tile_rows = rest < plan.rows_at_once ? rest : plan.rows_at_once;
-    const PlaneRows rows = {strided ? first - 1 : 2 * first + g.pad_t - 2, strided ? 1 : 2,
-                            tile_rows + plan.plane_rows - plan.rows_at_once, plan.pitch};
-    for (LaneCursor lanes(weights, g.out_c, kTaps, copy); !lanes.done(); lanes.Next()) {
-      const TileTarget target = {g, grad_in + lanes.channel(), lanes.lanes()};
-      PackPlane(
-          {grad_out + lanes.channel(), g.out_h, g.out_w, g.out_w * g.out_c, g.out_c, target.lanes},
-          rows, plane + plan.left * kElement);
-      const LaneWeights lane_weights = lanes.Weights();
-      if (strided) {
-        PackStrideTileWeights(lane_weights, packed);
-      } else {
-        PackPairTileWeights(lane_weights, packed);
+  int16_t* const packed = plane + (plan.columns + 1) * kColumnElements;
+  int8_t* const copy = reinterpret_cast<int8_t*>(packed + kTileWeights * kWindowLanes);
+  const TileAxis y_axis(g.in_h, g.pad_t), x_axis(g.in_w, g.pad_l);
+  for (int32_t row = 0; row < y_axis.count;) {
+    const TileRows rows(y_axis, row);
+    for (int32_t column = 0; column < x_axis.count; column += plan.columns) {
+      const int32_t end_column = Min(column + plan.columns, x_axis.count);
+      // Outputs in the plane: from those to the left of the first tile on.
+      const int32_t left = column - 1, first = left < 0 ? 0 : left, last = Min(end_column, g.out_w);
+      const int32_t whole = column < x_axis.pad ? x_axis.pad : column;
+      const int16_t* const top = plane + (rows.strips - rows.plane_first);
+      const TileProgram program(
+          rows, y_axis.end,
+          {top + (whole - column) * kColumnElements,
+           grad_in + ((2 * rows.strips - g.pad_t) * g.in_w + 2 * whole - g.pad_l) * g.in_c, g.in_c,
+           g.in_w * g.in_c, Min(end_column, x_axis.end) - whole});
+      const bool all_whole = y_axis.Whole(row) && y_axis.Whole(rows.end - 1) &&
+                             x_axis.Whole(column) && x_axis.Whole(end_column - 1);
+      LaneImage image = {nullptr, g.out_h, last - first, g.out_w * g.out_c, g.out_c, 0};
+      // What lies outside is never written.
+      std::memset(plane, 0, static_cast<size_t>((end_column - left) * kColumnBytes));
+      for (LaneCursor lanes(weights, g.out_c, kTaps, copy); !lanes.done(); lanes.Next()) {
+        const int32_t channel = lanes.channel();
+        image.first = grad_out + first * g.out_c + channel;
+        image.lanes = lanes.lanes();
+        PackColumns(image, rows.plane_first, rows.plane_rows,
+                    plane + (first - left) * kColumnElements);
+        const LaneWeights lane_weights = lanes.Weights();
+        const LaneScales& scales = lane_weights.scales;
+        PackTileWeights(lane_weights, packed);
+        const int saturates = NeverSaturates(scales, image.lanes) ? 0 : 1;
+        for (int i = 0; i < program.count; ++i) {
+          program.sum[i][saturates](program.strips[i], channel, packed, scales, image.lanes);
+        }
+        if (all_whole) continue;
+        for (int32_t r = row; r < rows.end; ++r) {
+          for (int32_t c = column; c < end_column; ++c) {
+            if (y_axis.Whole(r) && x_axis.Whole(c)) continue;
+            SumPartOfTile(g, r, c, top + (r - rows.strips) + (c - column) * kColumnElements, packed,
+                          scales, image.lanes, grad_in + channel);
+          }
+        }
       }
-      if (!strided) {
-        SumPairTileRows(target, plan, 2 * first, tile_rows, plane, packed, lane_weights.scales);
-        continue;
-      }
-      SumStrideTileRows(target, plan, 2 * first - g.pad_t, tile_rows, plane, packed,
-                        lane_weights.scales);
     }
+    row = rows.end;
   }
 }
 

@@ -138,52 +138,6 @@ template <int kRowPairs, int kColumns>
 TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
                                   const LaneScales& scales, const WindowResults& results);
 
-// The weights of two lanes of a tile of two 3x3 windows, one below the other: for each
-// column, rows (first, second) of either lane, then rows (second, third) of either lane.
-constexpr int kPairTileWeights = 24;  // int16
-
-// Packs them for all four lanes: of the first two, then of the others. Taps are in
-// reverse order.
-TFLM_TRAIN_INLINE void PackPairTileWeights(const LaneWeights& weights, int16_t* to);
-
-// Rows of tiles: results.q is of the first tile, results.count tiles are beside each other.
-struct PairTileRows {
-  WindowResults results;  // two bytes for each window
-  int32_t second;         // from the upper window's result to the lower's; 0: not wanted
-  int32_t rows;           // at least 1
-  int32_t row_step;       // from one row's results to the next's
-  int32_t pitch;          // of the plane, elements
-  bool padded;            // the first and the last column of each row are zero; count > 1
-  int lane;               // the first of the two lanes
-};
-
-// The sums of two lanes over tiles of two 3x3 windows. plane: the two lanes of the first
-// tile's first element, of its upper pair of rows; the lower pair is the next row's.
-TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights,
-                                    const LaneScales& scales, const PairTileRows& tiles);
-
-// The weights of a tile of 2x2 inputs of a layer with stride 2: elements for
-// (upper left, lower left), (upper right, lower right) of the input that meets four
-// taps, then of that between two rows, then of that between two columns - whose pair
-// is (left, right) -, and of that at the centre.
-constexpr int kStrideTileWeights = 5 * kElement;
-
-// Packs them.
-TFLM_TRAIN_INLINE void PackStrideTileWeights(const LaneWeights& weights, int16_t* to);
-
-// Rows of such tiles: results.q is of the first tile, results.count tiles are beside each other.
-struct StrideTileRows {
-  WindowResults results;           // four bytes for each of four sums
-  int32_t right, below, diagonal;  // from a tile's first result to the others
-  int32_t rows;                    // at least 1
-  int32_t row_step;                // from one row's results to the next's
-  int32_t pitch;                   // of the plane, elements
-};
-
-// The four sums of each such tile. plane: the element to the left of the first tile.
-TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
-                                      const LaneScales& scales, const StrideTileRows& tiles);
-
 }  // namespace tflm_train
 
 #if defined(TFLM_TRAIN_DSP)

@@ -184,6 +184,148 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
 #undef TFLM_TRAIN_FINISH
 #undef TFLM_TRAIN_STRIP
 
+TFLM_TRAIN_INLINE void PackTileWeights(const LaneWeights& weights, int16_t* to) {
+  const int8_t* const first = weights.first;
+  const int32_t stride = weights.stride;
+  const auto pack = [&](int a, int b, int c, int d, int16_t* pairs) {
+    const uint32_t wa = dsp::LoadWord(first + a * stride), wb = dsp::LoadWord(first + b * stride);
+    const uint32_t wc = dsp::LoadWord(first + c * stride), wd = dsp::LoadWord(first + d * stride);
+    const uint32_t ab = dsp::LowHalves(wa, wb), cd = dsp::LowHalves(wc, wd);
+    dsp::StoreWords(pairs, dsp::Bytes02(ab), dsp::Bytes02(cd));
+    dsp::StoreWords(pairs + kTileWeights, dsp::Bytes13(ab), dsp::Bytes13(cd));
+    const uint32_t ab_high = dsp::HighHalves(wa, wb), cd_high = dsp::HighHalves(wc, wd);
+    dsp::StoreWords(pairs + 2 * kTileWeights, dsp::Bytes02(ab_high), dsp::Bytes02(cd_high));
+    dsp::StoreWords(pairs + 3 * kTileWeights, dsp::Bytes13(ab_high), dsp::Bytes13(cd_high));
+  };
+  pack(8, 2, 6, 0, to);
+  pack(7, 1, 5, 3, to + 4);
+  const int8_t* const middle = first + 4 * stride;
+  for (int lane = 0; lane < kWindowLanes; ++lane) {
+    dsp::StoreWords(to + lane * kTileWeights + 8, middle[lane], weights.scales.factor[lane]);
+  }
+}
+
+// Two results of a row. The upper row of tiles begins a pair of rows, whose lower half is
+// above the lower one.
+#define TFLM_TRAIN_SATURATED  \
+  "ssat %[s0], #8, %[s0]\n\t" \
+  "ssat %[s1], #8, %[s1]\n\t"
+#define TFLM_TRAIN_NOT_SATURATED
+#define TFLM_TRAIN_STORE(SATURATE)        \
+  "smmulr %[s0], %[s0], r10\n\t"          \
+  "smmulr %[s1], %[s1], r10\n\t" SATURATE \
+  "strb %[s0], [%[q]]\n\t"                \
+  "strb %[s1], [%[q], %[a]]\n\t"
+#define TFLM_TRAIN_TILE_TOP    \
+  "ldr %[l], [%[x]], #128\n\t" \
+  "ldr %[r], [%[x]]\n\t"       \
+  "smulbt %[s0], %[l], r4\n\t" \
+  "smulbt %[s1], %[r], r6\n\t" \
+  "smlabt %[s0], %[r], r5, %[s0]\n\t"
+#define TFLM_TRAIN_TILE_ABOVE         \
+  "ldrd %[a], %[l], [%[x]], #128\n\t" \
+  "ldrd %[b], %[r], [%[x]]\n\t"       \
+  "smultb %[s0], %[a], r4\n\t"        \
+  "smultb %[s1], %[b], r6\n\t"        \
+  "smlatb %[s0], %[b], r5, %[s0]\n\t" \
+  "smlabt %[s1], %[r], r6, %[s1]\n\t" \
+  "smlabt %[s0], %[l], r4, %[s0]\n\t" \
+  "smlabt %[s0], %[r], r5, %[s0]\n\t"
+#define TFLM_TRAIN_TILE_UPPER(SATURATE) \
+  "ldrd %[a], %[b], %[steps]\n\t" TFLM_TRAIN_STORE(SATURATE)  \
+  "smulbb %[s0], %[l], r8\n\t"                                \
+  "smulbb %[s1], %[r], r9\n\t"                                \
+  "smlabt %[s0], %[r], r8, %[s0]\n\t"                         \
+  "add %[q], %[b]\n\t" TFLM_TRAIN_STORE(SATURATE)
+#define TFLM_TRAIN_TILE_LOWER(SATURATE) \
+  "smuad %[s0], %[l], r4\n\t"                     \
+  "smuad %[s1], %[r], r6\n\t"                     \
+  "smlad %[s0], %[r], r5, %[s0]\n\t"              \
+  "add %[q], %[b]\n\t" TFLM_TRAIN_STORE(SATURATE) \
+  "smultb %[s0], %[l], r8\n\t"                    \
+  "smultb %[s1], %[r], r9\n\t"                    \
+  "smlatt %[s0], %[r], r8, %[s0]\n\t"             \
+  "add %[q], %[b]\n\t" TFLM_TRAIN_STORE(SATURATE)
+#define TFLM_TRAIN_TILES(TEXT)                                                            \
+  asm volatile(                                                                           \
+      "1:\n\t"                                                                            \
+      "ldr %[a], %[weights]\n\t"                                                          \
+      "ldmia %[a]!, {r4, r5, r6, r8, r9, r10}\n\t"                                        \
+      "str %[a], %[weights]\n"                                                            \
+      "2:\n\t" TEXT                                                                       \
+      "ldrd %[a], %[b], %[next]\n\t"                                                      \
+      "add %[q], %[a]\n\t"                                                                \
+      "cmp %[q], %[b]\n\t"                                                                \
+      "bne 2b\n\t"                                                                        \
+      "add %[b], #1\n\t"                                                                  \
+      "str %[b], %[end]\n\t"                                                              \
+      "ldr %[s0], %[lanes]\n\t"                                                           \
+      "ldrd %[a], %[b], %[to_lane]\n\t"                                                   \
+      "subs %[s0], #1\n\t"                                                                \
+      "str %[s0], %[lanes]\n\t"                                                           \
+      "add %[x], %[a]\n\t"                                                                \
+      "add %[q], %[b]\n\t"                                                                \
+      "bne 1b"                                                                            \
+      : [x] "+r"(x), [q] "+r"(q), [a] "=&r"(a), [b] "=&r"(b), [l] "=&r"(l), [r] "=&r"(r), \
+        [s0] "=&r"(s0), [s1] "=&r"(s1), [end] "+m"(memory.next.end),                      \
+        [weights] "+m"(memory.weights), [lanes] "+m"(memory.lanes)                        \
+      : [steps] "m"(memory.steps), [next] "m"(memory.next), [to_lane] "m"(memory.to_lane) \
+      : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory")
+#define TFLM_TRAIN_TILES_AS(SATURATE)                                        \
+  if constexpr (kAbove && kTwo) {                                            \
+    TFLM_TRAIN_TILES(TFLM_TRAIN_TILE_ABOVE TFLM_TRAIN_TILE_UPPER(SATURATE)   \
+                         TFLM_TRAIN_TILE_LOWER(SATURATE));                   \
+  } else if constexpr (kAbove) {                                             \
+    TFLM_TRAIN_TILES(TFLM_TRAIN_TILE_ABOVE TFLM_TRAIN_TILE_UPPER(SATURATE)); \
+  } else if constexpr (kTwo) {                                               \
+    TFLM_TRAIN_TILES(TFLM_TRAIN_TILE_TOP TFLM_TRAIN_TILE_UPPER(SATURATE)     \
+                         TFLM_TRAIN_TILE_LOWER(SATURATE));                   \
+  } else {                                                                   \
+    TFLM_TRAIN_TILES(TFLM_TRAIN_TILE_TOP TFLM_TRAIN_TILE_UPPER(SATURATE));   \
+  }
+
+template <bool kAbove, bool kTwo, bool kSaturates>
+TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, const int16_t* weights,
+                                    const LaneScales&, int lanes) {
+  struct Pair {
+    int32_t first, second;
+  };
+  struct Next {
+    int32_t step;       // from a tile's last row to the next tile
+    const int8_t* end;  // of the last row
+  };
+  const int16_t* x = strip.plane - (kAbove ? 2 : 0);
+  int8_t* q = strip.q + channel;
+  const int32_t bytes = 2 * strip.step * strip.tiles;
+  struct {
+    Pair steps;
+    Next next;
+    Pair to_lane;
+    const int16_t* weights;
+    int32_t lanes;
+  } memory = {{strip.step, strip.row_step},
+              {2 * strip.step - (kTwo ? 3 : 1) * strip.row_step, q + bytes},
+              {2 * kColumnRows - strip.tiles * kColumnBytes, 1 - bytes},
+              weights,
+              lanes};
+  int32_t a, b, l, r, s0, s1;
+  if constexpr (kSaturates) {
+    TFLM_TRAIN_TILES_AS(TFLM_TRAIN_SATURATED)
+  } else {
+    TFLM_TRAIN_TILES_AS(TFLM_TRAIN_NOT_SATURATED)
+  }
+}
+
+#undef TFLM_TRAIN_SATURATED
+#undef TFLM_TRAIN_NOT_SATURATED
+#undef TFLM_TRAIN_STORE
+#undef TFLM_TRAIN_TILE_TOP
+#undef TFLM_TRAIN_TILE_ABOVE
+#undef TFLM_TRAIN_TILE_UPPER
+#undef TFLM_TRAIN_TILE_LOWER
+#undef TFLM_TRAIN_TILES
+#undef TFLM_TRAIN_TILES_AS
+
 }  // namespace tflm_train
 
 #endif  // TFLM_KERNELS_ARCH_STRIP_DSP_H_

@@ -49,6 +49,35 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
   }
 }
 
+TFLM_TRAIN_INLINE void PackTileWeights(const LaneWeights& weights, int16_t* to) {
+  constexpr int kTaps[] = {8, 2, 6, 0, 7, 1, 5, 3, 4};
+  for (int lane = 0; lane < kWindowLanes; ++lane, to += kTileWeights) {
+    for (int i = 0; i < 9; ++i) to[i] = weights.first[kTaps[i] * weights.stride + lane];
+  }
+}
+
+template <bool kAbove, bool kTwo, bool kSaturates>
+TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, const int16_t* weights,
+                                    const LaneScales& scales, int lanes) {
+  for (int lane = 0; lane < lanes; ++lane, weights += kTileWeights) {
+    const int16_t* plane = strip.plane + lane * kColumnRows;
+    int8_t* q = strip.q + channel + lane;
+    for (int32_t n = strip.tiles; n > 0; --n, plane += kColumnElements, q += 2 * strip.step) {
+      int8_t* row = q;
+      for (int i = 0; i < (kTwo ? 2 : 1); ++i) {
+        int8_t results[4];
+        SumTile(kAbove || i > 0, plane + i, weights, scales, lane, results);
+        row[0] = results[0];
+        row[strip.step] = results[1];
+        row += strip.row_step;
+        row[0] = results[2];
+        row[strip.step] = results[3];
+        row += strip.row_step;
+      }
+    }
+  }
+}
+
 }  // namespace tflm_train
 
 #endif  // TFLM_KERNELS_ARCH_STRIP_PORTABLE_H_
