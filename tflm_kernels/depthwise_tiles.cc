@@ -44,44 +44,52 @@ using SumFunction = void (*)(const TileStrip& strip, int32_t channel, const int1
                              const LaneScales& scales, int lanes);
 
 // Not inlined: the loops need all registers.
-template <bool kAbove, bool kTwo, bool kSaturates>
+template <bool kAbove, int kTiles, bool kSaturates>
 __attribute__((noinline)) void Sum(const TileStrip& strip, int32_t channel, const int16_t* weights,
                                    const LaneScales& scales, int lanes) {
-  SumTileStrip<kAbove, kTwo, kSaturates>(strip, channel, weights, scales, lanes);
+  SumTileStrip<kAbove, kTiles, kSaturates>(strip, channel, weights, scales, lanes);
 }
 
 template <bool kSaturates>
-SumFunction SumOf(bool above, bool two) {
-  return above ? two ? Sum<true, true, kSaturates> : Sum<true, false, kSaturates>
-         : two ? Sum<false, true, kSaturates>
-               : Sum<false, false, kSaturates>;
+SumFunction SumOf(bool above, int32_t tiles) {
+  switch (tiles) {
+    case 1:
+      return above ? Sum<true, 1, kSaturates> : Sum<false, 1, kSaturates>;
+    case 2:
+      return above ? Sum<true, 2, kSaturates> : Sum<false, 2, kSaturates>;
+    default:
+      return above ? Sum<true, 4, kSaturates> : Sum<false, 4, kSaturates>;
+  }
 }
 
 // Whether no sum of four products leaves int8.
-bool NeverSaturates(const LaneScales& scales, int lanes) {
+bool NeverSaturates(const LaneScales& scales) {
   if (!kHasLongMultiply) return false;
-  constexpr int32_t kLargest = 4 * 127 * 128;
-  bool fits = true;
-  for (int lane = 0; lane < lanes; ++lane) {
-    fits = fits && HighMul(kLargest, scales.factor[lane]) < INT8_MAX;
+  constexpr int32_t kLargestSum = 4 * 127 * 128;
+  int32_t largest = scales.factor[0];
+  for (int lane = 1; lane < kWindowLanes; ++lane) {
+    if (scales.factor[lane] > largest) largest = scales.factor[lane];
   }
-  return fits;
+  return HighMul(kLargestSum, largest) < INT8_MAX;
 }
 
-constexpr int kMaxStrips = kColumnRows / kTileRows;
+// Four rows of tiles in each, and less in the last two.
+constexpr int kMaxStrips = kColumnRows / 4 + 2;
 
 // What is to be done for any four channels: strips of whole tiles, one below the other.
 struct TileProgram {
   // strip: the first of them.
   TileProgram(const TileRows& rows, int32_t end, TileStrip strip) {
     if (strip.tiles <= 0) return;
-    for (int32_t row = rows.strips; row < Min(rows.end, end); row += kTileRows, ++count) {
-      const bool two = row + 1 < Min(rows.end, end);
+    for (int32_t row = rows.strips; row < Min(rows.end, end); ++count) {
+      const int32_t left = Min(rows.end, end) - row;
+      const int32_t tiles = left >= 4 ? 4 : left >= 2 ? 2 : 1;
       strips[count] = strip;
-      sum[count][0] = SumOf<false>(row > 0, two);
-      sum[count][1] = SumOf<true>(row > 0, two);
-      strip.plane += kTileRows;
-      strip.q += 2 * kTileRows * strip.row_step;
+      sum[count][0] = SumOf<false>(row > 0, tiles);
+      sum[count][1] = SumOf<true>(row > 0, tiles);
+      strip.plane += tiles;
+      strip.q += 2 * tiles * strip.row_step;
+      row += tiles;
     }
   }
 
@@ -155,7 +163,7 @@ void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& pl
         const LaneWeights lane_weights = lanes.Weights();
         const LaneScales& scales = lane_weights.scales;
         PackTileWeights(lane_weights, packed);
-        const int saturates = NeverSaturates(scales, image.lanes) ? 0 : 1;
+        const int saturates = NeverSaturates(scales) ? 0 : 1;
         for (int i = 0; i < program.count; ++i) {
           program.sum[i][saturates](program.strips[i], channel, packed, scales, image.lanes);
         }

@@ -20,7 +20,16 @@ constexpr int kColumnBytes = 2 * kColumnElements;
 
 // Packs rows [first, first + count) of an image, of which some may lie outside; count is a
 // multiple of 4.
-void PackColumns(const LaneImage& image, int32_t first, int32_t count, int16_t* to);
+void PackSomeColumns(const LaneImage& image, int32_t first, int32_t count, int16_t* to);
+// The same of rows that are all inside, and of four lanes.
+void PackWholeColumns(const LaneImage& image, int32_t first, int32_t count, int16_t* to);
+
+inline void PackColumns(const LaneImage& image, int32_t first, int32_t count, int16_t* to) {
+  if (image.lanes == kWindowLanes && first >= 0 && first + count <= image.rows) {
+    return PackWholeColumns(image, first, count, to);
+  }
+  PackSomeColumns(image, first, count, to);
+}
 
 // Rows of a strip of stride 1.
 constexpr int kStripRows = 4;
@@ -30,7 +39,7 @@ constexpr int kStripRows = 4;
 constexpr int kStripWeights = 14;  // int16
 
 // Packs them for four lanes.
-TFLM_TRAIN_INLINE void PackStripWeights(const LaneWeights& weights, int16_t* to);
+void PackStripWeights(const LaneWeights& weights, int16_t* to);
 
 // Where a strip is and where its results go.
 struct Strip {
@@ -50,8 +59,7 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
                                 const LaneScales& scales, int lanes);
 
 // Stride 2: inputs in tiles of two rows and two columns, which meet the same four outputs.
-// A strip has two rows of tiles, or one.
-constexpr int kTileRows = 2;
+// A strip has four rows of tiles, two or one.
 
 // A lane's weights for stride 2, for outputs (upper left, lower left), (upper right, lower
 // right) of the input that meets four taps; the right ones, and (lower left, lower right), of
@@ -59,7 +67,7 @@ constexpr int kTileRows = 2;
 constexpr int kTileWeights = 12;  // int16
 
 // Packs them for four lanes.
-TFLM_TRAIN_INLINE void PackTileWeights(const LaneWeights& weights, int16_t* to);
+void PackTileWeights(const LaneWeights& weights, int16_t* to);
 
 struct TileStrip {
   const int16_t* plane;  // outputs that are the lower left ones of the first tile
@@ -70,8 +78,8 @@ struct TileStrip {
 };
 
 // The lanes of a strip, the first of which is `channel`. kAbove: whether there are outputs
-// above the first ones. kTwo: rows of tiles. kSaturates: false where no result can leave int8.
-template <bool kAbove, bool kTwo, bool kSaturates>
+// above the first ones. kTiles: rows of tiles. kSaturates: false where no result can leave int8.
+template <bool kAbove, int kTiles, bool kSaturates>
 TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, const int16_t* weights,
                                     const LaneScales& scales, int lanes);
 

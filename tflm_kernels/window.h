@@ -70,7 +70,9 @@ struct LaneScales {
   // m: of the lanes that there are.
   LaneScales(const int32_t* m, int lanes, int result_exponent) : exponent(result_exponent) {
     const int shift = kHasLongMultiply ? kScaleBits - exponent : 0;
-    for (int lane = 0; lane < lanes; ++lane) factor[lane] = ShiftLeft(m[lane], shift);
+    for (int lane = 0; lane < kWindowLanes; ++lane) {
+      factor[lane] = lane < lanes ? ShiftLeft(m[lane], shift) : 0;
+    }
   }
 
   // Whether factors are at most 2^30, and even.

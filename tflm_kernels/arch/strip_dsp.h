@@ -13,27 +13,6 @@
 
 namespace tflm_train {
 
-TFLM_TRAIN_INLINE void PackStripWeights(const LaneWeights& weights, int16_t* to) {
-  const int32_t stride = weights.stride, row = 3 * stride;
-  const int8_t* tap = weights.first + 2 * stride;
-  for (int lane = 0; lane < kWindowLanes; ++lane) {
-    int16_t* const factor = to + (lane + 1) * kStripWeights - 2;
-    dsp::StoreWord(factor, static_cast<uint32_t>(weights.scales.factor[lane]));
-  }
-#pragma GCC unroll 1
-  for (int column = 0; column < 3; ++column, tap -= stride, to += 4) {
-    const uint32_t first = dsp::LoadWord(tap + 2 * row), second = dsp::LoadWord(tap + row),
-                   third = dsp::LoadWord(tap);
-    const uint32_t upper = dsp::LowHalves(first, second), lower = dsp::LowHalves(second, third);
-    dsp::StoreWords(to, dsp::Bytes02(upper), dsp::Bytes02(lower));
-    dsp::StoreWords(to + kStripWeights, dsp::Bytes13(upper), dsp::Bytes13(lower));
-    const uint32_t upper_high = dsp::HighHalves(first, second),
-                   lower_high = dsp::HighHalves(second, third);
-    dsp::StoreWords(to + 2 * kStripWeights, dsp::Bytes02(upper_high), dsp::Bytes02(lower_high));
-    dsp::StoreWords(to + 3 * kStripWeights, dsp::Bytes13(upper_high), dsp::Bytes13(lower_high));
-  }
-}
-
 // What a column of a window adds to the sums of four rows. Pairs of rows a = (0, 1) and
 // b = (2, 3), and those above and below; U = weights (first, second), V = (second, third).
 // The first column of a window makes the sums.
@@ -184,27 +163,6 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
 #undef TFLM_TRAIN_FINISH
 #undef TFLM_TRAIN_STRIP
 
-TFLM_TRAIN_INLINE void PackTileWeights(const LaneWeights& weights, int16_t* to) {
-  const int8_t* const first = weights.first;
-  const int32_t stride = weights.stride;
-  const auto pack = [&](int a, int b, int c, int d, int16_t* pairs) {
-    const uint32_t wa = dsp::LoadWord(first + a * stride), wb = dsp::LoadWord(first + b * stride);
-    const uint32_t wc = dsp::LoadWord(first + c * stride), wd = dsp::LoadWord(first + d * stride);
-    const uint32_t ab = dsp::LowHalves(wa, wb), cd = dsp::LowHalves(wc, wd);
-    dsp::StoreWords(pairs, dsp::Bytes02(ab), dsp::Bytes02(cd));
-    dsp::StoreWords(pairs + kTileWeights, dsp::Bytes13(ab), dsp::Bytes13(cd));
-    const uint32_t ab_high = dsp::HighHalves(wa, wb), cd_high = dsp::HighHalves(wc, wd);
-    dsp::StoreWords(pairs + 2 * kTileWeights, dsp::Bytes02(ab_high), dsp::Bytes02(cd_high));
-    dsp::StoreWords(pairs + 3 * kTileWeights, dsp::Bytes13(ab_high), dsp::Bytes13(cd_high));
-  };
-  pack(8, 2, 6, 0, to);
-  pack(7, 1, 5, 3, to + 4);
-  const int8_t* const middle = first + 4 * stride;
-  for (int lane = 0; lane < kWindowLanes; ++lane) {
-    dsp::StoreWords(to + lane * kTileWeights + 8, middle[lane], weights.scales.factor[lane]);
-  }
-}
-
 // Two results of a row. The upper row of tiles begins a pair of rows, whose lower half is
 // above the lower one.
 #define TFLM_TRAIN_SATURATED  \
@@ -222,15 +180,19 @@ TFLM_TRAIN_INLINE void PackTileWeights(const LaneWeights& weights, int16_t* to) 
   "smulbt %[s0], %[l], r4\n\t" \
   "smulbt %[s1], %[r], r6\n\t" \
   "smlabt %[s0], %[r], r5, %[s0]\n\t"
-#define TFLM_TRAIN_TILE_ABOVE         \
-  "ldrd %[a], %[l], [%[x]], #128\n\t" \
-  "ldrd %[b], %[r], [%[x]]\n\t"       \
-  "smultb %[s0], %[a], r4\n\t"        \
-  "smultb %[s1], %[b], r6\n\t"        \
-  "smlatb %[s0], %[b], r5, %[s0]\n\t" \
-  "smlabt %[s1], %[r], r6, %[s1]\n\t" \
-  "smlabt %[s0], %[l], r4, %[s0]\n\t" \
+// LEFT, RIGHT: where pairs of rows in the two columns are, after that above them.
+#define TFLM_TRAIN_TILE_ABOVE(LEFT, RIGHT) \
+  "ldrd %[a], %[l], " LEFT                 \
+  "\n\t"                                   \
+  "ldrd %[b], %[r], " RIGHT                \
+  "\n\t"                                   \
+  "smultb %[s0], %[a], r4\n\t"             \
+  "smultb %[s1], %[b], r6\n\t"             \
+  "smlatb %[s0], %[b], r5, %[s0]\n\t"      \
+  "smlabt %[s1], %[r], r6, %[s1]\n\t"      \
+  "smlabt %[s0], %[l], r4, %[s0]\n\t"      \
   "smlabt %[s0], %[r], r5, %[s0]\n\t"
+#define TFLM_TRAIN_TILE_FIRST_ABOVE TFLM_TRAIN_TILE_ABOVE("[%[x]], #128", "[%[x]]")
 #define TFLM_TRAIN_TILE_UPPER(SATURATE) \
   "ldrd %[a], %[b], %[steps]\n\t" TFLM_TRAIN_STORE(SATURATE)  \
   "smulbb %[s0], %[l], r8\n\t"                                \
@@ -271,20 +233,28 @@ TFLM_TRAIN_INLINE void PackTileWeights(const LaneWeights& weights, int16_t* to) 
         [weights] "+m"(memory.weights), [lanes] "+m"(memory.lanes)                        \
       : [steps] "m"(memory.steps), [next] "m"(memory.next), [to_lane] "m"(memory.to_lane) \
       : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory")
-#define TFLM_TRAIN_TILES_AS(SATURATE)                                        \
-  if constexpr (kAbove && kTwo) {                                            \
-    TFLM_TRAIN_TILES(TFLM_TRAIN_TILE_ABOVE TFLM_TRAIN_TILE_UPPER(SATURATE)   \
-                         TFLM_TRAIN_TILE_LOWER(SATURATE));                   \
-  } else if constexpr (kAbove) {                                             \
-    TFLM_TRAIN_TILES(TFLM_TRAIN_TILE_ABOVE TFLM_TRAIN_TILE_UPPER(SATURATE)); \
-  } else if constexpr (kTwo) {                                               \
-    TFLM_TRAIN_TILES(TFLM_TRAIN_TILE_TOP TFLM_TRAIN_TILE_UPPER(SATURATE)     \
-                         TFLM_TRAIN_TILE_LOWER(SATURATE));                   \
-  } else {                                                                   \
-    TFLM_TRAIN_TILES(TFLM_TRAIN_TILE_TOP TFLM_TRAIN_TILE_UPPER(SATURATE));   \
+// NEXT: the pairs after the first.
+#define TFLM_TRAIN_TILE_ROWS(FIRST, NEXT, SATURATE)                                          \
+  if constexpr (kTiles == 1) {                                                               \
+    TFLM_TRAIN_TILES(FIRST TFLM_TRAIN_TILE_UPPER(SATURATE));                                 \
+  } else if constexpr (kTiles == 2) {                                                        \
+    TFLM_TRAIN_TILES(FIRST TFLM_TRAIN_TILE_UPPER(SATURATE) TFLM_TRAIN_TILE_LOWER(SATURATE)); \
+  } else {                                                                                   \
+    static_assert(kTiles == 4);                                                              \
+    TFLM_TRAIN_TILES(FIRST TFLM_TRAIN_TILE_UPPER(SATURATE) TFLM_TRAIN_TILE_LOWER(            \
+        SATURATE) "add %[q], %[b]\n\t" NEXT TFLM_TRAIN_TILE_UPPER(SATURATE)                  \
+                         TFLM_TRAIN_TILE_LOWER(SATURATE));                                   \
+  }
+#define TFLM_TRAIN_TILES_AS(SATURATE)                                                           \
+  if constexpr (kAbove) {                                                                       \
+    TFLM_TRAIN_TILE_ROWS(TFLM_TRAIN_TILE_FIRST_ABOVE,                                           \
+                         TFLM_TRAIN_TILE_ABOVE("[%[x], #-124]", "[%[x], #4]"), SATURATE)        \
+  } else {                                                                                      \
+    TFLM_TRAIN_TILE_ROWS(TFLM_TRAIN_TILE_TOP, TFLM_TRAIN_TILE_ABOVE("[%[x], #-128]", "[%[x]]"), \
+                         SATURATE)                                                              \
   }
 
-template <bool kAbove, bool kTwo, bool kSaturates>
+template <bool kAbove, int kTiles, bool kSaturates>
 TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, const int16_t* weights,
                                     const LaneScales&, int lanes) {
   struct Pair {
@@ -304,7 +274,7 @@ TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, con
     const int16_t* weights;
     int32_t lanes;
   } memory = {{strip.step, strip.row_step},
-              {2 * strip.step - (kTwo ? 3 : 1) * strip.row_step, q + bytes},
+              {2 * strip.step - (2 * kTiles - 1) * strip.row_step, q + bytes},
               {2 * kColumnRows - strip.tiles * kColumnBytes, 1 - bytes},
               weights,
               lanes};
@@ -321,9 +291,11 @@ TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, con
 #undef TFLM_TRAIN_STORE
 #undef TFLM_TRAIN_TILE_TOP
 #undef TFLM_TRAIN_TILE_ABOVE
+#undef TFLM_TRAIN_TILE_FIRST_ABOVE
 #undef TFLM_TRAIN_TILE_UPPER
 #undef TFLM_TRAIN_TILE_LOWER
 #undef TFLM_TRAIN_TILES
+#undef TFLM_TRAIN_TILE_ROWS
 #undef TFLM_TRAIN_TILES_AS
 
 }  // namespace tflm_train

@@ -9,18 +9,6 @@
 
 namespace tflm_train {
 
-TFLM_TRAIN_INLINE void PackStripWeights(const LaneWeights& weights, int16_t* to) {
-  const int32_t row = 3 * weights.stride;
-  for (int lane = 0; lane < kWindowLanes; ++lane, to += 2) {
-    const int8_t* tap = weights.first + 2 * weights.stride + lane;
-    for (int column = 0; column < 3; ++column, tap -= weights.stride, to += 4) {
-      to[0] = tap[2 * row];
-      to[1] = to[2] = tap[row];
-      to[3] = tap[0];
-    }
-  }
-}
-
 template <bool kAbove, bool kBelow>
 TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16_t* weights,
                                 const LaneScales& scales, int lanes) {
@@ -49,14 +37,7 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
   }
 }
 
-TFLM_TRAIN_INLINE void PackTileWeights(const LaneWeights& weights, int16_t* to) {
-  constexpr int kTaps[] = {8, 2, 6, 0, 7, 1, 5, 3, 4};
-  for (int lane = 0; lane < kWindowLanes; ++lane, to += kTileWeights) {
-    for (int i = 0; i < 9; ++i) to[i] = weights.first[kTaps[i] * weights.stride + lane];
-  }
-}
-
-template <bool kAbove, bool kTwo, bool kSaturates>
+template <bool kAbove, int kTiles, bool kSaturates>
 TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, const int16_t* weights,
                                     const LaneScales& scales, int lanes) {
   for (int lane = 0; lane < lanes; ++lane, weights += kTileWeights) {
@@ -64,7 +45,7 @@ TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, con
     int8_t* q = strip.q + channel + lane;
     for (int32_t n = strip.tiles; n > 0; --n, plane += kColumnElements, q += 2 * strip.step) {
       int8_t* row = q;
-      for (int i = 0; i < (kTwo ? 2 : 1); ++i) {
+      for (int i = 0; i < kTiles; ++i) {
         int8_t results[4];
         SumTile(kAbove || i > 0, plane + i, weights, scales, lane, results);
         row[0] = results[0];
