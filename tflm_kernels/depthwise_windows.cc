@@ -282,7 +282,7 @@ void InputGradByWindows(const DepthwiseInputGradParams& params, const WindowPlan
       plane, packed, plan.pitch, g.stride_h * g.in_w * g.in_c, g.stride_w * g.in_c, nullptr, 0, {}};
   for (int32_t first = 0; first < g.in_h; first += plan.rows) {
     const WindowProgram program(g, plan, first, blocks, taps);
-    const PlaneRows rows = {program.first_row(), 1, program.end_row() - program.first_row(),
+    const PlaneRows rows = {program.first_row(), program.end_row() - program.first_row(),
                             plan.pitch};
     for (LaneCursor lanes(weights, g.out_c, g.k_h * g.k_w, copy); !lanes.done(); lanes.Next()) {
       const int32_t c = lanes.channel();

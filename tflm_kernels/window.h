@@ -41,10 +41,10 @@ struct LaneImage {
   int lanes;          // channels that there are
 };
 
-// Rows of a plane, `pitch` elements apart; row i holds the pixels of image rows
-// first + i * step and the one below. What lies outside is zero.
+// Rows of a plane, `pitch` elements apart; row i holds the pixels of image rows first + i
+// and the one below. What lies outside is zero.
 struct PlaneRows {
-  int32_t first, step, count;
+  int32_t first, count;
   int32_t pitch;
 };
 
