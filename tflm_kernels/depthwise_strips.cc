@@ -29,9 +29,10 @@ struct StripRows {
 
   // The output under the middle tap of input row y.
   int32_t Middle(int32_t input_y) const { return input_y + g.pad_t - 1; }
-  // Whether a strip that begins at input row y has outputs beyond its four rows.
+  // Rows of a strip that begins at input row y, and whether it has outputs beyond them.
+  int32_t RowsOf(int32_t strip_y) const { return g.in_h - strip_y <= 2 ? 2 : kStripRows; }
   bool HasAbove(int32_t strip_y) const { return Middle(strip_y) > 0; }
-  bool HasBelow(int32_t strip_y) const { return Middle(strip_y) + kStripRows < g.out_h; }
+  bool HasBelow(int32_t strip_y) const { return Middle(strip_y) + RowsOf(strip_y) < g.out_h; }
 
   const Geometry& g;
   int32_t y, rows;
@@ -42,10 +43,17 @@ using SumFunction = void (*)(const Strip& strip, int32_t channel, const int16_t*
                              const LaneScales& scales, int lanes);
 
 // Not inlined: the loops need all registers.
-template <bool kAbove, bool kBelow>
+template <int kRows, bool kAbove, bool kBelow>
 __attribute__((noinline)) void Sum(const Strip& strip, int32_t channel, const int16_t* weights,
                                    const LaneScales& scales, int lanes) {
-  SumStrip<kAbove, kBelow>(strip, channel, weights, scales, lanes);
+  SumStrip<kRows, kAbove, kBelow>(strip, channel, weights, scales, lanes);
+}
+
+template <int kRows>
+SumFunction SumOf(bool above, bool below) {
+  return above   ? below ? Sum<kRows, true, true> : Sum<kRows, true, false>
+           : below ? Sum<kRows, false, true>
+                 : Sum<kRows, false, false>;
 }
 
 constexpr int kMaxStrips = kColumnRows / kStripRows;
@@ -59,9 +67,8 @@ struct StripProgram {
       const int32_t last = rows.g.in_h - 1 - y;
       for (int i = 1; i < kStripRows; ++i) strip.rows[i - 1] = (i < last ? i : last) * row_step;
       strips[count] = strip;
-      sum[count] = rows.HasAbove(y)   ? rows.HasBelow(y) ? Sum<true, true> : Sum<true, false>
-                     : rows.HasBelow(y) ? Sum<false, true>
-                                      : Sum<false, false>;
+      const bool above = rows.HasAbove(y), below = rows.HasBelow(y);
+      sum[count] = rows.RowsOf(y) == 2 ? SumOf<2>(above, below) : SumOf<4>(above, below);
       strip.plane += kStripRows;
       strip.q += kStripRows * row_step;
     }

@@ -102,15 +102,16 @@ struct TileProgram {
 void SumPartOfTile(const Geometry& g, int32_t row, int32_t column, const int16_t* plane,
                    const int16_t* weights, const LaneScales& scales, int lanes, int8_t* grad_in) {
   const int32_t y = 2 * row - g.pad_t, x = 2 * column - g.pad_l;
-  for (int lane = 0; lane < lanes; ++lane) {
+  const bool upper = y >= 0, lower = y + 1 < g.in_h, left = x >= 0, right = x + 1 < g.in_w;
+  const int32_t step = g.in_c, row_step = g.in_w * g.in_c;
+  int8_t* q = grad_in + y * row_step + x * step;
+  for (int lane = 0; lane < lanes; ++lane, ++q, plane += kColumnRows, weights += kTileWeights) {
     int8_t results[4];
-    SumTile(row > 0, plane + lane * kColumnRows, weights + lane * kTileWeights, scales, lane,
-            results);
-    for (int i = 0; i < 4; ++i) {
-      const int32_t iy = y + i / 2, ix = x + i % 2;
-      if (iy < 0 || iy >= g.in_h || ix < 0 || ix >= g.in_w) continue;
-      grad_in[(iy * g.in_w + ix) * g.in_c + lane] = results[i];
-    }
+    SumTile(row > 0, plane, weights, scales, lane, results);
+    if (upper && left) q[0] = results[0];
+    if (upper && right) q[step] = results[1];
+    if (lower && left) q[row_step] = results[2];
+    if (lower && right) q[row_step + step] = results[3];
   }
 }
 

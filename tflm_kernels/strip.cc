@@ -9,20 +9,17 @@ namespace {
 
 constexpr int32_t kRowsAtOnce = 4;
 
-// One row; nullptr: zeros.
+// One row, of the lanes that there are.
 void PackRow(const LaneImage& image, const int8_t* from, int16_t* to) {
   const int32_t columns = image.columns, stride = image.stride;
-  if (from != nullptr && image.lanes == kWindowLanes) {
+  if (image.lanes == kWindowLanes) {
     for (int32_t n = columns; n > 0; --n, from += stride, to += kColumnElements) {
       for (int lane = 0; lane < kWindowLanes; ++lane) to[lane * kColumnRows] = from[lane];
     }
     return;
   }
-  for (int32_t n = 0; n < columns; ++n, to += kColumnElements) {
-    for (int lane = 0; lane < kWindowLanes; ++lane) {
-      const bool exists = from != nullptr && lane < image.lanes;
-      to[lane * kColumnRows] = exists ? from[n * stride + lane] : int8_t{0};
-    }
+  for (int32_t n = columns; n > 0; --n, from += stride, to += kColumnElements) {
+    for (int lane = 0; lane < image.lanes; ++lane) to[lane * kColumnRows] = from[lane];
   }
 }
 
@@ -35,8 +32,8 @@ void PackSomeColumns(const LaneImage& image, int32_t first, int32_t count, int16
       continue;
     }
     for (int32_t i = 0; i < kRowsAtOnce; ++i) {
-      const bool inside = r + i >= 0 && r + i < image.rows;
-      PackRow(image, inside ? image.first + (r + i) * image.row_bytes : nullptr, to + i);
+      if (r + i < 0 || r + i >= image.rows) continue;
+      PackRow(image, image.first + (r + i) * image.row_bytes, to + i);
     }
   }
 }

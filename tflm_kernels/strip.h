@@ -18,8 +18,8 @@ constexpr int kColumnRows = 16;
 constexpr int kColumnElements = kWindowLanes * kColumnRows;
 constexpr int kColumnBytes = 2 * kColumnElements;
 
-// Packs rows [first, first + count) of an image, of which some may lie outside; count is a
-// multiple of 4.
+// Packs rows [first, first + count) of an image. Nothing is written for what lies outside of it;
+// count is a multiple of 4.
 void PackSomeColumns(const LaneImage& image, int32_t first, int32_t count, int16_t* to);
 // The same of rows that are all inside, and of four lanes.
 void PackWholeColumns(const LaneImage& image, int32_t first, int32_t count, int16_t* to);
@@ -31,7 +31,7 @@ inline void PackColumns(const LaneImage& image, int32_t first, int32_t count, in
   PackSomeColumns(image, first, count, to);
 }
 
-// Rows of a strip of stride 1.
+// Rows of a strip of stride 1; or it has two.
 constexpr int kStripRows = 4;
 
 // A lane's weights for stride 1: for each column, rows (first, second), (second, third), in
@@ -53,8 +53,8 @@ struct Strip {
 };
 
 // The lanes of a strip, the first of which is `channel`. kAbove, kBelow: whether the row above or below the strip has an output; what is in the
-// plane there is not looked at otherwise.
-template <bool kAbove, bool kBelow>
+// plane there is not looked at otherwise. kRows: 2 or 4.
+template <int kRows, bool kAbove, bool kBelow>
 TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16_t* weights,
                                 const LaneScales& scales, int lanes);
 

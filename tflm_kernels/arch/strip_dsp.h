@@ -49,6 +49,22 @@ namespace tflm_train {
   TFLM_TRAIN_ABOVE(PLACE, U, V, DUAL, CROSS, S0, S1, S2)                  \
   "ldrd %[a], %[b], " MORE                                                \
   "\n\t" TFLM_TRAIN_MIDDLE("%[a]", U, V, DUAL, S3) "smlabt %[s3], %[b], " V ", %[s3]\n\t"
+// The same of two rows, a pair b and those above and below.
+#define TFLM_TRAIN_TWO_00(PLACE, MORE, U, V, DUAL, CROSS, S0, S1, S2, S3) \
+  "ldr %[b], " PLACE "\n\t" DUAL " %[s0], %[b], " V S0 "\n\t" DUAL " %[s1], %[b], " U S1 "\n\t"
+#define TFLM_TRAIN_TWO_01(PLACE, MORE, U, V, DUAL, CROSS, S0, S1, S2, S3)                       \
+  "ldrd %[b], %[a], " PLACE "\n\t" DUAL " %[s0], %[b], " V S0 "\n\t" DUAL " %[s1], %[b], " U S1 \
+  "\n\t"                                                                                        \
+  "smlabt %[s1], %[a], " V ", %[s1]\n\t"
+#define TFLM_TRAIN_TWO_10(PLACE, MORE, U, V, DUAL, CROSS, S0, S1, S2, S3)                        \
+  "ldrd %[a], %[b], " PLACE "\n\t" CROSS " %[s0], %[a], " U S0 "\n\t" DUAL " %[s1], %[b], " U S1 \
+  "\n\t"                                                                                         \
+  "smlad %[s0], %[b], " V ", %[s0]\n\t"
+#define TFLM_TRAIN_TWO_11(PLACE, MORE, U, V, DUAL, CROSS, S0, S1, S2, S3) \
+  TFLM_TRAIN_TWO_10(PLACE, MORE, U, V, DUAL, CROSS, S0, S1, S2, S3)       \
+  "ldr %[a], " MORE                                                       \
+  "\n\t"                                                                  \
+  "smlabt %[s1], %[a], " V ", %[s1]\n\t"
 static_assert(kColumnBytes == 128);
 #define TFLM_TRAIN_LEFT(TAP) TFLM_TRAIN_FIRST("[%[x]], #128", "[%[x], #-120]", "r4", "r5", TAP)
 #define TFLM_TRAIN_CENTRE(TAP) TFLM_TRAIN_NEXT("[%[x]]", "[%[x], #8]", "r6", "r8", TAP)
@@ -71,8 +87,18 @@ static_assert(kColumnBytes == 128);
   "strb %[s1], [%[q], %[a]]\n\t"  \
   "strb %[s0], [%[q]]\n\t"        \
   "add %[q], %[b]\n\t"
+#define TFLM_TRAIN_FINISH_TWO     \
+  "ldr %[a], %[factor]\n\t"       \
+  "smmulr %[s1], %[s1], %[a]\n\t" \
+  "smmulr %[s0], %[s0], %[a]\n\t" \
+  "ldrd %[a], %[b], %[upper]\n\t" \
+  "ssat %[s1], #8, %[s1]\n\t"     \
+  "ssat %[s0], #8, %[s0]\n\t"     \
+  "strb %[s1], [%[q], %[a]]\n\t"  \
+  "strb %[s0], [%[q]]\n\t"        \
+  "add %[q], %[b]\n\t"
 // Lanes one after another. Columns of zeros are left out.
-#define TFLM_TRAIN_STRIP(TAP) \
+#define TFLM_TRAIN_STRIP(TAP, FINISH) \
   asm volatile(                                                                                 \
       "1:\n\t"                                                                                  \
       "ldr %[a], %[weights]\n\t"                                                                \
@@ -86,7 +112,7 @@ static_assert(kColumnBytes == 128);
       TFLM_TRAIN_FIRST("[%[x], #128]!", "[%[x], #8]", "r6", "r8", TAP)                          \
       "b 3f\n"                                                                                  \
       "2:\n\t" TFLM_TRAIN_LEFT(TAP) TFLM_TRAIN_CENTRE(TAP)                                      \
-      "3:\n\t" TFLM_TRAIN_RIGHT(TAP) TFLM_TRAIN_FINISH                                          \
+      "3:\n\t" TFLM_TRAIN_RIGHT(TAP) FINISH                                          \
       "ldr %[a], %[end]\n\t"                                                                    \
       "cmp %[q], %[a]\n\t"                                                                      \
       "bne 2b\n\t"                                                                              \
@@ -94,7 +120,7 @@ static_assert(kColumnBytes == 128);
       "str %[a], %[end]\n\t"                                                                    \
       "ldr %[b], %[right]\n\t"                                                                  \
       "cmp %[b], #0\n\t"                                                                        \
-      "beq 4f\n\t" TFLM_TRAIN_LEFT(TAP) TFLM_TRAIN_CENTRE(TAP) TFLM_TRAIN_FINISH                \
+      "beq 4f\n\t" TFLM_TRAIN_LEFT(TAP) TFLM_TRAIN_CENTRE(TAP) FINISH                \
       "4:\n\t"                                                                                  \
       "ldr %[s0], %[lanes]\n\t"                                                                 \
       "ldrd %[a], %[b], %[to_lane]\n\t"                                                         \
@@ -110,7 +136,18 @@ static_assert(kColumnBytes == 128);
         [upper] "m"(memory.upper), [to_lane] "m"(memory.to_lane)                                \
       : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory")
 
-template <bool kAbove, bool kBelow>
+#define TFLM_TRAIN_STRIP_AS(TAP, FINISH) \
+  if constexpr (kAbove && kBelow) {      \
+    TFLM_TRAIN_STRIP(TAP##_11, FINISH);  \
+  } else if constexpr (kAbove) {         \
+    TFLM_TRAIN_STRIP(TAP##_10, FINISH);  \
+  } else if constexpr (kBelow) {         \
+    TFLM_TRAIN_STRIP(TAP##_01, FINISH);  \
+  } else {                               \
+    TFLM_TRAIN_STRIP(TAP##_00, FINISH);  \
+  }
+
+template <int kRows, bool kAbove, bool kBelow>
 TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16_t* weights,
                                 const LaneScales&, int lanes) {
   struct Pair {
@@ -137,14 +174,11 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
               q + bytes - (strip.right ? strip.step : 0),
               lanes};
   int32_t a, b, s0, s1, s2, s3;
-  if constexpr (kAbove && kBelow) {
-    TFLM_TRAIN_STRIP(TFLM_TRAIN_TAP_11);
-  } else if constexpr (kAbove) {
-    TFLM_TRAIN_STRIP(TFLM_TRAIN_TAP_10);
-  } else if constexpr (kBelow) {
-    TFLM_TRAIN_STRIP(TFLM_TRAIN_TAP_01);
+  if constexpr (kRows == 2) {
+    TFLM_TRAIN_STRIP_AS(TFLM_TRAIN_TWO, TFLM_TRAIN_FINISH_TWO)
   } else {
-    TFLM_TRAIN_STRIP(TFLM_TRAIN_TAP_00);
+    static_assert(kRows == 4);
+    TFLM_TRAIN_STRIP_AS(TFLM_TRAIN_TAP, TFLM_TRAIN_FINISH)
   }
 }
 
@@ -157,11 +191,17 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
 #undef TFLM_TRAIN_ABOVE
 #undef TFLM_TRAIN_TAP_10
 #undef TFLM_TRAIN_TAP_11
+#undef TFLM_TRAIN_TWO_00
+#undef TFLM_TRAIN_TWO_01
+#undef TFLM_TRAIN_TWO_10
+#undef TFLM_TRAIN_TWO_11
 #undef TFLM_TRAIN_LEFT
 #undef TFLM_TRAIN_CENTRE
 #undef TFLM_TRAIN_RIGHT
 #undef TFLM_TRAIN_FINISH
+#undef TFLM_TRAIN_FINISH_TWO
 #undef TFLM_TRAIN_STRIP
+#undef TFLM_TRAIN_STRIP_AS
 
 // Two results of a row. The upper row of tiles begins a pair of rows, whose lower half is
 // above the lower one.

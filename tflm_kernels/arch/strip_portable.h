@@ -9,7 +9,7 @@
 
 namespace tflm_train {
 
-template <bool kAbove, bool kBelow>
+template <int kRows, bool kAbove, bool kBelow>
 TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16_t* weights,
                                 const LaneScales& scales, int lanes) {
   for (int lane = 0; lane < lanes; ++lane, weights += kStripWeights) {
@@ -21,16 +21,22 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
       const int16_t* w = weights;
       for (int column = 0; column < 3; ++column, x += kColumnElements, w += 4) {
         const int32_t w0 = w[0], w1 = w[1], w2 = w[3];
-        const int32_t x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
+        const int32_t x0 = x[0], x1 = x[1];
         s0 += x0 * w1 + x1 * w2;
-        s1 += x0 * w0 + x1 * w1 + x2 * w2;
-        s2 += x1 * w0 + x2 * w1 + x3 * w2;
-        s3 += x2 * w0 + x3 * w1;
+        s1 += x0 * w0 + x1 * w1;
+        if constexpr (kRows == 4) {
+          const int32_t x2 = x[2], x3 = x[3];
+          s1 += x2 * w2;
+          s2 += x1 * w0 + x2 * w1 + x3 * w2;
+          s3 += x2 * w0 + x3 * w1;
+        }
         if constexpr (kAbove) s0 += x[-1] * w0;
-        if constexpr (kBelow) s3 += x[4] * w2;
+        if constexpr (kBelow) (kRows == 4 ? s3 : s1) += x[kRows] * w2;
       }
-      q[strip.rows[2]] = scales.Quantized(s3, lane);
-      q[strip.rows[1]] = scales.Quantized(s2, lane);
+      if constexpr (kRows == 4) {
+        q[strip.rows[2]] = scales.Quantized(s3, lane);
+        q[strip.rows[1]] = scales.Quantized(s2, lane);
+      }
       q[strip.rows[0]] = scales.Quantized(s1, lane);
       q[0] = scales.Quantized(s0, lane);
     }
