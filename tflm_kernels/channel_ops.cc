@@ -118,10 +118,22 @@ Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
   i += (n - i) / 16 * 16;
   extremes.Reduce(&max, &min);
 #endif
+#if defined(__thumb__) && !defined(TFLM_TRAIN_DSP)
+  // One comparison for each value within what has been seen.
+  uint32_t span = 0;
+  for (; i < n; ++i) {
+    const int32_t value = values[i];
+    if (static_cast<uint32_t>(value - min) <= span) continue;
+    if (value < min) min = values[i];
+    if (value > max) max = values[i];
+    span = static_cast<uint32_t>(max - min);
+  }
+#else
   for (; i < n; ++i) {
     max = values[i] > max ? values[i] : max;
     min = values[i] < min ? values[i] : min;
   }
+#endif
   return {max, min};
 }
 

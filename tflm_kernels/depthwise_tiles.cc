@@ -13,13 +13,17 @@ constexpr int32_t kMaxTiles = kPlaneBytes / kColumnBytes - 1;
 
 int32_t Min(int32_t a, int32_t b) { return a < b ? a : b; }
 
-// Tiles along one axis. Tile i has inputs 2 * i - pad and the next.
+// Tiles along one axis. Tile i has inputs 2 * i - pad and the next; [pad, end) have both, and
+// there are such.
 struct TileAxis {
   TileAxis(int32_t inputs, int32_t padding)
       : pad(padding), count((inputs + padding + 1) / 2), end((inputs + padding) / 2) {}
 
-  // Tiles [pad, end) have both inputs.
-  bool Whole(int32_t i) const { return i >= pad && i < end; }
+  // The end of at most `most` tiles from `first` on; no part of a tile is left over alone.
+  int32_t EndOf(int32_t first, int32_t most) const {
+    if (count - first <= most) return count;
+    return count - first == most + 1 ? first + most - 1 : first + most;
+  }
 
   int32_t pad, count, end;
 };
@@ -30,24 +34,24 @@ struct TileRows {
   TileRows(const TileAxis& axis, int32_t first_row)
       : first(first_row), strips(first_row == 0 ? axis.pad : first_row) {
     const int32_t above = strips > 0 ? 2 : 0;
-    end = Min(axis.count, strips + kColumnRows - above);
+    end = axis.EndOf(first, strips - first + kColumnRows - above);
     plane_first = strips - above;
     plane_rows = (end - plane_first + 3) / 4 * 4;
   }
 
   int32_t first, end;
-  int32_t strips;  // the first row that may be in a strip
+  int32_t strips;  // the first whole row
   int32_t plane_first, plane_rows;
 };
 
-using SumFunction = void (*)(const TileStrip& strip, int32_t channel, const int16_t* weights,
+using SumFunction = void (*)(const TileStrip& strip, const int16_t* weights,
                              const LaneScales& scales, int lanes);
 
 // Not inlined: the loops need all registers.
 template <bool kAbove, int kTiles, bool kSaturates>
-__attribute__((noinline)) void Sum(const TileStrip& strip, int32_t channel, const int16_t* weights,
+__attribute__((noinline)) void Sum(const TileStrip& strip, const int16_t* weights,
                                    const LaneScales& scales, int lanes) {
-  SumTileStrip<kAbove, kTiles, kSaturates>(strip, channel, weights, scales, lanes);
+  SumTileStrip<kAbove, kTiles, kSaturates>(strip, weights, scales, lanes);
 }
 
 template <bool kSaturates>
@@ -73,47 +77,82 @@ bool NeverSaturates(const LaneScales& scales) {
   return HighMul(kLargestSum, largest) < INT8_MAX;
 }
 
-// Four rows of tiles in each, and less in the last two.
-constexpr int kMaxStrips = kColumnRows / 4 + 2;
+// A part of the tiles along one axis: a strip of whole ones, or the one at an edge of which
+// one input does not exist. It is done first, and the results of that input go where those of
+// a whole tile's follow.
+struct TilePart {
+  TilePart() = default;
 
-// What is to be done for any four channels: strips of whole tiles, one below the other.
-struct TileProgram {
-  // strip: the first of them.
-  TileProgram(const TileRows& rows, int32_t end, TileStrip strip) {
-    if (strip.tiles <= 0) return;
-    for (int32_t row = rows.strips; row < Min(rows.end, end); ++count) {
-      const int32_t left = Min(rows.end, end) - row;
-      const int32_t tiles = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-      strips[count] = strip;
-      sum[count][0] = SumOf<false>(row > 0, tiles);
-      sum[count][1] = SumOf<true>(row > 0, tiles);
-      strip.plane += tiles;
-      strip.q += 2 * tiles * strip.row_step;
+  // pitch: of the plane; input_step: of the target. first: tile at the plane's and at the
+  // target's start.
+  TilePart(const TileAxis& axis, int32_t tile, int32_t tiles, int32_t pitch, int32_t input_step,
+           int32_t first)
+      : count(tiles),
+        plane((tile - first) * pitch),
+        q(2 * (tile - first) * input_step),
+        step(input_step) {
+    const bool low = tile < axis.pad, high = tile >= axis.end;
+    if (low) q += 2 * input_step;
+    if (low || high) step = -input_step;
+  }
+
+  int32_t count;
+  int32_t plane, q;  // offsets of the first
+  int32_t step;      // to the next input
+};
+
+constexpr int kMaxColumnParts = 3;
+// Whole tiles: four rows of them in a strip, and less in the last two.
+constexpr int kMaxRowParts = 2 + kColumnRows / 4 + 2;
+
+// What is to be done for any four channels.
+class TileProgram {
+ public:
+  TileProgram(const Geometry& g, const TileAxis& y_axis, const TileRows& rows,
+              const TileAxis& x_axis, int32_t column, int32_t end_column) {
+    const auto add_row = [&](int32_t row, int32_t tiles) {
+      rows_[row_count_] = TilePart(y_axis, row, tiles, 1, g.in_w * g.in_c, rows.strips);
+      sums_[row_count_][0] = SumOf<false>(row > 0, tiles);
+      sums_[row_count_][1] = SumOf<true>(row > 0, tiles);
+      ++row_count_;
+    };
+    const auto add_column = [&](int32_t first, int32_t tiles) {
+      columns_[column_count_++] = TilePart(x_axis, first, tiles, kColumnElements, g.in_c, column);
+    };
+    if (rows.first < rows.strips) add_row(rows.first, 1);
+    if (rows.end > y_axis.end) add_row(y_axis.end, 1);
+    const int32_t end_row = Min(rows.end, y_axis.end);
+    for (int32_t row = rows.strips; row < end_row;) {
+      const int32_t tiles = end_row - row >= 4 ? 4 : end_row - row >= 2 ? 2 : 1;
+      add_row(row, tiles);
       row += tiles;
+    }
+    const int32_t whole = column < x_axis.pad ? x_axis.pad : column;
+    if (column < whole) add_column(column, 1);
+    if (end_column > x_axis.end) add_column(x_axis.end, 1);
+    add_column(whole, Min(end_column, x_axis.end) - whole);
+  }
+
+  // plane, q: of the tile that parts are counted from.
+  void Run(const int16_t* plane, int8_t* q, const int16_t* weights, const LaneScales& scales,
+           int lanes) const {
+    const int saturates = NeverSaturates(scales) ? 0 : 1;
+    for (int i = 0; i < row_count_; ++i) {
+      const TilePart& row = rows_[i];
+      for (int j = 0; j < column_count_; ++j) {
+        const TilePart& column = columns_[j];
+        sums_[i][saturates]({plane + row.plane + column.plane, q + row.q + column.q, column.step,
+                             row.step, column.count},
+                            weights, scales, lanes);
+      }
     }
   }
 
-  int count = 0;
-  TileStrip strips[kMaxStrips];
-  SumFunction sum[kMaxStrips][2];
+ private:
+  int row_count_ = 0, column_count_ = 0;
+  TilePart rows_[kMaxRowParts], columns_[kMaxColumnParts];
+  SumFunction sums_[kMaxRowParts][2];
 };
-
-// The tile in row `row` and column `column`, of which not all inputs exist.
-void SumPartOfTile(const Geometry& g, int32_t row, int32_t column, const int16_t* plane,
-                   const int16_t* weights, const LaneScales& scales, int lanes, int8_t* grad_in) {
-  const int32_t y = 2 * row - g.pad_t, x = 2 * column - g.pad_l;
-  const bool upper = y >= 0, lower = y + 1 < g.in_h, left = x >= 0, right = x + 1 < g.in_w;
-  const int32_t step = g.in_c, row_step = g.in_w * g.in_c;
-  int8_t* q = grad_in + y * row_step + x * step;
-  for (int lane = 0; lane < lanes; ++lane, ++q, plane += kColumnRows, weights += kTileWeights) {
-    int8_t results[4];
-    SumTile(row > 0, plane, weights, scales, lane, results);
-    if (upper && left) q[0] = results[0];
-    if (upper && right) q[step] = results[1];
-    if (lower && left) q[row_step] = results[2];
-    if (lower && right) q[row_step + step] = results[3];
-  }
-}
 
 }  // namespace
 
@@ -121,7 +160,9 @@ TilePlan::TilePlan(const DepthwiseInputGradParams& params) {
   const Geometry& g = params.geometry;
   usable = params.multiplier == 1 && g.k_h == 3 && g.k_w == 3 && g.dil_h == 1 && g.dil_w == 1 &&
            g.stride_h == 2 && g.stride_w == 2 && g.pad_t <= 1 && g.pad_l <= 1;
-  columns = Min((g.in_w + g.pad_l + 1) / 2, kMaxTiles);
+  const TileAxis y_axis(g.in_h, g.pad_t), x_axis(g.in_w, g.pad_l);
+  usable = usable && y_axis.end > y_axis.pad && x_axis.end > x_axis.pad;
+  columns = Min(x_axis.count, kMaxTiles);
 }
 
 size_t TilePlan::bytes() const {
@@ -139,44 +180,27 @@ void InputGradByTiles(const DepthwiseInputGradParams& params, const TilePlan& pl
   const TileAxis y_axis(g.in_h, g.pad_t), x_axis(g.in_w, g.pad_l);
   for (int32_t row = 0; row < y_axis.count;) {
     const TileRows rows(y_axis, row);
-    for (int32_t column = 0; column < x_axis.count; column += plan.columns) {
-      const int32_t end_column = Min(column + plan.columns, x_axis.count);
+    const int16_t* const top = plane + (rows.strips - rows.plane_first);
+    for (int32_t column = 0; column < x_axis.count;) {
+      const int32_t end_column = x_axis.EndOf(column, plan.columns);
+      const TileProgram program(g, y_axis, rows, x_axis, column, end_column);
+      int8_t* const q =
+          grad_in + ((2 * rows.strips - g.pad_t) * g.in_w + 2 * column - g.pad_l) * g.in_c;
       // Outputs in the plane: from those to the left of the first tile on.
       const int32_t left = column - 1, first = left < 0 ? 0 : left, last = Min(end_column, g.out_w);
-      const int32_t whole = column < x_axis.pad ? x_axis.pad : column;
-      const int16_t* const top = plane + (rows.strips - rows.plane_first);
-      const TileProgram program(
-          rows, y_axis.end,
-          {top + (whole - column) * kColumnElements,
-           grad_in + ((2 * rows.strips - g.pad_t) * g.in_w + 2 * whole - g.pad_l) * g.in_c, g.in_c,
-           g.in_w * g.in_c, Min(end_column, x_axis.end) - whole});
-      const bool all_whole = y_axis.Whole(row) && y_axis.Whole(rows.end - 1) &&
-                             x_axis.Whole(column) && x_axis.Whole(end_column - 1);
       LaneImage image = {nullptr, g.out_h, last - first, g.out_w * g.out_c, g.out_c, 0};
       // What lies outside is never written.
       std::memset(plane, 0, static_cast<size_t>((end_column - left) * kColumnBytes));
       for (LaneCursor lanes(weights, g.out_c, kTaps, copy); !lanes.done(); lanes.Next()) {
-        const int32_t channel = lanes.channel();
-        image.first = grad_out + first * g.out_c + channel;
+        image.first = grad_out + first * g.out_c + lanes.channel();
         image.lanes = lanes.lanes();
         PackColumns(image, rows.plane_first, rows.plane_rows,
                     plane + (first - left) * kColumnElements);
         const LaneWeights lane_weights = lanes.Weights();
-        const LaneScales& scales = lane_weights.scales;
         PackTileWeights(lane_weights, packed);
-        const int saturates = NeverSaturates(scales) ? 0 : 1;
-        for (int i = 0; i < program.count; ++i) {
-          program.sum[i][saturates](program.strips[i], channel, packed, scales, image.lanes);
-        }
-        if (all_whole) continue;
-        for (int32_t r = row; r < rows.end; ++r) {
-          for (int32_t c = column; c < end_column; ++c) {
-            if (y_axis.Whole(r) && x_axis.Whole(c)) continue;
-            SumPartOfTile(g, r, c, top + (r - rows.strips) + (c - column) * kColumnElements, packed,
-                          scales, image.lanes, grad_in + channel);
-          }
-        }
+        program.Run(top, q + lanes.channel(), packed, lane_weights.scales, image.lanes);
       }
+      column = end_column;
     }
     row = rows.end;
   }

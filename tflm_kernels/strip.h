@@ -70,36 +70,19 @@ constexpr int kTileWeights = 12;  // int16
 void PackTileWeights(const LaneWeights& weights, int16_t* to);
 
 struct TileStrip {
-  const int16_t* plane;  // outputs that are the lower left ones of the first tile
-  int8_t* q;             // of the first tile, channel 0
+  const int16_t* plane;  // the lower left output of the first tile
+  int8_t* q;             // of the first tile
   int32_t step;          // to the next column of inputs
   int32_t row_step;      // to the next row
   int32_t tiles;         // at least 1
 };
 
-// The lanes of a strip, the first of which is `channel`. kAbove: whether there are outputs
-// above the first ones. kTiles: rows of tiles. kSaturates: false where no result can leave int8.
+// The lanes of a strip. kAbove: whether there are outputs above the first ones. kTiles: rows
+// of tiles; the plane is of an even row, unless it is one. kSaturates: false where no result
+// can leave int8.
 template <bool kAbove, int kTiles, bool kSaturates>
-TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, const int16_t* weights,
+TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, const int16_t* weights,
                                     const LaneScales& scales, int lanes);
-
-// One tile, one lane: upper row, then lower row.
-TFLM_TRAIN_INLINE void SumTile(bool has_above, const int16_t* lower_left, const int16_t* weights,
-                               const LaneScales& scales, int lane, int8_t results[4]) {
-  const int16_t* const left = lower_left;
-  const int16_t* const right = left + kColumnElements;
-  const int16_t* const w = weights;
-  int32_t s0 = left[0] * w[1] + right[0] * w[3];
-  int32_t s1 = right[0] * w[5];
-  if (has_above) {
-    s0 += left[-1] * w[0] + right[-1] * w[2];
-    s1 += right[-1] * w[4];
-  }
-  results[0] = scales.Quantized(s0, lane);
-  results[1] = scales.Quantized(s1, lane);
-  results[2] = scales.Quantized(left[0] * w[6] + right[0] * w[7], lane);
-  results[3] = scales.Quantized(right[0] * w[8], lane);
-}
 
 }  // namespace tflm_train
 

@@ -78,16 +78,39 @@ struct LaneScales {
   // Whether factors are at most 2^30, and even.
   static bool Exist(int exponent) { return exponent >= 2 && exponent < kScaleBits; }
 
-  TFLM_TRAIN_INLINE int8_t Quantized(int32_t sum, int lane) const {
-    const int32_t q =
-        kHasLongMultiply ? HighMul(sum, factor[lane]) : ScaleSmall(sum, factor[lane], exponent);
-    return static_cast<int8_t>(q > 127 ? 127 : q < -128 ? -128 : q);
-  }
+  TFLM_TRAIN_INLINE int8_t Quantized(int32_t sum, int lane) const;
 
   // Of long multiplications, where the result is the upper half of the product; else m.
   int32_t factor[kWindowLanes];
   int exponent;
 };
+
+// The same of one channel, whose constants stay in registers where results are written.
+class SumQuantizer {
+ public:
+  TFLM_TRAIN_INLINE SumQuantizer(const LaneScales& scales, int lane)
+      : factor_(scales.factor[lane]),
+        high_(factor_ >> 8),
+        low_(factor_ & 0xff),
+        shift_(scales.exponent + (kScaleBits - 8)),
+        half_(1 << (shift_ - 1)) {}
+
+  TFLM_TRAIN_INLINE int8_t operator()(int32_t sum) const {
+    // Without long multiplications as in ScaleSmall.
+    const int32_t q = kHasLongMultiply ? HighMul(sum, factor_)
+                                       : (sum * high_ + (sum * low_ >> 8) + half_) >> shift_;
+    return static_cast<int8_t>(q > 127 ? 127 : q < -128 ? -128 : q);
+  }
+
+ private:
+  int32_t factor_, high_, low_;
+  int shift_;
+  int32_t half_;
+};
+
+inline int8_t LaneScales::Quantized(int32_t sum, int lane) const {
+  return SumQuantizer(*this, lane)(sum);
+}
 
 // The weights of four channels.
 struct LaneWeights {

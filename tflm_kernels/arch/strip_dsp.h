@@ -221,18 +221,25 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
   "smulbt %[s1], %[r], r6\n\t" \
   "smlabt %[s0], %[r], r5, %[s0]\n\t"
 // LEFT, RIGHT: where pairs of rows in the two columns are, after that above them.
+// LEFT, RIGHT: where pairs of rows in the two columns are, after that above them.
 #define TFLM_TRAIN_TILE_ABOVE(LEFT, RIGHT) \
   "ldrd %[a], %[l], " LEFT                 \
   "\n\t"                                   \
-  "ldrd %[b], %[r], " RIGHT                \
-  "\n\t"                                   \
-  "smultb %[s0], %[a], r4\n\t"             \
-  "smultb %[s1], %[b], r6\n\t"             \
-  "smlatb %[s0], %[b], r5, %[s0]\n\t"      \
-  "smlabt %[s1], %[r], r6, %[s1]\n\t"      \
-  "smlabt %[s0], %[l], r4, %[s0]\n\t"      \
+  "ldrd %[b], %[r], " RIGHT "\n\t" TFLM_TRAIN_TILE_ABOVE_SUMS
+#define TFLM_TRAIN_TILE_ABOVE_SUMS    \
+  "smultb %[s0], %[a], r4\n\t"        \
+  "smultb %[s1], %[b], r6\n\t"        \
+  "smlatb %[s0], %[b], r5, %[s0]\n\t" \
+  "smlabt %[s1], %[r], r6, %[s1]\n\t" \
+  "smlabt %[s0], %[l], r4, %[s0]\n\t" \
   "smlabt %[s0], %[r], r5, %[s0]\n\t"
 #define TFLM_TRAIN_TILE_FIRST_ABOVE TFLM_TRAIN_TILE_ABOVE("[%[x]], #128", "[%[x]]")
+// The same of words that need not be aligned.
+#define TFLM_TRAIN_TILE_ONE_ABOVE \
+  "ldr %[l], [%[x], #4]\n\t"      \
+  "ldr %[a], [%[x]], #128\n\t"    \
+  "ldr %[r], [%[x], #4]\n\t"      \
+  "ldr %[b], [%[x]]\n\t" TFLM_TRAIN_TILE_ABOVE_SUMS
 #define TFLM_TRAIN_TILE_UPPER(SATURATE) \
   "ldrd %[a], %[b], %[steps]\n\t" TFLM_TRAIN_STORE(SATURATE)  \
   "smulbb %[s0], %[l], r8\n\t"                                \
@@ -274,9 +281,9 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
       : [steps] "m"(memory.steps), [next] "m"(memory.next), [to_lane] "m"(memory.to_lane) \
       : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory")
 // NEXT: the pairs after the first.
-#define TFLM_TRAIN_TILE_ROWS(FIRST, NEXT, SATURATE)                                          \
+#define TFLM_TRAIN_TILE_ROWS(ONE, FIRST, NEXT, SATURATE)                                     \
   if constexpr (kTiles == 1) {                                                               \
-    TFLM_TRAIN_TILES(FIRST TFLM_TRAIN_TILE_UPPER(SATURATE));                                 \
+    TFLM_TRAIN_TILES(ONE TFLM_TRAIN_TILE_UPPER(SATURATE));                                   \
   } else if constexpr (kTiles == 2) {                                                        \
     TFLM_TRAIN_TILES(FIRST TFLM_TRAIN_TILE_UPPER(SATURATE) TFLM_TRAIN_TILE_LOWER(SATURATE)); \
   } else {                                                                                   \
@@ -285,17 +292,17 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
         SATURATE) "add %[q], %[b]\n\t" NEXT TFLM_TRAIN_TILE_UPPER(SATURATE)                  \
                          TFLM_TRAIN_TILE_LOWER(SATURATE));                                   \
   }
-#define TFLM_TRAIN_TILES_AS(SATURATE)                                                           \
-  if constexpr (kAbove) {                                                                       \
-    TFLM_TRAIN_TILE_ROWS(TFLM_TRAIN_TILE_FIRST_ABOVE,                                           \
-                         TFLM_TRAIN_TILE_ABOVE("[%[x], #-124]", "[%[x], #4]"), SATURATE)        \
-  } else {                                                                                      \
-    TFLM_TRAIN_TILE_ROWS(TFLM_TRAIN_TILE_TOP, TFLM_TRAIN_TILE_ABOVE("[%[x], #-128]", "[%[x]]"), \
-                         SATURATE)                                                              \
+#define TFLM_TRAIN_TILES_AS(SATURATE)                                                    \
+  if constexpr (kAbove) {                                                                \
+    TFLM_TRAIN_TILE_ROWS(TFLM_TRAIN_TILE_ONE_ABOVE, TFLM_TRAIN_TILE_FIRST_ABOVE,         \
+                         TFLM_TRAIN_TILE_ABOVE("[%[x], #-124]", "[%[x], #4]"), SATURATE) \
+  } else {                                                                               \
+    TFLM_TRAIN_TILE_ROWS(TFLM_TRAIN_TILE_TOP, TFLM_TRAIN_TILE_TOP,                       \
+                         TFLM_TRAIN_TILE_ABOVE("[%[x], #-128]", "[%[x]]"), SATURATE)     \
   }
 
 template <bool kAbove, int kTiles, bool kSaturates>
-TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, const int16_t* weights,
+TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, const int16_t* weights,
                                     const LaneScales&, int lanes) {
   struct Pair {
     int32_t first, second;
@@ -305,7 +312,7 @@ TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, con
     const int8_t* end;  // of the last row
   };
   const int16_t* x = strip.plane - (kAbove ? 2 : 0);
-  int8_t* q = strip.q + channel;
+  int8_t* q = strip.q;
   const int32_t bytes = 2 * strip.step * strip.tiles;
   struct {
     Pair steps;
@@ -331,7 +338,9 @@ TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, con
 #undef TFLM_TRAIN_STORE
 #undef TFLM_TRAIN_TILE_TOP
 #undef TFLM_TRAIN_TILE_ABOVE
+#undef TFLM_TRAIN_TILE_ABOVE_SUMS
 #undef TFLM_TRAIN_TILE_FIRST_ABOVE
+#undef TFLM_TRAIN_TILE_ONE_ABOVE
 #undef TFLM_TRAIN_TILE_UPPER
 #undef TFLM_TRAIN_TILE_LOWER
 #undef TFLM_TRAIN_TILES

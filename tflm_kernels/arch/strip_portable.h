@@ -13,6 +13,7 @@ template <int kRows, bool kAbove, bool kBelow>
 TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16_t* weights,
                                 const LaneScales& scales, int lanes) {
   for (int lane = 0; lane < lanes; ++lane, weights += kStripWeights) {
+    const SumQuantizer quantized(scales, lane);
     const int16_t* plane = strip.plane + lane * kColumnRows;
     int8_t* q = strip.q + channel + lane;
     for (int32_t n = strip.columns; n > 0; --n, plane += kColumnElements, q += strip.step) {
@@ -34,32 +35,40 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
         if constexpr (kBelow) (kRows == 4 ? s3 : s1) += x[kRows] * w2;
       }
       if constexpr (kRows == 4) {
-        q[strip.rows[2]] = scales.Quantized(s3, lane);
-        q[strip.rows[1]] = scales.Quantized(s2, lane);
+        q[strip.rows[2]] = quantized(s3);
+        q[strip.rows[1]] = quantized(s2);
       }
-      q[strip.rows[0]] = scales.Quantized(s1, lane);
-      q[0] = scales.Quantized(s0, lane);
+      q[strip.rows[0]] = quantized(s1);
+      q[0] = quantized(s0);
     }
   }
 }
 
 template <bool kAbove, int kTiles, bool kSaturates>
-TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, int32_t channel, const int16_t* weights,
+TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, const int16_t* weights,
                                     const LaneScales& scales, int lanes) {
   for (int lane = 0; lane < lanes; ++lane, weights += kTileWeights) {
+    const SumQuantizer quantized(scales, lane);
+    const int16_t* const w = weights;
     const int16_t* plane = strip.plane + lane * kColumnRows;
-    int8_t* q = strip.q + channel + lane;
+    int8_t* q = strip.q + lane;
     for (int32_t n = strip.tiles; n > 0; --n, plane += kColumnElements, q += 2 * strip.step) {
+      const int16_t* left = plane;
       int8_t* row = q;
-      for (int i = 0; i < kTiles; ++i) {
-        int8_t results[4];
-        SumTile(kAbove || i > 0, plane + i, weights, scales, lane, results);
-        row[0] = results[0];
-        row[strip.step] = results[1];
-        row += strip.row_step;
-        row[0] = results[2];
-        row[strip.step] = results[3];
-        row += strip.row_step;
+#pragma GCC unroll 1
+      for (int i = 0; i < kTiles; ++i, ++left) {
+        const int16_t* const right = left + kColumnElements;
+        int32_t s0 = left[0] * w[1] + right[0] * w[3], s1 = right[0] * w[5];
+        if (kAbove || i > 0) {
+          s0 += left[-1] * w[0] + right[-1] * w[2];
+          s1 += right[-1] * w[4];
+        }
+        const int32_t sums[] = {s0, s1, left[0] * w[6] + right[0] * w[7], right[0] * w[8]};
+#pragma GCC unroll 1
+        for (int k = 0; k < 4; k += 2, row += strip.row_step) {
+          row[0] = quantized(sums[k]);
+          row[strip.step] = quantized(sums[k + 1]);
+        }
       }
     }
   }
