@@ -39,9 +39,17 @@ void ForEachTap(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_ou
 void SumTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
              const DepthwiseWeights& weights, int32_t* sum) {
   std::memset(sum, 0, sizeof(int32_t) * g.out_c);
+  // Two at a time, which saves half of the passes over the sums.
+  const int8_t *pixels[2], *taps[2];
+  int pending = 0;
   ForEachTap(g, iy, ix, grad_out, [&](int32_t tap, const int8_t* q) {
-    AccumulateProducts(sum, q, weights.all + tap * g.out_c, g.out_c);
+    pixels[pending] = q;
+    taps[pending] = weights.all + tap * g.out_c;
+    if (++pending < 2) return;
+    AccumulateTwoProducts(sum, pixels, taps, g.out_c);
+    pending = 0;
   });
+  if (pending > 0) AccumulateProducts(sum, pixels[0], taps[0], 0, g.out_c);
 }
 
 // The same for the channels that have weights of their own.

@@ -14,7 +14,7 @@
 
 namespace tflm_train {
 
-constexpr int kColumnRows = 16;
+constexpr int kColumnRows = 16;  // pairs of them are words
 constexpr int kColumnElements = kWindowLanes * kColumnRows;
 constexpr int kColumnBytes = 2 * kColumnElements;
 
@@ -52,15 +52,16 @@ struct Strip {
   bool left, right;  // nothing but zeros beside the first, the last column; columns > 1
 };
 
-// The lanes of a strip, the first of which is `channel`. kAbove, kBelow: whether the row above or below the strip has an output; what is in the
-// plane there is not looked at otherwise. kRows: 2 or 4.
+// The lanes of a strip, the first of which is `channel`. kAbove, kBelow: whether the row above
+// or below the strip has an output; what is in the plane there is not looked at otherwise.
+// kRows: 2 or 4.
 template <int kRows, bool kAbove, bool kBelow>
 TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16_t* weights,
                                 const LaneScales& scales, int lanes);
 
 // Stride 2: inputs in tiles of two rows and two columns, which meet the same four outputs.
 // A strip has four rows of tiles, two or one.
-
+//
 // A lane's weights for stride 2, for outputs (upper left, lower left), (upper right, lower
 // right) of the input that meets four taps; the right ones, and (lower left, lower right), of
 // those that meet two; and of the one that meets the lower right only. And room for its factor.
