@@ -57,9 +57,24 @@ void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
 }
 
 TFLM_TRAIN_CLONES
-void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
-                        const int8_t* __restrict b, int n) {
-  for (int i = 0; i < n; ++i) acc[i] += static_cast<int16_t>(a[i]) * static_cast<int16_t>(b[i]);
+void AccumulateTwoProducts(int32_t* __restrict acc, const int8_t* const a[2],
+                           const int8_t* const b[2], int n) {
+  const int8_t* __restrict a0 = a[0];
+  const int8_t* __restrict a1 = a[1];
+  const int8_t* __restrict b0 = b[0];
+  const int8_t* __restrict b1 = b[1];
+  // Offsets from pointers that rarely move: there are five of them.
+  for (; kHasByteOffsets && n >= 4; n -= 4) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) acc[i] += a0[i] * b0[i] + a1[i] * b1[i];
+    acc += 4;
+    a0 += 4;
+    a1 += 4;
+    b0 += 4;
+    b1 += 4;
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < n; ++i) acc[i] += a0[i] * b0[i] + a1[i] * b1[i];
 }
 
 TFLM_TRAIN_CLONES
@@ -118,10 +133,22 @@ Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
   i += (n - i) / 16 * 16;
   extremes.Reduce(&max, &min);
 #endif
+#if defined(__thumb__) && !defined(TFLM_TRAIN_DSP)
+  // One comparison for each value within what has been seen.
+  uint32_t span = 0;
+  for (; i < n; ++i) {
+    const int32_t value = values[i];
+    if (static_cast<uint32_t>(value - min) <= span) continue;
+    if (value < min) min = values[i];
+    if (value > max) max = values[i];
+    span = static_cast<uint32_t>(max - min);
+  }
+#else
   for (; i < n; ++i) {
     max = values[i] > max ? values[i] : max;
     min = values[i] < min ? values[i] : min;
   }
+#endif
   return {max, min};
 }
 

@@ -25,8 +25,8 @@ int32_t Dot(const int16_t* a, const int8_t* b, int n);
 // acc[0 .. n) += a[i] * (b[i] - b_offset), -128 <= b_offset <= 127.
 void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t b_offset, int n);
 
-// acc[0 .. n) += a[i] * b[i].
-void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int n);
+// acc[0 .. n) += a[0][i] * b[0][i] + a[1][i] * b[1][i].
+void AccumulateTwoProducts(int32_t* acc, const int8_t* const a[2], const int8_t* const b[2], int n);
 
 // acc[0 .. n) += a[i] * table[b[i] + 128].
 void AccumulateLookup(int32_t* acc, const int8_t* a, const int8_t* b, const int16_t* table, int n);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "tflm_kernels/channel_ops.h"
+#include "tflm_kernels/depthwise_strips.h"
 #include "tflm_kernels/depthwise_tiles.h"
 #include "tflm_kernels/depthwise_windows.h"
 #include "tflm_kernels/geometry.h"
@@ -38,9 +39,17 @@ void ForEachTap(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_ou
 void SumTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad_out,
              const DepthwiseWeights& weights, int32_t* sum) {
   std::memset(sum, 0, sizeof(int32_t) * g.out_c);
+  // Two at a time, which saves half of the passes over the sums.
+  const int8_t *pixels[2], *taps[2];
+  int pending = 0;
   ForEachTap(g, iy, ix, grad_out, [&](int32_t tap, const int8_t* q) {
-    AccumulateProducts(sum, q, weights.all + tap * g.out_c, g.out_c);
+    pixels[pending] = q;
+    taps[pending] = weights.all + tap * g.out_c;
+    if (++pending < 2) return;
+    AccumulateTwoProducts(sum, pixels, taps, g.out_c);
+    pending = 0;
   });
+  if (pending > 0) AccumulateProducts(sum, pixels[0], taps[0], 0, g.out_c);
 }
 
 // The same for the channels that have weights of their own.
@@ -99,6 +108,11 @@ bool WriteSaturated(const DepthwiseInputGradParams& params, const int8_t* grad_o
     return true;
   }
 #endif
+  const StripPlan strips(params);
+  if (strips.usable) {
+    InputGradByStrips(params, strips, grad_out, weights, grad_in, scratch);
+    return true;
+  }
   const TilePlan tiles(params);
   if (tiles.usable) {
     InputGradByTiles(params, tiles, grad_out, weights, grad_in, scratch);
@@ -115,8 +129,12 @@ bool WriteSaturated(const DepthwiseInputGradParams& params, const int8_t* grad_o
 size_t DepthwiseInputGradScratchBytes(const DepthwiseInputGradParams& params) {
   size_t bytes = sizeof(int32_t) * params.geometry.out_c;
   const TilePlan tiles(params);
+  const StripPlan strips(params);
   const WindowPlan windows(params);
-  const size_t needed = tiles.usable ? tiles.bytes() : windows.usable ? windows.bytes() : 0;
+  const size_t needed = strips.usable    ? strips.bytes()
+                        : tiles.usable   ? tiles.bytes()
+                        : windows.usable ? windows.bytes()
+                                         : 0;
   return needed > bytes ? needed : bytes;
 }
 

@@ -1,5 +1,4 @@
-// The input gradient of 3x3 depthwise layers, the usual ones: windows in tiles, which
-// share what they load.
+// The input gradient of 3x3 depthwise layers with stride 2 in tiles of 2x2 inputs.
 
 #ifndef TFLM_KERNELS_DEPTHWISE_TILES_H_
 #define TFLM_KERNELS_DEPTHWISE_TILES_H_
@@ -12,19 +11,13 @@
 
 namespace tflm_train {
 
-// How the work is divided. Stride 1: tiles of two rows of inputs; stride 2: tiles of two
-// rows and two columns, of which the first may lie in the padding.
 struct TilePlan {
   explicit TilePlan(const DepthwiseInputGradParams& params);
 
   size_t bytes() const;
 
   bool usable;
-  int32_t left;          // columns of zeros before those of the gradient
-  int32_t pitch;         // elements of a plane's row
-  int32_t tile_rows;     // of all inputs
-  int32_t rows_at_once;  // tile rows
-  int32_t plane_rows;    // that these need
+  int32_t columns;  // of tiles, done at a time
 };
 
 // As InputGradByWindows.

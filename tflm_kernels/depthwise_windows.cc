@@ -215,26 +215,22 @@ AxisPhase::AxisPhase(int32_t phase, int32_t kernel, int32_t stride, int32_t pad)
       taps(first_tap < kernel ? (kernel - first_tap + stride - 1) / stride : 0),
       first_output((phase + pad - first_tap) / stride) {}
 
-LaneWeights LaneCursor::Weights() {
+LaneWeights LaneCursor::CopiedWeights() {
   // Channels with weights of their own among these: at columns [begin, next_kept_).
   const int32_t begin = next_kept_;
   while (next_kept_ < weights_.kept && weights_.channels[next_kept_] < channel_ + kWindowLanes) {
     ++next_kept_;
   }
-  LaneWeights result = {weights_.all + channel_, channels_,
-                        LaneScales(weights_.m + channel_, lanes(), weights_.exponent)};
-  if (begin == next_kept_ && lanes() == kWindowLanes) return result;
+  const int8_t* const from = weights_.all + channel_;
   int8_t* to = copy_;
   for (int32_t tap = 0; tap < taps_; ++tap, to += kWindowLanes) {
     std::memset(to, 0, kWindowLanes);
-    std::memcpy(to, result.first + tap * channels_, static_cast<size_t>(lanes()));
+    std::memcpy(to, from + tap * channels_, static_cast<size_t>(lanes()));
     for (int32_t j = begin; j < next_kept_; ++j) {
       to[weights_.channels[j] - channel_] = weights_.columns[tap * weights_.kept + j];
     }
   }
-  result.first = copy_;
-  result.stride = kWindowLanes;
-  return result;
+  return {copy_, kWindowLanes, LaneScales(weights_.m + channel_, lanes(), weights_.exponent)};
 }
 
 WindowPlan::WindowPlan(const DepthwiseInputGradParams& params) {
@@ -286,7 +282,7 @@ void InputGradByWindows(const DepthwiseInputGradParams& params, const WindowPlan
       plane, packed, plan.pitch, g.stride_h * g.in_w * g.in_c, g.stride_w * g.in_c, nullptr, 0, {}};
   for (int32_t first = 0; first < g.in_h; first += plan.rows) {
     const WindowProgram program(g, plan, first, blocks, taps);
-    const PlaneRows rows = {program.first_row(), 1, program.end_row() - program.first_row(),
+    const PlaneRows rows = {program.first_row(), program.end_row() - program.first_row(),
                             plan.pitch};
     for (LaneCursor lanes(weights, g.out_c, g.k_h * g.k_w, copy); !lanes.done(); lanes.Next()) {
       const int32_t c = lanes.channel();

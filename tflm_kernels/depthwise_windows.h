@@ -57,11 +57,20 @@ class LaneCursor {
   }
 
   // The weights of these channels, zero where there are none; valid until the next call.
-  LaneWeights Weights();
+  LaneWeights Weights() {
+    const int32_t end = channel_ + kWindowLanes;
+    const bool own = next_kept_ < weights_.kept && weights_.channels[next_kept_] < end;
+    if (own || end > channels_) return CopiedWeights();
+    return {weights_.all + channel_, channels_,
+            LaneScales(weights_.m + channel_, kWindowLanes, weights_.exponent)};
+  }
 
   void Next() { channel_ += kWindowLanes; }
 
  private:
+  // Of channels some of which have weights of their own, or do not exist.
+  LaneWeights CopiedWeights();
+
   const DepthwiseWeights& weights_;
   const int32_t channels_, taps_;
   int8_t* const copy_;

@@ -41,10 +41,10 @@ struct LaneImage {
   int lanes;          // channels that there are
 };
 
-// Rows of a plane, `pitch` elements apart; row i holds the pixels of image rows
-// first + i * step and the one below. What lies outside is zero.
+// Rows of a plane, `pitch` elements apart; row i holds the pixels of image rows first + i
+// and the one below. What lies outside is zero.
 struct PlaneRows {
-  int32_t first, step, count;
+  int32_t first, count;
   int32_t pitch;
 };
 
@@ -70,22 +70,47 @@ struct LaneScales {
   // m: of the lanes that there are.
   LaneScales(const int32_t* m, int lanes, int result_exponent) : exponent(result_exponent) {
     const int shift = kHasLongMultiply ? kScaleBits - exponent : 0;
-    for (int lane = 0; lane < lanes; ++lane) factor[lane] = ShiftLeft(m[lane], shift);
+    for (int lane = 0; lane < kWindowLanes; ++lane) {
+      factor[lane] = lane < lanes ? ShiftLeft(m[lane], shift) : 0;
+    }
   }
 
   // Whether factors are at most 2^30, and even.
   static bool Exist(int exponent) { return exponent >= 2 && exponent < kScaleBits; }
 
-  TFLM_TRAIN_INLINE int8_t Quantized(int32_t sum, int lane) const {
-    const int32_t q =
-        kHasLongMultiply ? HighMul(sum, factor[lane]) : ScaleSmall(sum, factor[lane], exponent);
-    return static_cast<int8_t>(q > 127 ? 127 : q < -128 ? -128 : q);
-  }
+  TFLM_TRAIN_INLINE int8_t Quantized(int32_t sum, int lane) const;
 
   // Of long multiplications, where the result is the upper half of the product; else m.
   int32_t factor[kWindowLanes];
   int exponent;
 };
+
+// The same of one channel, whose constants stay in registers where results are written.
+class SumQuantizer {
+ public:
+  TFLM_TRAIN_INLINE SumQuantizer(const LaneScales& scales, int lane)
+      : factor_(scales.factor[lane]),
+        high_(factor_ >> 8),
+        low_(factor_ & 0xff),
+        shift_(scales.exponent + (kScaleBits - 8)),
+        half_(1 << (shift_ - 1)) {}
+
+  TFLM_TRAIN_INLINE int8_t operator()(int32_t sum) const {
+    // Without long multiplications as in ScaleSmall.
+    const int32_t q = kHasLongMultiply ? HighMul(sum, factor_)
+                                       : (sum * high_ + (sum * low_ >> 8) + half_) >> shift_;
+    return static_cast<int8_t>(q > 127 ? 127 : q < -128 ? -128 : q);
+  }
+
+ private:
+  int32_t factor_, high_, low_;
+  int shift_;
+  int32_t half_;
+};
+
+inline int8_t LaneScales::Quantized(int32_t sum, int lane) const {
+  return SumQuantizer(*this, lane)(sum);
+}
 
 // The weights of four channels.
 struct LaneWeights {
@@ -137,52 +162,6 @@ struct WindowResults {
 template <int kRowPairs, int kColumns>
 TFLM_TRAIN_INLINE void SumWindows(const int16_t* plane, const Window& window,
                                   const LaneScales& scales, const WindowResults& results);
-
-// The weights of two lanes of a tile of two 3x3 windows, one below the other: for each
-// column, rows (first, second) of either lane, then rows (second, third) of either lane.
-constexpr int kPairTileWeights = 24;  // int16
-
-// Packs them for all four lanes: of the first two, then of the others. Taps are in
-// reverse order.
-TFLM_TRAIN_INLINE void PackPairTileWeights(const LaneWeights& weights, int16_t* to);
-
-// Rows of tiles: results.q is of the first tile, results.count tiles are beside each other.
-struct PairTileRows {
-  WindowResults results;  // two bytes for each window
-  int32_t second;         // from the upper window's result to the lower's; 0: not wanted
-  int32_t rows;           // at least 1
-  int32_t row_step;       // from one row's results to the next's
-  int32_t pitch;          // of the plane, elements
-  bool padded;            // the first and the last column of each row are zero; count > 1
-  int lane;               // the first of the two lanes
-};
-
-// The sums of two lanes over tiles of two 3x3 windows. plane: the two lanes of the first
-// tile's first element, of its upper pair of rows; the lower pair is the next row's.
-TFLM_TRAIN_INLINE void SumPairTiles(const int16_t* plane, const int16_t* weights,
-                                    const LaneScales& scales, const PairTileRows& tiles);
-
-// The weights of a tile of 2x2 inputs of a layer with stride 2: elements for
-// (upper left, lower left), (upper right, lower right) of the input that meets four
-// taps, then of that between two rows, then of that between two columns - whose pair
-// is (left, right) -, and of that at the centre.
-constexpr int kStrideTileWeights = 5 * kElement;
-
-// Packs them.
-TFLM_TRAIN_INLINE void PackStrideTileWeights(const LaneWeights& weights, int16_t* to);
-
-// Rows of such tiles: results.q is of the first tile, results.count tiles are beside each other.
-struct StrideTileRows {
-  WindowResults results;           // four bytes for each of four sums
-  int32_t right, below, diagonal;  // from a tile's first result to the others
-  int32_t rows;                    // at least 1
-  int32_t row_step;                // from one row's results to the next's
-  int32_t pitch;                   // of the plane, elements
-};
-
-// The four sums of each such tile. plane: the element to the left of the first tile.
-TFLM_TRAIN_INLINE void SumStrideTiles(const int16_t* plane, const int16_t* weights,
-                                      const LaneScales& scales, const StrideTileRows& tiles);
 
 }  // namespace tflm_train
 

@@ -90,9 +90,12 @@ void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int32_t 
   });
 }
 
-void AccumulateProducts(int32_t* acc, const int8_t* a, const int8_t* b, int n) {
+void AccumulateTwoProducts(int32_t* acc, const int8_t* const a[2], const int8_t* const b[2],
+                           int n) {
+  const int8_t *const a0 = a[0], *const a1 = a[1], *const b0 = b[0], *const b1 = b[1];
   mve::AddToRow(acc, n, [&](int i, auto live) {
-    return vmulq_s32(mve::Load(a + i, live), mve::Load(b + i, live));
+    const int32x4_t first = vmulq_s32(mve::Load(a0 + i, live), mve::Load(b0 + i, live));
+    return vaddq_s32(first, vmulq_s32(mve::Load(a1 + i, live), mve::Load(b1 + i, live)));
   });
 }
 

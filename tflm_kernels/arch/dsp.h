@@ -23,6 +23,12 @@ inline int32_t LoadPair(const int16_t* from) { return static_cast<int32_t>(LoadW
 
 inline void StoreWord(void* to, uint32_t word) { std::memcpy(to, &word, sizeof(word)); }
 
+// Two words, aligned to 4.
+inline void StoreWords(int16_t* to, int32_t first, int32_t second) {
+  using Words = uint64_t __attribute__((may_alias));
+  asm("strd %1, %2, %0" : "=m"(*reinterpret_cast<Words*>(to)) : "r"(first), "r"(second));
+}
+
 // The instructions below have no intrinsics in GCC, or not with a rotation.
 
 // (low half of a, low half of b).
@@ -115,29 +121,39 @@ class ByteExtremes {
 
   // 16 * count bytes, aligned to 4.
   void AddAligned(const int8_t* bytes, size_t count) {
-    if (count == 0) return;
+    // Of four words r4, r5, r6, r8: the largest bytes to f, the smallest to r5.
+#define TFLM_TRAIN_FOUR_WORDS         \
+  "ldmia %[p]!, {r4, r5, r6, r8}\n\t" \
+  "ssub8 %[f], r4, r5\n\t"            \
+  "sel %[f], r4, r5\n\t"              \
+  "sel r5, r5, r4\n\t"                \
+  "ssub8 r4, r6, r8\n\t"              \
+  "sel r4, r6, r8\n\t"                \
+  "sel r6, r8, r6\n\t"                \
+  "ssub8 r8, %[f], r4\n\t"            \
+  "sel %[f], %[f], r4\n\t"            \
+  "ssub8 r8, r5, r6\n\t"              \
+  "sel r5, r6, r5\n\t"                \
+  "ssub8 r8, %[max], %[f]\n\t"        \
+  "sel %[max], %[max], %[f]\n\t"      \
+  "ssub8 r8, %[min], r5\n\t"          \
+  "sel %[min], r5, %[min]\n\t"
     uint32_t flags;
-    asm("1:\n\t"
-        "ldmia %[p]!, {r4, r5, r6, r8}\n\t"
-        "ssub8 %[f], r4, r5\n\t"
-        "sel %[f], r4, r5\n\t"
-        "sel r5, r5, r4\n\t"
-        "ssub8 r4, r6, r8\n\t"
-        "sel r4, r6, r8\n\t"
-        "sel r6, r8, r6\n\t"
-        "ssub8 r8, %[f], r4\n\t"
-        "sel r4, %[f], r4\n\t"
-        "ssub8 r8, %[max], r4\n\t"
-        "sel %[max], %[max], r4\n\t"
-        "ssub8 r8, r5, r6\n\t"
-        "sel r5, r6, r5\n\t"
-        "ssub8 r8, %[min], r5\n\t"
-        "sel %[min], r5, %[min]\n\t"
-        "subs %[n], #1\n\t"
+    for (; count % 4 != 0; --count) {
+      asm(TFLM_TRAIN_FOUR_WORDS
+          : [max] "+r"(max_), [min] "+r"(min_), [p] "+r"(bytes), [f] "=&r"(flags)
+          :
+          : "r4", "r5", "r6", "r8", "cc", "memory");
+    }
+    if (count == 0) return;
+    asm("1:\n\t" TFLM_TRAIN_FOUR_WORDS TFLM_TRAIN_FOUR_WORDS TFLM_TRAIN_FOUR_WORDS
+            TFLM_TRAIN_FOUR_WORDS
+        "subs %[n], #4\n\t"
         "bne 1b"
         : [max] "+r"(max_), [min] "+r"(min_), [p] "+r"(bytes), [n] "+r"(count), [f] "=&r"(flags)
         :
         : "r4", "r5", "r6", "r8", "cc", "memory");
+#undef TFLM_TRAIN_FOUR_WORDS
   }
 
   // Joins what has been seen to max and min.

@@ -26,11 +26,13 @@
 
 namespace tflm_train {
 
-// A product of 64 bits is one instruction.
+// ARMv6-M: no product of 64 bits, and signed bytes are loaded by an index in a register.
 #if defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
 constexpr bool kHasLongMultiply = false;
+constexpr bool kHasByteOffsets = false;
 #else
 constexpr bool kHasLongMultiply = true;
+constexpr bool kHasByteOffsets = true;
 #endif
 
 }  // namespace tflm_train

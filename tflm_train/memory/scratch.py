@@ -18,7 +18,9 @@ _PLANE_BYTES = 4096
 _ELEMENT = 16
 _TAP_PAIR = 8
 _WINDOW_BLOCK = 28
-_TILE_CONSTANTS = 132  # weights of a tile, and a copy of those of four channels
+_STRIP_COLUMN = 128
+_STRIP_CONSTANTS = 148  # weights of four channels, and a copy of them
+_TILE_CONSTANTS = 132
 _ENOUGH_PANELS = 4
 _ENOUGH_BYTES = 11264
 
@@ -81,24 +83,22 @@ def _depthwise_input_grad(params: abi.DepthwiseInputGradParams) -> int:
     by_pixels = _WORD * g.out_c
     if params.multiplier != 1 or g.dil_h != 1 or g.dil_w != 1:
         return by_pixels
-    return max(by_pixels, _tiles(g) or _windows(g))
+    return max(by_pixels, _strips(g) or _windows(g))
 
 
-def _tiles(g: Geometry) -> int:
-    """3x3 windows in tiles; 0: not for this layer."""
+def _strips(g: Geometry) -> int:
+    """3x3 windows in strips; 0: not for this layer."""
     stride = g.stride_h
     if (g.k_h, g.k_w, g.stride_w) != (3, 3, stride) or stride > 2:
         return 0
     if max(g.pad_t, g.pad_l) > 3 - stride:
         return 0
+    most = _PLANE_BYTES // _STRIP_COLUMN
     if stride == 1:
-        left, pitch, rows, more = 2 - g.pad_l, g.in_w + 2, (g.in_h + 1) // 2, 1
-    else:
-        left, pitch, rows, more = 1, (g.in_w + g.pad_l + 1) // 2 + 1, (g.in_h + g.pad_t + 1) // 2, 0
-    if left + g.out_w > pitch:
+        return min(g.in_w + 2, most) * _STRIP_COLUMN + _STRIP_CONSTANTS
+    if (g.in_h + g.pad_t) // 2 <= g.pad_t or (g.in_w + g.pad_l) // 2 <= g.pad_l:
         return 0
-    at_once = min(rows, max(1, _PLANE_BYTES // (pitch * _ELEMENT) - more))
-    return pitch * (at_once + more) * _ELEMENT + _TILE_CONSTANTS
+    return min((g.in_w + g.pad_l + 1) // 2 + 1, most) * _STRIP_COLUMN + _TILE_CONSTANTS
 
 
 def _windows(g: Geometry) -> int:
