@@ -94,9 +94,8 @@ bool WriteSaturated(const DepthwiseInputGradParams& params, const int8_t* grad_o
     mve::Stride2InputGrad(params.geometry).Run(grad_out, weights, grad_in, scratch);
     return true;
   }
-  const mve::DepthwisePlan plan(params, DepthwiseInputGradScratchBytes(params));
-  if (plan.usable) {
-    mve::DepthwiseInputGrad(params, plan, grad_out, weights, grad_in, scratch);
+  if (mve::DepthwiseInputGrad(params, DepthwiseInputGradScratchBytes(params), grad_out, weights,
+                              grad_in, scratch)) {
     return true;
   }
 #endif
