@@ -23,6 +23,9 @@ constexpr int kMaxPatchVectors = 4;
 constexpr int PatchPairs(int vectors) { return vectors == 1 ? 2 : vectors == 2 ? 3 : 4; }
 constexpr int PatchRows(int vectors) { return vectors == 1 ? 4 : vectors == 2 ? 5 : 8; }
 
+// Rows of results that it has, below each other or every other one.
+constexpr int PatchRowsAtOnce(int vectors) { return vectors == 1 ? 2 : 1; }
+
 // Of the smallest patch for so many taps; more than kMaxPatchVectors: there is none.
 constexpr int PatchVectors(int32_t rows, int32_t columns) {
   return rows <= 3 && columns <= 3   ? 1
@@ -36,12 +39,11 @@ constexpr int PatchVectors(int32_t rows, int32_t columns) {
 constexpr int32_t kBlockRows = 2, kBlockColumns = 4;
 constexpr int32_t kTallRows = 8;
 
-// A plane, and the results of one channel.
+// The plane of a channel, and its results.
 struct PatchSums {
-  const int8_t* plane;
-  int32_t pitch;           // even
-  int32_t rows, columns;   // of results
-  int32_t row_step, step;  // bytes from result to result
+  int32_t plane_row, pair;  // bytes from row to row, and from one pair of pixels to the next one
+  int32_t rows, columns;    // of results
+  int32_t row_step, step;   // bytes from result to result
 };
 
 // Where patches and results lie.
@@ -51,7 +53,7 @@ struct PatchOffsets {
     uint16_t at[16];
     for (int32_t i = 0; i < 16; ++i) {
       const int32_t patch_row = i / pairs < PatchRows(vectors) ? i / pairs : 0;
-      at[i] = static_cast<uint16_t>(patch_row * sums.pitch + i % pairs * 2);
+      at[i] = static_cast<uint16_t>(patch_row * sums.plane_row + i % pairs * sums.pair);
     }
     first = vld1q_u16(at);
     second = vld1q_u16(at + 8);
@@ -99,7 +101,7 @@ struct PatchTaps;
 
 template <>
 struct PatchTaps<1> {
-  TFLM_TRAIN_INLINE explicit PatchTaps(const int8_t* taps) {
+  TFLM_TRAIN_INLINE PatchTaps(const int8_t* taps, int32_t) {
     uint32_t carry = 0;
     w0 = vld1q_s8(taps);
     w1 = Moved<1>(vld1q_s8(taps), &carry);
@@ -108,14 +110,14 @@ struct PatchTaps<1> {
   }
 
   // a: the sums of the first two columns; b: of the other two.
-  TFLM_TRAIN_INLINE void SumBlock(const int8_t* from, int32_t, uint16x8_t at, uint16x8_t,
-                                  int32x4_t* a, int32x4_t* b) const {
+  TFLM_TRAIN_INLINE void SumBlock(const int8_t* from, const PatchSums& sums, uint16x8_t at,
+                                  uint16x8_t, int32x4_t* a, int32x4_t* b) const {
     int32_t s0, s1, s2, s3;
     asm volatile(TFLM_TRAIN_PATCH("from") TFLM_TRAIN_TO_LANES("a")
                  TFLM_TRAIN_PATCH("right") TFLM_TRAIN_TO_LANES("b")
         : [a] "=&w"(*a), [b] "=&w"(*b), [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2),
           [s3] "=&Te"(s3)
-        : [from] "r"(from), [right] "r"(from + 2), [at] "w"(at), [w0] "w"(w0), [w1] "w"(w1),
+        : [from] "r"(from), [right] "r"(from + sums.pair), [at] "w"(at), [w0] "w"(w0), [w1] "w"(w1),
           [w2] "w"(w2), [w3] "w"(w3));
   }
 
@@ -134,32 +136,31 @@ struct PatchTaps<1> {
 
 template <>
 struct PatchTaps<2> {
-  TFLM_TRAIN_INLINE explicit PatchTaps(const int8_t* taps) {
+  TFLM_TRAIN_INLINE PatchTaps(const int8_t* taps, int32_t step) {
     uint32_t carry = 0;
     w0 = vld1q_s8(taps);
-    w1 = vld1q_s8(taps + kVectorBytes);
+    w1 = vld1q_s8(taps + step);
     w2 = Moved<1>(vld1q_s8(taps), &carry);
-    w3 = Moved<1>(vld1q_s8(taps + kVectorBytes), &carry);
+    w3 = Moved<1>(vld1q_s8(taps + step), &carry);
   }
 
-  TFLM_TRAIN_INLINE void SumBlock(const int8_t* from, int32_t pitch, uint16x8_t first,
+  TFLM_TRAIN_INLINE void SumBlock(const int8_t* from, const PatchSums& sums, uint16x8_t first,
                                   uint16x8_t second, int32x4_t* a, int32x4_t* b) const {
     const int8_t* at = from;
     int32_t s0, s1, s2, s3;
     asm volatile(TFLM_TRAIN_PATCH("s0", "s1")
-        "add %[at], %[pitch]\n\t"
+        "add %[at], %[row]\n\t"
         TFLM_TRAIN_PATCH("s2", "s3")
         TFLM_TRAIN_TO_LANES("a")
-        "adds %[at], %[from], #2\n\t"
+        "add %[at], %[from], %[pair]\n\t"
         TFLM_TRAIN_PATCH("s0", "s1")
-        "add %[at], %[pitch]\n\t"
+        "add %[at], %[row]\n\t"
         TFLM_TRAIN_PATCH("s2", "s3")
         TFLM_TRAIN_TO_LANES("b")
         : [a] "=&w"(*a), [b] "=&w"(*b), [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2),
           [s3] "=&Te"(s3), [at] "+&r"(at)
-        : [from] "r"(from), [pitch] "r"(pitch), [first] "w"(first), [second] "w"(second),
-          [w0] "w"(w0), [w1] "w"(w1), [w2] "w"(w2), [w3] "w"(w3)
-        : "cc");
+        : [from] "r"(from), [row] "r"(sums.plane_row), [pair] "r"(sums.pair), [first] "w"(first), [second] "w"(second),
+          [w0] "w"(w0), [w1] "w"(w1), [w2] "w"(w2), [w3] "w"(w3));
   }
 
   int8x16_t w0, w1;
@@ -175,11 +176,11 @@ struct PatchTaps<2> {
 template <>
 struct PatchTaps<4> {
   // moved: one column further on.
-  TFLM_TRAIN_INLINE PatchTaps(const int8_t* taps, bool moved) {
+  TFLM_TRAIN_INLINE PatchTaps(const int8_t* taps, int32_t step, bool moved) {
     w0 = vld1q_s8(taps);
-    w1 = vld1q_s8(taps + kVectorBytes);
-    w2 = vld1q_s8(taps + 2 * kVectorBytes);
-    w3 = vld1q_s8(taps + 3 * kVectorBytes);
+    w1 = vld1q_s8(taps + step);
+    w2 = vld1q_s8(taps + 2 * step);
+    w3 = vld1q_s8(taps + 3 * step);
     if (!moved) return;
     uint32_t carry = 0;
     w0 = Moved<1>(w0, &carry);
@@ -252,23 +253,24 @@ TFLM_TRAIN_INLINE int32x4_t Narrowed(int32x4_t sums, int32_t factor) {
   return sums;
 }
 
-// Writes the results of a channel to `q`. kWhole: all blocks are whole.
+// Writes the results of a channel. taps: vectors `taps_step` bytes apart. kWhole: all blocks are
+// whole.
 template <int kVectors, bool kWhole>
 TFLM_TRAIN_INLINE void SumPatches(const PatchSums& sums, const PatchOffsets& offsets,
-                                  const int8_t* taps, int32_t factor, int8_t* q) {
-  const int32_t two_rows = 2 * sums.pitch, two_row_steps = 2 * sums.row_step;
+                                  const int8_t* plane, const int8_t* taps, int32_t taps_step,
+                                  int32_t factor, int8_t* q) {
+  const int32_t two_rows = 2 * sums.plane_row, two_row_steps = 2 * sums.row_step;
   if constexpr (kVectors < kMaxPatchVectors) {
-    const PatchTaps<kVectors> weights(taps);
+    const PatchTaps<kVectors> weights(taps, taps_step);
     const uint16x8_t first = offsets.first, second = offsets.second;
-    const int8_t* column = sums.plane;
 #pragma GCC unroll 1
     for (int32_t x = sums.columns; x > 0; x -= kBlockColumns) {
-      const int8_t* from = column;
+      const int8_t* from = plane;
       int8_t* to = q;
-#pragma GCC unroll 2
+#pragma GCC unroll 1
       for (int32_t y = sums.rows; y > 0; y -= kBlockRows) {
         int32x4_t a, b;
-        weights.SumBlock(from, sums.pitch, first, second, &a, &b);
+        weights.SumBlock(from, sums, first, second, &a, &b);
         const int16x8_t results = Narrowed(a, b, factor);
         if (kWhole) {
           vstrbq_scatter_offset_s16(to, offsets.block, results);
@@ -281,21 +283,23 @@ TFLM_TRAIN_INLINE void SumPatches(const PatchSums& sums, const PatchOffsets& off
         from += two_rows;
         to += two_row_steps;
       }
-      column += kBlockColumns;
+      plane += kBlockColumns / 2 * sums.pair;
       q += kBlockColumns * sums.step;
     }
   } else {
+    const uint16x8_t at = offsets.first;
+    const uint32x4_t tall = offsets.tall;
 #pragma GCC unroll 1
-    for (int32_t odd = 0; odd < 2; ++odd) {
-      const PatchTaps<kVectors> weights(taps, odd != 0);
-      const uint16x8_t at = offsets.first;
-      const uint32x4_t tall = offsets.tall;
+    for (int32_t odd = 0; odd < 2; ++odd, q += sums.step) {
+      const PatchTaps<kVectors> weights(taps, taps_step, odd != 0);
+      const int8_t* column = plane;
+      int8_t* column_q = q;
 #pragma GCC unroll 1
       for (int32_t x = odd; x < sums.columns; x += 2) {
-        const int8_t* from = sums.plane + x - odd;
-        int8_t* to = q + x * sums.step;
+        const int8_t* from = column;
+        int8_t* to = column_q;
 #pragma GCC unroll 1
-        for (int32_t y = 0; y < sums.rows; y += 1 + y % 2 * (kTallRows - 2)) {
+        for (int32_t y = 0; y < sums.rows;) {
           const int32x4_t results = Narrowed(weights.SumTall(from, two_rows, at), factor);
           if (kWhole) {
             vstrbq_scatter_offset_s32(to, tall, results);
@@ -303,9 +307,14 @@ TFLM_TRAIN_INLINE void SumPatches(const PatchSums& sums, const PatchOffsets& off
             const uint32_t left = static_cast<uint32_t>(sums.rows - y + 1) / 2;
             vstrbq_scatter_offset_p_s32(to, tall, results, vctp32q(left));
           }
-          from += sums.pitch;
-          to += sums.row_step;
+          // The other ones of eight rows, then the next eight.
+          const int32_t rows = y % 2 == 0 ? 1 : kTallRows - 1;
+          y += rows;
+          from += rows * sums.plane_row;
+          to += rows * sums.row_step;
         }
+        column += sums.pair;
+        column_q += 2 * sums.step;
       }
     }
   }

@@ -1,0 +1,87 @@
+// Pixels of up to 16 channels, their lanes, taken apart into channels with Helium. Only for
+// depthwise_mve.h.
+
+#ifndef TFLM_KERNELS_ARCH_LANES_MVE_H_
+#define TFLM_KERNELS_ARCH_LANES_MVE_H_
+
+#include <arm_mve.h>
+
+#include <cstdint>
+
+#include "tflm_kernels/arch/features.h"
+
+namespace tflm_train {
+namespace mve {
+
+// Moves `rows` rows of `columns` pixels, both at least 1. The first pixel's lanes go to to[first],
+// the second's to to[second], the third's to to[pair + first] ...
+//
+// DLSTP leaves as many lanes as there are, without a predicate for each instruction.
+TFLM_TRAIN_INLINE void MoveLanes(const int8_t* from, int32_t stride, int32_t row_bytes,
+                                 int32_t rows, int32_t columns, int32_t lanes, uint8x16_t first,
+                                 uint8x16_t second, int32_t pair, int32_t row_to, int8_t* to) {
+  const int32_t pairs = columns >> 1;
+  int32_t n;
+  int8x16_t x;
+  // clang-format off
+  asm volatile(
+      "dlstp.8 lr, %[lanes]\n"
+      "1:\n\t"
+      "movs %[n], %[pairs]\n\t"
+      "beq 3f\n"
+      "2:\n\t"
+      "vldrb.u8 %q[x], [%[from]]\n\t"
+      "add %[from], %[stride]\n\t"
+      "vstrb.8 %q[x], [%[to], %q[first]]\n\t"
+      "vldrb.u8 %q[x], [%[from]]\n\t"
+      "add %[from], %[stride]\n\t"
+      "vstrb.8 %q[x], [%[to], %q[second]]\n\t"
+      "add %[to], %[pair]\n\t"
+      "subs %[n], %[n], #1\n\t"
+      "bne 2b\n"
+      "3:\n\t"
+      "cbz %[odd], 4f\n\t"
+      "vldrb.u8 %q[x], [%[from]]\n\t"
+      "vstrb.8 %q[x], [%[to], %q[first]]\n"
+      "4:\n\t"
+      "add %[from], %[skip]\n\t"
+      "add %[to], %[to_skip]\n\t"
+      "subs %[rows], %[rows], #1\n\t"
+      "bne 1b\n\t"
+      "lctp"
+      : [from] "+r"(from), [to] "+r"(to), [rows] "+r"(rows), [n] "=&r"(n), [x] "=&w"(x)
+      : [lanes] "r"(lanes), [pairs] "r"(pairs), [odd] "l"(columns & 1), [stride] "r"(stride),
+        [pair] "r"(pair), [skip] "r"(row_bytes - 2 * pairs * stride),
+        [to_skip] "r"(row_to - pairs * pair), [first] "w"(first), [second] "w"(second)
+      : "lr", "cc", "memory");
+  // clang-format on
+}
+
+// Moves `count` pixels, at least 1, each to where the table says.
+TFLM_TRAIN_INLINE void MoveLanes(const int8_t* from, int32_t stride, int32_t count, int32_t lanes,
+                                 uint8x16_t at, const int16_t* table, int8_t* to) {
+  int32_t place;
+  int8x16_t x;
+  // clang-format off
+  asm volatile(
+      "dlstp.8 lr, %[lanes]\n"
+      "1:\n\t"
+      "ldrsh %[place], [%[table]], #2\n\t"
+      "vldrb.u8 %q[x], [%[from]]\n\t"
+      "add %[from], %[stride]\n\t"
+      "add %[place], %[to]\n\t"
+      "subs %[count], %[count], #1\n\t"
+      "vstrb.8 %q[x], [%[place], %q[at]]\n\t"
+      "bne 1b\n\t"
+      "lctp"
+      : [from] "+r"(from), [count] "+r"(count), [table] "+r"(table), [place] "=&r"(place),
+        [x] "=&w"(x)
+      : [lanes] "r"(lanes), [stride] "r"(stride), [to] "r"(to), [at] "w"(at)
+      : "lr", "cc", "memory");
+  // clang-format on
+}
+
+}  // namespace mve
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_ARCH_LANES_MVE_H_
