@@ -13,10 +13,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tflm_kernels/arch/depthwise_patch_mve.h"
 #include "tflm_kernels/arch/features.h"
 #include "tflm_kernels/arch/fill_mve.h"
 #include "tflm_kernels/arch/lanes_mve.h"
+#include "tflm_kernels/arch/patch_program_mve.h"
+#include "tflm_kernels/arch/patch_sums_mve.h"
 #include "tflm_kernels/depthwise_windows.h"
 #include "tflm_kernels/op_params.h"
 
@@ -55,27 +56,26 @@ struct PhasePlan {
       top += image.rows - taps.rows;
       left += image.columns - taps.columns;
     }
-    pairs = (columns + taps.columns) / 2;
-    const int32_t room = static_cast<int32_t>(scratch_bytes);
-    rows_at_once = rows < kTallRows ? rows : kTallRows;
-    const int32_t fitting = room / ChannelBytes();
+    rows_at_once = rows < kMaxPatchRows ? rows : kMaxPatchRows;
+    columns_at_once = columns < kMaxPatchColumns ? columns : kMaxPatchColumns;
+    // The plane, of whole blocks.
+    const bool tall = vectors == kTallVectors;
+    const int32_t whole = tall ? kTallRows : (rows_at_once + 1) / kBlockRows * kBlockRows;
+    plane_rows = whole + PatchRows(vectors) - (vectors == 1 ? kBlockRows : 1);
+    pairs = (columns_at_once + taps.columns) / 2;
+    // Zeros are to lie before the taps; they do below the last row of the image.
+    margin = rows_at_once == rows && top + plane_rows > image.rows ? 0 : kVectorBytes;
+    const int32_t room = static_cast<int32_t>(scratch_bytes) - margin;
+    const int32_t fitting = room / (plane_rows * 2 * pairs + vectors * kVectorBytes);
     const int32_t most = fitting < kMaxLanes ? fitting : kMaxLanes;
-    const int32_t blocks = most > 0 ? (g.out_c + most - 1) / most : 1;
-    lanes = (g.out_c + blocks - 1) / blocks;
-    while (rows_at_once < rows && (++rows_at_once, lanes * ChannelBytes() <= room)) {
-    }
-    if (lanes * ChannelBytes() > room) --rows_at_once;
+    const int32_t runs = most > 0 ? (g.out_c + most - 1) / most : 1;
+    lanes = (g.out_c + runs - 1) / runs;
     const int32_t reach = 3 * g.stride_w + g.stride_h * g.in_w;
-    usable = vectors <= kMaxPatchVectors && most > 0 && reach * g.in_c <= UINT16_MAX;
+    usable = vectors <= kTallVectors && most > 0 && reach * g.in_c <= UINT16_MAX;
   }
 
-  // The rows that patches read.
-  int32_t PlaneRows() const {
-    const int32_t step = vectors == kMaxPatchVectors ? kTallRows : kBlockRows;
-    return (rows_at_once + step - 1) / step * step + PatchRows(vectors) - PatchRowsAtOnce(vectors);
-  }
-  int32_t ChannelBytes() const { return PlaneRows() * 2 * pairs + vectors * kVectorBytes; }
   int32_t PlaneRowBytes() const { return 2 * pairs * lanes; }
+  int32_t PlaneBytes() const { return plane_rows * PlaneRowBytes(); }
 
   static constexpr int32_t kMaxLanes = 16;
 
@@ -85,10 +85,11 @@ struct PhasePlan {
   PixelWindow image;      // that the plane is made of
   PixelWindow taps;
   bool swapped;
-  int vectors;           // of a patch
-  int32_t pairs;         // of pixels in a row of the plane
-  int32_t lanes;         // channels at once
-  int32_t rows_at_once;  // of inputs
+  int vectors;                            // of a patch
+  int32_t rows_at_once, columns_at_once;  // of inputs
+  int32_t plane_rows, pairs;              // pairs: of pixels in a row
+  int32_t margin;                         // bytes between plane and taps
+  int32_t lanes;                          // channels at once
   bool usable;
 };
 
@@ -107,141 +108,127 @@ class PhaseInputGrad {
         tap_image_(plan.swapped ? grad_out : weights.all),
         grad_in_(grad_in + plan.first_input * g.in_c),
         plane_(static_cast<int8_t*>(scratch)),
-        taps_(plane_ + plan.PlaneRows() * plan.PlaneRowBytes()) {}
+        taps_(plane_ + plan.PlaneBytes() + plan.margin) {
+    FindTaps();
+  }
 
   void Run() const {
-    const int32_t row_step = g_.stride_h * g_.in_w * g_.in_c, step = g_.stride_w * g_.in_c;
-    int16_t tap_to[kMaxTaps];
-    FindTaps(tap_to);
-    Fill(taps_, 0, plan_.vectors * plan_.lanes * kVectorBytes);
+    Fill(taps_ - plan_.margin, 0, plan_.margin + plan_.vectors * plan_.lanes * kVectorBytes);
     for (int32_t y = 0; y < plan_.rows; y += plan_.rows_at_once) {
-      const int32_t rest = plan_.rows - y;
-      const int32_t rows = rest < plan_.rows_at_once ? rest : plan_.rows_at_once;
-      const PatchSums sums = {plan_.PlaneRowBytes(), 2 * plan_.lanes, rows,
-                              plan_.columns,         row_step,        step};
-      const PatchOffsets offsets(plan_.vectors, sums);
-      const Part part = PartFrom(y);
-      Fill(plane_, 0, plan_.PlaneRows() * plan_.PlaneRowBytes());
-      int32_t kept = 0;
-      for (int32_t c = 0; c < g_.out_c; c += plan_.lanes) {
-        const int32_t left = g_.out_c - c;
-        const int32_t lanes = left < plan_.lanes ? left : plan_.lanes;
-        PackPlane(part, c, lanes);
-        PackTaps(tap_to, c, lanes);
-        for (; kept < weights_.kept && weights_.channels[kept] < c + lanes; ++kept) {
-          PackKept(part, tap_to, kept, weights_.channels[kept] - c);
-        }
-        SumLanes(sums, offsets, weights_.m + c, grad_in_ + y * row_step + c, lanes);
-      }
+      for (int32_t x = 0; x < plan_.columns; x += plan_.columns_at_once) RunStrip(y, x);
     }
   }
 
  private:
   static constexpr int32_t kMaxTaps = 8 * 7;
 
-  // The part of an image that a plane holds.
+  // The part of an image that a plane holds, and where it begins there.
   struct Part {
     PixelWindow window;
-    int32_t row, column;  // where it begins in the plane
+    int32_t row, column;
   };
 
-  Part PartFrom(int32_t y) const {
+  static int32_t Less(int32_t a, int32_t b) { return a < b ? a : b; }
+
+  Part PartFrom(int32_t y, int32_t x) const {
     const PixelWindow& image = plan_.image;
-    const int32_t top = plan_.top + y, left = plan_.left;
-    const int32_t first_row = top < 0 ? 0 : top, first_column = left < 0 ? 0 : left;
-    const int32_t end_row = top + plan_.PlaneRows(), end_column = left + 2 * plan_.pairs;
-    PixelWindow window = {image.At(first_row, first_column), image.row, image.column,
-                          (image.rows < end_row ? image.rows : end_row) - first_row,
-                          (image.columns < end_column ? image.columns : end_column) - first_column};
+    const int32_t top = plan_.top + y, left = plan_.left + x;
+    const int32_t row = top < 0 ? -top : 0, column = left < 0 ? -left : 0;
+    PixelWindow window = {image.At(top + row, left + column), image.row, image.column,
+                          Less(image.rows - top, plan_.plane_rows) - row,
+                          Less(image.columns - left, 2 * plan_.pairs) - column};
     if (window.columns <= 0) window.rows = 0;
-    return {window, first_row - top, first_column - left};
+    return {window, row, column};
   }
 
   int8_t* InPlane(int32_t row, int32_t column) const {
     return plane_ + row * plan_.PlaneRowBytes() + (column >> 1) * 2 * plan_.lanes + (column & 1);
   }
 
-  // The places of the first channel's taps.
-  void FindTaps(int16_t* to) const {
+  // Lists where the first channel's taps go.
+  void FindTaps() {
     const PixelWindow& taps = plan_.taps;
+    int32_t n = 0;
     for (int32_t r = taps.rows - 1; r >= 0; --r) {
-      for (int32_t c = taps.columns - 1; c >= 0; --c) {
+      for (int32_t c = taps.columns - 1; c >= 0 && n < kMaxTaps; --c) {
         const int32_t i = r * 2 * PatchPairs(plan_.vectors) + c;
-        *to++ = static_cast<int16_t>((i / kVectorBytes * plan_.lanes) * kVectorBytes +
-                                     i % kVectorBytes);
+        tap_to_[n++] = taps_ + i / kVectorBytes * plan_.lanes * kVectorBytes + i % kVectorBytes;
       }
     }
   }
 
-  __attribute__((noinline)) void PackPlane(const Part& part, int32_t c, int32_t lanes) const {
+  void RunStrip(int32_t y, int32_t x) const {
+    const int32_t step = g_.stride_w * g_.in_c, row_step = g_.stride_h * g_.in_w * g_.in_c;
+    const PatchProgram program(
+        plan_.vectors,
+        {Less(plan_.rows - y, plan_.rows_at_once), Less(plan_.columns - x, plan_.columns_at_once),
+         plan_.PlaneRowBytes(), 2 * plan_.lanes, row_step, step});
+    const bool whole = program.whole();
+    const auto sum = plan_.vectors == 1   ? whole ? SumPatches<1, true> : SumPatches<1, false>
+                       : plan_.vectors == 2 ? whole ? SumPatches<2, true> : SumPatches<2, false>
+                       : whole ? SumPatches<kTallVectors, true>
+                                          : SumPatches<kTallVectors, false>;
+    PatchLanes lanes = {plane_,
+                        taps_,
+                        plan_.lanes * kVectorBytes,
+                        weights_.m,
+                        kScaleBits - 1 - weights_.exponent,
+                        grad_in_ + y * row_step + x * step,
+                        plan_.lanes};
+    const Part part = PartFrom(y, x);
+    const int8_t *image = image_, *taps = tap_image_ + plan_.taps.first * g_.out_c;
+    Fill(plane_, 0, plan_.PlaneBytes());
+    int32_t kept = 0;
+    for (int32_t c = 0; c < g_.out_c; c += plan_.lanes) {
+      if (g_.out_c - c < lanes.count) lanes.count = g_.out_c - c;
+      PackPlane(part, image + c, lanes.count);
+      PackTaps(taps + c, lanes.count);
+      for (; kept < weights_.kept && weights_.channels[kept] < c + lanes.count; ++kept) {
+        PackKept(part, kept, weights_.channels[kept] - c);
+      }
+      sum(program, lanes);
+      lanes.m += plan_.lanes;
+      lanes.q += plan_.lanes;
+    }
+  }
+
+  void PackPlane(const Part& part, const int8_t* image, int32_t lanes) const {
     const PixelWindow& window = part.window;
     if (window.rows <= 0) return;
     const int32_t pair = 2 * plan_.lanes;
     const uint8x16_t even = vidupq_n_u8(0, 2), odd = vaddq_n_u8(even, 1);
     const uint8x16_t next = vaddq_n_u8(even, static_cast<uint8_t>(pair));
     const bool begins_odd = (part.column & 1) != 0;
-    MoveLanes(image_ + window.first * g_.out_c + c, window.column * g_.out_c, window.row * g_.out_c,
+    MoveLanes(image + window.first * g_.out_c, window.column * g_.out_c, window.row * g_.out_c,
               window.rows, window.columns, lanes, begins_odd ? odd : even, begins_odd ? next : odd,
               pair, plan_.PlaneRowBytes(), InPlane(part.row, part.column & ~1));
   }
 
-  __attribute__((noinline)) void PackTaps(const int16_t* to, int32_t c, int32_t lanes) const {
+  void PackTaps(const int8_t* from, int32_t lanes) const {
     const PixelWindow& window = plan_.taps;
     const uint8x16_t at = vmulq_n_u8(vidupq_n_u8(0, 1), kVectorBytes);
-    const int8_t* from = tap_image_ + window.first * g_.out_c + c;
+    if (window.row == window.columns * window.column) {
+      if (window.rows > 0) {
+        MoveLanes(from, window.column * g_.out_c, window.rows * window.columns, lanes, at, tap_to_);
+      }
+      return;
+    }
+    int8_t* const* to = tap_to_;
     for (int32_t n = window.rows; n > 0; --n, to += window.columns) {
-      MoveLanes(from, window.column * g_.out_c, window.columns, lanes, at, to, taps_);
+      MoveLanes(from, window.column * g_.out_c, window.columns, lanes, at, to);
       from += window.row * g_.out_c;
     }
   }
 
   // What is different of a channel with weights of its own.
-  __attribute__((noinline)) void PackKept(const Part& part, const int16_t* tap_to, int32_t kept,
-                                          int32_t lane) const {
+  __attribute__((noinline)) void PackKept(const Part& part, int32_t kept, int32_t lane) const {
     const PixelWindow& window = plan_.swapped ? part.window : plan_.taps;
     for (int32_t r = 0; r < window.rows; ++r) {
       for (int32_t c = 0; c < window.columns; ++c) {
-        int8_t* const to = plan_.swapped
-                               ? InPlane(part.row + r, part.column + c) + 2 * lane
-                               : taps_ + tap_to[r * window.columns + c] + lane * kVectorBytes;
+        int8_t* const to = plan_.swapped ? InPlane(part.row + r, part.column + c) + 2 * lane
+                                         : tap_to_[r * window.columns + c] + lane * kVectorBytes;
         *to = weights_.columns[window.At(r, c) * weights_.kept + kept];
       }
-    }
-  }
-
-  void SumLanes(const PatchSums& sums, const PatchOffsets& offsets, const int32_t* m, int8_t* q,
-                int32_t lanes) const {
-    const int32_t row_step = plan_.vectors == kMaxPatchVectors ? kTallRows : kBlockRows;
-    const bool whole = sums.rows % row_step == 0 &&
-                       (plan_.vectors == kMaxPatchVectors || sums.columns % kBlockColumns == 0);
-    switch (plan_.vectors) {
-      case 1:
-        return whole ? SumLanesAs<1, true>(sums, offsets, m, q, lanes)
-                     : SumLanesAs<1, false>(sums, offsets, m, q, lanes);
-      case 2:
-        return whole ? SumLanesAs<2, true>(sums, offsets, m, q, lanes)
-                     : SumLanesAs<2, false>(sums, offsets, m, q, lanes);
-      default:
-        return whole ? SumLanesAs<4, true>(sums, offsets, m, q, lanes)
-                     : SumLanesAs<4, false>(sums, offsets, m, q, lanes);
-    }
-  }
-
-  template <int kVectors, bool kWhole>
-  __attribute__((noinline)) void SumLanesAs(const PatchSums& patch_sums,
-                                            const PatchOffsets& patch_offsets, const int32_t* m,
-                                            int8_t* q, int32_t lanes) const {
-    // Locals: bytes are written, which may alias anything that lies in memory.
-    const PatchSums sums = patch_sums;
-    const PatchOffsets offsets = patch_offsets;
-    const int8_t *plane = plane_, *taps = taps_;
-    const int32_t taps_step = plan_.lanes * kVectorBytes;
-    const int shift = kScaleBits - 1 - weights_.exponent;
-#pragma GCC unroll 1
-    for (; lanes > 0; --lanes) {
-      SumPatches<kVectors, kWhole>(sums, offsets, plane, taps, taps_step, *m++ << shift, q++);
-      plane += 2;
-      taps += kVectorBytes;
     }
   }
 
@@ -251,6 +238,7 @@ class PhaseInputGrad {
   const int8_t *image_, *tap_image_;
   int8_t* grad_in_;
   int8_t *plane_, *taps_;
+  int8_t* tap_to_[kMaxTaps];
 };
 
 // Calls visit(plan) for each phase that has inputs, until it returns false; whether it never did.

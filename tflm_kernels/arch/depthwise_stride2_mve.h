@@ -17,6 +17,19 @@
 namespace tflm_train {
 namespace mve {
 
+// In place: intrinsics would copy. factor: half of that of LaneScales, since products are
+// doubled.
+TFLM_TRAIN_INLINE int16x8_t Narrowed(int32x4_t upper, int32x4_t lower, int32_t factor) {
+  asm("vqrdmulh.s32 %q0, %q0, %2\n\t"
+      "vqrdmulh.s32 %q1, %q1, %2\n\t"
+      "vqmovnb.s32 %q0, %q0\n\t"
+      "vqmovnt.s32 %q0, %q1\n\t"
+      "vqmovnb.s16 %q0, %q0"
+      : "+w"(upper), "+w"(lower)
+      : "r"(factor));
+  return vreinterpretq_s16_s32(upper);
+}
+
 // Input 2 * i - pad meets tap 0 at output i and tap 2 at output i - 1, the input after it tap 1
 // at output i, along each axis.
 class Stride2InputGrad {

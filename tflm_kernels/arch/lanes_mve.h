@@ -57,26 +57,24 @@ TFLM_TRAIN_INLINE void MoveLanes(const int8_t* from, int32_t stride, int32_t row
   // clang-format on
 }
 
-// Moves `count` pixels, at least 1, each to where the table says.
+// Moves `count` pixels, at least 1, each to where the list says.
 TFLM_TRAIN_INLINE void MoveLanes(const int8_t* from, int32_t stride, int32_t count, int32_t lanes,
-                                 uint8x16_t at, const int16_t* table, int8_t* to) {
-  int32_t place;
+                                 uint8x16_t at, int8_t* const* list) {
+  int8_t* to;
   int8x16_t x;
   // clang-format off
   asm volatile(
       "dlstp.8 lr, %[lanes]\n"
       "1:\n\t"
-      "ldrsh %[place], [%[table]], #2\n\t"
       "vldrb.u8 %q[x], [%[from]]\n\t"
+      "ldr %[to], [%[list]], #4\n\t"
       "add %[from], %[stride]\n\t"
-      "add %[place], %[to]\n\t"
       "subs %[count], %[count], #1\n\t"
-      "vstrb.8 %q[x], [%[place], %q[at]]\n\t"
+      "vstrb.8 %q[x], [%[to], %q[at]]\n\t"
       "bne 1b\n\t"
       "lctp"
-      : [from] "+r"(from), [count] "+r"(count), [table] "+r"(table), [place] "=&r"(place),
-        [x] "=&w"(x)
-      : [lanes] "r"(lanes), [stride] "r"(stride), [to] "r"(to), [at] "w"(at)
+      : [from] "+r"(from), [count] "+r"(count), [list] "+r"(list), [to] "=&r"(to), [x] "=&w"(x)
+      : [lanes] "r"(lanes), [stride] "r"(stride), [at] "w"(at)
       : "lr", "cc", "memory");
   // clang-format on
 }
