@@ -31,8 +31,8 @@ class Stride2InputGrad {
     rows_ = fitting < g_.out_h ? fitting : g_.out_h;
     usable_ = params.multiplier == 1 && g_.k_h == 3 && g_.k_w == 3 && g_.stride_h == 2 &&
               g_.stride_w == 2 && g_.dil_h == 1 && g_.dil_w == 1 && g_.pad_t == 0 &&
-              g_.pad_l == 0 && g_.in_h == 2 * g_.out_h && g_.in_w == 2 * g_.out_w && rows_ > 0 &&
-              (g_.in_w + 7) * g_.in_c <= UINT16_MAX;
+              g_.pad_l == 0 && g_.out_c >= kLanes && g_.in_h == 2 * g_.out_h &&
+              g_.in_w == 2 * g_.out_w && rows_ > 0 && (g_.in_w + 7) * g_.in_c <= UINT16_MAX;
   }
 
   // exponent: of the results.
@@ -53,17 +53,19 @@ class Stride2InputGrad {
         const int32_t columns = g_.out_w - x < kColumns ? g_.out_w - x : kColumns;
         const int8_t* from = grad_out + (y - top) * row_bytes + (x - left) * g_.out_c;
         int8_t* const to = plane + (1 - top) * kRowBytes + 1 - left;
-        int8_t* q = grad_in + (y * g_.in_w + x) * 2 * g_.in_c;
+        int8_t* const q = grad_in + (y * g_.in_w + x) * 2 * g_.in_c;
         int32_t kept = 0;
-        for (int32_t c = 0; c < g_.out_c; c += kLanes, from += kLanes, q += kLanes) {
-          const int32_t lanes = g_.out_c - c < kLanes ? g_.out_c - c : kLanes;
-          MoveLanes(from, g_.out_c, row_bytes, rows + top, columns + left, lanes, at,
+        for (int32_t n = 0; n < g_.out_c; n += kLanes) {
+          // The last ones overlap those before.
+          const int32_t c = g_.out_c - n < kLanes ? g_.out_c - kLanes : n;
+          MoveLanes(from + c, g_.out_c, row_bytes, rows + top, columns + left, kLanes, at,
                     vaddq_n_u8(at, 1), 2, kRowBytes, to);
-          WidenTaps(weights, c, lanes, taps);
-          for (; kept < weights.kept && weights.channels[kept] < c + lanes; ++kept) {
+          WidenTaps(weights, c, taps);
+          while (kept > 0 && weights.channels[kept - 1] >= c) --kept;
+          for (; kept < weights.kept && weights.channels[kept] < c + kLanes; ++kept) {
             WidenKept(weights, kept, taps + (weights.channels[kept] - c) * kTapWords);
           }
-          const Strip strip = {plane, taps, q, rows, lanes, (1u << (4 * columns)) - 1};
+          const Strip strip = {plane, taps, q + c, rows, (1u << (4 * columns)) - 1};
           if (columns == kColumns) {
             Sum<true>(strip);
           } else {
@@ -95,21 +97,29 @@ class Stride2InputGrad {
     const int8_t* plane;
     const int32_t* taps;
     int8_t* q;
-    int32_t rows, lanes;
+    int32_t rows;
     uint32_t live;  // of eight inputs
   };
 
-  void WidenTaps(const DepthwiseWeights& weights, int32_t c, int32_t lanes, int32_t* to) const {
+  void WidenTaps(const DepthwiseWeights& weights, int32_t c, int32_t* to) const {
     const uint32x4_t at = vmulq_n_u32(vidupq_n_u32(0, 1), kTapBytes);
+    const uint32x4_t at4 = vaddq_n_u32(at, 4 * kTapBytes);
+    const uint32x4_t at8 = vaddq_n_u32(at, 8 * kTapBytes);
+    const uint32x4_t at12 = vaddq_n_u32(at, 12 * kTapBytes);
+    const int8_t* from = weights.all + c;
+    const int32_t stride = g_.out_c;
+#pragma GCC unroll 3
+    for (int32_t tap = 0; tap < kTaps; ++tap, from += stride) {
+      vstrwq_scatter_offset_s32(to + tap, at, vldrbq_s32(from));
+      vstrwq_scatter_offset_s32(to + tap, at4, vldrbq_s32(from + 4));
+      vstrwq_scatter_offset_s32(to + tap, at8, vldrbq_s32(from + 8));
+      vstrwq_scatter_offset_s32(to + tap, at12, vldrbq_s32(from + 12));
+    }
     const int shift = kScaleBits - 1 - weights.exponent;
-    for (int32_t i = 0; i < lanes; i += 4, c += 4, to += 4 * kTapWords) {
-      const mve_pred16_t live = vctp32q(static_cast<uint32_t>(lanes - i));
-      const int8_t* from = weights.all + c;
-#pragma GCC unroll 9
-      for (int32_t tap = 0; tap < kTaps; ++tap, from += g_.out_c) {
-        vstrwq_scatter_offset_s32(to + tap, at, vldrbq_z_s32(from, live));
-      }
-      const int32x4_t factor = vshlq_r_s32(vld1q_z_s32(weights.m + c, live), shift);
+    const int32_t* m = weights.m + c;
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < kLanes; i += 4, to += 4 * kTapWords) {
+      const int32x4_t factor = vshlq_r_s32(vld1q_s32(m + i), shift);
       const int32x4_t centre = vldrwq_gather_offset_s32(to + kCentre, at);
       vstrwq_scatter_offset_s32(to + kCentre, at, vmulq_s32(centre, factor));
       vstrwq_scatter_offset_s32(to + kTaps, at, factor);
@@ -169,8 +179,7 @@ class Stride2InputGrad {
   "le lr, 2b\n"                            \
   "3:\n\t"                                 \
   "ldr lr, %[odd]\n\t"                     \
-  "cmp lr, #0\n\t"                         \
-  "beq 4f\n\t"                             \
+  "wls lr, lr, 4f\n\t"                     \
   TFLM_TRAIN_EVEN_ROW(STORE)               \
   "4:\n\t"                                 \
   "ldrd r3, r4, %[next_lane]\n\t"          \
@@ -191,7 +200,7 @@ class Stride2InputGrad {
     const struct {
       int32_t from, to;
     } next_lane = {kColumns + 1 - (strip.rows + 1) * kRowBytes, 1 - strip.rows * two_rows};
-    const int8_t* const end = strip.plane + strip.lanes * (kColumns + 1);
+    const int8_t* const end = strip.plane + kLanes * (kColumns + 1);
     const uint16x8_t beside = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(g_.in_c));
     register uint16x8_t upper asm("q6") = beside;
     register uint16x8_t lower asm("q7") = vaddq_n_u16(beside, static_cast<uint16_t>(two_rows / 2));
