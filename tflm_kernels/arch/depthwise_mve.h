@@ -176,12 +176,21 @@ class PhaseInputGrad {
                         grad_in_ + y * row_step + x * step,
                         plan_.lanes};
     const Part part = PartFrom(y, x);
-    const int8_t *image = image_, *taps = tap_image_ + plan_.taps.first * g_.out_c;
+    const PixelWindow& window = part.window;
+    const LaneRows rows(window.rows, window.columns, window.column * g_.out_c,
+                        window.row * g_.out_c, 2 * plan_.lanes, plan_.PlaneRowBytes());
+    int8_t* const to = InPlane(part.row, part.column & ~1);
+    const uint8x16_t even = vidupq_n_u8(0, 2), odd = vaddq_n_u8(even, 1);
+    const uint8x16_t next = vaddq_n_u8(even, static_cast<uint8_t>(2 * plan_.lanes));
+    const bool begins_odd = (part.column & 1) != 0;
+    const uint8x16_t first_to = begins_odd ? odd : even, second_to = begins_odd ? next : odd;
+    const int8_t *image = image_ + window.first * g_.out_c,
+                 *taps = tap_image_ + plan_.taps.first * g_.out_c;
     Fill(plane_, 0, plan_.PlaneBytes());
     int32_t kept = 0;
     for (int32_t c = 0; c < g_.out_c; c += plan_.lanes) {
       if (g_.out_c - c < lanes.count) lanes.count = g_.out_c - c;
-      PackPlane(part, image + c, lanes.count);
+      rows.Move(image + c, lanes.count, first_to, second_to, to);
       PackTaps(taps + c, lanes.count);
       for (; kept < weights_.kept && weights_.channels[kept] < c + lanes.count; ++kept) {
         PackKept(part, kept, weights_.channels[kept] - c);
@@ -190,18 +199,6 @@ class PhaseInputGrad {
       lanes.m += plan_.lanes;
       lanes.q += plan_.lanes;
     }
-  }
-
-  void PackPlane(const Part& part, const int8_t* image, int32_t lanes) const {
-    const PixelWindow& window = part.window;
-    if (window.rows <= 0) return;
-    const int32_t pair = 2 * plan_.lanes;
-    const uint8x16_t even = vidupq_n_u8(0, 2), odd = vaddq_n_u8(even, 1);
-    const uint8x16_t next = vaddq_n_u8(even, static_cast<uint8_t>(pair));
-    const bool begins_odd = (part.column & 1) != 0;
-    MoveLanes(image + window.first * g_.out_c, window.column * g_.out_c, window.row * g_.out_c,
-              window.rows, window.columns, lanes, begins_odd ? odd : even, begins_odd ? next : odd,
-              pair, plan_.PlaneRowBytes(), InPlane(part.row, part.column & ~1));
   }
 
   void PackTaps(const int8_t* from, int32_t lanes) const {
@@ -241,29 +238,23 @@ class PhaseInputGrad {
   int8_t* tap_to_[kMaxTaps];
 };
 
-// Calls visit(plan) for each phase that has inputs, until it returns false; whether it never did.
-template <typename Visit>
-bool ForEachPhase(const Geometry& g, size_t scratch_bytes, const Visit& visit) {
-  for (int32_t y = 0; y < g.stride_h && y < g.in_h; ++y) {
-    for (int32_t x = 0; x < g.stride_w && x < g.in_w; ++x) {
-      if (!visit(PhasePlan(g, y, x, scratch_bytes))) return false;
-    }
-  }
-  return true;
-}
-
-// Writes the whole input gradient, saturated; false: not for this layer.
+// Writes the whole input gradient, saturated; false: not for this layer, and what is written is
+// not all.
 inline bool DepthwiseInputGrad(const DepthwiseInputGradParams& params, size_t scratch_bytes,
                                const int8_t* grad_out, const DepthwiseWeights& weights,
                                int8_t* grad_in, void* scratch) {
   const Geometry& g = params.geometry;
-  if (params.multiplier != 1 || g.dil_h != 1 || g.dil_w != 1) return false;
-  const auto is_usable = [](const PhasePlan& plan) { return plan.usable; };
-  if (!ForEachPhase(g, scratch_bytes, is_usable)) return false;
-  return ForEachPhase(g, scratch_bytes, [&](const PhasePlan& plan) {
-    PhaseInputGrad(g, plan, grad_out, weights, grad_in, scratch).Run();
-    return true;
-  });
+  // The results fit 16 bits.
+  const bool fits = (127 * 127 * g.k_h * g.k_w) >> weights.exponent < INT16_MAX;
+  if (params.multiplier != 1 || g.dil_h != 1 || g.dil_w != 1 || !fits) return false;
+  for (int32_t y = 0; y < g.stride_h && y < g.in_h; ++y) {
+    for (int32_t x = 0; x < g.stride_w && x < g.in_w; ++x) {
+      const PhasePlan plan(g, y, x, scratch_bytes);
+      if (!plan.usable) return false;
+      PhaseInputGrad(g, plan, grad_out, weights, grad_in, scratch).Run();
+    }
+  }
+  return true;
 }
 
 }  // namespace mve

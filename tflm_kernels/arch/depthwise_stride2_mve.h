@@ -54,12 +54,12 @@ class Stride2InputGrad {
         const int8_t* from = grad_out + (y - top) * row_bytes + (x - left) * g_.out_c;
         int8_t* const to = plane + (1 - top) * kRowBytes + 1 - left;
         int8_t* const q = grad_in + (y * g_.in_w + x) * 2 * g_.in_c;
+        const LaneRows image(rows + top, columns + left, g_.out_c, row_bytes, 2, kRowBytes);
         int32_t kept = 0;
         for (int32_t n = 0; n < g_.out_c; n += kLanes) {
           // The last ones overlap those before.
           const int32_t c = g_.out_c - n < kLanes ? g_.out_c - kLanes : n;
-          MoveLanes(from + c, g_.out_c, row_bytes, rows + top, columns + left, kLanes, at,
-                    vaddq_n_u8(at, 1), 2, kRowBytes, to);
+          image.Move(from + c, kLanes, at, vaddq_n_u8(at, 1), to);
           WidenTaps(weights, c, taps);
           while (kept > 0 && weights.channels[kept - 1] >= c) --kept;
           for (; kept < weights.kept && weights.channels[kept] < c + kLanes; ++kept) {

@@ -18,7 +18,7 @@ struct PatchLanes {
   const int8_t* plane;  // two bytes from channel to channel
   const int8_t* taps;   // vectors of all lanes beside each other
   int32_t taps_step;    // bytes from vector to vector
-  const int32_t* m;     // results are sums * m * 2^(shift - 31), saturated
+  const int32_t* m;     // results are sums * m * 2^(shift - 31), of 16 bits, saturated to 8
   int shift;
   int8_t* q;
   int32_t count;
@@ -45,12 +45,11 @@ struct PatchLanes {
 #define TFLM_TRAIN_TO_LANES(TO)                         \
   "vmov %q[" TO "][2], %q[" TO "][0], %[s0], %[s1]\n\t" \
   "vmov %q[" TO "][3], %q[" TO "][1], %[s2], %[s3]\n\t"
-// a: of the first two columns, b: of the other two.
+// a: of the first two columns, b: of the other two. Results fit 16 bits.
 #define TFLM_TRAIN_NARROW                       \
   "vqrdmulh.s32 %q[a], %q[a], %[factor]\n\t"    \
   "vqrdmulh.s32 %q[b], %q[b], %[factor]\n\t"    \
-  "vqmovnb.s32 %q[a], %q[a]\n\t"                \
-  "vqmovnt.s32 %q[a], %q[b]\n\t"                \
+  "vsli.32 %q[a], %q[b], #16\n\t"               \
   "vqmovnb.s16 %q[a], %q[a]\n\t"
 #define TFLM_TRAIN_LIVE                         \
   "ldr %[s0], [%[block], #8]\n\t"               \
@@ -75,7 +74,7 @@ struct PatchLanes {
   "vldrb.u8 %q[w3], [%[taps], #-5]\n\t"         \
   "vldrb.u8 %q[w0], [%[taps]], #16\n\t"         \
   TFLM_TRAIN_BEGIN_LANE                         \
-  TFLM_TRAIN_BEGIN_BLOCKS("blocks_count")       \
+  "dls lr, %[blocks_count]\n"                   \
   "2:\n\t"                                      \
   TFLM_TRAIN_PATCH("from")                      \
   TFLM_TRAIN_TO_LANES("a")                      \
@@ -86,7 +85,8 @@ struct PatchLanes {
   STORE("results")                              \
   TFLM_TRAIN_NEXT_BLOCK                         \
   "le lr, 2b\n\t"                               \
-  TFLM_TRAIN_NEXT_LANE
+  "subs %[count], %[count], #1\n\t"             \
+  "bne 1b"
 
 // Patches of two vectors; w2, w3: taps one column further on.
 #define TFLM_TRAIN_WIDE_PATCH(S0, S1)           \
@@ -158,7 +158,6 @@ struct PatchLanes {
   "vmladava.s8 %[s3], %q[a], %q[w3]\n\t"        \
   TFLM_TRAIN_TO_LANES("a")                      \
   "vqrdmulh.s32 %q[a], %q[a], %[factor]\n\t"    \
-  "vqmovnb.s32 %q[a], %q[a]\n\t"                \
   "vqmovnb.s16 %q[a], %q[a]\n\t"
 #define TFLM_TRAIN_STORE_TALL "vstrb.32 %q[a], [%[to], %q[results]]\n\t"
 #define TFLM_TRAIN_STORE_LIVE_TALL TFLM_TRAIN_LIVE "vstrbt.32 %q[a], [%[to], %q[results]]\n\t"
@@ -203,7 +202,7 @@ struct PatchLanes {
   [s2] "=&Te"(s2), [s3] "=&Te"(s3), [w0] "=&w"(w0), [w1] "=&w"(w1), [w2] "=&w"(w2),              \
   [w3] "=&w"(w3), [a] "=&w"(a)
 #define TFLM_TRAIN_LANE_INPUTS                                                                   \
-  [constants] "m"(constants), [end] "m"(end), [patch] "w"(program.patch())
+  [constants] "m"(constants), [patch] "w"(program.patch())
 
 // Writes the results. kWhole: there are no parts of blocks.
 template <int kVectors, bool kWhole>
@@ -211,8 +210,8 @@ __attribute__((noinline)) void SumPatches(const PatchProgram& program, const Pat
   const int8_t *from = lanes.plane, *taps = lanes.taps;
   const int32_t* m = lanes.m;
   int8_t* to = lanes.q;
-  const int8_t* const end = taps + lanes.count * kVectorBytes;
-  const int32_t taps_step = lanes.taps_step;
+  [[maybe_unused]] const int8_t* const end = taps + lanes.count * kVectorBytes;
+  [[maybe_unused]] const int32_t taps_step = lanes.taps_step;
   const struct {
     int32_t shift;
     const PatchBlock* blocks;
@@ -222,11 +221,11 @@ __attribute__((noinline)) void SumPatches(const PatchProgram& program, const Pat
   int8x16_t w0, w1, w2, w3;
   int32x4_t a, b;
   if constexpr (kVectors == 1) {
-    const int32_t blocks_count = program.count();
+    int32_t count = lanes.count;
 #define TFLM_TRAIN_RUN(STORE)                                                                    \
   asm volatile(TFLM_TRAIN_SMALL_PATCHES(STORE)                                                   \
-      : TFLM_TRAIN_LANE_OUTPUTS, [b] "=&w"(b)                                                    \
-      : TFLM_TRAIN_LANE_INPUTS, [blocks_count] "m"(blocks_count),                                \
+      : TFLM_TRAIN_LANE_OUTPUTS, [b] "=&w"(b), [count] "+r"(count)                                                    \
+      : TFLM_TRAIN_LANE_INPUTS, [blocks_count] "r"(program.count()),                                \
         [pair] "r"(program.sums().pair), [results] "w"(program.results())                        \
       : "lr", "cc", "memory")
     if constexpr (kWhole) {
@@ -241,7 +240,7 @@ __attribute__((noinline)) void SumPatches(const PatchProgram& program, const Pat
 #define TFLM_TRAIN_RUN(STORE)                                                                    \
   asm volatile(TFLM_TRAIN_WIDE_PATCHES(STORE)                                                    \
       : TFLM_TRAIN_LANE_OUTPUTS, [b] "=&w"(b)                                                    \
-      : TFLM_TRAIN_LANE_INPUTS, [blocks_count] "m"(blocks_count), [taps_step] "m"(taps_step),    \
+      : TFLM_TRAIN_LANE_INPUTS, [blocks_count] "m"(blocks_count), [taps_step] "m"(taps_step), [end] "m"(end),    \
         [row] "r"(program.sums().plane_row), [pair] "r"(program.sums().pair),                    \
         [second] "w"(program.second()), [results] "m"(results)                                   \
       : "lr", "cc", "memory")
@@ -257,7 +256,7 @@ __attribute__((noinline)) void SumPatches(const PatchProgram& program, const Pat
   asm volatile(TFLM_TRAIN_TALL_PATCHES(STORE)                                                    \
       : TFLM_TRAIN_LANE_OUTPUTS                                                                  \
       : TFLM_TRAIN_LANE_INPUTS, [even_count] "m"(even_count), [odd_count] "m"(odd_count),        \
-        [taps_step] "m"(taps_step), [two_rows] "r"(2 * program.sums().plane_row),                \
+        [taps_step] "m"(taps_step), [end] "m"(end), [two_rows] "r"(2 * program.sums().plane_row),                \
         [results] "w"(program.tall_results())                                                    \
       : "lr", "cc", "memory")
     if constexpr (kWhole) {
