@@ -63,8 +63,9 @@ struct PhasePlan {
     const int32_t whole = tall ? kTallRows : (rows_at_once + 1) / kBlockRows * kBlockRows;
     plane_rows = whole + PatchRows(vectors) - (vectors == 1 ? kBlockRows : 1);
     pairs = (columns_at_once + taps.columns) / 2;
-    // Zeros are to lie before the taps; they do below the last row of the image.
-    margin = rows_at_once == rows && top + plane_rows > image.rows ? 0 : kVectorBytes;
+    // Zeros are to lie before the taps: five, and a row below the image has them.
+    const bool ends_in_zeros = rows_at_once == rows && top + plane_rows > image.rows && pairs > 2;
+    margin = ends_in_zeros ? 0 : kVectorBytes;
     const int32_t room = static_cast<int32_t>(scratch_bytes) - margin;
     const int32_t fitting = room / (plane_rows * 2 * pairs + vectors * kVectorBytes);
     const int32_t most = fitting < kMaxLanes ? fitting : kMaxLanes;
