@@ -162,16 +162,6 @@ void GradientWriter::FinishPixel(int exponent) {
 void GradientWriter::Finish() { Store(MaxAbs(target_.q, target_.size)); }
 
 bool GradientWriter::FinishSaturated() {
-#if defined(TFLM_TRAIN_MVE)
-  // Cheaper than both extremes, which are seldom needed.
-  if (target_.mask_params.mask_kind == kMaskNone) {
-    const uint32_t max_abs = MaxAbs(target_.q, target_.size);
-    if (max_abs <= kMaxGradient) {
-      Store(max_abs);
-      return true;
-    }
-  }
-#endif
   const Extremes<int8_t> extremes =
       MaskAndFindExtremes(target_.mask_params, target_.mask, target_.q, target_.size);
   if (!Fits(extremes)) return false;

@@ -47,29 +47,6 @@ TFLM_TRAIN_INLINE void ForEachFour(int n, const Visit& visit) {
   if (i < n) visit(i, vctp32q(static_cast<uint32_t>(n - i)));
 }
 
-// Calls visit(v) for each 16 of n values, zeros behind them.
-template <typename Visit>
-TFLM_TRAIN_INLINE void ForEachSixteen(const int8_t* values, size_t n, const Visit& visit) {
-  for (size_t i = n / 64; i > 0; --i) {
-    // Loads that move the pointer, which the compiler does not choose.
-    int8x16_t a, b, c, d;
-    asm("vldrb.u8 %q0, [%4], #16\n\t"
-        "vldrb.u8 %q1, [%4], #16\n\t"
-        "vldrb.u8 %q2, [%4], #16\n\t"
-        "vldrb.u8 %q3, [%4], #16"
-        : "=&w"(a), "=&w"(b), "=&w"(c), "=&w"(d), "+r"(values)
-        :
-        : "memory");
-    visit(a);
-    visit(b);
-    visit(c);
-    visit(d);
-  }
-  for (size_t left = n % 64; left > 0; left -= left < 16 ? left : 16, values += 16) {
-    visit(vldrbq_z_s8(values, vctp8q(static_cast<uint32_t>(left))));
-  }
-}
-
 // acc[i] += term(i, live), four at a time.
 template <typename Term>
 TFLM_TRAIN_INLINE void AddToRow(int32_t* acc, int n, const Term& term) {
@@ -151,9 +128,11 @@ uint32_t MaxAbs(const int32_t* values, size_t n) {
 }
 
 uint32_t MaxAbs(const int8_t* values, size_t n) {
-  uint8x16_t max = vdupq_n_u8(0);
-  mve::ForEachSixteen(values, n, [&](int8x16_t v) { max = vmaxaq_s8(max, v); });
-  return vmaxvq_u8(0, max);
+  uint8_t max = 0;
+  size_t i = 0;
+#pragma GCC unroll 4
+  for (; i + 16 <= n; i += 16) max = vmaxavq_s8(max, vld1q_s8(values + i));
+  return vmaxavq_s8(max, vldrbq_z_s8(values + i, vctp8q(n - i)));
 }
 
 Extremes<int32_t> FindExtremes(const int32_t* values, size_t n) {
@@ -168,11 +147,15 @@ Extremes<int32_t> FindExtremes(const int32_t* values, size_t n) {
 
 Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
   int8x16_t max = vdupq_n_s8(0), min = max;
-  mve::ForEachSixteen(values, n, [&](int8x16_t v) {
+  size_t i = 0;
+#pragma GCC unroll 4
+  for (; i + 16 <= n; i += 16) {
+    const int8x16_t v = vld1q_s8(values + i);
     max = vmaxq_s8(max, v);
     min = vminq_s8(min, v);
-  });
-  return {vmaxvq_s8(0, max), vminvq_s8(0, min)};
+  }
+  const int8x16_t v = vldrbq_z_s8(values + i, vctp8q(n - i));
+  return {vmaxvq_s8(0, vmaxq_s8(max, v)), vminvq_s8(0, vminq_s8(min, v))};
 }
 
 void RoundShiftRow(const int32_t* values, int shift, int8_t* out, int n) {

@@ -2,7 +2,7 @@
 //
 // The inputs that meet the same taps are the correlation of the gradient, a plane with zeros
 // around it, with those taps in reverse: dot products of the plane's patches with the taps, see
-// depthwise_patch_mve.h. Gradient and taps may change places: the larger one is the plane. Planes
+// patch_program_mve.h. Gradient and taps may change places: the larger one is the plane. Planes
 // and taps of up to 16 channels are made at a time.
 
 #ifndef TFLM_KERNELS_ARCH_DEPTHWISE_MVE_H_

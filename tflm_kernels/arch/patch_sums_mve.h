@@ -180,7 +180,7 @@ struct PatchLanes {
   "le lr, 2b\n\t"                               \
   "ldr lr, %[odd_count]\n\t"                    \
   "cmp lr, #0\n\t"                             \
-  "beq 4f\n\t"                          \
+  "beq 4f\n\t"                                 \
   "movs %[s0], #0\n\t"                          \
   "vshlc %q[w0], %[s0], #8\n\t"                 \
   "vshlc %q[w1], %[s0], #8\n\t"                 \
@@ -224,8 +224,8 @@ __attribute__((noinline)) void SumPatches(const PatchProgram& program, const Pat
     int32_t count = lanes.count;
 #define TFLM_TRAIN_RUN(STORE)                                                                    \
   asm volatile(TFLM_TRAIN_SMALL_PATCHES(STORE)                                                   \
-      : TFLM_TRAIN_LANE_OUTPUTS, [b] "=&w"(b), [count] "+r"(count)                                                    \
-      : TFLM_TRAIN_LANE_INPUTS, [blocks_count] "r"(program.count()),                                \
+      : TFLM_TRAIN_LANE_OUTPUTS, [b] "=&w"(b), [count] "+r"(count)                               \
+      : TFLM_TRAIN_LANE_INPUTS, [blocks_count] "r"(program.count()),                             \
         [pair] "r"(program.sums().pair), [results] "w"(program.results())                        \
       : "lr", "cc", "memory")
     if constexpr (kWhole) {
@@ -240,8 +240,8 @@ __attribute__((noinline)) void SumPatches(const PatchProgram& program, const Pat
 #define TFLM_TRAIN_RUN(STORE)                                                                    \
   asm volatile(TFLM_TRAIN_WIDE_PATCHES(STORE)                                                    \
       : TFLM_TRAIN_LANE_OUTPUTS, [b] "=&w"(b)                                                    \
-      : TFLM_TRAIN_LANE_INPUTS, [blocks_count] "m"(blocks_count), [taps_step] "m"(taps_step), [end] "m"(end),    \
-        [row] "r"(program.sums().plane_row), [pair] "r"(program.sums().pair),                    \
+      : TFLM_TRAIN_LANE_INPUTS, [blocks_count] "m"(blocks_count), [taps_step] "m"(taps_step),    \
+        [end] "m"(end), [row] "r"(program.sums().plane_row), [pair] "r"(program.sums().pair),    \
         [second] "w"(program.second()), [results] "m"(results)                                   \
       : "lr", "cc", "memory")
     if constexpr (kWhole) {
@@ -256,7 +256,8 @@ __attribute__((noinline)) void SumPatches(const PatchProgram& program, const Pat
   asm volatile(TFLM_TRAIN_TALL_PATCHES(STORE)                                                    \
       : TFLM_TRAIN_LANE_OUTPUTS                                                                  \
       : TFLM_TRAIN_LANE_INPUTS, [even_count] "m"(even_count), [odd_count] "m"(odd_count),        \
-        [taps_step] "m"(taps_step), [end] "m"(end), [two_rows] "r"(2 * program.sums().plane_row),                \
+        [taps_step] "m"(taps_step), [end] "m"(end),                                              \
+        [two_rows] "r"(2 * program.sums().plane_row),                                            \
         [results] "w"(program.tall_results())                                                    \
       : "lr", "cc", "memory")
     if constexpr (kWhole) {
