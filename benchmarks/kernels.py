@@ -20,6 +20,7 @@ from benchmarks import host_kernels, instructions
 from benchmarks.report import Column, show
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.qas import gain_shift
 
 BASELINE = Path(__file__).resolve().parent / "results" / "instructions.json"
 TOLERANCE = 1.02
@@ -79,9 +80,9 @@ def depthwise_input_grad(g: Geometry, mask: abi.MaskFields) -> abi.OpParams:
 
 def update(g: Geometry, residual_bits: int, depthwise: bool) -> abi.OpParams:
     """The operator of a layer, all taps trained."""
-    gain_shift = ((2**31 - 1) // (127 * 255 * g.out_h * g.out_w)).bit_length() - 1
     row = g.out_c if depthwise else g.in_c
-    fields = abi.UpdateFields(0, 3, -5, residual_bits, gain_shift, 0, g.k_h, 0, g.k_w, row)
+    gain = gain_shift(g.positions)
+    fields = abi.UpdateFields(0, 3, -5, residual_bits, gain, 0, g.k_h, 0, g.k_w, row)
     if depthwise:
         return abi.DepthwiseUpdateParams(g, fields, g.out_c // g.in_c)
     return abi.ConvUpdateParams(g, fields)

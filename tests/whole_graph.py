@@ -283,10 +283,6 @@ class WholeGraph:
         if u.residual_bits == 4:
             assert residual is not None
             residual = unpack_nibbles(residual, weights.size)
-        index = np.arange(G.size).reshape(G.shape)
-        if listed is not None:
-            rows = np.arange(G.size // G.shape[-1]).reshape(*G.shape[:-1], 1)
-            index = rows * u.row_channels + listed.astype(np.int64)
         scale = np.float32(self.variables["train/scales"][u.slot])
         new_weights, new_residual = update_weights(
             weights.reshape(G.shape),
@@ -297,7 +293,7 @@ class WholeGraph:
             channel_axis=-1 if depthwise else 0,
             residual_bits=u.residual_bits,
             key=stochastic_key(self._restore.seed, self.step_count, u.layer),
-            index=index,
+            columns=listed,
             trained=trained_taps(g, TapWindow(u.tap_y0, u.tap_y1, u.tap_x0, u.tap_x1), depthwise),
         )
         new_bias = None if bias is None else update_bias(bias, B, kb, self._rate, scale)

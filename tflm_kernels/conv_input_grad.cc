@@ -5,6 +5,7 @@
 #include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/geometry.h"
 #include "tflm_kernels/panel.h"
+#include "tflm_kernels/panel_writer.h"
 #include "tflm_kernels/requantize.h"
 #include "tflm_kernels/unordered_writer.h"
 
@@ -46,7 +47,8 @@ struct PanelPlan {
     const int32_t enough = AtMost(kEnoughPanels, kEnoughBytes / panel_bytes);
     const int32_t fitting = kGradientBytes / panel_bytes;
     // Blocks of about one size.
-    const int32_t most = fitting > enough ? fitting : enough < 1 ? 1 : enough;
+    const int32_t wanted = fitting > enough ? fitting : enough < 1 ? 1 : enough;
+    const int32_t most = AtMost(wanted, PanelWriter::kMaxPanels);
     const int32_t blocks = (needed + most - 1) / most;
     panels = (needed + blocks - 1) / blocks;
   }
@@ -75,7 +77,7 @@ void ForEachTap(const Geometry& g, int32_t iy, int32_t ix, int32_t count, const 
     if (oy < 0) continue;
     for (int32_t kx = 0; kx < g.k_w; ++kx) {
       const int32_t offset = ix + g.pad_l - kx * g.dil_w;
-      const int32_t ox = offset / g.stride_w;
+      const int32_t ox = g.stride_w == 1 ? offset : offset / g.stride_w;
       if (ox * g.stride_w != offset || ox >= g.out_w || ox + count <= 0) continue;
       visit(ky * g.k_w + kx, oy, ox);
     }
@@ -96,42 +98,59 @@ void ForEachTransposedTap(const Geometry& g, int32_t iy, int32_t ix, const Visit
   }
 }
 
-// Packs q * m of the pixels from (iy, ix) on that `count` inputs meet; returns
-// the depth of the panels.
+// Packs q * m of the pixels from (iy, ix) on that `count` inputs meet, panel after panel;
+// returns the depth of the panels.
 int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
-                      const int8_t* grad_out, const int8_t* m, int32_t elements, int16_t* panels) {
-  const int32_t tap_elements = (g.out_c + kQuantum - 1) / kQuantum * kQuantum * kLanes;
-  int32_t used = 0;
+                      const int8_t* grad_out, const int8_t* m, int16_t* panels) {
+  const int32_t tap_elements = PackedElements(g.out_c);
+  int32_t elements = 0;
+  ForEachTap(g, iy, ix, count, [&](int32_t, int32_t, int32_t) { elements += tap_elements; });
   ForEachTap(g, iy, ix, count, [&](int32_t, int32_t oy, int32_t ox) {
     for (int32_t j = 0; j < count; ++j) {
-      int16_t* const panel = panels + j / kLanes * elements + used;
+      int16_t* const lane = panels + j / kLanes * elements + j % kLanes * kQuantum;
       const int32_t x = ox + j;
+#if defined(TFLM_TRAIN_MVE)
+      if (j % kLanes == 0 && count - j >= kLanes && x >= 0 && x + kLanes <= g.out_w) {
+        PackFourProducts(grad_out + (oy * g.out_w + x) * g.out_c, g.out_c, m, g.out_c, lane);
+        j += kLanes - 1;
+        continue;
+      }
+#endif
       if (x >= 0 && x < g.out_w) {
-        PackProducts(grad_out + (oy * g.out_w + x) * g.out_c, m, g.out_c,
-                     panel + j % kLanes * kQuantum);
+        PackProducts(grad_out + (oy * g.out_w + x) * g.out_c, m, g.out_c, lane);
       } else {
-        ClearLane(g.out_c, panel + j % kLanes * kQuantum);
+        ClearLane(g.out_c, lane);
       }
     }
-    used += tap_elements;
+    panels += tap_elements;
   });
-  return used / kLanes;
+  return elements / kLanes;
 }
 
+#if !defined(TFLM_TRAIN_MVE)
 // Where each input channel's weights are, channel by channel.
 class ChannelWalk {
  public:
-  // order: see ConvInputGrad; nullptr when all weights are in the first block.
+  // order: see WriteChannels.
   ChannelWalk(const WeightBlock (&blocks)[2], const int16_t* order)
       : blocks_(blocks), columns_(order == nullptr ? nullptr : order + blocks[0].width) {}
 
-  bool has_columns() const { return columns_ != nullptr; }
-
-  // The weights of the next channel; the result's width is that of its block.
-  WeightBlock Next() {
-    const int32_t channel = next_[0] + next_[1];
-    const int b = next_[1] < blocks_[1].width && columns_[next_[1]] == channel ? 1 : 0;
-    return {blocks_[b].weights + next_[b]++, blocks_[b].width};
+  // The weights of the next `count` channels; a lane's width is that of its block. Returns
+  // whether they lie beside each other.
+  bool Next(int count, WeightBlock* lanes) {
+    if (columns_ == nullptr) {
+      lanes[0] = {blocks_[0].weights + next_[0], blocks_[0].width};
+      next_[0] += count;
+      return true;
+    }
+    bool adjacent = true;
+    for (int j = 0; j < count; ++j) {
+      const int32_t channel = next_[0] + next_[1];
+      const int b = next_[1] < blocks_[1].width && columns_[next_[1]] == channel ? 1 : 0;
+      lanes[j] = {blocks_[b].weights + next_[b]++, blocks_[b].width};
+      adjacent = adjacent && lanes[j].weights == lanes[0].weights + j;
+    }
+    return adjacent;
   }
 
  private:
@@ -139,85 +158,77 @@ class ChannelWalk {
   const int16_t* columns_;  // channels of the second block, ascending
   int32_t next_[2] = {0, 0};
 };
-
-// Packs the weights of up to four input channels, for the taps of PackGradients.
-void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count, ChannelWalk* walk,
-                 int lanes, int16_t* panel) {
-#if defined(TFLM_TRAIN_MVE)
-  // Pointwise, where all channels lie beside each other.
-  if (g.k_h == 1 && g.k_w == 1 && !walk->has_columns() && count > 0 && g.stride_w == 1) {
-    const WeightBlock block = walk->Next();
-    for (int j = 1; j < lanes; ++j) walk->Next();
-    PixelCursor cursor({block.weights, 1, g.out_c, 0, block.width});
-    return PackLanes(&cursor, g.out_c, lanes, 0, panel);
-  }
 #endif
-  const int32_t tap_elements = (g.out_c + kQuantum - 1) / kQuantum * kQuantum * kLanes;
-  WeightBlock lane[kLanes];
-  bool adjacent = true;
-  for (int j = 0; j < lanes; ++j) {
-    lane[j] = walk->Next();
-    adjacent = adjacent && lane[j].weights == lane[0].weights + j;
-  }
+
+// Packs the weights of up to four input channels, for the taps of PackGradients. lane: where they
+// are, of adjacent ones the first.
+__attribute__((noinline)) void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
+                                           const WeightBlock* lane, bool adjacent, int lanes,
+                                           int16_t* panel) {
+  const int32_t tap_elements = PackedElements(g.out_c);
   const int32_t taps = g.k_h * g.k_w;
+  const int32_t stride = taps * lane[0].width;
+#if defined(TFLM_TRAIN_MVE)
+  const bool at_once = adjacent && lanes == kLanes && stride <= EvenLanes::kMaxStride;
+  const EvenLanes even(stride);
+#else
+  const bool at_once = adjacent;
+#endif
   ForEachTap(g, iy, ix, count, [&](int32_t tap, int32_t, int32_t) {
-    if (adjacent) {
-      const WeightBlock& block = lane[0];
-      PixelCursor cursor({block.weights + tap * block.width, 1, g.out_c, 0, taps * block.width});
+    if (at_once) {
+      const int8_t* const first = lane[0].weights + tap * lane[0].width;
+#if defined(TFLM_TRAIN_MVE)
+      even.Pack(first, g.out_c, panel);
+#else
+      PixelCursor cursor({first, 1, g.out_c, 0, stride});
       PackLanes(&cursor, g.out_c, lanes, 0, panel);
+#endif
     } else {
       for (int j = 0; j < lanes; ++j) {
-        const WeightBlock& block = lane[j];
-        PackLane(block.weights + tap * block.width, taps * block.width, g.out_c,
-                 panel + j * kQuantum);
+        const WeightBlock& block = lane[adjacent ? 0 : j];
+        PackLane(block.weights + tap * block.width + (adjacent ? j : 0), taps * block.width,
+                 g.out_c, panel + j * kQuantum);
       }
     }
     panel += tap_elements;
   });
 }
 
-// Writes the sums of `count` pixels, `step` elements apart from `at` on.
-template <bool kPlain>
-void MultiplyAndWrite(const int16_t* gradients, int32_t elements, const int16_t* weights,
-                      int32_t depth, int32_t count, size_t at, size_t step, int lanes,
-                      const UnorderedWriter& writer) {
+// Writes all input channels of a block of pixels. order: see ConvInputGrad; nullptr when all
+// weights are in the first block. panel: for weights.
 #if defined(TFLM_TRAIN_MVE)
-  // The first two lanes of all panels that have them, then the other two.
-  const int32_t steps = (depth + kQuantum - 1) / kQuantum;
-  if (kPlain && count % 2 == 0 && steps > 4 && elements == steps * kQuantum * kLanes) {
-    const int32_t to_second = static_cast<int32_t>(step), to_next = 3 * to_second;
-    PanelPairs pairs = {
-        gradients, weights,           steps, (count + 2) / kLanes, writer.target() + at, to_second,
-        to_next,   -writer.exponent()};
-    MultiplyPairs(pairs);
-    pairs.a += 2 * kQuantum;
-    pairs.pairs = count / kLanes;
-    pairs.q += 2 * to_second;
-    if (pairs.pairs > 0) MultiplyPairs(pairs);
-    return;
-  }
-#endif
-  const UnorderedWriter local = writer;
-  int32_t to_next = 2 * kQuantum;
-  for (; count > 0; count -= 2) {
-#if defined(TFLM_TRAIN_MVE)
-    int32x4_t first, second;
-    MultiplyPanels(gradients, weights, depth, &first, &second);
-#else
-    int32_t sums[2 * kLanes];
-    MultiplyPanels(gradients, weights, depth, sums);
-    const int32_t* const first = sums;
-    const int32_t* const second = sums + kLanes;
-#endif
-    local.Write<kPlain>(first, at, lanes);
-    at += step;
-    if (count > 1) local.Write<kPlain>(second, at, lanes);
-    at += step;
-    // To the panel's other two lanes, then to the next panel's first two.
-    gradients += to_next;
-    to_next = elements - to_next;
+void WriteChannels(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
+                   const WeightBlock (&blocks)[2], const int16_t* order, int16_t* panel,
+                   PanelWriter* writer) {
+  for (const WeightBlock& block : blocks) {
+    int32_t i = 0;
+    // Where the only tap leads to no output, the gradients are zero.
+    if (g.k_h * g.k_w == 1 && block.width <= EvenLanes::kMaxStride) {
+      i = writer->WritePointwise(block.weights, block.width, g.out_c, order, panel);
+    }
+    for (; i < block.width; i += kLanes) {
+      const int lanes = AtMost(block.width - i, kLanes);
+      const WeightBlock first = {block.weights + i, block.width};
+      PackWeights(g, iy, ix, count, &first, true, lanes, panel);
+      writer->Write(panel, order, i, lanes);
+    }
+    if (order != nullptr) order += block.width;
   }
 }
+#else
+void WriteChannels(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
+                   const WeightBlock (&blocks)[2], const int16_t* order, int16_t* panel,
+                   PanelWriter* writer) {
+  ChannelWalk walk(blocks, order);
+  for (int32_t i = 0; i < g.in_c; i += kLanes) {
+    const int lanes = AtMost(g.in_c - i, kLanes);
+    WeightBlock lane[kLanes];
+    const bool adjacent = walk.Next(lanes, lane);
+    PackWeights(g, iy, ix, count, lane, adjacent, lanes, panel);
+    writer->Write(panel, i, lanes);
+  }
+}
+#endif
 
 // The input gradient with the weights of four channels packed once for as many
 // pixels as there is memory for. The sums do not come pixel by pixel.
@@ -234,23 +245,15 @@ void InputGradByPanels(const PanelPlan& plan, const WeightBlock (&blocks)[2], co
       for (int32_t ix = phase; ix < g.in_w; ix += most * g.stride_w) {
         const int32_t rest = (g.in_w - ix + g.stride_w - 1) / g.stride_w;
         const int32_t count = rest < most ? rest : most;
-        int32_t depth = PackGradients(g, iy, ix, count, grad_out, m, plan.elements, gradients);
+        int32_t depth = PackGradients(g, iy, ix, count, grad_out, m, gradients);
         if (depth == 0) {  // between the strides: all zero
-          for (int32_t j = 0; j < most; ++j) {
-            ClearLane(1, gradients + j / kLanes * plan.elements + j % kLanes * kQuantum);
-          }
-          std::memset(weights, 0, sizeof(int16_t) * kQuantum * kLanes);
           depth = 1;
+          std::memset(gradients, 0, sizeof(int16_t) * plan.panels * PackedElements(depth));
+          std::memset(weights, 0, sizeof(int16_t) * PackedElements(depth));
         }
         const size_t pixel = (static_cast<size_t>(iy) * g.in_w + ix) * g.in_c;
-        ChannelWalk walk(blocks, order);
-        for (int32_t i = 0; i < g.in_c; i += kLanes) {
-          const int lanes = g.in_c - i < kLanes ? g.in_c - i : kLanes;
-          PackWeights(g, iy, ix, count, &walk, lanes, weights);
-          const auto multiply = writer.is_plain() && lanes == kLanes ? MultiplyAndWrite<true>
-                                                                     : MultiplyAndWrite<false>;
-          multiply(gradients, plan.elements, weights, depth, count, pixel + i, step, lanes, writer);
-        }
+        PanelWriter panel_writer(writer, gradients, depth, count, pixel, step);
+        WriteChannels(g, iy, ix, count, blocks, order, weights, &panel_writer);
       }
     }
   }

@@ -117,12 +117,18 @@ void PackLane(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane)
 // Packs q[k] * m[k] into one lane and leaves the others alone. lane: panel + j * kQuantum.
 void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* lane);
 
+#if defined(TFLM_TRAIN_MVE)
+// PackProducts of four pixels, `stride` apart, into all lanes.
+void PackFourProducts(const int8_t* q, int32_t stride, const int8_t* m, int32_t depth,
+                      int16_t* panel);
+#endif
+
 // Zeroes one lane.
 void ClearLane(int32_t depth, int16_t* lane);
 
-// sums[r * 4 + j] = dot product of lane r of `a`, r = 0 and 1, with lane j of `b`. For
-// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum. With Helium, two vectors instead.
 #if !defined(TFLM_TRAIN_MVE)
+// sums[r * 4 + j] = dot product of lane r of `a`, r = 0 and 1, with lane j of `b`. For
+// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum. With Helium: PanelRun.
 inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums);
 #endif
 

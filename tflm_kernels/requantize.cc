@@ -18,6 +18,7 @@ constexpr float kRangeDecay = 0.95f;
 // Of a gradient that is not saturated, and what its largest is predicted to reach.
 constexpr int32_t kMinGradient = -127;
 constexpr int32_t kMaxGradient = 126;
+constexpr uint32_t kLargestGradient = 127;
 constexpr float kPredictedMax = 112.0f;
 constexpr int32_t kMaxAddendFactor = 1 << 24;
 
@@ -43,6 +44,20 @@ void ApplyMaskTo(const MaskParams& params, const void* mask, size_t first, T* __
       if (((bits[index >> 3] >> (index & 7)) & 1) == 0) values[i] = 0;
     }
   }
+}
+
+// Applies the mask to a whole tensor; returns max |v|, or more than kLargestGradient where a value
+// may be saturated.
+uint32_t MaskAndFindMaxAbs(const MaskParams& params, const void* mask, int8_t* values, size_t n) {
+#if defined(TFLM_TRAIN_MVE)
+  const uint32_t max_abs = params.mask_kind == kMaskNone
+                               ? MaxAbs(values, n)
+                               : mve::MaskAndFindMaxAbs(params, mask, values, n);
+  if (max_abs != kLargestGradient) return max_abs;  // else 127 is one, -127 is none
+#endif
+  const Extremes<int8_t> extremes = MaskAndFindExtremes(params, mask, values, n);
+  if (!Fits(extremes)) return kLargestGradient + 1;
+  return static_cast<uint32_t>(extremes.max > -extremes.min ? extremes.max : -extremes.min);
 }
 
 }  // namespace
@@ -162,10 +177,10 @@ void GradientWriter::FinishPixel(int exponent) {
 void GradientWriter::Finish() { Store(MaxAbs(target_.q, target_.size)); }
 
 bool GradientWriter::FinishSaturated() {
-  const Extremes<int8_t> extremes =
-      MaskAndFindExtremes(target_.mask_params, target_.mask, target_.q, target_.size);
-  if (!Fits(extremes)) return false;
-  Store(static_cast<uint32_t>(extremes.max > -extremes.min ? extremes.max : -extremes.min));
+  const uint32_t max_abs =
+      MaskAndFindMaxAbs(target_.mask_params, target_.mask, target_.q, target_.size);
+  if (max_abs > kLargestGradient) return false;
+  Store(max_abs);
   return true;
 }
 

@@ -12,6 +12,8 @@
 
 #if defined(TFLM_TRAIN_MVE)
 #include <arm_mve.h>
+
+#include "tflm_kernels/panel.h"
 #elif defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/dsp.h"
 #endif
@@ -48,24 +50,41 @@ class UnorderedWriter {
   bool is_plain() const { return addend_ == nullptr; }
 
 #if defined(TFLM_TRAIN_MVE)
-  // What Write<true> does with an element: v = sat(RoundShift(acc, exponent())).
-  int8_t* target() const { return q_; }
-  int exponent() const { return exponent_; }
+  // Whether the first elements of pixels `step` elements apart are words, and those at first + 4 k.
+  bool HasWords(size_t first, int32_t step) const {
+    return is_plain() && (reinterpret_cast<uintptr_t>(q_ + first) | step) % sizeof(int32_t) == 0;
+  }
 
-  // As below.
-  template <bool kPlain>
-  TFLM_TRAIN_INLINE void Write(int32x4_t acc, size_t first, int n) const {
-    if (kPlain) {
-      vstrbq_s32(q_ + first, Narrowed(acc));
-      return;
+  // Writes four channels of `count` pixels, `step` elements apart from `first` on. HasWords().
+  // sums, second: the halves of what PanelRun::Multiply writes.
+  TFLM_TRAIN_INLINE void WriteWords(const int32_t* sums, const int32_t* second, int32_t count,
+                                    size_t first, int32_t step) const {
+    const uint32x4_t at = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(step));
+    const int32_t shift = -exponent_, to_next = kLanes * step;
+    int8_t* q = q_ + first;
+    const uint32_t rest = static_cast<uint32_t>(count) % kLanes;
+    uint32_t whole = static_cast<uint32_t>(count) / kLanes;
+    if (rest > 0) {
+      const int32_t* last = sums + whole * kPanelSums;
+      const int32_t* last_second = second + whole * kPanelSums;
+      vstrwq_scatter_offset_p_s32(reinterpret_cast<int32_t*>(q + whole * to_next), at,
+                                  Words(&last, &last_second, shift), vctp32q(rest));
     }
-    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n));
-    if (addend_ != nullptr) {
-      const int32x4_t joining =
-          vrshrq_n_s32(vmulq_n_s32(vldrbq_z_s32(addend_ + first, live), addend_factor_), 8);
-      acc = vaddq_s32(vrshlq_n_s32(acc, -addend_shift_), joining);
+    for (; whole > 0; --whole, q += to_next) {
+      vstrwq_scatter_offset_s32(reinterpret_cast<int32_t*>(q), at, Words(&sums, &second, shift));
     }
-    vstrbq_p_s32(q_ + first, Narrowed(acc), live);
+  }
+
+  // The same for n channels, n <= 4, wherever they are, with what joins them. channels: which
+  // from `first` on; nullptr: the next n.
+  __attribute__((noinline)) void Write(const int32_t* sums, const int32_t* second, int32_t count,
+                                       size_t first, int32_t step, const int16_t* channels,
+                                       int n) const {
+    if (is_plain()) {
+      WriteChannels<true>(sums, second, count, first, step, channels, n);
+    } else {
+      WriteChannels<false>(sums, second, count, first, step, channels, n);
+    }
   }
 #else
   // Writes elements [first, first + n) of the target, n <= 4; acc has four.
@@ -87,12 +106,76 @@ class UnorderedWriter {
 
  private:
 #if defined(TFLM_TRAIN_MVE)
-  // Rounded and saturated, in the low bytes.
-  TFLM_TRAIN_INLINE int32x4_t Narrowed(int32x4_t v) const {
-    v = vrshlq_n_s32(v, -exponent_);
-    const int16x8_t halves = vqmovnbq_s32(vuninitializedq_s16(), v);
-    return vreinterpretq_s32_s8(vqmovnbq_s16(vuninitializedq_s8(), halves));
+  // The next four pixels: in each word channels 0 and 1, from `first`, 2 and 3.
+  static TFLM_TRAIN_INLINE int32x4_t Words(const int32_t** first, const int32_t** second,
+                                           int32_t shift) {
+    int32x4_t c0, c1, c2, c3;
+    // Intrinsics copy what they narrow.
+    asm("vldrw.u32 %q[c1], [%[first], #16]\n\t"
+        "vldrw.u32 %q[c0], [%[first]], #32\n\t"
+        "vrshl.s32 %q[c1], %[shift]\n\t"
+        "vldrw.u32 %q[c3], [%[second], #16]\n\t"
+        "vrshl.s32 %q[c0], %[shift]\n\t"
+        "vldrw.u32 %q[c2], [%[second]], #32\n\t"
+        "vrshl.s32 %q[c3], %[shift]\n\t"
+        "vqmovnb.s32 %q[c1], %q[c1]\n\t"
+        "vrshl.s32 %q[c2], %[shift]\n\t"
+        "vqmovnb.s32 %q[c0], %q[c0]\n\t"
+        "vqmovnt.s32 %q[c1], %q[c3]\n\t"
+        "vqmovnt.s32 %q[c0], %q[c2]\n\t"
+        "vqmovnb.s16 %q[c0], %q[c0]\n\t"
+        "vqmovnt.s16 %q[c0], %q[c1]"
+        : [first] "+r"(*first), [second] "+r"(*second), [c0] "=&w"(c0), [c1] "=&w"(c1),
+          [c2] "=&w"(c2), [c3] "=&w"(c3)
+        : [shift] "r"(shift)
+        : "memory");
+    return c0;
   }
+
+  template <bool kPlain>
+  void WriteChannels(const int32_t* sums, const int32_t* second, int32_t count, size_t first,
+                     int32_t step, const int16_t* channels, int n) const {
+    const uint32x4_t at = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(step));
+    const int32_t shift = -exponent_, addend_shift = -addend_shift_, factor = addend_factor_;
+    const int32_t to_next = kLanes * step;
+    const int32_t whole = count / kLanes, rest = count % kLanes;
+    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(rest));
+    const auto rounded = [&](int32x4_t acc, int32x4_t joining) {
+      if (!kPlain) {
+        joining = vrshrq_n_s32(vmulq_n_s32(joining, factor), 8);
+        acc = vaddq_s32(vrshlq_n_s32(acc, addend_shift), joining);
+      }
+      // Intrinsics copy what they narrow.
+      asm("vrshl.s32 %q0, %1\n\t"
+          "vqmovnb.s32 %q0, %q0\n\t"
+          "vqmovnb.s16 %q0, %q0"
+          : "+w"(acc)
+          : "r"(shift));
+      return acc;
+    };
+    for (int j = 0; j < n; ++j) {
+      const int32_t* from = (j < 2 ? sums : second) + j % 2 * kLanes;
+      const size_t element = first + (channels == nullptr ? j : channels[j]);
+      const int8_t* addend = addend_ + element;
+      int8_t* q = q_ + element;
+      int32x4_t joining = {};
+      if (rest > 0) {
+        const int32_t done = whole * to_next;
+        if (!kPlain) joining = vldrbq_gather_offset_z_s32(addend + done, at, live);
+        const int32x4_t v = rounded(vld1q_s32(from + whole * kPanelSums), joining);
+        vstrbq_scatter_offset_p_s32(q + done, at, v, live);
+      }
+      for (int32_t left = whole; left > 0; --left, q += to_next) {
+        if (!kPlain) {
+          joining = vldrbq_gather_offset_s32(addend, at);
+          addend += to_next;
+        }
+        vstrbq_scatter_offset_s32(q, at, rounded(vld1q_s32(from), joining));
+        from += kPanelSums;
+      }
+    }
+  }
+
 #else
   TFLM_TRAIN_INLINE void WriteFour(int32_t v0, int32_t v1, int32_t v2, int32_t v3,
                                    int8_t* q) const {

@@ -79,13 +79,13 @@ void ForEachTrainedTap(const Geometry& g, const UpdateParams& update, bool trans
 }
 
 // Steps a whole row; small: all multipliers are.
-void StepRow(const WeightStepper& stepper, uint32_t index, const int32_t* sums,
+void StepRow(const WeightStepper& stepper, const WeightRow& row, const int32_t* sums,
              const int32_t* multiplier, bool small, int32_t n) {
   int32_t i = 0;
   if (small) {
-    for (; i + 4 <= n; i += 4) stepper.StepFour(index, i, sums + i, multiplier + i, 1);
+    for (; i + 4 <= n; i += 4) stepper.StepFour(row, i, sums + i, multiplier + i, 1);
   }
-  stepper.Step(index, i, n - i, sums + i, multiplier + i, 1);
+  stepper.Step(row, i, n - i, sums + i, multiplier + i, 1);
 }
 
 #if defined(TFLM_TRAIN_MVE)
@@ -165,21 +165,17 @@ class TapUpdate {
     for (int32_t r = 0; r < rows; r += 2) {
       const bool pair = r + 1 < rows;
       if (multiplier_[r] == 0 && (!pair || multiplier_[r + 1] == 0)) continue;  // frozen
-      const uint32_t row = RowIndex(c + r, tap);
-      const uint32_t next_row = RowIndex(c + r + 1, tap);
+      const WeightRow row = RowOf(c + r, tap);
+      const WeightRow next_row = RowOf(c + r + 1, tap);
       const int16_t* const gradients = gradients_ + r * kQuantum;
       int32_t j = 0;
       int32_t sums[2 * kLanes];
 #if defined(TFLM_TRAIN_STEP_ROWS)
-      if (small && pair && stepper_.is_nearest() && channels >= kLanes) {
+      if (small && pair && stepper_.is_nearest() && channels >= kLanes &&
+          stepper_.HasRoomForGain(multiplier_[r]) && stepper_.HasRoomForGain(multiplier_[r + 1])) {
         dsp::StepNearestRows(gradients, Inputs(0), (depth + 1) / 2,
                              stepper_.NearestRowsAt(row, next_row, i, multiplier_ + r),
                              channels / kLanes);
-        j = channels / kLanes * kLanes;
-      } else if (small && pair && stepper_.is_random_in_pairs() && channels >= kLanes) {
-        dsp::StepRandomRows(gradients, Inputs(0), (depth + 1) / 2,
-                            stepper_.RandomRowsAt(row, next_row, i, multiplier_ + r),
-                            channels / kLanes);
         j = channels / kLanes * kLanes;
       }
 #endif
@@ -222,13 +218,13 @@ class TapUpdate {
 
   void StepSums(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels) {
     for (int32_t r = 0; r < rows; ++r) {
-      stepper_.Step(RowIndex(c + r, tap), i, channels, sums_ + r * plan_.panels * kLanes,
+      stepper_.Step(RowOf(c + r, tap), i, channels, sums_ + r * plan_.panels * kLanes,
                     multiplier_ + r, 0);
     }
   }
 
-  uint32_t RowIndex(int32_t c, int32_t tap) const {
-    return static_cast<uint32_t>(c * params_.geometry.k_h * params_.geometry.k_w + tap);
+  WeightRow RowOf(int32_t c, int32_t tap) const {
+    return ConvWeightRow(c, tap, params_.geometry.k_h * params_.geometry.k_w);
   }
 
   int16_t* Inputs(int32_t j) const { return inputs_ + j / kLanes * panel_; }
@@ -265,7 +261,8 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const float base = state.learning_rate * scales[update.slot];
-  const WeightStepper stepper(update, state, base, g.in_c, weights, residual, channels);
+  const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
+  const WeightStepper stepper(update, state, base, positions, g.in_c, weights, residual, channels);
   const UpdatePlan plan(params);
   TapUpdate updates(plan, params, stepper, kw, scratch);
   ForEachTrainedTap(
@@ -300,7 +297,8 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const float base = state.learning_rate * scales[update.slot];
-  const WeightStepper stepper(update, state, base, g.out_c, weights, residual, channels);
+  const WeightStepper stepper(update, state, base, g.out_h * g.out_w, g.out_c, weights, residual,
+                              channels);
 #if defined(TFLM_TRAIN_MVE)
   const mve::DepthwiseUpdatePlan plan(params, DepthwiseUpdateScratchBytes(params));
   if (plan.usable) {
@@ -337,7 +335,8 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
             }
           }
         }
-        StepRow(stepper, tap, acc, multiplier, small, g.out_c);
+        const uint32_t row = static_cast<uint32_t>(tap);
+        StepRow(stepper, {row, row}, acc, multiplier, small, g.out_c);
       });
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, base, kb, bias);
 }

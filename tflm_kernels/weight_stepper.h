@@ -10,6 +10,18 @@
 #include "tflm_kernels/op_params.h"
 #include "tflm_kernels/state.h"
 
+namespace tflm_train {
+
+// Along a row, random numbers are multiples of the golden ratio of 2^16.
+constexpr uint32_t kDitherStep = 0x9E37;
+
+// The largest steps that the short arithmetic of the arch/step_*.h takes: 128 more still
+// fit int16; whole weights less one still fit int8.
+constexpr int32_t kMaxNearestDelta = INT16_MAX - 128;
+constexpr int32_t kMaxRandomDelta = 126 << 16;
+
+}  // namespace tflm_train
+
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/step_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
@@ -23,33 +35,46 @@ constexpr int32_t Clamp(int32_t value, int32_t limit) {
   return value > limit ? limit : value < -limit ? -limit : value;
 }
 
+// A row of the layer's weights, and the row of random numbers that it is rounded with.
+struct WeightRow {
+  uint32_t index, dither;
+};
+
+// Of a convolution: pairs of output channels share random numbers.
+constexpr WeightRow ConvWeightRow(int32_t c, int32_t tap, int32_t taps) {
+  return {static_cast<uint32_t>(c * taps + tap), static_cast<uint32_t>((c >> 1) * taps + tap)};
+}
+
 class WeightStepper {
  public:
-  // row: elements of a row of the weights. weights, residual, channels: see ConvUpdate.
-  WeightStepper(const UpdateParams& params, const TrainState& state, float base, int32_t row,
-                int8_t* weights, int8_t* residual, const int16_t* channels)
+  // positions: that gradients are summed over. row: elements of a row of the weights.
+  // weights, residual, channels: see ConvUpdate.
+  WeightStepper(const UpdateParams& params, const TrainState& state, float base, int32_t positions,
+                int32_t row, int8_t* weights, int8_t* residual, const int16_t* channels)
       : residual_bits_(params.residual_bits),
         gain_shift_(params.gain_shift),
-        gain_(PowerOfTwo((params.residual_bits == 8 ? 8 : 12) + 32 - params.gain_shift)),
+        gain_(PowerOfTwo((params.residual_bits == 8 ? 8 : 16) + 32 - params.gain_shift)),
         base_(base),
         key_(Hash(Hash(state.seed + state.step * 0x9E3779B9u) ^
                   (static_cast<uint32_t>(params.layer) * 0x85EBCA6Bu))),
         row_(row),
-        row_channels_(params.row_channels),
         weights_(weights),
         residual_(residual),
-        channels_(channels) {}
+        channels_(channels) {
+    const int64_t largest = int64_t{127 * 255} * positions << gain_shift_;
+    const int64_t delta = residual_bits_ == 8 ? kMaxNearestDelta : kMaxRandomDelta;
+    const int64_t fitting = (delta << 32) / largest;
+    small_ = static_cast<int32_t>(fitting < INT32_MAX ? fitting : INT32_MAX);
+  }
 
-  // Fixed-point step per unit of gradient sum of a channel with constant kw.
-  int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
+  // Fixed-point step per unit of gradient sum of a channel with constant kw, at most 0.
+  int32_t Multiplier(float kw) const { return -RoundToInt32((base_ * kw) * gain_); }
 
   // Whether StepFour may be used with this multiplier: no step is too large for the
-  // short arithmetic of the arch/step_*.h, and the gain can be part of the multiplier.
+  // short arithmetic of the arch/step_*.h.
   bool IsSmall(int32_t multiplier) const {
 #if defined(TFLM_TRAIN_STEP_FOUR)
-    const int32_t limit = residual_bits_ == 8 ? kMaxNearestMultiplier : kMaxRandomMultiplier;
-    return multiplier >= 0 && multiplier <= limit && multiplier <= INT32_MAX >> gain_shift_ &&
-           (residual_bits_ != 4 || row_ % 2 == 0);
+    return multiplier <= 0 && multiplier >= -small_ && (residual_bits_ != 4 || row_ % 2 == 0);
 #else
     static_cast<void>(multiplier);
     return false;
@@ -60,31 +85,18 @@ class WeightStepper {
   int32_t residual_bits() const { return residual_bits_; }
   int gain_shift() const { return gain_shift_; }
 
-  // Whether n elements of row `index` from i on may be stepped in pairs: they are all of the
-  // layer's, start at an even one and their pairs' indices have the same high halves.
-  bool StepsInPairs(uint32_t index, int32_t i, int32_t n) const {
-    const uint32_t first = index * row_channels_ + static_cast<uint32_t>(i);
-    return channels_ == nullptr && (first & 1) == 0 &&
-           first >> 17 == (first + static_cast<uint32_t>(n) - 1) >> 17;
+  // Whether a RowStepper may step with this multiplier.
+  bool RowsMayUse(int32_t multiplier) const {
+    return multiplier <= 0 && multiplier >= -small_ && gain_shift_ > 0 &&
+           (residual_bits_ != 4 || row_ % 2 == 0);
   }
 
-  // The largest multiplier that a Row may step with.
-  uint32_t RowLimit() const {
-    const int32_t small =
-        residual_bits_ == 8 ? mve::kMaxNearestMultiplier : mve::kMaxRandomMultiplier;
-    const int32_t fitting = INT32_MAX >> gain_shift_;
-    if (residual_bits_ == 4 && row_ % 2 != 0) return 0;
-    return static_cast<uint32_t>(small < fitting ? small : fitting);
-  }
-
-  // Steps elements of row `index` from i on, a multiple of 8. kBits: residual_bits();
-  // kInPairs: StepsInPairs().
-  template <int kBits, bool kInPairs>
-  mve::RowStepper<kBits, kInPairs> Row(uint32_t index, int32_t i) const {
-    const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
+  // Steps elements of a row from i on, a multiple of 8. kBits: residual_bits().
+  template <int kBits>
+  mve::RowStepper<kBits> Row(const WeightRow& row, int32_t i) const {
+    const uint32_t first = FirstOf(row, i);
     int8_t* const r = kBits == 0 ? nullptr : residual_ + (kBits == 4 ? first >> 1 : first);
-    const uint32_t row = index * row_channels_;
-    return {weights_ + first, r, key_, channels_ == nullptr ? row + static_cast<uint32_t>(i) : row,
+    return {weights_ + first, r, DitherStart(row), i,
             channels_ == nullptr ? nullptr : channels_ + i};
   }
 #endif
@@ -92,78 +104,71 @@ class WeightStepper {
 #if defined(TFLM_TRAIN_STEP_ROWS)
   bool is_nearest() const { return residual_bits_ == 8; }
 
+  // Whether NearestRowsAt may be used: the gain can be part of the multiplier.
+  bool HasRoomForGain(int32_t multiplier) const { return -multiplier <= INT32_MAX >> gain_shift_; }
+
   // Two rows from element i on, with small multipliers.
-  dsp::NearestRows NearestRowsAt(uint32_t index, uint32_t next_index, int32_t i,
+  dsp::NearestRows NearestRowsAt(const WeightRow& row, const WeightRow& next, int32_t i,
                                  const int32_t* multiplier) const {
-    const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
+    const uint32_t first = FirstOf(row, i);
     return {weights_ + first,
             residual_ + first,
-            static_cast<int32_t>((next_index - index) * static_cast<uint32_t>(row_)),
-            {multiplier[0] << gain_shift_, multiplier[1] << gain_shift_}};
-  }
-
-  // Whether there is no residual, and random numbers come in pairs from either row's start.
-  bool is_random_in_pairs() const {
-    return residual_bits_ == 0 && channels_ == nullptr && row_channels_ % 2 == 0;
-  }
-
-  dsp::RandomRows RandomRowsAt(uint32_t index, uint32_t next_index, int32_t i,
-                               const int32_t* multiplier) const {
-    const uint32_t column = static_cast<uint32_t>(i);
-    return {weights_ + index * static_cast<uint32_t>(row_) + column,
-            static_cast<int32_t>((next_index - index) * static_cast<uint32_t>(row_)),
-            key_,
-            {(index * row_channels_ + column) >> 1, (next_index * row_channels_ + column) >> 1},
-            {multiplier[0] << gain_shift_, multiplier[1] << gain_shift_}};
+            static_cast<int32_t>(FirstOf(next, i) - first),
+            {ShiftLeft(multiplier[0], gain_shift_), ShiftLeft(multiplier[1], gain_shift_)}};
   }
 #endif
 
-  // Steps elements [i, i + n) of row `index` by the gradients sums[0 .. n). Element i + j
-  // uses multiplier[j * multiplier_stride].
-  void Step(uint32_t index, int32_t i, int32_t n, const int32_t* sums, const int32_t* multiplier,
-            int32_t multiplier_stride) const {
+  // Steps elements [i, i + n) of a row by the gradients sums[0 .. n). Element i + j uses
+  // multiplier[j * multiplier_stride].
+  void Step(const WeightRow& row, int32_t i, int32_t n, const int32_t* sums,
+            const int32_t* multiplier, int32_t multiplier_stride) const {
     // Locals: the int8 stores below may alias the members as far as C++ knows.
     const int gain_shift = gain_shift_;
     const int32_t residual_bits = residual_bits_;
-    const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
+    const uint32_t first = FirstOf(row, i);
     int8_t* const w = weights_ + first;
-    int8_t* const r = residual_bits == 8 ? residual_ + first : nullptr;
+    if (residual_bits == 8) {
+      int8_t* const r = residual_ + first;
+      for (int32_t j = 0; j < n; ++j) {
+        const int32_t delta =
+            HighMul(ShiftLeft(sums[j], gain_shift), multiplier[j * multiplier_stride]);
+        const int32_t t = 256 * w[j] + r[j] - 128 + delta;
+        const int32_t clamped = t > INT16_MAX ? INT16_MAX : t < INT16_MIN ? INT16_MIN : t;
+        const int32_t rounded = (clamped >> 8) + 1;
+        w[j] = static_cast<int8_t>(rounded < 127 ? rounded : 127);
+        r[j] = static_cast<int8_t>((clamped & 255) - 128);
+      }
+      return;
+    }
+    const uint32_t start = DitherStart(row);
     for (int32_t j = 0; j < n; ++j) {
       const int32_t delta =
           HighMul(ShiftLeft(sums[j], gain_shift), multiplier[j * multiplier_stride]);
-      if (delta == 0) continue;
-      if (residual_bits == 8) {
-        const int32_t t = Clamp(256 * w[j] + r[j] - Clamp(delta, 65535), 127 * 256);
-        const int32_t rounded = (t + 128) >> 8;
-        w[j] = static_cast<int8_t>(rounded);
-        r[j] = static_cast<int8_t>(t - 256 * rounded);
-      } else {
-        w[j] = RandomStep(w[j], delta, index, i + j, first + static_cast<uint32_t>(j));
-      }
+      w[j] = RandomStep(w[j], delta, Dither(start, i + j), first + static_cast<uint32_t>(j));
     }
   }
 
   // The same for four elements of a row with multipliers that are IsSmall; i is a multiple
   // of 4.
-  void StepFour(uint32_t index, int32_t i, const int32_t* sums, const int32_t* multiplier,
+  void StepFour(const WeightRow& row, int32_t i, const int32_t* sums, const int32_t* multiplier,
                 int32_t multiplier_stride) const {
 #if defined(TFLM_TRAIN_STEP_FOUR)
-    StepFour(index, i, sums, StepMultipliers(multiplier, multiplier_stride, gain_shift_));
+    StepFour(row, i, sums, StepMultipliers(multiplier, multiplier_stride, gain_shift_));
 #else
-    Step(index, i, 4, sums, multiplier, multiplier_stride);
+    Step(row, i, 4, sums, multiplier, multiplier_stride);
 #endif
   }
 
 #if defined(TFLM_TRAIN_STEP_FOUR)
-  TFLM_TRAIN_INLINE void StepFour(uint32_t index, int32_t i, const int32_t* sums,
+  TFLM_TRAIN_INLINE void StepFour(const WeightRow& row, int32_t i, const int32_t* sums,
                                   const StepMultipliers& m) const {
-    const uint32_t first = index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
+    const uint32_t first = FirstOf(row, i);
     if (residual_bits_ == 8) {
       StepFourNearest(sums, m, weights_ + first, residual_ + first);
     } else if (residual_bits_ == 0) {
-      StepFourRandom(sums, m, DithersOf(index, i), weights_ + first);
+      StepFourRandom(sums, m, DithersOf(row, i), weights_ + first);
     } else {
-      StepFourSixteenths(sums, m, DithersOf(index, i), weights_ + first,
+      StepFourSixteenths(sums, m, DithersOf(row, i), weights_ + first,
                          reinterpret_cast<uint8_t*>(residual_) + (first >> 1));
     }
   }
@@ -175,46 +180,37 @@ class WeightStepper {
 #endif
 
  private:
+  uint32_t FirstOf(const WeightRow& row, int32_t i) const {
+    return row.index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
+  }
+
   // The new weight where bits below the residual's are rounded at random.
-  int8_t RandomStep(int32_t w, int32_t delta, uint32_t row, int32_t i, uint32_t element) const {
-    const int32_t column = channels_ == nullptr ? i : channels_[i];
-    const int32_t dither = Dither(row * row_channels_ + static_cast<uint32_t>(column));
-    const int32_t t = 4096 * w - Clamp(delta, 1 << 20);
-    if (residual_bits_ == 0) return static_cast<int8_t>(Clamp((t + dither) >> 12, 127));
+  int8_t RandomStep(int32_t w, int32_t delta, int32_t dither, uint32_t element) const {
+    const int32_t t = 65536 * w + delta;
+    if (residual_bits_ == 0) return static_cast<int8_t>(Clamp((t + dither) >> 16, 127));
     uint8_t* const pair = reinterpret_cast<uint8_t*>(residual_) + (element >> 1);
     const int shift = static_cast<int>(element & 1) * 4;
     const int32_t low = (((*pair >> shift) & 15) ^ 8) - 8;
-    const int32_t sixteenths = Clamp((t + 256 * low + (dither >> 4)) >> 8, 127 * 16);
+    const int32_t sixteenths = Clamp((t + 4096 * low + (dither >> 4)) >> 12, 127 * 16);
     const int32_t rounded = (sixteenths + 8) >> 4;
     const int32_t new_low = sixteenths - 16 * rounded;
     *pair = static_cast<uint8_t>((*pair & ~(15 << shift)) | (new_low & 15) << shift);
     return static_cast<int8_t>(rounded);
   }
 
-  // Uniform in [0, 4096): rounds up with the probability of the fraction.
-  int32_t Dither(uint32_t index) const {
-    const uint32_t h = Hash(key_ ^ (index >> 1));
-    return static_cast<int32_t>(((index & 1) != 0 ? h >> 16 : h) & 0xfff);
+  uint32_t DitherStart(const WeightRow& row) const { return Hash(key_ ^ row.dither); }
+
+  // Uniform in [0, 65536): rounds up with the probability of the fraction.
+  int32_t Dither(uint32_t start, int32_t i) const {
+    const int32_t column = channels_ == nullptr ? i : channels_[i];
+    return static_cast<int32_t>((start + static_cast<uint32_t>(column) * kDitherStep) & 0xffff);
   }
 
 #if defined(TFLM_TRAIN_STEP_FOUR)
-  Dithers DithersOf(uint32_t row, int32_t i) const {
-    const uint32_t first = row * row_channels_;
-    if (channels_ != nullptr) {
-      const int16_t* const k = channels_ + i;
-      return {
-          Dither(first + static_cast<uint32_t>(k[0])), Dither(first + static_cast<uint32_t>(k[1])),
-          Dither(first + static_cast<uint32_t>(k[2])), Dither(first + static_cast<uint32_t>(k[3]))};
-    }
-    const uint32_t element = first + static_cast<uint32_t>(i);
-    const uint32_t pair = element >> 1;
-    const uint32_t h0 = Hash(key_ ^ pair), h1 = Hash(key_ ^ (pair + 1));
-    if ((element & 1) == 0) return {Low(h0), High(h0), Low(h1), High(h1)};
-    return {High(h0), Low(h1), High(h1), Low(Hash(key_ ^ (pair + 2)))};
+  Dithers DithersOf(const WeightRow& row, int32_t i) const {
+    const uint32_t start = DitherStart(row);
+    return {Dither(start, i), Dither(start, i + 1), Dither(start, i + 2), Dither(start, i + 3)};
   }
-
-  static int32_t Low(uint32_t hash) { return static_cast<int32_t>(hash & 0xfff); }
-  static int32_t High(uint32_t hash) { return static_cast<int32_t>(hash >> 16 & 0xfff); }
 #endif
 
   int32_t residual_bits_;
@@ -223,7 +219,7 @@ class WeightStepper {
   float base_;
   uint32_t key_;
   int32_t row_;
-  uint32_t row_channels_;
+  int32_t small_;  // magnitude of the largest multiplier that IsSmall
   int8_t* weights_;
   int8_t* residual_;
   const int16_t* channels_;

@@ -182,11 +182,8 @@ Measured CountUpdate(const Params& params, int32_t weight_count, int32_t row,
   state.learning_rate = 1.0f;
   state.step = 1;
   const float* scales = Filled(kSlots, 1.0f);
-  // Steps of some hundred units, 256 or 4096 to a weight's last bit.
-  const int fraction_bits = params.update.residual_bits == 8 ? 8 : 12;
-  const int exponent = 12 - (fraction_bits + 32 - params.update.gain_shift);
-  float factor = 1.0f;
-  for (int i = 0; i < -exponent; ++i) factor *= 0.5f;
+  // Steps of some tenths of a weight's last bit.
+  constexpr float factor = 1.0f / (1 << 17);
   const float* kw = Filled(g.out_c, factor);
   const float* kb = Filled(g.out_c, 1.0f);
   int8_t* weights = RandomInt8(weight_count);

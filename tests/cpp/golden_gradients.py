@@ -179,6 +179,10 @@ def conv_input_grad() -> Suite:
         variant = ("steady", "steady_addend", "steady")[number % 3]
         partial = number % 4 == 3 and geometry.in_c > 1
         input_gradient_cases(suite, rng, geometry, variant, number // 2 % 3, False, False, partial)
+    # Depths at which inner loops divide differently.
+    for number, depth in enumerate((8, 16, 24, 64, 72)):
+        geometry = Geometry.from_options((1, 6, 4 + number % 2), depth, (1, 1))
+        input_gradient_cases(suite, rng, geometry, "steady", number % 3, False, False)
     return suite
 
 

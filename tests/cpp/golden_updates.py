@@ -55,9 +55,8 @@ def update_cases(
     if residual_bits:
         half = 1 << (residual_bits - 1)
         residual = rng.integers(-half, half, shape).astype(np.int8)
-        # What training can reach: no weight beyond +-127, its residual included.
-        beyond = (np.abs(weights) == 127) & (np.sign(residual) == np.sign(weights))
-        residual[beyond] = 0
+        if residual_bits == 4:  # what training can reach: no weight beyond +-127
+            residual[(np.abs(weights) == 127) & (np.sign(residual) == np.sign(weights))] = 0
     bias = rng.integers(-5000, 5000, g.out_c).astype(np.int32) if with_bias else None
     if bias is not None:
         bias[0] = update.MAX_BIAS

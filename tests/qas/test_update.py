@@ -106,10 +106,11 @@ def test_a_layer_of_dead_channels_only() -> None:
 
 @property_test
 @given(st.integers(1, 66311))
-def test_gain_shift_is_the_largest_that_fits(positions: int) -> None:
+def test_gain_shift_is_the_largest_that_fits_up_to_8(positions: int) -> None:
     shift = update.gain_shift(positions)
     largest = 127 * 255 * positions
-    assert largest << shift <= INT32_MAX < largest << (shift + 1)
+    assert largest << shift <= INT32_MAX
+    assert shift == 8 or largest << (shift + 1) > INT32_MAX
 
 
 def test_gain_shift_refuses_what_does_not_fit() -> None:
@@ -169,12 +170,13 @@ def test_stochastic_rounding_depends_on_seed_step_layer_and_element_only() -> No
     keys = {update.stochastic_key(*k) for k in ((1, 1, 0), (2, 1, 0), (1, 2, 0), (1, 1, 1))}
     assert len(keys) == 4
     key = update.stochastic_key(2**32 - 1, 2**31, 70)
-    everything = update.stochastic_rounding(key, np.arange(10000))
+    everything = update.stochastic_rounding(key, np.arange(100)[:, np.newaxis], np.arange(100))
     assert everything.min() >= 0
-    assert everything.max() < 4096
-    assert abs(everything.mean() - 2047.5) < 5 * 4096 / math.sqrt(12 * 10000)
-    some = np.array([9999, 17, 16, 4])
-    np.testing.assert_array_equal(update.stochastic_rounding(key, some), everything[some])
+    assert everything.max() < 65536
+    # Of the starts; along a row the numbers are far more even than random ones.
+    assert abs(everything.mean() - 32767.5) < 5 * 65536 / math.sqrt(12 * 100)
+    some = np.array([99, 17, 16, 4])
+    np.testing.assert_array_equal(update.stochastic_rounding(key, 7, some), everything[7][some])
 
     weights = random_weights(np.random.default_rng(0), (6, 3, 3, 5))
     whole, _ = one_step(weights, None, 0.3, key=key)
@@ -225,11 +227,6 @@ def test_dead_channels_stay_and_nothing_leaves_its_range(
     assert np.abs(after.bias.astype(np.int64)).max() <= 2**30
     assert after.weights.dtype == np.int8
     assert after.bias.dtype == np.int32
-    if after.residual is not None:
-        fine = 256 * after.weights.astype(np.int32) + after.residual
-        assert np.abs(fine[~factors.dead]).max() <= max(
-            32512, np.abs(256 * before.weights.astype(np.int32) + before.residual).max()
-        )
 
 
 def test_no_learning_rate_no_change() -> None:
@@ -242,13 +239,38 @@ def test_no_learning_rate_no_change() -> None:
 
 
 @property_test
-@given(seeds, seeds, st.integers(0, 200), st.lists(st.integers(0, 2**24), min_size=1))
-def test_random_numbers_are_the_pages(seed: int, step: int, layer: int, index: list[int]) -> None:
+@given(seeds, seeds, st.integers(0, 200), st.lists(st.integers(0, 2**16), min_size=1))
+def test_random_numbers_are_the_pages(seed: int, step: int, layer: int, columns: list[int]) -> None:
     def mix(x: int) -> int:
         return int(hash32(x % 2**32))
 
     key = mix(mix(seed + step * 0x9E3779B9) ^ (layer * 0x85EBCA6B) % 2**32)
     assert update.stochastic_key(seed, step, layer) == key
-    pairs = [(mix(key ^ (i >> 1)), i) for i in index]
-    expected = [(h >> 16 if i % 2 else h) & 0xFFF for h, i in pairs]
-    assert update.stochastic_rounding(key, np.array(index)).tolist() == expected
+    expected = [(mix(key ^ 5) + i * 0x9E37) & 0xFFFF for i in columns]
+    assert update.stochastic_rounding(key, 5, np.array(columns)).tolist() == expected
+
+
+def test_pairs_of_output_channels_share_random_numbers() -> None:
+    rows = update.dither_rows((5, 2, 3, 4), 0)
+    assert rows.shape == (5, 2, 3, 1)
+    assert rows[..., 0].reshape(5, 6).tolist() == [
+        [pair * 6 + tap for tap in range(6)] for pair in (0, 0, 1, 1, 2)
+    ]
+    assert update.dither_rows((2, 3, 4), -1).reshape(-1).tolist() == list(range(6))
+
+
+@property_test
+@given(st.integers(-127, 127), st.integers(-128, 127), st.integers(-(2**17), 2**17))
+def test_a_residual_of_eight_bits_is_exact_but_at_the_ends(w: int, r: int, delta: int) -> None:
+    m = np.array([1], np.int32)  # HighMul(G << 8, -1) is -G / 2^24
+    G = np.array([[[[-delta]]]], np.int64) << 24
+    one: npt.NDArray[np.int8] = np.array([[[[w]]]], np.int8)
+    after, residual = update.update_weights(
+        one, np.full_like(one, r), G, m, 8, channel_axis=0, residual_bits=8
+    )
+    assert residual is not None
+    t, moved = 256 * w + r + delta, 256 * int(after[0, 0, 0, 0]) + int(residual[0, 0, 0, 0])
+    if -32640 <= t < 32640:
+        assert moved == t
+    else:
+        assert after[0, 0, 0, 0] == (127 if t > 0 else -127)

@@ -128,11 +128,17 @@ uint32_t MaxAbs(const int32_t* values, size_t n) {
 }
 
 uint32_t MaxAbs(const int8_t* values, size_t n) {
-  uint8_t max = 0;
-  size_t i = 0;
-#pragma GCC unroll 4
-  for (; i + 16 <= n; i += 16) max = vmaxavq_s8(max, vld1q_s8(values + i));
-  return vmaxavq_s8(max, vldrbq_z_s8(values + i, vctp8q(n - i)));
+  uint8x16_t max = vdupq_n_u8(0);
+  for (size_t fours = n / 64; fours > 0; --fours, values += 64) {
+    max = vmaxaq_s8(max, vld1q_s8(values));
+    max = vmaxaq_s8(max, vld1q_s8(values + 16));
+    max = vmaxaq_s8(max, vld1q_s8(values + 32));
+    max = vmaxaq_s8(max, vld1q_s8(values + 48));
+  }
+  for (int32_t rest = n % 64; rest > 0; rest -= 16, values += 16) {
+    max = vmaxaq_s8(max, vldrbq_z_s8(values, vctp8q(static_cast<uint32_t>(rest))));
+  }
+  return vmaxvq_u8(0, max);
 }
 
 Extremes<int32_t> FindExtremes(const int32_t* values, size_t n) {

@@ -248,16 +248,15 @@ class DepthwiseUpdater {
   // Steps all trained taps of some channels.
   void StepChannels(int32_t c, int32_t channels) const {
     bool by_rows = true;
-    const uint32_t limit = stepper_.RowLimit();
 #pragma GCC unroll 1
     for (int32_t j = 0; j < plan_.channels; ++j) {
       multipliers_[j] = j < channels ? stepper_.Multiplier(kw_[c + j]) : 0;
-      by_rows = by_rows && static_cast<uint32_t>(multipliers_[j]) <= limit;
+      by_rows = by_rows && stepper_.RowsMayUse(multipliers_[j]);
     }
     const int bits = stepper_.residual_bits();
     if (!by_rows || (bits == 4 && channels % 2 != 0)) {
-      ForEachTap([&](uint32_t index, const int32_t* sums) {
-        stepper_.Step(index, c, channels, sums, multipliers_, 1);
+      ForEachTap([&](const WeightRow& row, const int32_t* sums) {
+        stepper_.Step(row, c, channels, sums, multipliers_, 1);
       });
     } else if (bits == 8) {
       StepTaps<8>(c, channels);
@@ -278,7 +277,8 @@ class DepthwiseUpdater {
     for (int32_t ky = u.tap_y0; ky < y1; ++ky) {
 #pragma GCC unroll 1
       for (int32_t kx = x0; kx < x1; ++kx, sums += step) {
-        visit(static_cast<uint32_t>(ky * width + kx), sums);
+        const uint32_t tap = static_cast<uint32_t>(ky * width + kx);
+        visit(WeightRow{tap, tap}, sums);
       }
     }
   }
@@ -287,20 +287,21 @@ class DepthwiseUpdater {
   __attribute__((noinline)) void StepTaps(int32_t c, int32_t channels) const {
     const int shift = stepper_.gain_shift() - 1;
     if (plan_.channels == 8) {
-      const Eight m = Scaled(Pairs(multipliers_), shift);
+      const Eight m = Pairs(multipliers_);
       if (channels == 8) {
-        ForEachTap([&](uint32_t index, const int32_t* sums) {
-          stepper_.Row<kBits, false>(index, c).template Step<true>(Pairs(sums), m, 8);
+        ForEachTap([&](const WeightRow& row, const int32_t* sums) {
+          stepper_.Row<kBits>(row, c).template Step<true>(Scaled(Pairs(sums), shift), m, 8);
         });
       } else {
-        ForEachTap([&](uint32_t index, const int32_t* sums) {
-          stepper_.Row<kBits, false>(index, c).template Step<false>(Pairs(sums), m, channels);
+        ForEachTap([&](const WeightRow& row, const int32_t* sums) {
+          stepper_.Row<kBits>(row, c).template Step<false>(Scaled(Pairs(sums), shift), m, channels);
         });
       }
     } else {
-      const Eight m = Scaled(FourPairs(multipliers_), shift);
-      ForEachTap([&](uint32_t index, const int32_t* sums) {
-        stepper_.Row<kBits, false>(index, c).template Step<false>(FourPairs(sums), m, channels);
+      const Eight m = FourPairs(multipliers_);
+      ForEachTap([&](const WeightRow& row, const int32_t* sums) {
+        stepper_.Row<kBits>(row, c).template Step<false>(Scaled(FourPairs(sums), shift), m,
+                                                         channels);
       });
     }
   }

@@ -52,21 +52,38 @@ TFLM_TRAIN_INLINE void ForEachPassing(const MaskParams& params, const void* mask
   }
 }
 
-// Zeroes the values that the mask stops; returns the extremes.
+// Zeroes the values that the mask stops; calls see(vector) for all, as they are then and 0 past
+// the end.
+template <typename See>
+TFLM_TRAIN_INLINE void Mask(const MaskParams& params, const void* mask, int8_t* values, size_t n,
+                            const See& see) {
+  ForEachPassing(params, mask, n, [&](size_t, mve_pred16_t passing, size_t count) {
+    const int8x16_t v = vldrbq_z_s8(values, passing);
+    if (count == 16) {
+      vst1q_s8(values, v);
+    } else {
+      vst1q_p_s8(values, v, vctp8q(count));
+    }
+    values += 16;
+    see(v);
+  });
+}
+
 inline Extremes<int8_t> MaskAndFindExtremes(const MaskParams& params, const void* mask,
                                             int8_t* values, size_t n) {
   int8x16_t max = vdupq_n_s8(0), min = max;
-  ForEachPassing(params, mask, n, [&](size_t i, mve_pred16_t passing, size_t count) {
-    const int8x16_t v = vldrbq_z_s8(values + i, passing);
-    if (count == 16) {
-      vst1q_s8(values + i, v);
-    } else {
-      vst1q_p_s8(values + i, v, vctp8q(count));
-    }
+  Mask(params, mask, values, n, [&](int8x16_t v) {
     max = vmaxq_s8(max, v);
     min = vminq_s8(min, v);
   });
   return {vmaxvq_s8(0, max), vminvq_s8(0, min)};
+}
+
+inline uint32_t MaskAndFindMaxAbs(const MaskParams& params, const void* mask, int8_t* values,
+                                  size_t n) {
+  uint8x16_t max = vdupq_n_u8(0);
+  Mask(params, mask, values, n, [&](int8x16_t v) { max = vmaxaq_s8(max, v); });
+  return vmaxvq_u8(0, max);
 }
 
 // One bit for each activation: whether it is inside; bits past the end are 0.

@@ -11,155 +11,171 @@
 
 namespace tflm_train {
 
-// Eight sums need all even registers, that of hardware loops included; left to the compiler
-// they are moved about in the loop.
-// clang-format off
-#define TFLM_TRAIN_PANEL_STEP(VMLADAV)     \
-  "vldrh.u16 %q[q1], [%[a], #16]\n\t"      \
-  "vldrh.u16 %q[q0], [%[a]], #64\n\t"      \
-  "vldrh.u16 %q[x0], [%[b], #16]\n\t"      \
-  "vldrh.u16 %q[x1], [%[b], #32]\n\t"      \
-  VMLADAV " %[c1], %q[q0], %q[x0]\n\t"     \
-  VMLADAV " %[d1], %q[q1], %q[x0]\n\t"     \
-  "vldrh.u16 %q[x0], [%[b], #48]\n\t"      \
-  VMLADAV " %[c2], %q[q0], %q[x1]\n\t"     \
-  VMLADAV " %[d2], %q[q1], %q[x1]\n\t"     \
-  "vldrh.u16 %q[x1], [%[b]], #64\n\t"      \
-  VMLADAV " %[c3], %q[q0], %q[x0]\n\t"     \
-  VMLADAV " %[d3], %q[q1], %q[x0]\n\t"     \
-  VMLADAV " %[c0], %q[q0], %q[x1]\n\t"     \
-  VMLADAV " %[d0], %q[q1], %q[x1]\n\t"
-#define TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_STEP("vmladava.s16")
+// PackLanes of pixels that are evenly spaced, into all lanes.
+class EvenLanes {
+ public:
+  // The offsets of a gather have 16 bits.
+  static constexpr int32_t kMaxStride = (UINT16_MAX - kLanes) / kQuantum;
 
-// The dot products of two lanes of `a` with the four lanes of `b`.
-TFLM_TRAIN_INLINE void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth,
-                                      int32x4_t* row0, int32x4_t* row1) {
-  // Named, because the compiler does not always find them itself.
-  register int32_t c0 asm("r0"), c1 asm("r2"), c2 asm("r4"), c3 asm("r6");
-  register int32_t d0 asm("r8"), d1 asm("r10"), d2 asm("r12"), d3 asm("lr");
-  int32x4_t q0, q1;
-  int16x8_t x0, x1;
-  // The first step makes the sums, then one, two and any number of fours follow.
-  int32_t steps = (depth - 1) / kQuantum;
-  asm(TFLM_TRAIN_PANEL_STEP("vmladav.s16")
-      "lsrs %[steps], #1\n\t"
-      "bcc 2f\n\t"
-      TFLM_TRAIN_PANEL_ADD
-      "2:\n\t"
-      "lsrs %[steps], #1\n\t"
-      "bcc 3f\n\t"
-      TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD
-      "3:\n\t"
-      "cmp %[steps], #0\n\t"
-      "beq 5f\n"
-      "4:\n\t"
-      TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD
-      TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD
-      "subs %[steps], #1\n\t"
-      "bne 4b\n"
-      "5:\n\t"
-      "vmov %q[q0][2], %q[q0][0], %[c0], %[c2]\n\t"
-      "vmov %q[q0][3], %q[q0][1], %[c1], %[c3]\n\t"
-      "vmov %q[q1][2], %q[q1][0], %[d0], %[d2]\n\t"
-      "vmov %q[q1][3], %q[q1][1], %[d1], %[d3]"
-      : [a] "+r"(a), [b] "+r"(b), [steps] "+r"(steps), [c0] "=&r"(c0), [c1] "=&r"(c1),
-        [c2] "=&r"(c2), [c3] "=&r"(c3), [d0] "=&r"(d0), [d1] "=&r"(d1), [d2] "=&r"(d2),
-        [d3] "=&r"(d3), [q0] "=&w"(q0), [q1] "=&w"(q1), [x0] "=&w"(x0), [x1] "=&w"(x1)
-      :
-      : "cc", "memory");
-  *row0 = q0;
-  *row1 = q1;
-}
+  explicit EvenLanes(int32_t stride)
+      : at0_(vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride))),
+        at1_(vaddq_n_u16(at0_, 1)),
+        at2_(vaddq_n_u16(at0_, 2)),
+        at3_(vaddq_n_u16(at0_, 3)),
+        to_next_(kQuantum * stride) {}
 
-// A run of pairs of pixels whose sums are rounded, saturated and written as they are.
-struct PanelPairs {
-  const int16_t* a;  // two lanes of the first panel; those of the others follow
-  const int16_t* b;
-  int32_t steps;     // of the depth, kQuantum each; more than 4
-  int32_t pairs;     // at least 1
-  int8_t* q;         // four bytes of the first pixel
-  int32_t to_second, to_next;  // to the pair's second pixel, from there to the next pair
-  int32_t shift;     // negative
+  // Byte j of `depth` pixels from `from` on into lane j. The end comes first: what loops leave behind is not needed then.
+  TFLM_TRAIN_INLINE void Pack(const int8_t* from, int32_t depth, int16_t* panel) const {
+    const int32_t rest = depth % kQuantum, whole = depth - rest;
+    if (rest > 0) {
+      const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(rest));
+      const int8_t* const last = from + whole / kQuantum * to_next_;
+      int16_t* const to = panel + whole * kLanes;
+      vst1q_s16(to, vldrbq_gather_offset_z_s16(last, at0_, inside));
+      vst1q_s16(to + 8, vldrbq_gather_offset_z_s16(last, at1_, inside));
+      vst1q_s16(to + 16, vldrbq_gather_offset_z_s16(last, at2_, inside));
+      vst1q_s16(to + 24, vldrbq_gather_offset_z_s16(last, at3_, inside));
+    }
+    for (int32_t quanta = whole / kQuantum; quanta > 0; --quanta, from += to_next_) {
+      vst1q_s16(panel + 8, vldrbq_gather_offset_s16(from, at1_));
+      vst1q_s16(panel + 16, vldrbq_gather_offset_s16(from, at2_));
+      vst1q_s16(panel + 24, vldrbq_gather_offset_s16(from, at3_));
+      vst1q_s16(panel, vldrbq_gather_offset_s16(from, at0_));
+      panel += kQuantum * kLanes;
+    }
+  }
+
+ private:
+  uint16x8_t at0_, at1_, at2_, at3_;
+  int32_t to_next_;
 };
 
-// kRest: what steps - 1 leaves when divided by 4.
-template <int kRest>
-inline void MultiplyPairs(const PanelPairs& pairs) {
-  register int32_t c0 asm("r0"), c1 asm("r2"), c2 asm("r4"), c3 asm("r6");
-  register int32_t d0 asm("r8"), d1 asm("r10"), d2 asm("r12"), d3 asm("lr");
-  const int16_t* a = pairs.a;
-  const int16_t* b = pairs.b;
-  int8_t* q = pairs.q;
-  int32_t left = pairs.pairs, fours;
-  const int32_t all_fours = (pairs.steps - 1) / 4;
-  const int16_t* const first_b = pairs.b;
-  const int32_t to_second = pairs.to_second, to_next = pairs.to_next, shift = pairs.shift;
-  int32x4_t q0, q1;
-  int16x8_t x0, x1;
-#define TFLM_TRAIN_PAIRS(REST)                                        \
-  asm volatile("1:\n\t"                                               \
-      TFLM_TRAIN_PANEL_STEP("vmladav.s16")                            \
-      "ldr %[fours], %[all_fours]\n\t" REST                           \
-      "2:\n\t"                                                        \
-      TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD                       \
-      TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD                       \
-      "subs %[fours], #1\n\t"                                         \
-      "bne 2b\n\t"                                                    \
-      "vmov %q[q0][2], %q[q0][0], %[c0], %[c2]\n\t"                   \
-      "vmov %q[q0][3], %q[q0][1], %[c1], %[c3]\n\t"                   \
-      "vmov %q[q1][2], %q[q1][0], %[d0], %[d2]\n\t"                   \
-      "vmov %q[q1][3], %q[q1][1], %[d1], %[d3]\n\t"                   \
-      "ldr %[c0], %[shift]\n\t"                                       \
-      "ldr %[c1], %[to_second]\n\t"                                   \
-      "vrshl.s32 %q[q0], %[c0]\n\t"                                   \
-      "vrshl.s32 %q[q1], %[c0]\n\t"                                   \
-      "ldr %[c2], %[to_next]\n\t"                                     \
-      "vqmovnb.s32 %q[q0], %q[q0]\n\t"                                \
-      "vqmovnb.s32 %q[q1], %q[q1]\n\t"                                \
-      "ldr %[b], %[first_b]\n\t"                                      \
-      "vqmovnb.s16 %q[q0], %q[q0]\n\t"                                \
-      "vqmovnb.s16 %q[q1], %q[q1]\n\t"                                \
-      "vstrb.32 %q[q0], [%[q]]\n\t"                                   \
-      "add %[q], %[c1]\n\t"                                           \
-      "vstrb.32 %q[q1], [%[q]]\n\t"                                   \
-      "add %[q], %[c2]\n\t"                                           \
-      "subs %[left], #1\n\t"                                          \
-      "bne 1b"                                                        \
-      : [a] "+r"(a), [b] "+r"(b), [q] "+l"(q), [left] "+r"(left), [fours] "=&r"(fours),    \
-        [c0] "=&r"(c0), [c1] "=&r"(c1), [c2] "=&r"(c2), [c3] "=&r"(c3), [d0] "=&r"(d0),    \
-        [d1] "=&r"(d1), [d2] "=&r"(d2), [d3] "=&r"(d3), [q0] "=&w"(q0), [q1] "=&w"(q1),    \
-        [x0] "=&w"(x0), [x1] "=&w"(x1)                                                     \
-      : [all_fours] "m"(all_fours), [first_b] "m"(first_b), [to_second] "m"(to_second),    \
-        [to_next] "m"(to_next), [shift] "m"(shift)                                         \
-      : "cc", "memory")
-  if constexpr (kRest == 0) {
-    TFLM_TRAIN_PAIRS("");
-  } else if constexpr (kRest == 1) {
-    TFLM_TRAIN_PAIRS(TFLM_TRAIN_PANEL_ADD);
-  } else if constexpr (kRest == 2) {
-    TFLM_TRAIN_PAIRS(TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD);
-  } else {
-    TFLM_TRAIN_PAIRS(TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD TFLM_TRAIN_PANEL_ADD);
-  }
-#undef TFLM_TRAIN_PAIRS
-}
+constexpr int kPanelSums = 2 * kLanes;  // of two lanes with one panel
 
-inline void MultiplyPairs(const PanelPairs& pairs) {
-  switch ((pairs.steps - 1) % 4) {
-    case 0:
-      return MultiplyPairs<0>(pairs);
-    case 1:
-      return MultiplyPairs<1>(pairs);
-    case 2:
-      return MultiplyPairs<2>(pairs);
-    default:
-      return MultiplyPairs<3>(pairs);
+// Panels to be multiplied by another one of their depth.
+class PanelRun {
+ public:
+  // `panels` of them, one after another from `a` on, `steps` quanta deep.
+  PanelRun(const int16_t* a, int32_t steps, int32_t panels) {
+    const int32_t between = steps > 2 ? steps - 2 : 0;
+    const int32_t looped = between > kUnrolled ? between - kUnrolled : 0;
+    state_.a = a;
+    state_.panels = panels;
+    state_.rounds = (looped + kUnrolled - 1) / kUnrolled;
+    state_.last_bytes = static_cast<int32_t>(sizeof(int16_t)) * (between + 1) * kQuantum * kLanes;
+    entry_ = looped > 0 ? (kUnrolled * state_.rounds - looped) * kStepBytes
+                        : (2 * kUnrolled - between) * kStepBytes + kLoopBytes +
+                              (steps > 1 ? 0 : kHeldStepBytes);
   }
-}
 
+  int32_t panels() const { return state_.panels; }
+
+  // sums[h][p][r][j] = dot product of lane 2 * h + r of `b` with lane j of panel p. Where there is
+  // one step, a second one behind `b` is read.
+  void Multiply(const int16_t* b, int32_t* sums);
+
+ private:
+  // The first and the last step of `b` stay in registers. Between them come a loop of kUnrolled
+  // steps and as many more, entered behind those that are too many.
+  static constexpr int32_t kUnrolled = 6;
+  static constexpr int32_t kStepBytes = 14 * 4, kHeldStepBytes = 12 * 4, kLoopBytes = 2 * 4;
+
+  struct {
+    // As an ldm of r1, r9 and pc wants them.
+    const int16_t* second_step;
+    int32_t rounds;
+    int32_t entry;
+
+    int32_t last_bytes;
+    const int16_t* a;
+    int32_t panels;
+    const int16_t* second_half;
+    int32_t* end;
+  } state_;
+  int32_t entry_;  // from the loop's begin
+};
+
+__attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32_t* sums) {
+  state_.second_half = b + 2 * kQuantum;
+  state_.end = sums + 2 * state_.panels * kPanelSums;
+  register int32_t r9 asm("r9") = entry_;
+  register const int16_t* r1 asm("r1") = b;
+  register int32_t* r5 asm("r5") = sums;
+  register void* r11 asm("r11") = &state_;
+  // Eight sums need all even registers, that of hardware loops included; left to the compiler
+  // they are moved about in the loop.
+  // clang-format off
+#define TFLM_TRAIN_PANEL_HELD(VMLADAV, y0, y1) \
+  "vldrh.u16 q6, [r3, #16]\n\t"                \
+  "vldrh.u16 q7, [r3, #32]\n\t"                \
+  VMLADAV " r2, " y0 ", q6\n\t"                \
+  VMLADAV " r10, " y1 ", q6\n\t"               \
+  "vldrh.u16 q6, [r3, #48]\n\t"                \
+  VMLADAV " r4, " y0 ", q7\n\t"                \
+  VMLADAV " r12, " y1 ", q7\n\t"               \
+  "vldrh.u16 q7, [r3], #64\n\t"                \
+  VMLADAV " r6, " y0 ", q6\n\t"                \
+  VMLADAV " lr, " y1 ", q6\n\t"                \
+  VMLADAV " r0, " y0 ", q7\n\t"                \
+  VMLADAV " r8, " y1 ", q7\n\t"
+// Loads and products take turns: the core overlaps them.
+#define TFLM_TRAIN_PANEL_STEP                  \
+  "vldrh.u16 q6, [r3, #16]\n\t"                \
+  "vldrh.u16 q5, [r1, #16]\n\t"                \
+  "vldrh.u16 q4, [r1], #64\n\t"                \
+  "vmladava.s16 r10, q5, q6\n\t"               \
+  "vldrh.u16 q7, [r3, #32]\n\t"                \
+  "vmladava.s16 r2, q4, q6\n\t"                \
+  "vldrh.u16 q6, [r3, #48]\n\t"                \
+  "vmladava.s16 r4, q4, q7\n\t"                \
+  "vmladava.s16 r12, q5, q7\n\t"               \
+  "vldrh.u16 q7, [r3], #64\n\t"                \
+  "vmladava.s16 r6, q4, q6\n\t"                \
+  "vmladava.s16 lr, q5, q6\n\t"                \
+  "vmladava.s16 r0, q4, q7\n\t"                \
+  "vmladava.s16 r8, q5, q7\n\t"
+  // r7 may be the frame pointer.
+  asm volatile(
+      "push {r7}\n\t"
+      "adr.w r7, 2f\n\t"
+      "add r9, r7\n\t"
+      "orr r9, #1\n\t"
+      "str r9, [r11, #8]\n"
+      "0:\n\t"  // for two lanes of b
+      "ldr r9, [r11, #12]\n\t"
+      "vldrh.u16 q1, [r1, #16]\n\t"
+      "add r9, r1\n\t"
+      "vldrh.u16 q0, [r1], #64\n\t"
+      "vldrh.u16 q2, [r9]\n\t"
+      "vldrh.u16 q3, [r9, #16]\n\t"
+      "str r1, [r11]\n\t"
+      "ldrd r3, r7, [r11, #16]\n"
+      "1:\n\t"  // for each panel
+      TFLM_TRAIN_PANEL_HELD("vmladav.s16", "q0", "q1")
+      "ldm r11, {r1, r9, pc}\n"
+      "2:\n\t"
+      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
+      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
+      "subs.w r9, #1\n\t"
+      "bne.w 2b\n\t"
+      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
+      TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP TFLM_TRAIN_PANEL_STEP
+      TFLM_TRAIN_PANEL_HELD("vmladava.s16", "q2", "q3")
+      "stm r5!, {r0, r2, r4, r6, r8, r10, r12, lr}\n\t"
+      "subs r7, #1\n\t"
+      "bne 1b\n\t"
+      "ldrd r1, r9, [r11, #24]\n\t"
+      "cmp r5, r9\n\t"
+      "bne 0b\n\t"
+      "pop {r7}"
+      : "+r"(r1), "+r"(r5), "+r"(r9)
+      : "r"(r11)
+      : "r0", "r2", "r3", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3",
+        "q4", "q5", "q6", "q7", "cc", "memory");
 #undef TFLM_TRAIN_PANEL_STEP
-#undef TFLM_TRAIN_PANEL_ADD
-// clang-format on
+#undef TFLM_TRAIN_PANEL_HELD
+  // clang-format on
+}
 
 }  // namespace tflm_train
 

@@ -19,6 +19,11 @@ inline void PadLane(int32_t depth, int16_t* lane) {
   for (int32_t k = depth; k % kQuantum != 0; ++k) lane[PanelIndex(k)] = 0;
 }
 
+inline void PackLaneGeneric(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane) {
+  for (int32_t k = 0; k < depth; ++k, bytes += stride) lane[PanelIndex(k)] = *bytes;
+  PadLane(depth, lane);
+}
+
 inline void PackLanesGeneric(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
                              int16_t* panel) {
   for (int32_t k = 0; k < depth; ++k) {

@@ -13,29 +13,23 @@ namespace tflm_train {
 
 void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel) {
   const int32_t stride = cursor->EvenStride(depth);
-  // The offsets of a gather are 16 bits.
-  if (lanes < kLanes || stride == 0 || stride > (UINT16_MAX - kLanes) / kQuantum || offset != 0) {
+  if (lanes < kLanes || stride == 0 || stride > EvenLanes::kMaxStride || offset != 0) {
     return PackLanesGeneric(cursor, depth, lanes, offset, panel);
   }
-  const int8_t* from = cursor->Skip(depth);
-  const uint16x8_t at0 = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
-  const uint16x8_t at1 = vaddq_n_u16(at0, 1), at2 = vaddq_n_u16(at0, 2), at3 = vaddq_n_u16(at0, 3);
-  int32_t k = depth;
-#pragma GCC unroll 1
-  for (; k >= kQuantum; k -= kQuantum, panel += kQuantum * kLanes) {
-    vst1q_s16(panel, vldrbq_gather_offset_s16(from, at0));
-    vst1q_s16(panel + 8, vldrbq_gather_offset_s16(from, at1));
-    vst1q_s16(panel + 16, vldrbq_gather_offset_s16(from, at2));
-    vst1q_s16(panel + 24, vldrbq_gather_offset_s16(from, at3));
-    from += kQuantum * stride;
+  EvenLanes(stride).Pack(cursor->Skip(depth), depth, panel);
+}
+
+void PackLane(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane) {
+  if (stride > EvenLanes::kMaxStride) return PackLaneGeneric(bytes, stride, depth, lane);
+  const uint16x8_t at = vmulq_n_u16(vidupq_n_u16(0, 1), static_cast<uint16_t>(stride));
+  for (; depth > 0; depth -= kQuantum, bytes += kQuantum * stride, lane += kQuantum * kLanes) {
+    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth));
+    vst1q_s16(lane, vldrbq_gather_offset_z_s16(bytes, at, inside));
   }
-  if (k > 0) {
-    const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(k));
-    vst1q_s16(panel, vldrbq_gather_offset_z_s16(from, at0, inside));
-    vst1q_s16(panel + 8, vldrbq_gather_offset_z_s16(from, at1, inside));
-    vst1q_s16(panel + 16, vldrbq_gather_offset_z_s16(from, at2, inside));
-    vst1q_s16(panel + 24, vldrbq_gather_offset_z_s16(from, at3, inside));
-  }
+}
+
+void ClearLane(int32_t depth, int16_t* lane) {
+  for (; depth > 0; depth -= kQuantum, lane += kQuantum * kLanes) vst1q_s16(lane, vdupq_n_s16(0));
 }
 
 void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
@@ -49,6 +43,35 @@ void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* pane
     const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(depth));
     vst1q_s16(panel, vmulq_s16(vldrbq_z_s16(q, inside), vldrbq_z_s16(m, inside)));
   }
+}
+
+void PackFourProducts(const int8_t* q, int32_t stride, const int8_t* m, int32_t depth,
+                      int16_t* panel) {
+  const int8_t* q0 = q;
+  const int8_t* q1 = q0 + stride;
+  const int8_t* q2 = q1 + stride;
+  const int8_t* q3 = q2 + stride;
+  const int32_t rest = depth % kQuantum;
+  for (int32_t quanta = depth / kQuantum; quanta > 0; --quanta) {
+    const int16x8_t factors = vldrbq_s16(m);
+    vst1q_s16(panel + 8, vmulq_s16(vldrbq_s16(q1), factors));
+    vst1q_s16(panel + 16, vmulq_s16(vldrbq_s16(q2), factors));
+    vst1q_s16(panel + 24, vmulq_s16(vldrbq_s16(q3), factors));
+    vst1q_s16(panel, vmulq_s16(vldrbq_s16(q0), factors));
+    q0 += kQuantum;
+    q1 += kQuantum;
+    q2 += kQuantum;
+    q3 += kQuantum;
+    m += kQuantum;
+    panel += kQuantum * kLanes;
+  }
+  if (rest == 0) return;
+  const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(rest));
+  const int16x8_t factors = vldrbq_z_s16(m, inside);
+  vst1q_s16(panel, vmulq_s16(vldrbq_z_s16(q0, inside), factors));
+  vst1q_s16(panel + 8, vmulq_s16(vldrbq_z_s16(q1, inside), factors));
+  vst1q_s16(panel + 16, vmulq_s16(vldrbq_z_s16(q2, inside), factors));
+  vst1q_s16(panel + 24, vmulq_s16(vldrbq_z_s16(q3, inside), factors));
 }
 
 }  // namespace tflm_train

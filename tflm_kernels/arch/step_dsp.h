@@ -9,33 +9,27 @@
 #include <cstring>
 
 #include "tflm_kernels/arch/dsp.h"
+#include "tflm_kernels/arch/features.h"
 #include "tflm_kernels/numerics.h"
 
 #define TFLM_TRAIN_STEP_FOUR
 
 namespace tflm_train {
 
-// |HighMul(2^31, m)| is at most 32767, and 2^20.
-constexpr int32_t kMaxNearestMultiplier = 65534;
-constexpr int32_t kMaxRandomMultiplier = 1 << 21;
-
-// The multipliers of four weights, with the gain.
+// The multipliers of four weights.
 struct StepMultipliers {
-  StepMultipliers(const int32_t* m, int32_t stride, int gain_shift)
-      : m0(m[0] << gain_shift),
-        m1(m[stride] << gain_shift),
-        m2(m[2 * stride] << gain_shift),
-        m3(m[3 * stride] << gain_shift) {}
+  StepMultipliers(const int32_t* m, int32_t stride, int shift)
+      : m0(m[0]), m1(m[stride]), m2(m[2 * stride]), m3(m[3 * stride]), gain_shift(shift) {}
 
   int32_t m0, m1, m2, m3;
+  int gain_shift;
 };
 
-// t = 256 * W + R of two weights is a pair of int16; what it becomes, less 256.
-inline int32_t StepPair(int32_t t, uint32_t deltas) {
-  t = __qsub16(t, static_cast<int32_t>(deltas));
-  // To +-32512: 32767 less 255 above, -32768 plus 256 below.
-  t = __qadd16(t, 0x00ff00ff);
-  return __qsub16(t, 0x01ff01ff);
+// HighMul(sum << gain, m) + more.
+TFLM_TRAIN_INLINE int32_t Delta(int32_t sum, int gain_shift, int32_t m, int32_t more) {
+  int32_t delta;
+  asm("smmlar %0, %1, %2, %3" : "=r"(delta) : "r"(ShiftLeft(sum, gain_shift)), "r"(m), "r"(more));
+  return delta;
 }
 
 // pairs + the signed bytes 0 and 2, or 1 and 3, of a word.
@@ -50,48 +44,53 @@ inline int32_t AddBytes13(uint32_t pairs, uint32_t word) {
   return sums;
 }
 
+// Four int8 sums, saturated.
+inline uint32_t AddSaturated(uint32_t a, uint32_t b) {
+  uint32_t sums;
+  asm("qadd8 %0, %1, %2" : "=r"(sums) : "r"(a), "r"(b));
+  return sums;
+}
+constexpr uint32_t kOnes = 0x01010101;
+
 inline void StepFourNearest(const int32_t* sums, const StepMultipliers& m, int8_t* w, int8_t* r) {
   const uint32_t even_mask = 0x00ff00ff;
+  const int gain = m.gain_shift;
   const uint32_t weights = dsp::LoadWord(w);
   const uint32_t residuals = dsp::LoadWord(r);
-  const uint32_t delta02 = dsp::Pack(HighMul(sums[0], m.m0), HighMul(sums[2], m.m2));
-  const uint32_t delta13 = dsp::Pack(HighMul(sums[1], m.m1), HighMul(sums[3], m.m3));
-  const uint32_t even =
-      static_cast<uint32_t>(StepPair(AddBytes02(weights << 8 & ~even_mask, residuals), delta02));
-  const uint32_t odd =
-      static_cast<uint32_t>(StepPair(AddBytes13(weights & ~even_mask, residuals), delta13));
-  // R is the low byte of t, W the high byte of t + 128.
-  dsp::StoreWord(r, (even & even_mask) | (odd & even_mask) << 8);
-  const uint32_t even_w = static_cast<uint32_t>(__qadd16(static_cast<int32_t>(even), 0x01800180));
-  const uint32_t odd_w = static_cast<uint32_t>(__qadd16(static_cast<int32_t>(odd), 0x01800180));
-  dsp::StoreWord(w, (even_w >> 8 & even_mask) | (odd_w & ~even_mask));
+  const uint32_t delta02 =
+      dsp::Pack(Delta(sums[0], gain, m.m0, -128), Delta(sums[2], gain, m.m2, -128));
+  const uint32_t delta13 =
+      dsp::Pack(Delta(sums[1], gain, m.m1, -128), Delta(sums[3], gain, m.m3, -128));
+  // t = 256 * W + R - 128 + delta in pairs of int16: R is the low byte of t, plus 128; W the
+  // high one, plus 1.
+  const uint32_t even = static_cast<uint32_t>(
+      __qadd16(AddBytes02(weights << 8 & ~even_mask, residuals), static_cast<int32_t>(delta02)));
+  const uint32_t odd = static_cast<uint32_t>(
+      __qadd16(AddBytes13(weights & ~even_mask, residuals), static_cast<int32_t>(delta13)));
+  dsp::StoreWord(r, ((even & even_mask) | (odd & even_mask) << 8) ^ 0x80808080u);
+  dsp::StoreWord(w, AddSaturated((even >> 8 & even_mask) | (odd & ~even_mask), kOnes));
 }
 
-// Four weights' random numbers in [0, 4096).
+// Four weights' random numbers in [0, 65536).
 struct Dithers {
   int32_t d0, d1, d2, d3;
 };
 
 inline void StepFourRandom(const int32_t* sums, const StepMultipliers& m, const Dithers& dither,
                            int8_t* w) {
-  const int32_t e0 = dither.d0 - HighMul(sums[0], m.m0);
-  const int32_t e1 = dither.d1 - HighMul(sums[1], m.m1);
-  const int32_t e2 = dither.d2 - HighMul(sums[2], m.m2);
-  const int32_t e3 = dither.d3 - HighMul(sums[3], m.m3);
-  // (4096 * W + e) >> 12 = W + (e >> 12), in pairs of int16.
-  const uint32_t weights = dsp::LoadWord(w);
+  // One weight less: adding it again with saturation keeps -128 away.
+  constexpr int32_t kLess = -65536;
+  const int gain = m.gain_shift;
+  const int32_t e0 = Delta(sums[0], gain, m.m0, dither.d0 + kLess);
+  const int32_t e1 = Delta(sums[1], gain, m.m1, dither.d1 + kLess);
+  const int32_t e2 = Delta(sums[2], gain, m.m2, dither.d2 + kLess);
+  const int32_t e3 = Delta(sums[3], gain, m.m3, dither.d3 + kLess);
   const uint32_t change02 =
-      dsp::LowHalves(static_cast<uint32_t>(e0 >> 12), static_cast<uint32_t>(e2 >> 12));
+      dsp::HighHalves(static_cast<uint32_t>(e0), static_cast<uint32_t>(e2)) & 0x00ff00ff;
   const uint32_t change13 =
-      dsp::LowHalves(static_cast<uint32_t>(e1 >> 12), static_cast<uint32_t>(e3 >> 12));
-  const int32_t even = __ssat16(AddBytes02(change02, weights), 8);
-  const int32_t odd = __ssat16(AddBytes13(change13, weights), 8);
-  const uint32_t bytes =
-      (static_cast<uint32_t>(even) & 0x00ff00ff) | (static_cast<uint32_t>(odd) & 0x00ff00ff) << 8;
-  // -128 becomes -127: less one with saturation, plus one without.
-  uint32_t clamped;
-  asm("qsub8 %0, %1, %2\n\tsadd8 %0, %0, %2" : "=&r"(clamped) : "r"(bytes), "r"(0x01010101) : "cc");
-  dsp::StoreWord(w, clamped);
+      dsp::HighHalves(static_cast<uint32_t>(e1), static_cast<uint32_t>(e3)) & 0x00ff00ff;
+  const uint32_t weights = AddSaturated(dsp::LoadWord(w), change02 | change13 << 8);
+  dsp::StoreWord(w, AddSaturated(weights, kOnes));
 }
 
 // Two weights in sixteenths, less 16, from those they were less 8, and the changes.
@@ -106,14 +105,15 @@ inline uint32_t StepSixteenths(uint32_t sixteenths, uint32_t changes) {
 // The same with residuals of four bits, two to a byte.
 inline void StepFourSixteenths(const int32_t* sums, const StepMultipliers& m, const Dithers& dither,
                                int8_t* w, uint8_t* r) {
-  const int32_t e0 = (dither.d0 >> 4) - HighMul(sums[0], m.m0);
-  const int32_t e1 = (dither.d1 >> 4) - HighMul(sums[1], m.m1);
-  const int32_t e2 = (dither.d2 >> 4) - HighMul(sums[2], m.m2);
-  const int32_t e3 = (dither.d3 >> 4) - HighMul(sums[3], m.m3);
+  const int gain = m.gain_shift;
+  const int32_t e0 = Delta(sums[0], gain, m.m0, dither.d0 >> 4);
+  const int32_t e1 = Delta(sums[1], gain, m.m1, dither.d1 >> 4);
+  const int32_t e2 = Delta(sums[2], gain, m.m2, dither.d2 >> 4);
+  const int32_t e3 = Delta(sums[3], gain, m.m3, dither.d3 >> 4);
   const uint32_t change02 =
-      dsp::LowHalves(static_cast<uint32_t>(e0 >> 8), static_cast<uint32_t>(e2 >> 8));
+      dsp::LowHalves(static_cast<uint32_t>(e0 >> 12), static_cast<uint32_t>(e2 >> 12));
   const uint32_t change13 =
-      dsp::LowHalves(static_cast<uint32_t>(e1 >> 8), static_cast<uint32_t>(e3 >> 8));
+      dsp::LowHalves(static_cast<uint32_t>(e1 >> 12), static_cast<uint32_t>(e3 >> 12));
   constexpr uint32_t kNibbles = 0x000f000f, kSigns = 0x00080008;
   const uint32_t weights = dsp::LoadWord(w);
   uint16_t packed;

@@ -42,31 +42,26 @@ struct NearestRows {
 constexpr int32_t kPairBytes = 44;
 constexpr int32_t kPairsInLoop = 8;
 
-// Two pairs of t = 256 * W + R, less 256: of weights in W and residuals in R, less the deltas in
-// S0 and S1. See StepPair in step_dsp.h. r4: 0xff00ff00; r2, r3: 0x00ff00ff, 0x01ff01ff.
-#define TFLM_TRAIN_DELTAS(S0, S1, S2, S3, M)                  \
-  "smmulr " S0 ", " S0 ", " M "\n\tsmmulr " S1 ", " S1 ", " M \
-  "\n\t"                                                      \
-  "smmulr " S2 ", " S2 ", " M "\n\tsmmulr " S3 ", " S3 ", " M \
-  "\n\t"                                                      \
+// Two pairs of t = 256 * W + R - 128 + delta, of weights in W and residuals in R, from the sums in
+// S0 to S3. See StepFourNearest in step_dsp.h. r4: 0xff00ff00; r5: -128.
+#define TFLM_TRAIN_DELTAS(S0, S1, S2, S3, M)                      \
+  "smmlar " S0 ", " S0 ", " M ", r5\n\tsmmlar " S1 ", " S1 ", " M \
+  ", r5\n\t"                                                      \
+  "smmlar " S2 ", " S2 ", " M ", r5\n\tsmmlar " S3 ", " S3 ", " M \
+  ", r5\n\t"                                                      \
   "pkhbt " S0 ", " S0 ", " S2 ", lsl #16\n\tpkhbt " S1 ", " S1 ", " S3 ", lsl #16\n\t"
 #define TFLM_TRAIN_MOVE(S0, S1, S2, S3, W, R)                   \
   "and " S2 ", r4, " W ", lsl #8\n\tand " S3 ", r4, " W         \
   "\n\t"                                                        \
   "sxtab16 " S2 ", " S2 ", " R "\n\tsxtab16 " S3 ", " S3 ", " R \
   ", ror #8\n\t"                                                \
-  "qsub16 " S2 ", " S2 ", " S0 "\n\tqsub16 " S3 ", " S3 ", " S1 "\n\t"
-#define TFLM_TRAIN_CLAMP(S2, S3)                    \
-  "qadd16 " S2 ", " S2 ", r2\n\tqadd16 " S3 ", " S3 \
-  ", r2\n\t"                                        \
-  "qsub16 " S2 ", " S2 ", r3\n\tqsub16 " S3 ", " S3 ", r3\n\t"
-// The low bytes of two pairs, then the high bytes of the pairs plus r5, as words. The flags
-// select bytes 1 and 3.
-#define TFLM_TRAIN_LOW_BYTES(S0, S2, S3) "lsl " S0 ", " S3 ", #8\n\tsel " S0 ", " S0 ", " S2 "\n\t"
-#define TFLM_TRAIN_HIGH_BYTES(S2, S3)               \
-  "qadd16 " S2 ", " S2 ", r5\n\tqadd16 " S3 ", " S3 \
-  ", r5\n\t"                                        \
-  "lsr " S2 ", " S2 ", #8\n\tsel " S2 ", " S3 ", " S2 "\n\t"
+  "qadd16 " S2 ", " S2 ", " S0 "\n\tqadd16 " S3 ", " S3 ", " S1 "\n\t"
+// The low bytes of two pairs, less 128, then the high bytes, plus 1, as words. The flags select
+// bytes 1 and 3. ONES: 0x01010101.
+#define TFLM_TRAIN_LOW_BYTES(S0, S2, S3) \
+  "lsl " S0 ", " S3 ", #8\n\tsel " S0 ", " S0 ", " S2 "\n\teor " S0 ", " S0 ", #0x80808080\n\t"
+#define TFLM_TRAIN_HIGH_BYTES(S2, S3, ONES) \
+  "lsr " S2 ", " S2 ", #8\n\tsel " S2 ", " S3 ", " S2 "\n\tqadd8 " S2 ", " S2 ", " ONES "\n\t"
 
 // The sums of two rows and four columns: the prologue, then the beginning of a loop from 1: on.
 // The flags are left as sel wants them.
@@ -104,21 +99,15 @@ inline void StepNearestRows(const int16_t* gradients, const int16_t* inputs, int
     int8_t* w;
     int8_t* r;
   };
-  struct Constants {
-    uint32_t up, down;
-  };
   struct {
     Pointers at;
-    Constants clamp;
     const int16_t* gradients;
     const int16_t* inputs;
     int32_t skipped, blocks, block, entry;
     int32_t first, second;  // multipliers
     int32_t stride;         // after the first row's pointers have moved on
-    uint32_t half;
     int8_t* end;
   } memory = {{rows.weights, rows.residuals},
-              {0x00ff00ff, 0x01ff01ff},
               gradients,
               inputs,
               (pairs - 1) % kPairsInLoop * kPairBytes,
@@ -128,26 +117,25 @@ inline void StepNearestRows(const int16_t* gradients, const int16_t* inputs, int
               rows.multiplier[0],
               rows.multiplier[1],
               rows.stride - 4,
-              0x01800180,
               rows.weights + 4 * count};
   asm volatile(TFLM_TRAIN_SUM_TILE
       // The first row.
       "ldr r2, %[first]\n\t"
-      "ldrd r0, r1, %[at]\n\t" TFLM_TRAIN_DELTAS("r6", "r8", "r9", "r10", "r2")
+      "ldrd r0, r1, %[at]\n\t"
+      "mvn r5, #127\n\t" TFLM_TRAIN_DELTAS("r6", "r8", "r9", "r10", "r2")
       "mov r4, #0xff00ff00\n\t"
       "ldr r2, [r0]\n\t"
       "ldr r3, [r1]\n\t" TFLM_TRAIN_MOVE("r6", "r8", "r9", "r10", "r2", "r3")
-      "ldrd r2, r3, %[clamp]\n\t"
-      "ldr r5, %[half]\n\t" TFLM_TRAIN_CLAMP("r9", "r10") TFLM_TRAIN_LOW_BYTES("r6", "r9", "r10")
-      "str r6, [r1], #4\n\t" TFLM_TRAIN_HIGH_BYTES("r9", "r10")
+      "mov r3, #0x01010101\n\t" TFLM_TRAIN_LOW_BYTES("r6", "r9", "r10")
+      "str r6, [r1], #4\n\t" TFLM_TRAIN_HIGH_BYTES("r9", "r10", "r3")
       "str r9, [r0], #4\n\t"
       // The second row.
       "ldr r6, %[second]\n\t"
       "ldr r10, %[stride]\n\t" TFLM_TRAIN_DELTAS("r11", "r12", "lr", "r7", "r6")
       "ldr r6, [r0, r10]\n\t"
       "ldr r8, [r1, r10]\n\t" TFLM_TRAIN_MOVE("r11", "r12", "lr", "r7", "r6", "r8")
-      TFLM_TRAIN_CLAMP("lr", "r7") TFLM_TRAIN_LOW_BYTES("r11", "lr", "r7")
-      "str r11, [r1, r10]\n\t" TFLM_TRAIN_HIGH_BYTES("lr", "r7")
+      TFLM_TRAIN_LOW_BYTES("r11", "lr", "r7")
+      "str r11, [r1, r10]\n\t" TFLM_TRAIN_HIGH_BYTES("lr", "r7", "r3")
       "ldr r6, %[end]\n\t"
       "str lr, [r0, r10]\n\t"
       "strd r0, r1, %[at]\n\t"
@@ -155,138 +143,19 @@ inline void StepNearestRows(const int16_t* gradients, const int16_t* inputs, int
       "bne 1b"
       : [at] "+m"(memory.at), [inputs] "+m"(memory.inputs), [block] "+m"(memory.block),
         [entry] "+m"(memory.entry)
-      : [clamp] "m"(memory.clamp), [gradients] "m"(memory.gradients),
-        [skipped] "m"(memory.skipped), [blocks] "m"(memory.blocks), [first] "m"(memory.first),
-        [second] "m"(memory.second), [stride] "m"(memory.stride), [half] "m"(memory.half),
-        [end] "m"(memory.end)
+      : [gradients] "m"(memory.gradients), [skipped] "m"(memory.skipped),
+        [blocks] "m"(memory.blocks), [first] "m"(memory.first), [second] "m"(memory.second),
+        [stride] "m"(memory.stride), [end] "m"(memory.end)
       : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
         "cc", "memory");
 }
 
-// Two rows of weights that are rounded at random.
-struct RandomRows {
-  int8_t* weights;  // of the first row
-  int32_t stride;   // bytes to the second
-  uint32_t key;
-  uint32_t pairs[2];      // half the index of either row's first element, which is even
-  int32_t multiplier[2];  // with the gain
-};
-
-// Hash.
-#define TFLM_TRAIN_HASH(H) \
-  "eor " H ", " H ", " H   \
-  ", lsr #16\n\t"          \
-  "mul " H ", " H          \
-  ", r4\n\t"               \
-  "eor " H ", " H ", " H   \
-  ", lsr #15\n\t"          \
-  "mul " H ", " H          \
-  ", r5\n\t"               \
-  "eor " H ", " H ", " H ", lsr #16\n\t"
-// rnd - delta of two sums. r2, r3: scratch.
-#define TFLM_TRAIN_DITHER(H, S0, S1) \
-  "ubfx r2, " H                      \
-  ", #0, #12\n\t"                    \
-  "ubfx r3, " H                      \
-  ", #16, #12\n\t"                   \
-  "sub " S0 ", r2, " S0              \
-  "\n\t"                             \
-  "sub " S1 ", r3, " S1 "\n\t"
-// Steps the four weights at [r0, OFFSET]. See StepFourRandom in step_dsp.h.
-#define TFLM_TRAIN_RANDOM_ROW(S0, S1, S2, S3, M, PAIR, AT)                                  \
-  "ldr r0, %[" M                                                                            \
-  "]\n\t"                                                                                   \
-  "ldr r2, %[" PAIR                                                                         \
-  "]\n\t"                                                                                   \
-  "smmulr " S0 ", " S0 ", r0\n\tsmmulr " S1 ", " S1                                         \
-  ", r0\n\t"                                                                                \
-  "smmulr " S2 ", " S2 ", r0\n\tsmmulr " S3 ", " S3                                         \
-  ", r0\n\t"                                                                                \
-  "ldr r3, %[key]\n\t"                                                                      \
-  "ldrd r4, r5, %[hash]\n\t"                                                                \
-  "eor r0, r3, r2\n\t"                                                                      \
-  "add r2, #1\n\t"                                                                          \
-  "eor r1, r3, r2\n\t"                                                                      \
-  "add r2, #1\n\t"                                                                          \
-  "str r2, %[" PAIR "]\n\t" TFLM_TRAIN_HASH("r0") TFLM_TRAIN_HASH("r1")                     \
-      TFLM_TRAIN_DITHER("r0", S0, S1) TFLM_TRAIN_DITHER(                                    \
-          "r1", S2, S3) "asr " S0 ", " S0 ", #12\n\tasr " S1 ", " S1                        \
-                        ", #12\n\t"                                                         \
-                        "ldr r0, %[w]\n\t"                                                  \
-                        "ldr r3, %[stride]\n\t"                                             \
-                        "ldr r1, [r0" AT                                                    \
-                        "]\n\t"                                                             \
-                        "pkhbt " S0 ", " S0 ", " S2 ", lsl #4\n\tpkhbt " S1 ", " S1 ", " S3 \
-                        ", lsl #4\n\t"                                                      \
-                        "sxtab16 " S0 ", " S0 ", r1\n\tsxtab16 " S1 ", " S1                 \
-                        ", r1, ror #8\n\t"                                                  \
-                        "mov r2, #0x01010101\n\t"                                           \
-                        "ssat16 " S0 ", #8, " S0 "\n\tssat16 " S1 ", #8, " S1               \
-                        "\n\t" TFLM_TRAIN_LOW_BYTES(S1, S0, S1) "qsub8 " S1 ", " S1         \
-                                                                ", r2\n\tqadd8 " S1 ", " S1 \
-                                                                ", r2\n\t"                  \
-                                                                "str " S1 ", [r0" AT "]\n\t"
-
-// As StepNearestRows.
-inline void StepRandomRows(const int16_t* gradients, const int16_t* inputs, int32_t pairs,
-                           const RandomRows& rows, int32_t count) {
-  struct Constants {
-    uint32_t first, second;
-  };
-  struct {
-    Constants hash;
-    const int16_t* gradients;
-    const int16_t* inputs;
-    int32_t skipped, blocks, block, entry;
-    int32_t first, second;  // multipliers
-    uint32_t first_pair, second_pair, key;
-    int32_t stride;
-    int8_t* w;
-    int8_t* end;
-  } memory = {{0x7feb352d, 0x846ca68b},
-              gradients,
-              inputs,
-              (pairs - 1) % kPairsInLoop * kPairBytes,
-              (pairs - 1) / kPairsInLoop,
-              0,
-              0,
-              rows.multiplier[0],
-              rows.multiplier[1],
-              rows.pairs[0],
-              rows.pairs[1],
-              rows.key,
-              rows.stride,
-              rows.weights,
-              rows.weights + 4 * count};
-  asm volatile(TFLM_TRAIN_SUM_TILE
-               TFLM_TRAIN_RANDOM_ROW("r6", "r8", "r9", "r10", "first", "first_pair", "")
-               TFLM_TRAIN_RANDOM_ROW("r11", "r12", "lr", "r7", "second", "second_pair", ", r3")
-      "add r0, #4\n\t"
-      "ldr r1, %[end]\n\t"
-      "str r0, %[w]\n\t"
-      "cmp r0, r1\n\t"
-      "bne 1b"
-      : [inputs] "+m"(memory.inputs), [block] "+m"(memory.block), [entry] "+m"(memory.entry),
-        [first_pair] "+m"(memory.first_pair), [second_pair] "+m"(memory.second_pair),
-        [w] "+m"(memory.w)
-      : [hash] "m"(memory.hash), [gradients] "m"(memory.gradients),
-        [skipped] "m"(memory.skipped), [blocks] "m"(memory.blocks), [first] "m"(memory.first),
-        [second] "m"(memory.second), [key] "m"(memory.key), [stride] "m"(memory.stride),
-        [end] "m"(memory.end)
-      : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
-        "cc", "memory");
-}
-
-#undef TFLM_TRAIN_HASH
-#undef TFLM_TRAIN_DITHER
-#undef TFLM_TRAIN_RANDOM_ROW
 #undef TFLM_TRAIN_SUM_TILE
 #undef TFLM_TRAIN_PAIR_BEGIN
 #undef TFLM_TRAIN_PAIR
 #undef TFLM_TRAIN_4_PAIRS
 #undef TFLM_TRAIN_DELTAS
 #undef TFLM_TRAIN_MOVE
-#undef TFLM_TRAIN_CLAMP
 #undef TFLM_TRAIN_LOW_BYTES
 #undef TFLM_TRAIN_HIGH_BYTES
 

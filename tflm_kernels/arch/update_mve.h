@@ -169,7 +169,7 @@ class TapUpdate {
   struct RowPair {
     int32_t m0, m1;  // multipliers
     int count;       // 1 at the end of an odd number
-    uint32_t index0, index1;
+    WeightRow row0, row1;
     int32_t correction0, correction1;  // z * sum q
     int8x16_t q0, q1;                  // gradients, where they are one chunk
     const int8_t* inputs;
@@ -209,8 +209,8 @@ class TapUpdate {
     rows.count = count;
     rows.m0 = stepper_.Multiplier(kw_[c]);
     rows.m1 = count == 1 ? rows.m0 : stepper_.Multiplier(kw_[c + 1]);
-    rows.index0 = static_cast<uint32_t>(c * g.k_h * g.k_w + block.tap);
-    rows.index1 = rows.index0 + static_cast<uint32_t>(g.k_h * g.k_w);
+    rows.row0 = ConvWeightRow(c, block.tap, g.k_h * g.k_w);
+    rows.row1 = ConvWeightRow(c + 1, block.tap, g.k_h * g.k_w);
     rows.inputs = block.inputs;
     rows.chunks = block.chunks;
     return rows;
@@ -221,47 +221,35 @@ class TapUpdate {
   __attribute__((noinline)) void StepRowByRow(const Block& block) const {
     const int32_t z = params_.update.x_zero_point;
     const int32_t taps = params_.geometry.k_h * params_.geometry.k_w;
-    const uint32_t limit = stepper_.RowLimit();
     const int32_t out_c = params_.geometry.out_c;
     const PixelChunk chunk = *block.chunk;
-    uint32_t index = static_cast<uint32_t>(block.tap);
 #pragma GCC unroll 1
-    for (int32_t c = 0; c < out_c; ++c, index += static_cast<uint32_t>(taps)) {
+    for (int32_t c = 0; c < out_c; ++c) {
+      const WeightRow row = ConvWeightRow(c, block.tap, taps);
       const int32_t m = stepper_.Multiplier(kw_[c]);
       if (m == 0) continue;  // frozen
       const int8x16_t q = chunk.Channel(c);
       const int32_t correction = z * vaddvq_s8(q);
       int32_t left = block.channels;
-      if (static_cast<uint32_t>(m) > limit ||
-          (kBits != 8 && !stepper_.StepsInPairs(index, block.first, left))) {
-        StepOther<kBits>(block, q, index, m, correction);
+      if (!stepper_.RowsMayUse(m)) {
+        StepOneByOne({m, m, 1, row, row, correction, correction, q, q, block.inputs, 1}, block);
         continue;
       }
       const int8_t* at = block.inputs;
-      const int32_t scaled = Scaled(m);
-      auto row = stepper_.Row<kBits, true>(index, block.first);
+      auto weights = stepper_.Row<kBits>(row, block.first);
 #pragma GCC unroll 1
       for (; left >= kGroup; left -= kGroup) {
         const Eight sums = MultiplyChunk(q, at);
         at += kGroup * kChunk;
         asm("" : "+r"(at));
-        row.template Step<true>(Corrected(sums, correction), scaled, kGroup);
+        weights.template Step<true>(Scaled(sums, correction), m, kGroup);
       }
       if (left > 0) {
         const Eight sums = MultiplyChunk(q, at);
-        StepSome<kBits>(index, block.first + block.channels - left, left,
-                        Corrected(sums, correction), m);
+        StepSome<kBits>(row, block.first + block.channels - left, left, Scaled(sums, correction),
+                        m);
       }
     }
-  }
-
-  // A row that is not stepped in that way.
-  template <int kBits>
-  __attribute__((noinline)) void StepOther(const Block& block, int8x16_t q, uint32_t index,
-                                           int32_t m, int32_t correction) const {
-    const RowPair row = {m, m, 1, index, index, correction, correction, q, q, block.inputs, 1};
-    if (static_cast<uint32_t>(m) > stepper_.RowLimit()) return StepOneByOne(row, block);
-    StepRest<kBits>(row, block, block.channels, block.inputs);
   }
 
   // Of more chunks: two rows at a time.
@@ -269,7 +257,6 @@ class TapUpdate {
   __attribute__((noinline)) void StepRowPairs(const Block& block) const {
     const int32_t z = params_.update.x_zero_point;
     const int32_t out_c = params_.geometry.out_c;
-    const uint32_t limit = stepper_.RowLimit();
 #pragma GCC unroll 1
     for (int32_t c = 0; c < out_c; c += 2) {
       RowPair rows = Rows(block, c, out_c - c < 2 ? 1 : 2);
@@ -279,34 +266,31 @@ class TapUpdate {
       PackGradients(&cursor, block.grad->size(), rows.count, sums);
       rows.correction0 = z * sums[0];
       rows.correction1 = z * sums[1];
-      if (static_cast<uint32_t>(rows.m0) > limit || static_cast<uint32_t>(rows.m1) > limit) {
+      if (!stepper_.RowsMayUse(rows.m0) || !stepper_.RowsMayUse(rows.m1)) {
         StepOneByOne(rows, block);
         continue;
       }
       const int8_t* at = block.inputs;
       int32_t left = block.channels;
-      const bool in_pairs = kBits == 8 || (stepper_.StepsInPairs(rows.index0, block.first, left) &&
-                                           stepper_.StepsInPairs(rows.index1, block.first, left));
-      if (rows.count == 2 && in_pairs) {
+      if (rows.count == 2) {
         const int32_t c0 = rows.correction0, c1 = rows.correction1;
-        const int32_t m0 = Scaled(rows.m0), m1 = Scaled(rows.m1);
-        auto row0 = stepper_.Row<kBits, true>(rows.index0, block.first);
-        auto row1 = stepper_.Row<kBits, true>(rows.index1, block.first);
+        const int32_t m0 = rows.m0, m1 = rows.m1;
+        auto row0 = stepper_.Row<kBits>(rows.row0, block.first);
+        auto row1 = stepper_.Row<kBits>(rows.row1, block.first);
 #pragma GCC unroll 1
         for (; left >= kGroup; left -= kGroup) {
           const GroupSums group = Multiply(block.chunks, at);
           at += kGroup * kChunk * block.chunks;
           asm("" : "+r"(at));
-          row0.template Step<true>(Corrected(group.row0, c0), m0, kGroup);
-          row1.template Step<true>(Corrected(group.row1, c1), m1, kGroup);
+          row0.template Step<true>(Scaled(group.row0, c0), m0, kGroup);
+          row1.template Step<true>(Scaled(group.row1, c1), m1, kGroup);
         }
       }
       if (left > 0) StepRest<kBits>(rows, block, left, at);
     }
   }
 
-  // Steps the last `left` elements: a part of a group, a single row, or what has
-  // random numbers out of order.
+  // Steps the last `left` elements: a part of a group, or a single row.
   template <int kBits>
   __attribute__((noinline)) void StepRest(const RowPair& rows, const Block& block, int32_t left,
                                           const int8_t* at) const {
@@ -314,16 +298,16 @@ class TapUpdate {
       const GroupSums sums = Sums(rows, &at);
       const int32_t n = left < kGroup ? left : kGroup;
       const int32_t i = block.first + block.channels - left;
-      StepSome<kBits>(rows.index0, i, n, Corrected(sums.row0, rows.correction0), rows.m0);
+      StepSome<kBits>(rows.row0, i, n, Scaled(sums.row0, rows.correction0), rows.m0);
       if (rows.count == 1) continue;
-      StepSome<kBits>(rows.index1, i, n, Corrected(sums.row1, rows.correction1), rows.m1);
+      StepSome<kBits>(rows.row1, i, n, Scaled(sums.row1, rows.correction1), rows.m1);
     }
   }
 
   template <int kBits>
-  __attribute__((noinline)) void StepSome(uint32_t index, int32_t i, int32_t n, const Eight& sums,
-                                          int32_t m) const {
-    stepper_.Row<kBits, false>(index, i).template Step<false>(sums, Scaled(m), n);
+  __attribute__((noinline)) void StepSome(const WeightRow& row, int32_t i, int32_t n,
+                                          const Eight& sums, int32_t m) const {
+    stepper_.Row<kBits>(row, i).template Step<false>(sums, m, n);
   }
 
   // Where the multipliers are too large for that.
@@ -333,27 +317,28 @@ class TapUpdate {
       const GroupSums sums = Sums(rows, &at);
       const int32_t n = block.channels - j < kGroup ? block.channels - j : kGroup;
       const int32_t i = block.first + j;
-      StepInOrder(rows.index0, i, n, sums.row0, rows.correction0, rows.m0);
+      StepInOrder(rows.row0, i, n, sums.row0, rows.correction0, rows.m0);
       if (rows.count == 1) continue;
-      StepInOrder(rows.index1, i, n, sums.row1, rows.correction1, rows.m1);
+      StepInOrder(rows.row1, i, n, sums.row1, rows.correction1, rows.m1);
     }
   }
 
-  __attribute__((noinline)) void StepInOrder(uint32_t index, int32_t i, int32_t n,
+  __attribute__((noinline)) void StepInOrder(const WeightRow& row, int32_t i, int32_t n,
                                              const Eight& sums, int32_t correction,
                                              int32_t m) const {
     int32_t in_order[kGroup];
     const int32x4x2_t both = {
         {vsubq_n_s32(sums.even, correction), vsubq_n_s32(sums.odd, correction)}};
     vst2q_s32(in_order, both);
-    stepper_.Step(index, i, n, in_order, &m, 0);
+    stepper_.Step(row, i, n, in_order, &m, 0);
   }
 
-  // With the gain, for VQRDMULH, which doubles.
-  int32_t Scaled(int32_t m) const { return m << (stepper_.gain_shift() - 1); }
-
-  static TFLM_TRAIN_INLINE Eight Corrected(const Eight& sums, int32_t correction) {
-    return {vsubq_n_s32(sums.even, correction), vsubq_n_s32(sums.odd, correction)};
+  // G with the gain, for VQRDMULH, which doubles.
+  TFLM_TRAIN_INLINE Eight Scaled(const Eight& sums, int32_t correction) const {
+    const int shift = stepper_.gain_shift() - 1;
+    const int32x4_t gain = vdupq_n_s32(1 << shift);
+    const int32_t less = -ShiftLeft(correction, shift);
+    return {vmlasq_n_s32(sums.even, gain, less), vmlasq_n_s32(sums.odd, gain, less)};
   }
 
   // The panel of gradients by one group of the input.
@@ -407,7 +392,7 @@ class TapUpdate {
           const int32_t* const from = kept + 2 * j;
           for (int r = 0; r < rows.count; ++r) {
             const Eight row = {vld1q_s32(from + r * kGroup), vld1q_s32(from + r * kGroup + 4)};
-            StepInOrder(r == 0 ? rows.index0 : rows.index1, i + j, n, row,
+            StepInOrder(r == 0 ? rows.row0 : rows.row1, i + j, n, row,
                         params_.update.x_zero_point * sums[r], r == 0 ? rows.m0 : rows.m1);
           }
         }

@@ -36,7 +36,9 @@ DEAD_CHANNEL_RATIO = 1e-5
 MAX_BIAS = 1 << 30
 """Largest magnitude a trained bias may reach: headroom for the int32 accumulator it is added to."""
 
-_FRACTION_BITS = {8: 8, 4: 12, 0: 12}
+_FRACTION_BITS = {8: 8, 4: 16, 0: 16}
+_MAX_GAIN_SHIFT = 8  # as far as int8 fits the int16 that kernels multiply
+_DITHER_STEP = 0x9E37  # 2^16 over the golden ratio
 _SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
 
@@ -96,7 +98,7 @@ def factors(input_scale: float, weight_scales: npt.ArrayLike, qas: bool = True) 
 
 
 def gain_shift(positions: int) -> int:
-    """How far `G` of a layer may be shifted left within an int32.
+    """How far `G` of a layer is shifted left within an int32.
 
     Args:
       positions: Output height times width.
@@ -110,7 +112,7 @@ def gain_shift(positions: int) -> int:
             f"a layer with {positions} output positions (more than {INT32_MAX // (127 * 255)}): "
             "its weight gradient does not fit an int32; train its bias only"
         )
-    return (INT32_MAX // largest).bit_length() - 1
+    return min(_MAX_GAIN_SHIFT, (INT32_MAX // largest).bit_length() - 1)
 
 
 def multipliers(
@@ -144,11 +146,40 @@ def stochastic_key(seed: int, step: int, layer: int) -> int:
     return int(hash32(int(hash32(mixed)) ^ ((layer * 0x85EBCA6B) & 0xFFFFFFFF)))
 
 
-def stochastic_rounding(key: int, index: npt.ArrayLike) -> Int32Array:
-    """Random numbers in `[0, 4096)` from the key and an element's index in its weight tensor."""
-    index = np.asarray(index, np.int64)
-    h = hash32(np.int64(key) ^ (index >> 1)).astype(np.int64)
-    return (np.where(index & 1, h >> 16, h) & 0xFFF).astype(np.int32)
+def stochastic_rounding(key: int, rows: npt.ArrayLike, columns: npt.ArrayLike) -> Int32Array:
+    """Random numbers in `[0, 65536)`.
+
+    Along a row they are a Weyl sequence: multiples of the golden ratio from a random start. Each is
+    uniform by itself, so that rounding with it is unbiased, and neighbours are spread evenly.
+
+    Args:
+      key: From `stochastic_key`.
+      rows: Which row of random numbers each element uses, from `dither_rows`.
+      columns: Each element's place in the last dimension of the layer's whole weights.
+
+    Returns:
+      int32, the two arrays broadcast against each other.
+    """
+    start = hash32(np.int64(key) ^ np.asarray(rows, np.int64)).astype(np.int64)
+    step = np.asarray(columns, np.int64) * _DITHER_STEP
+    return ((start + step) & 0xFFFF).astype(np.int32)
+
+
+def dither_rows(shape: tuple[int, ...], channel_axis: int) -> npt.NDArray[np.int64]:
+    """The rows of random numbers of a layer's weights; pairs of output channels share theirs.
+
+    Args:
+      shape: Of the weights, `[out_c, k_h, k_w, in_c]` or, depthwise, `[k_h, k_w, out_c]`.
+      channel_axis: The axis of the output channel.
+
+    Returns:
+      int64 in that shape, of 1 in the last dimension.
+    """
+    if channel_axis != 0:
+        return np.arange(int(np.prod(shape[:-1]))).reshape(*shape[:-1], 1)
+    taps = int(np.prod(shape[1:-1]))
+    rows = np.arange(shape[0])[:, np.newaxis] // 2 * taps + np.arange(taps)
+    return rows.reshape(*shape[:-1], 1)
 
 
 def update_weights(
@@ -161,21 +192,21 @@ def update_weights(
     channel_axis: int,
     residual_bits: int,
     key: int = 0,
-    index: npt.NDArray[np.int64] | None = None,
+    columns: npt.NDArray[np.integer] | None = None,
     trained: BoolArray | None = None,
 ) -> tuple[Int8Array, Int8Array | None]:
     """One step of a layer's weights.
 
     Args:
-      weights: int8, any shape.
+      weights: int8, `[out_c, k_h, k_w, in_c]` or, depthwise, `[k_h, k_w, out_c]`.
       residual: int8 in that shape (4 bits: values -8 to 7, not packed); None with 0 bits.
       gradient: `G`, int32 in that shape.
       m: int32 `[out_c]`, from `multipliers` with the matching number of residual bits.
       shift: The layer's `gain_shift`.
-      channel_axis: The axis of `weights` that is the output channel.
+      channel_axis: The axis of `weights` that is the output channel: 0, or -1.
       residual_bits: 8 rounds to nearest; 4 and 0 round stochastically.
       key: From `stochastic_key`; unused with 8 bits.
-      index: int64 in that shape, each element's index in the layer's whole weight tensor; None when
+      columns: Where the last dimension's elements stand in the layer's whole weights; None when
         `weights` is the whole.
       trained: bool, broadcasts against `weights`; False elements stay.
 
@@ -184,24 +215,23 @@ def update_weights(
     """
     along_channels = [1] * weights.ndim
     along_channels[channel_axis] = -1
-    delta = high_mul(gradient.astype(np.int64) << shift, m.reshape(along_channels)).astype(np.int64)
-    moves = delta != 0
-    if trained is not None:
-        moves &= trained
+    factor = -m.astype(np.int64).reshape(along_channels)
+    delta = high_mul(gradient.astype(np.int64) << shift, factor).astype(np.int64)
+    moves = np.asarray(True) if trained is None else trained
     w = weights.astype(np.int64)
     if residual_bits == 8:
         assert residual is not None
-        t = (256 * w + residual - delta.clip(-65535, 65535)).clip(-32512, 32512)
-        new = (t + 128) >> 8
-        return _keep_unmoved(moves, new, w), _keep_unmoved(moves, t - 256 * new, residual)
-    if index is None:
-        index = np.arange(weights.size).reshape(weights.shape)
-    rnd = stochastic_rounding(key, index)
-    t = 4096 * w - delta.clip(-(1 << 20), 1 << 20)
+        t = (256 * w + residual - 128 + delta).clip(-32768, 32767)
+        new = np.minimum(127, (t >> 8) + 1)
+        return _keep_unmoved(moves, new, w), _keep_unmoved(moves, (t & 255) - 128, residual)
+    if columns is None:
+        columns = np.arange(weights.shape[-1])
+    rnd = stochastic_rounding(key, dither_rows(weights.shape, channel_axis), columns)
+    t = 65536 * w + delta
     if residual_bits == 0:
-        return _keep_unmoved(moves, ((t + rnd) >> 12).clip(-127, 127), w), None
+        return _keep_unmoved(moves, ((t + rnd) >> 16).clip(-127, 127), w), None
     assert residual is not None
-    sixteenths = ((t + 256 * residual.astype(np.int64) + (rnd >> 4)) >> 8).clip(-2032, 2032)
+    sixteenths = ((t + 4096 * residual.astype(np.int64) + (rnd >> 4)) >> 12).clip(-2032, 2032)
     new = (sixteenths + 8) >> 4
     return _keep_unmoved(moves, new, w), _keep_unmoved(moves, sixteenths - 16 * new, residual)
 

@@ -1,0 +1,126 @@
+// Products of panels as gradients: up to four channels of a block of pixels at a time.
+//
+//   PanelWriter panel_writer(...);
+//   for all input channels i, four at a time: pack their weights; panel_writer.Write(weights, i, 4);
+#ifndef TFLM_KERNELS_PANEL_WRITER_H_
+#define TFLM_KERNELS_PANEL_WRITER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tflm_kernels/arch/features.h"
+#include "tflm_kernels/panel.h"
+#include "tflm_kernels/unordered_writer.h"
+
+namespace tflm_train {
+
+#if defined(TFLM_TRAIN_MVE)
+class PanelWriter {
+ public:
+  static constexpr int32_t kMaxPanels = 16;  // this lies on the stack
+
+  // `count` pixels, `step` elements apart from `first` on, whose gradients are in the panels.
+  PanelWriter(const UnorderedWriter& writer, const int16_t* gradients, int32_t depth, int32_t count,
+              size_t first, size_t step)
+      : writer_(writer),
+        run_(gradients, (depth + kQuantum - 1) / kQuantum, (count + kLanes - 1) / kLanes),
+        count_(count),
+        step_(static_cast<int32_t>(step)),
+        first_(first),
+        has_words_(writer.HasWords(first, step_)) {}
+
+  // Channels of a pointwise layer as far as there are four more; returns how many.
+  // weights: int8 [out_c][width], width at most EvenLanes::kMaxStride. channels: see Write.
+  // panel: room for one.
+  __attribute__((noinline)) int32_t WritePointwise(const int8_t* weights, int32_t width,
+                                                   int32_t out_c, const int16_t* channels,
+                                                   int16_t* panel) {
+    const EvenLanes lanes(width);
+    const bool as_words = has_words_ && channels == nullptr;
+    int32_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) {
+      lanes.Pack(weights + i, out_c, panel);
+      Write(panel, channels, i, kLanes, as_words);
+    }
+    return i;
+  }
+
+  // Writes channels[i] and so on, or, without a list, channels from i on; i a multiple of 4.
+  void Write(const int16_t* weights, const int16_t* channels, int32_t i, int lanes) {
+    Write(weights, channels, i, lanes, has_words_ && channels == nullptr && lanes == kLanes);
+  }
+
+ private:
+  TFLM_TRAIN_INLINE void Write(const int16_t* weights, const int16_t* channels, int32_t i,
+                               int lanes, bool as_words) {
+    const int32_t* const second = sums_ + run_.panels() * kPanelSums;
+    run_.Multiply(weights, sums_);
+    if (as_words) {
+      writer_.WriteWords(sums_, second, count_, first_ + i, step_);
+    } else if (channels != nullptr) {
+      writer_.Write(sums_, second, count_, first_, step_, channels + i, lanes);
+    } else {
+      writer_.Write(sums_, second, count_, first_ + i, step_, nullptr, lanes);
+    }
+  }
+
+  const UnorderedWriter writer_;
+  PanelRun run_;
+  int32_t count_, step_;
+  size_t first_;
+  bool has_words_;
+  int32_t sums_[2 * kMaxPanels * kPanelSums];
+};
+#else
+class PanelWriter {
+ public:
+  static constexpr int32_t kMaxPanels = INT32_MAX;
+
+  PanelWriter(const UnorderedWriter& writer, const int16_t* gradients, int32_t depth, int32_t count,
+              size_t first, size_t step)
+      : writer_(writer),
+        gradients_(gradients),
+        depth_(depth),
+        count_(count),
+        first_(first),
+        step_(step) {}
+
+  void Write(const int16_t* weights, int32_t i, int lanes) const {
+    if (writer_.is_plain() && lanes == kLanes) {
+      WriteAs<true>(weights, first_ + i, lanes);
+    } else {
+      WriteAs<false>(weights, first_ + i, lanes);
+    }
+  }
+
+ private:
+  template <bool kPlain>
+  void WriteAs(const int16_t* weights, size_t at, int lanes) const {
+    const UnorderedWriter local = writer_;
+    const int16_t* gradients = gradients_;
+    const int32_t depth = depth_;
+    const size_t step = step_;
+    int32_t to_next = 2 * kQuantum;
+    for (int32_t left = count_; left > 0; left -= 2) {
+      int32_t sums[2 * kLanes];
+      MultiplyPanels(gradients, weights, depth, sums);
+      local.Write<kPlain>(sums, at, lanes);
+      at += step;
+      if (left > 1) local.Write<kPlain>(sums + kLanes, at, lanes);
+      at += step;
+      // To the panel's other two lanes, then to the next panel's first two.
+      gradients += to_next;
+      to_next = PackedElements(depth) - to_next;
+    }
+  }
+
+  const UnorderedWriter& writer_;
+  const int16_t* gradients_;
+  int32_t depth_, count_;
+  size_t first_, step_;
+};
+#endif
+
+}  // namespace tflm_train
+
+#endif  // TFLM_KERNELS_PANEL_WRITER_H_
