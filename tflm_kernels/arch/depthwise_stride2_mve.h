@@ -107,21 +107,37 @@ class Stride2InputGrad {
     const uint32x4_t at8 = vaddq_n_u32(at, 8 * kTapBytes);
     const uint32x4_t at12 = vaddq_n_u32(at, 12 * kTapBytes);
     const int8_t* from = weights.all + c;
-    const int32_t stride = g_.out_c;
-#pragma GCC unroll 3
-    for (int32_t tap = 0; tap < kTaps; ++tap, from += stride) {
-      vstrwq_scatter_offset_s32(to + tap, at, vldrbq_s32(from));
-      vstrwq_scatter_offset_s32(to + tap, at4, vldrbq_s32(from + 4));
-      vstrwq_scatter_offset_s32(to + tap, at8, vldrbq_s32(from + 8));
-      vstrwq_scatter_offset_s32(to + tap, at12, vldrbq_s32(from + 12));
-    }
+    int32_t* tap = to;
+    int32x4_t a, b;
+    // clang-format off
+#define TFLM_TRAIN_WIDEN_TAP               \
+  "vldrb.s32 %q[a], [%[from]]\n\t"         \
+  "vldrb.s32 %q[b], [%[from], #4]\n\t"     \
+  "vstrw.32 %q[a], [%[tap], %q[at]]\n\t"   \
+  "vstrw.32 %q[b], [%[tap], %q[at4]]\n\t"  \
+  "vldrb.s32 %q[a], [%[from], #8]\n\t"     \
+  "vldrb.s32 %q[b], [%[from], #12]\n\t"    \
+  "add %[from], %[from], %[stride]\n\t"    \
+  "vstrw.32 %q[a], [%[tap], %q[at8]]\n\t"  \
+  "vstrw.32 %q[b], [%[tap], %q[at12]]\n\t" \
+  "add %[tap], %[tap], #4\n\t"
+#define TFLM_TRAIN_WIDEN_THREE TFLM_TRAIN_WIDEN_TAP TFLM_TRAIN_WIDEN_TAP TFLM_TRAIN_WIDEN_TAP
+    asm volatile(
+        TFLM_TRAIN_WIDEN_THREE TFLM_TRAIN_WIDEN_THREE TFLM_TRAIN_WIDEN_THREE
+        : [from] "+l"(from), [tap] "+r"(tap), [a] "=&w"(a), [b] "=&w"(b)
+        : [stride] "r"(g_.out_c), [at] "w"(at), [at4] "w"(at4), [at8] "w"(at8), [at12] "w"(at12)
+        : "memory");
+#undef TFLM_TRAIN_WIDEN_TAP
+#undef TFLM_TRAIN_WIDEN_THREE
+    // clang-format on
+    static_assert(kTaps == 9 && sizeof(*tap) == 4);
     const int shift = kScaleBits - 1 - weights.exponent;
     const int32_t* m = weights.m + c;
-#pragma GCC unroll 4
+    const int8_t* const centre = weights.all + kCentre * g_.out_c + c;
+#pragma GCC unroll 1
     for (int32_t i = 0; i < kLanes; i += 4, to += 4 * kTapWords) {
       const int32x4_t factor = vshlq_r_s32(vld1q_s32(m + i), shift);
-      const int32x4_t centre = vldrwq_gather_offset_s32(to + kCentre, at);
-      vstrwq_scatter_offset_s32(to + kCentre, at, vmulq_s32(centre, factor));
+      vstrwq_scatter_offset_s32(to + kCentre, at, vmulq_s32(vldrbq_s32(centre + i), factor));
       vstrwq_scatter_offset_s32(to + kTaps, at, factor);
     }
   }
@@ -207,10 +223,10 @@ class Stride2InputGrad {
 #define TFLM_TRAIN_RUN(STORE)                                                                    \
   asm volatile(TFLM_TRAIN_LANES(STORE)                                                           \
       : "+r"(from), "+r"(to), [taps] "+m"(taps)                                                  \
-      : [live] "m"(live), [pairs] "m"(pairs), [odd] "m"(odd), [two_rows] "m"(two_rows),    \
+      : [live] "m"(live), [pairs] "m"(pairs), [odd] "m"(odd), [two_rows] "m"(two_rows),          \
         [next_lane] "m"(next_lane), [end] "m"(end), "w"(upper), "w"(lower)                       \
-      : "r0", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "q0", "q1", "q2",   \
-        "q3", "q4", "q5", "cc", "memory")
+      : "r0", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",   \
+        "q0", "q1", "q2", "q3", "q4", "q5", "cc", "memory")
     if constexpr (kWhole) {
       TFLM_TRAIN_RUN(TFLM_TRAIN_STORE);
     } else {
