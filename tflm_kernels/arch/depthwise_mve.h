@@ -108,6 +108,10 @@ class PhaseInputGrad {
         image_(plan.swapped ? weights.all : grad_out),
         tap_image_(plan.swapped ? grad_out : weights.all),
         grad_in_(grad_in + plan.first_input * g.in_c),
+        tap_runs_(plan.taps.rows),
+        tap_run_(plan.taps.columns),
+        tap_bytes_(plan.taps.column * g.out_c),
+        tap_row_bytes_(plan.taps.row * g.out_c),
         plane_(static_cast<int8_t*>(scratch)),
         taps_(plane_ + plan.PlaneBytes() + plan.margin) {
     FindTaps();
@@ -146,9 +150,13 @@ class PhaseInputGrad {
     return plane_ + row * plan_.PlaneRowBytes() + (column >> 1) * 2 * plan_.lanes + (column & 1);
   }
 
-  // Lists where the first channel's taps go.
+  // Lists where the first channel's taps go, rows behind each other if they can be.
   void FindTaps() {
     const PixelWindow& taps = plan_.taps;
+    if (taps.row == taps.columns * taps.column) {
+      tap_runs_ = taps.rows > 0 ? 1 : 0;
+      tap_run_ *= taps.rows;
+    }
     int32_t n = 0;
     for (int32_t r = taps.rows - 1; r >= 0; --r) {
       for (int32_t c = taps.columns - 1; c >= 0 && n < kMaxTaps; --c) {
@@ -203,18 +211,10 @@ class PhaseInputGrad {
   }
 
   void PackTaps(const int8_t* from, int32_t lanes) const {
-    const PixelWindow& window = plan_.taps;
     const uint8x16_t at = vmulq_n_u8(vidupq_n_u8(0, 1), kVectorBytes);
-    if (window.row == window.columns * window.column) {
-      if (window.rows > 0) {
-        MoveLanes(from, window.column * g_.out_c, window.rows * window.columns, lanes, at, tap_to_);
-      }
-      return;
-    }
     int8_t* const* to = tap_to_;
-    for (int32_t n = window.rows; n > 0; --n, to += window.columns) {
-      MoveLanes(from, window.column * g_.out_c, window.columns, lanes, at, to);
-      from += window.row * g_.out_c;
+    for (int32_t n = tap_runs_; n > 0; --n, from += tap_row_bytes_, to += tap_run_) {
+      MoveLanes(from, tap_bytes_, tap_run_, lanes, at, to);
     }
   }
 
@@ -235,6 +235,8 @@ class PhaseInputGrad {
   const DepthwiseWeights& weights_;
   const int8_t *image_, *tap_image_;
   int8_t* grad_in_;
+  int32_t tap_runs_, tap_run_;  // runs of taps that are as far from each other, their length
+  int32_t tap_bytes_, tap_row_bytes_;
   int8_t *plane_, *taps_;
   int8_t* tap_to_[kMaxTaps];
 };

@@ -186,8 +186,7 @@ class Stride2InputGrad {
   "ldm r0!, {r3, r4, r5, r6, r7, r8, r9, r10, r11, r12}\n\t" \
   "vldrb.s32 q3, [r1], #80\n\t"            \
   "str r0, %[taps]\n\t"                    \
-  "ldr lr, %[pairs]\n\t"                   \
-  "ldr r0, %[two_rows]\n\t"                \
+  "ldrd lr, r0, %[loop]\n\t"               \
   "wls lr, lr, 3f\n"                       \
   "2:\n\t"                                 \
   TFLM_TRAIN_EVEN_ROW(STORE)               \
@@ -211,8 +210,10 @@ class Stride2InputGrad {
     register int8_t* to asm("r2") = strip.q;
     const int32_t* taps = strip.taps;
     const uint32_t live = strip.live;
-    const int32_t pairs = strip.rows / 2, odd = strip.rows % 2;
-    const int32_t two_rows = 2 * g_.in_w * g_.in_c;
+    const int32_t two_rows = 2 * g_.in_w * g_.in_c, odd = strip.rows % 2;
+    const struct {
+      int32_t pairs, two_rows;
+    } loop = {strip.rows / 2, two_rows};
     const struct {
       int32_t from, to;
     } next_lane = {kColumns + 1 - (strip.rows + 1) * kRowBytes, 1 - strip.rows * two_rows};
@@ -223,7 +224,7 @@ class Stride2InputGrad {
 #define TFLM_TRAIN_RUN(STORE)                                                                    \
   asm volatile(TFLM_TRAIN_LANES(STORE)                                                           \
       : "+r"(from), "+r"(to), [taps] "+m"(taps)                                                  \
-      : [live] "m"(live), [pairs] "m"(pairs), [odd] "m"(odd), [two_rows] "m"(two_rows),          \
+      : [live] "m"(live), [loop] "m"(loop), [odd] "m"(odd),                                    \
         [next_lane] "m"(next_lane), [end] "m"(end), "w"(upper), "w"(lower)                       \
       : "r0", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",   \
         "q0", "q1", "q2", "q3", "q4", "q5", "cc", "memory")
