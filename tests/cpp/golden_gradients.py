@@ -220,22 +220,19 @@ def depthwise_input_grad() -> Suite:
     # Sizes at which inner loops divide differently.
     for number, (size, channels, kernel, stride) in enumerate(
         (
-            ((12, 4), 20, 3, 2),
-            ((6, 16), 33, 3, 2),
-            ((8, 8), 16, 3, 2),
-            ((10, 8), 18, 5, 1),
-            ((9, 10), 3, 7, 1),
-            ((2, 35), 4, 3, 1),
-            ((4, 4), 18, 7, 1),
-            ((7, 7), 6, 7, 2),
+            ((2, 16), 16, 3, 2),
+            ((4, 4), 17, 3, 2),
+            ((9, 5), 2, 7, 1),
+            ((10, 4), 2, 5, 1),
+            ((2, 35), 1, 3, 1),
+            ((4, 4), 3, 7, 1),
         )
     ):
         geometry = Geometry.from_options(
             (*size, channels), channels, (kernel, kernel), (stride, stride), padding="SAME"
         )
-        for partial in (False, True):
-            mask_kind = (number + partial) % 3
-            input_gradient_cases(suite, rng, geometry, "steady", mask_kind, False, True, partial)
+        partial = number % 2 == 1
+        input_gradient_cases(suite, rng, geometry, "steady", number // 2, False, True, partial)
     return suite
 
 
