@@ -213,6 +213,16 @@ def depthwise_input_grad() -> Suite:
         geometry = partial_geometry(rng, depthwise=True)
         mask_kind = int(rng.integers(3))
         input_gradient_cases(suite, rng, geometry, variant, mask_kind, False, True, True)
+    # More rows and columns than are done at once.
+    large = [
+        Geometry.from_options((18, 3, 5), 5, (3, 3), padding="SAME"),
+        Geometry.from_options((5, 33, 2), 2, (3, 3), padding="SAME"),
+        Geometry.from_options((36, 5, 3), 3, (3, 3), (2, 2), padding="SAME"),
+        Geometry.from_options((5, 66, 2), 2, (3, 3), (2, 2), padding="SAME"),
+        Geometry.from_options((33, 6, 2), 2, (3, 3), (2, 2), padding="SAME"),
+    ]
+    for number, geometry in enumerate(large):
+        input_gradient_cases(suite, rng, geometry, "steady", number % 2 * 2, False, True)
     for number, geometry in enumerate((*fixed, *remainders(depthwise=True))):
         variant = ("steady", "steady_addend", STEADY_FAINT)[number % 3]
         partial = number % 4 == 3 and geometry.out_c > geometry.out_c // geometry.in_c
