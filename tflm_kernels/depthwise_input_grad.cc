@@ -98,13 +98,13 @@ void WriteSums(const DepthwiseInputGradParams& params, const int32_t* m, bool ha
 bool WriteSaturated(const DepthwiseInputGradParams& params, const int8_t* grad_out,
                     const DepthwiseWeights& weights, int8_t* grad_in, void* scratch) {
 #if defined(TFLM_TRAIN_MVE)
-  if (mve::Stride2InputGrad::Usable(params)) {
-    mve::Stride2InputGrad(params.geometry).Run(grad_out, weights, grad_in, scratch);
+  const size_t scratch_bytes = DepthwiseInputGradScratchBytes(params);
+  const mve::Stride2InputGrad stride2(params, scratch_bytes);
+  if (stride2.usable(weights.exponent)) {
+    stride2.Run(grad_out, weights, grad_in, scratch);
     return true;
   }
-  const mve::DepthwisePlan plan(params, DepthwiseInputGradScratchBytes(params));
-  if (plan.usable) {
-    mve::DepthwiseInputGrad(params, plan, grad_out, weights, grad_in, scratch);
+  if (mve::DepthwiseInputGrad(params, scratch_bytes, grad_out, weights, grad_in, scratch)) {
     return true;
   }
 #endif

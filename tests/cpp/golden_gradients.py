@@ -227,6 +227,22 @@ def depthwise_input_grad() -> Suite:
         variant = ("steady", "steady_addend", STEADY_FAINT)[number % 3]
         partial = number % 4 == 3 and geometry.out_c > geometry.out_c // geometry.in_c
         input_gradient_cases(suite, rng, geometry, variant, number // 2 % 3, False, True, partial)
+    # Sizes at which inner loops divide differently.
+    for number, (size, channels, kernel, stride) in enumerate(
+        (
+            ((2, 16), 16, 3, 2),
+            ((4, 4), 17, 3, 2),
+            ((9, 5), 2, 7, 1),
+            ((10, 4), 2, 5, 1),
+            ((2, 35), 1, 3, 1),
+            ((4, 4), 3, 7, 1),
+        )
+    ):
+        geometry = Geometry.from_options(
+            (*size, channels), channels, (kernel, kernel), (stride, stride), padding="SAME"
+        )
+        partial = number % 2 == 1
+        input_gradient_cases(suite, rng, geometry, "steady", number // 2, False, True, partial)
     return suite
 
 

@@ -132,11 +132,17 @@ uint32_t MaxAbs(const int32_t* values, size_t n) {
 
 uint32_t MaxAbs(const int8_t* values, size_t n) {
   uint8x16_t max = vdupq_n_u8(0);
-  for (size_t fours = n / 64; fours > 0; --fours, values += 64) {
-    max = vmaxaq_s8(max, vld1q_s8(values));
-    max = vmaxaq_s8(max, vld1q_s8(values + 16));
-    max = vmaxaq_s8(max, vld1q_s8(values + 32));
-    max = vmaxaq_s8(max, vld1q_s8(values + 48));
+  for (size_t fours = n / 64; fours > 0; --fours) {
+    // Loads that move the pointer, which the compiler does not choose.
+    int8x16_t a, b, c, d;
+    asm("vldrb.u8 %q0, [%4], #16\n\t"
+        "vldrb.u8 %q1, [%4], #16\n\t"
+        "vldrb.u8 %q2, [%4], #16\n\t"
+        "vldrb.u8 %q3, [%4], #16"
+        : "=&w"(a), "=&w"(b), "=&w"(c), "=&w"(d), "+r"(values)
+        :
+        : "memory");
+    max = vmaxaq_s8(vmaxaq_s8(vmaxaq_s8(vmaxaq_s8(max, a), b), c), d);
   }
   for (int32_t rest = n % 64; rest > 0; rest -= 16, values += 16) {
     max = vmaxaq_s8(max, vldrbq_z_s8(values, vctp8q(static_cast<uint32_t>(rest))));
