@@ -84,6 +84,17 @@ TEST(Numerics, RoundToInt32) {
              [](uint32_t bits) { return tflm_train::RoundToInt32(Float(bits)); });
 }
 
+TEST(Numerics, RoundBelow30Bits) {
+  constexpr int32_t kLimit = 1 << 30;
+  const auto is_below = [](int32_t a) { return a < kLimit && a > -kLimit; };
+  const auto& table = kRoundToInt32Tables[0];
+  for (size_t i = 0; i < table.count; ++i) {
+    const int32_t rounded = tflm_train::RoundBelow30Bits(Float(table.operands[i]));
+    EXPECT_EQ(is_below(rounded), is_below(table.results[i]));
+    if (is_below(rounded)) EXPECT_EQ(rounded, table.results[i]);
+  }
+}
+
 TEST(Numerics, Exp2Neg) {
   CheckUnary(kExp2NegTables[0],
              [](uint32_t bits) { return Bits(tflm_train::Exp2Neg(Float(bits))); });

@@ -31,7 +31,7 @@ class RowSums {
 
  private:
   const int16_t* gradients_;
-  int32_t skipped_;  // from where the code for all steps begins, bytes
+  int32_t skipped_;  // from where to go to after the first step to the end of the code, bytes
   const int16_t* inputs_;
   const int16_t* end_;  // of the gradients
   uintptr_t code_;      // where in SumManySteps to begin
