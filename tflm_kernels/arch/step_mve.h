@@ -46,8 +46,9 @@ TFLM_TRAIN_INLINE Eight AddDelta(const Eight& to, const Eight& sums, const Eight
   return {vaddq_s32(to.even, delta.even), vaddq_s32(to.odd, delta.odd)};
 }
 
-// What the sums q * x of a row become steps with: (sum * gain + more) * 2 * m is -G * m * 2^32
-// with the zero point, the layer's gain and the doubling of VQRDMULH in it.
+// What turns the sums q * x of a row into steps, the high halves of (sum * gain + more) * 2 * m:
+// m is Multiplier()'s magnitude, gain half the layer's, negated, and more what the zero point's
+// part of the sum comes to with that.
 struct RowFactors {
   int32_t m, gain, more;
 
