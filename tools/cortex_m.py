@@ -77,6 +77,7 @@ MACHINES = (
         "cortex_m4",
         code=(0x08000000, 1024 * KIB),
         ram=(0x20000000, 128 * KIB),
+        defines=("-DTFLM_TRAIN_MEDIUM_TARGET",),
     ),
     Machine("mps2-an500", "mps2-an500", "cortex_m7"),
     # Secure aliases: the core starts in the secure state. Its ITCM is too small for all cases.
