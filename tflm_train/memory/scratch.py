@@ -9,10 +9,11 @@ from tflm_train.memory.target import Target, align
 _WORD = 4
 _HALF_WORD = 2
 
-# Of conv_input_grad.cc and panel.h.
+# Of conv_input_grad.cc, update_plan.h and panel.h.
 _LANES = 4
 _MAX_DEPTH = 512
-_INPUT_BYTES = 6144
+_INPUT_BYTES = 6288
+_TAIL_BYTES = 12  # behind each panel of the input
 _GRADIENT_BYTES = 4096
 _PLANE_BYTES = 4096
 _ELEMENT = 16
@@ -127,9 +128,9 @@ def _conv_update(params: abi.ConvUpdateParams) -> int:
     depth = min(positions, _MAX_DEPTH)
     panel = _HALF_WORD * _LANES * align(depth, 8)
     needed = -(-g.in_c // _LANES)
-    panels = min(needed, max(1, _INPUT_BYTES // panel))
+    panels = min(needed, max(1, _INPUT_BYTES // (panel + _TAIL_BYTES)))
     sums = _WORD * _LANES * _LANES * panels if positions > depth else 0
-    return panel * (panels + 1) + sums
+    return panel + (panel + _TAIL_BYTES) * panels + sums
 
 
 def _stream(stages: tuple[abi.StageFields, ...]) -> int:
