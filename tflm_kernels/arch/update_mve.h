@@ -168,7 +168,7 @@ class TapUpdate {
       for (int32_t groups = channels / kGroup; groups > 0; --groups) {
         const uint16x8_t dither = dithers.template Next<true>(kGroup);
         if (kOneChunk) {
-          StepChunk(q0, q1, &at, factors0, factors1, dither, &weights0, &weights1);
+          StepChunk(q0, q1, &at, gain, factors0, factors1, dither, &weights0, &weights1);
         } else {
           mve::StepRows(Multiply(gradients, chunks, &at), factors0, factors1, dither, &weights0,
                         &weights1);

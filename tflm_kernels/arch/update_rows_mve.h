@@ -54,16 +54,16 @@ struct GroupSums {
   "vmax.s8 %q[t], %q[t], %q[o0]\n\t"                 \
   "vstrb.16 %q[t], [%[" W "]], #8\n\t"
 
-#define TFLM_TRAIN_SCALED                             \
-  "vdup.32 %q[t], %[gain]\n\t"                        \
+#define TFLM_TRAIN_SCALED(GAIN)                             \
+  "vdup.32 %q[t], %[" GAIN "]\n\t"                        \
   "vmlas.s32 %q[e0], %q[t], %[more0]\n\t"             \
   "vmlas.s32 %q[o0], %q[t], %[more0]\n\t"             \
   "vmlas.s32 %q[e1], %q[t], %[more1]\n\t"             \
   "vmlas.s32 %q[o1], %q[t], %[more1]\n\t"
 
 // Eight elements of two rows without residual; there is one vector to spare.
-#define TFLM_TRAIN_RANDOM_ROWS                        \
-  TFLM_TRAIN_SCALED                                   \
+#define TFLM_TRAIN_RANDOM_ROWS(GAIN)                        \
+  TFLM_TRAIN_SCALED(GAIN)                                   \
   TFLM_TRAIN_RANDOM("e0", "o0", "m0", "w0", "vmov.i8 %q[o0], #129\n\t") \
   TFLM_TRAIN_RANDOM("e1", "o1", "m1", "w1", "")
 
@@ -171,7 +171,7 @@ TFLM_TRAIN_INLINE void StepRandomRows(GroupSums sums, const RowFactors& f0, cons
   int32x4_t t;
   int8_t *to0 = stepper0->weights(), *to1 = stepper1->weights();
   asm volatile(
-      TFLM_TRAIN_RANDOM_ROWS
+      TFLM_TRAIN_RANDOM_ROWS("gain")
       : [e0] "+w"(sums.row0.even), [o0] "+w"(sums.row0.odd), [e1] "+w"(sums.row1.even),
         [o1] "+w"(sums.row1.odd), [t] "=&w"(t), [w0] "+l"(to0), [w1] "+l"(to1)
       : [dither] "w"(dither), [gain] "r"(f0.gain), [more0] "r"(f0.more), [more1] "r"(f1.more),
@@ -190,7 +190,7 @@ TFLM_TRAIN_INLINE void StepSixteenthsRows(GroupSums sums, const RowFactors& f0,
   int8_t *r0 = stepper0->residual(), *r1 = stepper1->residual();
   // In two parts: there are not the registers for all operands at once.
   asm volatile(
-      TFLM_TRAIN_SCALED
+      TFLM_TRAIN_SCALED("gain")
       : [e0] "+w"(sums.row0.even), [o0] "+w"(sums.row0.odd), [e1] "+w"(sums.row1.even),
         [o1] "+w"(sums.row1.odd), [t] "=&w"(t)
       : [gain] "r"(f0.gain), [more0] "r"(f0.more), [more1] "r"(f1.more));
@@ -206,21 +206,21 @@ TFLM_TRAIN_INLINE void StepSixteenthsRows(GroupSums sums, const RowFactors& f0,
 }
 
 // MultiplyChunk and StepRandomRows: together they take all vectors, which the compiler does not
-// manage without reloads.
+// manage without reloads. gain: that of f0, in memory; with a frame pointer, one register less.
 TFLM_TRAIN_INLINE void StepRandomChunk(int8x16_t q0, int8x16_t q1, const int8_t** group,
-                                       const RowFactors& f0, const RowFactors& f1,
-                                       uint16x8_t dither, RowStepper<0>* stepper0,
-                                       RowStepper<0>* stepper1) {
+                                       const int32_t& gain, const RowFactors& f0,
+                                       const RowFactors& f1, uint16x8_t dither,
+                                       RowStepper<0>* stepper0, RowStepper<0>* stepper1) {
   const int8_t* at = *group;
   int32x4_t e0, o0, e1, o1, t;
   int32_t s0, s1, s2;
   int8_t *to0 = stepper0->weights(), *to1 = stepper1->weights();
   asm volatile(
-      TFLM_TRAIN_SUMS TFLM_TRAIN_RANDOM_ROWS
+      TFLM_TRAIN_SUMS "ldr %[s0], %[gain]\n\t" TFLM_TRAIN_RANDOM_ROWS("s0")
       : [at] "+r"(at), [e0] "=&w"(e0), [o0] "=&w"(o0), [e1] "=&w"(e1), [o1] "=&w"(o1),
         [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), [t] "=&w"(t), [w0] "+l"(to0),
         [w1] "+l"(to1)
-      : [q0] "w"(q0), [q1] "w"(q1), [dither] "w"(dither), [gain] "r"(f0.gain),
+      : [q0] "w"(q0), [q1] "w"(q1), [dither] "w"(dither), [gain] "m"(gain),
         [more0] "r"(f0.more), [more1] "r"(f1.more), [m0] "r"(f0.m), [m1] "r"(f1.m)
       : "memory");
   *group = at;
@@ -255,10 +255,11 @@ TFLM_TRAIN_INLINE void StepRows(const GroupSums& sums, const RowFactors& f0, con
 // The same by the sums of one chunk and a group of the input, which is passed over.
 template <int kBits>
 TFLM_TRAIN_INLINE void StepChunk(int8x16_t q0, int8x16_t q1, const int8_t** group,
-                                 const RowFactors& f0, const RowFactors& f1, uint16x8_t dither,
-                                 RowStepper<kBits>* row0, RowStepper<kBits>* row1) {
+                                 const int32_t& gain, const RowFactors& f0, const RowFactors& f1,
+                                 uint16x8_t dither, RowStepper<kBits>* row0,
+                                 RowStepper<kBits>* row1) {
   if constexpr (kBits == 0) {
-    StepRandomChunk(q0, q1, group, f0, f1, dither, row0, row1);
+    StepRandomChunk(q0, q1, group, gain, f0, f1, dither, row0, row1);
   } else {
     StepRows(MultiplyChunk(q0, q1, group), f0, f1, dither, row0, row1);
   }
