@@ -33,8 +33,7 @@ def sources(part: str) -> list[Path]:
 
 def measure(core: str, paths: list[Path]) -> list[tuple[str, int, int, int]]:
     """(file, text, data, bss) of each source."""
-    flags = [flag for flag in cortex_m.COMPILE_FLAGS if flag != "-O3"]
-    flags += ["-Os", *cortex_m.core_flags()[core], f"-I{ROOT}"]
+    flags = [*cortex_m.COMPILE_FLAGS, "-Os", *cortex_m.core_flags()[core], f"-I{ROOT}"]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:

@@ -74,9 +74,9 @@ struct DepthwiseTap {
   const int8_t* weights;
 };
 
-// acc[c] += the sum over taps of (pixel[at + c / multiplier] - offset) * weights[c],
+// acc[c] += the sum over taps of (pixel[c / multiplier] - offset) * weights[c],
 // c = 0 .. n - 1.
-inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset,
                           int32_t multiplier, int32_t n, int32_t* acc);
 
 // At most this many taps make sums of int8 that fit int16.
@@ -89,7 +89,7 @@ inline void PrepareTaps(const DepthwiseTap* taps, int32_t count, int32_t offset,
 
 // y[c] = the output of the sum that DepthwiseSums forms, multiplier 1. The scratch is
 // as PrepareTaps left it, and serves the same taps once more.
-inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t offset,
                            const Finish& finish, int32_t n, int32_t* scratch, int8_t* y);
 
 // Requantize(a, multiplier, shift) with the same constants many times; |a| < 2^30,

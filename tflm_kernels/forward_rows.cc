@@ -171,7 +171,7 @@ class TapList {
     std::memset(acc, 0, sizeof(int32_t) * g_.out_c);
     for (int32_t ky = 0, kx = 0; ky < g_.k_h;) {
       List(ox, &ky, &kx);
-      DepthwiseSums(taps_, count_, 0, zero_point, multiplier, g_.out_c, acc);
+      DepthwiseSums(taps_, count_, zero_point, multiplier, g_.out_c, acc);
     }
   }
 
@@ -181,12 +181,14 @@ class TapList {
     if (!is_inside || listed_ < 0) {
       int32_t ky = 0, kx = 0;
       List(ox, &ky, &kx);
-      listed_ = is_inside ? ox : -1;
       if (count_ > 0) PrepareTaps(taps_, count_, zero_point, finish, g_.out_c, scratch);
+    } else {
+      const int32_t moved = (ox - listed_) * g_.stride_w * g_.in_c;
+      for (int32_t i = 0; i < count_; ++i) taps_[i].pixel += moved;
     }
+    listed_ = is_inside ? ox : -1;
     if (count_ > 0) {
-      const int32_t at = is_inside ? (ox - listed_) * g_.stride_w * g_.in_c : 0;
-      DepthwisePixel(taps_, count_, at, zero_point, finish, g_.out_c, scratch, y);
+      DepthwisePixel(taps_, count_, zero_point, finish, g_.out_c, scratch, y);
     } else {
       std::memset(scratch, 0, sizeof(int32_t) * g_.out_c);
       FinishRow(scratch, finish, g_.out_c, y);

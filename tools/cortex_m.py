@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "cortex_m"
 COMPILER = "arm-none-eabi-g++"
 COMPILE_FLAGS = (
-    "-std=c++17 -O3 -mthumb -ffunction-sections -fdata-sections -ffp-contract=off "
+    "-std=c++17 -mthumb -ffunction-sections -fdata-sections -ffp-contract=off "
     "-fno-exceptions -fno-rtti -fno-threadsafe-statics -Wall -Wextra -Werror"
 ).split()
 LINK_FLAGS = (
@@ -55,9 +55,10 @@ class Machine:
     ram: tuple[int, int] = (0x20000000, 4096 * KIB)
     vectors: int | None = None  # where the core starts; None: at the beginning of `code`
     defines: tuple[str, ...] = ()
+    optimization: str = "-O3"
 
 
-MACHINES = (
+MACHINES: tuple[Machine, ...] = (
     # 16 KB of RAM: a part of the cases (TFLM_TRAIN_SMALL_TARGET), and small buffers.
     Machine(
         "microbit",
@@ -89,6 +90,13 @@ MACHINES = (
         ram=(0x31000000, 2048 * KIB),
         vectors=0x10000000,
     ),
+)
+# Firmware is built for size (Arduino) or with -O2 more often than not: the loops by hand once more.
+OPTIMIZATIONS = {"mps2-an386": "-Os", "mps2-an500": "-O2", "mps3-an547": "-Os"}
+MACHINES += tuple(
+    dataclasses.replace(machine, name=machine.name + option, optimization=option)
+    for machine in MACHINES
+    if (option := OPTIMIZATIONS.get(machine.name))
 )
 
 
@@ -131,9 +139,11 @@ def compile_and_link(
     Raises:
         subprocess.CalledProcessError: the compiler or linker failed (its messages in `output`).
     """
-    flags = [*COMPILE_FLAGS, *core_flags()[machine.core], *machine.defines, f"-I{ROOT}"]
+    flags = [*COMPILE_FLAGS, machine.optimization, *core_flags()[machine.core]]
+    flags += [*machine.defines, f"-I{ROOT}"]
     # Machines with the same flags share objects.
-    variant = "-".join(define.removeprefix("-D") for define in machine.defines)
+    variant = machine.optimization.removeprefix("-O3")
+    variant += "-".join(define.removeprefix("-D") for define in machine.defines)
     flags += [f"-isystem{folder}" for folder in includes]
     folder = BUILD / f"{machine.core}-{variant}".rstrip("-")
     folder.mkdir(parents=True, exist_ok=True)

@@ -112,7 +112,7 @@ def _flags() -> list[str]:
     # TFLM's own headers do not hold to our warnings.
     plain = [f for f in cortex_m.COMPILE_FLAGS if not f.startswith("-W")]
     core = cortex_m.core_flags()[CORE]
-    return [*plain, "-DTF_LITE_STATIC_MEMORY", *core, f"-I{cortex_m.ROOT}", *includes]
+    return [*plain, "-O3", "-DTF_LITE_STATIC_MEMORY", *core, f"-I{cortex_m.ROOT}", *includes]
 
 
 def _compile(source: Path, folder: Path) -> Path:

@@ -124,15 +124,15 @@ struct FourSums {
   int32_t s0, s1, s2, s3;
 };
 
-// sums + the taps' at channels c .. c + 3; at: of the pixels' first of them.
-inline FourSums AddTaps(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t c,
-                        int32_t minus, FourSums sums) {
+// sums + the taps' at channels c .. c + 3.
+inline FourSums AddTaps(const DepthwiseTap* taps, int32_t count, int32_t c, int32_t minus,
+                        FourSums sums) {
   uint32_t x, w;
   int32_t a, b;
-  // By hand, because compilers run out of registers.
+  // By hand, because compilers run out of registers; with one more they do in places, too.
   asm("1:\n\t"
       "ldrd %[x], %[w], [%[taps]], #8\n\t"
-      "ldr %[x], [%[x], %[at]]\n\t"
+      "ldr %[x], [%[x], %[c]]\n\t"
       "ldr %[w], [%[w], %[c]]\n\t"
       "sxtab16 %[a], %[minus], %[x]\n\t"
       "sxtb16 %[b], %[w]\n\t"
@@ -147,12 +147,12 @@ inline FourSums AddTaps(const DepthwiseTap* taps, int32_t count, int32_t at, int
       : [taps] "+r"(taps), [count] "+r"(count), [s0] "+r"(sums.s0), [s1] "+r"(sums.s1),
         [s2] "+r"(sums.s2), [s3] "+r"(sums.s3), [x] "=&r"(x), [w] "=&r"(w), [a] "=&r"(a),
         [b] "=&r"(b)
-      : [at] "r"(at), [c] "r"(c), [minus] "r"(minus)
+      : [c] "r"(c), [minus] "r"(minus)
       : "cc", "memory");
   return sums;
 }
 
-inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset,
                           int32_t multiplier, int32_t n, int32_t* acc) {
   if (count == 0) return;
   const int32_t minus = static_cast<int32_t>(dsp::Pack(-offset, -offset));
@@ -162,9 +162,9 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, i
   for (; c + 4 <= n && (multiplier == 1 || is_shared); c += 4) {
     FourSums sums = {acc[c], acc[c + 1], acc[c + 2], acc[c + 3]};
     if (multiplier == 1) {
-      sums = AddTaps(taps, count, at + c, c, minus, sums);
+      sums = AddTaps(taps, count, c, minus, sums);
     } else {
-      const int32_t from = at + c / multiplier;
+      const int32_t from = c / multiplier;
       for (const DepthwiseTap* tap = taps; tap < end; ++tap) {
         const int32_t x = tap->pixel[from] - offset;
         const uint32_t w = dsp::LoadWord(tap->weights + c);
@@ -179,7 +179,7 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, i
     acc[c + 3] = sums.s3;
   }
   for (; c < n; ++c) {
-    const int32_t from = at + c / multiplier;
+    const int32_t from = c / multiplier;
     int32_t sum = acc[c];
     for (const DepthwiseTap* tap = taps; tap < end; ++tap) {
       sum += tap->weights[c] * (tap->pixel[from] - offset);
@@ -190,11 +190,11 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, i
 
 inline void PrepareTaps(const DepthwiseTap*, int32_t, int32_t, const Finish&, int32_t, int32_t*) {}
 
-inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t offset,
                            const Finish& finish, int32_t n, int32_t* scratch, int8_t* y) {
   if (n < 4 || !finish.is_small) {
     std::memset(scratch, 0, sizeof(int32_t) * n);
-    DepthwiseSums(taps, count, at, offset, 1, n, scratch);
+    DepthwiseSums(taps, count, offset, 1, n, scratch);
     return FinishRow(scratch, finish, n, y);
   }
   const int32_t minus = static_cast<int32_t>(dsp::Pack(-offset, -offset));
@@ -206,7 +206,7 @@ inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t at, 
     c = c + 4 <= n ? c : n - 4;
     FourSums sums = {};
     if (k.bias != nullptr) sums = {k.bias[c], k.bias[c + 1], k.bias[c + 2], k.bias[c + 3]};
-    sums = AddTaps(taps, count, at + c, c, minus, sums);
+    sums = AddTaps(taps, count, c, minus, sums);
     const int32_t* const m = k.multiplier + c;
     const int32_t* const shift = k.shift + c;
     const int32_t b0 = FinishByte(sums.s0, m[0], ~shift[0], twice);

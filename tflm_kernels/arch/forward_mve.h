@@ -107,13 +107,13 @@ inline void AddTile(const Patches& patches, const int8_t* weights, int32x4_t* p0
   *p1 = vaddq_s32(*p1, vsubq_s32(raw.p1, offset));
 }
 
-inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset,
                           int32_t multiplier, int32_t n, int32_t* acc) {
   for (int32_t c = 0; c < n && multiplier == 1; c += 4) {
     const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n - c));
     int32x4_t sums = vldrwq_z_s32(acc + c, live);
     for (int32_t k = 0; k < count; ++k) {
-      const int32x4_t x = vldrbq_z_s32(taps[k].pixel + at + c, live);
+      const int32x4_t x = vldrbq_z_s32(taps[k].pixel + c, live);
       const int32x4_t w = vldrbq_z_s32(taps[k].weights + c, live);
       sums = vaddq_s32(sums, vmulq_s32(vsubq_n_s32(x, offset), w));
     }
@@ -121,7 +121,7 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, i
   }
   for (int32_t c = 0; c < n && multiplier != 1; c += multiplier) {
     for (int32_t k = 0; k < count; ++k) {
-      const int32_t x = taps[k].pixel[at + c / multiplier] - offset;
+      const int32_t x = taps[k].pixel[c / multiplier] - offset;
       for (int32_t j = 0; j < multiplier; j += 4) {
         const mve_pred16_t live = vctp32q(static_cast<uint32_t>(multiplier - j));
         const int32x4_t w = vldrbq_z_s32(taps[k].weights + c + j, live);
@@ -239,11 +239,11 @@ inline void PrepareTaps(const DepthwiseTap* taps, int32_t count, int32_t offset,
   }
 }
 
-inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t offset,
                            const Finish& finish, int32_t n, int32_t* scratch, int8_t* y) {
   if (!TakesBlocks(finish, n)) {
     for (int32_t c = 0; c < n; ++c) scratch[c] = 0;
-    DepthwiseSums(taps, count, at, offset, 1, n, scratch);
+    DepthwiseSums(taps, count, offset, 1, n, scratch);
     return FinishRow(scratch, finish, n, y);
   }
   const ChannelConstants& k = finish.constants;
@@ -254,7 +254,7 @@ inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t at, 
     c = c + kDepthwiseChannels <= n ? c : n - kDepthwiseChannels;
     int32x4x4_t sums = vld4q_s32(scratch + c);
     for (const DepthwiseTap* tap = taps; tap < end; ++tap) {
-      const int8x16_t x = vldrbq_s8(tap->pixel + at + c), w = vldrbq_s8(tap->weights + c);
+      const int8x16_t x = vldrbq_s8(tap->pixel + c), w = vldrbq_s8(tap->weights + c);
       sums = AddHalves(sums, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
     }
     const int32x4x4_t multiplier = vld4q_s32(k.multiplier + c), shift = vld4q_s32(k.shift + c);

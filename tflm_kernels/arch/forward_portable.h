@@ -36,11 +36,11 @@ inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8
   return {s00, s01, s10, s11};
 }
 
-inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset,
                           int32_t multiplier, int32_t n, int32_t* acc) {
   const int16_t zero = static_cast<int16_t>(offset);
   for (int32_t k = 0; k < count; ++k) {
-    const int8_t* const pixel = taps[k].pixel + at;
+    const int8_t* const pixel = taps[k].pixel;
     const int8_t* const weights = taps[k].weights;
     if (multiplier == 1) {
       for (int32_t c = 0; c < n; ++c) {
@@ -96,10 +96,10 @@ inline void ConvPixels(const Patches& patches, const int8_t* weights, const Patc
 
 inline void PrepareTaps(const DepthwiseTap*, int32_t, int32_t, const Finish&, int32_t, int32_t*) {}
 
-inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t at, int32_t offset,
+inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t offset,
                            const Finish& finish, int32_t n, int32_t* scratch, int8_t* y) {
   std::memset(scratch, 0, sizeof(int32_t) * n);
-  DepthwiseSums(taps, count, at, offset, 1, n, scratch);
+  DepthwiseSums(taps, count, offset, 1, n, scratch);
   FinishRow(scratch, finish, n, y);
 }
 

@@ -136,6 +136,7 @@ __attribute__((noinline)) inline void PanelRun::Multiply(const int16_t* b, int32
   "vmladava.s16 r8, q5, q7\n\t"
   // r7 may be the frame pointer.
   asm volatile(
+      ".p2align 2\n\t"  // of the function, too: adr counts from a multiple of 4
       "push {r7}\n\t"
       "adr.w r7, 2f\n\t"
       "add r9, r7\n\t"

@@ -19,6 +19,7 @@ struct Eight {
 
 // From and to memory, in order.
 TFLM_TRAIN_INLINE Eight Pairs(const int32_t* values) {
+  asm("" : "+r"(values));  // GCC 12 moves it on in the load by what no VLD2 can
   const int32x4x2_t both = vld2q_s32(values);
   return {both.val[0], both.val[1]};
 }
