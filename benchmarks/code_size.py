@@ -1,26 +1,30 @@
-"""Flash and RAM of the kernels on Cortex-M, as `arm-none-eabi-size` counts them.
+"""Flash, RAM and stack of the kernels on Cortex-M, as compiler and `arm-none-eabi-size` count them.
 
-    python -m benchmarks.code_size [PART ...]
+    python -m benchmarks.code_size [PART ...] [--json]
 
 `state` is what saving, loading and the journal need; `kernels` all arithmetic. Compiled with -Os;
-text is code and constants, data and bss are RAM (none: there are no globals). A linker drops what
-a program does not call.
+text is code and constants, RAM data and bss (none: there are no globals), stack the largest frame
+of a function. A linker drops what a program does not call.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.report import Column, show
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import cortex_m  # noqa: E402 - a script beside this package
 
-CORES = ("cortex_m0plus", "cortex_m4", "cortex_m7")
+CORES = ("cortex_m0plus", "cortex_m4", "cortex_m7", "cortex_m55")
 STATE = ("crc32.cc", "journal.cc", "state.cc", "storage.cc")
 # The only RAM is in the object that the program makes; the compiler tells its size.
 PROBE = "#include <tflm_kernels/journal.h>\nchar journal[sizeof(tflm_train::Journal)];\n"
@@ -31,42 +35,73 @@ def sources(part: str) -> list[Path]:
     return [path for path in everything if (path.name in STATE) == (part == "state")]
 
 
-def measure(core: str, paths: list[Path]) -> list[tuple[str, int, int, int]]:
-    """(file, text, data, bss) of each source."""
-    flags = [*cortex_m.COMPILE_FLAGS, "-Os", *cortex_m.core_flags()[core], f"-I{ROOT}"]
-    rows = []
+class Size(NamedTuple):
+    """Bytes of one source, or of some.
+
+    Attributes:
+      text: Code and constants.
+      ram: data and bss.
+      stack: The largest frame.
+    """
+
+    text: int
+    ram: int
+    stack: int
+
+
+def measure(core: str, path: Path) -> Size:
+    """Compiles a source for a core."""
+    flags = [*cortex_m.COMPILE_FLAGS, "-Os", "-fstack-usage", *cortex_m.core_flags()[core]]
     with tempfile.TemporaryDirectory() as folder:
-        for path in paths:
-            output = Path(folder) / (path.stem + ".o")
-            cortex_m.call([cortex_m.COMPILER, *flags, "-c", str(path), "-o", str(output)])
-            answer = subprocess.run(
-                ["arm-none-eabi-size", str(output)], check=True, text=True, capture_output=True
-            )
-            text, data, bss = map(int, answer.stdout.splitlines()[1].split()[:3])
-            rows.append((path.name, text, data, bss))
-    return rows
+        output = Path(folder) / "object.o"
+        command = [cortex_m.COMPILER, *flags, f"-I{ROOT}", "-c", str(path), "-o", str(output)]
+        cortex_m.call(command)
+        answer = subprocess.run(
+            ["arm-none-eabi-size", str(output)], check=True, text=True, capture_output=True
+        )
+        text, data, bss = map(int, answer.stdout.splitlines()[1].split()[:3])
+        frames = output.with_suffix(".su").read_text().splitlines()
+    return Size(text, data + bss, max((int(line.split("\t")[1]) for line in frames), default=0))
+
+
+def total(sizes: list[Size]) -> Size:
+    """Of sources that are linked into one program."""
+    return Size(sum(s.text for s in sizes), sum(s.ram for s in sizes), max(s.stack for s in sizes))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("parts", nargs="*", choices=("state", "kernels", []), default=[])
-    parts = parser.parse_args().parts or ["state", "kernels"]
-    for part in parts:
-        print(f"{part:24}" + "".join(f"{core:>18}" for core in CORES) + "   (text / data / bss)")
-        columns = [measure(core, sources(part)) for core in CORES]
-        for row in zip(*columns, strict=True):
-            print(f"  {row[0][0]:22}" + "".join(f"{_cell(*cell[1:]):>18}" for cell in row))
-        totals = [[sum(row[i] for row in column) for i in (1, 2, 3)] for column in columns]
-        print(f"  {'total':22}" + "".join(f"{_cell(*total):>18}" for total in totals))
+    parser.add_argument("--json", action="store_true", help="print one JSON object, no tables")
+    arguments = parser.parse_args()
+    report: dict[str, Any] = {}
+    for part in arguments.parts or ["state", "kernels"]:
+        sizes = {path.name: [measure(core, path) for core in CORES] for path in sources(part)}
+        sizes["total"] = [total(list(column)) for column in zip(*sizes.values(), strict=True)]
+        report[part] = {
+            name: {core: size._asdict() for core, size in zip(CORES, row, strict=True)}
+            for name, row in sizes.items()
+        }
+        if not arguments.json:
+            rows = [
+                {"file": name, **{c: _cell(s) for c, s in zip(CORES, row, strict=True)}}
+                for name, row in sizes.items()
+            ]
+            columns = [Column("file", "file"), *(Column(core, core) for core in CORES)]
+            show(f"{part}: bytes of text / RAM / largest stack frame", columns, rows)
     with tempfile.TemporaryDirectory() as folder:
         probe = Path(folder) / "probe.cc"
         probe.write_text(PROBE)
-        (row,) = measure(CORES[0], [probe])
-        print(f"a Journal object: {row[3]} bytes of RAM; saving and loading need no buffer")
+        report["journal_object"] = measure(CORES[0], probe).ram
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        ram = report["journal_object"]
+        print(f"a Journal object: {ram} bytes of RAM; saving and loading need no buffer")
 
 
-def _cell(text: int, data: int, bss: int) -> str:
-    return f"{text:,} / {data} / {bss}"
+def _cell(size: Size) -> str:
+    return f"{size.text:,} / {size.ram} / {size.stack}"
 
 
 if __name__ == "__main__":
