@@ -36,6 +36,20 @@ def test_other_cores_are_left_alone() -> None:
     assert kernels.compare({"a": {"m4": 1}, "b": {"m4": 1}}, BASELINE, ["m4"]) == (2, [])
 
 
+def test_a_count_above_what_is_asked_for_fails() -> None:
+    case = next(case for case in kernels.cases() if case.limits)
+    limit = case.limits["m7"]
+    counted = {case.name: {"m4": case.macs, "m7": int(limit * case.macs) + 1, "m55": 0}}
+    (line,) = kernels.above_limits(counted, [case], ["m7", "m55"])
+    assert line.startswith(f"{case.name} on m7: ")
+    assert f"at most {limit:.2f} allowed" in line
+
+
+def test_the_committed_baseline_is_within_what_is_asked_for() -> None:
+    counted = json.loads(kernels.BASELINE.read_text())["instructions"]
+    assert kernels.above_limits(counted, list(kernels.cases()), list(instructions.CORES)) == []
+
+
 def test_the_committed_baseline_has_every_case_on_every_core() -> None:
     counted = json.loads(kernels.BASELINE.read_text())["instructions"]
     assert list(counted) == [case.name for case in kernels.cases()]

@@ -25,16 +25,16 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
         const int32_t x0 = x[0], x1 = x[1];
         s0 += x0 * w1 + x1 * w2;
         s1 += x0 * w0 + x1 * w1;
-        if constexpr (kRows == 4) {
+        if (kRows == 4) {
           const int32_t x2 = x[2], x3 = x[3];
           s1 += x2 * w2;
           s2 += x1 * w0 + x2 * w1 + x3 * w2;
           s3 += x2 * w0 + x3 * w1;
         }
-        if constexpr (kAbove) s0 += x[-1] * w0;
-        if constexpr (kBelow) (kRows == 4 ? s3 : s1) += x[kRows] * w2;
+        if (kAbove) s0 += x[-1] * w0;
+        if (kBelow) (kRows == 4 ? s3 : s1) += x[kRows] * w2;
       }
-      if constexpr (kRows == 4) {
+      if (kRows == 4) {
         q[strip.rows[2]] = quantized(s3);
         q[strip.rows[1]] = quantized(s2);
       }
