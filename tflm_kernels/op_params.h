@@ -67,12 +67,14 @@ struct MaskParams {
   int32_t act_min, act_max;  // quantised clamp range, for kMaskActivation
 };
 
+constexpr int32_t kMaxGainShift = 8;  // as far as int8 fits the int16 that kernels multiply
+
 struct UpdateParams {
   int32_t slot;                            // scale slot of the gradient
   int32_t layer;                           // key of the random rounding
   int32_t x_zero_point;                    // of the forward input
   int32_t residual_bits;                   // 8: to nearest; 4 and 0: random rounding
-  int32_t gain_shift;                      // headroom of the gradient sum
+  int32_t gain_shift;                      // of the gradient sum, at most kMaxGainShift
   int32_t tap_y0, tap_y1, tap_x0, tap_x1;  // trained taps, half open
   int32_t row_channels;                    // last dimension of the layer's whole weights
 };

@@ -1,4 +1,4 @@
-// Steps of biases with Helium. Only for update.cc.
+// Steps of biases with Helium. Only for bias_stepper.h and update.cc.
 
 #ifndef TFLM_KERNELS_ARCH_BIAS_MVE_H_
 #define TFLM_KERNELS_ARCH_BIAS_MVE_H_

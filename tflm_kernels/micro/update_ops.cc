@@ -31,7 +31,7 @@ struct WeightUpdateOp : OpDefaults {
     const bool has_residual = node.HasInput(kResidual);
     const int32_t positions = Product({g.out_h, g.out_w});
     if (!node.CheckFields({{"x_zero_point", u.x_zero_point, -128, 127},
-                           {"gain_shift", u.gain_shift, 0, 30},
+                           {"gain_shift", u.gain_shift, 0, kMaxGainShift},
                            {"tap_y1", u.tap_y1, 1, g.k_h},
                            {"tap_x1", u.tap_x1, 1, g.k_w},
                            {"tap_y0", u.tap_y0, 0, u.tap_y1 - 1},
