@@ -71,6 +71,64 @@ class PanelWriter {
   bool has_words_;
   int32_t sums_[2 * kMaxPanels * kPanelSums];
 };
+#elif defined(TFLM_TRAIN_DSP)
+class PanelWriter {
+ public:
+  static constexpr int32_t kMaxPanels = INT32_MAX;
+
+  PanelWriter(const UnorderedWriter& writer, const int16_t* gradients, int32_t depth, int32_t count,
+              size_t first, size_t step)
+      : writer_(writer),
+        gradients_(gradients),
+        steps_(dsp::StepsOf(depth)),
+        count_(count),
+        first_(first),
+        step_(step) {}
+
+  // Of a panel.
+  int32_t elements() const { return 2 * steps_ * dsp::kStepElements; }
+
+  void Write(const int16_t* weights, int32_t i, int lanes) const {
+    const int32_t half = steps_ * dsp::kStepElements;
+    int32_t done = 0;
+    if (writer_.is_plain() && lanes == kLanes && count_ > 1) {
+      done = count_ & ~1;
+      dsp::PairRun run = writer_.PairsAt(first_ + i, done, step_);
+      run.code = dsp::ManySteps(steps_ - 1);
+      for (int j = 0; j < 2; ++j, weights += half, run.q += 2, run.last += 2) {
+        run.weights = weights;
+        run.end = weights + half;
+        dsp::WritePairs(run, gradients_);
+      }
+      weights -= 2 * half;
+    }
+    if (done < count_) WriteFrom(done, weights, first_ + i, lanes);
+  }
+
+ private:
+  // Writes the pixels from an even one on.
+  __attribute__((noinline)) void WriteFrom(int32_t pixel, const int16_t* weights, size_t first,
+                                           int lanes) const {
+    const int32_t half = steps_ * dsp::kStepElements;
+    const int16_t* gradients = gradients_ + pixel / 2 * half;
+    size_t at = first + static_cast<size_t>(pixel) * step_;
+    for (; pixel < count_; pixel += 2, gradients += half, at += 2 * step_) {
+      int32_t sums[2][4];
+      dsp::SumHalves(gradients, weights, steps_, sums[0]);
+      dsp::SumHalves(gradients, weights + half, steps_, sums[1]);
+      for (int j = 0; j < 2 && pixel + j < count_; ++j) {
+        const int32_t acc[] = {sums[0][2 * j], sums[0][2 * j + 1], sums[1][2 * j],
+                               sums[1][2 * j + 1]};
+        writer_.Write<false>(acc, at + static_cast<size_t>(j) * step_, lanes);
+      }
+    }
+  }
+
+  const UnorderedWriter& writer_;
+  const int16_t* gradients_;
+  int32_t steps_, count_;
+  size_t first_, step_;
+};
 #else
 class PanelWriter {
  public:
@@ -84,6 +142,9 @@ class PanelWriter {
         count_(count),
         first_(first),
         step_(step) {}
+
+  // Of a panel.
+  int32_t elements() const { return PackedElements(depth_); }
 
   void Write(const int16_t* weights, int32_t i, int lanes) const {
     if (writer_.is_plain() && lanes == kLanes) {

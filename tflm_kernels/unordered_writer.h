@@ -16,6 +16,7 @@
 #include "tflm_kernels/panel.h"
 #elif defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/dsp.h"
+#include "tflm_kernels/arch/multiply_dsp.h"
 #endif
 
 namespace tflm_train {
@@ -87,6 +88,14 @@ class UnorderedWriter {
     }
   }
 #else
+#if defined(TFLM_TRAIN_DSP)
+  // To write elements `first` and the next of `count` pixels, `step` apart; is_plain().
+  dsp::PairRun PairsAt(size_t first, int32_t count, size_t step) const {
+    int8_t* const q = q_ + first;
+    return {nullptr, nullptr, 0, step, rounding_, q, q + static_cast<size_t>(count) * step};
+  }
+#endif
+
   // Writes elements [first, first + n) of the target, n <= 4; acc has four.
   // kPlain: is_plain(), and n is 4.
   template <bool kPlain>

@@ -1,97 +1,148 @@
-// Dot products of panels with the DSP extension: pairs of elements, two products at a time.
+// Dot products of two lanes with two others with the DSP extension: four positions at a time,
+// whose pairs each take one load of four words. More sums than that would not leave registers for
+// whole loads.
 
 #ifndef TFLM_KERNELS_ARCH_MULTIPLY_DSP_H_
 #define TFLM_KERNELS_ARCH_MULTIPLY_DSP_H_
 
-#include <arm_acle.h>
-
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
-
-#include "tflm_kernels/panel.h"
 
 namespace tflm_train {
+namespace dsp {
 
-// One pair of the depth. With the two pointers fourteen registers are in use, all
-// there are: the compiler would spill sums in the loop. The count is in memory for
-// the same reason.
-#define TFLM_TRAIN_STEP                  \
-  "ldrd %[a0], %[a1], [%[a]], #16\n\t"   \
-  "ldrd %[b0], %[b1], [%[b]], #8\n\t"    \
-  "smlad %[c0], %[a0], %[b0], %[c0]\n\t" \
-  "smlad %[d0], %[a1], %[b0], %[d0]\n\t" \
-  "smlad %[c1], %[a0], %[b1], %[c1]\n\t" \
-  "smlad %[d1], %[a1], %[b1], %[d1]\n\t" \
-  "ldrd %[b0], %[b1], [%[b]], #8\n\t"    \
-  "smlad %[c2], %[a0], %[b0], %[c2]\n\t" \
-  "smlad %[d2], %[a1], %[b0], %[d2]\n\t" \
-  "smlad %[c3], %[a0], %[b1], %[c3]\n\t" \
-  "smlad %[d3], %[a1], %[b1], %[d3]\n\t"
-#define TFLM_TRAIN_TWO_STEPS TFLM_TRAIN_STEP TFLM_TRAIN_STEP
-#define TFLM_TRAIN_FOUR_STEPS TFLM_TRAIN_TWO_STEPS TFLM_TRAIN_TWO_STEPS
+// Two lanes lie beside each other, pair by pair, up to a whole number of steps of two pairs.
+constexpr int32_t kStepElements = 8;
 
-inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
-  int32_t c0 = 0, c1 = 0, c2 = 0, c3 = 0, d0 = 0, d1 = 0, d2 = 0, d3 = 0;
-  const int32_t steps = (depth + 1) >> 1;
-#if defined(__OPTIMIZE__)
-  int32_t a0, a1, b0, b1;
-  int32_t count;
-  asm("ldr %[a0], %[steps]\n\t"
-      "asrs %[a0], %[a0], #3\n\t"
-      "beq 2f\n"
-      "1:\n\t"
-      "str %[a0], %[count]\n\t" TFLM_TRAIN_FOUR_STEPS TFLM_TRAIN_FOUR_STEPS
-      "ldr %[a0], %[count]\n\t"
-      "subs %[a0], #1\n\t"
-      "bne 1b\n"
-      "2:\n\t"
-      "ldr %[a0], %[steps]\n\t"
-      "tst %[a0], #4\n\t"
-      "beq 3f\n\t" TFLM_TRAIN_FOUR_STEPS
-      "ldr %[a0], %[steps]\n"
-      "3:\n\t"
-      "tst %[a0], #2\n\t"
-      "beq 4f\n\t" TFLM_TRAIN_TWO_STEPS
-      "ldr %[a0], %[steps]\n"
-      "4:\n\t"
-      "tst %[a0], #1\n\t"
-      "beq 5f\n\t" TFLM_TRAIN_STEP "5:"
-      : [a] "+r"(a), [b] "+r"(b), [c0] "+r"(c0), [c1] "+r"(c1), [c2] "+r"(c2), [c3] "+r"(c3),
-        [d0] "+r"(d0), [d1] "+r"(d1), [d2] "+r"(d2), [d3] "+r"(d3), [count] "=m"(count),
-        [a0] "=&r"(a0), [a1] "=&r"(a1), [b0] "=&r"(b0), [b1] "=&r"(b1)
-      : [steps] "m"(steps)
-      : "cc", "memory");
-#else
-  // Without optimisation a frame pointer takes one of the registers.
-  for (int32_t k = 0; k < steps; ++k, a += 2 * kLanes, b += 2 * kLanes) {
-    int32_t a0, a1, pairs[4];
-    std::memcpy(&a0, a, sizeof(a0));
-    std::memcpy(&a1, a + 2, sizeof(a1));
-    std::memcpy(pairs, b, sizeof(pairs));
-    c0 = __smlad(a0, pairs[0], c0);
-    c1 = __smlad(a0, pairs[1], c1);
-    c2 = __smlad(a0, pairs[2], c2);
-    c3 = __smlad(a0, pairs[3], c3);
-    d0 = __smlad(a1, pairs[0], d0);
-    d1 = __smlad(a1, pairs[1], d1);
-    d2 = __smlad(a1, pairs[2], d2);
-    d3 = __smlad(a1, pairs[3], d3);
-  }
-#endif
-  sums[0] = c0;
-  sums[1] = c1;
-  sums[2] = c2;
-  sums[3] = c3;
-  sums[4] = d0;
-  sums[5] = d1;
-  sums[6] = d2;
-  sums[7] = d3;
+constexpr int32_t StepsOf(int32_t depth) { return (depth + 3) / 4; }
+
+// clang-format off
+
+// Four positions: r0 points to two lanes, r1 to two others. The sums are in r10, r11 and
+// r12, lr. Leaves r2 to r9 free.
+#define TFLM_TRAIN_LOADS "ldm r0!, {r2-r5}\n\tldm r1!, {r6-r9}\n\t"
+#define TFLM_TRAIN_SECOND_PAIR                           \
+  "smlad r10, r4, r8, r10\n\tsmlad r11, r4, r9, r11\n\t" \
+  "smlad r12, r5, r8, r12\n\tsmlad lr, r5, r9, lr\n\t"
+#define TFLM_TRAIN_STEP                                  \
+  TFLM_TRAIN_LOADS                                       \
+  "smlad r10, r2, r6, r10\n\tsmlad r11, r2, r7, r11\n\t" \
+  "smlad r12, r3, r6, r12\n\tsmlad lr, r3, r7, lr\n\t"   \
+  TFLM_TRAIN_SECOND_PAIR
+#define TFLM_TRAIN_FIRST_STEP                  \
+  TFLM_TRAIN_LOADS                             \
+  "smuad r10, r2, r6\n\tsmuad r11, r2, r7\n\t" \
+  "smuad r12, r3, r6\n\tsmuad lr, r3, r7\n\t"  \
+  TFLM_TRAIN_SECOND_PAIR
+#define TFLM_TRAIN_4_STEPS TFLM_TRAIN_STEP TFLM_TRAIN_STEP TFLM_TRAIN_STEP TFLM_TRAIN_STEP
+constexpr int32_t kStepBytes = 38;
+
+// Further steps where there are many. Not a function: goes on where [sp, #52]
+// says when r0 is at [sp, #44].
+constexpr int32_t kManySteps = 8;
+__attribute__((naked, noinline)) inline void SumManySteps() {
+  asm("1:\n\t"
+      TFLM_TRAIN_4_STEPS TFLM_TRAIN_4_STEPS
+      "ldr r2, [sp, #44]\n\t"
+      "cmp r2, r0\n\t"
+      "bne 1b\n\t"
+      "ldr pc, [sp, #52]");
 }
 
-#undef TFLM_TRAIN_STEP
-#undef TFLM_TRAIN_TWO_STEPS
-#undef TFLM_TRAIN_FOUR_STEPS
+// Where in SumManySteps so many steps begin.
+inline uintptr_t ManySteps(int32_t steps) {
+  return reinterpret_cast<uintptr_t>(&SumManySteps) +
+         static_cast<uintptr_t>((kManySteps - steps % kManySteps) * kStepBytes);
+}
 
+// The products of two lanes and two others: two of the first lane, then two of the second.
+inline void SumHalves(const int16_t* a, const int16_t* b, int32_t steps, int32_t* sums) {
+  register const int16_t* r0 asm("r0") = a;
+  register const int16_t* r1 asm("r1") = b;
+  register const int16_t* r2 asm("r2") = a + steps * kStepElements;
+  register uintptr_t r3 asm("r3") = ManySteps(steps);
+  register int32_t* r4 asm("r4") = sums;
+  asm volatile(
+      "adr.w r5, 1f + 1\n\t"
+      "sub sp, #8\n\t"
+      "push {r4, r5}\n\t"  // [sp, #48], [sp, #52]
+      "sub sp, #48\n\t"
+      "str r2, [sp, #44]\n\t"
+      "mov r10, #0\n\tmov r11, #0\n\tmov r12, #0\n\tmov lr, #0\n\t"
+      "bx r3\n\t"
+      ".p2align 2\n"
+      "1:\n\t"
+      "ldr r4, [sp, #48]\n\t"
+      "add sp, #64\n\t"
+      "stm r4, {r10, r11, r12, lr}"
+      : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4)
+      :
+      : "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+}
+
+// What WritePairs needs.
+//
+//   weights   of two channels
+//   end       of those
+//   code      where in SumManySteps to begin after the first step
+//   step      from a pixel to the next, in bytes
+//   rounding  see UnorderedWriter
+//   q, last   where the channels of the first pixel are to go, and of the one after the last
+struct PairRun {
+  const int16_t* weights;
+  const int16_t* end;
+  uintptr_t code;
+  size_t step;
+  int32_t rounding;
+  int8_t* q;
+  const int8_t* last;
+};
+
+// Writes two channels of an even number of pixels, whose gradients follow each other pair by
+// pair: sums of their products, requantised and saturated.
+__attribute__((noinline)) inline void WritePairs(const PairRun& run, const int16_t* gradients) {
+  register const PairRun* r0 asm("r0") = &run;
+  register const int16_t* r1 asm("r1") = gradients;
+  // On the stack:
+  //   [sp]       weights, step, rounding, q, last, code
+  //   [sp, #44]  end
+  //   [sp, #52]  where SumManySteps returns to
+  asm volatile(
+      "ldm r0, {r2-r6, r8, r9}\n\t"
+      "adr.w r10, 2f + 1\n\t"
+      "sub sp, #56\n\t"
+      "str r3, [sp, #44]\n\t"
+      "str r10, [sp, #52]\n\t"
+      "mov r3, r5\n\t"
+      "mov r10, r4\n\t"
+      "stm sp, {r2, r3, r6, r8, r9, r10}\n"
+      "1:\n\t"
+      "ldr r0, [sp]\n\t"
+      TFLM_TRAIN_FIRST_STEP
+      "ldr.w pc, [sp, #20]\n\t"
+      ".p2align 2\n"
+      "2:\n\t"
+      "add r2, sp, #4\n\t"
+      "ldm r2, {r2-r5}\n\t"
+      "smmulr r10, r10, r3\n\tsmmulr r11, r11, r3\n\t"
+      "smmulr r12, r12, r3\n\tsmmulr lr, lr, r3\n\t"
+      "ssat r10, #8, r10\n\tssat r11, #8, r11\n\t"
+      "ssat r12, #8, r12\n\tssat lr, #8, lr\n\t"
+      "bfi r10, r12, #8, #8\n\tbfi r11, lr, #8, #8\n\t"
+      "strh r10, [r4]\n\tstrh r11, [r4, r2]\n\t"
+      "add r4, r4, r2, lsl #1\n\t"
+      "cmp r4, r5\n\t"
+      "str r4, [sp, #12]\n\t"
+      "bne 1b\n\t"
+      "add sp, #56"
+      : "+r"(r0), "+r"(r1)
+      :
+      : "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+}
+
+// clang-format on
+
+}  // namespace dsp
 }  // namespace tflm_train
 
 #endif  // TFLM_KERNELS_ARCH_MULTIPLY_DSP_H_
