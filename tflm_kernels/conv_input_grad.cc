@@ -225,9 +225,17 @@ void WriteChannels(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
                    const WeightBlock (&blocks)[2], const int16_t* order, int16_t* panel,
                    PanelWriter* writer) {
   ChannelWalk walk(blocks, order);
-  for (int32_t i = 0; i < g.in_c; i += kLanes) {
+  WeightBlock lane[kLanes];
+  int32_t i = 0;
+#if defined(TFLM_TRAIN_DSP)
+  // Where the only tap leads to no output, the gradients are zero.
+  if (order == nullptr && g.k_h * g.k_w == 1) {
+    i = writer->WritePointwise(blocks[0].weights, g.in_c, g.out_c, panel);
+    walk.Next(i, lane);
+  }
+#endif
+  for (; i < g.in_c; i += kLanes) {
     const int lanes = AtMost(g.in_c - i, kLanes);
-    WeightBlock lane[kLanes];
     const bool adjacent = walk.Next(lanes, lane);
     PackWeights(g, iy, ix, count, lane, adjacent, lanes, writer->elements(), panel);
     writer->Write(panel, i, lanes);

@@ -79,55 +79,71 @@ class PanelWriter {
   PanelWriter(const UnorderedWriter& writer, const int16_t* gradients, int32_t depth, int32_t count,
               size_t first, size_t step)
       : writer_(writer),
-        gradients_(gradients),
-        steps_(dsp::StepsOf(depth)),
+        half_(dsp::StepsOf(depth) * dsp::kStepElements),
         count_(count),
-        first_(first),
-        step_(step) {}
+        paired_(writer.is_plain() ? count & ~1 : 0),
+        first_(first) {
+    run_.rounding = writer.rounding();
+    run_.step = step;
+    run_.code = dsp::ManySteps(dsp::StepsOf(depth) - 1);
+    run_.gradients = gradients;
+  }
 
   // Of a panel.
-  int32_t elements() const { return 2 * steps_ * dsp::kStepElements; }
+  int32_t elements() const { return 2 * half_; }
 
-  void Write(const int16_t* weights, int32_t i, int lanes) const {
-    const int32_t half = steps_ * dsp::kStepElements;
-    int32_t done = 0;
-    if (writer_.is_plain() && lanes == kLanes && count_ > 1) {
-      done = count_ & ~1;
-      dsp::PairRun run = writer_.PairsAt(first_ + i, done, step_);
-      run.code = dsp::ManySteps(steps_ - 1);
-      for (int j = 0; j < 2; ++j, weights += half, run.q += 2, run.last += 2) {
-        run.weights = weights;
-        run.end = weights + half;
-        dsp::WritePairs(run, gradients_);
-      }
-      weights -= 2 * half;
+  // Channels of a pointwise layer as far as there are four more; returns how many.
+  // weights: int8 [out_c][width]. panel: room for one.
+  __attribute__((noinline)) int32_t WritePointwise(const int8_t* weights, int32_t width,
+                                                   int32_t out_c, int16_t* panel) {
+    int32_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) {
+      PackFourLanes(weights + i, width, out_c, panel, panel + half_);
+      Write(panel, i, kLanes);
     }
-    if (done < count_) WriteFrom(done, weights, first_ + i, lanes);
+    return i;
+  }
+
+  // Writes channels from i on.
+  void Write(const int16_t* weights, int32_t i, int lanes) {
+    const size_t first = first_ + static_cast<size_t>(i);
+    const int32_t done = lanes == kLanes ? paired_ : 0;
+    if (done > 0) {
+      run_.q = writer_.At(first);
+      run_.last = run_.q + static_cast<size_t>(done) * run_.step;
+      run_.weights = weights;
+      run_.half = weights + half_;
+      run_.panel_end = run_.half + half_;
+      dsp::WritePairs(run_);
+    }
+    if (done < count_) WriteFrom(done, weights, first, lanes);
   }
 
  private:
   // Writes the pixels from an even one on.
   __attribute__((noinline)) void WriteFrom(int32_t pixel, const int16_t* weights, size_t first,
                                            int lanes) const {
-    const int32_t half = steps_ * dsp::kStepElements;
-    const int16_t* gradients = gradients_ + pixel / 2 * half;
-    size_t at = first + static_cast<size_t>(pixel) * step_;
-    for (; pixel < count_; pixel += 2, gradients += half, at += 2 * step_) {
+    const int16_t* gradients = run_.gradients + pixel / 2 * half_;
+    const int32_t steps = half_ / dsp::kStepElements;
+    size_t at = first + static_cast<size_t>(pixel) * run_.step;
+    for (; pixel < count_; pixel += 2, gradients += half_, at += 2 * run_.step) {
       int32_t sums[2][4];
-      dsp::SumHalves(gradients, weights, steps_, sums[0]);
-      dsp::SumHalves(gradients, weights + half, steps_, sums[1]);
+      dsp::SumHalves(gradients, weights, steps, sums[0]);
+      dsp::SumHalves(gradients, weights + half_, steps, sums[1]);
       for (int j = 0; j < 2 && pixel + j < count_; ++j) {
         const int32_t acc[] = {sums[0][2 * j], sums[0][2 * j + 1], sums[1][2 * j],
                                sums[1][2 * j + 1]};
-        writer_.Write<false>(acc, at + static_cast<size_t>(j) * step_, lanes);
+        writer_.Write<false>(acc, at + static_cast<size_t>(j) * run_.step, lanes);
       }
     }
   }
 
   const UnorderedWriter& writer_;
-  const int16_t* gradients_;
-  int32_t steps_, count_;
-  size_t first_, step_;
+  dsp::PairRun run_;
+  int32_t half_;  // elements of half a panel
+  int32_t count_;
+  int32_t paired_;  // pixels, for WritePairs
+  size_t first_;
 };
 #else
 class PanelWriter {

@@ -89,11 +89,9 @@ class UnorderedWriter {
   }
 #else
 #if defined(TFLM_TRAIN_DSP)
-  // To write elements `first` and the next of `count` pixels, `step` apart; is_plain().
-  dsp::PairRun PairsAt(size_t first, int32_t count, size_t step) const {
-    int8_t* const q = q_ + first;
-    return {nullptr, nullptr, 0, step, rounding_, q, q + static_cast<size_t>(count) * step};
-  }
+  // For dsp::PairRun; is_plain().
+  int32_t rounding() const { return rounding_; }
+  int8_t* At(size_t first) const { return q_ + first; }
 #endif
 
   // Writes elements [first, first + n) of the target, n <= 4; acc has four.

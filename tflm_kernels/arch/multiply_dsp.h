@@ -39,10 +39,10 @@ constexpr int32_t kStepBytes = 38;
 
 // Further steps where there are many. Not a function: goes on where [sp, #52]
 // says when r0 is at [sp, #44].
-constexpr int32_t kManySteps = 8;
+constexpr int32_t kManySteps = 16;
 __attribute__((naked, noinline)) inline void SumManySteps() {
   asm("1:\n\t"
-      TFLM_TRAIN_4_STEPS TFLM_TRAIN_4_STEPS
+      TFLM_TRAIN_4_STEPS TFLM_TRAIN_4_STEPS TFLM_TRAIN_4_STEPS TFLM_TRAIN_4_STEPS
       "ldr r2, [sp, #44]\n\t"
       "cmp r2, r0\n\t"
       "bne 1b\n\t"
@@ -82,62 +82,79 @@ inline void SumHalves(const int16_t* a, const int16_t* b, int32_t steps, int32_t
 
 // What WritePairs needs.
 //
-//   weights   of two channels
-//   end       of those
-//   code      where in SumManySteps to begin after the first step
-//   step      from a pixel to the next, in bytes
-//   rounding  see UnorderedWriter
-//   q, last   where the channels of the first pixel are to go, and of the one after the last
+//   rounding    see UnorderedWriter
+//   step        from a pixel to the next, in bytes
+//   q, last     where the channels of the first pixel are to go, and of the one after the last
+//   weights     a panel
+//   code        where in SumManySteps to begin after the first step
+//   panel_end   of the weights
+//   gradients   of the pixels, pair by pair
+//   half        of the weights: where lanes 2 and 3 begin
 struct PairRun {
-  const int16_t* weights;
-  const int16_t* end;
-  uintptr_t code;
-  size_t step;
   int32_t rounding;
+  size_t step;
   int8_t* q;
   const int8_t* last;
+  const int16_t* weights;
+  uintptr_t code;
+  const int16_t* panel_end;
+  const int16_t* gradients;
+  const int16_t* half;
 };
 
-// Writes two channels of an even number of pixels, whose gradients follow each other pair by
-// pair: sums of their products, requantised and saturated.
-__attribute__((noinline)) inline void WritePairs(const PairRun& run, const int16_t* gradients) {
+// Writes four channels of an even number of pixels: sums of products, requantised and saturated.
+// Two channels of all pixels, then the other two.
+__attribute__((noinline)) inline void WritePairs(const PairRun& run) {
   register const PairRun* r0 asm("r0") = &run;
-  register const int16_t* r1 asm("r1") = gradients;
   // On the stack:
-  //   [sp]       weights, step, rounding, q, last, code
-  //   [sp, #44]  end
+  //   [sp]       the struct without its last word; weights of these two channels
+  //   [sp, #32]  q of the first pixel
+  //   [sp, #44]  the end of these two channels' weights
   //   [sp, #52]  where SumManySteps returns to
   asm volatile(
-      "ldm r0, {r2-r6, r8, r9}\n\t"
-      "adr.w r10, 2f + 1\n\t"
+      "ldm r0!, {r2-r6, r8-r10}\n\t"
+      "ldr r11, [r0]\n\t"
+      "adr.w r12, 2f + 1\n\t"
       "sub sp, #56\n\t"
-      "str r3, [sp, #44]\n\t"
-      "str r10, [sp, #52]\n\t"
-      "mov r3, r5\n\t"
-      "mov r10, r4\n\t"
-      "stm sp, {r2, r3, r6, r8, r9, r10}\n"
+      "stm sp, {r2-r6, r8-r10}\n\t"
+      "mov r1, r10\n\t"
+      "str r4, [sp, #32]\n\t"
+      "str r11, [sp, #44]\n\t"
+      "str r12, [sp, #52]\n"
       "1:\n\t"
-      "ldr r0, [sp]\n\t"
+      "ldr r0, [sp, #16]\n\t"
       TFLM_TRAIN_FIRST_STEP
       "ldr.w pc, [sp, #20]\n\t"
       ".p2align 2\n"
       "2:\n\t"
-      "add r2, sp, #4\n\t"
-      "ldm r2, {r2-r5}\n\t"
-      "smmulr r10, r10, r3\n\tsmmulr r11, r11, r3\n\t"
-      "smmulr r12, r12, r3\n\tsmmulr lr, lr, r3\n\t"
+      "ldm sp, {r2-r5}\n\t"
+      "smmulr r10, r10, r2\n\tsmmulr r11, r11, r2\n\t"
+      "smmulr r12, r12, r2\n\tsmmulr lr, lr, r2\n\t"
       "ssat r10, #8, r10\n\tssat r11, #8, r11\n\t"
       "ssat r12, #8, r12\n\tssat lr, #8, lr\n\t"
       "bfi r10, r12, #8, #8\n\tbfi r11, lr, #8, #8\n\t"
-      "strh r10, [r4]\n\tstrh r11, [r4, r2]\n\t"
-      "add r4, r4, r2, lsl #1\n\t"
+      "strh r10, [r4]\n\tstrh r11, [r4, r3]\n\t"
+      "add r4, r4, r3, lsl #1\n\t"
       "cmp r4, r5\n\t"
-      "str r4, [sp, #12]\n\t"
+      "str r4, [sp, #8]\n\t"
       "bne 1b\n\t"
+      "ldr r6, [sp, #24]\n\t"
+      "cmp r0, r6\n\t"
+      "beq 3f\n\t"
+      "ldr r4, [sp, #32]\n\t"
+      "ldr r1, [sp, #28]\n\t"
+      "add r4, #2\n\t"
+      "add r5, #2\n\t"
+      "str r0, [sp, #16]\n\t"
+      "str r6, [sp, #44]\n\t"
+      "strd r4, r5, [sp, #8]\n\t"
+      "b 1b\n"
+      "3:\n\t"
       "add sp, #56"
-      : "+r"(r0), "+r"(r1)
+      : "+r"(r0)
       :
-      : "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+      : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
+        "memory");
 }
 
 // clang-format on
