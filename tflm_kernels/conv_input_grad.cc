@@ -128,7 +128,7 @@ int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
   return elements / kLanes;
 }
 
-#if !defined(TFLM_TRAIN_MVE)
+#if !defined(TFLM_TRAIN_MVE) && !defined(TFLM_TRAIN_DSP)
 // Where each input channel's weights are, channel by channel.
 class ChannelWalk {
  public:
@@ -201,20 +201,20 @@ __attribute__((noinline)) void PackWeights(const Geometry& g, int32_t iy, int32_
 
 // Writes all input channels of a block of pixels. order: see ConvInputGrad; nullptr when all
 // weights are in the first block. panel: for weights.
-#if defined(TFLM_TRAIN_MVE)
+#if defined(TFLM_TRAIN_MVE) || defined(TFLM_TRAIN_DSP)
 void WriteChannels(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
                    const WeightBlock (&blocks)[2], const int16_t* order, int16_t* panel,
                    PanelWriter* writer) {
   for (const WeightBlock& block : blocks) {
     int32_t i = 0;
     // Where the only tap leads to no output, the gradients are zero.
-    if (g.k_h * g.k_w == 1 && block.width <= EvenLanes::kMaxStride) {
+    if (g.k_h * g.k_w == 1 && block.width <= PanelWriter::kMaxWidth) {
       i = writer->WritePointwise(block.weights, block.width, g.out_c, order, panel);
     }
     for (; i < block.width; i += kLanes) {
       const int lanes = AtMost(block.width - i, kLanes);
       const WeightBlock first = {block.weights + i, block.width};
-      PackWeights(g, iy, ix, count, &first, true, lanes, 0, panel);
+      PackWeights(g, iy, ix, count, &first, true, lanes, writer->elements(), panel);
       writer->Write(panel, order, i, lanes);
     }
     if (order != nullptr) order += block.width;
@@ -225,17 +225,9 @@ void WriteChannels(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
                    const WeightBlock (&blocks)[2], const int16_t* order, int16_t* panel,
                    PanelWriter* writer) {
   ChannelWalk walk(blocks, order);
-  WeightBlock lane[kLanes];
-  int32_t i = 0;
-#if defined(TFLM_TRAIN_DSP)
-  // Where the only tap leads to no output, the gradients are zero.
-  if (order == nullptr && g.k_h * g.k_w == 1) {
-    i = writer->WritePointwise(blocks[0].weights, g.in_c, g.out_c, panel);
-    walk.Next(i, lane);
-  }
-#endif
-  for (; i < g.in_c; i += kLanes) {
+  for (int32_t i = 0; i < g.in_c; i += kLanes) {
     const int lanes = AtMost(g.in_c - i, kLanes);
+    WeightBlock lane[kLanes];
     const bool adjacent = walk.Next(lanes, lane);
     PackWeights(g, iy, ix, count, lane, adjacent, lanes, writer->elements(), panel);
     writer->Write(panel, i, lanes);

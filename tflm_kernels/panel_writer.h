@@ -29,8 +29,13 @@ class PanelWriter {
         first_(first),
         has_words_(writer.HasWords(first, step_)) {}
 
+  static constexpr int32_t kMaxWidth = EvenLanes::kMaxStride;  // for WritePointwise
+
+  // Of a panel, as far as LaneStart needs to know.
+  static constexpr int32_t elements() { return 0; }
+
   // Channels of a pointwise layer as far as there are four more; returns how many.
-  // weights: int8 [out_c][width], width at most EvenLanes::kMaxStride. channels: see Write.
+  // weights: int8 [out_c][width], width at most kMaxWidth. channels: see Write.
   // panel: room for one.
   __attribute__((noinline)) int32_t WritePointwise(const int8_t* weights, int32_t width,
                                                    int32_t out_c, const int16_t* channels,
@@ -85,47 +90,69 @@ class PanelWriter {
         first_(first) {
     run_.rounding = writer.rounding();
     run_.step = step;
-    run_.code = dsp::ManySteps(dsp::StepsOf(depth) - 1);
     run_.gradients = gradients;
+    run_.gradients_end = gradients + paired_ / 2 * half_;
+    run_.code = dsp::ManySteps(dsp::StepsOf(depth) - 1);
   }
+
+  static constexpr int32_t kMaxWidth = INT32_MAX;  // for WritePointwise
 
   // Of a panel.
   int32_t elements() const { return 2 * half_; }
 
   // Channels of a pointwise layer as far as there are four more; returns how many.
-  // weights: int8 [out_c][width]. panel: room for one.
+  // weights: int8 [out_c][width]. channels: see Write. panel: room for one.
   __attribute__((noinline)) int32_t WritePointwise(const int8_t* weights, int32_t width,
-                                                   int32_t out_c, int16_t* panel) {
+                                                   int32_t out_c, const int16_t* channels,
+                                                   int16_t* panel) {
     int32_t i = 0;
     for (; i + kLanes <= width; i += kLanes) {
       PackFourLanes(weights + i, width, out_c, panel, panel + half_);
-      Write(panel, i, kLanes);
+      Write(panel, channels, i, kLanes);
     }
     return i;
   }
 
-  // Writes channels from i on.
-  void Write(const int16_t* weights, int32_t i, int lanes) {
-    const size_t first = first_ + static_cast<size_t>(i);
-    const int32_t done = lanes == kLanes ? paired_ : 0;
-    if (done > 0) {
-      run_.q = writer_.At(first);
-      run_.last = run_.q + static_cast<size_t>(done) * run_.step;
+  // Writes channels[i] and so on, or, without a list, channels from i on.
+  void Write(const int16_t* weights, const int16_t* channels, int32_t i, int lanes) {
+    const auto element = [=](int32_t j) {
+      return first_ + static_cast<size_t>(channels == nullptr ? i + j : channels[i + j]);
+    };
+    int32_t done = 0;
+    if (lanes == kLanes && paired_ > 0) {
+      done = paired_;
+      run_.q[0] = writer_.At(element(0));
+      run_.q[1] = writer_.At(element(1));
+      run_.next_q[0] = writer_.At(element(2));
+      run_.next_q[1] = writer_.At(element(3));
       run_.weights = weights;
       run_.half = weights + half_;
-      run_.panel_end = run_.half + half_;
+      run_.weights_end = run_.half + half_;
       dsp::WritePairs(run_);
     }
-    if (done < count_) WriteFrom(done, weights, first, lanes);
+    if (done == count_) return;
+    if (channels == nullptr) {
+      WriteFrom(done, weights, [=](const int32_t* acc, size_t pixel) {
+        writer_.Write<false>(acc, pixel + static_cast<size_t>(i), lanes);
+      });
+    } else {
+      WriteFrom(done, weights, [=](const int32_t* acc, size_t pixel) {
+        for (int j = 0; j < lanes; ++j) {
+          const int32_t sums[kLanes] = {acc[j]};
+          writer_.Write<false>(sums, pixel + static_cast<size_t>(channels[i + j]), 1);
+        }
+      });
+    }
   }
 
  private:
-  // Writes the pixels from an even one on.
-  __attribute__((noinline)) void WriteFrom(int32_t pixel, const int16_t* weights, size_t first,
-                                           int lanes) const {
-    const int16_t* gradients = run_.gradients + pixel / 2 * half_;
+  // Calls write(sums, first element of the pixel) for pixels from an even one on.
+  template <typename WriteSums>
+  __attribute__((noinline)) void WriteFrom(int32_t pixel, const int16_t* weights,
+                                           const WriteSums& write) const {
     const int32_t steps = half_ / dsp::kStepElements;
-    size_t at = first + static_cast<size_t>(pixel) * run_.step;
+    const int16_t* gradients = run_.gradients + pixel / 2 * half_;
+    size_t at = first_ + static_cast<size_t>(pixel) * run_.step;
     for (; pixel < count_; pixel += 2, gradients += half_, at += 2 * run_.step) {
       int32_t sums[2][4];
       dsp::SumHalves(gradients, weights, steps, sums[0]);
@@ -133,7 +160,7 @@ class PanelWriter {
       for (int j = 0; j < 2 && pixel + j < count_; ++j) {
         const int32_t acc[] = {sums[0][2 * j], sums[0][2 * j + 1], sums[1][2 * j],
                                sums[1][2 * j + 1]};
-        writer_.Write<false>(acc, at + static_cast<size_t>(j) * run_.step, lanes);
+        write(acc, at + static_cast<size_t>(j) * run_.step);
       }
     }
   }

@@ -82,23 +82,22 @@ inline void SumHalves(const int16_t* a, const int16_t* b, int32_t steps, int32_t
 
 // What WritePairs needs.
 //
-//   rounding    see UnorderedWriter
-//   step        from a pixel to the next, in bytes
-//   q, last     where the channels of the first pixel are to go, and of the one after the last
-//   weights     a panel
-//   code        where in SumManySteps to begin after the first step
-//   panel_end   of the weights
-//   gradients   of the pixels, pair by pair
-//   half        of the weights: where lanes 2 and 3 begin
+//   rounding        see UnorderedWriter
+//   step            from a pixel to the next, in bytes
+//   q               where the first pixel's channels are to go: the first two, then the others
+//   gradients       of the pixels, pair by pair
+//   weights, half   a panel: where lanes 0 and 2 begin
+//   code            where in SumManySteps to begin after the first step
 struct PairRun {
   int32_t rounding;
   size_t step;
-  int8_t* q;
-  const int8_t* last;
+  int8_t* q[2];
+  const int16_t* gradients_end;
   const int16_t* weights;
   uintptr_t code;
-  const int16_t* panel_end;
+  const int16_t* weights_end;
   const int16_t* gradients;
+  int8_t* next_q[2];
   const int16_t* half;
 };
 
@@ -107,46 +106,40 @@ struct PairRun {
 __attribute__((noinline)) inline void WritePairs(const PairRun& run) {
   register const PairRun* r0 asm("r0") = &run;
   // On the stack:
-  //   [sp]       the struct without its last word; weights of these two channels
-  //   [sp, #32]  q of the first pixel
-  //   [sp, #44]  the end of these two channels' weights
+  //   [sp]       the struct; q are of the next pixels, weights and, at [sp, #44], half begin and
+  //              end these two channels
   //   [sp, #52]  where SumManySteps returns to
   asm volatile(
-      "ldm r0!, {r2-r6, r8-r10}\n\t"
-      "ldr r11, [r0]\n\t"
-      "adr.w r12, 2f + 1\n\t"
+      "ldm r0, {r2-r12, lr}\n\t"
       "sub sp, #56\n\t"
-      "stm sp, {r2-r6, r8-r10}\n\t"
+      "stm sp, {r2-r12, lr}\n\t"
       "mov r1, r10\n\t"
-      "str r4, [sp, #32]\n\t"
-      "str r11, [sp, #44]\n\t"
-      "str r12, [sp, #52]\n"
+      "adr.w r2, 2f + 1\n\t"
+      "str r2, [sp, #52]\n"
       "1:\n\t"
-      "ldr r0, [sp, #16]\n\t"
+      "ldr r0, [sp, #20]\n\t"
       TFLM_TRAIN_FIRST_STEP
-      "ldr.w pc, [sp, #20]\n\t"
+      "ldr.w pc, [sp, #24]\n\t"
       ".p2align 2\n"
       "2:\n\t"
-      "ldm sp, {r2-r5}\n\t"
+      "ldm sp, {r2-r6}\n\t"
       "smmulr r10, r10, r2\n\tsmmulr r11, r11, r2\n\t"
       "smmulr r12, r12, r2\n\tsmmulr lr, lr, r2\n\t"
       "ssat r10, #8, r10\n\tssat r11, #8, r11\n\t"
       "ssat r12, #8, r12\n\tssat lr, #8, lr\n\t"
-      "bfi r10, r12, #8, #8\n\tbfi r11, lr, #8, #8\n\t"
-      "strh r10, [r4]\n\tstrh r11, [r4, r3]\n\t"
-      "add r4, r4, r3, lsl #1\n\t"
-      "cmp r4, r5\n\t"
-      "str r4, [sp, #8]\n\t"
+      "strb r10, [r4]\n\tstrb r11, [r4, r3]\n\t"
+      "strb r12, [r5]\n\tstrb lr, [r5, r3]\n\t"
+      "add r4, r4, r3, lsl #1\n\tadd r5, r5, r3, lsl #1\n\t"
+      "cmp r1, r6\n\t"
+      "strd r4, r5, [sp, #8]\n\t"
       "bne 1b\n\t"
-      "ldr r6, [sp, #24]\n\t"
-      "cmp r0, r6\n\t"
+      "ldr r2, [sp, #28]\n\t"
+      "cmp r0, r2\n\t"
       "beq 3f\n\t"
-      "ldr r4, [sp, #32]\n\t"
-      "ldr r1, [sp, #28]\n\t"
-      "add r4, #2\n\t"
-      "add r5, #2\n\t"
-      "str r0, [sp, #16]\n\t"
-      "str r6, [sp, #44]\n\t"
+      "ldr r1, [sp, #32]\n\t"
+      "ldrd r4, r5, [sp, #36]\n\t"
+      "str r0, [sp, #20]\n\t"
+      "str r2, [sp, #44]\n\t"
       "strd r4, r5, [sp, #8]\n\t"
       "b 1b\n"
       "3:\n\t"
