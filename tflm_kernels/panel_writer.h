@@ -86,10 +86,12 @@ class PanelWriter {
       : writer_(writer),
         half_(dsp::StepsOf(depth) * dsp::kStepElements),
         count_(count),
-        paired_(writer.is_plain() ? count & ~1 : 0),
+        paired_(count & ~1),
+        joining_(writer.joining()),
         first_(first) {
     run_.rounding = writer.rounding();
     run_.step = step;
+    run_.joining = writer.is_plain() ? nullptr : &joining_;
     run_.gradients = gradients;
     run_.gradients_end = gradients + paired_ / 2 * half_;
     run_.code = dsp::ManySteps(dsp::StepsOf(depth) - 1);
@@ -130,37 +132,26 @@ class PanelWriter {
       run_.weights_end = run_.half + half_;
       dsp::WritePairs(run_);
     }
-    if (done == count_) return;
-    if (channels == nullptr) {
-      WriteFrom(done, weights, [=](const int32_t* acc, size_t pixel) {
-        writer_.Write<false>(acc, pixel + static_cast<size_t>(i), lanes);
-      });
-    } else {
-      WriteFrom(done, weights, [=](const int32_t* acc, size_t pixel) {
-        for (int j = 0; j < lanes; ++j) {
-          const int32_t sums[kLanes] = {acc[j]};
-          writer_.Write<false>(sums, pixel + static_cast<size_t>(channels[i + j]), 1);
-        }
-      });
-    }
+    if (done < count_) WriteFrom(done, weights, channels, i, lanes);
   }
 
  private:
-  // Calls write(sums, first element of the pixel) for pixels from an even one on.
-  template <typename WriteSums>
+  // Write of pixels from an even one on, one sum at a time.
   __attribute__((noinline)) void WriteFrom(int32_t pixel, const int16_t* weights,
-                                           const WriteSums& write) const {
+                                           const int16_t* channels, int32_t i, int lanes) const {
     const int32_t steps = half_ / dsp::kStepElements;
     const int16_t* gradients = run_.gradients + pixel / 2 * half_;
     size_t at = first_ + static_cast<size_t>(pixel) * run_.step;
     for (; pixel < count_; pixel += 2, gradients += half_, at += 2 * run_.step) {
-      int32_t sums[2][4];
-      dsp::SumHalves(gradients, weights, steps, sums[0]);
-      dsp::SumHalves(gradients, weights + half_, steps, sums[1]);
-      for (int j = 0; j < 2 && pixel + j < count_; ++j) {
-        const int32_t acc[] = {sums[0][2 * j], sums[0][2 * j + 1], sums[1][2 * j],
-                               sums[1][2 * j + 1]};
-        write(acc, at + static_cast<size_t>(j) * run_.step);
+      const int32_t pixels = count_ - pixel < 2 ? 1 : 2;
+      int32_t sums[2 * kLanes];  // lane by lane, of two pixels
+      dsp::SumHalves(weights, gradients, steps, sums);
+      if (lanes > 2) dsp::SumHalves(weights + half_, gradients, steps, sums + kLanes);
+      for (int32_t j = 0; j < lanes; ++j) {
+        const size_t channel = static_cast<size_t>(channels == nullptr ? i + j : channels[i + j]);
+        for (int32_t k = 0; k < pixels; ++k) {
+          writer_.WriteOne(sums[2 * j + k], at + static_cast<size_t>(k) * run_.step + channel);
+        }
       }
     }
   }
@@ -170,6 +161,7 @@ class PanelWriter {
   int32_t half_;  // elements of half a panel
   int32_t count_;
   int32_t paired_;  // pixels, for WritePairs
+  dsp::Joining joining_;
   size_t first_;
 };
 #else

@@ -1,6 +1,5 @@
 // Dot products of two lanes with two others with the DSP extension: four positions at a time,
-// whose pairs each take one load of four words. More sums than that would not leave registers for
-// whole loads.
+// one load of four words for either. Of more sums at once, no registers would be left for that.
 
 #ifndef TFLM_KERNELS_ARCH_MULTIPLY_DSP_H_
 #define TFLM_KERNELS_ARCH_MULTIPLY_DSP_H_
@@ -80,6 +79,14 @@ inline void SumHalves(const int16_t* a, const int16_t* b, int32_t steps, int32_t
       : "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 
+// A gradient that joins the sums; see UnorderedWriter::Write.
+struct Joining {
+  intptr_t distance;  // of its elements from where the sums go, in bytes
+  int32_t shift;      // of the sums, 1 to 31
+  int32_t factor;     // of its elements in 1 / 256
+  int32_t half;       // 128
+};
+
 // What WritePairs needs.
 //
 //   rounding        see UnorderedWriter
@@ -88,6 +95,7 @@ inline void SumHalves(const int16_t* a, const int16_t* b, int32_t steps, int32_t
 //   gradients       of the pixels, pair by pair
 //   weights, half   a panel: where lanes 0 and 2 begin
 //   code            where in SumManySteps to begin after the first step
+//   joining         may be nullptr
 struct PairRun {
   int32_t rounding;
   size_t step;
@@ -99,7 +107,16 @@ struct PairRun {
   const int16_t* gradients;
   int8_t* next_q[2];
   const int16_t* half;
+  const Joining* joining;
 };
+
+// SUM0 and SUM1 less r6 bits, plus r7 / 256 times the bytes at P and r3 further on; r8: 128. The
+// last bit shifted out is the carry.
+#define TFLM_TRAIN_JOIN(SUM0, SUM1, P)                                                    \
+  "ldrsb r0, [" P "]\n\tldrsb r2, [" P ", r3]\n\t"                                        \
+  "mla r0, r0, r7, r8\n\tmla r2, r2, r7, r8\n\t"                                         \
+  "asrs " SUM0 ", " SUM0 ", r6\n\tadc " SUM0 ", " SUM0 ", r0, asr #8\n\t"                \
+  "asrs " SUM1 ", " SUM1 ", r6\n\tadc " SUM1 ", " SUM1 ", r2, asr #8\n\t"
 
 // Writes four channels of an even number of pixels: sums of products, requantised and saturated.
 // Two channels of all pixels, then the other two.
@@ -114,14 +131,29 @@ __attribute__((noinline)) inline void WritePairs(const PairRun& run) {
       "sub sp, #56\n\t"
       "stm sp, {r2-r12, lr}\n\t"
       "mov r1, r10\n\t"
+      "ldr r3, [r0, #48]\n\t"
       "adr.w r2, 2f + 1\n\t"
-      "str r2, [sp, #52]\n"
+      "adr.w r4, 3f + 1\n\t"
+      "cmp r3, #0\n\t"
+      "it eq\n\t"
+      "moveq r2, r4\n\t"
+      "strd r3, r2, [sp, #48]\n"
       "1:\n\t"
       "ldr r0, [sp, #20]\n\t"
       TFLM_TRAIN_FIRST_STEP
       "ldr.w pc, [sp, #24]\n\t"
       ".p2align 2\n"
       "2:\n\t"
+      "ldr r2, [sp, #48]\n\t"
+      "ldrd r4, r5, [sp, #8]\n\t"
+      "ldm r2, {r2, r6-r8}\n\t"
+      "ldr r3, [sp, #4]\n\t"
+      "add r4, r2\n\t"
+      "add r5, r2\n\t"
+      TFLM_TRAIN_JOIN("r10", "r11", "r4")
+      TFLM_TRAIN_JOIN("r12", "lr", "r5")
+      ".p2align 2\n"
+      "3:\n\t"
       "ldm sp, {r2-r6}\n\t"
       "smmulr r10, r10, r2\n\tsmmulr r11, r11, r2\n\t"
       "smmulr r12, r12, r2\n\tsmmulr lr, lr, r2\n\t"
@@ -134,21 +166,23 @@ __attribute__((noinline)) inline void WritePairs(const PairRun& run) {
       "strd r4, r5, [sp, #8]\n\t"
       "bne 1b\n\t"
       "ldr r2, [sp, #28]\n\t"
+      "ldr r0, [sp, #44]\n\t"
       "cmp r0, r2\n\t"
-      "beq 3f\n\t"
+      "beq 4f\n\t"
       "ldr r1, [sp, #32]\n\t"
       "ldrd r4, r5, [sp, #36]\n\t"
       "str r0, [sp, #20]\n\t"
       "str r2, [sp, #44]\n\t"
       "strd r4, r5, [sp, #8]\n\t"
       "b 1b\n"
-      "3:\n\t"
+      "4:\n\t"
       "add sp, #56"
       : "+r"(r0)
       :
       : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
         "memory");
 }
+#undef TFLM_TRAIN_JOIN
 
 // clang-format on
 
