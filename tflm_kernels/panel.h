@@ -44,6 +44,7 @@ constexpr int32_t PackedElements(int32_t depth) {
 
 // Where lane j begins in a panel of `elements`.
 constexpr int32_t LaneStart(int32_t j, int32_t elements) {
+  if (kInterleaved == kLanes) return j * kQuantum;
   return j / kInterleaved * (elements / kLanes * kInterleaved) + j % kInterleaved * kQuantum;
 }
 
