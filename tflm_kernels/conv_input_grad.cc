@@ -107,12 +107,13 @@ int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
   ForEachTap(g, iy, ix, count, [&](int32_t, int32_t, int32_t) { elements += tap_elements; });
   ForEachTap(g, iy, ix, count, [&](int32_t, int32_t oy, int32_t ox) {
     for (int32_t j = 0; j < count; ++j) {
-      int16_t* const lane = panels + j / kLanes * elements + j % kLanes * kQuantum;
+      int16_t* const lane = panels + j / kLanes * elements + LaneStart(j % kLanes, elements);
       const int32_t x = ox + j;
-#if defined(TFLM_TRAIN_MVE)
-      if (j % kLanes == 0 && count - j >= kLanes && x >= 0 && x + kLanes <= g.out_w) {
-        PackFourProducts(grad_out + (oy * g.out_w + x) * g.out_c, g.out_c, m, g.out_c, lane);
-        j += kLanes - 1;
+#if defined(TFLM_TRAIN_MVE) || defined(TFLM_TRAIN_DSP)
+      constexpr int kTogether = kInterleaved;
+      if (j % kTogether == 0 && count - j >= kTogether && x >= 0 && x + kTogether <= g.out_w) {
+        PackInterleavedProducts(grad_out + (oy * g.out_w + x) * g.out_c, g.out_c, m, g.out_c, lane);
+        j += kTogether - 1;
         continue;
       }
 #endif
@@ -122,12 +123,12 @@ int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
         ClearLane(g.out_c, lane);
       }
     }
-    panels += tap_elements;
+    panels += tap_elements / kLanes * kInterleaved;
   });
   return elements / kLanes;
 }
 
-#if !defined(TFLM_TRAIN_MVE)
+#if !defined(TFLM_TRAIN_MVE) && !defined(TFLM_TRAIN_DSP)
 // Where each input channel's weights are, channel by channel.
 class ChannelWalk {
  public:
@@ -161,16 +162,18 @@ class ChannelWalk {
 #endif
 
 // Packs the weights of up to four input channels, for the taps of PackGradients. lane: where they
-// are, of adjacent ones the first.
+// are, of adjacent ones the first. elements: of the panel.
 __attribute__((noinline)) void PackWeights(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
                                            const WeightBlock* lane, bool adjacent, int lanes,
-                                           int16_t* panel) {
+                                           int32_t elements, int16_t* panel) {
   const int32_t tap_elements = PackedElements(g.out_c);
   const int32_t taps = g.k_h * g.k_w;
   const int32_t stride = taps * lane[0].width;
 #if defined(TFLM_TRAIN_MVE)
   const bool at_once = adjacent && lanes == kLanes && stride <= EvenLanes::kMaxStride;
   const EvenLanes even(stride);
+#elif defined(TFLM_TRAIN_DSP)
+  const bool at_once = adjacent && lanes == kLanes;
 #else
   const bool at_once = adjacent;
 #endif
@@ -179,6 +182,8 @@ __attribute__((noinline)) void PackWeights(const Geometry& g, int32_t iy, int32_
       const int8_t* const first = lane[0].weights + tap * lane[0].width;
 #if defined(TFLM_TRAIN_MVE)
       even.Pack(first, g.out_c, panel);
+#elif defined(TFLM_TRAIN_DSP)
+      PackFourLanes(first, stride, g.out_c, panel, panel + LaneStart(2, elements));
 #else
       PixelCursor cursor({first, 1, g.out_c, 0, stride});
       PackLanes(&cursor, g.out_c, lanes, 0, panel);
@@ -187,29 +192,29 @@ __attribute__((noinline)) void PackWeights(const Geometry& g, int32_t iy, int32_
       for (int j = 0; j < lanes; ++j) {
         const WeightBlock& block = lane[adjacent ? 0 : j];
         PackLane(block.weights + tap * block.width + (adjacent ? j : 0), taps * block.width,
-                 g.out_c, panel + j * kQuantum);
+                 g.out_c, panel + LaneStart(j, elements));
       }
     }
-    panel += tap_elements;
+    panel += tap_elements / kLanes * kInterleaved;
   });
 }
 
 // Writes all input channels of a block of pixels. order: see ConvInputGrad; nullptr when all
 // weights are in the first block. panel: for weights.
-#if defined(TFLM_TRAIN_MVE)
+#if defined(TFLM_TRAIN_MVE) || defined(TFLM_TRAIN_DSP)
 void WriteChannels(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
                    const WeightBlock (&blocks)[2], const int16_t* order, int16_t* panel,
                    PanelWriter* writer) {
   for (const WeightBlock& block : blocks) {
     int32_t i = 0;
     // Where the only tap leads to no output, the gradients are zero.
-    if (g.k_h * g.k_w == 1 && block.width <= EvenLanes::kMaxStride) {
+    if (g.k_h * g.k_w == 1 && block.width <= PanelWriter::kMaxWidth) {
       i = writer->WritePointwise(block.weights, block.width, g.out_c, order, panel);
     }
     for (; i < block.width; i += kLanes) {
       const int lanes = AtMost(block.width - i, kLanes);
       const WeightBlock first = {block.weights + i, block.width};
-      PackWeights(g, iy, ix, count, &first, true, lanes, panel);
+      PackWeights(g, iy, ix, count, &first, true, lanes, writer->elements(), panel);
       writer->Write(panel, order, i, lanes);
     }
     if (order != nullptr) order += block.width;
@@ -224,7 +229,7 @@ void WriteChannels(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
     const int lanes = AtMost(g.in_c - i, kLanes);
     WeightBlock lane[kLanes];
     const bool adjacent = walk.Next(lanes, lane);
-    PackWeights(g, iy, ix, count, lane, adjacent, lanes, panel);
+    PackWeights(g, iy, ix, count, lane, adjacent, lanes, writer->elements(), panel);
     writer->Write(panel, i, lanes);
   }
 }

@@ -3,9 +3,9 @@
 //
 // A panel holds four int16 vectors, its lanes, of one depth, interleaved in the
 // way that the core multiplies fastest: kQuantum elements of lane 0, as many of
-// lanes 1 to 3, the next kQuantum of lane 0, and so on. Two panels of one depth
-// give the dot products of two lanes of the first with the four lanes of the
-// second. All sums are exact modulo 2^32, so that the variants agree.
+// lanes 1 to 3, the next kQuantum of lane 0, and so on; with the DSP extension
+// first lanes 0 and 1 so, then 2 and 3. Two panels of one depth give the dot
+// products of two lanes of the first with the four lanes of the second. All sums are exact modulo 2^32, so that the variants agree.
 #ifndef TFLM_KERNELS_PANEL_H_
 #define TFLM_KERNELS_PANEL_H_
 
@@ -26,12 +26,26 @@ constexpr int kQuantum = 2;
 constexpr int kQuantum = 1;
 #endif
 
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+constexpr int kInterleaved = 2;      // lanes
+constexpr int kUnit = 2 * kQuantum;  // depths are filled up to a multiple of it
+#else
+constexpr int kInterleaved = kLanes;
+constexpr int kUnit = kQuantum;
+#endif
+
 // Room for one depth's panel, in int16: the same for all cores.
 constexpr int32_t PanelElements(int32_t depth) { return (depth + 7) / 8 * 8 * kLanes; }
 
 // What one depth's panel takes of that.
 constexpr int32_t PackedElements(int32_t depth) {
-  return (depth + kQuantum - 1) / kQuantum * kQuantum * kLanes;
+  return (depth + kUnit - 1) / kUnit * kUnit * kLanes;
+}
+
+// Where lane j begins in a panel of `elements`.
+constexpr int32_t LaneStart(int32_t j, int32_t elements) {
+  if (kInterleaved == kLanes) return j * kQuantum;
+  return j / kInterleaved * (elements / kLanes * kInterleaved) + j % kInterleaved * kQuantum;
 }
 
 // A rectangle of pixels: rows of `columns` pixels, `column_stride` bytes apart.
@@ -126,28 +140,35 @@ class PixelCursor {
   int32_t row_skip_;
 };
 
+#if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+// Packs into lane j byte j of `depth` pixels, `stride` apart. first, second: lanes 0 and 2.
+void PackFourLanes(const int8_t* pixels, int32_t stride, int32_t depth, int16_t* first,
+                   int16_t* second);
+#else
 // Packs into lane j byte j of the next `depth` pixels, minus offset; lanes from `lanes` on
 // are zero, and so is the end of the last quantum.
 void PackLanes(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset, int16_t* panel);
+#endif
 
 // Packs depth bytes, `stride` apart, into one lane and leaves the others alone.
 void PackLane(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane);
 
-// Packs q[k] * m[k] into one lane and leaves the others alone. lane: panel + j * kQuantum.
+// Packs q[k] * m[k] into one lane and leaves the others alone. lane: see LaneStart.
 void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* lane);
 
-#if defined(TFLM_TRAIN_MVE)
-// PackProducts of four pixels, `stride` apart, into all lanes.
-void PackFourProducts(const int8_t* q, int32_t stride, const int8_t* m, int32_t depth,
-                      int16_t* panel);
+#if defined(TFLM_TRAIN_MVE) || defined(TFLM_TRAIN_DSP)
+// PackProducts of kInterleaved pixels, `stride` apart, into lanes beside each other.
+void PackInterleavedProducts(const int8_t* q, int32_t stride, const int8_t* m, int32_t depth,
+                             int16_t* lanes);
 #endif
 
 // Zeroes one lane.
 void ClearLane(int32_t depth, int16_t* lane);
 
-#if !defined(TFLM_TRAIN_MVE)
+#if !defined(TFLM_TRAIN_MVE) && !defined(TFLM_TRAIN_DSP)
 // sums[r * 4 + j] = dot product of lane r of `a`, r = 0 and 1, with lane j of `b`. For
-// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum. With Helium: PanelRun.
+// lanes 2 and 3 of `a` pass its panel + 2 * kQuantum. With Helium: PanelRun; with the DSP extension:
+// arch/multiply_dsp.h.
 inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums);
 #endif
 

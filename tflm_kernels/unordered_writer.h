@@ -15,7 +15,7 @@
 
 #include "tflm_kernels/panel.h"
 #elif defined(TFLM_TRAIN_DSP)
-#include "tflm_kernels/arch/dsp.h"
+#include "tflm_kernels/arch/multiply_dsp.h"
 #endif
 
 namespace tflm_train {
@@ -86,6 +86,19 @@ class UnorderedWriter {
       WriteChannels<false>(sums, second, count, first, step, channels, n);
     }
   }
+#elif defined(TFLM_TRAIN_DSP)
+  // Writes one element of the target.
+  void WriteOne(int32_t acc, size_t element) const {
+    q_[element] = Saturated(addend_ == nullptr ? acc : Joined(acc, element));
+  }
+
+  // For dsp::PairRun.
+  int32_t rounding() const { return rounding_; }
+  int8_t* At(size_t first) const { return q_ + first; }
+  dsp::Joining joining() const {
+    const intptr_t distance = reinterpret_cast<intptr_t>(addend_) - reinterpret_cast<intptr_t>(q_);
+    return {distance, addend_shift_, addend_factor_, 128};
+  }
 #else
   // Writes elements [first, first + n) of the target, n <= 4; acc has four.
   // kPlain: is_plain(), and n is 4.
@@ -95,9 +108,7 @@ class UnorderedWriter {
     if (kPlain) return WriteFour(acc[0], acc[1], acc[2], acc[3], q);
     int32_t v[4] = {acc[0], acc[1], acc[2], acc[3]};
     if (addend_ != nullptr) {
-      for (int i = 0; i < n; ++i) {
-        v[i] = RoundShift(v[i], addend_shift_) + RoundShift(addend_[first + i] * addend_factor_, 8);
-      }
+      for (int i = 0; i < n; ++i) v[i] = Joined(v[i], first + i);
     }
     if (n == 4) return WriteFour(v[0], v[1], v[2], v[3], q);
     for (int i = 0; i < n; ++i) q[i] = Saturated(v[i]);
@@ -177,18 +188,19 @@ class UnorderedWriter {
   }
 
 #else
+#if !defined(TFLM_TRAIN_DSP)
   TFLM_TRAIN_INLINE void WriteFour(int32_t v0, int32_t v1, int32_t v2, int32_t v3,
                                    int8_t* q) const {
-#if defined(TFLM_TRAIN_DSP)
-    dsp::StoreWord(
-        q, dsp::PackBytes(__ssat(HighMul(v0, rounding_), 8), __ssat(HighMul(v1, rounding_), 8),
-                          __ssat(HighMul(v2, rounding_), 8), __ssat(HighMul(v3, rounding_), 8)));
-#else
     q[0] = Saturated(v0);
     q[1] = Saturated(v1);
     q[2] = Saturated(v2);
     q[3] = Saturated(v3);
+  }
 #endif
+
+  // A sum and what joins it.
+  TFLM_TRAIN_INLINE int32_t Joined(int32_t acc, size_t element) const {
+    return RoundShift(acc, addend_shift_) + RoundShift(addend_[element] * addend_factor_, 8);
   }
 
   // RoundShift(value, exponent) as far as it fits.

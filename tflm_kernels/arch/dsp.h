@@ -119,25 +119,26 @@ class ByteExtremes {
         : "cc");
   }
 
+  // Of four words r4, r5, r6, r8: the largest bytes to f, the smallest to r5, and on to those so far.
+#define TFLM_TRAIN_FOUR_EXTREMES \
+  "ssub8 %[f], r4, r5\n\t"       \
+  "sel %[f], r4, r5\n\t"         \
+  "sel r5, r5, r4\n\t"           \
+  "ssub8 r4, r6, r8\n\t"         \
+  "sel r4, r6, r8\n\t"           \
+  "sel r6, r8, r6\n\t"           \
+  "ssub8 r8, %[f], r4\n\t"       \
+  "sel %[f], %[f], r4\n\t"       \
+  "ssub8 r8, r5, r6\n\t"         \
+  "sel r5, r6, r5\n\t"           \
+  "ssub8 r8, %[max], %[f]\n\t"   \
+  "sel %[max], %[max], %[f]\n\t" \
+  "ssub8 r8, %[min], r5\n\t"     \
+  "sel %[min], r5, %[min]\n\t"
+
   // 16 * count bytes, aligned to 4.
   void AddAligned(const int8_t* bytes, size_t count) {
-    // Of four words r4, r5, r6, r8: the largest bytes to f, the smallest to r5.
-#define TFLM_TRAIN_FOUR_WORDS         \
-  "ldmia %[p]!, {r4, r5, r6, r8}\n\t" \
-  "ssub8 %[f], r4, r5\n\t"            \
-  "sel %[f], r4, r5\n\t"              \
-  "sel r5, r5, r4\n\t"                \
-  "ssub8 r4, r6, r8\n\t"              \
-  "sel r4, r6, r8\n\t"                \
-  "sel r6, r8, r6\n\t"                \
-  "ssub8 r8, %[f], r4\n\t"            \
-  "sel %[f], %[f], r4\n\t"            \
-  "ssub8 r8, r5, r6\n\t"              \
-  "sel r5, r6, r5\n\t"                \
-  "ssub8 r8, %[max], %[f]\n\t"        \
-  "sel %[max], %[max], %[f]\n\t"      \
-  "ssub8 r8, %[min], r5\n\t"          \
-  "sel %[min], r5, %[min]\n\t"
+#define TFLM_TRAIN_FOUR_WORDS "ldmia %[p]!, {r4, r5, r6, r8}\n\t" TFLM_TRAIN_FOUR_EXTREMES
     uint32_t flags;
     for (; count % 4 != 0; --count) {
       asm(TFLM_TRAIN_FOUR_WORDS
@@ -155,6 +156,28 @@ class ByteExtremes {
         : "r4", "r5", "r6", "r8", "cc", "memory");
 #undef TFLM_TRAIN_FOUR_WORDS
   }
+
+  // The same after bytes whose bit is 0 have become 0.
+  void MaskAligned(const uint8_t* bits, int8_t* bytes, size_t count) {
+    if (count == 0) return;
+      // The flags are bits 16 to 19 of the status register.
+#define TFLM_TRAIN_MASK_WORD(WORD, SHIFT) \
+  "lsl %[f], %[m], #" SHIFT "\n\tmsr APSR_g, %[f]\n\tsel " WORD ", " WORD ", %[zero]\n\t"
+    uint32_t flags, mask;
+    asm volatile(
+        "1:\n\t"
+        "ldrh %[m], [%[bits]], #2\n\t"
+        "ldm %[p], {r4, r5, r6, r8}\n\t"
+        "subs %[n], #1\n\t" TFLM_TRAIN_MASK_WORD("r4", "16") TFLM_TRAIN_MASK_WORD("r5", "12")
+            TFLM_TRAIN_MASK_WORD("r6", "8") TFLM_TRAIN_MASK_WORD(
+                "r8", "4") "stm %[p]!, {r4, r5, r6, r8}\n\t" TFLM_TRAIN_FOUR_EXTREMES "bne 1b"
+        : [max] "+&r"(max_), [min] "+&r"(min_), [p] "+&r"(bytes), [n] "+&r"(count),
+          [bits] "+&r"(bits), [f] "=&r"(flags), [m] "=&r"(mask)
+        : [zero] "r"(0)
+        : "r4", "r5", "r6", "r8", "cc", "memory");
+#undef TFLM_TRAIN_MASK_WORD
+  }
+#undef TFLM_TRAIN_FOUR_EXTREMES
 
   // Joins what has been seen to max and min.
   void Reduce(int8_t* max, int8_t* min) const {

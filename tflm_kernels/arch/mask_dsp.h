@@ -26,6 +26,13 @@ struct ByteRange {
 
 // Zeroes the bytes of 8 * count values whose bit is 0; extremes: of the result.
 inline void MaskBits(const uint8_t* bits, size_t count, int8_t* values, ByteExtremes* extremes) {
+  if (reinterpret_cast<uintptr_t>(values) % sizeof(uint32_t) == 0) {
+    const size_t pairs = count / 2;
+    extremes->MaskAligned(bits, values, pairs);
+    bits += 2 * pairs;
+    values += 16 * pairs;
+    count -= 2 * pairs;
+  }
   for (; count > 0; --count, values += 8) {
     const uint32_t mask = *bits++;
     uint32_t low = LoadWord(values), high = LoadWord(values + 4);

@@ -11,12 +11,12 @@ namespace tflm_train {
 
 // Where element k of lane 0 is.
 constexpr int32_t PanelIndex(int32_t k) {
-  return k / kQuantum * (kQuantum * kLanes) + k % kQuantum;
+  return k / kQuantum * (kQuantum * kInterleaved) + k % kQuantum;
 }
 
-// Zeroes one lane from element `depth` to the end of the quantum.
+// Zeroes one lane from element `depth` to the end of the unit.
 inline void PadLane(int32_t depth, int16_t* lane) {
-  for (int32_t k = depth; k % kQuantum != 0; ++k) lane[PanelIndex(k)] = 0;
+  for (int32_t k = depth; k % kUnit != 0; ++k) lane[PanelIndex(k)] = 0;
 }
 
 inline void PackLaneGeneric(const int8_t* bytes, int32_t stride, int32_t depth, int16_t* lane) {
@@ -24,6 +24,7 @@ inline void PackLaneGeneric(const int8_t* bytes, int32_t stride, int32_t depth, 
   PadLane(depth, lane);
 }
 
+#if defined(TFLM_TRAIN_MVE) || !defined(TFLM_TRAIN_DSP)
 inline void PackLanesGeneric(PixelCursor* cursor, int32_t depth, int lanes, int32_t offset,
                              int16_t* panel) {
   for (int32_t k = 0; k < depth; ++k) {
@@ -35,6 +36,7 @@ inline void PackLanesGeneric(PixelCursor* cursor, int32_t depth, int lanes, int3
   }
   for (int lane = 0; lane < kLanes; ++lane) PadLane(depth, panel + lane * kQuantum);
 }
+#endif
 
 inline void PackProductsGeneric(const int8_t* q, const int8_t* m, int32_t depth, int16_t* panel) {
   for (int32_t k = 0; k < depth; ++k) {

@@ -45,8 +45,8 @@ void PackProducts(const int8_t* q, const int8_t* m, int32_t depth, int16_t* pane
   }
 }
 
-void PackFourProducts(const int8_t* q, int32_t stride, const int8_t* m, int32_t depth,
-                      int16_t* panel) {
+void PackInterleavedProducts(const int8_t* q, int32_t stride, const int8_t* m, int32_t depth,
+                             int16_t* panel) {
   const int8_t* q0 = q;
   const int8_t* q1 = q0 + stride;
   const int8_t* q2 = q1 + stride;

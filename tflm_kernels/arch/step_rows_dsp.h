@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "tflm_kernels/arch/multiply_dsp.h"
 #include "tflm_kernels/arch/update_panel_dsp.h"
 
 namespace tflm_train {
@@ -67,37 +68,6 @@ struct DitherTail {
 };
 
 // clang-format off
-
-// Four positions: r0 points to two rows' gradients, r1 to two columns' inputs. The sums are in
-// r10, r11 and r12, lr. Leaves r2 to r9 free.
-#define TFLM_TRAIN_LOADS "ldm r0!, {r2-r5}\n\tldm r1!, {r6-r9}\n\t"
-#define TFLM_TRAIN_SECOND_PAIR                           \
-  "smlad r10, r4, r8, r10\n\tsmlad r11, r4, r9, r11\n\t" \
-  "smlad r12, r5, r8, r12\n\tsmlad lr, r5, r9, lr\n\t"
-#define TFLM_TRAIN_STEP                                  \
-  TFLM_TRAIN_LOADS                                       \
-  "smlad r10, r2, r6, r10\n\tsmlad r11, r2, r7, r11\n\t" \
-  "smlad r12, r3, r6, r12\n\tsmlad lr, r3, r7, lr\n\t"   \
-  TFLM_TRAIN_SECOND_PAIR
-#define TFLM_TRAIN_FIRST_STEP                  \
-  TFLM_TRAIN_LOADS                             \
-  "smuad r10, r2, r6\n\tsmuad r11, r2, r7\n\t" \
-  "smuad r12, r3, r6\n\tsmuad lr, r3, r7\n\t"  \
-  TFLM_TRAIN_SECOND_PAIR
-#define TFLM_TRAIN_4_STEPS TFLM_TRAIN_STEP TFLM_TRAIN_STEP TFLM_TRAIN_STEP TFLM_TRAIN_STEP
-constexpr int32_t kStepBytes = 38;
-
-// Further steps where there are more than kFewSteps. Not a function: goes on where [sp, #52]
-// says when r0 is at [sp, #44].
-constexpr int32_t kManySteps = 8;
-__attribute__((naked, noinline)) inline void SumManySteps() {
-  asm("1:\n\t"
-      TFLM_TRAIN_4_STEPS TFLM_TRAIN_4_STEPS
-      "ldr r2, [sp, #44]\n\t"
-      "cmp r2, r0\n\t"
-      "bne 1b\n\t"
-      "ldr pc, [sp, #52]");
-}
 
 // Brings a struct of rows, to which r0 points, onto the stack:
 //   [sp]        its own eight words
@@ -284,39 +254,6 @@ __attribute__((noinline)) inline void StepSixteenthsRows(const TwoRows& rows) {
       : "+r"(at) : : TFLM_TRAIN_ROWS_CLOBBERS);
 }
 
-// Where in SumManySteps so many steps begin.
-inline uintptr_t ManySteps(int32_t steps) {
-  return reinterpret_cast<uintptr_t>(&SumManySteps) +
-         static_cast<uintptr_t>((kManySteps - steps % kManySteps) * kStepBytes);
-}
-
-// The sums of half a panel of gradients and half a panel of inputs: two of the first row, then
-// two of the second.
-inline void SumHalves(const int16_t* gradients, const int16_t* inputs, int32_t steps,
-                      int32_t* sums) {
-  register const int16_t* r0 asm("r0") = gradients;
-  register const int16_t* r1 asm("r1") = inputs;
-  register const int16_t* r2 asm("r2") = gradients + steps * kStepElements;
-  register uintptr_t r3 asm("r3") = ManySteps(steps);
-  register int32_t* r4 asm("r4") = sums;
-  asm volatile(
-      "adr.w r5, 1f + 1\n\t"
-      "sub sp, #8\n\t"
-      "push {r4, r5}\n\t"  // [sp, #48], [sp, #52]
-      "sub sp, #48\n\t"
-      "str r2, [sp, #44]\n\t"
-      "mov r10, #0\n\tmov r11, #0\n\tmov r12, #0\n\tmov lr, #0\n\t"
-      "bx r3\n\t"
-      ".p2align 2\n"
-      "1:\n\t"
-      "ldr r4, [sp, #48]\n\t"
-      "add sp, #64\n\t"
-      "stm r4, {r10, r11, r12, lr}"
-      : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4)
-      :
-      : "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
-}
-
 // clang-format on
 
 inline RowSums::RowSums(const int16_t* gradients, const int16_t* inputs, int32_t steps)
@@ -327,11 +264,6 @@ inline RowSums::RowSums(const int16_t* gradients, const int16_t* inputs, int32_t
       end_(gradients + steps * kStepElements),
       code_(ManySteps(steps - 1)) {}
 
-#undef TFLM_TRAIN_LOADS
-#undef TFLM_TRAIN_SECOND_PAIR
-#undef TFLM_TRAIN_STEP
-#undef TFLM_TRAIN_FIRST_STEP
-#undef TFLM_TRAIN_4_STEPS
 #undef TFLM_TRAIN_ROWS_BEGIN
 #undef TFLM_TRAIN_ROWS_SUMS
 #undef TFLM_TRAIN_ROWS_END

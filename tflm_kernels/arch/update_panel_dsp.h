@@ -17,10 +17,6 @@
 namespace tflm_train {
 namespace dsp {
 
-constexpr int32_t kStepElements = 8;  // of half a panel
-
-constexpr int32_t StepsOf(int32_t depth) { return (depth + 3) / 4; }
-
 // Where the next pairs go in either half.
 struct HalfPanels {
   int16_t *first, *second;
