@@ -4,7 +4,8 @@
 
 A nominal multiply-accumulate is one of the forward layer's, padding taps included. `--check` fails
 where a count is more than 2 % above `benchmarks/results/instructions.json` or above what issue 4
-asks for, and where a case is missing on either side. `--host` measures on this machine instead (`benchmarks.host_kernels`).
+asks for, and where a case is missing on either side. `--host` measures on this machine instead
+(`benchmarks.host_kernels`).
 """
 
 from __future__ import annotations
