@@ -12,17 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.report import Column, show
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-
-import cortex_m  # noqa: E402 - a script beside this package
+from tools import cortex_m
 
 CORES = ("cortex_m0plus", "cortex_m4", "cortex_m7", "cortex_m55")
 STATE = ("crc32.cc", "journal.cc", "state.cc", "storage.cc")
@@ -31,7 +26,7 @@ PROBE = "#include <tflm_kernels/journal.h>\nchar journal[sizeof(tflm_train::Jour
 
 
 def sources(part: str) -> list[Path]:
-    everything = sorted((ROOT / "tflm_kernels").glob("*.cc"))
+    everything = sorted((cortex_m.ROOT / "tflm_kernels").glob("*.cc"))
     return [path for path in everything if (path.name in STATE) == (part == "state")]
 
 
@@ -52,9 +47,10 @@ class Size(NamedTuple):
 def measure(core: str, path: Path) -> Size:
     """Compiles a source for a core."""
     flags = [*cortex_m.COMPILE_FLAGS, "-Os", "-fstack-usage", *cortex_m.core_flags()[core]]
+    flags += [f"-I{cortex_m.ROOT}"]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "object.o"
-        command = [cortex_m.COMPILER, *flags, f"-I{ROOT}", "-c", str(path), "-o", str(output)]
+        command = [cortex_m.COMPILER, *flags, "-c", str(path), "-o", str(output)]
         cortex_m.call(command)
         answer = subprocess.run(
             ["arm-none-eabi-size", str(output)], check=True, text=True, capture_output=True

@@ -50,11 +50,8 @@ def _limits(dsp: float, mve: float) -> dict[str, float]:
     return {"m4": dsp, "m7": dsp, "m55": mve}
 
 
-def layer(
-    height: int, in_c: int, out_c: int, kernel: int = 1, stride: int = 1, multiplier: int = 0
-) -> Geometry:
-    """A square layer with SAME padding, of a depthwise one `multiplier` is not 0."""
-    del multiplier
+def layer(height: int, in_c: int, out_c: int, kernel: int = 1, stride: int = 1) -> Geometry:
+    """A square layer with SAME padding."""
     return Geometry.from_options(
         (height, height, in_c), out_c, (kernel, kernel), (stride, stride), padding="SAME"
     )

@@ -100,18 +100,6 @@ class PixelCursor {
     return first;
   }
 
-  // How many of the next `count` pixels are in this row, and how far apart.
-  int32_t InRow(int32_t count) const { return count < left_ ? count : left_; }
-
-  // Passes over `count` pixels of any rows.
-  void Advance(int32_t count) {
-    while (count > 0) {
-      const int32_t part = InRow(count);
-      Skip(part);
-      count -= part;
-    }
-  }
-
   // What the offset of pixel k from the next one is made of: k * column_stride() and, for
   // pixel left() and every columns() from there on, row_skip().
   int32_t left() const { return left_; }

@@ -2,6 +2,7 @@
 //
 //   PanelWriter panel_writer(...);
 //   for all input channels i, four at a time: pack their weights; panel_writer.Write(weights, i, 4);
+
 #ifndef TFLM_KERNELS_PANEL_WRITER_H_
 #define TFLM_KERNELS_PANEL_WRITER_H_
 

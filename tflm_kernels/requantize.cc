@@ -70,7 +70,7 @@ void ApplyMask(const MaskParams& params, const void* mask, size_t first, int32_t
 void ApplyMask(const MaskParams& params, const void* mask, size_t first, int8_t* values, size_t n) {
 #if defined(TFLM_TRAIN_MVE)
   if (first == 0 && params.mask_kind != kMaskNone) {
-    mve::MaskAndFindExtremes(params, mask, values, n);
+    mve::MaskAndFindMaxAbs(params, mask, values, n);
     return;
   }
 #endif

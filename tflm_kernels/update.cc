@@ -167,18 +167,10 @@ class TapUpdate {
   }
 
   void AddSums(int32_t channels, int32_t depth) {
-    const int32_t width = plan_.panels * kLanes;
-    for (int32_t r = 0; r < kLanes; r += 2) {
-      for (int32_t j = 0; j < channels; j += kLanes) {
-        int32_t part[2 * kLanes];
-        MultiplyPanels(gradients_ + r * kQuantum, Inputs(j), depth, part);
-        int32_t* const to = sums_ + r * width + j;
-        for (int k = 0; k < kLanes; ++k) {
-          to[k] += part[k];
-          to[width + k] += part[kLanes + k];
-        }
-      }
-    }
+    const auto multiply = [&](int32_t r, int32_t j, int32_t* part) {
+      MultiplyPanels(gradients_ + r * kQuantum, Inputs(j), depth, part);
+    };
+    AddPart(channels, plan_.panels * kLanes, multiply, sums_);
   }
 
   void StepSums(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels) {

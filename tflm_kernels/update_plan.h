@@ -41,6 +41,23 @@ struct UpdatePlan {
   int32_t panels;  // of the input
 };
 
+// Adds the sums of a part of the positions to sums[kLanes][width], two rows and kLanes channels
+// at a time: multiply(r, j, part) makes those of rows r and r + 1 and channels from j on.
+template <typename Multiply>
+void AddPart(int32_t channels, int32_t width, const Multiply& multiply, int32_t* sums) {
+  for (int32_t r = 0; r < kLanes; r += 2) {
+    for (int32_t j = 0; j < channels; j += kLanes) {
+      int32_t part[2 * kLanes];
+      multiply(r, j, part);
+      int32_t* const to = sums + r * width + j;
+      for (int k = 0; k < kLanes; ++k) {
+        to[k] += part[k];
+        to[width + k] += part[kLanes + k];
+      }
+    }
+  }
+}
+
 }  // namespace tflm_train
 
 #endif  // TFLM_KERNELS_UPDATE_PLAN_H_

@@ -10,15 +10,6 @@
 #include "tflm_kernels/op_params.h"
 #include "tflm_kernels/state.h"
 
-namespace tflm_train {
-
-// The largest steps that the short arithmetic of the arch/step_*.h takes: 256 more still
-// fit int16; whole weights less one still fit int8.
-constexpr int32_t kMaxNearestDelta = INT16_MAX - 256;
-constexpr int32_t kMaxRandomDelta = 126 << 16;
-
-}  // namespace tflm_train
-
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/step_mve.h"
 #elif defined(TFLM_TRAIN_DSP)
@@ -77,14 +68,14 @@ class WeightStepper {
       bits |= 0 - static_cast<uint32_t>(halves);
       multipliers[j] = ShiftLeft(halves >> 1, left);
     }
-    return bits <= 2 * static_cast<uint32_t>(small_) && (residual_bits_ != 4 || row_ % 2 == 0);
+    return bits <= 2 * static_cast<uint32_t>(small_) && HasWholeBytes();
   }
 
   // Whether StepFour may be used with this multiplier: no step is too large for the
   // short arithmetic of the arch/step_*.h.
   bool IsSmall(int32_t multiplier) const {
 #if defined(TFLM_TRAIN_STEP_FOUR)
-    return multiplier <= 0 && multiplier >= -small_ && (residual_bits_ != 4 || row_ % 2 == 0);
+    return multiplier <= 0 && multiplier >= -small_ && HasWholeBytes();
 #else
     static_cast<void>(multiplier);
     return false;
@@ -110,7 +101,7 @@ class WeightStepper {
 
 #if defined(TFLM_TRAIN_MVE)
   // Whether RowSteppers may step at all.
-  bool HasRows() const { return gain_shift_ > 0 && (residual_bits_ != 4 || row_ % 2 == 0); }
+  bool HasRows() const { return gain_shift_ > 0 && HasWholeBytes(); }
 
   // -Multiplier(kw) where RowSteppers may step with that; else a number that is not IsShort.
   uint32_t ShortMultiplier(float kw) const {
@@ -125,6 +116,7 @@ class WeightStepper {
   // Steps elements of a row from i on, a multiple of 8. kBits: residual_bits().
   template <int kBits>
   mve::RowStepper<kBits> Row(const WeightRow& row, int32_t i) const {
+    // ResidualsAt with what is known beforehand.
     const uint32_t first = FirstOf(row, i);
     int8_t* const r = kBits == 0 ? nullptr : residual_ + (kBits == 4 ? first >> 1 : first);
     return {weights_ + first, r};
@@ -194,7 +186,14 @@ class WeightStepper {
 #endif
 
  private:
+  // The largest steps that the short arithmetic of the arch/step_*.h takes: 256 more still
+  // fit int16; whole weights less one still fit int8.
+  static constexpr int32_t kMaxNearestDelta = INT16_MAX - 256;
+  static constexpr int32_t kMaxRandomDelta = 126 << 16;
   static constexpr int32_t kMaxSmall = (1 << 30) - 1;  // twice as much fits, too
+
+  // Whether no two rows share a byte of residuals.
+  bool HasWholeBytes() const { return residual_bits_ != 4 || row_ % 2 == 0; }
 
   uint32_t FirstOf(const WeightRow& row, int32_t i) const {
     return row.index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);

@@ -63,12 +63,12 @@ inline int32_t Bytes13(uint32_t word) {
 }
 
 // The same, added to the halves of `pair`.
-inline int32_t AddBytes02(int32_t pair, uint32_t word) {
+inline int32_t AddBytes02(uint32_t pair, uint32_t word) {
   int32_t sum;
   asm("sxtab16 %0, %1, %2" : "=r"(sum) : "r"(pair), "r"(word));
   return sum;
 }
-inline int32_t AddBytes13(int32_t pair, uint32_t word) {
+inline int32_t AddBytes13(uint32_t pair, uint32_t word) {
   int32_t sum;
   asm("sxtab16 %0, %1, %2, ror #8" : "=r"(sum) : "r"(pair), "r"(word));
   return sum;
@@ -201,20 +201,6 @@ inline uint32_t PackBytes(int32_t b0, int32_t b1, int32_t b2, int32_t b3) {
       : "+&r"(b0)
       : "r"(b1), "r"(b2), "r"(b3));
   return static_cast<uint32_t>(b0);
-}
-
-// Whether -limit <= byte <= limit for all four; limits: the limit in each byte, 0 .. 127,
-// or -128: never.
-inline bool BytesWithin(uint32_t bytes, uint32_t limits) {
-  uint32_t outside, scratch;
-  asm("sadd8 %1, %2, %3\n\t"
-      "sel %0, %4, %5\n\t"
-      "ssub8 %1, %3, %2\n\t"
-      "sel %0, %0, %5"
-      : "=&r"(outside), "=&r"(scratch)
-      : "r"(bytes), "r"(limits), "r"(0), "r"(0x80808080u)
-      : "cc");
-  return outside == 0;
 }
 
 // Products of the low and of the high halves (SMULBB, SMULTT).

@@ -32,18 +32,6 @@ TFLM_TRAIN_INLINE int32_t Delta(int32_t sum, int gain_shift, int32_t m, int32_t 
   return delta;
 }
 
-// pairs + the signed bytes 0 and 2, or 1 and 3, of a word.
-inline int32_t AddBytes02(uint32_t pairs, uint32_t word) {
-  int32_t sums;
-  asm("sxtab16 %0, %1, %2" : "=r"(sums) : "r"(pairs), "r"(word));
-  return sums;
-}
-inline int32_t AddBytes13(uint32_t pairs, uint32_t word) {
-  int32_t sums;
-  asm("sxtab16 %0, %1, %2, ror #8" : "=r"(sums) : "r"(pairs), "r"(word));
-  return sums;
-}
-
 // Four int8 sums, saturated.
 inline uint32_t AddSaturated(uint32_t a, uint32_t b) {
   uint32_t sums;
@@ -63,10 +51,10 @@ inline void StepFourNearest(const int32_t* sums, const StepMultipliers& m, int8_
       dsp::Pack(Delta(sums[1], gain, m.m1, -128), Delta(sums[3], gain, m.m3, -128));
   // t = 256 * W + R - 128 + delta in pairs of int16: R is the low byte of t, plus 128; W the
   // high one, plus 1.
-  const uint32_t even = static_cast<uint32_t>(
-      __qadd16(AddBytes02(weights << 8 & ~even_mask, residuals), static_cast<int32_t>(delta02)));
+  const uint32_t even = static_cast<uint32_t>(__qadd16(
+      dsp::AddBytes02(weights << 8 & ~even_mask, residuals), static_cast<int32_t>(delta02)));
   const uint32_t odd = static_cast<uint32_t>(
-      __qadd16(AddBytes13(weights & ~even_mask, residuals), static_cast<int32_t>(delta13)));
+      __qadd16(dsp::AddBytes13(weights & ~even_mask, residuals), static_cast<int32_t>(delta13)));
   dsp::StoreWord(r, ((even & even_mask) | (odd & even_mask) << 8) ^ 0x80808080u);
   dsp::StoreWord(w, AddSaturated((even >> 8 & even_mask) | (odd & ~even_mask), kOnes));
 }
@@ -117,8 +105,9 @@ inline void StepFourSixteenths(const int32_t* sums, const StepMultipliers& m, co
   std::memcpy(&packed, r, sizeof(packed));
   const uint32_t nibbles = packed | static_cast<uint32_t>(packed) << 8;
   const uint32_t even =
-      StepSixteenths(weights << 8 & kHigh, AddBytes02(change02, nibbles << 4 & kNibbles));
-  const uint32_t odd = StepSixteenths(weights & kHigh, AddBytes02(change13, nibbles & kNibbles));
+      StepSixteenths(weights << 8 & kHigh, dsp::AddBytes02(change02, nibbles << 4 & kNibbles));
+  const uint32_t odd =
+      StepSixteenths(weights & kHigh, dsp::AddBytes02(change13, nibbles & kNibbles));
   const uint32_t low = (even & kNibbles) >> 4 | (odd & kNibbles);
   packed = static_cast<uint16_t>(low | low >> 8);
   std::memcpy(r, &packed, sizeof(packed));

@@ -97,6 +97,15 @@ static_assert(kColumnBytes == 128);
   "strb %[s1], [%[q], %[a]]\n\t"  \
   "strb %[s0], [%[q]]\n\t"        \
   "add %[q], %[b]\n\t"
+// To the next lane, or out of the loop.
+#define TFLM_TRAIN_NEXT_LANE        \
+  "ldr %[s0], %[lanes]\n\t"         \
+  "ldrd %[a], %[b], %[to_lane]\n\t" \
+  "subs %[s0], #1\n\t"              \
+  "str %[s0], %[lanes]\n\t"         \
+  "add %[x], %[a]\n\t"              \
+  "add %[q], %[b]\n\t"              \
+  "bne 1b"
 // Lanes one after another. Columns of zeros are left out.
 #define TFLM_TRAIN_STRIP(TAP, FINISH) \
   asm volatile(                                                                                 \
@@ -122,13 +131,7 @@ static_assert(kColumnBytes == 128);
       "cmp %[b], #0\n\t"                                                                        \
       "beq 4f\n\t" TFLM_TRAIN_LEFT(TAP) TFLM_TRAIN_CENTRE(TAP) FINISH                \
       "4:\n\t"                                                                                  \
-      "ldr %[s0], %[lanes]\n\t"                                                                 \
-      "ldrd %[a], %[b], %[to_lane]\n\t"                                                         \
-      "subs %[s0], #1\n\t"                                                                      \
-      "str %[s0], %[lanes]\n\t"                                                                 \
-      "add %[x], %[a]\n\t"                                                                      \
-      "add %[q], %[b]\n\t"                                                                      \
-      "bne 1b"                                                                                  \
+      TFLM_TRAIN_NEXT_LANE \
       : [x] "+r"(x), [q] "+r"(q), [a] "=&r"(a), [b] "=&r"(b), [s0] "=&r"(s0), [s1] "=&r"(s1),   \
         [s2] "=&r"(s2), [s3] "=&r"(s3), [end] "+m"(memory.end), [factor] "+m"(memory.factor),   \
         [weights] "+m"(memory.weights), [lanes] "+m"(memory.lanes)                              \
@@ -267,14 +270,7 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
       "cmp %[q], %[b]\n\t"                                                                \
       "bne 2b\n\t"                                                                        \
       "add %[b], #1\n\t"                                                                  \
-      "str %[b], %[end]\n\t"                                                              \
-      "ldr %[s0], %[lanes]\n\t"                                                           \
-      "ldrd %[a], %[b], %[to_lane]\n\t"                                                   \
-      "subs %[s0], #1\n\t"                                                                \
-      "str %[s0], %[lanes]\n\t"                                                           \
-      "add %[x], %[a]\n\t"                                                                \
-      "add %[q], %[b]\n\t"                                                                \
-      "bne 1b"                                                                            \
+      "str %[b], %[end]\n\t" TFLM_TRAIN_NEXT_LANE                                         \
       : [x] "+r"(x), [q] "+r"(q), [a] "=&r"(a), [b] "=&r"(b), [l] "=&r"(l), [r] "=&r"(r), \
         [s0] "=&r"(s0), [s1] "=&r"(s1), [end] "+m"(memory.next.end),                      \
         [weights] "+m"(memory.weights), [lanes] "+m"(memory.lanes)                        \
@@ -346,6 +342,7 @@ TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, const int16_t* weigh
 #undef TFLM_TRAIN_TILES
 #undef TFLM_TRAIN_TILE_ROWS
 #undef TFLM_TRAIN_TILES_AS
+#undef TFLM_TRAIN_NEXT_LANE
 
 }  // namespace tflm_train
 

@@ -182,9 +182,12 @@ class TapUpdate {
           }
           GradientPacker packer;
           PackLanes(cursor, depth, rows, &packer, Gradients());
-          x_cursor.Advance(depth);
-          cursor.Advance(depth);
-          AddSums(channels, depth);
+          x_cursor.Skip(depth);
+          cursor.Skip(depth);
+          const auto multiply = [&](int32_t r, int32_t j, int32_t* part) {
+            Multiply(r, j, depth, part);
+          };
+          AddPart(channels, width, multiply, sums_);
         }
         for (int32_t r = 0; r < rows; ++r) {
           const int32_t multiplier = stepper_.Multiplier(kw_[c + r]);
@@ -203,21 +206,6 @@ class TapUpdate {
                 StepsOf(depth), parts);
       for (int k = 0; k < kLanes; ++k) {
         sums[k / 2 * kLanes + k % 2 * 2 + half] = parts[k] >> kInputShift;
-      }
-    }
-  }
-
-  void AddSums(int32_t channels, int32_t depth) {
-    const int32_t width = plan_.panels * kLanes;
-    for (int32_t r = 0; r < kLanes; r += 2) {
-      for (int32_t j = 0; j < channels; j += kLanes) {
-        int32_t part[2 * kLanes];
-        Multiply(r, j, depth, part);
-        int32_t* const to = sums_ + r * width + j;
-        for (int k = 0; k < kLanes; ++k) {
-          to[k] += part[k];
-          to[width + k] += part[kLanes + k];
-        }
       }
     }
   }

@@ -139,7 +139,7 @@ __attribute__((noinline)) void PackRows(PixelCursor cursor, int32_t depth, Packe
     return static_cast<int32_t>(reinterpret_cast<intptr_t>(b) - reinterpret_cast<intptr_t>(a));
   };
   for (int32_t left = depth; left > 0;) {
-    const int32_t run = cursor.InRow(left);
+    const int32_t run = left < cursor.left() ? left : cursor.left();
     left -= run;
     const int32_t stride = cursor.column_stride();
     if (run > 1) PackSome(packer, cursor.Skip(run & ~1), stride, run >> 1, &to);
