@@ -22,6 +22,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
 from tflm_train.model.metadata import trim_interface
+from tflm_train.model.written import check_written
 from tflm_train.rewriter.describe import TRAIN
 from tflm_train.runtime.state import StateBlob, StateLayout, unpack_params
 
@@ -72,7 +73,7 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
     _drop_added_tensors(graph, state_tensor)
     work.drop_signature(TRAIN)
     trim_interface(work)
-    return _prune(work.to_bytes(), work.name, blob)
+    return check_written(_prune(work.to_bytes(), work.name, blob), work.name)
 
 
 def is_merged_model(data: bytes) -> bool:

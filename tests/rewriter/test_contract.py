@@ -56,6 +56,17 @@ def test_interface(pair: tuple[Model, Model]) -> None:
         assert t.data is None
 
 
+def test_int8_variables_have_a_zero_point(pair: tuple[Model, Model]) -> None:
+    """TFLM before 26 January 2026 reads it unguarded in AllocateTensors()."""
+    variables = [t for t in pair[1].graph.tensors if t.is_variable and t.type_name == "INT8"]
+    assert variables
+    for tensor in variables:
+        assert tensor.quantization is not None, tensor.name
+        assert tensor.quantization.zero_point[0] == 0
+        raw = tensor.raw.quantization
+        assert len(raw.scale) == len(raw.zeroPoint) >= 1
+
+
 def test_the_original_s_tensors_and_operators_stay(pair: tuple[Model, Model]) -> None:
     model, new = pair
     for old, now in zip(model.graph.tensors, new.graph.tensors, strict=False):

@@ -22,6 +22,7 @@ from tflm_train.memory.kernels import kernel_memory
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.memory.target import CORTEX_M, align
 from tflm_train.model import Graph, Model, Op, Tensor
+from tflm_train.model.written import write_checked
 from tflm_train.rewriter.costs import builtin_cost, stage_cost
 from tflm_train.rewriter.emit_stream import make_stream
 from tflm_train.rewriter.fold_pad import CONVOLUTIONS, fold_pads
@@ -136,7 +137,7 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
     segments = stream_layers(work, choice)
     time = sum(segment.time for segment in segments)
     streams = [s.run for s in segments if s.run is not None]
-    data = work.to_bytes()
+    data = write_checked(work)
     after = memory_report(Model(data, model.name), choice.kernels)
     if after.total_bytes >= before.total_bytes:
         return Optimized(model.source, before, before, macs, macs, 0, [], 1.0)

@@ -14,6 +14,7 @@ from tflm_train.backward_ops.loss import LossKind
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, Tensor, offline_plan
+from tflm_train.model.written import write_checked
 from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
 from tflm_train.rewriter.choose_variables import choose_variables
 from tflm_train.rewriter.describe import describe_head, describe_interface
@@ -109,7 +110,7 @@ def rewrite(
         work.graph.ops = fuse_bias_updates(work.graph.ops)
         stream_layers(work, choice)
         memory = memory_report(work, kernels)
-    data = work.to_bytes()
+    data = write_checked(work)
     return RewriteResult(data, build_report(model, graph, data, memory), memory, unstreamed)
 
 
