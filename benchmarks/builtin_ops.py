@@ -22,6 +22,7 @@ SOURCES = (
     "tests/cpp/target/*.cc",
     "tflm_kernels/*.cc",
     "tflm_kernels/micro/*.cc",
+    "tflm_kernels/state/*.cc",
 )
 _MODEL_BYTES = 1024 * cortex_m.KIB  # at the end of the board's memory
 _ONLY_CORE = "m7"

@@ -20,14 +20,13 @@ from benchmarks.report import Column, show
 from tools import cortex_m
 
 CORES = ("cortex_m0plus", "cortex_m4", "cortex_m7", "cortex_m55")
-STATE = ("crc32.cc", "journal.cc", "state.cc", "storage.cc")
 # The only RAM is in the object that the program makes; the compiler tells its size.
-PROBE = "#include <tflm_kernels/journal.h>\nchar journal[sizeof(tflm_train::Journal)];\n"
+PROBE = "#include <tflm_kernels/state/journal.h>\nchar journal[sizeof(tflm_train::Journal)];\n"
 
 
 def sources(part: str) -> list[Path]:
-    everything = sorted((cortex_m.ROOT / "tflm_kernels").glob("*.cc"))
-    return [path for path in everything if (path.name in STATE) == (part == "state")]
+    folder = cortex_m.ROOT / "tflm_kernels"
+    return sorted((folder / "state" if part == "state" else folder).glob("*.cc"))
 
 
 class Size(NamedTuple):

@@ -22,6 +22,7 @@ SOURCES = (
     "benchmarks/target/*.cc",
     "tests/cpp/target/*.cc",
     "tflm_kernels/*.cc",
+    "tflm_kernels/state/*.cc",
 )
 CORES = {
     "m0plus": "mps2-an385-m0plus",

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "tflm_kernels/arch/features.h"
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/bias_mve.h"

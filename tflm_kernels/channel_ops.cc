@@ -1,6 +1,6 @@
 #include "tflm_kernels/channel_ops.h"
 
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/channel_ops_mve.h"

@@ -3,10 +3,10 @@
 #include <cstring>
 
 #include "tflm_kernels/channel_ops.h"
-#include "tflm_kernels/geometry.h"
 #include "tflm_kernels/panel.h"
 #include "tflm_kernels/panel_writer.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/spec/geometry.h"
 #include "tflm_kernels/unordered_writer.h"
 
 namespace tflm_train {

@@ -3,9 +3,9 @@
 #include <cstring>
 
 #include "tflm_kernels/channel_ops.h"
-#include "tflm_kernels/geometry.h"
-#include "tflm_kernels/numerics.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/spec/geometry.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/gather_channels_mve.h"

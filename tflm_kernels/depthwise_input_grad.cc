@@ -6,9 +6,9 @@
 #include "tflm_kernels/depthwise_strips.h"
 #include "tflm_kernels/depthwise_tiles.h"
 #include "tflm_kernels/depthwise_windows.h"
-#include "tflm_kernels/geometry.h"
-#include "tflm_kernels/numerics.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/spec/geometry.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/depthwise_mve.h"

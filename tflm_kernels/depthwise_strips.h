@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "tflm_kernels/depthwise_windows.h"
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 
 namespace tflm_train {
 

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "tflm_kernels/geometry.h"
+#include "tflm_kernels/spec/geometry.h"
 
 namespace tflm_train {
 namespace {

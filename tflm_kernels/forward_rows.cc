@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "tflm_kernels/forward_ops.h"
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train {
 namespace {

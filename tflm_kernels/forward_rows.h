@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "tflm_kernels/forward_ops.h"
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 
 namespace tflm_train {
 

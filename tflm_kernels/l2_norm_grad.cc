@@ -1,7 +1,7 @@
 #include "tflm_kernels/l2_norm_grad.h"
 
-#include "tflm_kernels/numerics.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train {
 namespace {

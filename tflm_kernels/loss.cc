@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train {
 namespace {

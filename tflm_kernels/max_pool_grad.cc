@@ -2,8 +2,8 @@
 
 #include <cstring>
 
-#include "tflm_kernels/geometry.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/spec/geometry.h"
 
 namespace tflm_train {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 
 namespace tflm_train {
 

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "tflm_kernels/channel_ops.h"
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/mask_mve.h"

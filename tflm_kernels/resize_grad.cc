@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "tflm_kernels/channel_ops.h"
-#include "tflm_kernels/numerics.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstdint>
 
 #include "tflm_kernels/arch/features.h"
-#include "tflm_kernels/numerics.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #if defined(TFLM_TRAIN_MVE)
 #include <arm_mve.h>

@@ -4,9 +4,9 @@
 
 #include "tflm_kernels/bias_stepper.h"
 #include "tflm_kernels/channel_ops.h"
-#include "tflm_kernels/geometry.h"
-#include "tflm_kernels/numerics.h"
 #include "tflm_kernels/panel.h"
+#include "tflm_kernels/spec/geometry.h"
+#include "tflm_kernels/spec/numerics.h"
 #include "tflm_kernels/update_plan.h"
 #include "tflm_kernels/weight_stepper.h"
 

@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tflm_kernels/op_params.h"
-#include "tflm_kernels/state.h"
+#include "tflm_kernels/spec/op_params.h"
+#include "tflm_kernels/state/state.h"
 
 namespace tflm_train {
 

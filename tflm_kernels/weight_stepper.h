@@ -6,9 +6,9 @@
 #include <cstdint>
 
 #include "tflm_kernels/arch/features.h"
-#include "tflm_kernels/numerics.h"
-#include "tflm_kernels/op_params.h"
-#include "tflm_kernels/state.h"
+#include "tflm_kernels/spec/numerics.h"
+#include "tflm_kernels/spec/op_params.h"
+#include "tflm_kernels/state/state.h"
 
 #if defined(TFLM_TRAIN_MVE)
 #include "tflm_kernels/arch/step_mve.h"

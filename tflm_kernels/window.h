@@ -13,7 +13,7 @@
 #include <cstdint>
 
 #include "tflm_kernels/arch/features.h"
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #if defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/dsp.h"

@@ -1,4 +1,4 @@
-"""The parameters of the training custom ops, byte for byte as `tflm_kernels/op_params.h` has them.
+"""The parameters of the training custom ops, byte for byte as `spec/op_params.h` has them.
 
 `docs/NUMERICS.md`, section 4, is the specification; a test compares this file with the C++ structs.
 Every field is 4 bytes, little endian, after an 8-byte header (kind, version, size).

@@ -29,6 +29,7 @@ SOURCES = (
     "tests/cpp/*.cc",
     "tests/cpp/target/*.cc",
     "tflm_kernels/*.cc",
+    "tflm_kernels/state/*.cc",
 )
 HOST_ONLY = ("platform_host.cc", "file_storage_test.cc")
 INPUTS = (
@@ -37,6 +38,8 @@ INPUTS = (
     "tflm_kernels/*",
     "tflm_kernels/arch/*.h",
     "tflm_kernels/micro/*.h",
+    "tflm_kernels/spec/*.h",
+    "tflm_kernels/state/*",
     "tools/**/*",
 )
 RUN_SECONDS = 300

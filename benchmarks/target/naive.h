@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "tflm_kernels/numerics.h"
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/numerics.h"
+#include "tflm_kernels/spec/op_params.h"
 
 namespace tflm_train_bench {
 

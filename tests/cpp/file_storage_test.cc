@@ -8,7 +8,7 @@
 #include <cstdlib>
 
 #include "tests/cpp/harness.h"
-#include "tflm_kernels/journal.h"
+#include "tflm_kernels/state/journal.h"
 
 namespace tflm_train_test {
 namespace {

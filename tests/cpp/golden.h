@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "tests/cpp/harness.h"
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 
 namespace tflm_train_test {
 

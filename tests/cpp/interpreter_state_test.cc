@@ -1,6 +1,6 @@
 // The state functions on an interpreter: one with TFLM's interface, and a first op that restores.
 
-#include "tflm_kernels/micro/interpreter_state.h"
+#include "tflm_kernels/state/interpreter_state.h"
 
 #include "tests/cpp/harness.h"
 

@@ -1,6 +1,6 @@
 // The journal, with the power cut at every byte that a write erases or programs.
 
-#include "tflm_kernels/journal.h"
+#include "tflm_kernels/state/journal.h"
 
 #include "tests/cpp/harness.h"
 

@@ -1,4 +1,4 @@
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #include "tests/cpp/golden.h"
 

@@ -1,4 +1,4 @@
-#include "tflm_kernels/state.h"
+#include "tflm_kernels/state/state.h"
 
 #include "tests/cpp/golden.h"
 

@@ -7,7 +7,7 @@
 
 #include "tests/cpp/harness.h"
 #include "tflm_kernels/data_movement.h"
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train_test {
 namespace {

@@ -3,13 +3,13 @@
 
 #include "tests/cpp/golden.h"
 #include "tflm_kernels/conv_input_grad.h"
-#include "tflm_kernels/crc32.h"
 #include "tflm_kernels/data_movement.h"
 #include "tflm_kernels/depthwise_input_grad.h"
 #include "tflm_kernels/forward_rows.h"
 #include "tflm_kernels/loss.h"
 #include "tflm_kernels/split_conv.h"
-#include "tflm_kernels/state.h"
+#include "tflm_kernels/state/crc32.h"
+#include "tflm_kernels/state/state.h"
 #include "tflm_kernels/stream.h"
 #include "tflm_kernels/update.h"
 

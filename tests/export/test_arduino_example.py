@@ -72,7 +72,9 @@ def sketch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sketch")
     sources = [as_cpp(EXAMPLE / "learn" / "learn.ino", folder / "learn.ino.cpp")]
     sources += [STUB / "host_serial.cc"]
-    sources += [ROOT / f"tflm_kernels/{n}.cc" for n in ("state", "journal", "storage", "crc32")]
+    sources += [
+        ROOT / f"tflm_kernels/state/{n}.cc" for n in ("state", "journal", "storage", "crc32")
+    ]
     program = folder / "learn"
     command = ["c++", *HOST_FLAGS, f"-I{STUB}", f"-I{ROOT}", *map(str, sources)]
     finished = subprocess.run(

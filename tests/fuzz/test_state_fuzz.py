@@ -22,7 +22,7 @@ KERNELS = ("state", "journal", "storage", "crc32")
 def build(folder: Path, target: Path) -> Path:
     program = folder / target.stem
     sources = [target, ROOT / "tests/fuzz/driver.cc"]
-    sources += [ROOT / f"tflm_kernels/{name}.cc" for name in KERNELS]
+    sources += [ROOT / f"tflm_kernels/state/{name}.cc" for name in KERNELS]
     subprocess.run(["c++", *FLAGS, f"-I{ROOT}", *map(str, sources), "-o", str(program)], check=True)
     return program
 

@@ -65,7 +65,12 @@ def build(source: str, folder: Path) -> list[Path]:
         The objects.
     """
     root = cortex_m.ROOT
-    patterns = ("tflm_kernels/*.cc", "tflm_kernels/micro/*.cc", "tests/cpp/target/*.cc")
+    patterns = (
+        "tflm_kernels/*.cc",
+        "tflm_kernels/micro/*.cc",
+        "tflm_kernels/state/*.cc",
+        "tests/cpp/target/*.cc",
+    )
     sources = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     return [_compile(path, folder) for path in [*sources, _FOLDER / source]]
 

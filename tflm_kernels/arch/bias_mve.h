@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "tflm_kernels/arch/step_mve.h"
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train {
 namespace mve {

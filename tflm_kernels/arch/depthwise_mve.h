@@ -19,7 +19,7 @@
 #include "tflm_kernels/arch/patch_program_mve.h"
 #include "tflm_kernels/arch/patch_sums_mve.h"
 #include "tflm_kernels/depthwise_windows.h"
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 
 namespace tflm_train {
 namespace mve {

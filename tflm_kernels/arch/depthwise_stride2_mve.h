@@ -17,7 +17,7 @@
 #include "tflm_kernels/arch/fill_mve.h"
 #include "tflm_kernels/arch/lanes_mve.h"
 #include "tflm_kernels/depthwise_windows.h"
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 
 namespace tflm_train {
 namespace mve {

@@ -9,9 +9,9 @@
 #include <cstdint>
 
 #include "tflm_kernels/arch/step_mve.h"
-#include "tflm_kernels/geometry.h"
-#include "tflm_kernels/op_params.h"
 #include "tflm_kernels/panel.h"
+#include "tflm_kernels/spec/geometry.h"
+#include "tflm_kernels/spec/op_params.h"
 #include "tflm_kernels/weight_stepper.h"
 
 namespace tflm_train {

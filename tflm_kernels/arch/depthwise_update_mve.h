@@ -17,7 +17,7 @@
 #include "tflm_kernels/arch/depthwise_taps_mve.h"
 #include "tflm_kernels/arch/features.h"
 #include "tflm_kernels/arch/fill_mve.h"
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 #include "tflm_kernels/weight_stepper.h"
 
 namespace tflm_train {

@@ -9,7 +9,7 @@
 #include "tflm_kernels/arch/dsp.h"
 #include "tflm_kernels/arch/finish_generic.h"
 #include "tflm_kernels/forward_ops.h"
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "tflm_kernels/forward_ops.h"
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train {
 

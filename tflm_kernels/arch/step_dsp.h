@@ -10,7 +10,7 @@
 
 #include "tflm_kernels/arch/dsp.h"
 #include "tflm_kernels/arch/features.h"
-#include "tflm_kernels/numerics.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #define TFLM_TRAIN_STEP_FOUR
 

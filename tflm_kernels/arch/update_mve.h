@@ -14,7 +14,7 @@
 
 #include "tflm_kernels/arch/gather_mve.h"
 #include "tflm_kernels/arch/update_rows_mve.h"
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 #include "tflm_kernels/update_plan.h"
 #include "tflm_kernels/weight_stepper.h"
 

@@ -6,7 +6,7 @@
 
 #include <cstddef>
 
-#include "tflm_kernels/storage.h"
+#include "tflm_kernels/state/storage.h"
 
 namespace tflm_train {
 

@@ -8,8 +8,8 @@
 
 #include "tflm_kernels/host/tflm_host.h"
 #include "tflm_kernels/micro/train_ops.h"
-#include "tflm_kernels/op_params.h"
-#include "tflm_kernels/state.h"
+#include "tflm_kernels/spec/op_params.h"
+#include "tflm_kernels/state/state.h"
 
 namespace tflm_train {
 namespace {

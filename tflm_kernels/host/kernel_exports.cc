@@ -14,12 +14,12 @@
 #include "tflm_kernels/l2_norm_grad.h"
 #include "tflm_kernels/loss.h"
 #include "tflm_kernels/max_pool_grad.h"
-#include "tflm_kernels/numerics.h"
-#include "tflm_kernels/op_params.h"
 #include "tflm_kernels/product_grad.h"
 #include "tflm_kernels/resize_grad.h"
+#include "tflm_kernels/spec/numerics.h"
+#include "tflm_kernels/spec/op_params.h"
 #include "tflm_kernels/split_conv.h"
-#include "tflm_kernels/state.h"
+#include "tflm_kernels/state/state.h"
 #include "tflm_kernels/update.h"
 
 namespace {

@@ -1,9 +1,9 @@
 // CLAMP_MASK, POOL_GRAD, MOVE_GRAD and ACCUMULATE.
 
 #include "tflm_kernels/data_movement.h"
-#include "tflm_kernels/geometry.h"
 #include "tflm_kernels/micro/train_ops.h"
 #include "tflm_kernels/micro/training_op.h"
+#include "tflm_kernels/spec/geometry.h"
 
 namespace tflm_train {
 namespace {

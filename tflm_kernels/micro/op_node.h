@@ -8,8 +8,8 @@
 #include <initializer_list>
 
 #include "tflm_kernels/micro/tflm_adapter.h"
-#include "tflm_kernels/op_params.h"
-#include "tflm_kernels/state.h"
+#include "tflm_kernels/spec/op_params.h"
+#include "tflm_kernels/state/state.h"
 
 namespace tflm_train {
 

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 
 #if !defined(TFLM_TRAIN_HOST) && !__has_include("tensorflow/lite/micro/micro_common.h")
 #define TFLM_TRAIN_HOST

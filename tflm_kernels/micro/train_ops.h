@@ -11,11 +11,11 @@
 #ifndef TFLM_KERNELS_MICRO_TRAIN_OPS_H_
 #define TFLM_KERNELS_MICRO_TRAIN_OPS_H_
 
-#include "tflm_kernels/journal.h"
-#include "tflm_kernels/micro/interpreter_state.h"
 #include "tflm_kernels/micro/tflm_adapter.h"
-#include "tflm_kernels/op_params.h"
-#include "tflm_kernels/state.h"
+#include "tflm_kernels/spec/op_params.h"
+#include "tflm_kernels/state/interpreter_state.h"
+#include "tflm_kernels/state/journal.h"
+#include "tflm_kernels/state/state.h"
 
 namespace tflm_train {
 

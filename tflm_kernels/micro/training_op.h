@@ -10,7 +10,7 @@
 
 #include "tflm_kernels/micro/op_node.h"
 #include "tflm_kernels/micro/tflm_adapter.h"
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 
 namespace tflm_train {
 

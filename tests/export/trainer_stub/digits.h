@@ -1,5 +1,5 @@
 // A stand-in for the exported library on the host, where there is no TFLM to link: a trainer with
-// the exported one's interface and one weight, whose state is a real one (tflm_kernels/state.h).
+// the exported one's interface and one weight, whose state is a real one (tflm_kernels/state/state.h).
 
 #ifndef TFLM_TRAIN_TESTS_DIGITS_STUB_H_
 #define TFLM_TRAIN_TESTS_DIGITS_STUB_H_
@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "tflm_kernels/micro/interpreter_state.h"
+#include "tflm_kernels/state/interpreter_state.h"
 
 namespace digits {
 

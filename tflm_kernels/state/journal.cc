@@ -1,9 +1,9 @@
-#include "tflm_kernels/journal.h"
+#include "tflm_kernels/state/journal.h"
 
 #include <cstring>
 
-#include "tflm_kernels/crc32.h"
-#include "tflm_kernels/little_endian.h"
+#include "tflm_kernels/state/crc32.h"
+#include "tflm_kernels/state/little_endian.h"
 
 namespace tflm_train {
 namespace {

@@ -1,4 +1,4 @@
-#include "tflm_kernels/storage.h"
+#include "tflm_kernels/state/storage.h"
 
 #include <cstring>
 

@@ -5,8 +5,8 @@
 // field. Every struct starts with OpHeader, all other fields are 4 bytes,
 // little endian, unpadded.
 
-#ifndef TFLM_KERNELS_OP_PARAMS_H_
-#define TFLM_KERNELS_OP_PARAMS_H_
+#ifndef TFLM_KERNELS_SPEC_OP_PARAMS_H_
+#define TFLM_KERNELS_SPEC_OP_PARAMS_H_
 
 #include <cstdint>
 
@@ -379,4 +379,4 @@ static_assert(sizeof(L2NormGradParams) == 8 + (3 + 3 + 2) * 4, "packed");
 
 }  // namespace tflm_train
 
-#endif  // TFLM_KERNELS_OP_PARAMS_H_
+#endif  // TFLM_KERNELS_SPEC_OP_PARAMS_H_

@@ -3,8 +3,8 @@
 // precision with one rounding per written operation and nothing from the
 // platform's libm.
 
-#ifndef TFLM_KERNELS_NUMERICS_H_
-#define TFLM_KERNELS_NUMERICS_H_
+#ifndef TFLM_KERNELS_SPEC_NUMERICS_H_
+#define TFLM_KERNELS_SPEC_NUMERICS_H_
 
 #include <cstdint>
 #include <cstring>
@@ -187,4 +187,4 @@ inline float Log(float x) {
 
 }  // namespace tflm_train
 
-#endif  // TFLM_KERNELS_NUMERICS_H_
+#endif  // TFLM_KERNELS_SPEC_NUMERICS_H_

@@ -1,7 +1,7 @@
 // 32-bit words of stored headers, at any address.
 
-#ifndef TFLM_KERNELS_LITTLE_ENDIAN_H_
-#define TFLM_KERNELS_LITTLE_ENDIAN_H_
+#ifndef TFLM_KERNELS_STATE_LITTLE_ENDIAN_H_
+#define TFLM_KERNELS_STATE_LITTLE_ENDIAN_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -20,4 +20,4 @@ inline uint32_t GetWord(const uint8_t* header, size_t offset) {
 
 }  // namespace tflm_train
 
-#endif  // TFLM_KERNELS_LITTLE_ENDIAN_H_
+#endif  // TFLM_KERNELS_STATE_LITTLE_ENDIAN_H_

@@ -1,10 +1,10 @@
-#include "tflm_kernels/state.h"
+#include "tflm_kernels/state/state.h"
 
 #include <cfloat>
 #include <cstring>
 
-#include "tflm_kernels/crc32.h"
-#include "tflm_kernels/little_endian.h"
+#include "tflm_kernels/state/crc32.h"
+#include "tflm_kernels/state/little_endian.h"
 
 namespace tflm_train {
 namespace {

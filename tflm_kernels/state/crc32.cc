@@ -1,4 +1,4 @@
-#include "tflm_kernels/crc32.h"
+#include "tflm_kernels/state/crc32.h"
 
 namespace tflm_train {
 

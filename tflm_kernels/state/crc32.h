@@ -1,7 +1,7 @@
 // CRC-32 as in zlib (polynomial 0xEDB88320), without its 1 KB table.
 
-#ifndef TFLM_KERNELS_CRC32_H_
-#define TFLM_KERNELS_CRC32_H_
+#ifndef TFLM_KERNELS_STATE_CRC32_H_
+#define TFLM_KERNELS_STATE_CRC32_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -16,4 +16,4 @@ uint32_t UpdateCrc32(uint32_t crc, const void* data, size_t size);
 
 }  // namespace tflm_train
 
-#endif  // TFLM_KERNELS_CRC32_H_
+#endif  // TFLM_KERNELS_STATE_CRC32_H_

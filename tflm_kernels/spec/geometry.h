@@ -1,11 +1,11 @@
 // Which output positions a window tap connects to which input positions.
 
-#ifndef TFLM_KERNELS_GEOMETRY_H_
-#define TFLM_KERNELS_GEOMETRY_H_
+#ifndef TFLM_KERNELS_SPEC_GEOMETRY_H_
+#define TFLM_KERNELS_SPEC_GEOMETRY_H_
 
 #include <cstdint>
 
-#include "tflm_kernels/op_params.h"
+#include "tflm_kernels/spec/op_params.h"
 
 namespace tflm_train {
 
@@ -49,4 +49,4 @@ constexpr int32_t WindowLength(int32_t o, int32_t k, int32_t stride, int32_t pad
 
 }  // namespace tflm_train
 
-#endif  // TFLM_KERNELS_GEOMETRY_H_
+#endif  // TFLM_KERNELS_SPEC_GEOMETRY_H_
