@@ -1,18 +1,21 @@
 """Prepares what `make demo` and `make test` need: virtual environments and Debian packages.
 
-`python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml;
-`metadata` makes .venv-metadata, which the tests of TFLite Metadata call, and `vela` makes
-.venv-vela with Arm's compiler for the Ethos-U.
-Nothing is installed again while neither pyproject.toml nor the native sources have changed. Only
-the standard library is used: this runs before anything is installed.
+`python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml,
+in the versions of requirements.lock; `lock` writes that file anew, with the newest versions that
+pyproject.toml allows. `metadata` makes .venv-metadata, which the tests of TFLite Metadata call, and
+`vela` makes .venv-vela with Arm's compiler for the Ethos-U.
+Nothing is installed again while neither those files nor the native sources have changed. Only the
+standard library is used: this runs before anything is installed.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 import venv
 from pathlib import Path
@@ -23,11 +26,13 @@ OLD_VENV = ROOT / ".venv-tflm-old"
 METADATA_VENV = ROOT / ".venv-metadata"
 # Reads and checks TFLite Metadata. It pins a protobuf that TensorFlow cannot live with.
 METADATA_SUPPORT = "tflite-support==0.4.4"
+LOCK_VENV = ROOT / ".venv-lock"
+LOCK_TOOL = "uv>=0.5"
+LOCK = ROOT / "requirements.lock"
+LOCK_COMMENT = "# The versions that the tests run with. Made by `python tools/environment.py lock`."
 VELA_VENV = ROOT / ".venv-vela"
 # Compiles models for the Ethos-U. Of one version, because its order and its plan are compared.
 VELA = "ethos-u-vela==5.2.0"
-# The last generation with the names that TFLM had before October 2026.
-OLD_TFLM = "tflite-micro==0.dev20260930204519"
 NATIVE_SOURCES = ("setup.py", "tflm_kernels/**/*.cc", "tflm_kernels/**/*.h")
 # Debian packages.
 HOST_COMPILER = ("g++",)
@@ -60,37 +65,61 @@ def python_of(environment: Path) -> str:
 
 
 def prepare(extra: str) -> None:
-    """Makes .venv hold this project, editable, with one of its extras."""
+    """Makes .venv hold this project, editable, with one of its extras in the locked versions."""
+    if shutil.which("c++") is None and "CXX" not in os.environ:
+        install_debian_packages(HOST_COMPILER)
     stamps = _read_stamps(VENV)
-    wanted = {extra: _digest("pyproject.toml"), "native": _digest(*NATIVE_SOURCES)}
+    wanted = {extra: _digest("pyproject.toml", LOCK.name), "native": _digest(*NATIVE_SOURCES)}
     if extra == "demo" and "test" in stamps:
         wanted["test"] = wanted.pop("demo")  # test includes demo: refresh that instead
         extra = "test"
     if stamps.get(extra) != wanted[extra]:
-        _install(VENV, "--editable", f".[{extra}]")
+        _install(VENV, "--constraint", LOCK.name, "--editable", f".[{extra}]")
     elif stamps.get("native") != wanted["native"]:
         _install(VENV, "--no-deps", "--editable", ".")
     _write_stamps(VENV, {**stamps, **wanted})
 
 
 def prepare_old_generation() -> None:
-    """Makes the small environment with the older interpreter, without TensorFlow.
+    """Makes the small environment with the oldest interpreter, without TensorFlow.
 
-    The project itself is not installed there: the tests run from the source tree, with the host
-    library that `prepare` has built in it.
+    It is the first that pyproject.toml allows, and has the names that TFLM had before October 2026;
+    all else is as the lock says. The project itself is not installed there: the tests run from the
+    source tree, with the host library that `prepare` has built in it.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    requirements = [
-        OLD_TFLM if requirement.startswith("tflite-micro") else requirement
-        for requirement in project["dependencies"]
-    ]
     extras = project["optional-dependencies"]
-    requirements += extras["demo"]
+    requirements = project["dependencies"] + extras["demo"]
     requirements += [r for r in extras["test"] if r.startswith(("hypothesis", "pytest"))]
-    wanted = {"requirements": hashlib.sha256(repr(requirements).encode()).hexdigest()}
+    lines = LOCK.read_text().splitlines(keepends=True)
+    pins = "".join(line for line in lines if not line.startswith("tflite-micro"))
+    pins += f"tflite-micro=={first_tflm(requirements)}\n"
+    wanted = {"requirements": hashlib.sha256(repr((requirements, pins)).encode()).hexdigest()}
     if _read_stamps(OLD_VENV) != wanted:
-        _install(OLD_VENV, *requirements)
+        with tempfile.NamedTemporaryFile("w", suffix=".lock") as constraints:
+            constraints.write(pins)
+            constraints.flush()
+            _install(OLD_VENV, "--constraint", constraints.name, *requirements)
         _write_stamps(OLD_VENV, wanted)
+
+
+def first_tflm(requirements: list[str]) -> str:
+    """The oldest version of tflite-micro that requirements allow."""
+    (requirement,) = (r for r in requirements if r.startswith("tflite-micro"))
+    found = re.match(r"tflite-micro>=([^,;]+)", requirement)
+    assert found is not None, requirement
+    return found[1]
+
+
+def write_lock() -> None:
+    """Pins the newest versions of all that pyproject.toml names, for every platform."""
+    _prepare_alone(LOCK_VENV, LOCK_TOOL)
+    command = [str(LOCK_VENV / "bin" / "uv"), "pip", "compile", "--universal", "--all-extras"]
+    command += ["--upgrade", "--quiet", "--no-header", "--no-annotate", "pyproject.toml"]
+    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if answer.returncode != 0:
+        raise MissingPrerequisite("uv found no versions; its messages are above")
+    LOCK.write_text(f"{LOCK_COMMENT}\n{answer.stdout}")
 
 
 def prepare_metadata_support() -> None:
@@ -181,9 +210,9 @@ def _write_stamps(environment: Path, stamps: dict[str, str]) -> None:
 
 
 def main() -> int:
-    alone = {"metadata": prepare_metadata_support, "vela": prepare_vela}
+    alone = {"metadata": prepare_metadata_support, "vela": prepare_vela, "lock": write_lock}
     if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test", *alone):
-        print("usage: environment.py demo|test|metadata|vela", file=sys.stderr)
+        print("usage: environment.py demo|test|metadata|vela|lock", file=sys.stderr)
         return 2
     try:
         if sys.argv[1] in alone:
