@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.memory.target import Target, align
+from tflm_train.ops.target import Target, align
 
 _WORD = 4
 _HALF_WORD = 2
