@@ -13,6 +13,9 @@ from tflm_train.model import Model, flatbuffer
 from tflm_train.model.model import BUILTIN_NAMES
 from tflm_train.ops.builtin import BUILTINS
 
+# Custom ops that MicroMutableOpResolver has a method for: Vela's call of the Ethos-U.
+_CUSTOM = {"ethos-u": "EthosU"}
+
 
 @dataclass(frozen=True)
 class Resolver:
@@ -32,10 +35,10 @@ def exact_resolver(model: Model) -> Resolver:
       model: A rewritten model.
 
     Returns:
-      The registrations, builtin ops first, each group in the order of first use.
+      The registrations, TFLM's own ops first, each group in the order of first use.
 
     Raises:
-      UnsupportedError: An op that TFLM has no kernel for, or a custom op that is not ours.
+      UnsupportedError: An op that TFLM has no kernel for, or a custom op of neither us nor TFLM.
     """
     builtins: list[str] = []
     training: list[str] = []
@@ -43,6 +46,9 @@ def exact_resolver(model: Model) -> Resolver:
         builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
         if builtin == schema.BuiltinOperator.CUSTOM:
             name = code.customCode.decode(errors="replace") if code.customCode else ""
+            if name in _CUSTOM:
+                builtins.append(f"resolver.Add{_CUSTOM[name]}()")
+                continue
             if not name.startswith(abi.OP_PREFIX):
                 raise UnsupportedError(
                     f"{model.name}: custom op {name!r} is not ours: register it beside AddOps"
