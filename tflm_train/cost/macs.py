@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.graph import Graph, Op
 from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops.geometry import Geometry
 
 
 def forward_macs(graph: Graph) -> int:

@@ -13,11 +13,11 @@ import dataclasses
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.rules import RULES, layer_rule_of
 from tflm_train.errors import ModelError
 from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops.geometry import Geometry
 
 
 def fold_pads(graph: Graph) -> int:

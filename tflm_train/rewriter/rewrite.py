@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.loss import LossKind
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, Tensor, offline_plan
 from tflm_train.model.written import write_checked
+from tflm_train.ops.constants import LossKind
 from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
 from tflm_train.rewriter.choose_variables import choose_variables
 from tflm_train.rewriter.describe import describe_head, describe_interface
