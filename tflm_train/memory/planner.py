@@ -11,9 +11,9 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tflm_train.graph import Graph, Tensor
 from tflm_train.graph.liveness import Liveness
-from tflm_train.memory.target import align
-from tflm_train.model import Graph, Tensor
+from tflm_train.ops.target import align
 
 ALIGNMENT = 16
 _NEVER = -1
