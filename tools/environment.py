@@ -1,9 +1,9 @@
 """Prepares what `make demo` and `make test` need: virtual environments and Debian packages.
 
 `python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml,
-in the versions of requirements.lock; `lock` writes that file anew, with the newest versions that
-pyproject.toml allows. `metadata` makes .venv-metadata, which the tests of TFLite Metadata call, and
-`vela` makes .venv-vela with Arm's compiler for the Ethos-U.
+in the versions of requirements.lock. `lock` writes that file and requirements-oldest.lock anew, to
+the newest and the oldest versions that pyproject.toml allows. `metadata` makes .venv-metadata, for
+the tests of TFLite Metadata, and `vela` makes .venv-vela with Arm's compiler for the Ethos-U.
 Nothing is installed again while neither those files nor the native sources have changed. Only the
 standard library is used: this runs before anything is installed.
 """
@@ -11,25 +11,22 @@ standard library is used: this runs before anything is installed.
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import tomllib
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-OLD_VENV = ROOT / ".venv-tflm-old"
+OLDEST_VENV = ROOT / ".venv-oldest"
 METADATA_VENV = ROOT / ".venv-metadata"
 # Reads and checks TFLite Metadata. It pins a protobuf that TensorFlow cannot live with.
 METADATA_SUPPORT = "tflite-support==0.4.4"
 LOCK_VENV = ROOT / ".venv-lock"
 LOCK_TOOL = "uv>=0.5"
 LOCK = ROOT / "requirements.lock"
-LOCK_COMMENT = "# The versions that the tests run with. Made by `python tools/environment.py lock`."
+OLDEST_LOCK = ROOT / "requirements-oldest.lock"
 VELA_VENV = ROOT / ".venv-vela"
 # Compiles models for the Ethos-U. Of one version, because its order and its plan are compared.
 VELA = "ethos-u-vela==5.2.0"
@@ -80,46 +77,37 @@ def prepare(extra: str) -> None:
     _write_stamps(VENV, {**stamps, **wanted})
 
 
-def prepare_old_generation() -> None:
-    """Makes the small environment with the oldest interpreter, without TensorFlow.
+def prepare_oldest() -> None:
+    """Makes the small environment of the oldest versions that pyproject.toml allows.
 
-    It is the first that pyproject.toml allows, and has the names that TFLM had before October 2026;
-    all else is as the lock says. The project itself is not installed there: the tests run from the
-    source tree, with the host library that `prepare` has built in it.
+    The interpreter there has the names that TFLM had before October 2026; there is no TensorFlow.
+    The project itself is not installed there: the tests run from the source tree, with the host
+    library that `prepare` has built in it.
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    requirements = project["dependencies"] + extras["demo"]
-    requirements += [r for r in extras["test"] if r.startswith(("hypothesis", "pytest"))]
-    lines = LOCK.read_text().splitlines(keepends=True)
-    pins = "".join(line for line in lines if not line.startswith("tflite-micro"))
-    pins += f"tflite-micro=={first_tflm(requirements)}\n"
-    wanted = {"requirements": hashlib.sha256(repr((requirements, pins)).encode()).hexdigest()}
-    if _read_stamps(OLD_VENV) != wanted:
-        with tempfile.NamedTemporaryFile("w", suffix=".lock") as constraints:
-            constraints.write(pins)
-            constraints.flush()
-            _install(OLD_VENV, "--constraint", constraints.name, *requirements)
-        _write_stamps(OLD_VENV, wanted)
+    wanted = {"requirements": _digest(OLDEST_LOCK.name)}
+    if _read_stamps(OLDEST_VENV) != wanted:
+        _install(OLDEST_VENV, "--requirement", OLDEST_LOCK.name)
+        _write_stamps(OLDEST_VENV, wanted)
 
 
-def first_tflm(requirements: list[str]) -> str:
-    """The oldest version of tflite-micro that requirements allow."""
-    (requirement,) = (r for r in requirements if r.startswith("tflite-micro"))
-    found = re.match(r"tflite-micro>=([^,;]+)", requirement)
-    assert found is not None, requirement
-    return found[1]
-
-
-def write_lock() -> None:
-    """Pins the newest versions of all that pyproject.toml names, for every platform."""
+def write_locks() -> None:
+    """Pins the versions of all that pyproject.toml names, for every platform."""
     _prepare_alone(LOCK_VENV, LOCK_TOOL)
-    command = [str(LOCK_VENV / "bin" / "uv"), "pip", "compile", "--universal", "--all-extras"]
-    command += ["--upgrade", "--quiet", "--no-header", "--no-annotate", "pyproject.toml"]
-    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if answer.returncode != 0:
-        raise MissingPrerequisite("uv found no versions; its messages are above")
-    LOCK.write_text(f"{LOCK_COMMENT}\n{answer.stdout}")
+    for lock, what, options in (
+        (LOCK, "the newest versions of everything", ("--all-extras",)),
+        (
+            OLDEST_LOCK,
+            "the oldest versions of what the tests of the interpreter need",
+            ("--extra", "interpreter-test", "--resolution", "lowest-direct"),
+        ),
+    ):
+        command = [str(LOCK_VENV / "bin" / "uv"), "pip", "compile", "--universal", *options]
+        command += ["--upgrade", "--quiet", "--no-header", "--no-annotate", "pyproject.toml"]
+        answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        if answer.returncode != 0:
+            raise MissingPrerequisite("uv found no versions; its messages are above")
+        comment = f"# Made by `python tools/environment.py lock`: {what}."
+        lock.write_text(f"{comment}\n{answer.stdout}")
 
 
 def prepare_metadata_support() -> None:
@@ -210,7 +198,7 @@ def _write_stamps(environment: Path, stamps: dict[str, str]) -> None:
 
 
 def main() -> int:
-    alone = {"metadata": prepare_metadata_support, "vela": prepare_vela, "lock": write_lock}
+    alone = {"metadata": prepare_metadata_support, "vela": prepare_vela, "lock": write_locks}
     if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test", *alone):
         print("usage: environment.py demo|test|metadata|vela|lock", file=sys.stderr)
         return 2

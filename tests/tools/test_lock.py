@@ -1,9 +1,12 @@
-"""requirements.lock pins what pyproject.toml asks for."""
+"""The lock files pin what pyproject.toml asks for, at both ends of its ranges."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -11,30 +14,45 @@ from tests.requirements import ROOT
 from tools import environment
 
 
-def project() -> dict[str, list[str]]:
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return {"": table["dependencies"], **table["optional-dependencies"]}
-
-
-def test_everything_is_pinned() -> None:
-    pins: dict[str, list[str]] = {}
-    for line in environment.LOCK.read_text().splitlines():
+def pins(lock: Path) -> dict[str, list[str]]:
+    """The versions of each package: several where they differ by platform."""
+    found: dict[str, list[str]] = {}
+    for line in lock.read_text().splitlines():
         if not line.startswith("#"):
             pin = Requirement(line)
             (specifier,) = pin.specifier
             assert specifier.operator == "=="
-            pins.setdefault(canonicalize_name(pin.name), []).append(specifier.version)
-    asked = [Requirement(text) for texts in project().values() for text in texts]
-    for wanted in asked:
-        if canonicalize_name(wanted.name) != "tflm-train":
-            for version in pins[canonicalize_name(wanted.name)]:
-                assert wanted.specifier.contains(version, prereleases=True), wanted.name
+            found.setdefault(canonicalize_name(pin.name), []).append(specifier.version)
+    return found
 
 
-def test_both_ends_of_tflm_s_range_are_tested() -> None:
-    """The oldest in its own environment, the newest as the lock's."""
-    (tflm,) = (Requirement(r) for r in project()[""] if r.startswith("tflite-micro"))
-    ends = {s.operator: s.version for s in tflm.specifier if s.operator != "!="}
-    assert ends.keys() == {">=", "<="}
-    assert environment.first_tflm(project()[""]) == ends[">="]
-    assert f"tflite-micro=={ends['<=']} " in environment.LOCK.read_text()
+def asked(*extras: str) -> Iterator[Requirement]:
+    """What pyproject.toml asks for, without the package itself."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = list(project["dependencies"])
+    for extra in extras or project["optional-dependencies"]:
+        texts += project["optional-dependencies"][extra]
+    return (r for text in texts if (r := Requirement(text)).name != "tflm_train")
+
+
+@pytest.mark.parametrize("lock", [environment.LOCK, environment.OLDEST_LOCK])
+def test_everything_is_pinned(lock: Path) -> None:
+    extras = () if lock == environment.LOCK else ("demo", "interpreter-test")
+    versions = pins(lock)
+    for wanted in asked(*extras):
+        for version in versions[canonicalize_name(wanted.name)]:
+            assert wanted.specifier.contains(version, prereleases=True), wanted.name
+
+
+def test_the_oldest_are_the_oldest() -> None:
+    versions = pins(environment.OLDEST_LOCK)
+    for wanted in asked("demo", "interpreter-test"):
+        (lowest,) = (s.version for s in wanted.specifier if s.operator == ">=")
+        for version in versions[canonicalize_name(wanted.name)]:
+            assert version == lowest or version.startswith(f"{lowest}."), wanted.name
+
+
+def test_the_newest_tflm_is_tested() -> None:
+    (tflm,) = (r for r in asked() if r.name == "tflite-micro")
+    (highest,) = (s.version for s in tflm.specifier if s.operator == "<=")
+    assert pins(environment.LOCK)["tflite-micro"] == [highest]
