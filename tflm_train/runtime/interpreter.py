@@ -12,17 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.kernel_abi import StateWord
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
+from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.runtime.host_library import (
     REGISTERER,
     captured_stderr,
     host_library,
     last_error,
+    tflm_runtime,
 )
 from tflm_train.runtime.targets import target_array
 
@@ -241,10 +242,7 @@ class Interpreter:
             )
         if self._uses_kernels:
             host_library()
-        try:
-            from tflite_micro.python.tflite_micro import runtime
-        except ImportError as error:
-            raise RuntimeFailure(f"the TFLM interpreter cannot be imported: {error}") from error
+        runtime = tflm_runtime()
         config = (
             runtime.InterpreterConfig.kPreserveAllTensors
             if preserve_all
