@@ -71,10 +71,10 @@ def flat(node: Any) -> dict[str, Any]:
     [
         (b"", "0 bytes hold no header"),
         (b"\x01\x00\x01\x00\x18", "5 bytes hold no header"),
-        (struct.pack("<HHI", 99, 1, 8), "unknown training op kind 99, version 1"),
+        (struct.pack("<HHI", 99, 2, 8), "unknown training op kind 99, version 2"),
         (struct.pack("<HHI4I", 2, 7, 24, 0, 0, 0, 0), "unknown training op kind 2, version 7"),
-        (struct.pack("<HHI4I", 11, 1, 20, 0, 0, 0, 0), "BIAS_UPDATE: 24 bytes, expected 20"),
-        (struct.pack("<HHI2I", 11, 1, 16, 0, 0), "BIAS_UPDATE: 16 bytes, expected 20"),
+        (struct.pack("<HHI5I", 11, 2, 24, 0, 0, 0, 0, 0), "BIAS_UPDATE: 28 bytes, expected 24"),
+        (struct.pack("<HHI2I", 11, 2, 16, 0, 0), "BIAS_UPDATE: 16 bytes, expected 24"),
     ],
 )
 def test_damaged_options_are_refused(data: bytes, words: str) -> None:

@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.numerics import MaskKind as MaskKind
-from tflm_train.model.graph import TRAINING_OP_PREFIX
+from tflm_train.model.graph import TRAINING_OP_PREFIX, TRAINING_OP_VERSION
 
-VERSION = 1
+VERSION = TRAINING_OP_VERSION
 OP_PREFIX = TRAINING_OP_PREFIX
 EXTRA_INPUTS = ("train/label", "train/learning_rate")
 """What a rewrite adds after the original inputs; a model that learns its input has no label."""
@@ -25,12 +25,69 @@ EXTRA_OUTPUTS = ("train/loss", "train/state")
 """What it adds after the original outputs."""
 STATE_MAGIC = 0x4E525454
 STATE_WORDS = 16
+MARKS_PER_WORD = 32
+"""`train/control` has a bit behind the state's words for each tensor that a step makes."""
+NO_MARK = -1
 BLOB_MAGIC = 0x56535454
 BLOB_VERSION = 1
 BLOB_HEADER = struct.Struct("<IHHQIIII")
 """magic, version, header bytes, fingerprint, step, seed, payload bytes, CRC-32."""
 
 _HEADER = struct.Struct("<HHI")
+
+
+class InputGradInput(enum.IntEnum):
+    """The inputs of CONV_INPUT_GRAD and DEPTHWISE_INPUT_GRAD."""
+
+    GRADIENT = 0
+    WEIGHTS = 1
+    MULTIPLIERS = 2
+    COLUMNS = 3
+    CHANNELS = 4
+    MASK = 5
+    ADDEND = 6
+    BIAS_FACTORS = 7
+    BIAS = 8
+    SCALES = 9
+    RANGES = 10
+    STATE = 11
+
+
+class UpdateInput(enum.IntEnum):
+    """The inputs of CONV_UPDATE and DEPTHWISE_UPDATE."""
+
+    X = 0
+    GRADIENT = 1
+    FACTORS = 2
+    WEIGHTS = 3
+    BIAS = 4
+    RESIDUAL = 5
+    CHANNELS = 6
+    AFTER = 7
+    SCALES = 8
+    STATE = 9
+
+
+class BiasUpdateInput(enum.IntEnum):
+    """The inputs of BIAS_UPDATE."""
+
+    GRADIENT = 0
+    FACTORS = 1
+    BIAS = 2
+    SCALES = 3
+    STATE = 4
+
+
+class SplitInput(enum.IntEnum):
+    """The inputs of SPLIT_CONV and SPLIT_DEPTHWISE."""
+
+    X = 0
+    WEIGHTS = 1
+    COLUMNS = 2
+    CHANNELS = 3
+    BIAS = 4
+    MULTIPLIERS = 5
+    SHIFTS = 6
 
 
 class StateWord(enum.IntEnum):
@@ -46,6 +103,7 @@ class StateWord(enum.IntEnum):
     FINGERPRINT_HI = 7
     VARIABLE_COUNT = 10
     PAYLOAD_BYTES = 11
+    LOSS = 12
 
 
 @dataclass(frozen=True)
@@ -55,6 +113,7 @@ class MaskFields:
     mask_kind: int = MaskKind.NONE
     act_min: int = -128
     act_max: int = 127
+    mark: int = NO_MARK
 
 
 @dataclass(frozen=True)
@@ -71,6 +130,10 @@ class UpdateFields:
     tap_x0: int
     tap_x1: int
     row_channels: int
+    mark_x: int = NO_MARK
+    mark_grad: int = NO_MARK
+    mark_after: int = NO_MARK
+    mark_out: int = NO_MARK
 
 
 @dataclass(frozen=True)
@@ -132,6 +195,8 @@ class StageFields:
     columns: int = 0
     columns_input: int = 0
     channels_input: int = 0
+    mask_mark: int = NO_MARK
+    kept_mark: int = NO_MARK
 
     @property
     def is_kept_whole(self) -> bool:
@@ -241,6 +306,7 @@ class ClampMaskParams(OpParams):
     size: int
     act_min: int
     act_max: int
+    mark_out: int = NO_MARK
 
 
 @dataclass(frozen=True)
@@ -338,6 +404,7 @@ class BiasUpdateParams(OpParams):
     positions: int
     channels: int
     slot: int
+    mark_out: int = NO_MARK
 
 
 @dataclass(frozen=True)
@@ -349,6 +416,8 @@ class ChannelSaveParams(OpParams):
     positions: int
     channels: int
     kept: int
+    mark_in: int = NO_MARK
+    mark_out: int = NO_MARK
 
 
 @dataclass(frozen=True)
@@ -372,6 +441,15 @@ class SplitDepthwiseParams(OpParams):
     output: OutputFields
     kept: int
     multiplier: int
+
+
+@dataclass(frozen=True)
+class FinishParams(OpParams):
+    """The last op: every other one of the step has run; gives loss and state to the outside."""
+
+    KIND = 15
+    OP = "FINISH"
+    marks: int = 0
 
 
 @dataclass(frozen=True)
@@ -486,6 +564,7 @@ ALL_PARAMS: tuple[type[OpParams], ...] = (
     ChannelSaveParams,
     SplitConvParams,
     SplitDepthwiseParams,
+    FinishParams,
     StreamParams,
     ProductGradParams,
     MoveGradParams,

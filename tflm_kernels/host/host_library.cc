@@ -129,7 +129,8 @@ class AbiText {
 #define MASK(S)             \
   PART(S, mask, mask_kind); \
   PART(S, mask, act_min);   \
-  PART(S, mask, act_max)
+  PART(S, mask, act_max);   \
+  PART(S, mask, mark)
 
 #define UPDATE(S)                 \
   PART(S, update, slot);          \
@@ -141,7 +142,11 @@ class AbiText {
   PART(S, update, tap_y1);        \
   PART(S, update, tap_x0);        \
   PART(S, update, tap_x1);        \
-  PART(S, update, row_channels)
+  PART(S, update, row_channels);  \
+  PART(S, update, mark_x);        \
+  PART(S, update, mark_grad);     \
+  PART(S, update, mark_after);    \
+  PART(S, update, mark_out)
 
 #define OUTPUT(S, ...)                       \
   PART(S, __VA_ARGS__ output, x_zero_point); \
@@ -186,6 +191,7 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(ClampMaskParams, size);
   FIELD(ClampMaskParams, act_min);
   FIELD(ClampMaskParams, act_max);
+  FIELD(ClampMaskParams, mark_out);
 
   STRUCT(ConvInputGradParams, "CONV_INPUT_GRAD");
   GEOMETRY(ConvInputGradParams);
@@ -241,11 +247,14 @@ void DescribeStructs(char* text, size_t capacity) {
   FIELD(BiasUpdateParams, positions);
   FIELD(BiasUpdateParams, channels);
   FIELD(BiasUpdateParams, slot);
+  FIELD(BiasUpdateParams, mark_out);
 
   STRUCT(ChannelSaveParams, "CHANNEL_SAVE");
   FIELD(ChannelSaveParams, positions);
   FIELD(ChannelSaveParams, channels);
   FIELD(ChannelSaveParams, kept);
+  FIELD(ChannelSaveParams, mark_in);
+  FIELD(ChannelSaveParams, mark_out);
 
   STRUCT(SplitConvParams, "SPLIT_CONV");
   GEOMETRY(SplitConvParams);
@@ -257,6 +266,9 @@ void DescribeStructs(char* text, size_t capacity) {
   OUTPUT(SplitDepthwiseParams);
   FIELD(SplitDepthwiseParams, kept);
   FIELD(SplitDepthwiseParams, multiplier);
+
+  STRUCT(FinishParams, "FINISH");
+  FIELD(FinishParams, marks);
 
   STRUCT(StreamParams, "STREAM");
   PART(StreamParams, stages[0], stage_kind);
@@ -283,6 +295,8 @@ void DescribeStructs(char* text, size_t capacity) {
   PART(StreamParams, stages[0], columns);
   PART(StreamParams, stages[0], columns_input);
   PART(StreamParams, stages[0], channels_input);
+  PART(StreamParams, stages[0], mask_mark);
+  PART(StreamParams, stages[0], kept_mark);
 
   STRUCT(ProductGradParams, "PRODUCT_GRAD");
   PRODUCT_AXIS(kept[0]);

@@ -12,7 +12,8 @@
 
 namespace tflm_train {
 
-constexpr uint16_t kAbiVersion = 1;
+// 2: every tensor has one producer, and the order of the ops can be told (marks).
+constexpr uint16_t kAbiVersion = 2;
 
 enum class OpKind : uint16_t {
   kRestore = 1,
@@ -28,6 +29,7 @@ enum class OpKind : uint16_t {
   kChannelSave = 12,
   kSplitConv = 13,
   kSplitDepthwise = 14,
+  kFinish = 15,
   kProductGrad = 20,
   kMoveGrad = 21,
   kMaxPoolGrad = 22,
@@ -61,10 +63,16 @@ enum MaskKind : int32_t {
   kMaskBits = 2,        // bit i & 7 of byte i >> 3, 1 = the gradient passes
 };
 
+// Each tensor that a training step makes has a mark: a bit that says whether it
+// has been written in this step. A gradient's is its slot. What has none
+// (activations), or is absent, has kNoMark.
+constexpr int32_t kNoMark = -1;
+
 // Clamp mask of the tensor whose gradient is written.
 struct MaskParams {
   int32_t mask_kind;         // MaskKind
   int32_t act_min, act_max;  // quantised clamp range, for kMaskActivation
+  int32_t mark;              // of kMaskBits
 };
 
 constexpr int32_t kMaxGainShift = 8;  // as far as int8 fits the int16 that kernels multiply
@@ -77,6 +85,10 @@ struct UpdateParams {
   int32_t gain_shift;                      // of the gradient sum, at most kMaxGainShift
   int32_t tap_y0, tap_y1, tap_x0, tap_x1;  // trained taps, half open
   int32_t row_channels;                    // last dimension of the layer's whole weights
+  int32_t mark_x;                          // of the saved channels of the layer's input
+  int32_t mark_grad;                       // of the gradient, or of its saved channels
+  int32_t mark_after;                      // of what must be written with the old weights
+  int32_t mark_out;                        // of the token
 };
 
 // Quantisation of a forward layer.
@@ -124,6 +136,7 @@ struct ClampMaskParams {
   OpHeader header;
   int32_t size;              // elements
   int32_t act_min, act_max;  // quantised clamp range
+  int32_t mark_out;
 };
 
 struct ConvInputGradParams {
@@ -196,6 +209,7 @@ struct BiasUpdateParams {
   int32_t positions;  // out_h * out_w
   int32_t channels;
   int32_t slot;
+  int32_t mark_out;  // of the token
 };
 
 struct ChannelSaveParams {
@@ -204,6 +218,8 @@ struct ChannelSaveParams {
   int32_t positions;
   int32_t channels;
   int32_t kept;
+  int32_t mark_in;  // of a gradient
+  int32_t mark_out;
 };
 
 struct SplitConvParams {
@@ -221,6 +237,12 @@ struct SplitDepthwiseParams {
   OutputParams output;
   int32_t kept;
   int32_t multiplier;  // out_c / in_c
+};
+
+struct FinishParams {
+  static constexpr OpKind kKind = OpKind::kFinish;
+  OpHeader header;
+  int32_t marks;  // of the whole step
 };
 
 enum StageKind : int32_t {
@@ -261,6 +283,8 @@ struct StreamStage {
   int32_t columns;         // kept channels, 0: the weights are whole
   int32_t columns_input;   // input with the trained columns; 0: none
   int32_t channels_input;  // input with the list of channels; 0: none
+  int32_t mask_mark;       // of the mask
+  int32_t kept_mark;       // of kept channels, where they are not all
 };
 
 // As many stages as the header's size says.
@@ -354,28 +378,29 @@ struct L2NormGradParams {
 
 static_assert(sizeof(OpHeader) == 8, "packed");
 static_assert(sizeof(Geometry) == 14 * 4, "packed");
-static_assert(sizeof(MaskParams) == 3 * 4, "packed");
-static_assert(sizeof(UpdateParams) == 10 * 4, "packed");
+static_assert(sizeof(MaskParams) == 4 * 4, "packed");
+static_assert(sizeof(UpdateParams) == 14 * 4, "packed");
 static_assert(sizeof(OutputParams) == 4 * 4, "packed");
 static_assert(sizeof(RestoreParams) == 8 + 4 * 4, "packed");
 static_assert(sizeof(LossParams) == 8 + 4 * 10, "packed");
-static_assert(sizeof(ClampMaskParams) == 8 + 3 * 4, "packed");
-static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 3 + 8) * 4, "packed");
-static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 3 + 6) * 4, "packed");
-static_assert(sizeof(PoolGradParams) == 8 + (14 + 3 + 4) * 4, "packed");
-static_assert(sizeof(AccumulateParams) == 8 + (1 + 3 + 6) * 4, "packed");
-static_assert(sizeof(ConvUpdateParams) == 8 + (14 + 10 + 1) * 4, "packed");
-static_assert(sizeof(DepthwiseUpdateParams) == 8 + (14 + 10 + 1) * 4, "packed");
-static_assert(sizeof(BiasUpdateParams) == 8 + 3 * 4, "packed");
-static_assert(sizeof(ChannelSaveParams) == 8 + 3 * 4, "packed");
+static_assert(sizeof(ClampMaskParams) == 8 + 4 * 4, "packed");
+static_assert(sizeof(ConvInputGradParams) == 8 + (14 + 4 + 8) * 4, "packed");
+static_assert(sizeof(DepthwiseInputGradParams) == 8 + (14 + 4 + 6) * 4, "packed");
+static_assert(sizeof(PoolGradParams) == 8 + (14 + 4 + 4) * 4, "packed");
+static_assert(sizeof(AccumulateParams) == 8 + (1 + 4 + 6) * 4, "packed");
+static_assert(sizeof(ConvUpdateParams) == 8 + (14 + 14 + 1) * 4, "packed");
+static_assert(sizeof(DepthwiseUpdateParams) == 8 + (14 + 14 + 1) * 4, "packed");
+static_assert(sizeof(BiasUpdateParams) == 8 + 4 * 4, "packed");
+static_assert(sizeof(ChannelSaveParams) == 8 + 5 * 4, "packed");
 static_assert(sizeof(SplitConvParams) == 8 + (14 + 4 + 1) * 4, "packed");
 static_assert(sizeof(SplitDepthwiseParams) == 8 + (14 + 4 + 2) * 4, "packed");
-static_assert(sizeof(StreamParams) == 8 + (1 + 14 + 4 + 5 + 7 + 4 + 2 + 3) * 4, "packed");
-static_assert(sizeof(ProductGradParams) == 8 + (3 * 7 + 4 + 3 + 4) * 4, "packed");
-static_assert(sizeof(MoveGradParams) == 8 + (5 * 5 + 2 + 3 + 3) * 4, "packed");
-static_assert(sizeof(MaxPoolGradParams) == 8 + (14 + 3 + 2) * 4, "packed");
-static_assert(sizeof(ResizeGradParams) == 8 + (5 + 3 + 3) * 4, "packed");
-static_assert(sizeof(L2NormGradParams) == 8 + (3 + 3 + 2) * 4, "packed");
+static_assert(sizeof(FinishParams) == 8 + 1 * 4, "packed");
+static_assert(sizeof(StreamParams) == 8 + (1 + 14 + 4 + 5 + 7 + 4 + 2 + 3 + 2) * 4, "packed");
+static_assert(sizeof(ProductGradParams) == 8 + (3 * 7 + 4 + 4 + 4) * 4, "packed");
+static_assert(sizeof(MoveGradParams) == 8 + (5 * 5 + 2 + 4 + 3) * 4, "packed");
+static_assert(sizeof(MaxPoolGradParams) == 8 + (14 + 4 + 2) * 4, "packed");
+static_assert(sizeof(ResizeGradParams) == 8 + (5 + 4 + 3) * 4, "packed");
+static_assert(sizeof(L2NormGradParams) == 8 + (3 + 4 + 2) * 4, "packed");
 
 }  // namespace tflm_train
 

@@ -30,6 +30,8 @@ _TYPE_NAMES: dict[int, str] = {
 }
 TRAINING_OP_PREFIX = "TFLM_TRAIN_"
 """What the names of our custom ops begin with."""
+TRAINING_OP_VERSION = 2
+"""The version of their parameters and tensors, which every one of them carries."""
 
 
 @dataclass(frozen=True)
