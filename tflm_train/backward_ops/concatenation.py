@@ -6,7 +6,7 @@ from tflm_train.backward_ops.constraints import has_int8_activations, has_known_
 from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.move import crop, produce_move
 from tflm_train.backward_ops.rule import Clamp, Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class ConcatenationRule(GradientRule):
@@ -41,3 +41,9 @@ class PackRule(GradientRule):
             assert tensor is not None
             start = [number if i == axis else 0 for i in range(len(shape))]
             produce_move(tape, tensor, gradient, crop(part, shape, start))
+
+
+RULES: dict[str, GradientRule] = {
+    "CONCATENATION": ConcatenationRule(),
+    "PACK": PackRule(),
+}

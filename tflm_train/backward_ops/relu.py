@@ -1,4 +1,4 @@
-"""RELU, RELU6, RELU_N1_TO_1 as operators of their own: a clamp mask on their output, no op."""
+"""RELU and RELU6 as operators of their own: a clamp mask on their output, no op."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tflm_train.backward_ops.constraints import has_int8_activations
 from tflm_train.backward_ops.fused_activation import clamp_range
 from tflm_train.backward_ops.numerics import Activation
 from tflm_train.backward_ops.rule import Clamp, Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class ReluRule(GradientRule):
@@ -23,3 +23,9 @@ class ReluRule(GradientRule):
 
     def backward(self, op: Op, gradient: Gradient, tape: Tape) -> None:
         tape.pass_through(op.input, gradient)
+
+
+RULES: dict[str, GradientRule] = {
+    "RELU": ReluRule("RELU"),
+    "RELU6": ReluRule("RELU6"),
+}

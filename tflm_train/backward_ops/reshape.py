@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tflm_train.backward_ops.constraints import has_int8_activations
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class ReshapeRule(GradientRule):
@@ -29,3 +29,11 @@ def keeps_its_elements(op: Op) -> str | None:
     if op.input.size != op.output.size:
         return f"it changes the number of elements ({op.input.shape} to {op.output.shape})"
     return None
+
+
+RULES: dict[str, GradientRule] = {
+    "EXPAND_DIMS": ReshapeRule(),
+    "QUANTIZE": RequantizeRule(),
+    "RESHAPE": ReshapeRule(),
+    "SQUEEZE": ReshapeRule(),
+}

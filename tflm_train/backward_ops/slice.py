@@ -7,7 +7,7 @@ import numpy as np
 from tflm_train.backward_ops.constraints import constant_of
 from tflm_train.backward_ops.move import Move, embed, produce_move, too_many_axes
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class SliceRule(GradientRule):
@@ -84,3 +84,9 @@ def _values(op: Op, index: int) -> list[int]:
     tensor = op.inputs[index]
     assert tensor is not None and tensor.data is not None
     return [int(v) for v in np.atleast_1d(tensor.data)]
+
+
+RULES: dict[str, GradientRule] = {
+    "SLICE": SliceRule(),
+    "STRIDED_SLICE": StridedSliceRule(),
+}

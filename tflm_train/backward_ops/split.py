@@ -12,7 +12,7 @@ import numpy as np
 from tflm_train.backward_ops.constraints import constant_of, has_int8_activations
 from tflm_train.backward_ops.move import embed, produce_move
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op, Tensor
+from tflm_train.graph import Op, Tensor
 
 
 class PartsRule(GradientRule):
@@ -90,3 +90,10 @@ def has_constant_split_v_axis(op: Op) -> str | None:
 def _axis(tensor: Tensor | None, whole: Tensor) -> int:
     assert tensor is not None and tensor.data is not None
     return int(np.atleast_1d(tensor.data)[0]) % len(whole.shape)
+
+
+RULES: dict[str, GradientRule] = {
+    "SPLIT": SplitRule(),
+    "SPLIT_V": SplitVRule(),
+    "UNPACK": UnpackRule(),
+}

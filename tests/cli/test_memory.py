@@ -1,0 +1,70 @@
+"""`tflm_train memory`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import tflm_train as tt
+from tests.steps import full_scheme
+from tflm_train.cli.main import execute, parse
+from tflm_train.files import is_png
+from tflm_train.memory import KernelSet, memory_report
+from tflm_train.model import Model
+from tflm_train.records import plain
+
+
+@pytest.fixture
+def model(tmp_path: Path, digits: Model) -> Path:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tt.rewrite(digits, full_scheme(digits)).model_bytes)
+    return path
+
+
+def run(*arguments: object) -> int:
+    return execute(parse(["tflm_train", "memory", *map(str, arguments)]))
+
+
+@pytest.mark.parametrize("kernels", list(KernelSet))
+def test_json(model: Path, capsys: pytest.CaptureFixture[str], kernels: KernelSet) -> None:
+    assert run(model, "--kernels", kernels, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    report = memory_report(tt.load(model), kernels)
+    assert summary["arena"] == plain(report.arena())
+    assert summary["flash"] == {"model_bytes": model.stat().st_size}
+    assert summary["peak"]["bytes"] == sum(b["bytes"] for b in summary["peak"]["buffers"])
+    assert summary["unmodelled_ops"] == []
+
+
+def test_table(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(model) == 0
+    shown = capsys.readouterr().out
+    report = memory_report(tt.load(model))
+    for number in (*plain(report.arena()).values(), report.peak_bytes):
+        assert f"{number:,}" in shown
+    assert report.peak_buffers()[0].name.split(";")[0] in shown
+
+
+def test_plot(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plot = tmp_path / "arena.png"
+    assert run(model, "--plot", plot) == 0
+    assert is_png(plot.read_bytes())
+    assert str(plot) in capsys.readouterr().out.replace("\n", "")
+    plot.write_bytes(b"a user's file")
+    assert run(model, "--plot", plot) == 1
+    assert "--force" in capsys.readouterr().err
+    assert plot.read_bytes() == b"a user's file"
+    assert run(model, "--plot", plot, "--force") == 0
+    assert is_png(plot.read_bytes())
+
+
+def test_parameters_of_another_version(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = tt.load(model)
+    options = changed.graph.ops[0].custom_options
+    assert options is not None
+    changed.graph.ops[0].custom_options = options[:2] + b"\x63\x00" + options[4:]
+    model.write_bytes(changed.to_bytes())
+    assert run(model) == 1
+    assert "rewrite the original model" in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""What can be trained, on which conditions: docs/SUPPORTED_OPS.md.
+
+Every condition is the docstring of the function that checks it, so that the page and the messages
+of `inspect` cannot differ.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tflm_train.backward_ops.losses import FOLDED_OPS, LOSS_RULES
+from tflm_train.backward_ops.rules import RULES
+from tflm_train.model.layers import LAYER_OPS
+from tflm_train.ops.builtin import BUILTINS, BuiltinOperator
+from tflm_train.rewriter import attach_head
+from tflm_train.scheme.head import FORMS
+
+_HEAD = """\
+# What can be trained
+
+Made by `python -m tools.generate`; do not edit.
+
+A model is trained from its output backwards: the gradient runs from the loss to the earliest layer
+that the scheme trains. Only the operators on that way need to be in the table below. What lies
+before the earliest trained layer may be anything that TFLM runs. `tflm_train inspect model.tflite`
+says for each layer of a model whether it can train, and if not, why and what to do.
+"""
+
+_MODELS = """\
+## Models
+
+- Weights train in {layers}.
+  A layer's weights must be constants of its own, int8 with zero point 0; its bias int32.
+- The trained part is int8: int8 activations with one scale per tensor. Layers with int16
+  activations, float or hybrid layers (int8 weights, float activations) are refused, unless they lie
+  before the earliest trained layer. Quantize the model to full int8.
+- float32 inputs and outputs are fine where a QUANTIZE follows the input and a DEQUANTIZE makes the
+  output.
+- Batch size 1. Any number of inputs; of several outputs the scheme's `output` (index or name) is
+  trained.
+- One subgraph is rewritten, the first; control flow (IF, WHILE) cannot lie on the gradient's way.
+"""
+
+
+def support_page() -> str:
+    """The page, as Markdown."""
+    lines = [_HEAD, "## Operators", ""]
+    lines += ["| operator | conditions |", "|---|---|"]
+    for name in sorted(RULES):
+        lines.append(f"| {name} | {_sentences(RULES[name].constraints())} |")
+    runnable = [row for row in BUILTINS.values() if row.has_kernel]
+    folded = ", ".join(sorted(FOLDED_OPS))
+    lines += [
+        "",
+        f"Between the last layer and the output, {folded} need no rule: the loss takes them in.",
+        "",
+        "Before the earliest trained layer TFLM runs these as well: "
+        f"{_names(row for row in runnable if row.name not in RULES and row.memory)};",
+        "and these, of which `tflm_train memory` does not know what their kernels keep: "
+        f"{_names(row for row in runnable if not row.memory)}.",
+        "",
+        _MODELS.format(layers=", ".join(LAYER_OPS)),
+        "## Losses",
+        "",
+        "| `loss` | what for | `target` | conditions |",
+        "|---|---|---|---|",
+    ]
+    for rule in LOSS_RULES.values():
+        targets = ", ".join(f"`{target}`" for target in rule.targets)
+        conditions = _sentences(rule.conditions)
+        lines.append(f"| `{rule.name}` | {rule.summary} | {targets} | {conditions} |")
+    lines += [
+        "",
+        "`label_smoothing` and `class_weights` are options of the two cross-entropies.",
+        "",
+        "## Heads",
+        "",
+        "The head is the last layer that feeds the trained output.",
+        "",
+        "| `head` | what becomes of it |",
+        "|---|---|",
+        *(f"| `{form}` | {meaning} |" for form, meaning in FORMS.items()),
+        "",
+        f"To be replaced, extended or initialised anew: {_sentences(attach_head.CONDITIONS, ' ')}",
+        f"Between it and the output may be {', '.join(attach_head.SHAPE_OPS)} (which must keep the",
+        f"classes last) and {', '.join(FOLDED_OPS)}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _names(rows: Iterable[BuiltinOperator]) -> str:
+    return ", ".join(row.name for row in rows)
+
+
+def _sentences(conditions: Iterable[Callable[..., Any]], separator: str = "<br>") -> str:
+    return separator.join(_sentence(condition) for condition in conditions)
+
+
+def _sentence(condition: Callable[..., Any]) -> str:
+    text = inspect.getdoc(condition)
+    assert text, f"{condition} has no docstring, which is its line in the support table"
+    return " ".join(text.split("\n\n")[0].split())
