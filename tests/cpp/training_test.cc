@@ -190,7 +190,8 @@ class Trainer {
     const auto params = ReadParams<tflm_train::AccumulateParams>(options);
     const int8_t* inputs[tflm_train::kMaxAccumulateInputs] = {};
     for (int32_t i = 0; i < params.count; ++i) inputs[i] = Tensor<int8_t>(t[i]);
-    Accumulate(params, Scales(), Tensor<uint8_t>(t[params.count]), inputs, Tensor<int8_t>(t[kInputs]));
+    Accumulate(params, Scales(), Tensor<uint8_t>(t[params.count]), inputs,
+               Tensor<int8_t>(t[kInputs]));
   }
 
   // The operands of each kind are those of docs/NUMERICS.md, section 4.
