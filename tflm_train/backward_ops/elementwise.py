@@ -99,3 +99,12 @@ def hard_swish_derivative(x: Real, options: Any) -> Real:
 def leaky_relu_derivative(x: Real, options: Any) -> Real:
     """Of `x` above 0, `alpha * x` below."""
     return np.where(x >= 0, 1.0, float(options.alpha))
+
+
+RULES: dict[str, GradientRule] = {
+    "HARD_SWISH": ElementwiseRule(hard_swish_derivative),
+    "LEAKY_RELU": ElementwiseRule(leaky_relu_derivative),
+    "LOGISTIC": ElementwiseRule(logistic_derivative, of_output=True),
+    "PRELU": PReluRule(),
+    "TANH": ElementwiseRule(tanh_derivative, of_output=True),
+}
