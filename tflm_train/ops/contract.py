@@ -15,6 +15,7 @@ SCALES, RANGES = "train/scales", "train/ranges"
 """The variables that hold a scale and a running range for each slot of a gradient."""
 STATE_MAGIC = 0x4E525454
 STATE_WORDS = 16
+"""Of `train/state`; those of `train/control` have the marks of a step behind them."""
 BLOB_MAGIC = 0x56535454
 BLOB_VERSION = 1
 BLOB_HEADER = struct.Struct("<IHHQIIII")
@@ -34,6 +35,7 @@ class StateWord(enum.IntEnum):
     FINGERPRINT_HI = 7
     VARIABLE_COUNT = 10
     PAYLOAD_BYTES = 11
+    LOSS = 12
 
 
 __all__ = [

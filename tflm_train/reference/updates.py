@@ -42,12 +42,12 @@ def _update(
     G, B = layer.weight_gradient(q, step.value(inputs.x), u.x_zero_point, geometry)
     if residual is not None and u.residual_bits == 4:
         residual = unpack_nibbles(residual, weights.size)
-    weight_factors = step.value(inputs.weight_factors)
+    factors = step.value(inputs.factors)
     new_weights, new_residual = update_weights(
         weights.reshape(G.shape),
         None if residual is None else residual.reshape(G.shape),
         G,
-        multipliers(step.rate, scale, weight_factors, u.gain_shift, u.residual_bits),
+        multipliers(step.rate, scale, factors[0], u.gain_shift, u.residual_bits),
         u.gain_shift,
         channel_axis=-1 if depthwise else 0,
         residual_bits=u.residual_bits,
@@ -59,8 +59,7 @@ def _update(
     )
     step.change(inputs.weights, new_weights)
     if inputs.bias is not None and bias is not None:
-        factors = step.value(inputs.bias_factors)
-        step.change(inputs.bias, update_bias(bias, B, factors, step.rate, scale))
+        step.change(inputs.bias, update_bias(bias, B, factors[-1], step.rate, scale))
     if inputs.residual is not None and new_residual is not None:
         packed = pack_nibbles(new_residual) if u.residual_bits == 4 else new_residual
         step.change(inputs.residual, packed)
@@ -70,7 +69,7 @@ def _bias_update(op: Op, params: ops.BiasUpdate, step: Step) -> None:
     inputs = ops.BiasUpdate.inputs_of(op)
     gradient = step.gradient(inputs.gradient, params.slot)
     B = bias_gradient(gradient.q.reshape(params.positions, 1, params.channels))
-    factors = step.value(inputs.bias_factors)
+    factors = step.value(inputs.factors)
     bias = update_bias(step.value(inputs.bias), B, factors, step.rate, gradient.scale)
     step.change(inputs.bias, bias)
 
