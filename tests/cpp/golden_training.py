@@ -82,6 +82,8 @@ class Reference(BackwardReference):
         """What an op computes: its outputs, of an update the variables, of the loss its value."""
         if isinstance(params, abi.LossParams):
             return [op.output, self._loss]
+        if type(params) not in TWINS:
+            return op.outputs
         return params.inputs_of(op).having(Role.VARIABLE) or op.outputs
 
     def run(self, op: Op, params: Any, step: Step) -> None:
