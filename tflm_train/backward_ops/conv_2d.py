@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.layer_rule import LayerRule, has_batch_one, window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -30,9 +31,11 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
+from tflm_train.backward_ops.split_forward import merge_conv_weights
+from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.errors import ModelError, UnsupportedError
 from tflm_train.graph import Op
-from tflm_train.ops.geometry import Geometry, TransposedGeometry
+from tflm_train.ops.geometry import Geometry, TransposedGeometry, layer_geometry
 
 MAX_PRODUCTS = 1048
 """How many products of three int8 magnitudes up to 127 an int32 holds."""
@@ -259,3 +262,31 @@ RULES: dict[str, GradientRule] = {
     "CONV_2D": Conv2DRule(),
     "FULLY_CONNECTED": FullyConnectedRule(),
 }
+
+
+def _conv_input_grad(op: Op, params: ops.ConvInputGrad, step: Step) -> None:
+    inputs = ops.ConvInputGrad.inputs_of(op)
+    g = layer_geometry(params.geometry, params.transposed)
+    incoming = step.gradient(inputs.gradient, params.slot_in)
+    weights = step.value(inputs.weights)
+    if inputs.columns is not None and inputs.channels is not None:
+        columns, order = step.value(inputs.columns), step.value(inputs.channels)
+        weights = merge_conv_weights(weights, columns, order)
+    result = input_gradient(
+        QuantizedGradient(incoming.q.reshape(g.out_h, g.out_w, g.out_c), incoming.scale),
+        weights,
+        ConvMultipliers(
+            step.value(inputs.multipliers),
+            np.float32(params.unit_scale),
+            params.group,
+            params.group_shift,
+        ),
+        g,
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+        step.addend(inputs.addend, params.slot_addend),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+TWINS: Twins = {ops.ConvInputGrad: _conv_input_grad}

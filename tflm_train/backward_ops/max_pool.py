@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.constraints import (
     constant_of,
     has_image_input,
@@ -36,6 +37,7 @@ from tflm_train.backward_ops.rule import (
     Tape,
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
+from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op
 from tflm_train.ops.geometry import Geometry
 
@@ -138,3 +140,19 @@ RULES: dict[str, GradientRule] = {
     "MAX_POOL_2D": MaxPool2DRule(),
     "REDUCE_MAX": ReduceMaxRule(),
 }
+
+
+def _max_pool_grad(op: Op, params: ops.MaxPoolGrad, step: Step) -> None:
+    inputs = ops.MaxPoolGrad.inputs_of(op)
+    result = max_pool_gradient(
+        step.gradient(inputs.gradient, params.slot_in),
+        step.value(inputs.x),
+        step.value(inputs.y),
+        params.geometry,
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+TWINS: Twins = {ops.MaxPoolGrad: _max_pool_grad}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.constraints import (
     has_image_input,
     has_int8_activations,
@@ -33,6 +34,7 @@ from tflm_train.backward_ops.rule import (
     Tape,
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
+from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op
 from tflm_train.ops.geometry import Geometry
 
@@ -132,3 +134,17 @@ class AveragePool2DRule(GradientRule):
 
 
 RULES: dict[str, GradientRule] = {"AVERAGE_POOL_2D": AveragePool2DRule()}
+
+
+def _pool_grad(op: Op, params: ops.PoolGrad, step: Step) -> None:
+    inputs = ops.PoolGrad.inputs_of(op)
+    result = pool_gradient(
+        step.gradient(inputs.gradient, params.slot_in),
+        params.geometry,
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+TWINS: Twins = {ops.PoolGrad: _pool_grad}

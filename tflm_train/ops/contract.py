@@ -11,6 +11,8 @@ EXTRA_INPUTS = ("train/label", "train/learning_rate")
 """What a rewrite adds after the original inputs; a model that learns its input has no label."""
 EXTRA_OUTPUTS = ("train/loss", "train/state")
 """What it adds after the original outputs."""
+SCALES, RANGES = "train/scales", "train/ranges"
+"""The variables that hold a scale and a running range for each slot of a gradient."""
 STATE_MAGIC = 0x4E525454
 STATE_WORDS = 16
 """Of `train/state`; those of `train/control` have the marks of a step behind them."""
@@ -43,6 +45,8 @@ __all__ = [
     "EXTRA_INPUTS",
     "EXTRA_OUTPUTS",
     "OP_PREFIX",
+    "RANGES",
+    "SCALES",
     "STATE_MAGIC",
     "STATE_WORDS",
     "StateWord",
