@@ -71,13 +71,13 @@ class Fixed {
 
 }  // namespace
 
-float ClipFactor(const RuleParams& rule, const int8_t* q, int32_t q_size, float scale,
-                 const int8_t* x, int32_t x_size, int32_t zero_point) {
-  if (rule.clip_norm <= 0.0f) return 1.0f;
-  const float inputs = x == nullptr ? 0.0f : static_cast<float>(SumOfSquares(x, x_size, zero_point));
-  const float per_gradient = Rounded(rule.clip_x * inputs) + rule.clip_bias;
-  const float gradients = static_cast<float>(SumOfSquares(q, q_size, 0));
-  const float squared = Rounded(gradients * per_gradient) * Rounded(scale * scale);
+float ClipFactor(const RuleParams& rule, float scale, const GradientBound& bound) {
+  const int64_t inputs =
+      bound.x == nullptr ? 0 : SumOfSquares(bound.x, bound.x_size, bound.zero_point);
+  const int64_t gradients = SumOfSquares(bound.q, bound.q_size, 0);
+  const float per_gradient = Rounded(rule.clip_x * static_cast<float>(inputs)) + rule.clip_bias;
+  const float squared =
+      Rounded(static_cast<float>(gradients) * per_gradient) * Rounded(scale * scale);
   const float limit = rule.clip_norm * rule.clip_norm;
   if (!(squared > limit)) return 1.0f;
   float ratio = Rounded(limit / squared);
@@ -86,6 +86,14 @@ float ClipFactor(const RuleParams& rule, const int8_t* q, int32_t q_size, float 
   for (; ratio < 0.25f; ++halvings) ratio *= 4.0f;
   const uint32_t root = Sqrt(static_cast<uint32_t>(ratio * 1073741824.0f));
   return static_cast<float>(root) * PowerOfTwo(-15 - halvings);
+}
+
+float StepBase(const RuleParams& rule, const TrainState& state, float scale,
+               const GradientBound& bound) {
+  float base = state.learning_rate * scale;
+  if (rule.clip_norm > 0.0f) base = Rounded(base) * ClipFactor(rule, scale, bound);
+  if (rule.steps > 1) base = Rounded(base) / static_cast<float>(rule.steps);
+  return base;
 }
 
 void DecayWeights(const DecayedLayer& layer, float rate, uint32_t key, int8_t* weights,
@@ -105,16 +113,15 @@ void DecayWeights(const DecayedLayer& layer, float rate, uint32_t key, int8_t* w
       const uint32_t element = static_cast<uint32_t>(index * layer.row + j);
       const int32_t value = values.Load(element);
       const int64_t random = Hash(decay_key ^ place) >> 1;
-      values.Store(element,
-                   value - static_cast<int32_t>((int64_t{value} * share + random) >> 31));
+      values.Store(element, value - static_cast<int32_t>((int64_t{value} * share + random) >> 31));
     }
   };
   const int32_t channels = depthwise ? 1 : g.out_c;
   for (int32_t c = 0; c < channels; ++c) {
     for (int32_t ky = update.tap_y0; ky < update.tap_y1; ++ky) {
       for (int32_t kx = update.tap_x0; kx < update.tap_x1; ++kx) {
-        decay_row(c * layer.rows_per_channel + ky * g.k_w + kx,
-                  depthwise ? layer.kw : layer.kw + c, depthwise ? 1 : 0);
+        decay_row(c * layer.rows_per_channel + ky * g.k_w + kx, depthwise ? layer.kw : layer.kw + c,
+                  depthwise ? 1 : 0);
       }
     }
   }
@@ -131,7 +138,9 @@ void ApplySteps(int32_t size, int8_t* gathered, int8_t* weights) {
 void ApplyBiasSteps(int32_t size, int32_t* gathered, int32_t* bias) {
   for (int32_t i = 0; i < size; ++i) {
     const int64_t moved = int64_t{bias[i]} + gathered[i];
-    bias[i] = static_cast<int32_t>(moved > kMaxBias ? kMaxBias : moved < -kMaxBias ? -kMaxBias : moved);
+    bias[i] = static_cast<int32_t>(moved > kMaxBias    ? kMaxBias
+                                   : moved < -kMaxBias ? -kMaxBias
+                                                       : moved);
     gathered[i] = 0;
   }
 }

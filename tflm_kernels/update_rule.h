@@ -8,8 +8,23 @@
 
 #include "tflm_kernels/spec/geometry.h"
 #include "tflm_kernels/spec/op_params.h"
+#include "tflm_kernels/state/state.h"
 
 namespace tflm_train {
+
+// Whether the weights move in this step, or their steps are gathered only.
+inline bool MovesWeights(const RuleParams& rule, const TrainState& state) {
+  return rule.steps <= 1 || state.step % static_cast<uint32_t>(rule.steps) == 0;
+}
+
+// What a layer's gradient is measured by: its output's gradient, and its input.
+struct GradientBound {
+  const int8_t* q;  // int8 [q_size]
+  int32_t q_size;
+  const int8_t* x;  // int8 [x_size]; nullptr: only the bias trains
+  int32_t x_size;
+  int32_t zero_point;  // of x
+};
 
 // The factor, from 0 to 1, by which a layer's step is shortened so that the
 // norm of its gradient does not exceed rule.clip_norm. The gradient is not
@@ -17,14 +32,14 @@ namespace tflm_train {
 //
 //   scale * sqrt(sum q^2 * (rule.clip_x * sum (x - zero_point)^2 + rule.clip_bias))
 //
-// with clip_x = min(taps, positions) * s_x^2 and, where a bias trains, clip_bias = positions:
-// exact for one position, an upper bound for several.
-//
-//   q            int8 [q_size], gradient of the layer's output
-//   scale        its scale
-//   x            int8 [x_size], the layer's input; nullptr: only its bias trains
-float ClipFactor(const RuleParams& rule, const int8_t* q, int32_t q_size, float scale,
-                 const int8_t* x, int32_t x_size, int32_t zero_point);
+// with clip_x = min(taps, positions) * s_x^2 and, where a bias trains,
+// clip_bias = positions: exact for one position, an upper bound for several.
+float ClipFactor(const RuleParams& rule, float scale, const GradientBound& bound);
+
+// The learning rate times the scale of the gradient, clipped, and of the mean
+// over rule.steps samples.
+float StepBase(const RuleParams& rule, const TrainState& state, float scale,
+               const GradientBound& bound);
 
 // Where the weights of a layer that trains stand.
 //
