@@ -56,9 +56,10 @@ struct InputGradOp : OpDefaults {
   static void UpdateBias(const Params& params, const OpNode& node) {
     if (!node.HasInput(kBias)) return;
     const Geometry& g = params.geometry;
-    const BiasUpdateParams update = {{}, g.out_h * g.out_w, g.out_c, params.slot_in, kNoMark};
+    const BiasUpdateParams update = {{},      g.out_h * g.out_w, g.out_c, params.slot_in,
+                                     kNoMark, {1, 0, 0, 0, 0}};  // one sample a step
     BiasUpdate(update, node.Input<int8_t>(kGradOut), *node.State(), node.Input<float>(kScales),
-               node.Input<float>(kBiasFactors), node.Input<int32_t>(kBias));
+               node.Input<float>(kBiasFactors), node.Input<int32_t>(kBias), nullptr);
   }
 
   template <typename Params>

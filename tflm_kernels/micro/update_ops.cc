@@ -16,6 +16,8 @@ struct WeightUpdateOp : OpDefaults {
     kWeights,
     kBias,
     kResidual,
+    kGathered,
+    kBiasGathered,
     kChannels,
     kAfter,  // must have been written with the old weights; not read
     kScales,
@@ -60,11 +62,24 @@ struct WeightUpdateOp : OpDefaults {
     if (has_bias && !node.CheckVariable(kBias, "bias", kTfLiteInt32, g.out_c)) {
       return false;
     }
+    if (!CheckGathered(params.rule, node, weights, has_bias ? g.out_c : 0)) return false;
     if (u.residual_bits == 0) return node.CheckAbsent(kResidual, "residual");
     if (u.residual_bits == 4) {
       return node.CheckVariable(kResidual, "residual", kTfLiteUInt8, (weights + 1) / 2);
     }
     return node.CheckVariable(kResidual, "residual", kTfLiteInt8, weights);
+  }
+
+  static bool CheckGathered(const RuleParams& rule, const OpNode& node, int32_t weights,
+                            int32_t biases) {
+    if (!node.CheckFields({{"steps", rule.steps, 1, 1 << 15}})) return false;
+    if (rule.steps == 1) {
+      return node.CheckAbsent(kGathered, "gathered steps") &&
+             node.CheckAbsent(kBiasGathered, "gathered steps of the bias");
+    }
+    return node.CheckVariable(kGathered, "gathered steps", kTfLiteInt8, weights) &&
+           (biases == 0 || node.CheckVariable(kBiasGathered, "gathered steps of the bias",
+                                              kTfLiteInt32, biases));
   }
 
   template <typename Params>
@@ -84,8 +99,10 @@ struct WeightUpdateOp : OpDefaults {
     const float* const kw = node.Input<float>(kFactors);
     const float* const kb = kw + params.geometry.out_c;
     update(params, node.Input<int8_t>(kX), node.Input<int8_t>(kGrad), *node.State(),
-           node.Input<float>(kScales), kw, kb, node.Input<int8_t>(kWeights),
-           node.Input<int32_t>(kBias), node.Input<int8_t>(kResidual),
+           node.Input<float>(kScales), kw, kb,
+           {node.Input<int8_t>(kWeights), node.Input<int32_t>(kBias),
+            node.Input<int8_t>(kResidual), node.Input<int8_t>(kGathered),
+            node.Input<int32_t>(kBiasGathered)},
            node.Input<int16_t>(kChannels), memory.scratch);
     *node.Output<int8_t>(kToken) = 1;
   }
@@ -138,7 +155,7 @@ struct DepthwiseUpdateOp : WeightUpdateOp {
 struct BiasUpdateOp : OpDefaults {
   using Params = BiasUpdateParams;
   static constexpr const char* kName = "TFLM_TRAIN_BIAS_UPDATE";
-  enum { kGrad, kFactors, kBias, kScales, kStateInput, kInputs };
+  enum { kGrad, kFactors, kBias, kGathered, kScales, kStateInput, kInputs };
   enum { kToken, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
@@ -149,7 +166,12 @@ struct BiasUpdateOp : OpDefaults {
                            Product({params.positions, params.channels})) &&
            node.CheckSlots(kScales, "scales", {params.slot}) &&
            node.CheckInput(kFactors, "factors", kTfLiteFloat32, params.channels) &&
-           node.CheckVariable(kBias, "bias", kTfLiteInt32, params.channels) && node.CheckToken();
+           node.CheckVariable(kBias, "bias", kTfLiteInt32, params.channels) &&
+           node.CheckFields({{"steps", params.rule.steps, 1, 1 << 15}}) &&
+           (params.rule.steps == 1
+                ? node.CheckAbsent(kGathered, "gathered steps")
+                : node.CheckVariable(kGathered, "gathered steps", kTfLiteInt32, params.channels)) &&
+           node.CheckToken();
   }
 
   static Marks Reads(const Params& params) { return {params.slot}; }
@@ -157,7 +179,8 @@ struct BiasUpdateOp : OpDefaults {
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
     BiasUpdate(params, node.Input<int8_t>(kGrad), *node.State(), node.Input<float>(kScales),
-               node.Input<float>(kFactors), node.Input<int32_t>(kBias));
+               node.Input<float>(kFactors), node.Input<int32_t>(kBias),
+               node.Input<int32_t>(kGathered));
     *node.Output<int8_t>(kToken) = 1;
     return true;
   }

@@ -62,6 +62,9 @@ class RuleFields(Struct):
     clip_bias: Annotated[float, Number("output positions where the bias trains, else 0")] = 0.0
 
 
+PLAIN_SGD = RuleFields()
+
+
 @dataclass(frozen=True)
 class OutputFields(Struct):
     """Quantization of a forward layer's input and output."""

@@ -86,6 +86,21 @@ class Clip:
         return np.float32(root) * np.float32(2.0 ** (-15 - halvings))
 
 
+def places_in_layer(
+    shape: tuple[int, ...], row_channels: int, columns: npt.NDArray[np.integer] | None
+) -> npt.NDArray[np.int64]:
+    """Where the weights of a layer that trains in part stand in its whole weights.
+
+    Args:
+      shape: Of the trained weights.
+      row_channels: The last dimension of the whole weights.
+      columns: Which of them the last dimension's elements are; None when they are all of them.
+    """
+    rows = np.arange(int(np.prod(shape[:-1]))).reshape(*shape[:-1], 1)
+    listed = np.arange(shape[-1]) if columns is None else np.asarray(columns, np.int64)
+    return rows * row_channels + listed
+
+
 def decay_weights(
     weights: Int8Array,
     residual: Int8Array | None,

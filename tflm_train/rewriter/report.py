@@ -168,7 +168,7 @@ def unmodelled_warnings(memory: MemoryReport) -> list[str]:
 
 def _describe(graph: TrainingGraph, trained: TrainedLayer) -> TrainedLayerReport:
     layer = trained.layer
-    variables = (trained.weights, trained.residual, trained.bias)
+    variables = (trained.weights, trained.bias, *trained.kept.values())
     y0, y1, x0, x1 = trained.taps
     return TrainedLayerReport(
         index=layer.index,

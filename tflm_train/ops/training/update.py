@@ -10,7 +10,7 @@ from tflm_train.ops.constants import NO_MARK
 from tflm_train.ops.declaration import Rule, TrainingOp, terms
 from tflm_train.ops.fields import Number
 from tflm_train.ops.geometry import Geometry
-from tflm_train.ops.structs import RuleFields, UpdateFields
+from tflm_train.ops.structs import PLAIN_SGD, RuleFields, UpdateFields
 from tflm_train.ops.tensors import Role, Spec, Tensors
 from tflm_train.ops.training.common import (
     WINDOWED,
@@ -98,7 +98,7 @@ class ConvUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
     geometry: Geometry
     update: UpdateFields
     transposed: Annotated[Flag, Number("1: the layer is a TRANSPOSE_CONV", "0", "1")] = 0
-    rule: RuleFields = RuleFields()
+    rule: RuleFields = PLAIN_SGD
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
     geometry: Geometry
     update: UpdateFields
     multiplier: Annotated[int, Number("out_c / in_c", "1", "out_c")]
-    rule: RuleFields = RuleFields()
+    rule: RuleFields = PLAIN_SGD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,4 +143,4 @@ class BiasUpdate(TrainingOp[BiasUpdateInputs, UpdateOutputs]):
     channels: Annotated[int, Number("", "1")]
     slot: SlotField
     mark_out: Annotated[int, Number("of the token", "NO_MARK")] = NO_MARK
-    rule: RuleFields = RuleFields()
+    rule: RuleFields = PLAIN_SGD
