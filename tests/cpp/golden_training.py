@@ -18,13 +18,13 @@ from tests.steps import random_inputs
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import numerics, split_forward
 from tflm_train.backward_ops.fused_activation import clamp_of
-from tflm_train.backward_ops.twin import Step
+from tflm_train.backward_ops.kernel import Step, Twin
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.tensors import Role
+from tflm_train.qas.kernels import KERNELS
 from tflm_train.reference import BackwardReference
-from tflm_train.reference.graph import TWINS
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.fold_pad import padded_geometry
 from tflm_train.rewriter.split_layers import layer_multipliers
@@ -71,7 +71,7 @@ class Reference(BackwardReference):
         self._values = {id(self._x): x, id(self._state): np.empty(0)}
         self._checksums = {}
         for op, params in self.ops:
-            if type(params) not in TWINS:
+            if KERNELS[type(params)].twin is None:
                 y = self._values[id(op.output)] = self._run_forward(op, params)
                 self._record(op, [y])
         self.backward(lambda tensor: self._values[id(tensor)], label, rate)
@@ -82,13 +82,13 @@ class Reference(BackwardReference):
         """What an op computes: its outputs, of an update the variables, of the loss its value."""
         if isinstance(params, abi.LossParams):
             return [op.output, self._loss]
-        if type(params) not in TWINS:
+        if KERNELS[type(params)].twin is None:
             return op.outputs
         return params.inputs_of(op).having(Role.VARIABLE) or op.outputs
 
-    def run(self, op: Op, params: Any, step: Step) -> None:
+    def run(self, twin: Twin, op: Op, params: Any, step: Step) -> None:
         before = self.variables["train/ranges"].copy()
-        super().run(op, params, step)
+        super().run(twin, op, params, step)
         left = self.left_behind(op, params)
         self._record(op, [step.loss if t is self._loss else step.value(t) for t in left])
         if isinstance(params, abi.ConvInputGradParams | abi.DepthwiseInputGradParams):

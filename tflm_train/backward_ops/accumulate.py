@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_train import ops
+from tflm_train.backward_ops.kernel import Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import (
     Mask,
     QuantizedGradient,
@@ -16,7 +17,6 @@ from tflm_train.backward_ops.numerics import (
     round_shift,
     round_to_int32,
 )
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op
 
 
@@ -58,4 +58,4 @@ def _accumulate(op: Op, params: ops.Accumulate, step: Step) -> None:
     step.store_gradient(op.output, params.slot_out, result)
 
 
-TWINS: Twins = {ops.Accumulate: _accumulate}
+KERNELS: Kernels = {ops.Accumulate: Kernel(_accumulate)}

@@ -17,6 +17,8 @@ import numpy.typing as npt
 from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.conv_2d import channel_scales
+from tflm_train.backward_ops.depthwise_scratch import depthwise_input_grad_scratch
+from tflm_train.backward_ops.kernel import Kernel, Kernels, Step
 from tflm_train.backward_ops.layer_rule import LayerRule, window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -31,7 +33,6 @@ from tflm_train.backward_ops.numerics import (
 from tflm_train.backward_ops.rule import Addend, GradientRule, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.backward_ops.split_forward import merge_depthwise_weights
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op
 from tflm_train.ops.geometry import Geometry
 
@@ -205,4 +206,6 @@ def _depthwise_input_grad(op: Op, params: ops.DepthwiseInputGrad, step: Step) ->
     step.store_gradient(op.output, params.slot_out, result)
 
 
-TWINS: Twins = {ops.DepthwiseInputGrad: _depthwise_input_grad}
+KERNELS: Kernels = {
+    ops.DepthwiseInputGrad: Kernel(_depthwise_input_grad, depthwise_input_grad_scratch)
+}

@@ -11,6 +11,7 @@ import numpy as np
 from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.constraints import has_int8_activations
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import (
     Int8Array,
     Mask,
@@ -22,7 +23,6 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op
 
 MAX_SIZE = 4096
@@ -128,4 +128,4 @@ def _l2_norm_grad(op: Op, params: ops.L2NormGrad, step: Step) -> None:
     step.store_gradient(op.output, params.slot_out, result)
 
 
-TWINS: Twins = {ops.L2NormGrad: _l2_norm_grad}
+KERNELS: Kernels = {ops.L2NormGrad: Kernel(_l2_norm_grad, lambda params: WORD * params.size)}

@@ -14,9 +14,9 @@ from tflm_train.backward_ops import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.loss import Loss, Smoothing
 from tflm_train.backward_ops.numerics import Float32Array, Int8Array
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Op, Tensor
 from tflm_train.model import Model
@@ -246,4 +246,4 @@ def _loss(op: Op, params: ops.Loss, step: Step) -> None:
     step.store_gradient(op.output, params.slot, result.gradient)
 
 
-TWINS: Twins = {ops.Loss: _loss}
+KERNELS: Kernels = {ops.Loss: Kernel(_loss, lambda params: WORD * params.classes)}

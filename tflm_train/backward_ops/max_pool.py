@@ -17,6 +17,7 @@ from tflm_train.backward_ops.constraints import (
     has_known_activation,
 )
 from tflm_train.backward_ops.fused_activation import clamp_of
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.layer_rule import window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -37,7 +38,6 @@ from tflm_train.backward_ops.rule import (
     Tape,
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op
 from tflm_train.ops.geometry import Geometry
 
@@ -155,4 +155,6 @@ def _max_pool_grad(op: Op, params: ops.MaxPoolGrad, step: Step) -> None:
     step.store_gradient(op.output, params.slot_out, result)
 
 
-TWINS: Twins = {ops.MaxPoolGrad: _max_pool_grad}
+KERNELS: Kernels = {
+    ops.MaxPoolGrad: Kernel(_max_pool_grad, lambda params: WORD * params.geometry.in_c)
+}

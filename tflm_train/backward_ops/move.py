@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train import ops
+from tflm_train.backward_ops.kernel import Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import Int8Array, Mask, QuantizedGradient, apply_mask
 from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.structs import MoveAxis
 
@@ -181,4 +181,4 @@ def _move_grad(op: Op, params: ops.MoveGrad, step: Step) -> None:
     step.store_gradient(op.output, params.slot_out, result)
 
 
-TWINS: Twins = {ops.MoveGrad: _move_grad}
+KERNELS: Kernels = {ops.MoveGrad: Kernel(_move_grad)}

@@ -16,6 +16,7 @@ from tflm_train.backward_ops.constraints import (
     has_known_activation,
 )
 from tflm_train.backward_ops.fused_activation import clamp_of
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.layer_rule import window_geometry
 from tflm_train.backward_ops.numerics import (
     Mask,
@@ -34,7 +35,6 @@ from tflm_train.backward_ops.rule import (
     Tape,
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op
 from tflm_train.ops.geometry import Geometry
 
@@ -147,4 +147,8 @@ def _pool_grad(op: Op, params: ops.PoolGrad, step: Step) -> None:
     step.store_gradient(op.output, params.slot_out, result)
 
 
-TWINS: Twins = {ops.PoolGrad: _pool_grad}
+def _pool_scratch(params: ops.PoolGrad) -> int:
+    return 0 if params.uniform else WORD * params.geometry.in_c
+
+
+KERNELS: Kernels = {ops.PoolGrad: Kernel(_pool_grad, _pool_scratch)}

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train import ops
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.move import dense_strides
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -29,7 +30,6 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.constants import KEPT_AXES, REDUCED_AXES, FactorKind
 from tflm_train.ops.structs import ProductAxis
@@ -337,4 +337,6 @@ def _product_grad(op: Op, params: ops.ProductGrad, step: Step) -> None:
     step.store_gradient(op.output, params.slot_out, result)
 
 
-TWINS: Twins = {ops.ProductGrad: _product_grad}
+KERNELS: Kernels = {
+    ops.ProductGrad: Kernel(_product_grad, lambda params: WORD * params.kept[-1].size)
+}

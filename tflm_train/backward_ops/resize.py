@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.constraints import has_image_input, has_int8_activations
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import (
     INT32_MAX,
     Mask,
@@ -22,7 +23,6 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op
 
 ONE = 128
@@ -170,4 +170,4 @@ def _resize_grad(op: Op, params: ops.ResizeGrad, step: Step) -> None:
     step.store_gradient(op.output, params.slot_out, result)
 
 
-TWINS: Twins = {ops.ResizeGrad: _resize_grad}
+KERNELS: Kernels = {ops.ResizeGrad: Kernel(_resize_grad, lambda params: WORD * params.channels)}

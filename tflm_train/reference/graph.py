@@ -8,16 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from tflm_train import ops
-from tflm_train.backward_ops.registry import declared
-from tflm_train.backward_ops.twin import Array, Step, Target, Twins
+from tflm_train.backward_ops.kernel import Array, Step, Target, Twin
 from tflm_train.errors import ModelError
 from tflm_train.graph import Op, Tensor
 from tflm_train.model import Model
 from tflm_train.ops.contract import BLOB_HEADER, BLOB_MAGIC, BLOB_VERSION, OP_PREFIX
-from tflm_train.reference import updates
-
-TWINS: Twins = declared("TWINS", by=__name__) | updates.TWINS
-"""The twins by kind of op; RESTORE and the forward ops have none."""
+from tflm_train.qas.kernels import KERNELS
 
 
 class BackwardReference:
@@ -85,11 +81,12 @@ class BackwardReference:
         for op in self.model.graph.ops:
             if op.name.startswith(OP_PREFIX):
                 params = ops.unpack(op.custom_options or b"", op.name)
-                if type(params) in TWINS:
-                    self.run(op, params, step)
+                twin = KERNELS[type(params)].twin
+                if twin is not None:
+                    self.run(twin, op, params, step)
         self.step_count = number
         return float(step.loss)
 
-    def run(self, op: Op, params: ops.Params, step: Step) -> None:
-        """Runs one op that has a twin."""
-        TWINS[type(params)](op, params, step)
+    def run(self, twin: Twin, op: Op, params: ops.Params, step: Step) -> None:
+        """Runs one op; a subclass may look at what it leaves behind."""
+        twin(op, params, step)

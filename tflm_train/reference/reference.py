@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tflm_train.backward_ops.twin import Target
+from tflm_train.backward_ops.kernel import Target
 from tflm_train.model import Model
 from tflm_train.reference.graph import BackwardReference
 from tflm_train.runtime import Interpreter

@@ -1,4 +1,4 @@
-"""The twins of the ops that change weights and biases."""
+"""The kernels of all training ops; here are those of the ops that change weights and biases."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 
 from tflm_train import ops
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d
+from tflm_train.backward_ops.kernel import HALF_WORD, LANES, WORD, Array, Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import Int32Array, bias_gradient
-from tflm_train.backward_ops.twin import Array, Step, Twins
+from tflm_train.backward_ops.registry import declared
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.geometry import Geometry, TapWindow, layer_geometry
+from tflm_train.ops.target import align
 from tflm_train.qas.rules import (
     Clip,
     apply_bias_steps,
@@ -29,6 +31,11 @@ from tflm_train.qas.update import (
     update_bias,
     update_weights,
 )
+
+# Of update_plan.h and panel.h.
+_MAX_DEPTH = 512
+_INPUT_BYTES = 6288
+_TAIL_BYTES = 12  # behind each panel of the input
 
 
 def _conv_update(op: Op, params: ops.ConvUpdate, step: Step) -> None:
@@ -151,8 +158,21 @@ def _moves(rule: ops.RuleFields, step: Step) -> bool:
     return bool(step.number % rule.steps == 0)
 
 
-TWINS: Twins = {
-    ops.ConvUpdate: _conv_update,
-    ops.DepthwiseUpdate: _depthwise_update,
-    ops.BiasUpdate: _bias_update,
+def _conv_update_scratch(params: ops.ConvUpdate) -> int:
+    """A panel of gradients, panels of the input, and sums where not all positions fit."""
+    g = params.geometry
+    positions = g.in_h * g.in_w if params.transposed else g.out_h * g.out_w
+    depth = min(positions, _MAX_DEPTH)
+    panel = HALF_WORD * LANES * align(depth, 8)
+    needed = -(-g.in_c // LANES)
+    panels = min(needed, max(1, _INPUT_BYTES // (panel + _TAIL_BYTES)))
+    sums = WORD * LANES * LANES * panels if positions > depth else 0
+    return panel + (panel + _TAIL_BYTES) * panels + sums
+
+
+KERNELS: Kernels = declared("KERNELS", by=__name__) | {
+    ops.ConvUpdate: Kernel(_conv_update, _conv_update_scratch),
+    ops.DepthwiseUpdate: Kernel(_depthwise_update, lambda params: 2 * WORD * params.geometry.out_c),
+    ops.BiasUpdate: Kernel(_bias_update),
 }
+"""Those of all training ops."""

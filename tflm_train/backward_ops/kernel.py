@@ -1,7 +1,7 @@
-"""What the numpy twin of a training op is, and what it may ask of the step that it belongs to.
+"""What is said of the kernel of a training op: its twin in numpy, and the memory it asks for.
 
-A twin lives beside the gradient that it computes; its file names it in `TWINS`, by the declaration
-of the op. It reads the op's tensors from a `Step` and puts there what the op writes.
+A file of this package has a `KERNELS`, by the declarations of the ops that it is about. A twin
+reads an op's tensors from a `Step`, and puts there what the op writes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,14 @@ from tflm_train import ops
 from tflm_train.backward_ops.numerics import Mask, QuantizedGradient, Requantized
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.contract import RANGES, SCALES
+from tflm_train.ops.target import Struct
+
+WORD = 4
+"""Bytes of an int32."""
+HALF_WORD = 2
+"""Bytes of an int16."""
+LANES = 4
+"""How many sums the kernels keep side by side."""
 
 Array = npt.NDArray[Any]
 Target = int | Array | None
@@ -99,4 +107,28 @@ class Step:
 
 Twin = Callable[[Op, Any, Step], None]
 """Does what an op of a kind does, given the op, its parameters and the step."""
-Twins = dict[type[ops.Params], Twin]
+
+
+def _nothing(params: Any) -> int:
+    del params
+    return 0
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What is said of the kernel of one kind of training op.
+
+    Attributes:
+      twin: Does the same in numpy; None for RESTORE, FINISH and the forward ops, whose work a
+        `Step` finds done.
+      scratch: The scratch it asks for, in bytes, by the op's parameters.
+      persistent: The struct that it keeps for the life of the interpreter, beside its node's data,
+        by the op's parameters; None where there is none.
+    """
+
+    twin: Twin | None = None
+    scratch: Callable[[Any], int] = _nothing
+    persistent: Callable[[Any], Struct] | None = None
+
+
+Kernels = dict[type[ops.Params], Kernel]

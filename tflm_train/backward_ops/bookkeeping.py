@@ -1,10 +1,14 @@
-"""CLAMP_MASK and CHANNEL_SAVE: what a step keeps of an activation until its gradient comes."""
+"""The ops around the gradients.
+
+RESTORE and FINISH begin and end a step; CLAMP_MASK and CHANNEL_SAVE keep of an activation what its
+gradient will need.
+"""
 
 from __future__ import annotations
 
 from tflm_train import ops
+from tflm_train.backward_ops.kernel import Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import clamp_mask
-from tflm_train.backward_ops.twin import Step, Twins
 from tflm_train.graph import Op
 
 
@@ -19,4 +23,10 @@ def _channel_save(op: Op, params: ops.ChannelSave, step: Step) -> None:
     step.store(op.output, values[:, step.value(inputs.channels)])
 
 
-TWINS: Twins = {ops.ClampMask: _clamp_mask, ops.ChannelSave: _channel_save}
+KERNELS: Kernels = {
+    # VariableTable: a header and one entry per variable.
+    ops.Restore: Kernel(persistent=lambda params: ("Pi", *(("Pi",),) * params.variable_count)),
+    ops.ClampMask: Kernel(_clamp_mask),
+    ops.ChannelSave: Kernel(_channel_save),
+    ops.Finish: Kernel(),
+}
