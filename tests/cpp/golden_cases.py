@@ -1,6 +1,7 @@
 """Golden cases of the operators that have weights, made of given inputs."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from golden_inputs import (
 )
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, split_forward
+from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, split_forward
 from tflm_train.backward_ops.geometry import Geometry, TapWindow, TransposedGeometry
 from tflm_train.backward_ops.numerics import Mask, Requantized
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
@@ -77,11 +78,7 @@ class InputGradient:
     def add_to(self, suite: Suite, name: str, small: bool = False) -> None:
         """Adds a case to the operator's suite."""
         split = self.split or Split(self.weights)
-        slot_addend = -1 if self.addend is None else SLOT_ADDEND
-        common = (self.geometry, mask_fields(self.mask), SLOT_IN, SLOT_OUT, slot_addend)
-        params, m = self._parameters(common, split.kept)
-        range_ = self._step(self.range_).range_ if self.steady else self.range_
-        result = self._step(range_)
+        range_, params, m, result = self.computed()
         scales = {"in_": self.gradient.scale}
         if self.addend is not None:
             scales["addend"] = self.addend.scale
@@ -103,6 +100,15 @@ class InputGradient:
             slots(out=result.range_),
             small=small,
         )
+
+    def computed(self) -> tuple[np.float32, abi.OpParams, Array, Requantized]:
+        """The range before the step, the operator's parameters, its multipliers, its results."""
+        kept = 0 if self.split is None else self.split.kept
+        slot_addend = -1 if self.addend is None else SLOT_ADDEND
+        common = (self.geometry, mask_fields(self.mask), SLOT_IN, SLOT_OUT, slot_addend)
+        params, m = self._parameters(common, kept)
+        range_ = self._step(self.range_).range_ if self.steady else self.range_
+        return range_, params, m, self._step(range_)
 
     def _parameters(self, common: tuple[Any, ...], kept: int) -> tuple[abi.OpParams, Array]:
         """The operator's parameters, and its constant beside the weights."""
@@ -162,27 +168,19 @@ class Update:
 
     def add_to(self, suite: Suite, name: str, small: bool = False) -> None:
         """Adds a case to the operator's suite."""
-        before, result = self.parameters, self._result()
-        g, q, x = self.geometry, self.gradient.q, self.x
+        before, result = self.parameters, self.result()
+        g, q, x = self.kept_geometry, self.gradient.q, self.x
         kw, kb = self.factors.kw, self.factors.kb
-        multiplier = g.out_c // g.in_c
-        fields = self._fields()
         if self.kept is not None:
-            kept = self.kept
+            kept, multiplier = self.kept, g.out_c // g.in_c
             x = x[..., kept[::multiplier] // multiplier if self.depthwise else kept]
             before, result = (_columns(p, kept) for p in (before, result))
-            g = self.kept_geometry
             if self.depthwise:
                 q, kw, kb = q[..., kept], kw[kept], kb[kept]
-        params: abi.OpParams = (
-            abi.DepthwiseUpdateParams(g, fields, multiplier)
-            if self.depthwise
-            else abi.ConvUpdateParams(g, fields, int(isinstance(g, TransposedGeometry)))
-        )
         residuals = [_residual_bytes(p, self.residual_bits) for p in (before, result)]
         suite.case(
             name,
-            params.pack(),
+            self.params().pack(),
             self._state(),
             slots(in_=self.gradient.scale),
             x,
@@ -213,7 +211,15 @@ class Update:
         in_c = self.kept.size * g.in_c // g.out_c
         return dataclasses.replace(g, in_c=in_c, out_c=self.kept.size)
 
-    def _result(self) -> update.Parameters:
+    def params(self) -> abi.OpParams:
+        """The operator's parameters."""
+        g, fields = self.kept_geometry, self._fields()
+        if self.depthwise:
+            return abi.DepthwiseUpdateParams(g, fields, g.out_c // g.in_c)
+        return abi.ConvUpdateParams(g, fields, int(isinstance(g, TransposedGeometry)))
+
+    def result(self) -> update.Parameters:
+        """The whole layer after the step."""
         module = depthwise_conv_2d if self.depthwise else conv_2d
         gradients = module.weight_gradient(self.gradient.q, self.x, self.zero_point, self.geometry)
         return update.update_layer(
@@ -326,5 +332,91 @@ class Forward:
             self.bias,
             y.size,
             y,
+            small=small,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class BiasUpdate:
+    """What one BIAS_UPDATE works on.
+
+    Attributes:
+      gradient: Of the layer's output, `[positions, out_c]`.
+      kb: float32 `[out_c]`.
+      bias: int32 `[out_c]`.
+      learning_rate: In real units.
+    """
+
+    gradient: Gradient
+    kb: Array
+    bias: Array
+    learning_rate: float
+
+    def add_to(self, suite: Suite, name: str, small: bool = False) -> None:
+        """Adds a case to the operator's suite."""
+        positions, channels = self.gradient.q.shape
+        result = update.update_bias(
+            self.bias,
+            numerics.bias_gradient(self.gradient.q),
+            self.kb,
+            self.learning_rate,
+            self.gradient.scale,
+        )
+        suite.case(
+            name,
+            abi.BiasUpdateParams(positions, channels, SLOT_IN).pack(),
+            int(bits(self.learning_rate)),
+            slots(in_=self.gradient.scale),
+            self.gradient.q,
+            bits(self.kb),
+            channels,
+            self.bias,
+            result,
+            small=small,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClampMask:
+    """What one CLAMP_MASK works on: int8 `[n]` and its clamp range."""
+
+    activation: Array
+    act_min: int
+    act_max: int
+
+    def add_to(self, suite: Suite, name: str, small: bool = False) -> None:
+        """Adds a case to the operator's suite."""
+        want = numerics.clamp_mask(self.activation, self.act_min, self.act_max)
+        params = abi.ClampMaskParams(self.activation.size, self.act_min, self.act_max)
+        suite.case(name, params.pack(), self.activation, want.size, want, small=small)
+
+
+@dataclasses.dataclass(frozen=True)
+class Accumulation:
+    """What one ACCUMULATE works on: 1 to 4 gradients `[n]`, and the mask of their sum."""
+
+    gradients: Sequence[Gradient]
+    mask: Mask | None = None
+
+    def add_to(self, suite: Suite, name: str, small: bool = False) -> None:
+        """Adds a case to the operator's suite."""
+        count, size = len(self.gradients), self.gradients[0].q.size
+        result = numerics.accumulate(self.gradients, self.mask)
+        scales = np.full(6, 0.625, np.float32)
+        scales[:count] = [g.scale for g in self.gradients]
+        want_scales = scales.copy()
+        want_scales[4] = result.scale
+        slots_in = [i if i < count else -1 for i in range(4)]
+        params = abi.AccumulateParams(size, mask_fields(self.mask), count, *slots_in, 4)
+        quantized = [g.q for g in self.gradients] + [None] * (4 - count)
+        suite.case(
+            name,
+            params.pack(),
+            *quantized,
+            mask_bytes(self.mask),
+            bits(scales),
+            size,
+            result.q,
+            bits(want_scales),
             small=small,
         )

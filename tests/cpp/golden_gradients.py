@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from golden_cases import InputGradient, Split, weight_shape
+from golden_cases import Accumulation, ClampMask, InputGradient, Split, weight_shape
 from golden_inputs import (
     SLOT_IN,
     SLOT_OUT,
@@ -27,7 +27,7 @@ from golden_inputs import (
 )
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import numerics, pool
+from tflm_train.backward_ops import pool
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.losses import reference_loss
@@ -274,25 +274,8 @@ def accumulate() -> Suite:
         elif number >= 8:
             gradients[0] = Gradient(gradients[0].q, np.float32(gradients[0].scale * 1000))
         mask = random_mask(rng, size, number % 3)
-        result = numerics.accumulate(gradients, mask)
-        scales = np.full(6, 0.625, np.float32)
-        scales[:count] = [g.scale for g in gradients]
-        want_scales = scales.copy()
-        want_scales[4] = result.scale
-        slots_in = [i if i < count else -1 for i in range(4)]
-        params = abi.AccumulateParams(size, mask_fields(mask), count, *slots_in, 4)
-        quantized = [g.q for g in gradients] + [None] * (4 - count)
-        suite.case(
-            f"{count}_of_{size}_number{number}",
-            params.pack(),
-            *quantized,
-            mask_bytes(mask),
-            bits(scales),
-            size,
-            result.q,
-            bits(want_scales),
-            small=number < 8,
-        )
+        name = f"{count}_of_{size}_number{number}"
+        Accumulation(gradients, mask).add_to(suite, name, small=number < 8)
     return suite
 
 
@@ -304,9 +287,7 @@ def clamp_mask() -> Suite:
         act_min, act_max = ((-128, 127), (-100, 100), (3, 127))[number % 3]
         activation[0] = act_min
         activation[-1] = act_max
-        want = numerics.clamp_mask(activation, act_min, act_max)
-        params = abi.ClampMaskParams(size, act_min, act_max)
-        suite.case(f"size_{size}", params.pack(), activation, want.size, want, small=True)
+        ClampMask(activation, act_min, act_max).add_to(suite, f"size_{size}", small=True)
     return suite
 
 

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
-from golden_cases import Update, weight_shape
+from golden_cases import BiasUpdate, Update, weight_shape
 from golden_inputs import (
-    SLOT_IN,
     Suite,
-    bits,
     describe,
     partial_geometry,
     random_geometry,
@@ -16,12 +14,9 @@ from golden_inputs import (
     random_kept,
     random_transposed,
     remainders,
-    slots,
     weight_scales,
 )
 
-from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import numerics
 from tflm_train.backward_ops.geometry import Geometry, TapWindow
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.qas import update
@@ -191,21 +186,8 @@ def bias_update() -> Suite:
         if learning_rate == float("inf"):  # all zero: 0 * inf is NaN, and moves nothing
             gradient = Gradient(np.zeros_like(gradient.q), gradient.scale)
             learning_rate = 1e30
-        result = update.update_bias(
-            bias, numerics.bias_gradient(gradient.q), kb, learning_rate, gradient.scale
-        )
-        suite.case(
-            f"{positions}x{channels}_number{number}",
-            abi.BiasUpdateParams(positions, channels, SLOT_IN).pack(),
-            int(bits(learning_rate)),
-            slots(in_=gradient.scale),
-            gradient.q,
-            bits(kb),
-            channels,
-            bias,
-            result,
-            small=True,
-        )
+        case = BiasUpdate(gradient, kb, bias, learning_rate)
+        case.add_to(suite, f"{positions}x{channels}_number{number}", small=True)
     return suite
 
 
