@@ -277,7 +277,8 @@ void ConvRow(const Geometry& g, const OutputParams& output, int32_t oy, const Ro
       pair.rest.data = scratch;
       MakePatch(g, oy, ox, x, weights, 0, pair);
       MakePatch(g, oy, ox + step, x, weights, 1, pair);
-    } else if (kRawPatches && second == ix + 1) {  // FAST-PATH-BOUND: raw-patches
+    } else if (kRawPatches && second == ix + 1) {
+      // FAST-PATH-BOUND: raw-patches
       pair.rest.data = const_cast<int8_t*>(row + ix * g.in_c);  // never written
     } else {
       pair.rest.data = scratch;

@@ -188,11 +188,11 @@ class WeightStepper {
 
  private:
   // The largest steps that the short arithmetic of the arch/step_*.h takes: 256 more still
-  // fit int16; whole weights less one still fit int8.
+  // fit int16; whole weights, down to one less and up to almost one more, still fit int8.
   // FAST-PATH-BOUND: nearest-step
   static constexpr int32_t kMaxNearestDelta = INT16_MAX - 256;
   // FAST-PATH-BOUND: random-step
-  static constexpr int32_t kMaxRandomDelta = 126 << 16;
+  static constexpr int32_t kMaxRandomDelta = 127 << 16;
   // FAST-PATH-BOUND: largest-multiplier
   static constexpr int32_t kMaxSmall = (1 << 30) - 1;  // twice as much fits, too
 

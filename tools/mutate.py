@@ -2,9 +2,9 @@
 
 `python tools/mutate.py [name ...]` goes through tests/mutations.toml, or through the entries of it
 whose names begin so. Each is applied alone, to a copy of the tree, and the tests that it names are
-run until one fails. What none of them notices has survived. The last line is `N killed, N survived`;
-the exit status is 0 only when nothing survived. This takes minutes and is not part of `make test`,
-which sees that the list is current (tests/test_mutations.py).
+run until one fails. What none of them notices has survived. The last line is `N killed, N
+survived`; the exit status is 0 only when nothing survived. This takes minutes and is not part of
+`make test`, which sees that the list is current (tests/test_mutations.py).
 
 An entry's `tests` are commands:
 
@@ -15,6 +15,7 @@ An entry's `tests` are commands:
 
 import argparse
 import dataclasses
+import importlib
 import os
 import shutil
 import subprocess
@@ -24,19 +25,17 @@ import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = Path("tests/mutations.toml")
 HOST_FLAGS = "-std=c++17 -O2 -ffp-contract=off -fno-exceptions -fno-rtti -w -I.".split()
 LIBRARY_FLAGS = (*HOST_FLAGS, "-fPIC", "-shared", "-DTFLM_TRAIN_HOST")
-KERNELS = ("tflm_kernels/*.cc", "tflm_kernels/state/*.cc")
 HOST_SOURCES = (
     "tests/cpp/harness.cc", "tests/cpp/platform_host.cc", "tflm_kernels/host/file_storage.cc",
-    *KERNELS,
 )  # fmt: skip
-BOARD_SOURCES = ("tests/cpp/harness.cc", "tests/cpp/target/*.cc", *KERNELS)
+BOARD_SOURCES = ("tests/cpp/harness.cc", "tests/cpp/target/*.cc")
 SECONDS = 900
+BOARD_SECONDS = 30
 # Of pytest: tests failed, or could not be collected.
 FAILED = (1, 2)
 
@@ -95,10 +94,10 @@ class Tree:
         self._build(sys.executable, "tests/cpp/generate_golden.py")
         # The copy's own: it builds where it lies.
         sys.path.insert(0, str(self.root / "tools"))
-        self._boards: ModuleType = __import__("cortex_m")
+        self._boards = importlib.import_module("cortex_m")
         # Not a warning but a test is to notice a change.
-        self._boards.COMPILE_FLAGS = [*self._boards.COMPILE_FLAGS, "-w"]
-        self._boards.RUN_SECONDS = SECONDS // 10
+        flags = [*self._boards.COMPILE_FLAGS, "-w"]
+        vars(self._boards).update(COMPILE_FLAGS=flags, RUN_SECONDS=BOARD_SECONDS)
         self._library_is_current = False
 
     def write(self, name: str, text: str) -> None:
@@ -149,7 +148,8 @@ class Tree:
         folder = self.root / "build" / "host"
         folder.mkdir(parents=True, exist_ok=True)
         objects = []
-        for pattern in (*HOST_SOURCES, *(f"tests/cpp/{name}.cc" for name in names)):
+        tests = [f"tests/cpp/{name}.cc" for name in names]
+        for pattern in (*HOST_SOURCES, *self._boards.kernel_sources(), *tests):
             for source in sorted(self.root.glob(pattern)):
                 output = folder / f"{source.stem}.o"
                 if not self._boards.is_current(output):
@@ -163,7 +163,8 @@ class Tree:
         boards = {machine.name: machine for machine in self._boards.MACHINES}
         if name not in boards:
             raise ValueError(f"no tests are called {name!r}")
-        patterns = (*BOARD_SOURCES, *(f"tests/cpp/{test}.cc" for test in names))
+        tests = [f"tests/cpp/{test}.cc" for test in names]
+        patterns = (*BOARD_SOURCES, *self._boards.kernel_sources(), *tests)
         elf = self._boards.compile_and_link(boards[name], patterns, "-".join(names))
         return bool(self._boards.emulate(boards[name], elf).failed == 0)
 

@@ -5,7 +5,7 @@ from golden_cases import Forward, weight_shape
 from golden_inputs import Array, random_int8
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.ops.geometry import Geometry
 
 _HALF = 1 << 29
 _MULTIPLIER = 3 << 29  # 0.75
@@ -40,15 +40,13 @@ def _deep(products: int, bias: int) -> Forward:
 
 
 def _biased(bias: int, depthwise: bool) -> Forward:
-    """Small sums of either sign on biases of either sign."""
+    """Sums of the sign of the bias, the same for all channels."""
     g = Geometry.from_options((2, 2, 8), 8, (1, 1))
     rng = np.random.default_rng(32)
     x = random_int8(rng, 2, 2, 8, low=-128)
-    # One sign for each channel, that of its bias.
-    weights = np.abs(random_int8(rng, *weight_shape(g, depthwise)).astype(np.int32)).astype(np.int8)
-    signs = np.resize([1, -1], 8)
-    weights = weights * (signs if depthwise else signs[:, None, None, None]).astype(np.int8)
-    return _layer(g, depthwise, x, weights, bias * signs, np.full(8, -23, np.int32))
+    weights = rng.integers(1, 128, weight_shape(g, depthwise)) * np.sign(bias)
+    biases, shift = np.full(8, bias), np.full(8, -23, np.int32)
+    return _layer(g, depthwise, x, weights.astype(np.int8), biases, shift)
 
 
 def cases() -> dict[str, Forward]:
@@ -79,9 +77,10 @@ def cases() -> dict[str, Forward]:
             Geometry.from_options((4, 6, 5), 5, (3, 3), padding="SAME"), True
         ),
     }  # fmt: skip
-    for bias in (_HALF - 1, (1 << 30) - 1):
-        found[f"forward_bias_{bias}"] = _biased(bias, False)
-        found[f"forward_bias_{bias}_depthwise"] = _biased(bias, True)
+    for name, bias in (("small", _HALF - 1), ("large", (1 << 30) - 1)):
+        for depthwise, layer in ((False, "conv"), (True, "depthwise")):
+            found[f"forward_{layer}_bias_{name}_plus"] = _biased(bias, depthwise)
+            found[f"forward_{layer}_bias_{name}_minus"] = _biased(-bias, depthwise)
     for channels in (3, 4, 5, 15, 16, 17):
         g = Geometry.from_options((3, 4, channels), channels, (3, 3), padding="SAME")
         found[f"forward_depthwise_{channels}_channels"] = _drawn(g, True)

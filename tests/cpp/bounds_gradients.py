@@ -8,9 +8,9 @@ from golden_cases import Accumulation, ClampMask, InputGradient, weight_shape
 from golden_inputs import Array, random_int8
 
 from tflm_train.backward_ops.conv_2d import MAX_PRODUCTS
-from tflm_train.backward_ops.geometry import Geometry, TransposedGeometry
 from tflm_train.backward_ops.numerics import Mask, MaskKind
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.ops.geometry import Geometry, TransposedGeometry
 
 _SCALE = np.float32(1e-3)
 _LARGEST = 127
@@ -101,6 +101,9 @@ def _conv() -> dict[str, InputGradient]:
     for in_w, in_c in ((1, 8), (2, 8), (4, 8), (5, 7), (4, 6)):
         g = Geometry.from_options((3, in_w, in_c), 6, (3, 3), padding="SAME")
         found[f"conv_{in_w}_columns_{in_c}_channels"] = _drawn(g, False)
+    g = Geometry.from_options((3, 4, 8), 6, (3, 3), padding="SAME")
+    joining = Gradient(random_int8(np.random.default_rng(44), 3, 4, 8), _SCALE)
+    found["conv_joined"] = dataclasses.replace(_drawn(g, False, 7, most=1), addend=joining)
     activation = np.resize(np.arange(3, 9), g.in_h * g.in_w * g.in_c).astype(np.int8)
     for above in (6, 7):
         mask = Mask(MaskKind.ACTIVATION, activation, 5, above)
@@ -122,10 +125,10 @@ def _depthwise_sums() -> dict[str, InputGradient]:
         for exponent in (15, 16):
             case = _given(g, True, np.array(_LARGEST), np.array(_LARGEST), exponent)
             found[f"{name}_exponent_{exponent}"] = case
-    for kernel in ((16, 8), (23, 23)):
+    for kernel, exponents in (((16, 8), (14, 16)), ((23, 23), (14, 17))):
         g = _same((*kernel, 1), kernel)
         taps = kernel[0] * kernel[1]
-        for exponent in (14, 16, 17):
+        for exponent in exponents:
             case = _given(g, True, np.array(_LARGEST), np.array(_LARGEST), exponent)
             found[f"depthwise_{taps}_taps_exponent_{exponent}"] = case
     # 127 times the sum of the gradients is 2^18 - 16 where all taps meet one, in the centre, which
@@ -138,10 +141,10 @@ def _depthwise_sums() -> dict[str, InputGradient]:
     found["depthwise_beyond_16_bits"] = _given(g, True, q, np.array(_LARGEST), 2, mask=mask)
     found["depthwise_in_16_bits"] = _drawn(g, True, 4, most=8)
     # The centre alone meets inputs of odd rows and columns.
-    g = _same((4, 8, 16), (3, 3), (2, 2))
+    g = _same((4, 12, 16), (3, 3), (2, 2))
     weights = np.full((3, 3, 16), 3)
     weights[1, 1] = _LARGEST
-    q = np.random.default_rng(42).integers(-60, 61, (2, 4, 16))
+    q = np.random.default_rng(42).integers(-60, 61, (2, 6, 16))
     for exponent in (6, 7):
         found[f"stride2_exponent_{exponent}"] = _given(g, True, q, weights, exponent)
     # The largest sum of four products is 64516.
@@ -154,7 +157,7 @@ def _depthwise_sums() -> dict[str, InputGradient]:
 
 def _depthwise_shapes() -> dict[str, InputGradient]:
     """Shapes that have loops of their own, and those next to them."""
-    size = (7, 8, 5)
+    size, many = (8, 8, 5), (4, 5, 64)
     shapes = {
         "depthwise_3x3": _same(size, (3, 3)),
         "depthwise_3x3_dilated_rows": _same(size, (3, 3), (1, 1), (2, 1)),
@@ -171,24 +174,28 @@ def _depthwise_shapes() -> dict[str, InputGradient]:
         "depthwise_2x3_stride_2": _same(size, (2, 3), (2, 2)),
         "depthwise_3x2_stride_2": _same(size, (3, 2), (2, 2)),
         "depthwise_5x5": _same(size, (5, 5)),
+        # Channels enough for the scratch memory of planes.
+        "depthwise_many": _same(many, (3, 3)),
+        "depthwise_many_dilated_rows": _same(many, (3, 3), (1, 1), (2, 1)),
+        "depthwise_many_dilated_columns": _same(many, (3, 3), (1, 1), (1, 2)),
         "depthwise_5x5_dilated_rows": _same(size, (5, 5), (1, 1), (2, 1)),
         "depthwise_5x5_dilated_columns": _same(size, (5, 5), (1, 1), (1, 2)),
         "depthwise_5x5_multiplier_2": _same(size, (5, 5), multiplier=2),
         "depthwise_one_row_of_tiles": _same((1, 6, 5), (3, 3), (2, 2)),
-        "stride2_16_channels": _same((4, 8, 16), (3, 3), (2, 2)),
-        "stride2_15_channels": _same((4, 8, 15), (3, 3), (2, 2)),
-        "stride2_padded_rows": Geometry(4, 8, 16, 2, 4, 16, 3, 3, 2, 2, 1, 1, 1, 0),
-        "stride2_padded_columns": Geometry(4, 8, 16, 2, 4, 16, 3, 3, 2, 2, 1, 1, 0, 1),
-        "stride2_odd_rows": Geometry(5, 8, 16, 2, 4, 16, 3, 3, 2, 2, 1, 1, 0, 0),
-        "stride2_odd_columns": Geometry(4, 9, 16, 2, 4, 16, 3, 3, 2, 2, 1, 1, 0, 0),
+        "stride2_16_channels": _same((4, 12, 16), (3, 3), (2, 2)),
+        "stride2_15_channels": _same((4, 12, 15), (3, 3), (2, 2)),
+        "stride2_padded_rows": Geometry(4, 12, 16, 2, 6, 16, 3, 3, 2, 2, 1, 1, 1, 0),
+        "stride2_padded_columns": Geometry(4, 12, 16, 2, 6, 16, 3, 3, 2, 2, 1, 1, 0, 1),
+        "stride2_odd_rows": Geometry(5, 12, 16, 2, 6, 16, 3, 3, 2, 2, 1, 1, 0, 0),
+        "stride2_odd_columns": Geometry(4, 13, 16, 2, 6, 16, 3, 3, 2, 2, 1, 1, 0, 0),
     }
-    for pads in ((2, 2), (3, 2), (2, 3)):
-        shapes[f"depthwise_3x3_pads_{pads[0]}_{pads[1]}"] = _padded((4, 5, 5), 1, pads)
+    shapes["depthwise_3x3_pads_2_2"] = _padded((4, 5, 5), 1, (2, 2))
     for pads in ((1, 1), (2, 1), (1, 2)):
         shapes[f"depthwise_3x3_stride_2_pads_{pads[0]}_{pads[1]}"] = _padded((6, 7, 5), 2, pads)
     for kernel in ((3, 4), (4, 3), (6, 5), (5, 6), (8, 7), (9, 7), (8, 8)):
         shapes[f"depthwise_patch_{kernel[0]}x{kernel[1]}"] = _same((10, 10, 3), kernel)
-    return {name: _drawn(g, True) for name, g in shapes.items()}
+    # An exponent with which what a wrong path makes of them fits, too.
+    return {name: _drawn(g, True, 11) for name, g in shapes.items()}
 
 
 def _elementwise() -> dict[str, Accumulation | ClampMask]:
@@ -202,6 +209,7 @@ def _elementwise() -> dict[str, Accumulation | ClampMask]:
         "sum_63": (32, 31),  # 31.5 becomes 32
         "sum_minus_127": (-64, -63),
         "sum_minus_254": (-127, -127),
+        "sum_minus_255": (-128, -127),  # -127.5 becomes -127, and does not fit
         "sum_minus_256": (-128, -128),
     }
     found: dict[str, Accumulation | ClampMask] = {

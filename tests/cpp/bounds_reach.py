@@ -12,8 +12,8 @@ from golden_inputs import Array, Suite, bits, slots
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import numerics
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.ops.geometry import Geometry
 from tflm_train.qas import update
 
 _ONE = np.float32(1)
@@ -55,7 +55,7 @@ class Reach:
         else:
             number, params, result = self._update(gradient, weights)
         want = zlib.crc32(b"".join(part.tobytes() for part in result))
-        suite.case(name, params.pack(), self.most, int(bits(number)), want)
+        suite.case(name, params.pack(), self.most, int(bits(number)), want, small=small)
 
     def _input_gradient(
         self, gradient: Gradient, weights: Array

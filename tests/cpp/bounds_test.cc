@@ -5,6 +5,7 @@
 #include "tflm_kernels/data_movement.h"
 #include "tflm_kernels/requantize.h"
 #include "tflm_kernels/spec/numerics.h"
+#include "tflm_kernels/unordered_writer.h"
 
 namespace tflm_train_test {
 namespace {
@@ -106,6 +107,31 @@ TEST(Bounds, MaskFromWithinAByteOn) {
     for (int32_t first = 0; first < 8; ++first) ExpectClampMask(first, width);
   }
 }
+
+#if defined(TFLM_TRAIN_MVE)
+// Whether pixels `step` bytes apart, the first `first` bytes from a word's beginning, are words: what
+// emulators do not mind, cores do.
+bool HasWords(size_t first, int32_t step) {
+  alignas(4) int8_t q[64];
+  const int8_t grad[1] = {1};
+  float scale, range = 1.0f;
+  const tflm_train::MaskParams mask = {};
+  const tflm_train::GradientWriter writer(
+      {mask, nullptr, nullptr, 0.0f, q, sizeof(q), 4, &scale, &range}, 1.0f, grad, 1);
+  return tflm_train::UnorderedWriter(writer).HasWords(first, step);
+}
+
+TEST(Bounds, WordsOfAlignedPixels) {
+  EXPECT_TRUE(HasWords(0, 8));
+  EXPECT_TRUE(HasWords(4, 12));
+}
+TEST(Bounds, NoWordsOfUnalignedPixels) {
+  for (int32_t off = 1; off < 4; ++off) {
+    EXPECT_TRUE(!HasWords(static_cast<size_t>(off), 8));
+    EXPECT_TRUE(!HasWords(4, 8 + off));
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace tflm_train_test

@@ -7,8 +7,8 @@ import numpy as np
 from golden_cases import BiasUpdate, Update, weight_shape
 from golden_inputs import Array, random_int8
 
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.ops.geometry import Geometry
 from tflm_train.qas import update
 
 _LARGEST = 127
@@ -34,11 +34,12 @@ def _given(
             residual[np.abs(weights) == 127] = 0
     biases = rng.integers(-5000, 5000, g.out_c).astype(np.int32) if bias else None
     kw = np.broadcast_to(kw, g.out_c).astype(np.float32)
+    kb = (1000 * kw).astype(np.float32)
     q = np.broadcast_to(q, (g.out_h, g.out_w, g.out_c)).astype(np.int8)
     x = np.broadcast_to(x, (g.in_h, g.in_w, g.in_c)).astype(np.int8)
     return Update(
         g, depthwise, Gradient(q, _ONE), x, -128, update.Parameters(weights, biases, residual),
-        update.Factors(kw, kw, kw == 0), 1.0, bits,
+        update.Factors(kw, kb, kw == 0), 1.0, bits,
     )  # fmt: skip
 
 
@@ -144,10 +145,10 @@ def _biases() -> dict[str, BiasUpdate]:
     found: dict[str, BiasUpdate] = {}
     rng = np.random.default_rng(53)
     for positions in (256, 264):
-        q = np.resize([127, -127, 127, 1], (positions, 9)[::-1]).T
+        q = np.broadcast_to(np.resize([127, -127, 127, 1], 9), (positions, 9))
         bias = rng.integers(-5000, 5000, 9).astype(np.int32)
         kb = rng.uniform(0.01, 0.1, 9).astype(np.float32)
-        gradient = Gradient(np.ascontiguousarray(q).astype(np.int8), _ONE)
+        gradient = Gradient(q.astype(np.int8), _ONE)
         found[f"bias_{positions}_positions"] = BiasUpdate(gradient, kb, bias, 1.0)
     # Sums of 1 and -1: steps of kb. Those are what single precision has near powers of two.
     half, whole = 1 << 29, update.MAX_BIAS

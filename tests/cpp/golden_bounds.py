@@ -42,8 +42,10 @@ BOUNDS: Mapping[str, Bound] = {
     # Forward.
     "small-products": _bound("forward_16384_products", "forward_16578_products"),
     "small-biases": _bound(
-        "forward_bias_536870911 forward_bias_536870911_depthwise",
-        "forward_bias_1073741823 forward_bias_1073741823_depthwise",
+        "forward_conv_bias_small_plus forward_conv_bias_small_minus "
+        "forward_depthwise_bias_small_plus forward_depthwise_bias_small_minus",
+        "forward_conv_bias_large_plus forward_conv_bias_large_minus "
+        "forward_depthwise_bias_large_plus forward_depthwise_bias_large_minus",
     ),
     "small-shifts": _bound(
         "forward_shifts_down", "forward_shift_0 forward_shift_up forward_shift_0_depthwise"
@@ -70,11 +72,15 @@ BOUNDS: Mapping[str, Bound] = {
     "panel-lanes": _bound("conv_4_columns_8_channels", "conv_5_columns_7_channels"),
     "pixel-pairs": _bound("conv_2_columns_8_channels", "conv_1_columns_8_channels"),
     "interleaved-pixels": _bound("conv_4_columns_8_channels", "conv_5_columns_7_channels"),
-    "word-writes": _bound("conv_4_columns_8_channels", "conv_4_columns_6_channels"),
+    "word-writes": _bound(
+        "conv_4_columns_8_channels WordsOfAlignedPixels",
+        "conv_4_columns_6_channels conv_joined NoWordsOfUnalignedPixels",
+    ),
     "byte-range": _bound("conv_mask_5_7 clamp_mask_5_7", "conv_mask_5_6 clamp_mask_5_6"),
     "rounded-exponent": _bound(
-        "accumulate_sum_100",
-        "accumulate_sum_127 accumulate_sum_63 accumulate_sum_minus_254 accumulate_sum_minus_256",
+        "accumulate_sum_100 accumulate_sum_minus_127",
+        "accumulate_sum_127 accumulate_sum_63 accumulate_sum_minus_254 accumulate_sum_minus_255 "
+        "accumulate_sum_minus_256",
     ),
     "small-sums": _bound(
         "depthwise_128_taps_exponent_14 depthwise_128_taps_exponent_16",
@@ -90,8 +96,8 @@ BOUNDS: Mapping[str, Bound] = {
     ),
     "sixteen-bits": _bound("depthwise_in_16_bits", "depthwise_beyond_16_bits"),
     "phase-shape": _bound(
-        "depthwise_3x3 depthwise_5x5",
-        "depthwise_5x5_dilated_rows depthwise_5x5_dilated_columns depthwise_5x5_multiplier_2",
+        "depthwise_many depthwise_5x5",
+        "depthwise_many_dilated_rows depthwise_many_dilated_columns depthwise_5x5_multiplier_2",
     ),
     "window-shape": _bound(
         "depthwise_5x5",
@@ -100,8 +106,7 @@ BOUNDS: Mapping[str, Bound] = {
     "strip-shape": _bound(
         "depthwise_3x3 depthwise_3x3_pads_2_2",
         "depthwise_3x3_dilated_rows depthwise_3x3_dilated_columns depthwise_3x3_stride_12 "
-        "depthwise_3x3_stride_21 depthwise_3x3_multiplier_2 depthwise_2x3 depthwise_3x2 "
-        "depthwise_3x3_pads_3_2 depthwise_3x3_pads_2_3",
+        "depthwise_3x3_stride_21 depthwise_3x3_multiplier_2 depthwise_2x3 depthwise_3x2",
     ),
     "tile-shape": _bound(
         "depthwise_3x3_stride_2 depthwise_3x3_stride_2_pads_1_1",
@@ -153,7 +158,10 @@ BOUNDS: Mapping[str, Bound] = {
     "bias-step": _bound(
         "bias_step_below_plus bias_step_below_minus", "bias_step_above_plus bias_step_above_minus"
     ),
-    "met-pixels": _bound("depthwise_5x5_of_5x5x4", "depthwise_5x5_of_2x2x4"),
+    "met-pixels": _bound(
+        "depthwise_5x5_of_5x5x4 depthwise_5x5_of_5x5x5",
+        "depthwise_5x5_of_2x2x4 depthwise_5x5_of_2x2x5",
+    ),
     "plane-shape": _bound(
         "plane",
         "plane_stride_12 plane_stride_21 plane_dilated_rows plane_dilated_columns "
@@ -191,6 +199,13 @@ def add_to(suites: Mapping[str, Suite]) -> None:
         suite.most_bytes = 0
     for name, case in cases().items():
         case.add_to(suites[_suite_of(case)], f"bound_{name}")
+
+
+SUITES = (
+    "conv_input_grad", "depthwise_input_grad", "conv_update", "depthwise_update", "split_conv",
+    "split_depthwise", "bias_update", "clamp_mask", "accumulate", "reach",
+)  # fmt: skip
+"""The suites that have cases."""
 
 
 def _suite_of(case: Case) -> str:

@@ -19,9 +19,9 @@ from golden_inputs import (
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, split_forward
-from tflm_train.backward_ops.geometry import Geometry, TapWindow, TransposedGeometry
 from tflm_train.backward_ops.numerics import Mask, Requantized
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.ops.geometry import Geometry, TapWindow, TransposedGeometry
 from tflm_train.qas import update
 
 LAYER = 5  # whose random numbers the updates use
@@ -406,8 +406,8 @@ class Accumulation:
         scales[:count] = [g.scale for g in self.gradients]
         want_scales = scales.copy()
         want_scales[4] = result.scale
-        slots_in = [i if i < count else -1 for i in range(4)]
-        params = abi.AccumulateParams(size, mask_fields(self.mask), count, *slots_in, 4)
+        slots_in = tuple(i if i < count else -1 for i in range(4))
+        params = abi.AccumulateParams(size, mask_fields(self.mask), count, slots_in, 4)
         quantized = [g.q for g in self.gradients] + [None] * (4 - count)
         suite.case(
             name,

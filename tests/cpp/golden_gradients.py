@@ -28,10 +28,10 @@ from golden_inputs import (
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import pool
-from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.losses import reference_loss
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.ops.constants import LossKind, TargetKind
+from tflm_train.ops.geometry import Geometry
 
 # How a case departs from the ordinary.
 PLAIN = "plain"

@@ -17,8 +17,8 @@ from golden_inputs import (
     weight_scales,
 )
 
-from tflm_train.backward_ops.geometry import Geometry, TapWindow
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.ops.geometry import Geometry, TapWindow
 from tflm_train.qas import update
 
 

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.conv_2d import channel_scales
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.layer_rule import LayerRule, window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -31,6 +30,7 @@ from tflm_train.backward_ops.numerics import (
 from tflm_train.backward_ops.rule import Addend, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op
+from tflm_train.ops.geometry import Geometry
 
 FRACTION_BITS = 16
 """Bits below 1 of the relative weight scales, and of the sums that they multiply."""

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.constraints import has_known_activation
 from tflm_train.backward_ops.fused_activation import clamp_of
-from tflm_train.backward_ops.geometry import Geometry, Padding
 from tflm_train.backward_ops.rule import (
     Addend,
     Clamp,
@@ -21,6 +20,7 @@ from tflm_train.backward_ops.rule import (
     Tape,
 )
 from tflm_train.graph import Op, Tensor
+from tflm_train.ops.geometry import Geometry, Padding
 
 
 class LayerRule(GradientRule):

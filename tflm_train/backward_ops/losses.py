@@ -13,10 +13,11 @@ from tflm_train.backward_ops import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
-from tflm_train.backward_ops.loss import Loss, LossKind, Smoothing, TargetKind
+from tflm_train.backward_ops.loss import Loss, Smoothing
 from tflm_train.backward_ops.numerics import Float32Array, Int8Array
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op, Tensor
+from tflm_train.ops.constants import LossKind, TargetKind
 
 Condition = Callable[[Tensor], str | None]
 """Why the loss cannot be computed on these logits, None when it can."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import astuple
 
 from tflm_train.backward_ops.conv_2d import Conv2DRule, has_few_taps
-from tflm_train.backward_ops.geometry import Geometry, Padding, TransposedGeometry
 from tflm_train.backward_ops.layer_rule import LayerRule, layer_input
 from tflm_train.backward_ops.rule import Constraint
 from tflm_train.graph import Op
+from tflm_train.ops.geometry import Geometry, Padding, TransposedGeometry
 
 
 class TransposeConvRule(Conv2DRule):

@@ -19,11 +19,11 @@ import copy
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.loss import LossKind
 from tflm_train.backward_ops.losses import SOFTMAX_CROSS_ENTROPY, LossRule
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op, Quantization, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops.constants import LossKind
 from tflm_train.scheme.head import Head
 
 LOGITS_SCALE = 0.25

@@ -13,11 +13,11 @@ import dataclasses
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.layer_rule import LayerRule
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Op, Tensor
+from tflm_train.ops.geometry import Geometry
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 

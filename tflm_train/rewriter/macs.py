@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.model import Graph, Op
 from tflm_train.model.layers import LAYER_OPS, Layer
+from tflm_train.ops.geometry import Geometry
 
 
 def forward_macs(graph: Graph) -> int:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.fused_activation import clamp_of, why_not_activation
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.model import Op, Tensor
+from tflm_train.ops.geometry import Geometry
 from tflm_train.rewriter.choose_variables import trainable_taps
 from tflm_train.rewriter.fold_pad import CONVOLUTIONS, is_spatial_pad, padded_geometry
 from tflm_train.rewriter.split_layers import quantize_multiplier

@@ -1,0 +1,155 @@
+"""`tflm_train train`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from tflm_train.cli import shared, tables
+from tflm_train.cli.command import Command, Parser
+from tflm_train.files import is_state, read_state, write_file
+from tflm_train.records import sometimes
+from tflm_train.runtime.data import load_dataset
+from tflm_train.runtime.interpreter import Interpreter
+from tflm_train.runtime.metrics import metric_for
+from tflm_train.runtime.training import SCHEDULES, EpochRecord, StepReport, TrainingRecord, train
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """A run of training.
+
+    Attributes:
+      metric: What the accuracies are: `accuracy`, shares in 0 to 1, or `mean_squared_error`, in
+        squared real units.
+      test_accuracy_before: On the test samples before the first step.
+      epochs: The epochs in order.
+      test_accuracy: On the test samples after the last step.
+      steps_per_second: On this host.
+      warnings: What went wrong; sentences.
+      state: The file that the trained state was written to.
+    """
+
+    metric: str
+    test_accuracy_before: float
+    epochs: tuple[EpochRecord, ...]
+    test_accuracy: float
+    steps_per_second: float
+    warnings: tuple[str, ...] | None = sometimes()
+    state: str | None = sometimes()
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("model", help="a rewritten .tflite file")
+    parser.add_argument("--data", required=True, help=shared.DATA_HELP)
+    parser.add_argument("--epochs", type=int, default=3, help="default: 3")
+    parser.add_argument(
+        "--lr", type=float, default=1e-3, help="learning rate of the first step (default: 0.001)"
+    )
+    parser.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default="linear",
+        help="linear or cosine decay to 0, or constant with a tenth of it for the last fifth",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
+    parser.add_argument("--limit", type=int, help="use only the first N training and test samples")
+    parser.add_argument("--load-state", help="start from this state, not from the factory's")
+    parser.add_argument("--save-state", help="write the trained state to this file")
+    shared.add_force(parser)
+
+
+def _run(arguments: argparse.Namespace) -> TrainSummary:
+    interpreter = Interpreter(arguments.model)
+    if arguments.load_state:
+        interpreter.load_state(read_state(Path(arguments.load_state)))
+    record = _train(interpreter, arguments)
+    state = None
+    if arguments.save_state:
+        path = Path(arguments.save_state)
+        write_file(path, interpreter.state(), is_state, arguments.force)
+        state = str(path)
+    is_mute = record.epochs[0].is_mute
+    return TrainSummary(
+        metric=record.metric,
+        test_accuracy_before=record.test_accuracy_before,
+        epochs=record.epochs,
+        test_accuracy=record.test_accuracy,
+        steps_per_second=record.steps_per_second,
+        warnings=(_mute_training(interpreter, arguments.lr),) if is_mute else None,
+        state=state,
+    )
+
+
+def _train(interpreter: Interpreter, arguments: argparse.Namespace) -> TrainingRecord:
+    """Trains with a progress bar and, where tables are wanted, a line after each epoch."""
+    dataset = load_dataset(arguments.data)
+    metric = metric_for(interpreter, dataset.y_train).name
+    with shared.progress(arguments.json) as progress:
+        task = progress.add_task("epoch 1", total=None)
+
+        def on_step(report: StepReport) -> None:
+            progress.update(
+                task,
+                total=report.steps,
+                completed=report.step,
+                description=f"epoch {report.epoch + 1}  loss {report.loss:.3f}  "
+                f"{tables.score(metric, report.accuracy)}",
+            )
+
+        def on_epoch(epoch: int, record: EpochRecord) -> None:
+            if arguments.json:
+                return
+            progress.console.print(_epoch_line(epoch, record, metric))
+            if epoch == 0 and record.is_mute:
+                warning = _mute_training(interpreter, arguments.lr)
+                progress.console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+
+        return train(
+            interpreter,
+            dataset,
+            epochs=arguments.epochs,
+            learning_rate=arguments.lr,
+            schedule=arguments.schedule,
+            seed=arguments.seed,
+            limit=arguments.limit,
+            on_step=on_step,
+            on_epoch=on_epoch,
+        )
+
+
+def _mute_training(interpreter: Interpreter, rate: float) -> str:
+    step = interpreter.require_trainable().scale
+    return (
+        "the loss did not move in the first epoch: the new head's outputs are all below one step "
+        f"({step:g}) of the output; use a larger learning rate, such as --lr {10 * rate:g}"
+    )
+
+
+def _epoch_line(epoch: int, record: EpochRecord, metric: str) -> str:
+    """One line about a finished epoch."""
+    return (
+        f"epoch {epoch + 1}: loss {record.loss:.4f}, "
+        f"training {tables.score(metric, record.train_accuracy)}, "
+        f"test {tables.score(metric, record.test_accuracy)}"
+    )
+
+
+def _show(result: TrainSummary) -> None:
+    before = tables.score(result.metric, result.test_accuracy_before)
+    after = tables.score(result.metric, result.test_accuracy)
+    speed = f"{result.steps_per_second:.1f} steps per second"
+    tables.console().print(f"before: test {before}; after: test {after} ({speed})")
+    if result.state is not None:
+        tables.console().print(f"state written: {result.state}")
+
+
+COMMAND = Command(
+    "train",
+    "Train a rewritten model on the host, every step in the real TFLM interpreter.",
+    "Batch size 1, exactly the arithmetic of the device: the saved state can be loaded there.",
+    _arguments,
+    _run,
+    _show,
+)
