@@ -28,7 +28,7 @@ from tflm_train.backward_ops.numerics import (
     requantize_stream,
     round_shift,
 )
-from tflm_train.backward_ops.rule import Addend, Constraint, MaskInput
+from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.errors import ModelError, UnsupportedError
 from tflm_train.graph import Op
@@ -253,3 +253,9 @@ def has_few_taps(op: Op) -> str | None:
     if k_h * k_w > MAX_PRODUCTS:
         return f"its {k_h}x{k_w} kernel has more than {MAX_PRODUCTS} taps"
     return None
+
+
+RULES: dict[str, GradientRule] = {
+    "CONV_2D": Conv2DRule(),
+    "FULLY_CONNECTED": FullyConnectedRule(),
+}

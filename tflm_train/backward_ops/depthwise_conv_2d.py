@@ -27,7 +27,7 @@ from tflm_train.backward_ops.numerics import (
     max_abs,
     requantize_stream,
 )
-from tflm_train.backward_ops.rule import Addend, MaskInput
+from tflm_train.backward_ops.rule import Addend, GradientRule, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op
 from tflm_train.ops.geometry import Geometry
@@ -177,3 +177,6 @@ class DepthwiseConv2DRule(LayerRule):
             kept,
         )
         return params, c.m
+
+
+RULES: dict[str, GradientRule] = {"DEPTHWISE_CONV_2D": DepthwiseConv2DRule()}

@@ -132,3 +132,9 @@ def reduces_an_image(op: Op) -> str | None:
     if not axes or not axes <= {1, 2}:
         return f"it runs over axes {sorted(axes)}; only height and width work"
     return None
+
+
+RULES: dict[str, GradientRule] = {
+    "MAX_POOL_2D": MaxPool2DRule(),
+    "REDUCE_MAX": ReduceMaxRule(),
+}

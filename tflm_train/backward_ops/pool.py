@@ -129,3 +129,6 @@ class AveragePool2DRule(GradientRule):
             tape.emit(params, inputs, [made.tensor])
 
         tape.produce(op.input, produce, takes_addend=False)
+
+
+RULES: dict[str, GradientRule] = {"AVERAGE_POOL_2D": AveragePool2DRule()}

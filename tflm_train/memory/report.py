@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tflm_train import kernel_abi as abi
-from tflm_train.memory.kernels import KernelSet
 from tflm_train.memory.planner import ALIGNMENT, ArenaPlan, Buffer, plan_arena
 from tflm_train.memory.structures import Category, PersistentPart, persistent_part
-from tflm_train.memory.target import CORTEX_M, Target, align
 from tflm_train.model import Graph, Model
 from tflm_train.model.offline_plan import read_offsets
+from tflm_train.ops.builtin import KernelSet
+from tflm_train.ops.target import CORTEX_M, Target, align
 
 _LOSS = abi.OP_PREFIX + abi.LossParams.OP
 _INTERPRETER = (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
-from tflm_train.memory.target import Target, align
 from tflm_train.ops.geometry import Geometry
+from tflm_train.ops.target import Target, align
 
 _WORD = 4
 _HALF_WORD = 2

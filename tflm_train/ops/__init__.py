@@ -1,4 +1,6 @@
-"""Each training op declared once: parameters, named tensors, conditions.
+"""Each operator declared once: a training op's parameters, named tensors and conditions here.
+
+The builtin operators of TFLite are in `ops.builtin`.
 
 `ops.ConvUpdate(...)` is the parameters of an op; `ops.ConvUpdate.inputs_of(op).weights` one of its
 inputs. The C++ headers, the kernels' checks and the tables in docs/NUMERICS.md are generated from
