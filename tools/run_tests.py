@@ -91,6 +91,7 @@ def lint() -> Outcome:
         [python, "-m", "ruff", "check", "."],
         [python, "-m", "ruff", "format", "--check", "."],
         [python, "-m", "mypy"],
+        [str(Path(python).with_name("lint-imports")), "--no-cache", "--no-logo"],
         ["clang-format", "--dry-run", "-Werror", *cpp_files()],
     )
 
