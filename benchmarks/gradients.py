@@ -33,9 +33,9 @@ from benchmarks.tasks import DIGITS, MCUNET, RESNET, Task, available, every_laye
 from tflm_train import Interpreter, Model, rewrite
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
-from tflm_train.merge import merge
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.trained.merge import merge
 
 Array = npt.NDArray[Any]
 

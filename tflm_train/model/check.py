@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_train.errors import ModelError
-from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Tensor
+from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.builtin.shapes import MalformedOpError, require, tensor_of
+from tflm_train.ops.reading import is_ours, require_this_version
 
 _MAX_TENSOR_BYTES = 1 << 31
 _NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
@@ -35,8 +36,10 @@ def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
       subgraph: Its index in the file.
 
     Raises:
-      ModelError: They do not.
+      ModelError: They do not, or another version of this package wrote some of the operators.
     """
+    if subgraph == 0:
+        require_this_version(graph, name)
     for index, tensor in enumerate(graph.tensors):
         reason = _why_malformed_tensor(tensor)
         if reason is not None:
@@ -168,8 +171,7 @@ def _check_order(op: Op, known: set[int], written: set[int]) -> None:
 
 
 def _check_op(op: Op, subgraph: int) -> None:
-    is_ours = op.is_custom and op.name.startswith(TRAINING_OP_PREFIX)
-    require(not is_ours or subgraph == 0, "training ops belong into subgraph 0")
+    require(not is_ours(op) or subgraph == 0, "training ops belong into subgraph 0")
     row = builtin_of(op)
     if row is None or row.shapes is None:
         return

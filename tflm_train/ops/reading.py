@@ -10,7 +10,7 @@ from tflm_train.ops.training import Params, unpack
 
 def is_ours(op: Op) -> bool:
     """Whether an op is a training op or a STREAM."""
-    return op.name.startswith(TRAINING_OP_PREFIX)
+    return op.is_custom and op.name.startswith(TRAINING_OP_PREFIX)
 
 
 def require_this_version(graph: Graph, name: str) -> None:

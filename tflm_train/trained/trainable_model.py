@@ -8,11 +8,24 @@ from dataclasses import dataclass
 
 from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import ModelError
-from tflm_train.graph import Graph, Op, Tensor
+from tflm_train.graph import TRAINING_OP_PREFIX, Op, Tensor
 from tflm_train.model import Model
-from tflm_train.ops import BiasUpdate, ConvUpdate, DepthwiseUpdate, Loss, Restore, Role, TargetKind
+from tflm_train.ops import (
+    BiasUpdate,
+    ConvUpdate,
+    DepthwiseUpdate,
+    Loss,
+    Params,
+    Restore,
+    Role,
+    TargetKind,
+)
 from tflm_train.ops.contract import EXTRA_INPUTS, EXTRA_OUTPUTS, STATE_WORDS
-from tflm_train.ops.reading import is_ours, read_params, require_this_version
+from tflm_train.ops.reading import read_params
+
+_UpdateParams = ConvUpdate | DepthwiseUpdate | BiasUpdate
+_UPDATES = (ConvUpdate, DepthwiseUpdate, BiasUpdate)
+_UPDATE_PREFIX = "update/"
 
 
 class VariableKind(enum.StrEnum):
@@ -60,7 +73,7 @@ class Update:
     """
 
     op: Op
-    params: ConvUpdate | DepthwiseUpdate | BiasUpdate
+    params: _UpdateParams
     layer: str
     weights: Variable | None
     residual: Variable | None
@@ -107,9 +120,8 @@ class TrainableModel:
         """Reads a model; None where it holds no training ops.
 
         Raises:
-          ModelError: Its training ops are another version's, or damaged.
+          ModelError: Its training ops are damaged.
         """
-        require_this_version(model.graph, model.name)
         restore = next((op for op in model.graph.ops if Restore.is_kind_of(op)), None)
         return None if restore is None else _read(model, restore)
 
@@ -118,7 +130,7 @@ class TrainableModel:
         """Reads a rewritten model.
 
         Raises:
-          ModelError: It holds no training ops, those of another version, or damaged ones.
+          ModelError: It holds no training ops, or damaged ones.
         """
         found = TrainableModel.find(model)
         if found is None:
@@ -126,6 +138,11 @@ class TrainableModel:
                 f"{model.name} holds no training ops; run `tflm_train rewrite` on it first"
             )
         return found
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.model.name
 
     @property
     def label_input(self) -> int | None:
@@ -170,15 +187,19 @@ def unique_names(tensors: Sequence[Tensor]) -> list[str]:
 
 
 def _read(model: Model, restore: Op) -> TrainableModel:
-    restored = _params(restore, model)
     loss_op = next((op for op in model.graph.ops if Loss.is_kind_of(op)), None)
-    loss = None if loss_op is None else _params(loss_op, model)
-    if not isinstance(restored, Restore) or loss_op is None or not isinstance(loss, Loss):
-        raise _damaged(model, f"it holds training ops but no {_LOSS}")
+    if loss_op is None:
+        raise _damaged(model, f"it holds training ops but no {TRAINING_OP_PREFIX}{Loss.OP}")
+    restored, loss = _params(restore, model), _params(loss_op, model)
+    assert isinstance(restored, Restore) and isinstance(loss, Loss)
     inputs, label = _interface(model, loss)
     outputs = tuple(model.graph.outputs[: -len(EXTRA_OUTPUTS)])
-    variables = _variables(model, restore, loss_op)
-    by_tensor = {id(variable.tensor): variable for variable in variables}
+    try:
+        logits = Loss.inputs_of(loss_op).logits
+        changed = [_Changed.by(op, model) for op in model.graph.ops if _is_update(op)]
+        variables = _variables(model, restore, Loss.inputs_of(loss_op).scales, changed)
+    except ValueError as error:
+        raise _damaged(model, f"one of its training ops: {error}") from error
     return TrainableModel(
         model=model,
         fingerprint=restored.fingerprint_lo | restored.fingerprint_hi << 32,
@@ -186,13 +207,11 @@ def _read(model: Model, restore: Op) -> TrainableModel:
         inputs=inputs,
         outputs=outputs,
         label=label,
-        trained_output=_trained_output(model, outputs, _named(Loss, loss_op, model).logits),
+        trained_output=_trained_output(model, outputs, logits),
         loss_op=loss_op,
         loss=loss,
         variables=variables,
-        updates=tuple(
-            _update(op, by_tensor, model) for op in model.graph.ops if _update_kind(op) is not None
-        ),
+        updates=tuple(_update(change, variables, model) for change in changed),
     )
 
 
@@ -226,24 +245,49 @@ def _trained_output(model: Model, outputs: Sequence[Tensor], logits: Tensor) -> 
     raise _damaged(model, "none of its outputs is what the loss is about")
 
 
-def _variables(model: Model, restore: Op, loss_op: Op) -> tuple[Variable, ...]:
+@dataclass(frozen=True)
+class _Changed:
+    """The tensors that an update op changes, by what they are for, and the name of its layer."""
+
+    op: Op
+    params: _UpdateParams
+    layer: str
+    tensors: dict[VariableKind, Tensor]
+
+    @staticmethod
+    def by(op: Op, model: Model) -> _Changed:
+        params = _params(op, model)
+        assert isinstance(params, _UPDATES)
+        inputs = params.inputs_of(op)
+        kinds = (VariableKind.WEIGHTS, VariableKind.RESIDUAL, VariableKind.BIAS)
+        found = {kind: getattr(inputs, kind, None) for kind in kinds}
+        # The constants beside an update are named `update/<layer>/...`.
+        factors = inputs.having(Role.FACTORS)[0].name
+        layer = factors.removeprefix(_UPDATE_PREFIX).rpartition("/")[0]
+        return _Changed(op, params, layer, {k: t for k, t in found.items() if t is not None})
+
+
+def _is_update(op: Op) -> bool:
+    return any(kind.is_kind_of(op) for kind in _UPDATES)
+
+
+def _variables(
+    model: Model, restore: Op, scales: Tensor, changed: Sequence[_Changed]
+) -> tuple[Variable, ...]:
     """What the restore op fills, in its order."""
-    tensors = _named(Restore, restore, model, outputs=True).variables
-    kinds = {id(_named(Loss, loss_op, model).scales): VariableKind.SCALES}
-    for op in model.graph.ops:
-        for kind, tensor in _changed(op, model).items():
-            kinds[id(tensor)] = kind
-    factory = _factory(model, restore, tensors)
+    tensors = Restore.outputs_of(restore).variables
+    kinds = {id(tensor): kind for change in changed for kind, tensor in change.tensors.items()}
+    kinds[id(scales)] = VariableKind.SCALES
     return tuple(
-        # The ranges are the one variable that the updates do not change.
+        # What no update changes, and is not the scales, are the ranges.
         Variable(key, tensor, kinds.get(id(tensor), VariableKind.RANGES), values)
-        for key, tensor, values in zip(unique_names(tensors), tensors, factory, strict=True)
+        for key, tensor, values in zip(
+            unique_names(tensors), tensors, _factory(model, restore, tensors), strict=True
+        )
     )
 
 
-def _factory(
-    model: Model, restore: Op, tensors: Sequence[Tensor]
-) -> tuple[bytes | None, ...]:
+def _factory(model: Model, restore: Op, tensors: Sequence[Tensor]) -> tuple[bytes | None, ...]:
     """The bytes that each variable is restored from; None for zeros.
 
     A constant of its own has them, or one for all has those of the first variables, one after
@@ -252,11 +296,13 @@ def _factory(
     constants = restore.inputs[1:]
     same = all(t.is_variable and t.dtype is not None for t in tensors)
     is_joint = len(constants) < len(tensors)
+    data = b""
     if is_joint:
         joint = constants[0] if constants else None
-        data = b"" if joint is None or joint.data is None else joint.data.tobytes()
+        if joint is not None:
+            same &= joint.data is not None and joint.type_name == "INT8"
+            data = b"" if joint.data is None else joint.data.tobytes()
         same &= len(constants) <= 1 and len(data) <= sum(t.nbytes for t in tensors)
-        same &= joint is None or (joint.data is not None and joint.type_name == "INT8")
     else:
         same &= len(tensors) == len(constants)
         for tensor, constant in zip(tensors, constants, strict=False):
@@ -264,7 +310,10 @@ def _factory(
                 same &= constant.data is not None and constant.dtype == tensor.dtype
                 same &= constant.size == tensor.size
     if not same:
-        raise _damaged(model, f"the constants of {restore.name} do not fit its variables")
+        index = model.graph.index(restore)
+        raise _damaged(
+            model, f"op {index} ({restore.name}): its constants do not fit its variables"
+        )
     if not is_joint:
         return tuple(None if c is None or c.data is None else c.data.tobytes() for c in constants)
     found: list[bytes | None] = []
@@ -274,18 +323,27 @@ def _factory(
     return tuple(found)
 
 
-def _update(op: Op, variables: Mapping[int, Variable], model: Model) -> Update:
-    params = _params(op, model)
-    assert isinstance(params, _UPDATES)
-    changed = _changed(op, model)
-    found = {kind: variables.get(id(tensor)) for kind, tensor in changed.items()}
-    if None in found.values():
-        raise _damaged(model, f"{op.name} changes what {Restore.OP} does not fill")
+def _update(change: _Changed, variables: Sequence[Variable], model: Model) -> Update:
+    by_tensor = {id(variable.tensor): variable for variable in variables}
+    if any(id(tensor) not in by_tensor for tensor in change.tensors.values()):
+        index = model.graph.index(change.op)
+        raise _damaged(
+            model, f"op {index} ({change.op.name}) changes what {Restore.OP} does not fill"
+        )
+    found = {kind: by_tensor[id(tensor)] for kind, tensor in change.tensors.items()}
     return Update(
-        op=op,
-        params=params,
-        layer=_layer_of(_named(type(params), op, model).factors),
+        op=change.op,
+        params=change.params,
+        layer=change.layer,
         weights=found.get(VariableKind.WEIGHTS),
         residual=found.get(VariableKind.RESIDUAL),
         bias=found.get(VariableKind.BIAS),
     )
+
+
+def _params(op: Op, model: Model) -> Params:
+    return read_params(op, model.graph, model.name)
+
+
+def _damaged(model: Model, what: str) -> ModelError:
+    return ModelError(f"{model.name}: {what}; rewrite the original model again")
