@@ -20,7 +20,6 @@ from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.kernel_abi import StateWord
 from tflm_train.model import Model, load
 from tflm_train.scheme import Scheme
-from tflm_train.trained.trainable_model import TrainableModel
 
 pytestmark = pytest.mark.interpreter
 
@@ -296,10 +295,8 @@ class TestRefusals:
     )
     @pytest.mark.parametrize("change", ["version", "size", "kind"])
     def test_unknown_versions_are_refused_at_prepare(
-        self, sparse: bytes, op_name: str, change: str, monkeypatch: pytest.MonkeyPatch
+        self, sparse: bytes, op_name: str, change: str
     ) -> None:
-        # The kernels refuse it as well, for firmware has nothing that reads the model before.
-        monkeypatch.setattr(TrainableModel, "find", staticmethod(lambda model: None))
         model = Model(sparse)
         op = next(op for op in model.graph.ops if op.name == f"TFLM_TRAIN_{op_name}")
         options = bytearray(op.custom_options or b"")
@@ -308,9 +305,26 @@ class TestRefusals:
         else:
             options[{"kind": 0, "version": 2}[change]] ^= 0x20
         op.custom_options = bytes(options)
+        damaged = Model(sparse)
+        damaged.source = model.to_bytes()  # what the firmware gets to see
         with pytest.raises(ModelError, match="TFLM cannot run this model: ") as refusal:
-            tt.Interpreter(Model(model.to_bytes()))
+            tt.Interpreter(damaged)
         assert op_name in str(refusal.value) and "\n" not in str(refusal.value)
+        if change == "version":
+            assert "rewrite the original model again" in str(refusal.value)
+
+    @pytest.mark.parametrize("version", [1, 3])
+    def test_files_of_another_version_are_refused(self, sparse: bytes, version: int) -> None:
+        model = Model(sparse)
+        for op in model.graph.ops:
+            if op.custom_options is not None:
+                head, rest = op.custom_options[:2], op.custom_options[4:]
+                op.custom_options = head + version.to_bytes(2, "little") + rest
+        words = (
+            rf"made with version {version} of our operators, and .* version 2; rewrite the original"
+        )
+        with pytest.raises(ModelError, match=words):
+            Model(model.to_bytes())
 
 
 def test_an_operator_that_tflm_does_not_know(digits: Model) -> None:

@@ -48,7 +48,7 @@ class Buffer:
     kind: BufferKind = BufferKind.TENSOR
     offset: int = 0
     is_pinned: bool = False
-    tensor: Tensor | None = field(default=None, repr=False)
+    tensor: Tensor | None = field(default=None, repr=False, compare=False)
 
     @property
     def end(self) -> int:

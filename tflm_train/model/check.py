@@ -8,6 +8,7 @@ of execution. So that what comes later may rely on it, and says nothing stranger
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,13 +17,15 @@ from tflm_train.errors import ModelError
 from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.builtin.shapes import MalformedOpError, require, tensor_of
-from tflm_train.ops.reading import is_ours, require_this_version
+from tflm_train.ops.declaration import VERSION
+from tflm_train.ops.reading import is_ours
 
 _MAX_TENSOR_BYTES = 1 << 31
 _NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
 """Types of which the interpreter takes a tensor without zero points for one without scales."""
 _MIN_SCALE, _MAX_SCALE = 1e-20, 1e20
 """Beyond them products of scales leave what the interpreter's multipliers hold."""
+_HEADER = struct.Struct("<HH")  # kind and version
 _WORK_MEMORY = {"ethos-u": (2, 3)}
 """Inputs of another processor's op that are the memory it works in: nothing writes them before."""
 
@@ -38,8 +41,8 @@ def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
     Raises:
       ModelError: They do not, or another version of this package wrote some of the operators.
     """
-    if subgraph == 0:
-        require_this_version(graph, name)
+    for op in graph.ops:
+        _check_version(op, name)
     for index, tensor in enumerate(graph.tensors):
         reason = _why_malformed_tensor(tensor)
         if reason is not None:
@@ -51,7 +54,7 @@ def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
         raise _malformed(name, subgraph, "its inputs", "one of them is there twice")
     known = {id(t) for t in graph.tensors if _is_there_before_any_op(t)}
     known |= {id(t) for t in graph.inputs}
-    written: set[int] = set()
+    written = {id(t) for t in graph.inputs}
     for index, op in enumerate(graph.ops):
         try:
             _check_order(op, known, written)
@@ -97,6 +100,18 @@ def check_calls(graphs: Sequence[Graph], name: str) -> list[int]:
 
     visit(0, ())
     return [index for index in range(len(graphs)) if index not in reached]
+
+
+def _check_version(op: Op, name: str) -> None:
+    """Our ops say in the header of their options which version of them they are made for."""
+    if not is_ours(op) or op.custom_options is None or len(op.custom_options) < _HEADER.size:
+        return
+    _, version = _HEADER.unpack_from(op.custom_options)
+    if version != VERSION:
+        raise ModelError(
+            f"{name}: made with version {version} of our operators, and this tflm_train has "
+            f"version {VERSION}; rewrite the original model again"
+        )
 
 
 def _malformed(name: str, subgraph: int, where: str, reason: str) -> ModelError:
@@ -164,14 +179,16 @@ def _check_order(op: Op, known: set[int], written: set[int]) -> None:
     require(bool(op.outputs), "it has no output")
     for tensor in op.outputs:
         require(tensor.data is None, f"it writes the constant {tensor.name!r}")
-        again = id(tensor) in written and not tensor.is_variable
-        require(not again, f"{tensor.name!r} is written twice")
+        require(id(tensor) not in written, f"{tensor.name!r} is written twice")
         written.add(id(tensor))
         known.add(id(tensor))
 
 
 def _check_op(op: Op, subgraph: int) -> None:
     require(not is_ours(op) or subgraph == 0, "training ops belong into subgraph 0")
+    require(
+        not is_ours(op) or not op.inputs or op.inputs[-1] is not None, "its last input is left out"
+    )
     row = builtin_of(op)
     if row is None or row.shapes is None:
         return

@@ -15,6 +15,7 @@ INFER_SIGNATURE, TRAIN_SIGNATURE = "infer", "train"
 """Names of the signatures that a rewrite adds."""
 STATE_MAGIC = 0x4E525454
 STATE_WORDS = 16
+"""Of `train/state`; those of `train/control` have the marks of a step behind them."""
 BLOB_MAGIC = 0x56535454
 BLOB_VERSION = 1
 BLOB_HEADER = struct.Struct("<IHHQIIII")
@@ -34,6 +35,7 @@ class StateWord(enum.IntEnum):
     FINGERPRINT_HI = 7
     VARIABLE_COUNT = 10
     PAYLOAD_BYTES = 11
+    LOSS = 12
 
 
 __all__ = [

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
-from tflm_train.kernel_abi import StateWord
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
 from tflm_train.ops import Loss
@@ -215,7 +214,7 @@ class Interpreter:
     @property
     def step(self) -> int:
         """Training steps taken since the factory state."""
-        return int(self._state_words()[StateWord.STEP])
+        return int(host_library().TflmTrainStateStep(self._state_handle()))
 
     def tensor(self, tensor: Tensor | str) -> npt.NDArray[Any]:
         """A copy of any tensor after the last run; needs `preserve_all=True`.
@@ -303,9 +302,6 @@ class Interpreter:
 
     def _state_handle(self) -> ctypes.Array[ctypes.c_char]:
         """A copy of `train/state`, which leads the kernels to the live one."""
-        return ctypes.create_string_buffer(self._state_words().tobytes())
-
-    def _state_words(self) -> npt.NDArray[np.int32]:
         trainable = self.require_trainable()
         if self._fresh:
             # The restore op fills the variable table at the first run.
@@ -314,7 +310,7 @@ class Interpreter:
         words: npt.NDArray[np.int32] = np.ascontiguousarray(
             self._interpreter.get_output(trainable.state_output), np.int32
         )
-        return words
+        return ctypes.create_string_buffer(words.tobytes())
 
     def require_trainable(self) -> TrainableModel:
         """What trains in the model.

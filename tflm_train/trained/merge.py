@@ -24,6 +24,7 @@ from tflm_train.model.kinds import is_model
 from tflm_train.model.metadata import trim_interface
 from tflm_train.model.written import check_written
 from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, Stream
+from tflm_train.ops.constants import NO_MARK
 from tflm_train.ops.contract import TRAIN_SIGNATURE
 from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.trained.state import StateBlob, StateLayout
@@ -129,7 +130,13 @@ def _without_saved(op: Op, model: Model) -> Op:
             output, channels = len(outputs) - 1, stage.kept_channels
         stages.append(
             dataclasses.replace(
-                stage, mask_output=0, kept_output=output, kept_channels=channels, kept_list=0
+                stage,
+                mask_output=0,
+                kept_output=output,
+                kept_channels=channels,
+                kept_list=0,
+                mask_mark=NO_MARK,
+                kept_mark=NO_MARK,
             )
         )
     added = 1 + sum(stage.kept_list != 0 for stage in params.stages)  # the state, channel lists

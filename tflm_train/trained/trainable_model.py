@@ -290,32 +290,18 @@ def _variables(
 def _factory(model: Model, restore: Op, tensors: Sequence[Tensor]) -> tuple[bytes | None, ...]:
     """The bytes that each variable is restored from; None for zeros.
 
-    A constant of its own has them, or one for all has those of the first variables, one after
-    another.
+    One constant has those of the first variables, one after another.
     """
-    constants = restore.inputs[1:]
     same = all(t.is_variable and t.dtype is not None for t in tensors)
-    is_joint = len(constants) < len(tensors)
     data = b""
-    if is_joint:
-        joint = constants[0] if constants else None
-        if joint is not None:
-            same &= joint.data is not None and joint.type_name == "INT8"
-            data = b"" if joint.data is None else joint.data.tobytes()
-        same &= len(constants) <= 1 and len(data) <= sum(t.nbytes for t in tensors)
-    else:
-        same &= len(tensors) == len(constants)
-        for tensor, constant in zip(tensors, constants, strict=False):
-            if constant is not None:
-                same &= constant.data is not None and constant.dtype == tensor.dtype
-                same &= constant.size == tensor.size
-    if not same:
+    for constant in Restore.inputs_of(restore).factory:
+        same &= constant.data is not None and constant.type_name == "INT8" and not data
+        data = b"" if constant.data is None else constant.data.tobytes()
+    if not same or len(data) > sum(t.nbytes for t in tensors):
         index = model.graph.index(restore)
         raise _damaged(
             model, f"op {index} ({restore.name}): its constants do not fit its variables"
         )
-    if not is_joint:
-        return tuple(None if c is None or c.data is None else c.data.tobytes() for c in constants)
     found: list[bytes | None] = []
     for tensor in tensors:
         part, data = data[: tensor.nbytes], data[tensor.nbytes :]
