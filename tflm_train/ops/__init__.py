@@ -6,7 +6,9 @@ these declarations (`python -m tools.generate`).
 """
 
 from tflm_train.ops.constants import (
+    MARKS_PER_WORD,
     MAX_STREAM_STAGES,
+    NO_MARK,
     STREAM_INPUT,
     FactorKind,
     LossKind,
@@ -49,7 +51,7 @@ from tflm_train.ops.training.gradient import (
     ResizeGrad,
 )
 from tflm_train.ops.training.layer_gradient import ConvInputGrad, DepthwiseInputGrad
-from tflm_train.ops.training.step import ChannelSave, ClampMask, Loss, Restore
+from tflm_train.ops.training.step import ChannelSave, ClampMask, Finish, Loss, Restore
 from tflm_train.ops.training.update import BiasUpdate, ConvUpdate, DepthwiseUpdate
 
 __all__ = [
@@ -59,7 +61,9 @@ __all__ = [
     "BLOB_VERSION",
     "EXTRA_INPUTS",
     "EXTRA_OUTPUTS",
+    "MARKS_PER_WORD",
     "MAX_STREAM_STAGES",
+    "NO_MARK",
     "OP_PREFIX",
     "STATE_MAGIC",
     "STATE_WORDS",
@@ -75,6 +79,7 @@ __all__ = [
     "DepthwiseInputGrad",
     "DepthwiseUpdate",
     "FactorKind",
+    "Finish",
     "Geometry",
     "L2NormGrad",
     "Loss",
