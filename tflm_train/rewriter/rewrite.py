@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from tflm_train.rewriter.differentiate import differentiate
 from tflm_train.rewriter.fold_pad import fold_pads
 from tflm_train.rewriter.fuse_bias import fuse_bias_updates
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
-from tflm_train.rewriter.report import build_report
+from tflm_train.rewriter.report import RewriteReport, build_report
 from tflm_train.rewriter.save_masks import save_masks
 from tflm_train.rewriter.schedule import Order, schedule
 from tflm_train.rewriter.split_layers import split_layers
@@ -39,13 +38,13 @@ class RewriteResult:
 
     Attributes:
       model_bytes: The rewritten .tflite file.
-      report: What was added: `layers`, `arena`, `flash`, `ops`, `warnings` (plain values).
+      report: What was added.
       memory: The arena on a Cortex-M.
       memory_unstreamed: What it would be with every forward layer a builtin op.
     """
 
     model_bytes: bytes
-    report: dict[str, Any]
+    report: RewriteReport
     memory: MemoryReport
     memory_unstreamed: MemoryReport
 
