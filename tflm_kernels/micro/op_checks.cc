@@ -10,6 +10,8 @@ namespace {
 const FieldTable* const kPartTables[kCommonParts] = {&kGeometryTable, &kMaskParamsTable,
                                                      &kOutputParamsTable};
 
+constexpr int kNoScratch = -1;
+
 int32_t Saturate(int64_t value) {
   if (value > INT32_MAX) return INT32_MAX;
   return value < -INT32_MAX ? -INT32_MAX : static_cast<int32_t>(value);
@@ -60,8 +62,8 @@ class TensorList {
   bool HasRightCount() const {
     for (int i = 0; i < rows(); ++i) {
       if ((row(i).traits & kRun) == 0) continue;
-      return Run(row(i)) >= 0 && (row(i).present == kNoExpression ||
-                                  Run(row(i)) == Value(row(i).present));
+      return Run(row(i)) >= 0 &&
+             (row(i).present == kNoExpression || Run(row(i)) == Value(row(i).present));
     }
     return size() == rows();
   }
@@ -76,20 +78,21 @@ class TensorList {
     return true;
   }
 
-  // Calls `use` with each tensor's mark until it returns false.
-  template <typename Use>
-  bool ForMarks(const Use& use) const {
+  // Whether `use` accepts each tensor's mark.
+  bool ForMarks(bool (*use)(const OpNode& node, int32_t mark)) const {
     for (int i = 0; i < rows(); ++i) {
       const TensorRow& r = row(i);
       if (r.extra == kNoExpression || r.traits & kMustBeConstant) continue;
       for (int n = 0; n < Run(r); ++n) {
-        if (!use(Word(words_, r.extra + n))) return false;
+        if (!use(node_, Word(words_, r.extra + n))) return false;
       }
     }
     return true;
   }
 
  private:
+  const char* Kind() const { return is_output_ ? "output" : "input"; }
+
   int32_t Value(uint8_t expression) const {
     return Evaluate(table_.fields.code + expression, words_, node_);
   }
@@ -102,7 +105,9 @@ class TensorList {
       if (present == kMustBeAbsent) return node_.CheckAbsent(index, row.label);
       if (present == kMayBeAbsent && tensor == nullptr) return true;
     }
-    if (row.size == kNoExpression) return true;
+    if (row.size == kNoExpression) {
+      return tensor == nullptr || CheckData(row, index, tensor->data.data, 0);
+    }
     const uint8_t* type_code;
     int32_t elements = Evaluate(table_.fields.code + row.size, words_, node_, &type_code);
     if (row.traits & kAtLeast && tensor != nullptr) {
@@ -111,8 +116,8 @@ class TensorList {
     }
     int32_t type = row.traits & kTypeBits;
     if (type == 0) type = Evaluate(type_code, words_, node_);
-    if (!node_.CheckTensor(tensor, is_output_ ? "output" : "input", index, row.label,
-                           static_cast<TfLiteType>(type), elements)) {
+    if (!node_.CheckTensor(tensor, Kind(), index, row.label, static_cast<TfLiteType>(type),
+                           elements)) {
       return false;
     }
     return CheckData(row, index, tensor->data.data, elements);
@@ -121,10 +126,12 @@ class TensorList {
   // Before memory is planned only tensors with data in the model have an address.
   bool CheckData(const TensorRow& row, int index, const void* data, int32_t elements) const {
     if (row.traits & kMustBeVariable && data != nullptr) {
-      return node_.FailInput(index, row.label, "is a constant, it must be a variable");
+      return node_.FailTensor(Kind(), index, row.label, "is a constant, it must be a variable");
     }
     if ((row.traits & kMustBeConstant) == 0) return true;
-    if (data == nullptr) return node_.FailInput(index, row.label, "must be a constant");
+    if (data == nullptr) {
+      return node_.FailTensor(Kind(), index, row.label, "must be a constant");
+    }
     return row.extra == kNoExpression ||
            node_.CheckIndices(index, row.label, elements, Value(row.extra));
   }
@@ -134,6 +141,13 @@ class TensorList {
   const OpNode& node_;
   bool is_output_;
 };
+
+bool IsMark(const OpNode& node, int32_t mark) { return node.CheckMark(mark); }
+bool IsSet(const OpNode& node, int32_t mark) { return StepMarks(node.State()).Has(mark); }
+bool Set(const OpNode& node, int32_t mark) {
+  StepMarks(node.State()).Set(mark);
+  return true;
+}
 
 const char* WordsOf(const char* options) { return options + sizeof(OpHeader); }
 
@@ -181,12 +195,15 @@ bool CheckFields(const FieldTable& table, const char* words, const OpNode& node)
   return true;
 }
 
+bool CheckPart(CommonPart part, const char* words, const OpNode& node) {
+  return CheckFields(*kPartTables[part], words, node);
+}
+
 bool CheckTable(const OpTable& table, const char* options, const OpNode& node) {
   const char* const words = WordsOf(options);
   for (int i = 0; i < kCommonParts; ++i) {
     const uint8_t at = table.part_at[i];
-    if (at != kNoExpression &&
-        !CheckFields(*kPartTables[i], words + at * sizeof(int32_t), node)) {
+    if (at != kNoExpression && !CheckFields(*kPartTables[i], words + at * sizeof(int32_t), node)) {
       return false;
     }
   }
@@ -197,24 +214,32 @@ bool CheckTable(const OpTable& table, const char* options, const OpNode& node) {
     return node.FailCounts(table.inputs, table.outputs);
   }
   if (!inputs.Check() || !outputs.Check()) return false;
-  const auto is_mark = [&](int32_t mark) { return node.CheckMark(mark); };
-  return !table.has_state || (inputs.ForMarks(is_mark) && outputs.ForMarks(is_mark));
+  return !table.has_state || (inputs.ForMarks(IsMark) && outputs.ForMarks(IsMark));
 }
 
 bool CheckMarksRead(const OpTable& table, const char* options, const OpNode& node) {
-  const StepMarks marks(node.State());
-  const TensorList inputs(table, WordsOf(options), node, false);
-  return inputs.ForMarks([&](int32_t mark) { return marks.Has(mark); }) ||
+  return TensorList(table, WordsOf(options), node, false).ForMarks(IsSet) ||
          node.Fail("an input was not written in this step: the operators are in a wrong order");
 }
 
 void SetMarksWritten(const OpTable& table, const char* options, const OpNode& node) {
-  const StepMarks marks(node.State());
-  const TensorList outputs(table, WordsOf(options), node, true);
-  outputs.ForMarks([&](int32_t mark) {
-    marks.Set(mark);
-    return true;
-  });
+  TensorList(table, WordsOf(options), node, true).ForMarks(Set);
+}
+
+TfLiteStatus RequestScratch(TfLiteContext* context, TfLiteNode* tflite_node, size_t bytes,
+                            const OpNode& node) {
+  int index = kNoScratch;
+  if (bytes > 0 && MicroContextRequestScratchBufferInArena(context, bytes, &index) != kTfLiteOk) {
+    node.Fail("no scratch memory");
+    return kTfLiteError;
+  }
+  tflite_node->user_data = reinterpret_cast<void*>(static_cast<intptr_t>(index));
+  return kTfLiteOk;
+}
+
+void* ScratchOf(TfLiteContext* context, const TfLiteNode& node) {
+  const int index = static_cast<int>(reinterpret_cast<intptr_t>(node.user_data));
+  return index == kNoScratch ? nullptr : MicroContextGetScratchBuffer(context, index);
 }
 
 }  // namespace tflm_train

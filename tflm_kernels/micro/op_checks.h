@@ -18,6 +18,7 @@ int32_t Evaluate(const uint8_t* code, const char* words, const OpNode& node,
 // Each of these logs one line that names the op, the tensor and what is wrong, and returns false.
 
 bool CheckFields(const FieldTable& table, const char* words, const OpNode& node);
+bool CheckPart(CommonPart part, const char* words, const OpNode& node);
 // Fields and tensors; the header of `options` has been checked.
 bool CheckTable(const OpTable& table, const char* options, const OpNode& node);
 
@@ -25,6 +26,12 @@ bool CheckTable(const OpTable& table, const char* options, const OpNode& node);
 bool CheckMarksRead(const OpTable& table, const char* options, const OpNode& node);
 // Notes that what the op writes has been written.
 void SetMarksWritten(const OpTable& table, const char* options, const OpNode& node);
+
+// Asks for a node's scratch buffer, unless it is of 0 bytes; user_data gets its index.
+TfLiteStatus RequestScratch(TfLiteContext* context, TfLiteNode* tflite_node, size_t bytes,
+                            const OpNode& node);
+// That buffer, nullptr where there is none.
+void* ScratchOf(TfLiteContext* context, const TfLiteNode& node);
 
 }  // namespace tflm_train
 

@@ -10,10 +10,17 @@ from tflm_train.graph import TRAINING_OP_PREFIX
 from tflm_train.ops import ALL, Params
 from tflm_train.ops.constants import NUMBERS
 from tflm_train.ops.declaration import HEADER, scope_of
-from tflm_train.ops.expression import Code, Scope
+from tflm_train.ops.expression import Code, Scope, depth
 from tflm_train.ops.fields import WORD, Rule, Struct, Word, members_of, names_of, words_of
 from tflm_train.ops.geometry import Geometry
-from tflm_train.ops.structs import AddFields, MaskFields, MoveAxis, OutputFields, ProductAxis
+from tflm_train.ops.structs import (
+    AddFields,
+    MaskFields,
+    MoveAxis,
+    OutputFields,
+    ProductAxis,
+    StageFields,
+)
 from tflm_train.ops.tensors import FREE, TYPES, Role, Slot, slots_of
 
 from .cpp import INT32_MIN, WIDTH
@@ -25,6 +32,7 @@ PARTS: tuple[type[Struct], ...] = (
     AddFields,
     ProductAxis,
     MoveAxis,
+    StageFields,
 )
 """Structs whose limits name nothing outside them: one table serves all ops."""
 COMMON_PARTS = PARTS[:3]
@@ -78,6 +86,7 @@ class _Program:
             at = len(self.code)
             self.code += part
         assert at < NONE, f"{len(self.code)} bytes of expressions are too many"
+        assert max(map(depth, map(self.scope.compile, texts))) <= DEEPEST, texts
         return at
 
     def lines(self, name: str) -> list[str]:
@@ -101,13 +110,14 @@ def _camel(name: str) -> str:
 
 
 def _part_table(cls: type[Struct]) -> str:
-    program = _Program(Scope(names_of(cls), numbers=NUMBERS))
-    rows = [*_limits(program, words_of(cls)), *_rules(program, cls.RULES)]
+    program = _Program(Scope(names_of(cls), numbers=NUMBERS, terms=cls.TERMS))
+    rows = [*_limits(program, _own_words(cls)), *_rules(program, cls.RULES)]
     return "\n".join(
         [
             *program.lines(f"k{cls.CPP}Code"),
             *_rows("FieldRow", f"k{cls.CPP}Fields", rows),
-            f"constexpr FieldTable k{cls.CPP}Table = {{k{cls.CPP}Code, k{cls.CPP}Fields, {len(rows)}}};",
+            f"constexpr FieldTable k{cls.CPP}Table = "
+            f"{{k{cls.CPP}Code, k{cls.CPP}Fields, {len(rows)}}};",
             "",
         ]
     )
@@ -117,21 +127,16 @@ def _op_table(cls: type[Params]) -> str:
     """Names, rows and the table of an op."""
     name = cls.__name__
     program = _Program(scope_of(cls))
-    places = {m.name: i for i, m in enumerate(members_of(cls)) if m.type in PARTS}
-    own = [w for w in words_of(cls) if w.path.partition(".")[0].partition("[")[0] not in places]
-    fields = [*_limits(program, own), *_rules(program, cls.RULES)] if cls.OP != "STREAM" else []
+    fields = [*_limits(program, _own_words(cls)), *_rules(program, cls.RULES)]
     inputs, outputs = slots_of(cls.INPUTS), slots_of(cls.OUTPUTS)
     tensors = [_tensor_row(program, cls, slot) for slot in (*inputs, *outputs)]
-    state = [i for i, slot in enumerate(inputs) if slot.spec.role is Role.STATE]
+    has_state = any(slot.spec.role is Role.STATE for slot in inputs)
+    assert not has_state or inputs[-1].spec.role is Role.STATE, cls.OP
     lines = [
         f"// {cls.OP}",
-        f"struct {name}Tensors {{",
-        *_enum("Input", inputs),
-        *_enum("Output", outputs),
-        "};",
         *program.lines(f"k{name}Code"),
         *_rows("FieldRow", f"k{name}Fields", fields),
-        *_rows("TensorRow", f"k{name}Tensors", tensors),
+        *_rows("TensorRow", f"k{name}Rows", tensors),
     ]
     pointer = f"k{name}Fields" if fields else "nullptr"
     parts = ", ".join(str(_part_at(cls, part)) for part in COMMON_PARTS)
@@ -139,11 +144,25 @@ def _op_table(cls: type[Params]) -> str:
     lines += [
         f"constexpr OpTable k{name}Table = {{",
         f'    "{TRAINING_OP_PREFIX}{cls.OP}", {{k{name}Code, {pointer}, {len(fields)}}},',
-        f"    k{name}Tensors, OpKind::k{name}, {size}, {len(inputs)}, {len(outputs)},",
-        f"    {_place(inputs, state[0]) if state else 'kNoState'}, {{{parts}}}}};",
+        f"    k{name}Rows, OpKind::k{name}, {size}, {len(inputs)}, {len(outputs)},",
+        f"    {str(has_state).lower()}, {{{parts}}}}};",
+        f"struct {name}Tensors {{",
+        f"  using Params = {cls.CPP};",
+        f"  static const OpTable& Table() {{ return k{name}Table; }}",
+        *_enum("In", inputs),
+        *_enum("Out", outputs),
+        "};",
         "",
     ]
     return "\n".join(lines)
+
+
+def _own_words(cls: type[Struct]) -> list[Word]:
+    """Those that are in no part with a table of its own."""
+    parts = [
+        f"{m.name}[" if m.is_array else f"{m.name}." for m in members_of(cls) if m.type in PARTS
+    ]
+    return [w for w in words_of(cls) if not w.path.startswith(tuple(parts))]
 
 
 def _part_at(cls: type[Params], part: type[Struct]) -> int:
@@ -152,10 +171,7 @@ def _part_at(cls: type[Params], part: type[Struct]) -> int:
     for member in members_of(cls):
         if member.type is part:
             return at
-        assert member.count
         at += member.count * (len(words_of(member.type)) if issubclass(member.type, Struct) else 1)
-        if cls.OP == "STREAM":
-            break
     return NONE
 
 
@@ -186,7 +202,7 @@ def _tensor_row(program: _Program, cls: type[Params], slot: Slot) -> str:
     traits += ["kMustBeConstant"] * (spec.role in CONSTANTS and bool(spec.size))
     traits += ["kMustBeVariable"] * (spec.role in VARIABLES)
     traits += ["kAtLeast"] * spec.at_least + ["kRun"] * slot.is_run
-    extra = program.add(spec.below or spec.mark)
+    extra = program.add(spec.below) if spec.below else _mark(cls, spec.mark)
     return f'{{"{slot.label}", {present}, {size}, {extra}, {" | ".join(traits)}}}'
 
 
@@ -197,11 +213,14 @@ def _place(slots: Sequence[Slot], index: int) -> int:
 
 
 def _enum(what: str, slots: Sequence[Slot]) -> list[str]:
-    names = [f"k{what}{_camel(slot.name)} = {_place(slots, i)}" for i, slot in enumerate(slots)]
-    text = ", ".join(names)
-    return textwrap.wrap(
-        f"enum {what}s : int8_t {{ {text} }};", WIDTH, initial_indent="  ", subsequent_indent="    "
-    )
+    names = [f"k{_camel(slot.name)} = {_place(slots, i)}" for i, slot in enumerate(slots)]
+    text = f"struct {what} {{ enum : int8_t {{ {', '.join(names)} }}; }};"
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="      ")
+
+
+def _mark(cls: type[Params], name: str) -> int:
+    """The word with a tensor's mark."""
+    return names_of(cls)[name] if name else NONE
 
 
 def _rows(kind: str, name: str, rows: list[str]) -> list[str]:
