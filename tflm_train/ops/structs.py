@@ -174,3 +174,15 @@ class MoveAxis(Struct):
     step: Annotated[int, Number("", "1", "1 << 30")] = 1
     count: Annotated[int, Number("", "1", "1 << 30")] = 1
     stride: Annotated[int, Number("elements in the incoming gradient per o; may be negative")] = 0
+
+
+PARTS: tuple[type[Struct], ...] = (
+    Geometry,
+    MaskFields,
+    OutputFields,
+    AddFields,
+    ProductAxis,
+    MoveAxis,
+    StageFields,
+)
+"""Structs whose limits name nothing outside them: one table of checks serves all ops."""

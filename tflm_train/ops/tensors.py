@@ -85,6 +85,16 @@ class Spec:
     label: str = ""
 
 
+def must_be_constant(spec: Spec) -> bool:
+    """Whether the kernels read a tensor in Prepare."""
+    return spec.role is Role.CONSTANT
+
+
+def must_be_variable(spec: Spec) -> bool:
+    """Whether an op changes a tensor in place."""
+    return spec.role in (Role.VARIABLE, Role.STATE)
+
+
 @dataclass(frozen=True)
 class Slot:
     """A place in a list of tensors.

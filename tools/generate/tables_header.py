@@ -8,38 +8,25 @@ from dataclasses import dataclass, field
 
 from tflm_train.graph import TRAINING_OP_PREFIX
 from tflm_train.ops import ALL, Params
-from tflm_train.ops.constants import NUMBERS
+from tflm_train.ops.checks import limits_of, scope_of_part
 from tflm_train.ops.declaration import HEADER, scope_of
 from tflm_train.ops.expression import Code, Scope, depth
-from tflm_train.ops.fields import WORD, Rule, Struct, Word, members_of, names_of, words_of
-from tflm_train.ops.geometry import Geometry
-from tflm_train.ops.structs import (
-    AddFields,
-    MaskFields,
-    MoveAxis,
-    OutputFields,
-    ProductAxis,
-    StageFields,
+from tflm_train.ops.fields import WORD, Rule, Struct, members_of, names_of, words_of
+from tflm_train.ops.structs import PARTS
+from tflm_train.ops.tensors import (
+    TYPES,
+    Role,
+    Slot,
+    must_be_constant,
+    must_be_variable,
+    slots_of,
 )
-from tflm_train.ops.tensors import FREE, TYPES, Role, Slot, slots_of
 
-from .cpp import INT32_MIN, WIDTH
+from .cpp import WIDTH
 
-PARTS: tuple[type[Struct], ...] = (
-    Geometry,
-    MaskFields,
-    OutputFields,
-    AddFields,
-    ProductAxis,
-    MoveAxis,
-    StageFields,
-)
-"""Structs whose limits name nothing outside them: one table serves all ops."""
 COMMON_PARTS = PARTS[:3]
 """Those that an op's table itself points at."""
 NONE = 255
-CONSTANTS = (Role.CONSTANT,)
-VARIABLES = (Role.VARIABLE, Role.STATE)
 DEEPEST = 8
 
 _HEAD = """\
@@ -110,8 +97,8 @@ def _camel(name: str) -> str:
 
 
 def _part_table(cls: type[Struct]) -> str:
-    program = _Program(Scope(names_of(cls), numbers=NUMBERS, terms=cls.TERMS))
-    rows = [*_limits(program, _own_words(cls)), *_rules(program, cls.RULES)]
+    program = _Program(scope_of_part(cls))
+    rows = _rules(program, limits_of(cls))
     return "\n".join(
         [
             *program.lines(f"k{cls.CPP}Code"),
@@ -127,7 +114,7 @@ def _op_table(cls: type[Params]) -> str:
     """Names, rows and the table of an op."""
     name = cls.__name__
     program = _Program(scope_of(cls))
-    fields = [*_limits(program, _own_words(cls)), *_rules(program, cls.RULES)]
+    fields = _rules(program, limits_of(cls))
     inputs, outputs = slots_of(cls.INPUTS), slots_of(cls.OUTPUTS)
     tensors = [_tensor_row(program, cls, slot) for slot in (*inputs, *outputs)]
     has_state = any(slot.spec.role is Role.STATE for slot in inputs)
@@ -157,14 +144,6 @@ def _op_table(cls: type[Params]) -> str:
     return "\n".join(lines)
 
 
-def _own_words(cls: type[Struct]) -> list[Word]:
-    """Those that are in no part with a table of its own."""
-    parts = [
-        f"{m.name}[" if m.is_array else f"{m.name}." for m in members_of(cls) if m.type in PARTS
-    ]
-    return [w for w in words_of(cls) if not w.path.startswith(tuple(parts))]
-
-
 def _part_at(cls: type[Params], part: type[Struct]) -> int:
     """The first word of a common part in an op's struct; `NONE` where it has none."""
     at = 0
@@ -173,12 +152,6 @@ def _part_at(cls: type[Params], part: type[Struct]) -> int:
             return at
         at += member.count * (len(words_of(member.type)) if issubclass(member.type, Struct) else 1)
     return NONE
-
-
-def _limits(program: _Program, words: Sequence[Word]) -> list[str]:
-    bound = [w for w in words if w.number.low or w.number.high]
-    rules = [Rule(w.path.rpartition(".")[2], w.path, w.number.low, w.number.high) for w in bound]
-    return _rules(program, rules)
 
 
 def _rules(program: _Program, rules: Sequence[Rule]) -> list[str]:
@@ -199,8 +172,8 @@ def _tensor_row(program: _Program, cls: type[Params], slot: Slot) -> str:
     else:
         size = program.add(spec.size)
     traits = [str(fixed or 0)]
-    traits += ["kMustBeConstant"] * (spec.role in CONSTANTS and bool(spec.size))
-    traits += ["kMustBeVariable"] * (spec.role in VARIABLES)
+    traits += ["kMustBeConstant"] * (must_be_constant(spec))
+    traits += ["kMustBeVariable"] * (must_be_variable(spec))
     traits += ["kAtLeast"] * spec.at_least + ["kRun"] * slot.is_run
     extra = program.add(spec.below) if spec.below else _mark(cls, spec.mark)
     return f'{{"{slot.label}", {present}, {size}, {extra}, {" | ".join(traits)}}}'
@@ -227,6 +200,3 @@ def _rows(kind: str, name: str, rows: list[str]) -> list[str]:
     if not rows:
         return []
     return [f"constexpr {kind} {name}[] = {{", *(f"    {row}," for row in rows), "};"]
-
-
-__all__ = ["FREE", "INT32_MIN", "tables_header"]
