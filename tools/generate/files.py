@@ -7,6 +7,7 @@ from pathlib import Path
 from .numerics import numerics_page
 from .params_header import params_header
 from .support_page import support_page
+from .tables_header import tables_header
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "docs/NUMERICS.md"
@@ -17,5 +18,6 @@ def generated() -> dict[str, str]:
     return {
         "tflm_kernels/spec/op_params.h": params_header(),
         "docs/SUPPORTED_OPS.md": support_page(),
+        "tflm_kernels/spec/op_tables.h": tables_header(),
         PAGE: numerics_page((ROOT / PAGE).read_text()),
     }
