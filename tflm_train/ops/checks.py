@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.constants import MARKS_PER_WORD, NUMBERS
 from tflm_train.ops.contract import STATE_WORDS
@@ -130,8 +128,10 @@ def _content_reasons(name: str, tensor: Tensor, slot: Slot, value: Any) -> Itera
     if must_be_constant(spec):
         if tensor.data is None:
             yield f"{name} must be a constant"
-        elif spec.below and np.any((tensor.data < 0) | (tensor.data >= value(spec.below))):
-            yield f"{name} lists what is not from 0 to {value(spec.below) - 1}"
+        elif spec.below:
+            outside = tensor.data[(tensor.data < 0) | (tensor.data >= value(spec.below))]
+            if outside.size:
+                yield f"{name} lists {outside[0]}, must be 0 to {value(spec.below) - 1}"
 
 
 def _beside_slots(

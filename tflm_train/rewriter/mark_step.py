@@ -7,15 +7,13 @@ set. A gradient's mark is its slot; the others follow.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
-from tflm_train import kernel_abi as abi
 from tflm_train.model import Op, Tensor
-from tflm_train.rewriter.save_masks import mask_position
+from tflm_train.ops import MARKS_PER_WORD, NO_MARK, STATE_WORDS, Finish
+from tflm_train.ops.fields import field_of, number_of, with_field
+from tflm_train.ops.tensors import Tensors
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
-
-_UPDATES = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams)
 
 
 def mark_step(graph: TrainingGraph, ops: Sequence[Op]) -> None:
@@ -26,55 +24,33 @@ def mark_step(graph: TrainingGraph, ops: Sequence[Op]) -> None:
       ops: All of the model; parameters of ours change.
     """
     training = [op for op in ops if isinstance(op, TrainOp)]
-    slots = [_slot_out(op.params) for op in training]
-    marks = {id(op.output): s for op, s in zip(training, slots, strict=True) if s is not None}
+    marks: dict[int, int] = {}
     for op in training:
-        if isinstance(op.params, (*_MARKED, *_UPDATES, abi.BiasUpdateParams)):
-            marks[id(op.output)] = len(marks)
-
-    def mark_of(tensor: Tensor | None) -> int:
-        return marks.get(id(tensor), abi.NO_MARK)
-
+        for tensor, name in _marked(op, op.params.outputs_of(op)):
+            if not _is_mark(op, name):
+                marks[id(tensor)] = field_of(op.params, name)
     for op in training:
-        op.params = _with_marks(op, mark_of)
-        if isinstance(op.params, abi.FinishParams):
-            op.params = abi.FinishParams(len(marks))
-    words = -(-len(marks) // abi.MARKS_PER_WORD)
-    graph.control.shape = (abi.STATE_WORDS + words,)
+        for tensor, name in _marked(op, op.params.outputs_of(op)):
+            if _is_mark(op, name):
+                marks[id(tensor)] = len(marks)
+    for op in training:
+        for tensors in (op.params.inputs_of(op), op.params.outputs_of(op)):
+            for tensor, name in _marked(op, tensors):
+                if _is_mark(op, name):
+                    op.params = with_field(op.params, name, marks.get(id(tensor), NO_MARK))
+        if isinstance(op.params, Finish):
+            op.params = Finish(len(marks))
+    words = -(-len(marks) // MARKS_PER_WORD)
+    graph.control.shape = (STATE_WORDS + words,)
 
 
-_MARKED = (abi.ClampMaskParams, abi.ChannelSaveParams)
+def _marked(op: TrainOp, tensors: Tensors) -> Iterator[tuple[Tensor, str]]:
+    """The tensors that a step makes, each with the field that has its mark."""
+    for slot, tensor in tensors.beside_slots():
+        if slot.spec.mark:
+            yield tensor, slot.spec.mark
 
 
-def _slot_out(params: abi.OpParams) -> int | None:
-    """The slot of the gradient that an op writes."""
-    if isinstance(params, abi.LossParams):
-        return params.slot
-    return getattr(params, "slot_out", None)
-
-
-def _with_marks(op: TrainOp, mark_of: Callable[[Tensor | None], int]) -> abi.OpParams:
-    params = op.params
-    if isinstance(params, abi.ClampMaskParams | abi.BiasUpdateParams):
-        return dataclasses.replace(params, mark_out=mark_of(op.output))
-    if isinstance(params, abi.ChannelSaveParams):
-        return dataclasses.replace(params, mark_in=mark_of(op.input), mark_out=mark_of(op.output))
-    if isinstance(params, _UPDATES):
-        x, gradient, after = (
-            mark_of(op.inputs[i])
-            for i in (abi.UpdateInput.X, abi.UpdateInput.GRADIENT, abi.UpdateInput.AFTER)
-        )
-        fields = dataclasses.replace(
-            params.update,
-            mark_x=x,
-            mark_grad=gradient,
-            mark_after=after,
-            mark_out=mark_of(op.output),
-        )
-        return dataclasses.replace(params, update=fields)
-    position = mask_position(op)
-    if position is None:
-        return params
-    mask: abi.MaskFields = params.mask  # type: ignore[attr-defined]
-    mask = dataclasses.replace(mask, mark=mark_of(op.inputs[position]))
-    return dataclasses.replace(params, mask=mask)  # type: ignore[call-arg]
+def _is_mark(op: TrainOp, name: str) -> bool:
+    """Whether a field is a mark of its own, and not a gradient's slot."""
+    return number_of(type(op.params), name).low == "NO_MARK"

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, Tensor, offline_plan
 from tflm_train.model.written import write_checked
+from tflm_train.ops import RestoreInputs, RestoreOutputs
 from tflm_train.ops.constants import LossKind
 from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
 from tflm_train.rewriter.choose_variables import choose_variables
@@ -76,7 +77,7 @@ def rewrite(
       SchemeError: The scheme does not fit the model.
       UnsupportedError: Something between the loss and a trained layer cannot be differentiated.
     """
-    if any(op.name.startswith(abi.OP_PREFIX) for op in model.graph.ops):
+    if any(op.name.startswith(ops.OP_PREFIX) for op in model.graph.ops):
         raise UnsupportedError(
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
@@ -122,25 +123,29 @@ def _finish_params(graph: TrainingGraph) -> None:
 
 def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:
     """The op that fills the variables, from one tensor of all factory values that are not zero."""
-    params = abi.RestoreParams(
+    params = ops.Restore(
         fingerprint & 0xFFFFFFFF,
         fingerprint >> 32,
         graph.plan.scheme.seed,
         len(graph.variables),
     )
-    inputs: list[Tensor | None] = [graph.learning_rate]
+    factory: tuple[Tensor, ...] = ()
     values = [v.factory for v in graph.variables if v.factory is not None]
     if values:
         joint = np.frombuffer(b"".join(v.tobytes() for v in values), np.int8)
-        inputs.append(graph.constant("train/factory", joint))
-    return TrainOp.make(params, inputs, [graph.control, *(v.tensor for v in graph.variables)])
+        factory = (graph.constant("train/factory", joint),)
+    return TrainOp.make(
+        params,
+        RestoreInputs(learning_rate=graph.learning_rate, factory=factory),
+        RestoreOutputs(control=graph.control, variables=tuple(v.tensor for v in graph.variables)),
+    )
 
 
 def _fingerprint(model: Model, scheme: Scheme) -> int:
     """64 bits that tell which model and scheme a saved state belongs to."""
     digest = hashlib.sha256(model.source)
     digest.update(json.dumps(scheme.to_dict(), sort_keys=True).encode())
-    digest.update(abi.VERSION.to_bytes(2, "little"))
+    digest.update(ops.VERSION.to_bytes(2, "little"))
     return int.from_bytes(digest.digest()[:8], "little")
 
 
@@ -169,7 +174,7 @@ def _scale_warnings(graph: TrainingGraph) -> list[str]:
 
 
 def _logits_warnings(graph: TrainingGraph) -> list[str]:
-    loss = next(op.params for op in graph.training if isinstance(op.params, abi.LossParams))
+    loss = next(op.params for op in graph.training if isinstance(op.params, ops.Loss))
     low = LOGITS_SCALE_RANGE[0]
     if loss.scale >= low or loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
         return []
