@@ -74,7 +74,7 @@ def assert_same_inference(original: Model, rewritten: Model, count: int = 20) ->
 
 def random_target(interpreter: tt.Interpreter, rng: np.random.Generator) -> Any:
     """A target of the form that the model's loss takes."""
-    loss = interpreter.require_trainable()
+    loss = interpreter.require_trainable().loss
     if loss.target_kind == TargetKind.INDEX:
         return int(rng.integers(loss.classes))
     if loss.target_kind == TargetKind.INPUT:
