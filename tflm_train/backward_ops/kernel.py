@@ -74,10 +74,6 @@ class Step:
         """A gradient with its scale."""
         return QuantizedGradient(self.value(tensor), np.float32(self.scales[slot]))
 
-    def addend(self, tensor: Tensor | None, slot: int) -> QuantizedGradient | None:
-        """The gradient to add before quantising, where there is one."""
-        return None if tensor is None else self.gradient(tensor, slot)
-
     def mask(self, fields: ops.MaskFields, tensor: Tensor | None) -> Mask | None:
         """The clamp mask that a gradient is written through, where there is one."""
         if tensor is None:
@@ -102,6 +98,30 @@ class Step:
         self.scales[slot] = result.scale
         if isinstance(result, Requantized):
             self.ranges[slot] = result.range_
+
+    def requantized(
+        self, op: Op, params: Any, inputs: Any, function: Callable[..., Requantized], *values: Any
+    ) -> None:
+        """Writes a gradient that a function of this package computes and requantises.
+
+        Args:
+          op: The op, whose output it is.
+          params: Its parameters, with the slots and the mask.
+          inputs: Its inputs by their names.
+          function: Of the incoming gradient, the values, the slot's range, the mask and, where the
+            op takes one, the gradient to add.
+          *values: What it takes besides.
+        """
+        addend = getattr(inputs, "addend", None)
+        more = [] if addend is None else [self.gradient(addend, params.slot_addend)]
+        result = function(
+            self.gradient(inputs.gradient, params.slot_in),
+            *values,
+            self.range_of(params.slot_out),
+            self.mask(params.mask, inputs.mask),
+            *more,
+        )
+        self.store_gradient(op.output, params.slot_out, result)
 
     def change(self, tensor: Tensor, value: Array) -> None:
         """Gives a variable another value."""
