@@ -561,8 +561,8 @@ constexpr OpTable kBiasUpdateTable = {
 struct BiasUpdateTensors {
   using Params = BiasUpdateParams;
   static const OpTable& Table() { return kBiasUpdateTable; }
-  struct In { enum : int8_t { kGradient = 0, kFactors = 1, kBias = 2, kGathered = 3, kScales = 4,
-      kState = 5 }; };
+  struct In { enum : int8_t { kGradient = 0, kFactors = 1, kBias = 2, kBiasGathered = 3, kScales =
+      4, kState = 5 }; };
   struct Out { enum : int8_t { kToken = 0 }; };
 };
 
