@@ -24,7 +24,7 @@ from format_sources import cpp_files
 RESULTS = ROOT / "build" / "test"
 SKIP_REASON = re.compile(r"needs ([a-z0-9-]+): ")
 # What this program installs itself: never a reason to skip here.
-INSTALLED = ("programs", "metadata")
+INSTALLED = ("programs", "metadata", "vela")
 BAZEL_CONFIGS = ("cortex_m0plus", "m3", "m4", "m7", "m55")
 BAZEL_TARGETS = ("//tests/...", "//tflm_kernels:host_ops")
 BAZEL_TESTS_FAILED = 3  # built, ran, and some test failed: its log is of this run
@@ -96,6 +96,7 @@ def lint() -> Outcome:
 
 def python_tests(require: Sequence[str]) -> Outcome:
     environment.prepare_metadata_support()
+    environment.prepare_vela()
     return pytest(environment.python_of(environment.VENV), "python", [*require, *INSTALLED])
 
 
