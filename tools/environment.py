@@ -1,8 +1,8 @@
 """Prepares what `make demo` and `make test` need: virtual environments and Debian packages.
 
 `python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml;
-`metadata` makes .venv-metadata, which the tests of TFLite Metadata call, and `vela` makes .venv-vela
-with Arm's compiler for the Ethos-U.
+`metadata` makes .venv-metadata, which the tests of TFLite Metadata call, and `vela` makes
+.venv-vela with Arm's compiler for the Ethos-U.
 Nothing is installed again while neither pyproject.toml nor the native sources have changed. Only
 the standard library is used: this runs before anything is installed.
 """
