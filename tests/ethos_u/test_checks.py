@@ -89,9 +89,7 @@ def test_nothing_is_wrong_with_the_model_itself(rewritten: Model) -> None:
         (_read_fewer_variables, "does not read"),
     ],
 )
-def test_a_change_is_noticed(
-    rewritten: Model, change: Callable[[Graph], None], words: str
-) -> None:
+def test_a_change_is_noticed(rewritten: Model, change: Callable[[Graph], None], words: str) -> None:
     changed = Model(rewritten.source)
     change(changed.graph)
     assert any(words in problem for problem in check(rewritten, changed).problems)

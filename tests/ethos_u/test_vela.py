@@ -16,6 +16,7 @@ from tests.ethos_u.host import without_npu
 from tests.ethos_u.vela import ACCELERATORS, NPU_OP, compile_model
 from tests.models import TRAINABLE
 from tests.steps import full_scheme, random_inputs, random_target
+from tflm_train.export.resolver import exact_resolver
 from tflm_train.model import Model, load
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
@@ -90,3 +91,8 @@ def test_real_models(
     model = load(shared / "models" / f"{name}.tflite")
     rewritten = Model(tt.rewrite(model, SCHEMES[scheme](model)).model_bytes)
     assert assert_the_same_after_vela(vela, rewritten, accelerator, tmp_path) > 0
+
+
+def test_the_firmware_registers_the_npu_s_op(digits: Model, vela: Path, tmp_path: Path) -> None:
+    compiled = compile_model(vela, digits, ACCELERATORS[0], tmp_path)
+    assert exact_resolver(compiled).calls == ("resolver.AddEthosU()",)

@@ -14,6 +14,7 @@ from tests.models import CONVERTED, OPERATORS, TRAINABLE
 from tests.steps import full_scheme, weights_of
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
+from tflm_train.model.offline_plan import write_offsets
 from tflm_train.runtime.host_library import captured_stderr
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
@@ -83,6 +84,20 @@ def test_the_other_operators(converted: Callable[[str], Model], name: str) -> No
 def test_digits(digits: Model) -> None:
     assert_predicted(digits)
     assert_predicted(Model(tt.rewrite(digits, full_scheme(digits)).model_bytes))
+
+
+@pytest.mark.interpreter
+def test_variables_that_the_model_itself_places(digits: Model) -> None:
+    """Vela plans them with everything else."""
+    model = Model(tt.rewrite(digits, full_scheme(digits)).model_bytes)
+    at = memory_report(model).plan.bytes
+    offsets = {}
+    for tensor in model.graph.tensors:
+        if tensor.is_variable and "residual" in tensor.name:
+            offsets[id(tensor)] = at
+            at += -(-tensor.nbytes // ALIGNMENT) * ALIGNMENT
+    write_offsets(model, offsets)
+    assert_predicted(Model(model.to_bytes()))
 
 
 @pytest.mark.interpreter

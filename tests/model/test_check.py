@@ -185,6 +185,28 @@ def test_calls_of_subgraphs(called: int, words: str) -> None:
         Model(raw_model.edit(converted_model("keyword"), change))
 
 
+@pytest.mark.parametrize(("name", "place"), [(b"ethos-u", 4), (b"ethos-u", 1), (b"npu", 2)])
+def test_memory_that_an_npu_works_in_is_written_by_no_op(name: bytes, place: int) -> None:
+    def call(*unwritten: int) -> bytes:
+        def change(raw: Any) -> None:
+            raw_model.make_custom(raw, schema.BuiltinOperator.SOFTMAX, name, b"x")
+            graph = raw.subgraphs[0]
+            memory = schema.TensorT(shape=np.array([8], np.int32), type=schema.TensorType.UINT8)
+            memory.name = b"memory"
+            graph.tensors.append(memory)
+            op = graph.operators[-1]
+            inputs = np.repeat(op.inputs, 5)
+            inputs[list(unwritten)] = len(graph.tensors) - 1
+            op.inputs = inputs
+
+        return raw_model.edit(converted_model("keyword"), change)
+
+    if name == b"ethos-u":
+        assert Model(call(2, 3)).graph.ops[-1].name == "ethos-u"
+    with pytest.raises(ModelError, match="nothing has written its input 'memory' before"):
+        Model(call(place))
+
+
 def test_a_refusal_says_where() -> None:
     message = refusal_of("keyword", "DEPTHWISE_CONV_2D", option("strideW", 0))
     assert "subgraph 0, op 1 (DEPTHWISE_CONV_2D, '" in message

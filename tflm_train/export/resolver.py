@@ -11,6 +11,8 @@ from tflm_train import kernel_abi as abi
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, flatbuffer
 
+# Custom ops that MicroMutableOpResolver has a method for: Vela's call of the Ethos-U.
+_CUSTOM = {"ethos-u": "EthosU"}
 # MicroMutableOpResolver's methods (as of August 2026) whose names do not follow from the schema's.
 _IRREGULAR = {
     "BATCH_MATMUL": "BatchMatMul",
@@ -52,10 +54,10 @@ def exact_resolver(model: Model) -> Resolver:
       model: A rewritten model.
 
     Returns:
-      The registrations, builtin ops first, each group in the order of first use.
+      The registrations, TFLM's own ops first, each group in the order of first use.
 
     Raises:
-      UnsupportedError: An op that TFLM has no kernel for, or a custom op that is not ours.
+      UnsupportedError: An op that TFLM has no kernel for, or a custom op of neither us nor TFLM.
     """
     builtins: list[str] = []
     training: list[str] = []
@@ -63,6 +65,9 @@ def exact_resolver(model: Model) -> Resolver:
         builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
         if builtin == schema.BuiltinOperator.CUSTOM:
             name = code.customCode.decode(errors="replace") if code.customCode else ""
+            if name in _CUSTOM:
+                builtins.append(f"resolver.Add{_CUSTOM[name]}()")
+                continue
             if not name.startswith(abi.OP_PREFIX):
                 raise UnsupportedError(
                     f"{model.name}: custom op {name!r} is not ours: register it beside AddOps"

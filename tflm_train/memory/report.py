@@ -137,8 +137,8 @@ def memory_report(
       The report.
     """
     graph, kernels = model.graph, KernelSet(kernels)
-    persistent = persistent_part(graph, kernels, target, misalignment)
     pinned = read_offsets(model)
+    persistent = persistent_part(graph, kernels, target, misalignment, pinned)
     return MemoryReport(
         model=model.name,
         kernels=kernels,

@@ -8,11 +8,13 @@ loses to alignment depends on all before it. The order is that of `MicroAllocato
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
 from tflm_train.memory.kernels import KernelMemory, KernelSet, kernel_memory
+from tflm_train.memory.planner import is_planned
 from tflm_train.memory.scratch import persistent_of, scratch_of
 from tflm_train.memory.target import Struct, Target, align
 from tflm_train.model import Graph, Op, Tensor
@@ -98,7 +100,11 @@ class PersistentPart:
 
 
 def persistent_part(
-    graph: Graph, kernels: KernelSet, target: Target, misalignment: int = 0
+    graph: Graph,
+    kernels: KernelSet,
+    target: Target,
+    misalignment: int = 0,
+    pinned: Mapping[int, int] | None = None,
 ) -> PersistentPart:
     """Models the tail of the arena after AllocateTensors.
 
@@ -107,6 +113,7 @@ def persistent_part(
       kernels: What runs the builtin operators.
       target: Decides the sizes of structs.
       misalignment: How far the arena's end lies beyond a 16-byte boundary.
+      pinned: Offsets of the tensors that the model places itself, by the tensor's id.
 
     Returns:
       All allocations, and the scratch the operators ask for.
@@ -139,10 +146,11 @@ def persistent_part(
     scratch = {i: m.scratch for i, m in enumerate(operators) if m.scratch}
     if handles:
         tail.structs(Category.SCRATCH_HANDLES, "all handles", ("P",), handles)
+    offsets = {} if pinned is None else pinned
     for tensor in graph.tensors:
-        if tensor.is_variable:
+        if tensor.is_variable and id(tensor) not in offsets:
             tail.allocate(Category.VARIABLES, tensor.name, tensor.nbytes, ALIGNMENT)
-    planning = align(tail.bytes, ALIGNMENT) + _planning_bytes(graph, handles, target)
+    planning = align(tail.bytes, ALIGNMENT) + _planning_bytes(graph, handles, target, offsets)
     for tensors in (graph.inputs, graph.outputs):
         _allocate_interface(tail, tensors)
     unmodelled = {op.name for op, m in zip(graph.ops, operators, strict=True) if m is _UNMODELLED}
@@ -231,11 +239,11 @@ def _tensor_bytes(tensor: Tensor, target: Target) -> int:
     return target.size_of(*_TENSOR) + target.size_of(*_AFFINE_QUANTIZATION) + zero_points
 
 
-def _planning_bytes(graph: Graph, handles: int, target: Target) -> int:
+def _planning_bytes(graph: Graph, handles: int, target: Target, pinned: Mapping[int, int]) -> int:
     """The head while the plan is made: scratch requests, lifetimes, the planner's own tables."""
     requests = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
     lifetimes = target.size_of(*_ALLOCATION_INFO) * (len(graph.tensors) + handles)
-    planned = sum(1 for t in graph.tensors if t.data is None and not t.is_variable and t.nbytes > 0)
+    planned = sum(is_planned(t, pinned) for t in graph.tensors)
     subgraph_offsets = target.pointer
     fixed = align(requests + subgraph_offsets + lifetimes, ALIGNMENT)
     return fixed + _PLANNER_BYTES_PER_BUFFER * (planned + handles)
