@@ -17,10 +17,10 @@ from typing import Any
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import DIGITS, SHARED
 from tests.ethos_u.checks import Report, check
-from tests.ethos_u.vela import ACCELERATORS, NPU_OP, VelaError, compile_model, place
+from tests.ethos_u.vela import ACCELERATORS, VelaError, compile_model, place
 from tests.requirements import VELA
 from tflm_train import Model, Scheme, load, rewrite
-from tflm_train.graph import Graph
+from tflm_train.graph import NPU_OP, Graph
 from tflm_train.model.layers import list_layers
 from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.optimize import Forward, Streaming

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.ethos_u.vela import NPU_OP, key_of, place
+from tests.ethos_u.vela import key_of, place
+from tflm_train.graph import NPU_OP
 from tflm_train.model import Model
 from tflm_train.model.offline_plan import read_offsets, write_offsets
 

@@ -13,10 +13,12 @@ import tflm_train as tt
 from tests import requirements
 from tests.ethos_u.checks import check
 from tests.ethos_u.host import without_npu
-from tests.ethos_u.vela import ACCELERATORS, NPU_OP, compile_model
+from tests.ethos_u.vela import ACCELERATORS, compile_model
 from tests.models import TRAINABLE
 from tests.steps import full_scheme, random_inputs, random_target
+from tflm_train.errors import ModelError
 from tflm_train.export.resolver import exact_resolver
+from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, load
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
@@ -93,6 +95,8 @@ def test_real_models(
     assert assert_the_same_after_vela(vela, rewritten, accelerator, tmp_path) > 0
 
 
-def test_the_firmware_registers_the_npu_s_op(digits: Model, vela: Path, tmp_path: Path) -> None:
+def test_what_only_a_board_can_run(digits: Model, vela: Path, tmp_path: Path) -> None:
     compiled = compile_model(vela, digits, ACCELERATORS[0], tmp_path)
+    with pytest.raises(ModelError, match=r"op 0 \(ethos-u\) runs on an Ethos-U, not here; take"):
+        tt.Interpreter(compiled)
     assert exact_resolver(compiled).calls == ("resolver.AddEthosU()",)

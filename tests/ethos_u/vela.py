@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_train.errors import ModelError
+from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, Op, Tensor, load
 
 ACCELERATORS = ("ethos-u55-128", "ethos-u85-256")
-NPU_OP = "ethos-u"
 _OWN_INPUTS = 4  # command stream, weights, and two memories; then those of the operators
 
 

@@ -9,10 +9,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import UnsupportedError
+from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, flatbuffer
 
 # Custom ops that MicroMutableOpResolver has a method for: Vela's call of the Ethos-U.
-_CUSTOM = {"ethos-u": "EthosU"}
+_CUSTOM = {NPU_OP: "EthosU"}
 # MicroMutableOpResolver's methods (as of August 2026) whose names do not follow from the schema's.
 _IRREGULAR = {
     "BATCH_MATMUL": "BatchMatMul",

@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.errors import ModelError
-from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Tensor
+from tflm_train.graph import NPU_OP, TRAINING_OP_PREFIX, Graph, Op, Tensor
 from tflm_train.model import operator_shapes as shapes
 from tflm_train.model.operator_shapes import MalformedOpError, ShapeRule, require
 
@@ -25,7 +25,7 @@ _NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
 _MIN_SCALE, _MAX_SCALE = 1e-20, 1e20
 """Beyond them products of scales leave what the interpreter's multipliers hold."""
 _ANY_NUMBER = 1 << 16
-_WORK_MEMORY = {"ethos-u": (2, 3)}
+_WORK_MEMORY = {NPU_OP: (2, 3)}
 """Inputs of another processor's op that are the memory it works in: nothing writes them before."""
 
 
