@@ -21,6 +21,7 @@ from tests.ethos_u.vela import ACCELERATORS, VelaError, compile_model, place
 from tests.requirements import VELA
 from tflm_train import Model, Scheme, load, rewrite
 from tflm_train.graph import NPU_OP, Graph
+from tflm_train.memory import memory_report
 from tflm_train.model.layers import list_layers
 from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.optimize import Forward, Streaming
@@ -28,6 +29,7 @@ from tflm_train.scheme import Head, WeightUpdate
 
 MODELS = ("digits", "kws_ref_model", "person_detect", "vww_96_int8")
 HEAD = Head(10)
+ARENAS = ("arena", "arena_before")
 
 
 def head_only(model: Model) -> Scheme:
@@ -79,6 +81,8 @@ def study(name: str, scheme: str, accelerator: str, *, stream: bool = False) -> 
         "cpu_ops": None,
         "npu_calls": None,
         "npu_macs_percent": None,
+        "arena_bytes": None,
+        "arena_before_bytes": memory_report(before).total_bytes,
         "order": None,
         "interface": None,
         "our_ops": None,
@@ -102,6 +106,7 @@ def _placement(before: Model, after: Model) -> dict[str, Any]:
         "cpu_ops": len(before.graph.ops) - len(moved),
         "npu_calls": sum(op.name == NPU_OP for op in after.graph.ops),
         "npu_macs_percent": 100 * macs / forward_macs(before.graph),
+        "arena_bytes": memory_report(after).total_bytes,
     }
 
 
@@ -152,12 +157,21 @@ def _show(rows: list[dict[str, Any]]) -> None:
             Column("on CPU", "cpu_ops"),
             Column("NPU calls", "npu_calls"),
             Column("inference's MACs on NPU, %", "npu_macs_percent", "{:.1f}"),
+            Column("arena, KB", "arena_kb", "{:.1f}"),
+            Column("without Vela", "arena_before_kb", "{:.1f}"),
             Column("order", "order"),
             Column("inputs, outputs", "interface"),
             Column("our ops", "our_ops"),
             Column("variables", "variables"),
         ),
-        rows,
+        [
+            row
+            | {
+                f"{name}_kb": row[f"{name}_bytes"] and row[f"{name}_bytes"] / 1024
+                for name in ARENAS
+            }
+            for row in rows
+        ],
     )
     for row in rows:
         for problem in row["problems"]:

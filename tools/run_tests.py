@@ -173,6 +173,7 @@ def old_generation(require: Sequence[str]) -> Outcome:
         print("no test is marked with @pytest.mark.interpreter")
         return Outcome(0, 1)
     environment.prepare_old_generation()
+    environment.prepare_vela()
     python = environment.python_of(environment.OLD_VENV)
     require = [*require, *INSTALLED]
     return pytest(python, "old_generation", require, "-m", "interpreter", *files)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tests.ethos_u.vela import Placement, key_of, names, place
 from tflm_train import kernel_abi as abi
 from tflm_train.model import Model, Op, Tensor
+from tflm_train.model.offline_plan import METADATA_NAME, read_offsets
 
 _RESTORE = abi.OP_PREFIX + abi.RestoreParams.OP
 _LOSS = abi.OP_PREFIX + abi.LossParams.OP
@@ -32,7 +33,7 @@ class Report:
       order: Something runs before what it depends on.
       interface: Inputs, outputs, or what marks them.
       ops: Our operators are not what they were.
-      memory: TFLM would reuse a variable's memory.
+      memory: TFLM would refuse the plan of the arena, or reuse a variable's memory.
       npu: Operators of the model that the NPU computes.
       cpu: Those that stay on the processor.
     """
@@ -66,7 +67,7 @@ def check(before: Model, after: Model) -> Report:
         order=[*_data_flow(after), *_updates(before, placement)],
         interface=list(_interface(before, after)),
         ops=list(_our_ops(before, after)),
-        memory=list(_variables_live_long(after)),
+        memory=list(_memory(after)),
         npu=npu,
         cpu=len(placement.position) - npu,
     )
@@ -160,9 +161,14 @@ def _our_ops(before: Model, after: Model) -> Iterator[str]:
                 yield f"{where}: {old.name!r} was {_kind(old)}, is {_kind(new)}"
 
 
-def _variables_live_long(after: Model) -> Iterator[str]:
-    """Vela plans variables; to TFLM's planner they live from the first op that names them to the
-    last, and scratch memory of ops beyond may lie on them."""  # fmt: skip
+def _memory(after: Model) -> Iterator[str]:
+    """What TFLM makes of Vela's plan of the arena.
+
+    Vela plans variables too, and keeps them. To TFLM's planner they live from the first op that
+    names them to the last, and the scratch memory of ops beyond may lie on them.
+    """
+    if after.metadata(METADATA_NAME) is not None and not read_offsets(after):
+        yield "its plan of the arena is not of its tensors"
     last = after.graph.ops[-1]
     read = {id(tensor) for tensor in last.inputs}
     for tensor in after.graph.walk_tensors():

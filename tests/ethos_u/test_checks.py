@@ -11,6 +11,7 @@ from tests.ethos_u.checks import check, written_in_place
 from tflm_train import kernel_abi as abi
 from tflm_train.graph import Graph, Op
 from tflm_train.model import Model
+from tflm_train.model.offline_plan import METADATA_NAME
 from tflm_train.scheme import Scheme
 
 UPDATE = abi.OP_PREFIX + abi.ConvUpdateParams.OP
@@ -71,6 +72,12 @@ def test_nothing_is_wrong_with_the_model_itself(rewritten: Model) -> None:
     report = check(rewritten, Model(rewritten.source))
     assert report.problems == []
     assert (report.npu, report.cpu) == (0, len(rewritten.graph.ops))
+
+
+def test_a_plan_of_other_tensors_is_noticed(rewritten: Model) -> None:
+    changed = Model(rewritten.source)
+    changed.set_metadata(METADATA_NAME, bytes(16))
+    assert "its plan of the arena is not of its tensors" in check(rewritten, changed).problems
 
 
 @pytest.mark.parametrize(

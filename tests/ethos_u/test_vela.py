@@ -68,20 +68,27 @@ def assert_the_same_after_vela(vela: Path, rewritten: Model, accelerator: str, f
     return sum(op.name == NPU_OP for op in compiled.graph.ops)
 
 
+def rewrite(model: Model, scheme: str) -> Model:
+    return Model(tt.rewrite(model, SCHEMES[scheme](model)).model_bytes, model.name)
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("accelerator", ACCELERATORS)
-@pytest.mark.parametrize("name", [*TRAINABLE, "digits"])
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_small_networks(
-    name: str, accelerator: str, scheme: str, request: pytest.FixtureRequest, vela: Path,
+    converted: Callable[[str], Model], name: str, accelerator: str, scheme: str, vela: Path,
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    if name == "digits":
-        model = request.getfixturevalue("digits")
-    else:
-        model = request.getfixturevalue("converted")(name)
-    rewritten = Model(tt.rewrite(model, SCHEMES[scheme](model)).model_bytes)
+    rewritten = rewrite(converted(name), scheme)
     npu_ops = assert_the_same_after_vela(vela, rewritten, accelerator, tmp_path)
     assert npu_ops > 0 or scheme == "everything"
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
+def test_digits(digits: Model, accelerator: str, scheme: str, vela: Path, tmp_path: Path) -> None:
+    assert_the_same_after_vela(vela, rewrite(digits, scheme), accelerator, tmp_path)
 
 
 @pytest.mark.parametrize("scheme", ["head", "biases and weights"])
@@ -91,7 +98,7 @@ def test_real_models(
     name: str, accelerator: str, scheme: str, shared: Path, vela: Path, tmp_path: Path
 ) -> None:
     model = load(shared / "models" / f"{name}.tflite")
-    rewritten = Model(tt.rewrite(model, SCHEMES[scheme](model)).model_bytes)
+    rewritten = rewrite(model, scheme)
     assert assert_the_same_after_vela(vela, rewritten, accelerator, tmp_path) > 0
 
 
