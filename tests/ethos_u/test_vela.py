@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from tflm_train.errors import ModelError
 from tflm_train.export.resolver import exact_resolver
 from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, load
+from tflm_train.model.layers import list_layers
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
 RATE = 0.05
@@ -37,10 +37,10 @@ def head_only(model: Model) -> Scheme:
 
 
 def biases_and_weights(model: Model) -> Scheme:
-    """Biases, a whole layer, and part of another."""
-    del model
-    weights = (WeightUpdate(1), WeightUpdate(2, ratio=Fraction(1, 2)))
-    return Scheme(head=Head(4), biases_last=3, weights=weights, residual_bits=4)
+    """Biases, the whole layer below the head, and part of the one below that."""
+    head = len(list_layers(model.graph)) - 1
+    weights = (WeightUpdate(head - 1), WeightUpdate(head - 2, ratio=0.5))
+    return Scheme(head=Head(4), biases_last=min(head, 3), weights=weights, residual_bits=4)
 
 
 SCHEMES: dict[str, Callable[[Model], Scheme]] = {
