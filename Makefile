@@ -1,7 +1,7 @@
 # tools/environment.py makes .venv; tools/run_tests.py runs the tests and adds up the results.
 PYTHON ?= python3
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format generate clean
 
 demo:
 	$(PYTHON) tools/environment.py demo
@@ -17,7 +17,11 @@ lint:
 format:
 	$(PYTHON) tools/format_sources.py
 
+# C++ headers and tables of the documentation, from the declarations in tflm_train/ops.
+generate:
+	.venv/bin/python -m tools.generate
+
 clean:
-	rm -rf .venv .venv-tflm-old build dist *.egg-info tflm_train/_host_ops.so tests/cpp/generated
+	rm -rf .venv .venv-* build dist *.egg-info tflm_train/_host_ops.so tests/cpp/generated
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	-command -v bazel >/dev/null && bazel clean

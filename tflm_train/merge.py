@@ -21,6 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
+from tflm_train.model.kinds import is_model
 from tflm_train.model.metadata import trim_interface
 from tflm_train.model.written import check_written
 from tflm_train.rewriter.describe import TRAIN
@@ -78,7 +79,7 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
 
 def is_merged_model(data: bytes) -> bool:
     """Whether these bytes are a result of `merge`."""
-    return data[4:8] == b"TFL3" and METADATA_NAME.encode() in data
+    return is_model(data) and METADATA_NAME.encode() in data
 
 
 def _is_split(op: Op) -> bool:
@@ -101,7 +102,9 @@ def _forward(op: Op, model: Model) -> Op:
             f"{model.name}: op {model.graph.index(op)} ({op.name}) does not carry the options of "
             "the layer it stands for; rewrite the original model again"
         )
-    x, weights, columns, listed, bias = (op.optional_input(i) for i in (0, 1, 2, 3, 6))
+    x, weights, columns, listed, bias = (
+        op.optional_input(i) for i in list(abi.SplitInput)[: abi.SplitInput.BIAS + 1]
+    )
     params = unpack_params(op, model)
     assert isinstance(params, abi.SplitConvParams | abi.SplitDepthwiseParams)
     try:
@@ -132,7 +135,13 @@ def _without_saved(op: Op, model: Model) -> Op:
             output, channels = len(outputs) - 1, stage.kept_channels
         stages.append(
             dataclasses.replace(
-                stage, mask_output=0, kept_output=output, kept_channels=channels, kept_list=0
+                stage,
+                mask_output=0,
+                kept_output=output,
+                kept_channels=channels,
+                kept_list=0,
+                mask_mark=abi.NO_MARK,
+                kept_mark=abi.NO_MARK,
             )
         )
     added = 1 + sum(stage.kept_list != 0 for stage in params.stages)  # the state, channel lists

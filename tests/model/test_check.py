@@ -12,11 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 import tflm_train as tt
 from tests import raw_model
 from tests.models import CONVERTED, OPERATORS, converted_model
-from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import ModelError
-from tflm_train.memory.kernels import MODELLED_OPERATORS
 from tflm_train.model import Model
-from tflm_train.model.check import CHECKED_OPERATORS
 
 Change = Callable[[Any, Any], None]
 """Of the raw subgraph and one of its operators."""
@@ -228,10 +225,6 @@ def test_signatures_and_metadata_that_name_nothing() -> None:
 @pytest.mark.parametrize("name", [*CONVERTED, *OPERATORS])
 def test_converted_models_agree_with_themselves(name: str) -> None:
     Model(converted_model(name))
-
-
-def test_every_operator_that_others_look_into_is_checked() -> None:
-    assert set(RULES) | MODELLED_OPERATORS <= CHECKED_OPERATORS
 
 
 def test_a_dead_channel_may_have_scale_0() -> None:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.constraints import has_known_activation
 from tflm_train.backward_ops.fused_activation import clamp_of
-from tflm_train.backward_ops.geometry import Geometry, Padding
 from tflm_train.backward_ops.rule import (
     Addend,
     Clamp,
@@ -21,10 +20,18 @@ from tflm_train.backward_ops.rule import (
     Tape,
 )
 from tflm_train.graph import Op, Tensor
+from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops.geometry import Geometry, Padding
 
 
 class LayerRule(GradientRule):
-    """What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common."""
+    """What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common.
+
+    Attributes:
+      trains_in_part: Whether some of the input channels can train without the others.
+    """
+
+    trains_in_part = True
 
     @abc.abstractmethod
     def geometry(self, op: Op) -> Geometry:
@@ -66,16 +73,19 @@ class LayerRule(GradientRule):
                     gradient.tensor,
                     op.inputs[1],
                     multipliers,
-                    tape.state,
-                    tape.scales,
-                    tape.ranges,
-                    mask.tensor,
-                    addend.tensor,
                     None if columns is None else columns.weights,
                     None if columns is None else columns.listed,
+                    mask.tensor,
+                    addend.tensor,
+                    None,  # BIAS_UPDATE may join it, see `fuse_bias`
+                    None,
+                    tape.scales,
+                    tape.ranges,
+                    tape.state,
                 ],
                 [made.tensor],
             )
+            tape.old_weights_read(op, made)
 
         tape.produce(layer_input(op), produce, takes_addend=True)
         tape.update(op, gradient, self.geometry(op))
@@ -83,7 +93,9 @@ class LayerRule(GradientRule):
 
 def layer_input(op: Op) -> Tensor:
     """The activation that a layer reads."""
-    tensor = op.inputs[2 if op.name == "TRANSPOSE_CONV" else 0]
+    form = layer_form_of(op)
+    assert form is not None
+    tensor = op.inputs[form.input]
     assert tensor is not None
     return tensor
 

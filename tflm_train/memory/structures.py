@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
-from tflm_train.memory.kernels import KernelMemory, KernelSet, kernel_memory
+from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.memory.planner import is_planned
 from tflm_train.memory.scratch import persistent_of, scratch_of
-from tflm_train.memory.target import Struct, Target, align
-from tflm_train.model import Graph, Op, Tensor
+from tflm_train.ops.builtin import KernelMemory, KernelSet, kernel_memory, layer_form_of
+from tflm_train.ops.target import Struct, Target, align
 
 ALIGNMENT = 16
 
@@ -29,15 +29,11 @@ _EVAL_TENSOR: Struct = ("PPe",)
 _TENSOR: Struct = (("eP",), ("fi",), "PPPeeb")  # TfLiteTensor
 _AFFINE_QUANTIZATION: Struct = ("PPi",)
 _NODE: Struct = (("PPPPPPi",), "P")  # NodeAndRegistration
-_OUR_NODE_DATA: Struct = ("PiiP",)  # TrainingOp::NodeData
 
 _REQUEST: Struct = ("Pii",)  # ScratchBufferRequest
 _REQUESTS_PER_OP = 12
 _ALLOCATION_INFO: Struct = ("PPiiib",)
 _PLANNER_BYTES_PER_BUFFER = 40
-# Convolutions look at output, input and filter in Prepare, and again where they work out the
-# multipliers.
-_LOOKED_AT_AGAIN = {"CONV_2D": (0, 1), "DEPTHWISE_CONV_2D": (0, 1), "TRANSPOSE_CONV": (2, 1)}
 
 
 class Category(enum.StrEnum):
@@ -222,9 +218,11 @@ def _preparing_bytes(op: Op, handles: int, target: Target) -> int:
     end = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
     if _is_ours(op):
         return end
-    again = _LOOKED_AT_AGAIN.get(op.name, ())
-    tensors = [*(op.inputs[i] for i in again), *(op.outputs if again else ())]
-    for tensor in [*tensors, *op.inputs, *op.outputs]:
+    tensors = [*op.inputs, *op.outputs]
+    form = layer_form_of(op)
+    if form is not None and form.prepared_twice:
+        tensors = [op.inputs[form.input], op.inputs[form.weights], *op.outputs, *tensors]
+    for tensor in tensors:
         if tensor is not None:
             end = align(end, target.pointer) + _tensor_bytes(tensor, target)
     return end
@@ -260,11 +258,10 @@ def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
             raise ModelError(f"{error}; rewrite the original model with this version") from error
         scratch, table = scratch_of(params), persistent_of(params, target)
         return KernelMemory(
-            data=_OUR_NODE_DATA,
             scratch=(scratch,) if scratch else (),
             buffers=(table,) if table else (),
         )
-    memory = None if op.is_custom else kernel_memory(op, kernels, target)
+    memory = kernel_memory(op, kernels, target)
     return _UNMODELLED if memory is None else memory
 
 

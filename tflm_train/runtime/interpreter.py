@@ -12,18 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.graph import NPU_OP
-from tflm_train.kernel_abi import StateWord
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
+from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.runtime.host_library import (
     REGISTERER,
     captured_stderr,
     host_library,
     last_error,
+    tflm_runtime,
 )
 from tflm_train.runtime.targets import target_array
 
@@ -213,7 +213,7 @@ class Interpreter:
     @property
     def step(self) -> int:
         """Training steps taken since the factory state."""
-        return int(self._state_words()[StateWord.STEP])
+        return int(host_library().TflmTrainStateStep(self._state_handle()))
 
     def tensor(self, tensor: Tensor | str) -> npt.NDArray[Any]:
         """A copy of any tensor after the last run; needs `preserve_all=True`.
@@ -248,10 +248,7 @@ class Interpreter:
             )
         if self._uses_kernels:
             host_library()
-        try:
-            from tflite_micro.python.tflite_micro import runtime
-        except ImportError as error:
-            raise RuntimeFailure(f"the TFLM interpreter cannot be imported: {error}") from error
+        runtime = tflm_runtime()
         config = (
             runtime.InterpreterConfig.kPreserveAllTensors
             if preserve_all
@@ -309,9 +306,6 @@ class Interpreter:
 
     def _state_handle(self) -> ctypes.Array[ctypes.c_char]:
         """A copy of `train/state`, which leads the kernels to the live one."""
-        return ctypes.create_string_buffer(self._state_words().tobytes())
-
-    def _state_words(self) -> npt.NDArray[np.int32]:
         self.require_trainable()
         if self._fresh:
             # The restore op fills the variable table at the first run.
@@ -320,7 +314,7 @@ class Interpreter:
         words: npt.NDArray[np.int32] = np.ascontiguousarray(
             self._interpreter.get_output(self._output_count + 1), np.int32
         )
-        return words
+        return ctypes.create_string_buffer(words.tobytes())
 
     def require_trainable(self) -> abi.LossParams:
         """The loss's parameters.
