@@ -22,6 +22,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
 from tflm_train.model.kinds import is_model
+from tflm_train.model.layer_options import restore_layer_options
 from tflm_train.model.metadata import trim_interface
 from tflm_train.model.written import check_written
 from tflm_train.rewriter.describe import TRAIN
@@ -59,6 +60,7 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
         work = Model(model.source, model.name)
     else:
         work = Model(model) if isinstance(model, bytes) else load(model)
+    restore_layer_options(work)
     layout = StateLayout(work)
     blob = layout.factory_state() if state is None else StateBlob.parse(state)
     for tensor, value in zip(layout.variables, layout.values(blob), strict=True):

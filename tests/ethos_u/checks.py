@@ -9,20 +9,13 @@ from tests.ethos_u.vela import Placement, key_of, names, place
 from tflm_train import kernel_abi as abi
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.offline_plan import METADATA_NAME, read_offsets
+from tflm_train.ops.tensors import Role
 
 _RESTORE = abi.OP_PREFIX + abi.RestoreParams.OP
 _LOSS = abi.OP_PREFIX + abi.LossParams.OP
 _INPUT_GRADIENTS = tuple(
     abi.OP_PREFIX + params.OP for params in (abi.ConvInputGradParams, abi.DepthwiseInputGradParams)
 )
-# Where the tensors that an op changes in place are among its inputs.
-_WRITTEN: dict[type[abi.OpParams], tuple[int, ...]] = {
-    abi.ConvUpdateParams: (6, 7, 8),
-    abi.DepthwiseUpdateParams: (6, 7, 8),
-    abi.BiasUpdateParams: (4,),
-    abi.ConvInputGradParams: (11,),
-    abi.DepthwiseInputGradParams: (11,),
-}
 
 
 @dataclass
@@ -75,9 +68,10 @@ def check(before: Model, after: Model) -> Report:
 
 def written_in_place(op: Op) -> list[Tensor]:
     """The variables that one of our operators changes."""
-    places = {abi.OP_PREFIX + params.OP: where for params, where in _WRITTEN.items()}
-    found = [op.optional_input(index) for index in places.get(op.name, ())]
-    return [t for t in found if t is not None and t.is_variable and t.name != "train/state"]
+    if not op.name.startswith(abi.OP_PREFIX):
+        return []
+    inputs = abi.unpack(op.custom_options or b"", op.name).inputs_of(op)
+    return list(inputs.having(Role.VARIABLE))
 
 
 def _data_flow(after: Model) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, Op, Tensor, load
 
 ACCELERATORS = ("ethos-u55-128", "ethos-u85-256")
-_OWN_INPUTS = 4  # command stream, weights, and two memories; then those of the operators
 
 
 class VelaError(Exception):
@@ -76,30 +76,31 @@ class Placement:
 def place(before: Model, after: Model) -> Placement:
     """Finds each operator of a model in what Vela made of it.
 
-    An NPU op stands for the operators between its inputs and its outputs.
+    An NPU op stands for the operators between its outputs and what has been computed before; a
+    tensor that only NPU ops write and read is not among their inputs and outputs.
     """
-    kept = {key_of(op): index for index, op in enumerate(after.graph.ops)}
+    ops = after.graph.ops
+    kept = {key_of(op): index for index, op in enumerate(ops) if op.name != NPU_OP}
     position = {id(op): kept[key_of(op)] for op in before.graph.ops if key_of(op) in kept}
     producers = {tensor.name: op for op in before.graph.ops for tensor in op.outputs}
     placement = Placement(position, set(), {})
-    for index, npu_op in enumerate(after.graph.ops):
+    for index, npu_op in enumerate(ops):
         if npu_op.name != NPU_OP:
             continue
-        inside = _between(npu_op, producers)
+        inside = _behind(npu_op, producers, placement.position.keys())
         placement.npu_ops[id(npu_op)] = [op for op in before.graph.ops if id(op) in inside]
         placement.on_npu.update(inside)
         placement.position.update(dict.fromkeys(inside, index))
     return placement
 
 
-def _between(npu_op: Op, producers: dict[str, Op]) -> set[int]:
-    given = {name for name in names(npu_op.inputs[_OWN_INPUTS:]) if name is not None}
+def _behind(npu_op: Op, producers: dict[str, Op], placed: Collection[int]) -> set[int]:
+    """Ids of the operators that lead to an NPU op's outputs and are not placed yet."""
     inside: set[int] = set()
     waiting = [tensor.name for tensor in npu_op.outputs]
     while waiting:
-        name = waiting.pop()
-        op = producers.get(name)
-        if name in given or op is None or id(op) in inside:
+        op = producers.get(waiting.pop())
+        if op is None or id(op) in inside or id(op) in placed:
             continue
         inside.add(id(op))
         waiting += [t.name for t in op.inputs if t is not None and t.data is None]

@@ -1,5 +1,6 @@
 // FINISH: ends every Invoke. It reads the tokens of all updates, so that every op
 // of a training step comes before it, and hands loss and state to the outside.
+// It names all variables, so that their memory is theirs to the end.
 
 #include <cstring>
 
@@ -13,20 +14,15 @@ struct FinishOp : OpDefaults {
   using Params = FinishParams;
   static constexpr const char* kName = "TFLM_TRAIN_FINISH";
   static constexpr bool kAlwaysRuns = true;
-  // Inputs: a token of each update, then the state.
-  enum { kLoss, kState, kOutputs };
+  // Inputs: tokens and variables, which it does not read, the handle, the state.
+  enum { kLoss, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
-    const int tokens = node.input_count() - 1;
-    if (!node.CheckCounts(tokens > 0 ? tokens + 1 : 2, kOutputs) || !node.CheckState() ||
-        !node.CheckMark(params.marks - 1) || !node.CheckOutput(kLoss, "loss", kTfLiteFloat32, 1) ||
-        !node.CheckOutput(kState, "state", kTfLiteInt32, kStateWords)) {
-      return false;
-    }
-    for (int i = 0; i < tokens; ++i) {
-      if (!node.CheckInput(i, "token", kTfLiteInt8, 1)) return false;
-    }
-    return true;
+    const int inputs = node.input_count();
+    return node.CheckCounts(inputs < kFewest ? kFewest : inputs, kOutputs) && node.CheckState() &&
+           node.CheckMark(params.marks - 1) &&
+           node.CheckInput(Handle(node), "state handle", kTfLiteInt32, kStateWords) &&
+           node.CheckOutput(kLoss, "loss", kTfLiteFloat32, 1);
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
@@ -35,11 +31,16 @@ struct FinishOp : OpDefaults {
       return node.Fail("a part of the step has not run: the operators are in a wrong order");
     }
     *node.Output<float>(kLoss) = live->loss;
-    std::memcpy(node.Output<TrainState>(kState), live, sizeof(*live));
+    std::memcpy(node.Input<TrainState>(Handle(node)), live, sizeof(*live));
     // What runs before RESTORE in the next Invoke finds that it does not train.
     live->training = 0;
     return true;
   }
+
+ private:
+  static constexpr int kFewest = 3;
+
+  static int Handle(const OpNode& node) { return node.input_count() - 2; }
 };
 
 }  // namespace

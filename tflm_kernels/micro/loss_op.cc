@@ -10,18 +10,22 @@ namespace {
 struct LossOp : OpDefaults {
   using Params = LossParams;
   static constexpr const char* kName = "TFLM_TRAIN_LOSS";
-  enum { kLogits, kTarget, kClassWeights, kScales, kStateInput, kInputs };
+  // Behind them what the forward pass has saved, which is not read; the scales
+  // and the state.
+  enum { kLogits, kTarget, kClassWeights, kFirstSaved };
   enum { kGrad, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
-    return node.CheckCounts(kInputs, kOutputs) &&
+    const int fewest = kFirstSaved + 2;
+    const int inputs = node.input_count();
+    return node.CheckCounts(inputs < fewest ? fewest : inputs, kOutputs) &&
            node.CheckFields({{"classes", params.classes, 1, INT32_MAX},
                              {"zero_point", params.zero_point, -128, 127},
                              {"scale > 0", params.scale > 0.0f, 1, 1},
                              {"loss_kind", params.loss_kind, 0, kMeanSquaredError},
                              {"target_kind", params.target_kind, 0, kTargetInput}}) &&
            node.CheckInput(kLogits, "logits", kTfLiteInt8, params.classes) &&
-           CheckTarget(params, node) && node.CheckSlots(kScales, "scales", {params.slot}) &&
+           CheckTarget(params, node) && node.CheckSlots(Scales(node), "scales", {params.slot}) &&
            CheckClassWeights(params, node) &&
            node.CheckOutput(kGrad, "gradient", kTfLiteInt8, params.classes);
   }
@@ -32,12 +36,14 @@ struct LossOp : OpDefaults {
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
     return Loss(params, node.Input<int8_t>(kLogits), node.Input<void>(kTarget),
-                node.Input<float>(kClassWeights), node.State(), node.Input<float>(kScales),
+                node.Input<float>(kClassWeights), node.State(), node.Input<float>(Scales(node)),
                 node.Output<int8_t>(kGrad), &node.State()->loss, memory.scratch) ||
            Refuse(params, node);
   }
 
  private:
+  static int Scales(const OpNode& node) { return node.input_count() - 2; }
+
   static bool CheckTarget(const Params& params, const OpNode& node) {
     switch (params.target_kind) {
       case kTargetIndex:

@@ -61,6 +61,8 @@ class OpNode {
 
   int input_count() const { return node_->inputs->size; }
   int output_count() const { return node_->outputs->size; }
+  // An absent input is left out, or a repetition of the last one: compilers lose
+  // those that are left out, and move up what comes behind them.
   bool HasInput(int index) const { return InputId(index) != kTfLiteOptionalTensor; }
 
   // nullptr when the tensor is absent.
@@ -86,7 +88,10 @@ class OpNode {
     return tensor == nullptr ? nullptr : static_cast<T*>(tensor->data.data);
   }
   int InputId(int index) const {
-    return index >= 0 && index < input_count() ? node_->inputs->data[index] : kTfLiteOptionalTensor;
+    const int last = input_count() - 1;
+    if (index < 0 || index > last) return kTfLiteOptionalTensor;
+    const int id = node_->inputs->data[index];
+    return index < last && id == node_->inputs->data[last] ? kTfLiteOptionalTensor : id;
   }
   int OutputId(int index) const {
     return index < output_count() ? node_->outputs->data[index] : kTfLiteOptionalTensor;

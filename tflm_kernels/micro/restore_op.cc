@@ -8,13 +8,19 @@
 namespace tflm_train {
 namespace {
 
+// What lies in the op's persistent memory.
+struct RestoreMemory {
+  const TfLiteEvalTensor* handle;
+  VariableTable table;
+};
+
 struct RestoreOp : OpDefaults {
   using Params = RestoreParams;
   static constexpr const char* kName = "TFLM_TRAIN_RESTORE";
   static constexpr bool kAlwaysRuns = true;
   static constexpr bool kIsPersistent = true;
-  enum { kLearningRate, kFactory };   // inputs, the second where a value is not zero at first
-  enum { kControl, kFirstVariable };  // outputs
+  enum { kLearningRate, kFactory };  // inputs, the second where a value is not zero at first
+  enum { kControl, kHandle, kFirstVariable };  // outputs
 
   static bool Check(const Params& params, const OpNode& node) {
     if (!node.CheckFields(
@@ -24,7 +30,7 @@ struct RestoreOp : OpDefaults {
     if (!node.CheckCounts(node.input_count() > kFactory ? kFactory + 1 : kFactory,
                           kFirstVariable + count) ||
         !node.CheckInput(kLearningRate, "learning rate", kTfLiteFloat32, 1) ||
-        !CheckControl(node)) {
+        !CheckControl(node) || !node.CheckOutput(kHandle, "state", kTfLiteInt32, kStateWords)) {
       return false;
     }
     int64_t bytes = 0;
@@ -42,7 +48,18 @@ struct RestoreOp : OpDefaults {
   }
 
   static size_t PersistentBytes(const Params& params) {
-    return VariableTableBytes(params.variable_count);
+    return offsetof(RestoreMemory, table) + VariableTableBytes(params.variable_count);
+  }
+
+  static void InitPersistent(const OpNode& node, void* persistent) {
+    static_cast<RestoreMemory*>(persistent)->handle = node.OutputTensor(kHandle);
+  }
+
+  // The handle is no variable, which TFLM would set to zero: compilers drop
+  // variables from the outputs. What an earlier program has left there must not
+  // be taken for a state.
+  static void Reset(void* persistent) {
+    std::memset(static_cast<RestoreMemory*>(persistent)->handle->data.data, 0, sizeof(TrainState));
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
@@ -52,7 +69,7 @@ struct RestoreOp : OpDefaults {
     }
     TrainState* state = node.Output<TrainState>(kControl);
     if (state->magic != kStateMagic) {
-      VariableTable* table = static_cast<VariableTable*>(memory.persistent);
+      VariableTable* table = &static_cast<RestoreMemory*>(memory.persistent)->table;
       table->state = state;
       table->count = params.variable_count;
       size_t at = 0;
@@ -66,6 +83,8 @@ struct RestoreOp : OpDefaults {
     state->training = learning_rate > 0.0f ? 1 : 0;
     state->loss = 0.0f;
     std::memset(state + 1, 0, ControlBytes(node) - sizeof(*state));  // the marks
+    // Here already, so that the handle is whole when a later op fails.
+    std::memcpy(node.Output<TrainState>(kHandle), state, sizeof(*state));
     return true;
   }
 

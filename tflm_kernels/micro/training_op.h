@@ -62,6 +62,9 @@ struct OpDefaults {
   static size_t PersistentBytes(const Params&) {
     return 0;
   }
+  // Called at the end of Prepare, and with every AllocateTensors() and Reset().
+  static void InitPersistent(const OpNode&, void*) {}
+  static void Reset(void*) {}
   // The length of custom_options and their header are right.
   template <typename Params>
   static bool CheckOptions(const OpNode& node, const char* options, uint32_t length) {
@@ -82,7 +85,13 @@ template <typename Op>
 class TrainingOp {
  public:
   static TFLMRegistration Registration() {
-    return {nullptr, nullptr, Prepare, Invoke, nullptr, kBuiltinOperatorCustom, Op::kName};
+    return {nullptr,
+            nullptr,
+            Prepare,
+            Invoke,
+            Op::kIsPersistent ? Reset : nullptr,
+            kBuiltinOperatorCustom,
+            Op::kName};
   }
 
  private:
@@ -120,6 +129,7 @@ class TrainingOp {
         node.Fail("the arena is too small for the op's tables");
         return kTfLiteError;
       }
+      Op::InitPersistent(node, tflite_node->user_data);
       return kTfLiteOk;
     }
     const size_t scratch_bytes = Op::ScratchBytes(params);
@@ -153,6 +163,8 @@ class TrainingOp {
     marks.Set(Op::Writes(params));
     return kTfLiteOk;
   }
+
+  static void Reset(TfLiteContext*, void* persistent) { Op::Reset(persistent); }
 
   static OpMemory MemoryOf(TfLiteContext* context, const TfLiteNode& node) {
     if (Op::kIsPersistent) return {nullptr, node.user_data};

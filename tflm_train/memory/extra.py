@@ -130,7 +130,7 @@ def _head_tensors(model: Model, loss: int) -> list[Tensor]:
 def _restored(model: Model) -> list[Tensor]:
     """What the restore op fills: weights, biases, residuals, scales, ranges."""
     ops = model.graph.ops
-    return next((op.outputs[1:] for op in ops if op.name == _name(abi.RestoreParams)), [])
+    return next((op.outputs[2:] for op in ops if op.name == _name(abi.RestoreParams)), [])
 
 
 def _name(params: type[abi.OpParams]) -> str:

@@ -155,6 +155,10 @@ def _stage_sums(stage: abi.StageFields) -> int:
 def persistent_of(params: abi.OpParams, target: Target) -> int:
     """Bytes an op keeps for the life of the interpreter, beside its node's data."""
     if isinstance(params, abi.RestoreParams):
-        # VariableTable: a header and one entry per variable.
-        return target.size_of("Pi") + params.variable_count * target.size_of("Pi")
+        # Where the handle is; VariableTable: a header and one entry per variable.
+        return (
+            target.size_of("P")
+            + target.size_of("Pi")
+            + params.variable_count * target.size_of("Pi")
+        )
     return 0

@@ -134,8 +134,8 @@ class _Tape:
             for tensor in outputs:
                 finished = dataclasses.replace(self._finish(op, tensor), of=tensor)
                 RULES[op.name].backward(op, finished, self)
-        tokens: list[Tensor | None] = [*graph.tokens]
-        graph.emit(abi.FinishParams(), [*tokens, self.state], [graph.loss, graph.state])
+        tokens: list[Tensor | None] = [*graph.tokens]  # more: see `close_step`
+        graph.emit(abi.FinishParams(), [*tokens, graph.state, self.state], [graph.loss])
 
     def _emit_loss(self) -> Gradient:
         graph, logits, loss = self._graph, self._logits, self._graph.plan.scheme.loss

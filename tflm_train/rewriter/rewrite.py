@@ -12,10 +12,12 @@ from tflm_train import kernel_abi as abi
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, Tensor, offline_plan
+from tflm_train.model.layer_options import store_layer_options
 from tflm_train.model.written import write_checked
 from tflm_train.ops.constants import LossKind
 from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
 from tflm_train.rewriter.choose_variables import choose_variables
+from tflm_train.rewriter.close_step import close_step
 from tflm_train.rewriter.describe import describe_head, describe_interface
 from tflm_train.rewriter.differentiate import differentiate
 from tflm_train.rewriter.fold_pad import fold_pads
@@ -102,6 +104,7 @@ def rewrite(
     work.graph.inputs += graph.interface_inputs
     work.graph.outputs += [graph.loss, graph.state]
     describe_interface(graph)
+    close_step(graph)
     _finish_params(graph)
     unstreamed = memory = memory_report(work, kernels)
     if choice.changes_anything:
@@ -109,6 +112,7 @@ def rewrite(
         _finish_params(graph)
         stream_layers(work, choice)
         memory = memory_report(work, kernels)
+    store_layer_options(work)
     data = write_checked(work)
     return RewriteResult(data, build_report(model, graph, data, memory), memory, unstreamed)
 
@@ -133,7 +137,8 @@ def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:
     if values:
         joint = np.frombuffer(b"".join(v.tobytes() for v in values), np.int8)
         inputs.append(graph.constant("train/factory", joint))
-    return TrainOp.make(params, inputs, [graph.control, *(v.tensor for v in graph.variables)])
+    outputs = [graph.control, graph.state, *(v.tensor for v in graph.variables)]
+    return TrainOp.make(params, inputs, outputs)
 
 
 def _fingerprint(model: Model, scheme: Scheme) -> int:

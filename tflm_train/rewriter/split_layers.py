@@ -85,8 +85,8 @@ def _split(graph: TrainingGraph, layer: Layer, columns: Columns) -> Op:
         graph.constant(f"train/{layer.name}/shifts", shifts),
     ]
     split = TrainOp.make(params, inputs, [op.output])
-    # No interpreter reads builtin options of a custom op: they stay for `merge`, which brings the
-    # builtin op back (a RELU whose clamp is the whole range cannot be told from none by `params`).
+    # For `merge`, which brings the builtin op back (a RELU whose clamp is the whole range cannot be
+    # told from none by `params`). They travel in metadata: see `model/layer_options.py`.
     split.options = op.options
     return split
 

@@ -64,7 +64,7 @@ class Interpreter:
         self._data = _without_plan(model) if preserve_all else model.source
         restore = next((op for op in model.graph.ops if op.name == "TFLM_TRAIN_RESTORE"), None)
         self.is_trainable = restore is not None
-        self._variables: list[Tensor] = [] if restore is None else restore.outputs[1:]
+        self._variables: list[Tensor] = [] if restore is None else restore.outputs[2:]
         params = _params_of(model, abi.LossParams) if self.is_trainable else None
         self.loss = params if isinstance(params, abi.LossParams) else None
         restored = _params_of(model, abi.RestoreParams) if self.is_trainable else None

@@ -126,7 +126,7 @@ class StateLayout:
         self.model_name = model.name
         self.fingerprint = params.fingerprint_lo | params.fingerprint_hi << 32
         self.seed = params.seed
-        self.variables: list[Tensor] = restore.outputs[1:]
+        self.variables: list[Tensor] = restore.outputs[2:]
         self._check_factory(restore, model)
         self.factory = self._read_factory(restore)
         self.pairs = [
