@@ -320,7 +320,9 @@ class TestRefusals:
             if op.custom_options is not None:
                 head, rest = op.custom_options[:2], op.custom_options[4:]
                 op.custom_options = head + version.to_bytes(2, "little") + rest
-        words = rf"made with version {version} of our operators, and .* version 2; make it again"
+        words = (
+            rf"made with version {version} of our operators, and .* version 2; rewrite the original"
+        )
         with pytest.raises(ModelError, match=words):
             Model(model.to_bytes())
 

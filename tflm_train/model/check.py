@@ -109,7 +109,7 @@ def _check_version(op: Op, name: str) -> None:
     if version != VERSION:
         raise ModelError(
             f"{name}: made with version {version} of our operators, and this tflm_train has "
-            f"version {VERSION}; make it again from the original model"
+            f"version {VERSION}; rewrite the original model again"
         )
 
 
