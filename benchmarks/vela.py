@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tflm_train.rewriter.macs import forward_macs
+
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import DIGITS, SHARED
 from tests.ethos_u.checks import Report, check
@@ -23,7 +25,6 @@ from tflm_train import Model, Scheme, load, rewrite
 from tflm_train.graph import NPU_OP, Graph
 from tflm_train.memory import memory_report
 from tflm_train.model.layers import list_layers
-from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Head, WeightUpdate
 

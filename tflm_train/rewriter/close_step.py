@@ -15,6 +15,8 @@ from __future__ import annotations
 from tflm_train import kernel_abi as abi
 from tflm_train.model import Tensor
 from tflm_train.ops.declaration import set_input
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import ENCLOSED, IN_ORDER
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
 _SAVES = (abi.ClampMaskParams, abi.ChannelSaveParams)
@@ -35,3 +37,6 @@ def close_step(graph: TrainingGraph) -> None:
     variables = [*(variable.tensor for variable in graph.variables), graph.learning_rate]
     reads: list[Tensor | None] = [*tokens, *variables, graph.state, graph.control]
     ops[-1].inputs = reads
+
+
+CLOSE_STEP = Pass("close_step", close_step, requires=(IN_ORDER,), ensures=(ENCLOSED,))

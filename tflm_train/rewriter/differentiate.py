@@ -22,6 +22,15 @@ from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Op, Tensor
 from tflm_train.ops.geometry import Geometry, TransposedGeometry
 from tflm_train.qas import gain_shift
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import (
+    ALL_FINISHED,
+    NO_TRAILING_ABSENT,
+    READ_BEFORE_CHANGED,
+    SLOTS_NUMBERED,
+    UPDATED,
+    VARIABLES_CHOSEN,
+)
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, TrainOp
 
 _MAX_ACCUMULATED = 4
@@ -51,6 +60,14 @@ def differentiate(graph: TrainingGraph) -> TrainingGraph:
     _Tape(graph).run()
     graph.close_slots()
     return graph
+
+
+DIFFERENTIATE = Pass(
+    "differentiate",
+    differentiate,
+    requires=(VARIABLES_CHOSEN,),
+    ensures=(UPDATED, READ_BEFORE_CHANGED, ALL_FINISHED, SLOTS_NUMBERED, NO_TRAILING_ABSENT),
+)
 
 
 class _Tape:

@@ -130,6 +130,12 @@ class TrainingGraph:
         )
 
     @property
+    def is_ordered(self) -> bool:
+        """Whether the model's operators are all there, in execution order."""
+        ops = self.model.graph.ops
+        return bool(ops) and isinstance(ops[0], TrainOp)
+
+    @property
     def interface_inputs(self) -> list[Tensor]:
         """What the graph's inputs get beside the model's own."""
         label = [] if self.label is None else [self.label]
