@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflm_train.model import Model, Op, Quantization, Tensor
 from tflm_train.model.flatbuffer import serialize
 
-_CODES = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "ADD": 2, "PAD": 2}
+_CODES = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "ADD": 2, "PAD": 2, "MAX_POOL_2D": 2}
 ACTIVATIONS = (0, 1, 3)  # NONE, RELU, RELU6
 
 
@@ -51,9 +51,12 @@ class Stack:
         model.graph.inputs = [top]
         return Stack(rng, model, top)
 
-    def finish(self) -> Model:
-        """The model as read from a file."""
+    def finish(self, trainable: bool = False) -> Model:
+        """The model as read from a file; trainable: without -128 among its weights."""
         self.model.graph.outputs = [self.top]
+        for tensor in self.model.graph.tensors if trainable else ():
+            if tensor.data is not None and tensor.data.dtype == np.int8:
+                tensor.data = np.maximum(tensor.data, -127)
         return Model(self.model.to_bytes(), "stack")
 
     def conv(
@@ -83,6 +86,17 @@ class Stack:
         y.quantization = self.top.quantization
         table = self.model.graph.add(Tensor.constant(f"pads_{self.count}", data))
         self._emit("PAD", [self.top, table], y, schema.PadOptionsT())
+
+    def max_pool(self, window: int, stride: int) -> None:
+        """Adds a MAX_POOL_2D with padding SAME."""
+        options = schema.Pool2DOptionsT()
+        options.padding = schema.Padding.SAME
+        options.filterHeight = options.filterWidth = window
+        options.strideH = options.strideW = stride
+        _, height, width, channels = self.top.shape
+        y = self._output((1, -(-height // stride), -(-width // stride), channels))
+        y.quantization = self.top.quantization
+        self._emit("MAX_POOL_2D", [self.top], y, options)
 
     def add(self, other: Tensor, activation: int) -> None:
         """Adds an ADD of an earlier tensor."""

@@ -206,7 +206,7 @@ void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, i
 #if defined(TFLM_TRAIN_MVE)
   // FAST-PATH-BOUND: mask-start
   if (shift == 0) {
-    const MaskParams range = {kMaskActivation, act_min, act_max};
+    const MaskParams range = {kMaskActivation, act_min, act_max, kNoMark};
     return mve::ClampBits(range, activation, static_cast<size_t>(n), to);
   }
 #elif defined(TFLM_TRAIN_DSP)

@@ -18,6 +18,7 @@ from tests.backward_ops.float_reference import (
 )
 from tflm_train.backward_ops import depthwise_conv_2d
 from tflm_train.backward_ops.numerics import max_abs
+from tflm_train.ops.geometry import Geometry
 
 activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 
@@ -106,3 +107,12 @@ def test_unequal_strides_by_the_definition() -> None:
     unit = np.float64(multipliers.unit_scale) * 2.0**-depthwise_conv_2d.FRACTION_BITS
     np.testing.assert_array_equal(acc * unit, expected)
     np.testing.assert_array_equal(depthwise_conv_2d.weight_gradient(q, x, -9, g)[0], expected_G)
+
+
+def test_multipliers_are_the_nearest_of_16_bits() -> None:
+    g = Geometry.from_options((3, 3, 4), 4, (3, 3))
+    scales = np.array([1, 0.3, 0.2, 2**-17], np.float32)
+    found = depthwise_conv_2d.depthwise_multipliers(scales, g)
+    # 19660.8, 13107.2 and a half, which goes up.
+    assert found.m.tolist() == [65536, 19661, 13107, 1]
+    assert found.unit_scale == 1

@@ -307,6 +307,8 @@ def loss() -> Suite:
         logits = random_int8(rng, classes, low=-128)
         cases.append((logits, int(rng.integers(classes)), float(rng.uniform(0.01, 0.5))))
     cases.append((random_int8(rng, 1000, low=-128), 999, 0.12))
+    # The other class's exp(-255 scale) is 2^-19.5, and 2^-20.5: too little of a gradient.
+    cases += [(np.array([127, -128], np.int8), 0, b * np.log(2) / 255) for b in (19.5, 20.5)]
     for number, (logits, label, scale) in enumerate(cases):
         params = abi.LossParams(logits.size, -3, float(np.float32(scale)), SLOT_OUT)
         name = f"classes{logits.size}_label{label}_number{number}"

@@ -185,10 +185,10 @@ def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: 
     reference = Reference(rewritten)
     restore = rewritten.graph.ops[0]
     factory = {
-        id(tensor): reference.variables[tensor.name].copy() for tensor in restore.outputs[1:]
+        id(tensor): reference.variables[tensor.name].copy() for tensor in restore.outputs[2:]
     }
     # Tensors are numbered in the order of first use, the variables first.
-    tensors: dict[int, Tensor] = {id(t): t for t in restore.outputs[1:]}
+    tensors: dict[int, Tensor] = {id(t): t for t in restore.outputs[2:]}
     variable_count = len(tensors)
     for op, params in reference.ops:
         tensors |= {id(t): t for t in [*op.inputs, *reference.left_behind(op, params)] if t}
@@ -244,15 +244,6 @@ def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: 
     )
 
 
-def _finished(stack: Stack) -> Model:
-    """The model; weights are never -128, as TFLite prescribes and the updates expect."""
-    model = stack.finish()
-    for tensor in model.graph.tensors:
-        if tensor.data is not None and tensor.data.dtype == np.int8:
-            tensor.data = np.maximum(tensor.data, -127)
-    return Model(model.to_bytes(), model.name)
-
-
 def _bottleneck() -> Model:
     """1x1, depthwise 3x3, 1x1, a skip; small enough for the least of the boards."""
     stack = Stack.start(4, 4, 4, 1)
@@ -262,7 +253,7 @@ def _bottleneck() -> Model:
     stack.conv(4, 1, 1, True, LINEAR)
     stack.add(skip, LINEAR)
     stack.conv(3, 4, 1, False, LINEAR)
-    return _finished(stack)
+    return stack.finish(trainable=True)
 
 
 def _mobile() -> Model:
@@ -283,7 +274,7 @@ def _mobile() -> Model:
     stack.depthwise(1, 3, 2, True, RELU6)
     stack.conv(24, 1, 1, True, RELU6)
     stack.conv(5, 3, 2, False, LINEAR)
-    return _finished(stack)
+    return stack.finish(trainable=True)
 
 
 def _odd() -> Model:
@@ -296,7 +287,7 @@ def _odd() -> Model:
     stack.conv(117, 3, 2, True, RELU6)
     stack.conv(5, 1, 2, True, RELU)
     stack.conv(7, 2, 1, False, LINEAR)
-    return _finished(stack)
+    return stack.finish(trainable=True)
 
 
 def _whole(layers: int, residual_bits: int) -> Scheme:

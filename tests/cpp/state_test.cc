@@ -128,6 +128,44 @@ TEST(State, RefusesAnotherModelsBlob) {
             StateStatus::kWrongModel);
 }
 
+// A source whose n-th read fails.
+struct FailingSource {
+  const uint8_t* blob;
+  int reads_left;
+
+  static bool Read(void* context, size_t offset, void* to, size_t bytes) {
+    FailingSource* const source = static_cast<FailingSource*>(context);
+    if (source->reads_left-- == 0) return false;
+    std::memcpy(to, source->blob + offset, bytes);
+    return true;
+  }
+};
+
+// Up to the checksum nothing is changed; later, what is half loaded asks for factory weights.
+TEST(State, ASourceThatFailsLeavesOldWeightsOrFactoryWeights) {
+  const StateBlobCase& golden = kStateBlobCases[1];
+  Model model(golden);
+  uint8_t* zeros = Guarded<uint8_t>(model.payload_bytes);
+  std::memset(zeros, 0, model.payload_bytes);
+  const int pieces = static_cast<int>((model.payload_bytes + 63) / 64);
+  const int first_load = 1 + pieces;
+  const int all = first_load + static_cast<int>(golden.variable_count);
+  for (int n = 0; n <= all; ++n) {
+    tflm_train::RestoreParams params = {};
+    params.fingerprint_lo = golden.fingerprint_lo;
+    params.fingerprint_hi = golden.fingerprint_hi;
+    tflm_train::StateInitialize(params, model.table);
+    model.SetVariables(zeros);
+    FailingSource source = {golden.blob, n};
+    const StateStatus status =
+        tflm_train::StateLoadFrom(model.state, {FailingSource::Read, &source, golden.blob_bytes});
+    EXPECT_EQ(status, n < all ? StateStatus::kStorageFailed : StateStatus::kOk);
+    EXPECT_EQ(tflm_train::StateSize(model.state) == 0, n >= first_load && n < all);
+    if (n < first_load) model.ExpectVariables(zeros);
+    if (n == all) model.ExpectVariables(golden.payload);
+  }
+}
+
 TEST(State, NeedsAnInvokeFirst) {
   const StateBlobCase& golden = kStateBlobCases[0];
   TrainState* untouched = Guarded<TrainState>(1);  // what AllocateTensors and Reset leave

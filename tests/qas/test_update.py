@@ -97,6 +97,23 @@ def test_factors() -> None:
     assert plain.dead.tolist() == dead.tolist()
 
 
+@pytest.mark.parametrize(
+    ("least", "low", "high"),
+    [
+        ("0x1.245650p-20", "0x1.bbd200p-19", "0x1.be1078p-3"),
+        ("0x1.1607b6p-19", "0x1.ce15c0p-18", "0x1.a83bb6p-2"),
+    ],
+)
+def test_a_channel_on_the_bound_is_alive(least: str, low: str, high: str) -> None:
+    """The least scale is that share of the median, the mean of the middle two, to the last bit."""
+    scales = [float.fromhex(text) for text in (least, low, high)]
+    assert scales[0] == update.DEAD_CHANNEL_RATIO * (scales[1] + scales[2]) / 2
+    s_w = np.array([*scales, 1], np.float32)
+    assert update.factors(0.5, s_w).dead.tolist() == [False] * 4
+    s_w[0] = np.nextafter(s_w[0], np.float32(0))
+    assert update.factors(0.5, s_w).dead.tolist() == [True, False, False, False]
+
+
 def test_a_layer_of_dead_channels_only() -> None:
     kw, kb, dead = update.factors(0.5, np.zeros(3, np.float32))
     assert dead.all()

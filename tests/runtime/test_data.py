@@ -144,6 +144,19 @@ class TestFolder:
         assert again.x_test.paths == dataset.x_test.paths
         assert other.x_test.paths != dataset.x_test.paths
 
+    @pytest.mark.parametrize(("test_fraction", "test"), [(0.01, 1), (0.5, 1), (0.99, 2)])
+    def test_either_part_gets_a_picture_of_each_class(
+        self, tmp_path: Path, test_fraction: float, test: int
+    ) -> None:
+        for name, count in (("cat", 2), ("dog", 3)):
+            for i in range(count):
+                save_picture(tmp_path / name / f"{i}.png", flat(i, 4, 4, 3))
+        dataset = load_dataset(tmp_path, test_fraction=test_fraction)
+        assert dataset.y_test.tolist().count(0) == dataset.y_train.tolist().count(0) == 1
+        dogs = test if test_fraction != 0.5 else 2
+        assert dataset.y_test.tolist().count(1) == dogs
+        assert dataset.y_train.tolist().count(1) == 3 - dogs
+
     def test_given_split(self, tmp_path: Path) -> None:
         save_picture(tmp_path / "train" / "a" / "0.png", flat(10, 3, 3))
         save_picture(tmp_path / "train" / "b" / "0.jpg", flat(20, 5, 4, 3))

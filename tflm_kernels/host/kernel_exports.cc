@@ -3,10 +3,13 @@
 // docs/NUMERICS.md (state only where the kernel reads it), then its outputs; a
 // pointer may be null where the op's input may be -1. Scratch is allocated
 // here, with exactly the size the kernel asks for. Nothing is checked.
+//
+// And what each asks for, as the memory report computes it in Python.
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 
 #include "tflm_kernels/conv_input_grad.h"
 #include "tflm_kernels/data_movement.h"
@@ -20,6 +23,7 @@
 #include "tflm_kernels/spec/op_params.h"
 #include "tflm_kernels/split_conv.h"
 #include "tflm_kernels/state/state.h"
+#include "tflm_kernels/stream.h"
 #include "tflm_kernels/update.h"
 
 namespace {
@@ -37,9 +41,61 @@ class Scratch {
   void* memory_;
 };
 
+template <typename Params>
+size_t BytesOf(const uint8_t* options, size_t (*bytes)(const Params&)) {
+  Params params;
+  std::memcpy(&params, options, sizeof(params));
+  return bytes(params);
+}
+
+// Scratch of the op with these custom_options.
+size_t ScratchBytes(const uint8_t* options, const tflm_train::OpHeader& header) {
+  using tflm_train::OpKind;
+  switch (static_cast<OpKind>(header.kind)) {
+    case OpKind::kLoss:
+      return BytesOf(options, tflm_train::LossScratchBytes);
+    case OpKind::kConvInputGrad:
+      return BytesOf(options, tflm_train::ConvInputGradScratchBytes);
+    case OpKind::kDepthwiseInputGrad:
+      return BytesOf(options, tflm_train::DepthwiseInputGradScratchBytes);
+    case OpKind::kPoolGrad:
+      return BytesOf(options, tflm_train::PoolGradScratchBytes);
+    case OpKind::kConvUpdate:
+      return BytesOf(options, tflm_train::ConvUpdateScratchBytes);
+    case OpKind::kDepthwiseUpdate:
+      return BytesOf(options, tflm_train::DepthwiseUpdateScratchBytes);
+    case OpKind::kSplitConv:
+      return BytesOf(options, tflm_train::SplitConvScratchBytes);
+    case OpKind::kSplitDepthwise:
+      return BytesOf(options, tflm_train::SplitDepthwiseScratchBytes);
+    case OpKind::kProductGrad:
+      return BytesOf(options, tflm_train::ProductGradScratchBytes);
+    case OpKind::kMaxPoolGrad:
+      return BytesOf(options, tflm_train::MaxPoolGradScratchBytes);
+    case OpKind::kResizeGrad:
+      return BytesOf(options, tflm_train::ResizeGradScratchBytes);
+    case OpKind::kL2NormGrad:
+      return BytesOf(options, tflm_train::L2NormGradScratchBytes);
+    case OpKind::kStream:
+      return tflm_train::StreamScratchBytes(tflm_train::StreamProgram(options, header.size));
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
 
 extern "C" {
+
+// The scratch of `count` ops, whose custom_options follow one another.
+void TflmTrainKernelScratchBytes(const uint8_t* options, int32_t count, uint64_t* bytes) {
+  for (; count > 0; --count) {
+    tflm_train::OpHeader header;
+    std::memcpy(&header, options, sizeof(header));
+    *bytes++ = ScratchBytes(options, header);
+    options += header.size;
+  }
+}
 
 // 1, or 0 when the target is out of range.
 int32_t TflmTrainKernelLoss(const tflm_train::LossParams* params, const int8_t* logits,

@@ -300,7 +300,7 @@ def _conv_input_grad_scratch(params: ops.ConvInputGrad) -> int:
     g = params.geometry
     is_split = params.group < g.out_c
     by_pixels = WORD * g.in_c * (1 + is_split + (params.kept > 0))
-    if is_split or g.in_h * g.in_w <= 1:
+    if is_split or params.transposed or g.in_h * g.in_w <= 1:
         return by_pixels
     pointwise = (g.k_h, g.k_w, g.stride_h, g.stride_w, g.pad_t, g.pad_l) == (1, 1, 1, 1, 0, 0)
     same_size = (g.in_h, g.in_w) == (g.out_h, g.out_w)

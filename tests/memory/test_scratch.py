@@ -1,0 +1,155 @@
+"""The scratch memory of the kernels, in Python as in C++, over random layers."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tflm_train import kernel_abi as abi
+from tflm_train.memory.scratch import scratch_of
+from tflm_train.ops.geometry import Geometry
+from tflm_train.runtime.host_library import host_library
+
+_KERNELS = Path(__file__).resolve().parents[2] / "tflm_kernels"
+_LAYERS = 20_000
+_MASK = abi.MaskFields()
+_OUTPUT = abi.OutputFields(0, 0, -128, 127)
+
+Draw = Callable[[int, int], int]
+"""A random number between two, both included."""
+
+
+def size(draw: Draw, most: int = 512) -> int:
+    """As often small as large."""
+    return draw(1, max(1, most >> draw(0, most.bit_length() - 1)))
+
+
+def geometry(draw: Draw, depthwise: bool = False) -> Geometry:
+    """A window of any shape with any padding, that of a folded PAD as well."""
+    kernel, stride, dilation = ([draw(1, most) for _ in range(2)] for most in (9, 3, 2))
+    if draw(0, 1):
+        kernel = [3, 3]  # the usual one has loops of its own
+    if draw(0, 2):
+        stride, dilation = [stride[0]] * 2, [1, 1]
+    if not depthwise and draw(0, 1):
+        kernel, stride = [1, 1], [1, 1]
+    pads = [draw(0, min(3, k - 1)) for k in kernel]
+    out = [size(draw, 64) for _ in range(2)]
+    # What the last window reads, with up to a stride more.
+    in_size = [
+        max(1, (o - 1) * s + (k - 1) * d + 1 - p - draw(0, p) + draw(0, s - 1))
+        for o, s, k, d, p in zip(out, stride, kernel, dilation, pads, strict=True)
+    ]
+    in_c = size(draw)
+    out_c = in_c * (draw(1, 3) if draw(0, 3) == 0 else 1) if depthwise else size(draw)
+    return Geometry(*in_size, in_c, *out, out_c, *kernel, *stride, *dilation, *pads)
+
+
+def _conv_input_grad(draw: Draw) -> abi.OpParams:
+    g = geometry(draw)
+    group = draw(1, g.out_c) if draw(0, 4) == 0 else g.out_c
+    kept = draw(0, g.in_c - 1) if draw(0, 1) else 0
+    transposed = int(draw(0, 4) == 0)
+    return abi.ConvInputGradParams(g, _MASK, 0, 1, -1, 1.0, group, 1, kept, transposed)
+
+
+def _depthwise_input_grad(draw: Draw) -> abi.OpParams:
+    g = geometry(draw, depthwise=True)
+    return abi.DepthwiseInputGradParams(g, _MASK, 0, 1, -1, 1.0, g.out_c // g.in_c, 0)
+
+
+def _update(g: Geometry) -> abi.UpdateFields:
+    return abi.UpdateFields(0, 0, 0, 8, 8, 0, g.k_h, 0, g.k_w, g.in_c)
+
+
+def _conv_update(draw: Draw) -> abi.OpParams:
+    g = geometry(draw)
+    return abi.ConvUpdateParams(g, _update(g), draw(0, 1))
+
+
+def _depthwise_update(draw: Draw) -> abi.OpParams:
+    g = geometry(draw, depthwise=True)
+    return abi.DepthwiseUpdateParams(g, _update(g), g.out_c // g.in_c)
+
+
+def _product_grad(draw: Draw) -> abi.OpParams:
+    axes = tuple(abi.ProductAxis(size(draw, 64), 0, 0) for _ in range(7))
+    return abi.ProductGradParams(axes[:4], axes[4:], 1, 1, 0, 0, _MASK, 0, 1, -1, 1.0)
+
+
+def _stream(draw: Draw) -> abi.OpParams:
+    stages = []
+    for _ in range(draw(1, 8)):
+        kind = draw(0, 2)
+        g = geometry(draw, depthwise=kind == abi.StageKind.DEPTHWISE)
+        kept = draw(0, 1)
+        stages.append(
+            abi.StageFields(
+                kind,
+                g,
+                _OUTPUT,
+                1,
+                -1,
+                -1,
+                draw(1, 9),
+                kept_output=kept,
+                kept_channels=draw(1, g.out_c) if draw(0, 1) else g.out_c,
+            )
+        )
+    return abi.StreamParams(tuple(stages))
+
+
+KINDS: dict[str, Callable[[Draw], abi.OpParams]] = {
+    "Loss": lambda draw: abi.LossParams(size(draw, 1000), 0, 1.0, 0),
+    "ConvInputGrad": _conv_input_grad,
+    "DepthwiseInputGrad": _depthwise_input_grad,
+    "PoolGrad": lambda draw: abi.PoolGradParams(geometry(draw, True), _MASK, 0, 1, draw(0, 1), 4),
+    "ConvUpdate": _conv_update,
+    "DepthwiseUpdate": _depthwise_update,
+    "SplitConv": lambda draw: abi.SplitConvParams(geometry(draw), _OUTPUT, 0),
+    "SplitDepthwise": lambda draw: abi.SplitDepthwiseParams(geometry(draw, True), _OUTPUT, 0, 1),
+    "ProductGrad": _product_grad,
+    "MaxPoolGrad": lambda draw: abi.MaxPoolGradParams(geometry(draw, True), _MASK, 0, 1),
+    "ResizeGrad": lambda draw: abi.ResizeGradParams(3, 3, size(draw), 6, 6, _MASK, 0, 1, -1),
+    "L2NormGrad": lambda draw: abi.L2NormGradParams(size(draw), 0, 1.0, _MASK, 0, 1),
+    "Stream": _stream,
+}
+"""A random op of each kind that wants scratch memory."""
+WEIGHTS = {"ConvInputGrad": 5, "DepthwiseInputGrad": 8, "ConvUpdate": 5, "Stream": 3}
+"""How many times as often those are drawn whose memory is not just a product."""
+
+
+def scratch_in_cpp(params: list[abi.OpParams]) -> list[int]:
+    """What the kernels of this machine ask for."""
+    found = (ctypes.c_uint64 * len(params))()
+    options = b"".join(p.pack() for p in params)
+    host_library().TflmTrainKernelScratchBytes(options, len(params), found)
+    return list(found)
+
+
+@pytest.mark.interpreter
+def test_twins_agree() -> None:
+    rng = np.random.default_rng(2026)
+    names = [name for name in KINDS for _ in range(WEIGHTS.get(name, 1))]
+
+    def draw(low: int, high: int) -> int:
+        return int(rng.integers(low, high + 1))
+
+    params = [KINDS[names[draw(0, len(names) - 1)]](draw) for _ in range(_LAYERS)]
+    assert set(Counter(type(p).__name__ for p in params)) == set(KINDS)
+    for found, want in zip(params, scratch_in_cpp(params), strict=True):
+        assert scratch_of(found) == want, found
+
+
+def test_no_kernel_is_left_out() -> None:
+    declared = re.compile(
+        r"^size_t (\w+)ScratchBytes\(const (?:\w+Params|StreamProgram)&", re.MULTILINE
+    )
+    headers = "".join(path.read_text() for path in sorted(_KERNELS.glob("**/*.h")))
+    assert set(declared.findall(headers)) == set(KINDS)

@@ -1,0 +1,49 @@
+"""Gradients of branches meet at no more cost than they must."""
+
+from __future__ import annotations
+
+import pytest
+
+import tflm_train as tt
+from tests.stacks import Stack
+from tests.steps import assert_follows_reference, weights_of
+from tflm_train.model import Model
+from tflm_train.scheme import Scheme
+
+LINEAR = 0
+
+
+def forked(*branches: str) -> Model:
+    """One layer whose output goes through both branches, which an ADD joins."""
+    stack = Stack.start(6, 5, 3, 61)
+    stack.conv(4, 3, 1, True, LINEAR)
+    fork = stack.top
+    ends = []
+    for branch in branches:
+        stack.top = fork
+        if branch == "conv":
+            stack.conv(4, 3, 1, True, LINEAR)
+        else:
+            stack.max_pool(3, 1)
+        ends.append(stack.top)
+    stack.add(ends[0], LINEAR)
+    stack.conv(3, 5, 2, False, LINEAR)
+    return stack.finish(trainable=True)
+
+
+@pytest.mark.parametrize(
+    ("branches", "accumulates"),
+    [
+        # The convolution's gradient takes the other one along, whichever is found first.
+        (("conv", "pool"), 0),
+        (("pool", "conv"), 0),
+        (("conv", "conv"), 0),
+        (("pool", "pool"), 1),
+    ],
+)
+def test_a_producer_that_takes_the_others_along_comes_last(
+    branches: tuple[str, ...], accumulates: int
+) -> None:
+    result = tt.rewrite(forked(*branches), Scheme(weights=weights_of(0)))
+    assert result.report.ops.get("ACCUMULATE", 0) == accumulates
+    assert_follows_reference(Model(result.model_bytes))
