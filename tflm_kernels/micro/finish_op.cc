@@ -10,19 +10,11 @@
 namespace tflm_train {
 namespace {
 
-struct FinishOp : OpDefaults {
-  using Params = FinishParams;
-  static constexpr const char* kName = "TFLM_TRAIN_FINISH";
+struct FinishOp : OpDefaults, FinishTensors {
   static constexpr bool kAlwaysRuns = true;
-  // Inputs: tokens and variables, which it does not read, the handle, the state.
-  enum { kLoss, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
-    const int inputs = node.input_count();
-    return node.CheckCounts(inputs < kFewest ? kFewest : inputs, kOutputs) && node.CheckState() &&
-           node.CheckMark(params.marks - 1) &&
-           node.CheckInput(Handle(node), "state handle", kTfLiteInt32, kStateWords) &&
-           node.CheckOutput(kLoss, "loss", kTfLiteFloat32, 1);
+    return node.CheckMark(params.marks - 1);
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
@@ -30,17 +22,12 @@ struct FinishOp : OpDefaults {
     if (live->training != 0 && !StepMarks(live).HasAll(params.marks)) {
       return node.Fail("a part of the step has not run: the operators are in a wrong order");
     }
-    *node.Output<float>(kLoss) = live->loss;
-    std::memcpy(node.Input<TrainState>(Handle(node)), live, sizeof(*live));
+    *node.Output<float>(Out::kLoss) = live->loss;
+    std::memcpy(node.Input<TrainState>(In::kHandle), live, sizeof(*live));
     // What runs before RESTORE in the next Invoke finds that it does not train.
     live->training = 0;
     return true;
   }
-
- private:
-  static constexpr int kFewest = 3;
-
-  static int Handle(const OpNode& node) { return node.input_count() - 2; }
 };
 
 }  // namespace

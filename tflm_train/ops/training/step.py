@@ -20,8 +20,10 @@ Unsigned = Annotated[int, Number(unsigned=True)]
 class RestoreInputs(Tensors):
     """Of RESTORE: the factory values of the first variables one after another, where there are."""
 
-    learning_rate: Annotated[Tensor, Spec(Role.CONSTANT, "FLOAT32", "1")]
-    factory: Annotated[tuple[Tensor, ...], Spec(Role.FACTORS, "INT8", label="factory values")]
+    learning_rate: Annotated[Tensor, Spec(Role.RATE, "FLOAT32", "1")]
+    factory: Annotated[
+        tuple[Tensor, ...], Spec(Role.FACTORS, "", label="factory values", present="")
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class RestoreOutputs(Tensors):
 
     control: Annotated[Tensor, Spec(Role.STATE, "INT32", "17", at_least=True)]
     handle: Annotated[Tensor, Spec(Role.RESULT, "INT32", "16")]
-    variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "")]
+    variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "", present="variable_count")]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class LossInputs(Tensors):
             present="0 if loss_kind == LossKind.MEAN_SQUARED_ERROR else FREE",
         ),
     ]
-    saved: Annotated[tuple[Tensor, ...], Spec(Role.AFTER, "")]
+    saved: Annotated[tuple[Tensor, ...], Spec(Role.AFTER, "", present="")]
     scales: Scales
     state: State
 
@@ -169,8 +171,8 @@ class ChannelSave(TrainingOp[ChannelSaveInputs, ChannelSaveOutputs]):
 class FinishInputs(Tensors):
     """Of FINISH: a token of each update, then all variables, none of which it reads."""
 
-    after: Annotated[tuple[Tensor, ...], Spec(Role.AFTER, "")]
-    handle: Annotated[Tensor, Spec(Role.RESULT, "INT32", "16")]
+    after: Annotated[tuple[Tensor, ...], Spec(Role.AFTER, "", present="")]
+    handle: Annotated[Tensor, Spec(Role.VARIABLE, "INT32", "16")]
     state: State
 
 
