@@ -180,7 +180,7 @@ def _bias_case(rng: np.random.Generator, number: int) -> Case:
         "bias": rng.integers(-(2**30), 2**30, channels).astype(np.int32),
     }
     if rule.kept_for_bias():
-        values["gathered"] = rng.integers(-(2**29), 2**29, channels).astype(np.int32)
+        values["bias_gathered"] = rng.integers(-(2**29), 2**29, channels).astype(np.int32)
     fields = rule.fields(LayerSize(0, 0, positions, INPUT_SCALE))
     params = ops.BiasUpdate(positions, channels, SLOT_IN, rule=fields)
     return Case(BIAS, params, 0.05, step, gradient.scale, values)

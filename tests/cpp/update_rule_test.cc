@@ -67,12 +67,12 @@ void RunLayer(const RuledUpdateCase& golden, const TrainState& state, ScratchByt
 
 void RunBias(const RuledUpdateCase& golden, const TrainState& state) {
   int32_t* const bias = CopyOf<int32_t>(golden.bias);
-  int32_t* const gathered = CopyOf<int32_t>(golden.gathered);
+  int32_t* const gathered = CopyOf<int32_t>(golden.bias_gathered);
   tflm_train::BiasUpdate(ReadParams<tflm_train::BiasUpdateParams>(golden.options), golden.grad,
                          state, Floats(golden.scales, kSlots),
                          Floats(golden.factors, golden.factor_count), bias, gathered);
   ExpectWanted(golden.bias, bias);
-  ExpectWanted(golden.gathered, gathered);
+  ExpectWanted(golden.bias_gathered, gathered);
 }
 
 TEST(UpdateRule, Golden) {

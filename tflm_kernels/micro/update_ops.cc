@@ -44,7 +44,7 @@ struct BiasUpdateOp : OpDefaults, BiasUpdateTensors {
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
     BiasUpdate(params, node.Input<int8_t>(In::kGradient), *node.State(),
                node.Input<float>(In::kScales), node.Input<float>(In::kFactors),
-               node.Input<int32_t>(In::kBias), node.Input<int32_t>(In::kGathered));
+               node.Input<int32_t>(In::kBias), node.Input<int32_t>(In::kBiasGathered));
     *node.Output<int8_t>(Out::kToken) = 1;
     return true;
   }

@@ -127,7 +127,7 @@ def _bias_update(op: Op, params: ops.BiasUpdate, step: Step) -> None:
     B = bias_gradient(q.reshape(params.positions, 1, params.channels))
     clip = Clip(rule.clip_norm, rule.clip_x, rule.clip_bias)
     rate = _rate(rule, step, clip.factor(q, scale), scale)
-    _update_bias(inputs.bias, inputs.gathered, B, step.value(inputs.factors), rate, rule, step)
+    _update_bias(inputs.bias, inputs.bias_gathered, B, step.value(inputs.factors), rate, rule, step)
 
 
 def _update_bias(

@@ -24,6 +24,15 @@ from tflm_train.ops.declaration import Inputs, Outputs
 from tflm_train.ops.geometry import Geometry, TransposedGeometry
 from tflm_train.qas import gain_shift
 from tflm_train.qas.update_rule import LayerSize
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import (
+    ALL_FINISHED,
+    NO_TRAILING_ABSENT,
+    READ_BEFORE_CHANGED,
+    SLOTS_NUMBERED,
+    UPDATED,
+    VARIABLES_CHOSEN,
+)
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, TrainOp
 
 _MAX_ACCUMULATED = 4
@@ -53,6 +62,14 @@ def differentiate(graph: TrainingGraph) -> TrainingGraph:
     _Tape(graph).run()
     graph.close_slots()
     return graph
+
+
+DIFFERENTIATE = Pass(
+    "differentiate",
+    differentiate,
+    requires=(VARIABLES_CHOSEN,),
+    ensures=(UPDATED, READ_BEFORE_CHANGED, ALL_FINISHED, SLOTS_NUMBERED, NO_TRAILING_ABSENT),
+)
 
 
 class _Tape:
@@ -136,10 +153,11 @@ class _Tape:
             for tensor in outputs:
                 finished = dataclasses.replace(self._finish(op, tensor), of=tensor)
                 RULES[op.name].backward(op, finished, self)
+        # FINISH waits for more: see `close_step`.
         graph.emit(
             ops.Finish(),
-            ops.FinishInputs(tokens=tuple(graph.tokens), state=self.state),
-            ops.FinishOutputs(loss=graph.loss, state=graph.state),
+            ops.FinishInputs(after=tuple(graph.tokens), handle=graph.state, state=self.state),
+            ops.FinishOutputs(loss=graph.loss),
         )
 
     def _emit_loss(self) -> Gradient:
@@ -164,6 +182,7 @@ class _Tape:
             logits=logits,
             target=target,
             class_weights=weights,
+            saved=(),  # see `close_step`
             scales=self.scales,
             state=self.state,
         )
@@ -256,7 +275,7 @@ class _Tape:
             gradient=gradient.tensor,
             factors=factors,
             bias=trained.bias,
-            gathered=trained.kept.get("bias_gathered"),
+            bias_gathered=trained.kept.get("bias_gathered"),
             scales=self.scales,
             state=self.state,
         )

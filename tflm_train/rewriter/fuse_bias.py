@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from tflm_train.model import Op
 from tflm_train.ops import BiasUpdate, ConvInputGrad, DepthwiseInputGrad, Finish, set_input
 from tflm_train.ops.structs import PLAIN_SGD
-from tflm_train.rewriter.training_graph import TrainOp
+from tflm_train.rewriter.mark_step import MARKED
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import IN_ORDER, UPDATED
+from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
 _INPUT_GRADIENTS = (ConvInputGrad, DepthwiseInputGrad)
 
@@ -48,6 +51,13 @@ def fuse_bias_updates(ops: Sequence[Op]) -> list[Op]:
         fused.add(id(op.output))
     finish = ops[-1]
     assert isinstance(finish, TrainOp)
-    tokens = Finish.inputs_of(finish).tokens
-    set_input(finish, finish.params, tokens=tuple(t for t in tokens if id(t) not in fused))
+    after = Finish.inputs_of(finish).after
+    set_input(finish, finish.params, after=tuple(t for t in after if id(t) not in fused))
     return kept
+
+
+def _fuse(graph: TrainingGraph) -> None:
+    graph.model.graph.ops = fuse_bias_updates(graph.model.graph.ops)
+
+
+FUSE_BIAS = Pass("fuse_bias", _fuse, requires=(UPDATED, IN_ORDER), breaks=(MARKED,))

@@ -23,7 +23,7 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.model.written import write_checked
-from tflm_train.ops import OP_PREFIX
+from tflm_train.ops import OP_PREFIX, StageKind
 from tflm_train.ops.builtin import kernel_memory
 from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.emit_stream import make_stream
@@ -248,7 +248,7 @@ def _is_allowed(run: Run, choice: Choice) -> bool:
     if len(run.stages) > 1:
         return choice.stream is Streaming.AUTO
     # A lone ADD gains nothing.
-    return choice.forward is not Forward.BUILTIN and run.layers[0].name != "ADD"
+    return choice.forward is not Forward.BUILTIN and run.stages[0].stage_kind != StageKind.ADD
 
 
 def _as_it_is(op: Op, start: int, crossing: int, kernels: KernelSet) -> _Segment:

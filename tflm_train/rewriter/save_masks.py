@@ -13,6 +13,8 @@ from tflm_train import ops
 from tflm_train.memory.extra import MASK_PREFIX
 from tflm_train.model import Tensor
 from tflm_train.ops import ClampMaskInputs, ClampMaskOutputs, Role, set_input
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import MASKS_ARE_BITS, UPDATED
 from tflm_train.rewriter.training_graph import TrainingGraph
 
 
@@ -33,6 +35,9 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
         fields = dataclasses.replace(mask, mask_kind=ops.MaskKind.BITS)
         op.params = dataclasses.replace(op.params, mask=fields)  # type: ignore[call-arg]
     return graph
+
+
+SAVE_MASKS = Pass("save_masks", save_masks, requires=(UPDATED,), ensures=(MASKS_ARE_BITS,))
 
 
 def whole_activations(graph: TrainingGraph) -> set[int]:

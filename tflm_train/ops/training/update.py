@@ -124,7 +124,7 @@ class BiasUpdateInputs(Tensors):
     ]
     factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "channels")]
     bias: Annotated[Tensor, Spec(Role.VARIABLE, "INT32", "channels")]
-    gathered: Annotated[
+    bias_gathered: Annotated[
         Tensor | None,
         Spec(Role.VARIABLE, "INT32", "channels", present="steps != 1", label="gathered steps"),
     ]
