@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tflm_train import kernel_abi as abi
-from tflm_train.memory.kernels import KernelSet
+from tflm_train.memory.kernel_case import KernelSet
 from tflm_train.memory.planner import ALIGNMENT, ArenaPlan, Buffer, plan_arena
 from tflm_train.memory.structures import Category, PersistentPart, persistent_part
 from tflm_train.memory.target import CORTEX_M, Target, align

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
-from tflm_train.memory.kernels import KernelMemory, KernelSet, kernel_memory
+from tflm_train.memory.kernel_case import KernelSet
+from tflm_train.memory.kernels import KernelMemory, kernel_memory
 from tflm_train.memory.scratch import persistent_of, scratch_of
 from tflm_train.memory.target import Struct, Target, align
 from tflm_train.model import Graph, Op, Tensor
