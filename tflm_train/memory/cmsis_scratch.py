@@ -30,6 +30,13 @@ def conv_scratch(case: KernelCase, filter_depth: int) -> int:
     return _vector_conv_scratch(columns)
 
 
+def wide_conv_scratch(case: KernelCase) -> int:
+    """`arm_convolve_wrapper_s16_get_buffer_size`, for int16 activations."""
+    filters = case.tensor(1)
+    columns = filters.shape[1] * filters.shape[2] * case.x.shape[3]
+    return 2 * 4 * 8 * -(-columns // 8) if case.helium else 2 * 2 * columns
+
+
 def depthwise_scratch(case: KernelCase) -> int:
     """`arm_depthwise_conv_wrapper_s8_get_buffer_size`."""
     options, x, filters, output = case.op.options, case.x, case.tensor(1), case.op.output

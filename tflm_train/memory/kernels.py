@@ -15,6 +15,7 @@ from tflm_train.memory.cmsis_scratch import (
     conv_scratch,
     depthwise_scratch,
     transpose_conv_scratch,
+    wide_conv_scratch,
 )
 from tflm_train.memory.kernel_case import WORD, KernelCase, KernelSet
 from tflm_train.memory.target import Struct, Target
@@ -57,6 +58,8 @@ def _conv(case: KernelCase) -> KernelMemory:
             channels = ()
         elif case.is_int8:
             scratch = conv_scratch(case, filters.shape[3])
+        else:
+            scratch = wide_conv_scratch(case)
     return KernelMemory(("eiieiie",), data, channels, _some(scratch))
 
 
@@ -103,8 +106,9 @@ def _transpose_conv(case: KernelCase) -> KernelMemory:
     scratch: tuple[int, ...] = ()
     if x.type_name == "INT8" and not case.cmsis:
         scratch = (WORD * output.size,)
-    if x.type_name == "INT8" and case.cmsis:
+    if case.cmsis:
         indices = "iii"
+    if x.type_name == "INT8" and case.cmsis:
         scratch = transpose_conv_scratch(case, x, filters, output)
     if x.type_name == "INT16":
         scratch = (2 * WORD * output.size,)
@@ -117,7 +121,7 @@ def _pool(case: KernelCase) -> KernelMemory:
     scratch = 0
     if case.cmsis:
         data = (data, "i")
-        if case.op.name == "AVERAGE_POOL_2D" and case.is_int8 and case.dsp:
+        if case.op.name == "AVERAGE_POOL_2D" and case.quantized and case.dsp:
             scratch = WORD * case.x.shape[3]
     return KernelMemory(("eiiiieiiii",), data, (), _some(scratch))
 
@@ -152,15 +156,16 @@ def _batch_matmul(case: KernelCase) -> KernelMemory:
         data = (data, ("iiii",), "i")
         if case.is_int8 and case.helium:
             scratch = WORD * case.op.output.shape[-1]
-    buffers = [_writable_shape(case.op.output)]
-    if case.quantized:
-        buffers.append(7 * WORD)
+    buffers: list[int] = []
     for transposed, index in ((options.adjX, 0), (not options.adjY, 1)):
         if transposed:
             # A tensor struct, its dimensions and room for the transposed values.
             tensor = case.tensor(index)
             struct = case.target.size_of("PPe")
             buffers += [struct, _writable_shape(tensor), tensor.nbytes]
+    buffers.append(_writable_shape(case.op.output))
+    if case.quantized:
+        buffers.append(7 * WORD)
     return KernelMemory(("bbb",), data, (), _some(scratch), tuple(buffers))
 
 
@@ -206,6 +211,10 @@ def _concatenation(case: KernelCase) -> KernelMemory:
     return KernelMemory(("ie",), (("iPPiif",), indices))
 
 
+def _blocks(case: KernelCase) -> KernelMemory:
+    return KernelMemory(("i",), buffers=(_writable_shape(case.op.output),))
+
+
 def _fixed(options: str | None, *data: str | Struct) -> Callable[[KernelCase], KernelMemory]:
     made = KernelMemory((options,) if options else None, data or None)
     return lambda case: made
@@ -222,7 +231,7 @@ _ROWS: dict[str, Callable[[KernelCase], KernelMemory]] = {
     "CONCATENATION": _concatenation,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
-    "DEPTH_TO_SPACE": _fixed("i", "iiiii"),
+    "DEPTH_TO_SPACE": _blocks,
     "DEQUANTIZE": _fixed(None, ("di",), "iii"),
     "DIV": _fixed("e", "iiiiiii"),
     "EXPAND_DIMS": _fixed(None),
@@ -250,7 +259,7 @@ _ROWS: dict[str, Callable[[KernelCase], KernelMemory]] = {
     "RESIZE_NEAREST_NEIGHBOR": _fixed("bb"),
     "SLICE": _fixed(None),
     "SOFTMAX": _softmax,
-    "SPACE_TO_DEPTH": _fixed("i", "iiiii"),  # the output's dimensions, made writable
+    "SPACE_TO_DEPTH": _blocks,
     "SPLIT": _fixed("i"),
     "SPLIT_V": _fixed("i"),
     "SQUEEZE": _fixed("iiiiiiiii"),
