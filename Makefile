@@ -7,8 +7,9 @@ demo:
 	$(PYTHON) tools/environment.py demo
 	.venv/bin/python -m tflm_train.demo
 
+# REQUIRE="shared tflm": fail where these are missing, do not skip (tests/requirements.py).
 test:
-	$(PYTHON) tools/run_tests.py
+	$(PYTHON) tools/run_tests.py $(addprefix --require=,$(REQUIRE))
 
 lint:
 	$(PYTHON) tools/run_tests.py lint

@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests import requirements
 from tests.models import converted_model
 from tests.steps import DIGITS
 from tflm_train.model import Model, load
@@ -21,13 +22,21 @@ if importlib.util.find_spec("tensorflow") is None:
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require", action="append", default=[], choices=requirements.NAMES,
+        help="fail, do not skip, where this is missing (tests/requirements.py)",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    requirements.required.update(config.getoption("--require"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of models and data that lies beside the repository."""
-    path = Path(__file__).resolve().parents[2] / "shared"
-    if not path.is_dir():
-        pytest.skip(f"needs the shared models and data in {path}")
-    return path
+    return requirements.shared()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.numerics import MaskKind as MaskKind
-from tflm_train.model.graph import TRAINING_OP_PREFIX
+from tflm_train.graph import TRAINING_OP_PREFIX
 
 VERSION = 1
 OP_PREFIX = TRAINING_OP_PREFIX

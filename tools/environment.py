@@ -35,10 +35,12 @@ CROSS_COMPILER = (
     "libstdc++-arm-none-eabi-newlib",
 )
 EMULATOR = ("qemu-system-arm",)
+CMAKE = ("cmake",)
 # The program to look for where there are no Debian packages.
 PROGRAMS = {
     "g++": "c++",
     "clang-format": "clang-format",
+    "cmake": "cmake",
     "bazel-bootstrap": "bazel",
     "gcc-arm-none-eabi": "arm-none-eabi-g++",
     "qemu-system-arm": "qemu-system-arm",

@@ -1,15 +1,19 @@
 """Runs the parts of `make test`, each even when an earlier one failed, and adds up the results.
 
-`python tools/run_tests.py [part ...]`: all parts by default. The last line is always
-`N passed, N failed`; the exit status is 0 if nothing failed.
+`python tools/run_tests.py [--require NAME ...] [part ...]`: all parts by default. The last line is
+always `N passed, N failed, N skipped`, above it each reason to skip with its count; the exit status
+is 0 if nothing failed. `--require shared` makes failures of the skips for want of that
+(tests/requirements.py declares the names); a skip for a reason not declared there is a failure.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cortex_m
 import environment
@@ -18,6 +22,9 @@ from environment import ROOT
 from format_sources import cpp_files
 
 RESULTS = ROOT / "build" / "test"
+SKIP_REASON = re.compile(r"needs ([a-z0-9-]+): ")
+# What this program installs itself: never a reason to skip here.
+INSTALLED = ("programs", "metadata")
 BAZEL_CONFIGS = ("cortex_m0plus", "m3", "m4", "m7", "m55")
 BAZEL_TARGETS = ("//tests/...", "//tflm_kernels:host_ops")
 BAZEL_TESTS_FAILED = 3  # built, ran, and some test failed: its log is of this run
@@ -43,24 +50,37 @@ def checks(*commands: Sequence[str]) -> Outcome:
     return Outcome(len(commands) - failed, failed)
 
 
-def pytest(python: str, name: str, *arguments: str) -> Outcome:
+def pytest(python: str, name: str, require: Sequence[str], *arguments: str) -> Outcome:
     RESULTS.mkdir(parents=True, exist_ok=True)
     report = RESULTS / f"{name}.xml"
     report.unlink(missing_ok=True)
-    options = ("-q", "--hypothesis-profile=repeatable", f"--junitxml={report}")
+    options = ["-q", "--hypothesis-profile=repeatable", f"--junitxml={report}"]
+    options += [f"--require={name}" for name in require]
     status = call(python, "-m", "pytest", *options, *arguments)
     if not report.exists():
         return Outcome(0, 1)
-    total = Outcome(0, 0)
-    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
-        tests, skipped, failed = (
-            int(suite.get(key, 0)) for key in ("tests", "skipped", "failures")
-        )
-        failed += int(suite.get("errors", 0))
-        total.passed += tests - skipped - failed
-        total.failed += failed
+    total = read_junit(report)
     # No test at all, or an error outside of the tests.
     total.failed = total.failed or int(status != 0)
+    return total
+
+
+def read_junit(report: Path) -> Outcome:
+    """Adds up a JUnit report; a skip without a declared reason is a failure."""
+    total = Outcome(0, 0)
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+        tests, failed = (int(suite.get(key, 0)) for key in ("tests", "failures"))
+        failed += int(suite.get("errors", 0))
+        skipped = list(suite.iter("skipped"))
+        total.passed += tests - len(skipped) - failed
+        total.failed += failed
+        for skip in skipped:
+            reason = skip.get("message", "")
+            if SKIP_REASON.match(reason):
+                total.skipped[reason] += 1
+            else:
+                print(f"FAILED: a skip that tests/requirements.py does not declare: {reason}")
+                total.failed += 1
     return total
 
 
@@ -74,9 +94,9 @@ def lint() -> Outcome:
     )
 
 
-def python_tests() -> Outcome:
+def python_tests(require: Sequence[str]) -> Outcome:
     environment.prepare_metadata_support()
-    return pytest(environment.python_of(environment.VENV), "python")
+    return pytest(environment.python_of(environment.VENV), "python", [*require, *INSTALLED])
 
 
 def golden_cases() -> Outcome:
@@ -97,9 +117,7 @@ def bazel_tests() -> Outcome:
         for name in tests:
             log = ROOT / "bazel-testlogs" / "tests" / "cpp" / name / "test.log"
             text = log.read_text(errors="replace") if log.exists() else "no log"
-            outcome = cortex_m.parse(text, 0)
-            total.passed += outcome.passed
-            total.failed += outcome.failed
+            total.add(cortex_m.parse(text, 0))
     return total
 
 
@@ -125,7 +143,7 @@ def instruction_counts() -> Outcome:
     return outcome
 
 
-def old_generation() -> Outcome:
+def old_generation(require: Sequence[str]) -> Outcome:
     """The tests of the interpreter itself, against the older of the two TFLM generations."""
     # Only these files are collected: the others may import what this environment does not have.
     files = [
@@ -138,21 +156,27 @@ def old_generation() -> Outcome:
         return Outcome(0, 1)
     environment.prepare_old_generation()
     python = environment.python_of(environment.OLD_VENV)
-    return pytest(python, "old_generation", "-m", "interpreter", *files)
+    require = [*require, *INSTALLED]
+    return pytest(python, "old_generation", require, "-m", "interpreter", *files)
 
 
-PARTS: dict[str, Callable[[], Outcome]] = {
-    "lint": lint,
-    "python": python_tests,
-    "golden": golden_cases,
-    "bazel": bazel_tests,
-    "cross": bazel_cross_builds,
-    "boards": emulated_boards,
-    "instructions": instruction_counts,
-    "old-tflm": old_generation,
-}
+def parts(require: Sequence[str]) -> dict[str, Callable[[], Outcome]]:
+    """All parts by name; none of those that skip does so for want of what `require` names."""
+    return {
+        "lint": lint,
+        "python": lambda: python_tests(require),
+        "golden": golden_cases,
+        "bazel": bazel_tests,
+        "cross": bazel_cross_builds,
+        "boards": emulated_boards,
+        "instructions": instruction_counts,
+        "old-tflm": lambda: old_generation(require),
+    }
+
+
 PACKAGES: dict[str, tuple[str, ...]] = {
     "lint": environment.FORMATTER,
+    "python": environment.CROSS_COMPILER + environment.EMULATOR + environment.CMAKE,
     "bazel": environment.BAZEL,
     "cross": environment.BAZEL + environment.CROSS_COMPILER,
     "boards": environment.CROSS_COMPILER + environment.EMULATOR,
@@ -160,43 +184,52 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 }
 
 
-def run_parts(names: Sequence[str]) -> Outcome:
+def run_parts(chosen: dict[str, Callable[[], Outcome]]) -> Outcome:
     total = Outcome(0, 0)
     summary = []
-    for name in names:
+    for name, part in chosen.items():
         print(f"\n=== {name}", flush=True)
         started = time.monotonic()
         try:
-            outcome = PARTS[name]()
+            outcome = part()
         except environment.MissingPrerequisite as error:
             print(f"error: {error}")
             outcome = Outcome(0, 1)
         seconds = time.monotonic() - started
-        summary.append(
-            f"{name}: {outcome.passed} passed, {outcome.failed} failed ({seconds:.0f} s)"
-        )
-        total.passed += outcome.passed
-        total.failed += outcome.failed
+        summary.append(f"{name}: {counts(outcome)} ({seconds:.0f} s)")
+        total.add(outcome)
     print("\n" + "\n".join(summary))
     return total
 
 
+def counts(outcome: Outcome) -> str:
+    skipped = outcome.skipped.total()
+    return f"{outcome.passed} passed, {outcome.failed} failed, {skipped} skipped"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs the tests of this repository.")
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}")
-    names = parser.parse_args().parts or list(PARTS)
-    for name in names:
-        if name not in PARTS:
-            parser.error(f"no part {name!r}; there are {', '.join(PARTS)}")
+    names = ", ".join(parts(()))
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {names}")
+    parser.add_argument("--require", action="append", default=[], metavar="NAME")
+    arguments = parser.parse_args()
+    chosen = parts(arguments.require)
+    for name in arguments.parts:
+        if name not in chosen:
+            parser.error(f"no part {name!r}; there are {names}")
+    if arguments.parts:
+        chosen = {name: chosen[name] for name in arguments.parts}
     try:
-        packages = [package for name in names for package in PACKAGES.get(name, ())]
+        packages = [package for name in chosen for package in PACKAGES.get(name, ())]
         environment.install_debian_packages(environment.HOST_COMPILER + tuple(packages))
         environment.prepare("test")
-        total = run_parts(names)
+        total = run_parts(chosen)
     except environment.MissingPrerequisite as error:
         print(f"error: {error}")
         total = Outcome(0, 1)
-    print(f"{total.passed} passed, {total.failed} failed")
+    for reason, count in total.skipped.most_common():
+        print(f"skipped {count}: {reason}")
+    print(counts(total))
     return 1 if total.failed or not total.passed else 0
 
 

@@ -34,8 +34,8 @@ from tflm_train.backward_ops.product import (
     tabulate,
     why_not_product,
 )
+from tflm_train.graph import Quantization, Tensor
 from tflm_train.kernel_abi import FactorKind
-from tflm_train.model.graph import Quantization, Tensor
 
 activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 Real = npt.NDArray[np.float64]

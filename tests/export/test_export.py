@@ -11,7 +11,6 @@ import configparser
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 import yaml
 
 import tflm_train as tt
+from tests import requirements
 from tests.loss_models import loss_model
 from tests.steps import DIGITS, weights_of
 from tflm_train import kernel_abi as abi
@@ -57,8 +57,7 @@ def tflm_headers() -> list[list[str]]:
 
 
 def compile_all(folder: Path, sources: list[Path], *options: str) -> None:
-    if shutil.which(COMPILER) is None:
-        pytest.skip(f"{COMPILER} is not installed")
+    requirements.programs(COMPILER)
     for headers in tflm_headers():
         command = [COMPILER, *FLAGS, *STRICT, *options, f"-I{folder}", *headers]
         finished = subprocess.run(
@@ -248,8 +247,7 @@ def test_projects_of_other_losses_compile(case: str, tmp_path: Path) -> None:
 
 
 def test_cmake_builds(digits_train: Model, tmp_path: Path) -> None:
-    if shutil.which("cmake") is None or shutil.which(COMPILER) is None:
-        pytest.skip(f"cmake or {COMPILER} is not installed")
+    requirements.programs("cmake", COMPILER)
     export_project(digits_train, "cmake", name="digits").write(tmp_path)
     given = os.environ.get("TFLM_INCLUDE", str(STUB)).replace(":", ";")
     toolchain = ROOT / "stm32_example" / "arm-none-eabi.cmake"

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 
 import tflm_train as tt
+from tests import requirements
 from tests.steps import DIGITS
 from tflm_train.errors import ModelError
 from tflm_train.model import Model, load
 from tflm_train.model.metadata import METADATA_NAME, class_names
 from tflm_train.scheme import Head, Loss, Scheme
 
-ROOT = Path(__file__).resolve().parents[2]
-SUPPORT = ROOT / ".venv-metadata" / "bin" / "python"
 SCRIPT = Path(__file__).with_name("metadata_script.py")
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -29,11 +28,10 @@ Support = Callable[..., Any]
 @pytest.fixture
 def support() -> Support:
     """TFLite Support in its own environment."""
-    if not SUPPORT.exists():
-        pytest.skip("TFLite Support is not installed: `python tools/environment.py metadata`")
+    python = requirements.metadata_support()
 
     def call(*arguments: object) -> Any:
-        command = [str(SUPPORT), str(SCRIPT), *map(str, arguments)]
+        command = [str(python), str(SCRIPT), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if done.stdout else None

@@ -10,6 +10,7 @@ import pytest
 
 import tflm_train as tt
 from tests.steps import full_scheme
+from tflm_train.cli.main import execute, parse
 from tflm_train.errors import BudgetError, SchemeError
 from tflm_train.memory import memory_report
 from tflm_train.model import Model
@@ -67,8 +68,6 @@ def test_when_inference_alone_does_not_fit(digits: Model) -> None:
 def test_the_command_writes_nothing(
     tmp_path: Path, digits: Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tflm_train import cli
-
     model, scheme = tmp_path / "m.tflite", tmp_path / "s.yaml"
     model.write_bytes(digits.source)
     scheme.write_text("version: 1\nupdate:\n  biases: {last: 3}\n")
@@ -76,7 +75,7 @@ def test_the_command_writes_nothing(
     arguments = ["rewrite", model, "--scheme", scheme, "-o", output, "--report", report]
 
     def run(budget: str) -> int:
-        return cli._main(cli._parse(["tflm_train", *map(str, arguments), "--budget", budget]))
+        return execute(parse(["tflm_train", *map(str, arguments), "--budget", budget]))
 
     assert run("1KB") == 1
     assert "more than the budget of 1,024" in capsys.readouterr().err

@@ -8,7 +8,6 @@ reference or the CMSIS-NN kernels; which of them is read from its symbols.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -31,17 +30,6 @@ _EMBEDDED = """
 model_data:
     .incbin "{}"
 """
-_TOOLS = ("arm-none-eabi-g++", "arm-none-eabi-nm", "qemu-system-arm")
-
-
-def require_tflm() -> None:
-    """Skips the test, saying what is missing, unless a TFLM for Cortex-M7 is at hand."""
-    for name in ("TFLM_LIB", "TFLM_INCLUDE"):
-        if not os.environ.get(name):
-            pytest.skip(f"{name} does not name a TFLM built for Cortex-M7 (see docs/MEMORY.md)")
-    for tool in _TOOLS:
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tflm_train as tt
+from tests import requirements
 from tests.target import firmware
 from tflm_train.memory import memory_report
 from tflm_train.model import Model
@@ -39,7 +40,7 @@ REWRITES = {
 
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    firmware.require_tflm()
+    requirements.tflm()
     return firmware.build("arena_firmware.cc", tmp_path_factory.mktemp("objects"))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +16,9 @@ import numpy as np
 import pytest
 
 import tflm_train as tt
+from tests import requirements
 from tests.steps import DIGITS
-from tests.target.firmware import library_kernels, require_tflm
+from tests.target.firmware import library_kernels
 from tflm_train.demo.data import field_data
 from tflm_train.memory import memory_report
 from tflm_train.model import load
@@ -31,21 +31,11 @@ BOARDS = {"netduinoplus2": "stm32f405", "mps2-an500": "mps2-an500"}
 RUN_SECONDS = 900  # a slow machine that compiles all kernels
 
 
-def library_is_for_m7_only() -> bool:
-    """Cortex-M4 and M7 have the same instructions but for those of the FPU."""
-    attributes = subprocess.run(
-        ["arm-none-eabi-readelf", "-A", os.environ["TFLM_LIB"]],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    return re.search(r"Tag_FP_arch: FP.*ARMv8", attributes) is not None
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the rewritten model, its CMake export and the samples."""
-    require_tflm()
-    if shutil.which("cmake") is None:
-        pytest.skip("cmake is not installed")
+    requirements.tflm()
+    requirements.programs("cmake")
     folder = tmp_path_factory.mktemp("stm32")
     scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
     model = folder / "digits_train.tflite"
@@ -83,8 +73,8 @@ def host(project: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_learns_what_the_host_learns(board: str, project: Path, host: dict[str, object]) -> None:
-    if board == "netduinoplus2" and library_is_for_m7_only():
-        pytest.skip("TFLM_LIB is built for Cortex-M7; netduinoplus2 needs one for Cortex-M4")
+    if board == "netduinoplus2":
+        requirements.tflm_for_cortex_m4()
     build = project / board
     run(
         "cmake", "-S", ROOT / "stm32_example", "-B", build,

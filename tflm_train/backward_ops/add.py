@@ -16,7 +16,7 @@ from tflm_train.backward_ops.product import (
     why_not_product,
 )
 from tflm_train.backward_ops.rule import Clamp, Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op, Tensor
+from tflm_train.graph import Op, Tensor
 
 
 class AddRule(GradientRule):

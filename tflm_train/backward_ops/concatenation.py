@@ -6,7 +6,7 @@ from tflm_train.backward_ops.constraints import has_int8_activations, has_known_
 from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.move import crop, produce_move
 from tflm_train.backward_ops.rule import Clamp, Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class ConcatenationRule(GradientRule):

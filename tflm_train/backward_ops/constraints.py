@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tflm_train.backward_ops.fused_activation import why_not_activation
-from tflm_train.model.graph import Op, Tensor
+from tflm_train.graph import Op, Tensor
 
 
 def has_known_activation(op: Op) -> str | None:

@@ -32,7 +32,7 @@ from tflm_train.backward_ops.numerics import (
 from tflm_train.backward_ops.rule import Addend, Constraint, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.errors import ModelError, UnsupportedError
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 MAX_PRODUCTS = 1048
 """How many products of three int8 magnitudes up to 127 an int32 holds."""

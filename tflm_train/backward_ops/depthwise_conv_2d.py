@@ -30,7 +30,7 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 FRACTION_BITS = 16
 """Bits below 1 of the relative weight scales, and of the sums that they multiply."""

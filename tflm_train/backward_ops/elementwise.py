@@ -15,8 +15,8 @@ import numpy.typing as npt
 from tflm_train.backward_ops.constraints import constant_of, has_int8_activations
 from tflm_train.backward_ops.product import Factor, broadcast_names, produce_product, tabulate
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
+from tflm_train.graph import Op
 from tflm_train.kernel_abi import FactorKind
-from tflm_train.model.graph import Op
 
 Real = npt.NDArray[np.float64]
 

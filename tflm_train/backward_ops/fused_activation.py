@@ -6,7 +6,7 @@ from typing import get_args
 
 from tflm_train.backward_ops.numerics import Activation, activation_range
 from tflm_train.backward_ops.rule import Clamp
-from tflm_train.model.graph import Op, Tensor
+from tflm_train.graph import Op, Tensor
 
 _NAMES = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH", 5: "SIGN_BIT"}
 

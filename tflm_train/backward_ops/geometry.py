@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from typing import Literal, NamedTuple
 
 from tflm_train.errors import ModelError
-from tflm_train.model.window import window_positions, window_reach
+from tflm_train.graph.window import window_positions, window_reach
 
 Padding = Literal["SAME", "VALID"]
 

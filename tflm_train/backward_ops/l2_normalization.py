@@ -21,7 +21,7 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 MAX_SIZE = 4096
 

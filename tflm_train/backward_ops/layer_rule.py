@@ -20,7 +20,7 @@ from tflm_train.backward_ops.rule import (
     MaskInput,
     Tape,
 )
-from tflm_train.model.graph import Op, Tensor
+from tflm_train.graph import Op, Tensor
 
 
 class LayerRule(GradientRule):

@@ -37,7 +37,7 @@ from tflm_train.backward_ops.rule import (
     Tape,
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 def max_pool_gradient(

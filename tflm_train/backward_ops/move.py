@@ -18,8 +18,8 @@ from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.numerics import Int8Array, Mask, QuantizedGradient, apply_mask
 from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
+from tflm_train.graph import Tensor
 from tflm_train.kernel_abi import MoveAxis
-from tflm_train.model.graph import Tensor
 
 MAX_AXES = 5
 

@@ -34,7 +34,7 @@ from tflm_train.backward_ops.rule import (
     Tape,
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 def spanning_geometry(in_shape: tuple[int, int, int], over_h: bool, over_w: bool) -> Geometry:

@@ -28,8 +28,8 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
+from tflm_train.graph import Tensor
 from tflm_train.kernel_abi import FactorKind, ProductAxis
-from tflm_train.model.graph import Tensor
 
 KEPT_AXES = 4
 REDUCED_AXES = 3

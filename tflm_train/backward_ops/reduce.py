@@ -10,7 +10,7 @@ import numpy as np
 from tflm_train.backward_ops.constraints import constant_of, has_int8_activations
 from tflm_train.backward_ops.move import Move, produce_move, repeat, too_many_axes
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class SumRule(GradientRule):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tflm_train.backward_ops.constraints import has_int8_activations
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class ReshapeRule(GradientRule):

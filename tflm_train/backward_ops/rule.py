@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.model.graph import Op, Tensor
+from tflm_train.graph import Op, Tensor
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from tflm_train.backward_ops.constraints import constant_of
 from tflm_train.backward_ops.move import Move, embed, produce_move, too_many_axes
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class SliceRule(GradientRule):

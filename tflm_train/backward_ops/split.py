@@ -12,7 +12,7 @@ import numpy as np
 from tflm_train.backward_ops.constraints import constant_of, has_int8_activations
 from tflm_train.backward_ops.move import embed, produce_move
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op, Tensor
+from tflm_train.graph import Op, Tensor
 
 
 class PartsRule(GradientRule):

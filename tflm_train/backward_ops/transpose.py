@@ -5,7 +5,7 @@ from __future__ import annotations
 from tflm_train.backward_ops.constraints import constant_of
 from tflm_train.backward_ops.move import Move, permute, produce_move, too_many_axes
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class TransposeRule(GradientRule):

@@ -12,7 +12,7 @@ from tflm_train.backward_ops.conv_2d import Conv2DRule, has_few_taps
 from tflm_train.backward_ops.geometry import Geometry, Padding, TransposedGeometry
 from tflm_train.backward_ops.layer_rule import LayerRule, layer_input
 from tflm_train.backward_ops.rule import Constraint
-from tflm_train.model.graph import Op
+from tflm_train.graph import Op
 
 
 class TransposeConvRule(Conv2DRule):

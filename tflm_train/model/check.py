@@ -15,8 +15,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.errors import ModelError
+from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Tensor
 from tflm_train.model import operator_shapes as shapes
-from tflm_train.model.graph import TRAINING_OP_PREFIX, Graph, Op, Tensor
 from tflm_train.model.operator_shapes import MalformedOpError, ShapeRule, require
 
 _MAX_TENSOR_BYTES = 1 << 31

@@ -12,9 +12,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.errors import ModelError
+from tflm_train.graph import Graph, Op, Quantization, Tensor
 from tflm_train.model import flatbuffer
 from tflm_train.model.check import check_calls, check_graph
-from tflm_train.model.graph import Graph, Op, Quantization, Tensor
 
 _BUILTIN_NAMES = {
     code: name

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflm_train.model.graph import Op, Tensor
-from tflm_train.model.window import window_positions
+from tflm_train.graph import Op, Tensor
+from tflm_train.graph.window import window_positions
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tflm_train.errors import ModelError, UnsupportedError
-from tflm_train.model.graph import Quantization, Tensor
+from tflm_train.graph import Quantization, Tensor
 from tflm_train.model.model import Model
 
 

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 
 from tflm_train.errors import SchemeError
-from tflm_train.model.graph import Graph, Op
+from tflm_train.graph import Graph, Op
 from tflm_train.model.layers import Layer, ancestors, list_layers
 from tflm_train.model.model import Model
 from tflm_train.scheme.scheme import LayerRef, Scheme, WeightUpdate

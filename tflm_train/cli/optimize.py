@@ -1,40 +1,27 @@
-"""The command that makes inference take less memory: `tflm_train optimize`."""
+"""`tflm_train optimize`."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tflm_train import tables
-from tflm_train.errors import DataError, RuntimeFailure, TflmTrainError
-from tflm_train.files import is_optimized_model, is_png, write_file
-from tflm_train.memory import KernelSet, MemoryReport
-from tflm_train.memory.plot import draw_memory
+from tflm_train.cli import shared, tables
+from tflm_train.cli.command import Command, Parser
+from tflm_train.errors import DataError, RuntimeFailure
+from tflm_train.files import is_optimized_model, write_file
+from tflm_train.memory import KernelSet
 from tflm_train.model import Model, load
-from tflm_train.rewriter.optimize import Choice, Forward, Streaming
-from tflm_train.rewriter.optimize import optimize as optimize_model
+from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
 from tflm_train.runtime.interpreter import Interpreter
-
-AddParser = Callable[[Any, str, str, str], Any]
-"""`cli._add`: subparsers, name, summary, details."""
 
 _CHECKED_INPUTS = 3
 
 
-def add_parsers(subparsers: Any, add: AddParser) -> None:
-    """Adds `optimize` to the command line."""
-    parser = add(
-        subparsers,
-        "optimize",
-        "Make a model's inference take less RAM; its outputs stay the same, bit for bit.",
-        "Runs of layers become one custom op each that keeps only the rows still needed, and\n"
-        "requantization constants stay in flash. Firmware registers the op TFLM_TRAIN_STREAM.",
-    )
+def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="an int8 .tflite file")
     parser.add_argument("-o", "--output", required=True, help="where to write")
     parser.add_argument(
@@ -44,42 +31,17 @@ def add_parsers(subparsers: Any, add: AddParser) -> None:
         metavar="X",
         help="largest estimated time of the layers relative to the builtin ones (default: any)",
     )
-    parser.add_argument(
-        "--kernels",
-        choices=[str(kernels) for kernels in KernelSet],
-        default=str(KernelSet.CMSIS_NN),
-        help="what runs the builtin operators (default: cmsis_nn)",
-    )
+    shared.add_kernels(parser)
     parser.add_argument(
         "--plot", metavar="STEM", help="draw the arena over time: STEM_before.png, STEM_after.png"
     )
-    parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
-    add_choices(parser, Streaming.AUTO, Forward.AUTO)
-    parser.set_defaults(function=optimize)
+    shared.add_force(parser)
+    shared.add_forward(parser, Streaming.AUTO, Forward.AUTO)
 
 
-def add_choices(parser: Any, stream: Streaming, forward: Forward) -> None:
-    """Adds --stream and --forward with their defaults."""
-    parser.add_argument(
-        "--stream",
-        choices=[str(s) for s in Streaming],
-        default=str(stream),
-        help=f"runs of layers as one op that keeps few rows (default: {stream})",
-    )
-    parser.add_argument(
-        "--forward",
-        choices=[str(f) for f in Forward],
-        default=str(forward),
-        help="other layers: the builtin op, ours with its constants in flash, or whichever takes "
-        f"less RAM (default: {forward})",
-    )
-
-
-def optimize(arguments: argparse.Namespace) -> dict[str, Any]:
-    """`tflm_train optimize`."""
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     source, output = Path(arguments.model), Path(arguments.output)
-    if output.resolve() == source.resolve():
-        raise TflmTrainError(f"{output} is the input model itself; choose another name with -o")
+    shared.require_another_file(output, source)
     if not arguments.max_slowdown >= 1:
         raise DataError(f"--max-slowdown {arguments.max_slowdown} must be at least 1")
     model = load(source)
@@ -89,7 +51,7 @@ def optimize(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments.max_slowdown,
         KernelSet(arguments.kernels),
     )
-    result = optimize_model(model, choice)
+    result = optimize(model, choice)
     _require_same_outputs(model, Model(result.model_bytes, output.name))
     write_file(output, result.model_bytes, is_optimized_model, arguments.force)
     summary: dict[str, Any] = {
@@ -109,22 +71,10 @@ def optimize(arguments: argparse.Namespace) -> dict[str, Any]:
         },
     }
     if arguments.plot:
-        summary["plots"] = draw_both(arguments, result.before, result.after)
-    if not arguments.json:
-        tables.show_optimized(summary)
+        summary["plots"] = shared.draw_both(
+            arguments.plot, result.before, result.after, arguments.force
+        )
     return summary
-
-
-def draw_both(
-    arguments: argparse.Namespace, before: MemoryReport, after: MemoryReport
-) -> list[str]:
-    """Writes the pictures of `--plot STEM`; returns the files' names."""
-    plots = []
-    for name, report in (("before", before), ("after", after)):
-        path = Path(f"{arguments.plot}_{name}.png")
-        write_file(path, draw_memory(report), is_png, arguments.force)
-        plots.append(str(path))
-    return plots
 
 
 def _require_same_outputs(model: Model, optimized: Model) -> None:
@@ -132,7 +82,7 @@ def _require_same_outputs(model: Model, optimized: Model) -> None:
     before, after = Interpreter(model), Interpreter(optimized)
     rng = np.random.default_rng(0)
     for _ in range(_CHECKED_INPUTS):
-        inputs = [random_input(t.dtype, t.shape, rng) for t in model.graph.inputs]
+        inputs = [_random_input(t.dtype, t.shape, rng) for t in model.graph.inputs]
         before.infer(*inputs)
         after.infer(*inputs)
         for index, tensor in enumerate(model.graph.outputs):
@@ -143,7 +93,7 @@ def _require_same_outputs(model: Model, optimized: Model) -> None:
                 )
 
 
-def random_input(
+def _random_input(
     dtype: np.dtype[Any] | None, shape: tuple[int, ...], rng: np.random.Generator
 ) -> np.ndarray[Any, Any]:
     """Random values over the whole range of an integer type, of a normal distribution else."""
@@ -153,3 +103,14 @@ def random_input(
         limits = np.iinfo(dtype)
         return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
     return rng.normal(size=shape).astype(dtype)
+
+
+COMMAND = Command(
+    "optimize",
+    "Make a model's inference take less RAM; its outputs stay the same, bit for bit.",
+    "Runs of layers become one custom op each that keeps only the rows still needed, and\n"
+    "requantization constants stay in flash. Firmware registers the op TFLM_TRAIN_STREAM.",
+    _arguments,
+    _run,
+    tables.show_optimized,
+)

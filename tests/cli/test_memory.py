@@ -9,7 +9,7 @@ import pytest
 
 import tflm_train as tt
 from tests.steps import full_scheme
-from tflm_train import cli
+from tflm_train.cli.main import execute, parse
 from tflm_train.files import is_png
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
@@ -23,7 +23,7 @@ def model(tmp_path: Path, digits: Model) -> Path:
 
 
 def run(*arguments: object) -> int:
-    return cli._main(cli._parse(["tflm_train", "memory", *map(str, arguments)]))
+    return execute(parse(["tflm_train", "memory", *map(str, arguments)]))
 
 
 @pytest.mark.parametrize("kernels", list(KernelSet))

@@ -1,30 +1,19 @@
-"""The command that writes firmware projects: `tflm_train export`."""
+"""`tflm_train export`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tflm_train import tables
+from tflm_train.cli import tables
+from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError
 from tflm_train.export import FORMATS, export_project
 from tflm_train.model import load
 
-AddParser = Callable[[Any, str, str, str], Any]
-"""`cli._add`: subparsers, name, summary, details."""
 
-
-def add_parsers(subparsers: Any, add: AddParser) -> None:
-    """Adds `export` to the command line."""
-    parser = add(
-        subparsers,
-        "export",
-        "Write a firmware project: the model, its ops, a trainer, the kernels, an example.",
-        "The project compiles against the TFLM that you have. docs/TRAIN_ON_YOUR_BOARD.md shows "
-        "the way.",
-    )
+def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a rewritten .tflite file")
     parser.add_argument("--format", required=True, choices=FORMATS, help="what to make")
     parser.add_argument("-o", "--output", required=True, help="the project's folder")
@@ -37,29 +26,24 @@ def add_parsers(subparsers: Any, add: AddParser) -> None:
         "(default: the labels in the model file, or numbers)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
-    parser.set_defaults(function=export)
 
 
-def export(arguments: argparse.Namespace) -> dict[str, Any]:
-    """`tflm_train export`."""
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     names = None if arguments.class_names is None else _names(arguments.class_names)
     project = export_project(
         load(arguments.model), arguments.format, name=arguments.name, class_names=names
     )
     folder = Path(arguments.output)
     project.write(folder, arguments.force)
-    summary = {
+    return {
         "output": str(folder),
         "format": project.format,
         "name": project.name,
         "ops": project.op_count,
         "arena_bytes": project.arena_bytes,
         "state_bytes": project.state_bytes,
-        "files": len(project.files),
+        "files": sorted(project.files),
     }
-    if not arguments.json:
-        tables.show_mapping(summary)
-    return summary | {"files": sorted(project.files)}
 
 
 def _names(text: str) -> list[str]:
@@ -70,3 +54,18 @@ def _names(text: str) -> list[str]:
         return path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a list of names ({error})") from error
+
+
+def _show(result: dict[str, Any]) -> None:
+    tables.show_mapping(result | {"files": len(result["files"])})
+
+
+COMMAND = Command(
+    "export",
+    "Write a firmware project: the model, its ops, a trainer, the kernels, an example.",
+    "The project compiles against the TFLM that you have. docs/TRAIN_ON_YOUR_BOARD.md shows the "
+    "way.",
+    _arguments,
+    _run,
+    _show,
+)

@@ -1,0 +1,114 @@
+"""What holds for all commands: how they start, what errors and help look like."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+import tflm_train as tt
+from tests import raw_model
+from tests.cli.helpers import Outcome, Run, assert_refused, listing
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    paths = [str(Path(tt.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    command = [sys.executable, "-m", "tflm_train", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_rewrite_and_train(folder: Path) -> None:
+    done = start("rewrite", "digits.tflite", "--scheme", "s.yaml", "--json", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["output"] == "digits_train.tflite"
+    done = start("train", "digits_train.tflite", "--data", "d.npz", "--epochs", "1", cwd=folder)
+    assert done.returncode == 0
+    assert "before: test accuracy" in done.stdout and "epoch 1: loss" in done.stderr + done.stdout
+
+
+def test_help(folder: Path) -> None:
+    done = start("--help", cwd=folder)
+    assert done.returncode == 0
+    for word in ("inspect", "rewrite", "train", "evaluate", "typical use", "version: 1"):
+        assert word in done.stdout
+
+
+def test_errors(folder: Path) -> None:
+    done = start("inspect", "none.tflite", cwd=folder)
+    assert_refused(Outcome(done.returncode, done.stdout, done.stderr), "none.tflite", "No such")
+    done = start("inspetc", cwd=folder)
+    assert_refused(Outcome(done.returncode, done.stdout, done.stderr), "inspetc", "--help")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["inspect", "{model}"],
+        ["rewrite", "{model}", "--scheme", "{folder}/s.yaml"],
+        ["memory", "{model}"],
+        ["optimize", "{model}", "-o", "{folder}/o.tflite"],
+        ["train", "{model}", "--data", "{folder}/d.npz"],
+        ["evaluate", "{model}", "--data", "{folder}/d.npz"],
+        ["merge", "{model}", "--state", "{folder}/s.bin", "-o", "{folder}/o.tflite"],
+        ["export", "{model}", "--format", "cmake", "-o", "{folder}/project"],
+        ["state", "info", "{folder}/s.bin", "--model", "{model}"],
+        ["state", "reset", "{folder}/t.bin", "--model", "{model}"],
+    ],
+    ids=lambda command: "_".join(word for word in command[:2] if "{" not in word),
+)
+def test_a_model_that_contradicts_itself(
+    run: Run, folder: Path, rewritten: Path, command: list[str]
+) -> None:
+    def change(raw: Any) -> None:
+        codes = [code.builtinCode for code in raw.operatorCodes]
+        wanted = codes.index(schema.BuiltinOperator.CONV_2D)
+        op = next(o for o in raw.subgraphs[0].operators if o.opcodeIndex == wanted)
+        op.builtinOptions.strideW = 0
+
+    (folder / "s.bin").write_bytes(tt.Interpreter(rewritten).state())
+    model = folder / "odd.tflite"
+    model.write_bytes(raw_model.edit(rewritten.read_bytes(), change))
+    before = listing(folder)
+    arguments = [word.format(model=model, folder=folder) for word in command]
+    assert_refused(run(*arguments), "odd.tflite: corrupt", "(CONV_2D, '", "its stride is 0")
+    assert listing(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("inspect", ["numbered over", "--json"]),
+        ("rewrite", ["--scheme", "_train.tflite", "--report", "--force", "--json"]),
+        ("train", ["x_train", "--schedule", "default: 3", "0.001", "--save-state", "--json"]),
+        ("evaluate", ["--load-state", "factory weights", "--json"]),
+    ],
+)
+def test_help_teaches(run: Run, command: str, words: list[str]) -> None:
+    shown = run(command, "--help")
+    assert (shown.status, shown.err) == (0, "")
+    for word in words:
+        assert word in shown.out
+
+
+def test_internal_errors_are_one_line_too(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a\nb")
+
+    monkeypatch.setattr("tflm_train.cli.inspect.load", fail)
+    done = run("inspect", folder / "digits.tflite")
+    assert done.status == 1 and done.err.count("\n") == 1
+    assert "internal error: ZeroDivisionError: a b (set TFLM_TRAIN_DEBUG=1" in done.err
+    monkeypatch.setenv("TFLM_TRAIN_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        run("inspect", folder / "digits.tflite")

@@ -1,0 +1,45 @@
+"""The list of all commands, in the order in which `tflm_train --help` shows them."""
+
+from __future__ import annotations
+
+from tflm_train.cli import (
+    evaluate,
+    export,
+    inspect,
+    memory,
+    merge,
+    optimize,
+    rewrite,
+    scheme_list,
+    scheme_show,
+    state_average,
+    state_diff,
+    state_info,
+    state_reset,
+    train,
+)
+from tflm_train.cli.command import Command, Group
+
+COMMANDS: tuple[Command | Group, ...] = (
+    inspect.COMMAND,
+    rewrite.COMMAND,
+    memory.COMMAND,
+    train.COMMAND,
+    evaluate.COMMAND,
+    Group(
+        "scheme",
+        "List the schemes that come with the package, or show one.",
+        "They are those of the paper for its three networks; `rewrite --scheme NAME` takes them,\n"
+        "and as a file they are a start for your own.",
+        (scheme_list.COMMAND, scheme_show.COMMAND),
+    ),
+    Group(
+        "state",
+        "Look into saved states, compare, reset or average them.",
+        "A state is what `train --save-state` and the firmware's StateSave write: one format.",
+        (state_info.COMMAND, state_diff.COMMAND, state_reset.COMMAND, state_average.COMMAND),
+    ),
+    merge.COMMAND,
+    export.COMMAND,
+    optimize.COMMAND,
+)

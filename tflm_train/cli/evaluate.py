@@ -1,0 +1,85 @@
+"""`tflm_train evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflm_train.cli import shared, tables
+from tflm_train.cli.command import Command, Parser
+from tflm_train.errors import DataError
+from tflm_train.files import read_state
+from tflm_train.model.metadata import class_names
+from tflm_train.runtime.data import Dataset, load_dataset
+from tflm_train.runtime.interpreter import Interpreter
+from tflm_train.runtime.metrics import metric_for
+from tflm_train.runtime.training import has_mute_head, model_inputs, scores, targets
+
+_MUTE = (
+    "all outputs are alike whatever the input: the head has learnt nothing yet; train it, or give "
+    "a trained state with --load-state"
+)
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("model", help="a .tflite file")
+    parser.add_argument("--data", required=True, help=shared.DATA_HELP)
+    parser.add_argument("--limit", type=int, help="use only the first N test samples")
+    parser.add_argument("--load-state", help="a state that `train --save-state` wrote")
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    interpreter = Interpreter(arguments.model)
+    if arguments.load_state:
+        interpreter.load_state(read_state(Path(arguments.load_state)))
+    dataset = load_dataset(arguments.data)
+    if arguments.limit is not None and arguments.limit < 1:
+        raise DataError("--limit must be at least 1")
+    x = model_inputs(interpreter, dataset.x_test[: arguments.limit], "x_test")
+    _, wanted = targets(interpreter, dataset, x, x, arguments.limit)
+    with shared.progress(arguments.json) as progress:
+        task = progress.add_task("evaluating", total=len(wanted))
+        found = scores(interpreter, x, wanted, lambda done: progress.update(task, completed=done))
+    summary: dict[str, Any] = {
+        "model": arguments.model,
+        "samples": len(wanted),
+        "metric": metric_for(interpreter, wanted).name,
+        "test_accuracy": float(np.mean(found)),
+    }
+    if has_mute_head(interpreter, x):
+        summary["warnings"] = [_MUTE]
+    names = _class_names(interpreter, dataset)
+    if names and wanted.ndim == 1:
+        summary["classes"] = [
+            {
+                "class": name,
+                "samples": int(np.count_nonzero(wanted == index)),
+                "right": int(found[wanted == index].sum()),
+            }
+            for index, name in enumerate(names)
+        ]
+    return summary
+
+
+def _class_names(interpreter: Interpreter, dataset: Dataset) -> tuple[str, ...]:
+    """The data set's names of the classes, else the model's."""
+    output = interpreter.trained_output
+    count = interpreter.model.graph.outputs[output].size
+    if len(dataset.class_names) == count:
+        return dataset.class_names
+    return class_names(interpreter.model, output, count)
+
+
+COMMAND = Command(
+    "evaluate",
+    "Measure the test accuracy of a model, original or rewritten.",
+    "Of a regression or an autoencoder the mean squared error; with class names also each\n"
+    "class's share. A rewritten model runs with its factory weights unless --load-state names\n"
+    "a state.",
+    _arguments,
+    _run,
+    tables.show_evaluation,
+)

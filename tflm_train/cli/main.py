@@ -1,0 +1,91 @@
+"""Parses the command line, runs the command, prints its result or what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any, NoReturn
+
+from absl import app
+from absl.flags import argparse_flags
+
+from tflm_train.cli.command import add_to
+from tflm_train.cli.commands import COMMANDS
+from tflm_train.errors import TflmTrainError
+
+_DEBUG_VARIABLE = "TFLM_TRAIN_DEBUG"
+
+_EPILOG = """\
+typical use:
+  tflm_train inspect model.tflite                        what could train, and what it costs
+  tflm_train rewrite model.tflite --scheme scheme.yaml   writes model_train.tflite
+  tflm_train memory model_train.tflite --plot arena.png  the RAM it takes, and where the peak is
+  tflm_train train model_train.tflite --data data.npz    trains it in the real TFLM interpreter
+
+a scheme:
+  version: 1
+  head: {classes: 10}        # optional: a fresh classifier for your classes
+  update:
+    biases: {last: 6}        # the biases of the 6 layers below the head
+    weights: [{layer: 8}]    # the weights of layer 8, as `inspect` numbers it
+"""
+
+
+class _Parser(argparse_flags.ArgumentParser):
+    """Says what is wrong in one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def run() -> None:
+    """Entry point of the `tflm_train` script."""
+    app.run(execute, flags_parser=parse)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Parses a command line, the program's name first; leaves the process where it is wrong."""
+    make: Any = _Parser
+    parser = make(
+        prog="tflm_train",
+        description="Makes int8 .tflite models trainable by an unmodified TFLM interpreter.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command_name")
+    for entry in COMMANDS:
+        add_to(subparsers, entry)
+    parsed: argparse.Namespace = parser.parse_args(argv[1:])
+    return parsed
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Runs the command that `parse` found; returns the exit status."""
+    command = arguments.command
+    try:
+        result = command.run(arguments)
+        if arguments.json:
+            print(json.dumps(result))
+        else:
+            command.show(result)
+    except KeyboardInterrupt:
+        print("tflm_train: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ.get(_DEBUG_VARIABLE):
+            raise
+        print(f"tflm_train: {_one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, TflmTrainError):
+        return f"error: {text}"
+    return (
+        f"internal error: {type(error).__name__}: {text} "
+        f"(set {_DEBUG_VARIABLE}=1 for a traceback, and please report it)"
+    )

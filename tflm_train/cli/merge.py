@@ -1,0 +1,44 @@
+"""`tflm_train merge`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tflm_train.cli import shared, tables
+from tflm_train.cli.command import Command, Parser
+from tflm_train.cli.states import load_blob
+from tflm_train.files import write_file
+from tflm_train.merge import is_merged_model, merge
+from tflm_train.model import load
+from tflm_train.runtime.state import StateLayout
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("model", help="a rewritten .tflite file")
+    parser.add_argument("--state", required=True, help="a saved state of this model")
+    parser.add_argument("-o", "--output", required=True, help="where to write the model")
+    shared.add_force(parser)
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    source, output = Path(arguments.model), Path(arguments.output)
+    shared.require_another_file(output, source)
+    blob = load_blob(arguments.state)
+    model = load(source)
+    StateLayout(model).check(blob, arguments.state)
+    data = merge(model, blob.pack())
+    write_file(output, data, is_merged_model, arguments.force)
+    return {"output": str(output), "bytes": len(data), "step": blob.step}
+
+
+COMMAND = Command(
+    "merge",
+    "Bake trained weights into an ordinary inference model.",
+    "The result has no training ops: any TFLite runtime loads it, its outputs equal the\n"
+    "trained interpreter's bit for bit, and `rewrite` takes it again.",
+    _arguments,
+    _run,
+    tables.show_mapping,
+)

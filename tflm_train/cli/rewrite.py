@@ -1,0 +1,109 @@
+"""`tflm_train rewrite`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from tflm_train.cli import shared, tables
+from tflm_train.cli.command import Command, Parser
+from tflm_train.errors import SchemeError
+from tflm_train.files import is_json_report, is_rewritten_model, write_file
+from tflm_train.model import load
+from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.budget import parse_bytes, require_fit
+from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.scheme import Scheme
+from tflm_train.scheme.head import MAX_CLASSES, parse_classes
+from tflm_train.scheme.library import find_scheme
+from tflm_train.scheme.scheme import RESIDUAL_BITS
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("model", help="an int8 .tflite file")
+    parser.add_argument(
+        "--scheme",
+        required=True,
+        help="what to train: a YAML file, or the name of a ready scheme (`scheme list`)",
+    )
+    parser.add_argument(
+        "--classes", help="instead of the scheme's number of classes; +N adds N classes"
+    )
+    parser.add_argument(
+        "--residual-bits", type=int, choices=RESIDUAL_BITS, help="instead of the scheme's"
+    )
+    parser.add_argument("-o", "--output", help="where to write (default: <stem>_train.tflite)")
+    parser.add_argument("--report", help="also write the report as JSON to this file")
+    shared.add_force(parser)
+    parser.add_argument(
+        "--plot",
+        metavar="STEM",
+        help="draw the arena over time, without and with --stream and --forward: STEM_before.png, "
+        "STEM_after.png",
+    )
+    shared.add_forward(parser, Streaming.OFF, Forward.BUILTIN)
+    shared.add_kernels(parser)
+    parser.add_argument(
+        "--budget",
+        metavar="SIZE",
+        help="refuse, and say what to give up, when the arena would be larger (256KB, 1MB, bytes)",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    source = Path(arguments.model)
+    output = Path(arguments.output or source.with_name(f"{source.stem}_train.tflite"))
+    shared.require_another_file(output, source)
+    scheme = _chosen_scheme(arguments)
+    budget = None if arguments.budget is None else parse_bytes(arguments.budget)
+    model = load(source)
+    result = rewrite(
+        model,
+        scheme,
+        arguments.kernels,
+        stream=Streaming(arguments.stream),
+        forward=Forward(arguments.forward),
+    )
+    if budget is not None:
+        require_fit(model, scheme, result.memory, budget)
+    summary = {"output": str(output), **result.report}
+    if arguments.plot:
+        summary["plots"] = shared.draw_both(
+            arguments.plot, result.memory_unstreamed, result.memory, arguments.force
+        )
+    write_file(output, result.model_bytes, is_rewritten_model, arguments.force)
+    if arguments.report:
+        text = json.dumps(summary, indent=2).encode() + b"\n"
+        write_file(Path(arguments.report), text, is_json_report, arguments.force)
+    return summary
+
+
+def _chosen_scheme(arguments: argparse.Namespace) -> Scheme:
+    chosen = find_scheme(arguments.scheme)
+    if arguments.classes is not None:
+        parsed = parse_classes(arguments.classes)
+        if parsed is None:
+            raise SchemeError(
+                f"--classes must be a number from 1 to {MAX_CLASSES}, or +N to add N classes, not "
+                f"{arguments.classes!r}"
+            )
+        classes, add = parsed
+        head = dataclasses.replace(chosen.head, classes=classes, add=add)
+        chosen = dataclasses.replace(chosen, head=head)
+    if arguments.residual_bits is not None:
+        chosen = dataclasses.replace(chosen, residual_bits=arguments.residual_bits)
+    return chosen
+
+
+COMMAND = Command(
+    "rewrite",
+    "Add training to a quantized model: backward and update ops for what the scheme names.",
+    "The result still runs inference in any TFLM interpreter that has our kernels registered,\n"
+    "bit for bit as before, and trains when its learning-rate input is above 0.",
+    _arguments,
+    _run,
+    tables.show_rewrite,
+)

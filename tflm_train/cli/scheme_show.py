@@ -1,0 +1,28 @@
+"""`tflm_train scheme show`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tflm_train.cli import tables
+from tflm_train.cli.command import Command, Parser
+from tflm_train.scheme import Scheme
+from tflm_train.scheme.library import library_text
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("name", help="of the scheme to show (see `tflm_train scheme list`)")
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    text = library_text(arguments.name)
+    return {"name": arguments.name, "scheme": Scheme.parse(text).to_dict()}
+
+
+def _show(result: dict[str, Any]) -> None:
+    # The file with its comments, which the parsed scheme has lost.
+    tables.show_lines(library_text(result["name"]).splitlines())
+
+
+COMMAND = Command("show", "Show a scheme that comes with the package.", "", _arguments, _run, _show)

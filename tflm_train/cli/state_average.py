@@ -1,0 +1,44 @@
+"""`tflm_train state average`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tflm_train.cli import shared, tables
+from tflm_train.cli.command import Command, Parser
+from tflm_train.cli.states import MODEL_HELP, load_blob, write_blob
+from tflm_train.model import load
+from tflm_train.runtime.federated import WEIGHTINGS, average
+from tflm_train.runtime.state import StateLayout
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("states", nargs="+", metavar="STATE", help="two saved states or more")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
+    parser.add_argument("-o", "--output", required=True, help="where to write the average")
+    parser.add_argument(
+        "--weighting",
+        choices=WEIGHTINGS,
+        default="equal",
+        help="each state counts the same, or by the training steps it has taken",
+    )
+    shared.add_force(parser)
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    layout = StateLayout(load(arguments.model))
+    blobs = [load_blob(name) for name in arguments.states]
+    mean = average(layout, blobs, arguments.weighting, arguments.states)
+    return write_blob(Path(arguments.output), mean, arguments) | {"states": len(blobs)}
+
+
+COMMAND = Command(
+    "average",
+    "Average the states of several devices (federated averaging).",
+    "All of one model. Weights are averaged with their residuals, in real precision.",
+    _arguments,
+    _run,
+    tables.show_mapping,
+)
