@@ -165,7 +165,8 @@ def _batch_matmul(case: KernelCase) -> KernelMemory:
             buffers += [struct, _writable_shape(tensor), tensor.nbytes]
     buffers.append(_writable_shape(case.op.output))
     if case.quantized:
-        buffers.append(7 * WORD)
+        # The multiplier and its like; CMSIS-NN asks for them last.
+        buffers.insert(len(buffers) if case.cmsis else 0, 7 * WORD)
     return KernelMemory(("bbb",), data, (), _some(scratch), tuple(buffers))
 
 
