@@ -24,7 +24,8 @@ def conv_scratch(case: KernelCase, filter_depth: int) -> int:
     columns = filters.shape[1] * filters.shape[2] * x.shape[3]
     if not case.helium:
         return 2 * 2 * (-(-columns // 4) * 4)
-    one_row = x.shape[1] == filters.shape[1] == 1 and undilated and whole
+    # The library does not ask for the vertical dilation here, which a kernel of one row has not.
+    one_row = x.shape[1] == filters.shape[1] == options.dilationWFactor == 1 and whole
     if one_row and options.strideW * x.shape[3] % 4 == 0:
         return _row_conv_scratch(options.strideW, pads[1], x, filters, output)
     return _vector_conv_scratch(columns)

@@ -180,7 +180,7 @@ def _svdf(case: KernelCase) -> KernelMemory:
     scratch: tuple[int, ...] = (WORD * batch * filters,)
     if times.type_name in ("INT8", "INT16"):
         scratch += (WORD * batch * units,)
-        if case.helium and times.type_name == "INT8":
+        if case.helium:
             channels = (WORD * filters,)
     return KernelMemory(("ieb",), data, channels, scratch)
 
