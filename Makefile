@@ -1,7 +1,7 @@
 # tools/environment.py makes .venv; tools/run_tests.py runs the tests and adds up the results.
 PYTHON ?= python3
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format generate clean
 
 demo:
 	$(PYTHON) tools/environment.py demo
@@ -16,6 +16,10 @@ lint:
 
 format:
 	$(PYTHON) tools/format_sources.py
+
+# C++ headers and tables of the documentation, from the declarations in tflm_train/ops.
+generate:
+	.venv/bin/python -m tools.generate
 
 clean:
 	rm -rf .venv .venv-tflm-old build dist *.egg-info tflm_train/_host_ops.so tests/cpp/generated

@@ -83,8 +83,8 @@ def extra_memory(scheme: Scheme) -> dict[str, int]:
     assert report.first_training_op is not None
     backward = max(report.plan.live_bytes()[report.first_training_op + 2 :])
     return {
-        "extra_bytes": backward + report.arena()["variable_bytes"],
-        "analytic_bytes": rewritten.report["extra_memory"]["analytic"]["total_bytes"],
+        "extra_bytes": backward + report.arena().variable_bytes,
+        "analytic_bytes": rewritten.report.extra_memory.analytic.total_bytes,
     }
 
 

@@ -96,8 +96,8 @@ CASES = (
 
 def scheme_of(case: Case, model: Model) -> Scheme:
     """The scheme of a case: the last layers that can train."""
-    layers = inspect_model(model)["layers"]
-    trainable = [layer["index"] for layer in layers if layer["trainable"]]
+    layers = inspect_model(model).layers
+    trainable = [layer.index for layer in layers if layer.trainable]
     biases = min(case.biases, len(trainable) - 1)
     chosen = trainable[-case.weights :]
     return Scheme(
@@ -112,7 +112,7 @@ def run(case: Case, path: Path) -> dict[str, Any]:
     """Trains one model; plain values for the table."""
     model = load(path)
     described = inspect_model(model)
-    trainable = [layer["index"] for layer in described["layers"] if layer["trainable"]]
+    trainable = [layer.index for layer in described.layers if layer.trainable]
     scheme = scheme_of(case, model)
     result = rewrite(model, scheme)
     interpreter = Interpreter(result.model_bytes)
@@ -122,7 +122,7 @@ def run(case: Case, path: Path) -> dict[str, Any]:
         for x, target in batch:
             interpreter.train_step(x, target, case.rate)
     after = _loss(interpreter, batch)
-    added = result.report["ops"]
+    added = result.report.ops
     return {
         "model": case.name,
         "layers": len(list_layers(model.graph)),
@@ -130,16 +130,16 @@ def run(case: Case, path: Path) -> dict[str, Any]:
         "loss": case.loss.name,
         "target": case.loss.target or next(iter(case.loss.rule.targets)),
         "fresh_head": not case.head.is_kept,
-        "trained_weights": sum(1 for x in result.report["layers"] if x["weights"]),
-        "trained_biases": sum(1 for x in result.report["layers"] if x["biases"]),
+        "trained_weights": sum(1 for x in result.report.layers if x.weights),
+        "trained_biases": sum(1 for x in result.report.layers if x.biases),
         "ops_added": sum(added.values()),
         "steps": case.epochs * len(batch),
         "rate": case.rate,
         "loss_before": before,
         "loss_after": after,
-        "arena_bytes": result.report["arena"]["total_bytes"],
-        "why_not_more": described["barriers"],
-        "warnings": result.report["warnings"],
+        "arena_bytes": result.report.arena.total_bytes,
+        "why_not_more": described.barriers,
+        "warnings": result.report.warnings,
     }
 
 

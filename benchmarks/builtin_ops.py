@@ -20,9 +20,8 @@ from tools import cortex_m
 SOURCES = (
     "benchmarks/target/tflm/*.cc",
     "tests/cpp/target/*.cc",
-    "tflm_kernels/*.cc",
-    "tflm_kernels/micro/*.cc",
-    "tflm_kernels/state/*.cc",
+    *cortex_m.kernel_sources(),
+    *cortex_m.kernel_sources("micro"),
 )
 MODEL_BYTES = 1024 * cortex_m.KIB  # at the end of the board's memory
 _ONLY_CORE = "m7"

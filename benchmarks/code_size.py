@@ -25,8 +25,8 @@ PROBE = "#include <tflm_kernels/state/journal.h>\nchar journal[sizeof(tflm_train
 
 
 def sources(part: str) -> list[Path]:
-    folder = cortex_m.ROOT / "tflm_kernels"
-    return sorted((folder / "state" if part == "state" else folder).glob("*.cc"))
+    paths = [cortex_m.ROOT / path for path in cortex_m.kernel_sources()]
+    return [path for path in paths if (path.parent.name == "state") == (part == "state")]
 
 
 class Size(NamedTuple):

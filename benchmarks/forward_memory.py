@@ -62,7 +62,7 @@ def training_rows() -> list[dict[str, Any]]:
                     "residual_bits": bits,
                     "before_bytes": before.total_bytes,
                     "after_bytes": after.total_bytes,
-                    "variable_bytes": after.arena()["variable_bytes"],
+                    "variable_bytes": after.arena().variable_bytes,
                     "peak": after.op_names[after.peak_op],
                 }
             )

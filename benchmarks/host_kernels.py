@@ -16,9 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_train import kernel_abi as abi
+from tools import cortex_m
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("benchmarks/target/bench.cc", "tests/cpp/platform_host.cc", "tflm_kernels/*.cc")
+SOURCES = (
+    "benchmarks/target/bench.cc",
+    "tests/cpp/platform_host.cc",
+    *cortex_m.kernel_sources(),
+)
 COMMAND = (
     *("c++", "-std=c++17", "-O3", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"),
     *("-Wall", "-Wextra", "-Werror", f"-I{ROOT}"),

@@ -18,12 +18,7 @@ from pathlib import Path
 from tflm_train import kernel_abi as abi
 from tools import cortex_m
 
-SOURCES = (
-    "benchmarks/target/*.cc",
-    "tests/cpp/target/*.cc",
-    "tflm_kernels/*.cc",
-    "tflm_kernels/state/*.cc",
-)
+SOURCES = ("benchmarks/target/*.cc", "tests/cpp/target/*.cc", *cortex_m.kernel_sources())
 CORES = {
     "m0plus": "mps2-an385-m0plus",
     "m3": "mps2-an385",

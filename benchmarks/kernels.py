@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import host_kernels, instructions
 from benchmarks.report import Column, show
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.ops.geometry import Geometry
 from tflm_train.qas import gain_shift
 
 BASELINE = Path(__file__).resolve().parent / "results" / "instructions.json"
@@ -136,7 +136,7 @@ def cases() -> Iterator[Case]:
     yield Case(f"clamp mask {elements}", abi.ClampMaskParams(elements, -128, 127), elements, {})
     save = abi.ChannelSaveParams(64, 288, 72)
     yield Case("channel save 8x8x288, 1/4", save, 64 * 72, {})
-    add = abi.AccumulateParams(8 * 8 * 48, none, 2, 0, 1, -1, -1, 2)
+    add = abi.AccumulateParams(8 * 8 * 48, none, 2, (0, 1, -1, -1), 2)
     yield Case("accumulate 2 of 8x8x48", add, 8 * 8 * 48, {})
     pool = Geometry.from_options((4, 4, 160), 160, (4, 4), (4, 4))
     pool_params = abi.PoolGradParams(pool, none, 0, 1, 1, 16)

@@ -20,8 +20,10 @@ from typing import Any
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train import Model, Scheme, load, rewrite
+from tflm_train.memory.report import Arena
 from tflm_train.model.layers import list_layers
 from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.rewriter.report import RewriteReport
 from tflm_train.rewriter.schedule import Order
 from tflm_train.scheme import Head, WeightUpdate
 from tflm_train.scheme.library import find_scheme, library_names
@@ -38,7 +40,7 @@ def full_update(model: Model, residual_bits: int) -> Scheme:
     return Scheme(head=Head(10), weights=weights, residual_bits=residual_bits)
 
 
-def report_of(model: Model, scheme: Scheme, order: Order, stream: bool = False) -> dict[str, Any]:
+def report_of(model: Model, scheme: Scheme, order: Order, stream: bool = False) -> RewriteReport:
     """The report of one rewrite."""
     streaming = Streaming.AUTO if stream else Streaming.OFF
     forward = Forward.AUTO if stream else Forward.BUILTIN
@@ -49,9 +51,9 @@ def study(network: str, residual_bits: int) -> list[dict[str, Any]]:
     """All rows of one network."""
     model = load(SHARED / "models" / f"{network}.nopad.tflite")
     full = full_update(model, residual_bits)
-    fused = report_of(model, full, Order.NAIVE)["arena"]
+    fused = report_of(model, full, Order.NAIVE).arena
     gradients = _GRADIENT_BYTES * sum(layer.weights.size for layer in list_layers(model.graph)[:-1])
-    stored = fused | {"total_bytes": fused["total_bytes"] + gradients}
+    stored = replace(fused, total_bytes=fused.total_bytes + gradients)
     rows = [
         _row(network, residual_bits, "full, gradients stored", stored, stored),
         _row(network, residual_bits, "full, fused updates", fused, stored),
@@ -59,7 +61,7 @@ def study(network: str, residual_bits: int) -> list[dict[str, Any]]:
             network,
             residual_bits,
             "full, fused + order",
-            report_of(model, full, Order.BEST)["arena"],
+            report_of(model, full, Order.BEST).arena,
             stored,
         ),
     ]
@@ -74,30 +76,28 @@ def study(network: str, residual_bits: int) -> list[dict[str, Any]]:
             (Order.BEST, True, "streamed"),
         ):
             report = report_of(model, scheme, order, stream)
-            row = _row(network, residual_bits, f"{kilobytes}, {label}", report["arena"], stored)
+            row = _row(network, residual_bits, f"{kilobytes}, {label}", report.arena, stored)
             if order is Order.BEST:
-                extra = report["extra_memory"]
-                row["analytic_bytes"] = extra["analytic"]["total_bytes"]
-                row["ours_bytes"] = extra["kept"]["total_bytes"]
+                extra = report.extra_memory
+                row["analytic_bytes"] = extra.analytic.total_bytes
+                row["ours_bytes"] = extra.kept.total_bytes
             rows.append(row)
     return rows
 
 
-def _row(
-    network: str, residual_bits: int, what: str, arena: dict[str, int], full: dict[str, int]
-) -> dict[str, Any]:
-    structures = arena["interpreter_bytes"] + arena["kernel_bytes"]
+def _row(network: str, residual_bits: int, what: str, arena: Arena, full: Arena) -> dict[str, Any]:
+    structures = arena.interpreter_bytes + arena.kernel_bytes
     return {
         "network": network,
         "residual_bits": residual_bits,
         "update": what,
-        "activation_bytes": arena["activation_bytes"] + arena["scratch_bytes"],
-        "variable_bytes": arena["variable_bytes"],
-        "channel_bytes": arena["channel_bytes"],
+        "activation_bytes": arena.activation_bytes + arena.scratch_bytes,
+        "variable_bytes": arena.variable_bytes,
+        "channel_bytes": arena.channel_bytes,
         "structure_bytes": structures,
-        "training_op_bytes": arena["training_op_bytes"],
-        "total_bytes": arena["total_bytes"],
-        "times_smaller": full["total_bytes"] / arena["total_bytes"],
+        "training_op_bytes": arena.training_op_bytes,
+        "total_bytes": arena.total_bytes,
+        "times_smaller": full.total_bytes / arena.total_bytes,
         "analytic_bytes": None,
         "ours_bytes": None,
     }

@@ -32,9 +32,9 @@ from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train import Model, load, rewrite
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.model import Op
 from tflm_train.model.layers import LAYER_OPS, Layer
+from tflm_train.ops.geometry import Geometry
 from tflm_train.rewriter.optimize import Forward
 from tflm_train.scheme.library import find_scheme
 

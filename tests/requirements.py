@@ -19,9 +19,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 METADATA_PYTHON = ROOT / ".venv-metadata" / "bin" / "python"
+VELA = ROOT / ".venv-vela" / "bin" / "vela"
 FIRMWARE_TOOLS = ("arm-none-eabi-g++", "arm-none-eabi-nm", "qemu-system-arm")
 
-NAMES = ("shared", "tflm", "tflm-m4", "programs", "metadata")
+NAMES = ("shared", "tflm", "tflm-m4", "programs", "metadata", "vela")
 required: set[str] = set()
 """The requirements that must not be missing."""
 
@@ -64,6 +65,13 @@ def metadata_support() -> Path:
     if not METADATA_PYTHON.exists():
         _missing("metadata", "TFLite Support: `python tools/environment.py metadata`")
     return METADATA_PYTHON
+
+
+def vela() -> Path:
+    """Arm's compiler for the Ethos-U, which `make test` installs."""
+    if not VELA.exists():
+        _missing("vela", "Vela: `python tools/environment.py vela`")
+    return VELA
 
 
 def _missing(name: str, what: str) -> NoReturn:

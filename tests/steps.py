@@ -12,9 +12,9 @@ import numpy.typing as npt
 import tflm_train as tt
 from tests.whole_graph import WholeGraph
 from tflm_train import demo
-from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.model import Graph, Model
 from tflm_train.model.layers import list_layers
+from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.scheme import Scheme, WeightUpdate
 
 DIGITS = Path(demo.__file__).with_name("digits.tflite")

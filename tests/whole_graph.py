@@ -17,16 +17,16 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pool, split_forward
-from tflm_train.backward_ops.geometry import Geometry, TapWindow, TransposedGeometry
 from tflm_train.backward_ops.l2_normalization import l2_norm_gradient
-from tflm_train.backward_ops.loss import TargetKind
 from tflm_train.backward_ops.losses import reference_loss
 from tflm_train.backward_ops.max_pool import max_pool_gradient
 from tflm_train.backward_ops.move import Move, move_gradient
-from tflm_train.backward_ops.numerics import Mask, MaskKind, QuantizedGradient
+from tflm_train.backward_ops.numerics import Mask, QuantizedGradient
 from tflm_train.backward_ops.product import product_gradient, product_of
 from tflm_train.backward_ops.resize import resize_gradient
 from tflm_train.model import Model, Op, Tensor
+from tflm_train.ops.constants import MaskKind, TargetKind
+from tflm_train.ops.geometry import Geometry, TapWindow, TransposedGeometry
 from tflm_train.qas.update import (
     multipliers,
     pack_nibbles,
@@ -214,7 +214,7 @@ class WholeGraph:
 
     def _run_move_grad(self, op: Op, params: abi.MoveGradParams) -> None:
         p = params
-        move = Move((p.axis0, p.axis1, p.axis2, p.axis3, p.axis4), p.offset)
+        move = Move(p.axis, p.offset)
         incoming = self._gradient(op.inputs[0], p.slot_in)
         result = move_gradient(incoming, move, self._mask(p.mask, op.inputs[3]), p.divisor)
         self._store(op.outputs[0], p.slot_out, result.q, result.scale)
@@ -261,9 +261,8 @@ class WholeGraph:
         self._store(op.outputs[0], params.slot_out, result.q, result.scale)
 
     def _run_accumulate(self, op: Op, params: abi.AccumulateParams) -> None:
-        slots = [params.slot_in0, params.slot_in1, params.slot_in2, params.slot_in3]
         parts = []
-        for tensor, slot in zip(op.inputs[3:], slots[: params.count], strict=True):
+        for tensor, slot in zip(op.inputs[3:], params.slot_in[: params.count], strict=True):
             part = self._gradient(tensor, slot)
             parts.append(QuantizedGradient(part.q.reshape(-1), part.scale))
         result = numerics.accumulate(parts, self._mask(params.mask, op.inputs[2]))

@@ -81,7 +81,7 @@ def support_table() -> str:
         "",
         f"To be replaced, extended or initialised anew: {_sentences(attach_head.CONDITIONS, ' ')}",
         f"Between it and the output may be {', '.join(attach_head.SHAPE_OPS)} (which must keep the",
-        f"classes last) and {', '.join(attach_head.OUTPUT_OPS)}.",
+        f"classes last) and {', '.join(FOLDED_OPS)}.",
         "",
     ]
     return "\n".join(lines)

@@ -26,21 +26,35 @@ COMPILE_FLAGS = (
 LINK_FLAGS = (
     "-nostartfiles --specs=nosys.specs -Wl,--gc-sections -Wl,--no-warn-rwx-segments"
 ).split()
-SOURCES = (
-    "tests/cpp/*.cc",
-    "tests/cpp/target/*.cc",
-    "tflm_kernels/*.cc",
-    "tflm_kernels/state/*.cc",
-)
+
+
+def kernel_sources(part: str = "") -> tuple[str, ...]:
+    """The kernels' sources by what they need: the rule that every build of them follows.
+
+    Bazel, CMake, setup.py and `tflm_train export` say it in their own languages;
+    tests/tools/test_kernel_sources.py and `run_tests.py bazel` hold them to it.
+
+    Args:
+        part: `micro`, the folder of what needs TFLM's headers; `host`, of what needs a PC; by
+            default everything else in whatever folder, which is plain C++17.
+
+    Returns:
+        Paths from the root.
+    """
+    paths = sorted((ROOT / "tflm_kernels").rglob("*.cc"))
+    parts = [path.relative_to(ROOT / "tflm_kernels").parts[0] for path in paths]
+    wanted = [(p == part) if part else (p not in ("micro", "host")) for p in parts]
+    return tuple(
+        path.relative_to(ROOT).as_posix() for path, w in zip(paths, wanted, strict=True) if w
+    )
+
+
+SOURCES = ("tests/cpp/*.cc", "tests/cpp/target/*.cc", *kernel_sources())
 HOST_ONLY = ("platform_host.cc", "file_storage_test.cc")
 INPUTS = (
     "benchmarks/target/*",
     "tests/cpp/**/*",
-    "tflm_kernels/*",
-    "tflm_kernels/arch/*.h",
-    "tflm_kernels/micro/*.h",
-    "tflm_kernels/spec/*.h",
-    "tflm_kernels/state/*",
+    "tflm_kernels/**/*",
     "tools/**/*",
 )
 RUN_SECONDS = 300

@@ -1,7 +1,8 @@
 """Prepares what `make demo` and `make test` need: virtual environments and Debian packages.
 
 `python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml;
-`metadata` makes .venv-metadata, which the tests of TFLite Metadata call.
+`metadata` makes .venv-metadata, which the tests of TFLite Metadata call, and `vela` makes
+.venv-vela with Arm's compiler for the Ethos-U.
 Nothing is installed again while neither pyproject.toml nor the native sources have changed. Only
 the standard library is used: this runs before anything is installed.
 """
@@ -22,6 +23,9 @@ OLD_VENV = ROOT / ".venv-tflm-old"
 METADATA_VENV = ROOT / ".venv-metadata"
 # Reads and checks TFLite Metadata. It pins a protobuf that TensorFlow cannot live with.
 METADATA_SUPPORT = "tflite-support==0.4.4"
+VELA_VENV = ROOT / ".venv-vela"
+# Compiles models for the Ethos-U. Of one version, because its order and its plan are compared.
+VELA = "ethos-u-vela==5.2.0"
 # The last generation with the names that TFLM had before October 2026.
 OLD_TFLM = "tflite-micro==0.dev20260930204519"
 NATIVE_SOURCES = ("setup.py", "tflm_kernels/**/*.cc", "tflm_kernels/**/*.h")
@@ -91,10 +95,12 @@ def prepare_old_generation() -> None:
 
 def prepare_metadata_support() -> None:
     """Makes the environment with TFLite Support alone."""
-    wanted = {"requirement": METADATA_SUPPORT}
-    if _read_stamps(METADATA_VENV) != wanted:
-        _install(METADATA_VENV, METADATA_SUPPORT)
-        _write_stamps(METADATA_VENV, wanted)
+    _prepare_alone(METADATA_VENV, METADATA_SUPPORT)
+
+
+def prepare_vela() -> None:
+    """Makes the environment with Vela alone: nothing of the product itself needs it."""
+    _prepare_alone(VELA_VENV, VELA)
 
 
 def install_debian_packages(packages: tuple[str, ...]) -> None:
@@ -128,6 +134,13 @@ def _is_installed(package: str) -> bool:
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
     answer = subprocess.run(query, capture_output=True, text=True, check=False)
     return answer.stdout.strip() == "installed"
+
+
+def _prepare_alone(environment: Path, requirement: str) -> None:
+    wanted = {"requirement": requirement}
+    if _read_stamps(environment) != wanted:
+        _install(environment, requirement)
+        _write_stamps(environment, wanted)
 
 
 def _install(environment: Path, *requirements: str) -> None:
@@ -168,12 +181,13 @@ def _write_stamps(environment: Path, stamps: dict[str, str]) -> None:
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test", "metadata"):
-        print("usage: environment.py demo|test|metadata", file=sys.stderr)
+    alone = {"metadata": prepare_metadata_support, "vela": prepare_vela}
+    if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test", *alone):
+        print("usage: environment.py demo|test|metadata|vela", file=sys.stderr)
         return 2
     try:
-        if sys.argv[1] == "metadata":
-            prepare_metadata_support()
+        if sys.argv[1] in alone:
+            alone[sys.argv[1]]()
         else:
             prepare(sys.argv[1])
     except MissingPrerequisite as error:

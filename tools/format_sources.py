@@ -10,6 +10,7 @@ CPP_FILES = (
     "tflm_kernels/**/*",
     "tests/cpp/*",
     "tests/cpp/target/*",
+    "tests/export/**/*",
     "tests/fuzz/*",
     "arduino_example/**/*",
     "stm32_example/*",

@@ -24,9 +24,10 @@ from format_sources import cpp_files
 RESULTS = ROOT / "build" / "test"
 SKIP_REASON = re.compile(r"needs ([a-z0-9-]+): ")
 # What this program installs itself: never a reason to skip here.
-INSTALLED = ("programs", "metadata")
+INSTALLED = ("programs", "metadata", "vela")
 BAZEL_CONFIGS = ("cortex_m0plus", "m3", "m4", "m7", "m55")
 BAZEL_TARGETS = ("//tests/...", "//tflm_kernels:host_ops")
+BAZEL_SOURCES = {"kernels": ("",), "micro": ("micro",), "host_ops": ("host", "micro")}  # by target
 BAZEL_TESTS_FAILED = 3  # built, ran, and some test failed: its log is of this run
 
 
@@ -96,6 +97,7 @@ def lint() -> Outcome:
 
 def python_tests(require: Sequence[str]) -> Outcome:
     environment.prepare_metadata_support()
+    environment.prepare_vela()
     return pytest(environment.python_of(environment.VENV), "python", [*require, *INSTALLED])
 
 
@@ -108,7 +110,7 @@ def golden_cases() -> Outcome:
 def bazel_tests() -> Outcome:
     """The C++ tests on the host, as built for release and under the sanitizers."""
     tests = sorted(path.stem for path in ROOT.glob("tests/cpp/*_test.cc"))
-    total = Outcome(0, 0)
+    total = bazel_sources()
     for options in ((), ("--config=sanitize",)):
         status = call("bazel", "test", "--noshow_progress", *options, *BAZEL_TARGETS)
         if status not in (0, BAZEL_TESTS_FAILED):
@@ -118,6 +120,22 @@ def bazel_tests() -> Outcome:
             log = ROOT / "bazel-testlogs" / "tests" / "cpp" / name / "test.log"
             text = log.read_text(errors="replace") if log.exists() else "no log"
             total.add(cortex_m.parse(text, 0))
+    return total
+
+
+def bazel_sources() -> Outcome:
+    """Each target's sources are those of its part, new ones included."""
+    total = Outcome(0, 0)
+    for target, kernel_parts in BAZEL_SOURCES.items():
+        command = ["bazel", "query", f"labels(srcs, //tflm_kernels:{target})"]
+        answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        found = {line.strip("/").replace(":", "/") for line in answer.stdout.splitlines()}
+        expected = {path for part in kernel_parts for path in cortex_m.kernel_sources(part)}
+        if found == expected:
+            total.passed += 1
+        else:
+            print(f"FAILED: //tflm_kernels:{target} differs in {sorted(found ^ expected)}")
+            total.failed += 1
     return total
 
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from tflm_train.backward_ops.geometry import Geometry, Padding
 from tflm_train.backward_ops.numerics import (
     Mask,
     MaskKind,
@@ -20,6 +19,7 @@ from tflm_train.backward_ops.numerics import (
     activation_range,
     clamp_mask,
 )
+from tflm_train.ops.geometry import Geometry, Padding
 
 Float64Array = npt.NDArray[np.float64]
 Activation = Literal["NONE", "RELU", "RELU6"]

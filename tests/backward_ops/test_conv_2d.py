@@ -18,9 +18,9 @@ from tests.backward_ops.float_reference import (
     windows,
 )
 from tflm_train.backward_ops import conv_2d
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.numerics import QuantizedGradient, max_abs
 from tflm_train.errors import ModelError, UnsupportedError
+from tflm_train.ops.geometry import Geometry
 
 activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 

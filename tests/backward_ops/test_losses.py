@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tests.loss_models import loss_model, other_model
-from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.losses import (
     LOSS_RULES,
     MEAN_SQUARED_ERROR,
@@ -19,6 +18,7 @@ from tflm_train.backward_ops.losses import (
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
+from tflm_train.ops.constants import LossKind, TargetKind
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from tests.backward_ops.float_reference import (
     seeds,
     windows,
 )
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.max_pool import max_pool_gradient
 from tflm_train.backward_ops.numerics import QuantizedGradient
 from tflm_train.backward_ops.pool import spanning_geometry
+from tflm_train.ops.geometry import Geometry
 
 
 @property_test

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.backward_ops.float_reference import dequantize, property_test, seeds
 from tflm_train.backward_ops import numerics
-from tflm_train.backward_ops.numerics import Mask, MaskKind, QuantizedGradient
+from tflm_train.backward_ops.numerics import Mask, QuantizedGradient
+from tflm_train.ops.constants import MaskKind
 
 int32s = st.integers(-(2**31), 2**31 - 1)
 int32_lists = st.lists(int32s, min_size=1, max_size=30)

@@ -19,8 +19,8 @@ from tests.backward_ops.float_reference import (
     windows,
 )
 from tflm_train.backward_ops import pool
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.numerics import QuantizedGradient
+from tflm_train.ops.geometry import Geometry
 
 activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 

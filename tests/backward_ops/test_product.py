@@ -35,7 +35,7 @@ from tflm_train.backward_ops.product import (
     why_not_product,
 )
 from tflm_train.graph import Quantization, Tensor
-from tflm_train.kernel_abi import FactorKind
+from tflm_train.ops.constants import FactorKind
 
 activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 Real = npt.NDArray[np.float64]

@@ -23,7 +23,7 @@ from tests.backward_ops.float_reference import (
     windows,
 )
 from tflm_train.backward_ops import conv_2d
-from tflm_train.backward_ops.geometry import TransposedGeometry
+from tflm_train.ops.geometry import TransposedGeometry
 
 
 @property_test

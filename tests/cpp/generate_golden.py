@@ -6,7 +6,7 @@ which the Bazel and cross builds read. The same cases come out every time (fixed
 
 Cases in the "small" part are also run where there is little memory (TFLM_TRAIN_SMALL_TARGET).
 Operator parameters are given as the bytes of the op ABI, so that the structs of `op_params.h` are
-checked against `tflm_train/kernel_abi.py` on the way.
+checked against `tflm_train/ops` on the way.
 """
 
 import sys

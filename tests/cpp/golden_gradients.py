@@ -28,10 +28,10 @@ from golden_inputs import (
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pool
-from tflm_train.backward_ops.geometry import Geometry, TransposedGeometry
-from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.losses import reference_loss
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.ops.constants import LossKind, TargetKind
+from tflm_train.ops.geometry import Geometry, TransposedGeometry
 
 # How a case departs from the ordinary.
 PLAIN = "plain"
@@ -324,8 +324,8 @@ def accumulate() -> Suite:
         scales[:count] = [g.scale for g in gradients]
         want_scales = scales.copy()
         want_scales[4] = result.scale
-        slots_in = [i if i < count else -1 for i in range(4)]
-        params = abi.AccumulateParams(size, mask_fields(mask), count, *slots_in, 4)
+        slots_in = tuple(i if i < count else -1 for i in range(4))
+        params = abi.AccumulateParams(size, mask_fields(mask), count, slots_in, 4)
         quantized = [g.q for g in gradients] + [None] * (4 - count)
         suite.case(
             f"{count}_of_{size}_number{number}",

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import numerics
-from tflm_train.backward_ops.geometry import Geometry, TransposedGeometry
 from tflm_train.backward_ops.numerics import Mask
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.ops.geometry import Geometry, TransposedGeometry
 
 Array = npt.NDArray[Any]
 C_TYPES = {

@@ -21,11 +21,12 @@ from golden_inputs import (
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import l2_normalization, max_pool, move, product, resize
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.numerics import Mask, Requantized
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.backward_ops.pool import spanning_geometry
-from tflm_train.kernel_abi import FactorKind, MoveAxis
+from tflm_train.ops.constants import FactorKind
+from tflm_train.ops.geometry import Geometry
+from tflm_train.ops.structs import MoveAxis
 
 VARIANTS = (
     "plain",
@@ -63,9 +64,9 @@ def move_grad() -> Suite:
             mask = random_mask(rng, size, number % 3)
             divisor = 1 + 12 * (number % 2)
             result = move.move_gradient(gradient, joined, mask, divisor)
-            a, b, c, d, e = (MoveAxis(),) * (5 - len(joined.axes)) + joined.axes
+            axes = (MoveAxis(),) * (5 - len(joined.axes)) + joined.axes
             params = abi.MoveGradParams(
-                a, b, c, d, e, joined.offset, gradient.q.size,
+                axes, joined.offset, gradient.q.size,
                 mask_fields(mask), SLOT_IN, SLOT_OUT, divisor,
             )  # fmt: skip
             suite.case(
@@ -168,10 +169,8 @@ def _product_case(
         table = rng.integers(-32767, 32768, entries).astype(np.int16)
     v = _Variant(rng, number, q_shape, int(np.prod([axis.size for axis in plan.kept])))
     result = product.product_gradient(v.gradient, x, table, plan, v.range, v.mask, v.addend)
-    k0, k1, k2, k3 = plan.kept
-    r0, r1, r2 = plan.reduced
     params = abi.ProductGradParams(
-        k0, k1, k2, k3, r0, r1, r2, v.gradient.q.size, 0 if x is None else x.size,
+        plan.kept, plan.reduced, v.gradient.q.size, 0 if x is None else x.size,
         kind, value, *v.fields, v.slot_addend, float(plan.unit_scale),
     )  # fmt: skip
     name = f"number{number}_{kind.name.lower()}_{v.name}"

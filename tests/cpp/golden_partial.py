@@ -15,7 +15,7 @@ from golden_inputs import (
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import split_forward
-from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.ops.geometry import Geometry
 
 # Quantised clamp ranges: none, RELU, RELU6.
 CLAMPS = ((-128, 127), (-20, 127), (-100, 50))

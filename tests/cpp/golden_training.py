@@ -20,9 +20,9 @@ from tests.whole_graph import WholeGraph
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import numerics, split_forward
 from tflm_train.backward_ops.fused_activation import clamp_of
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops.geometry import Geometry
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.fold_pad import padded_geometry
 from tflm_train.rewriter.split_layers import layer_multipliers

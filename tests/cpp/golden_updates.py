@@ -23,8 +23,8 @@ from golden_inputs import (
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
-from tflm_train.backward_ops.geometry import Geometry, TapWindow, TransposedGeometry
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
+from tflm_train.ops.geometry import Geometry, TapWindow, TransposedGeometry
 from tflm_train.qas import update
 
 

@@ -1,6 +1,6 @@
 """The Arduino example: its sketch against the exported library, its protocol against the PC tool.
 
-The sketch is compiled for Cortex-M4F with the real export (`test_export.py` says against which
+The sketch is compiled for Cortex-M4F with the real export (`builds.py` says against which
 TFLM), and for the host with stand-ins for Arduino's core and for the model, where the PC tool talks
 to it through pipes.
 """
@@ -17,13 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.export.test_export import as_cpp, compile_all, digits_train
+from tests.export.builds import as_cpp, check_syntax
 from tflm_train.errors import DataError
 from tflm_train.export import export_project
 from tflm_train.model import Model
 from tflm_train.runtime.state import StateBlob
-
-__all__ = ["digits_train"]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "arduino_example"
@@ -36,7 +34,7 @@ def test_the_sketch_compiles(digits_train: Model, tmp_path: Path) -> None:
     project = export_project(digits_train, "arduino", name="digits")
     project.write(tmp_path)
     sketch = as_cpp(EXAMPLE / "learn" / "learn.ino", tmp_path / "learn.ino.cpp")
-    compile_all(tmp_path / "src", [sketch], "-std=gnu++17", f"-I{STUB}")
+    check_syntax([sketch], "-std=gnu++17", f"-I{tmp_path / 'src'}", f"-I{STUB}")
 
 
 class Pipe:
@@ -71,10 +69,7 @@ def sketch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sketch as a program for the host."""
     folder = tmp_path_factory.mktemp("sketch")
     sources = [as_cpp(EXAMPLE / "learn" / "learn.ino", folder / "learn.ino.cpp")]
-    sources += [STUB / "host_serial.cc"]
-    sources += [
-        ROOT / f"tflm_kernels/state/{n}.cc" for n in ("state", "journal", "storage", "crc32")
-    ]
+    sources += [STUB / "host_serial.cc", *sorted((ROOT / "tflm_kernels/state").glob("*.cc"))]
     program = folder / "learn"
     command = ["c++", *HOST_FLAGS, f"-I{STUB}", f"-I{ROOT}", *map(str, sources)]
     finished = subprocess.run(

@@ -1,15 +1,9 @@
-"""Exported projects: their files, their manifests, and that a compiler takes them.
-
-Projects are compiled by arm-none-eabi-g++ against the TFLM that TFLM_INCLUDE names (folders
-separated by colons); where it names none, against `tflm_stub`: our own declarations of the API
-that is used, once with the names of before October 2026 and once with those since.
-"""
+"""Exported projects: their files, their manifests, and what is in the headers of each loss."""
 
 from __future__ import annotations
 
 import configparser
 import json
-import os
 import re
 import subprocess
 import sys
@@ -20,56 +14,18 @@ import pytest
 import yaml
 
 import tflm_train as tt
-from tests import requirements
+from tests.export.builds import ARDUINO, ROOT, as_cpp, check_syntax
 from tests.loss_models import loss_model
-from tests.steps import DIGITS, weights_of
+from tests.steps import weights_of
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import DataError, ModelError, TflmTrainError, UnsupportedError
 from tflm_train.export import FORMATS, export_project
 from tflm_train.export.description import plan_arena
 from tflm_train.export.resolver import exact_resolver, resolver_method
 from tflm_train.memory import KernelSet, memory_report
-from tflm_train.model import Model, load
+from tflm_train.model import Model
 from tflm_train.scheme import Loss, Scheme
 from tflm_train.version import VERSION
-
-ROOT = Path(__file__).resolve().parents[2]
-STUB = Path(__file__).with_name("tflm_stub")
-COMPILER = "arm-none-eabi-g++"
-M4 = "-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16 -mthumb".split()
-FLAGS = [*M4, "-fsyntax-only", "-fno-exceptions", "-fno-rtti", "-DTF_LITE_STATIC_MEMORY"]
-STRICT = ["-Wall", "-Wextra", "-Werror"]
-
-
-@pytest.fixture(scope="module")
-def digits_train() -> Model:
-    scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
-    return Model(tt.rewrite(load(DIGITS), scheme).model_bytes, "digits_train.tflite")
-
-
-def tflm_headers() -> list[list[str]]:
-    """Compiler options for each TFLM to compile against."""
-    given = os.environ.get("TFLM_INCLUDE", "")
-    if given:
-        return [[option for path in given.split(":") for option in ("-isystem", path)]]
-    stub = ["-isystem", str(STUB)]
-    return [stub, [*stub, "-DTFLM_STUB_NAMESPACED"]]
-
-
-def compile_all(folder: Path, sources: list[Path], *options: str) -> None:
-    requirements.programs(COMPILER)
-    for headers in tflm_headers():
-        command = [COMPILER, *FLAGS, *STRICT, *options, f"-I{folder}", *headers]
-        finished = subprocess.run(
-            [*command, *map(str, sources)], capture_output=True, text=True, check=False
-        )
-        assert finished.returncode == 0, finished.stderr
-
-
-def as_cpp(source: Path, target: Path) -> Path:
-    """A sketch as the Arduino builder hands it to the compiler."""
-    target.write_text(f'#include <Arduino.h>\n#line 1 "{source}"\n{source.read_text()}')
-    return target
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -214,11 +170,6 @@ def test_the_command(digits_train: Model, tmp_path: Path) -> None:
     assert again.returncode == 1 and "--force" in again.stderr
 
 
-def test_c_array_compiles(digits_train: Model, tmp_path: Path) -> None:
-    export_project(digits_train, "c-array", name="digits").write(tmp_path)
-    compile_all(tmp_path, sorted(tmp_path.rglob("*.cc")), "-std=c++17")
-
-
 LOSSES = {
     "labels": ("tagger", Loss("sigmoid_cross_entropy")),
     "yes or no": ("detector", Loss("sigmoid_cross_entropy")),
@@ -240,38 +191,10 @@ def test_projects_of_other_losses_compile(case: str, tmp_path: Path) -> None:
     assert ("kClassNames" in header) == (loss.name != "mean_squared_error")
     project.write(tmp_path / "arduino")
     export_project(Model(data, "m.tflite"), "c-array", name="m").write(tmp_path / "plain")
-    stub = f"-I{Path(__file__).with_name('arduino_stub')}"
     sketch = as_cpp(tmp_path / "arduino/examples/Train/Train.ino", tmp_path / "Train.ino.cpp")
-    compile_all(tmp_path / "arduino/src", [sketch], "-std=gnu++17", stub)
-    compile_all(tmp_path / "plain", [tmp_path / "plain/main.cc"], "-std=c++17")
-
-
-def test_cmake_builds(digits_train: Model, tmp_path: Path) -> None:
-    requirements.programs("cmake", COMPILER)
-    export_project(digits_train, "cmake", name="digits").write(tmp_path)
-    given = os.environ.get("TFLM_INCLUDE", str(STUB)).replace(":", ";")
-    toolchain = ROOT / "stm32_example" / "arm-none-eabi.cmake"
-    for command in (
-        ["cmake", "-S", ".", "-B", "build", f"-DCMAKE_TOOLCHAIN_FILE={toolchain}",
-         f"-DTFLM_INCLUDE={given}", f"-DCMAKE_CXX_FLAGS={' '.join(M4)}"],
-        ["cmake", "--build", "build"],
-    ):  # fmt: skip
-        finished = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert (tmp_path / "build" / "libdigits.a").exists()
-
-
-def test_arduino_library_compiles(digits_train: Model, tmp_path: Path) -> None:
-    """With the dialect of the boards' cores (gnu++14), the folder `src` alone on the path."""
-    export_project(digits_train, "arduino", name="digits").write(tmp_path)
-    sketch = as_cpp(tmp_path / "examples/Train/Train.ino", tmp_path / "Train.ino.cpp")
-    given = os.environ.get("TFLM_INCLUDE")
-    dialect = "-std=gnu++17" if given else "-std=gnu++14"  # newer TFLM trees want C++17
-    stub = f"-I{Path(__file__).with_name('arduino_stub')}"
-    sources = [sketch, *sorted((tmp_path / "src").rglob("*.cc"))]
-    compile_all(tmp_path / "src", sources, dialect, stub)
+    includes = [f"-I{tmp_path / 'arduino/src'}", f"-I{ARDUINO}"]
+    check_syntax([sketch], "-std=gnu++17", *includes)
+    check_syntax([tmp_path / "plain/main.cc"], "-std=c++17", f"-I{tmp_path / 'plain'}")
 
 
 def test_arduino_manifest(digits_train: Model) -> None:
@@ -338,10 +261,3 @@ def test_zephyr_manifest(digits_train: Model) -> None:
     assert sorted(listed) == sorted(p for p in files if re.match(r"src/.*\.cc$", p))
     sample = yaml.safe_load(files["samples/train/sample.yaml"])
     assert sample["sample"]["name"] and len(sample["tests"]) == 1
-
-
-@pytest.mark.parametrize("entry", ["platformio", "esp-idf", "zephyr"])
-def test_the_other_examples_compile(entry: str, digits_train: Model, tmp_path: Path) -> None:
-    export_project(digits_train, entry, name="digits").write(tmp_path)
-    (example,) = (p for p in tmp_path.rglob("main.c*") if "kernels" not in str(p))
-    compile_all(tmp_path / "src", [example], "-std=c++17")

@@ -18,6 +18,7 @@ from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
 from tflm_train.model.metadata import class_names
+from tflm_train.records import plain
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
 from tflm_train.runtime.state import StateLayout
@@ -50,8 +51,8 @@ def reads_of(model: Model, rng: random.Random) -> list[Callable[[], object]]:
     return [
         lambda: Model(model.to_bytes()),
         lambda: model.newer_fields,
-        lambda: json.dumps(inspect_model(again(), kernels)),
-        lambda: json.dumps(memory_report(again(), kernels).to_dict()),
+        lambda: json.dumps(plain(inspect_model(again(), kernels))),
+        lambda: json.dumps(plain(memory_report(again(), kernels).peak())),
         lambda: class_names(model, 0, model.graph.outputs[0].size),
         rewrite,
         lambda: optimize(again(), Choice(Streaming.AUTO, Forward.AUTO, 4.0, kernels)),

@@ -16,13 +16,12 @@ FLAGS = (
     "-std=c++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all "
     "-fno-omit-frame-pointer -Wall -Wextra -Werror"
 ).split()
-KERNELS = ("state", "journal", "storage", "crc32")
+KERNELS = sorted((ROOT / "tflm_kernels/state").glob("*.cc"))
 
 
 def build(folder: Path, target: Path) -> Path:
     program = folder / target.stem
-    sources = [target, ROOT / "tests/fuzz/driver.cc"]
-    sources += [ROOT / f"tflm_kernels/state/{name}.cc" for name in KERNELS]
+    sources = [target, ROOT / "tests/fuzz/driver.cc", *KERNELS]
     subprocess.run(["c++", *FLAGS, f"-I{ROOT}", *map(str, sources), "-o", str(program)], check=True)
     return program
 

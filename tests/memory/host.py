@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tflm_train.memory.target import HOST, HOST_CLASSIC, Target
+from tflm_train.ops.target import HOST, HOST_CLASSIC, Target
 
 ALIGNMENT = 16
 _FIRST_OF_ITS_GENERATION = "0.dev20261009"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tflm_train.memory import KernelSet, memory_report
-from tflm_train.memory.kernels import kernel_memory
-from tflm_train.memory.target import CORTEX_M
 from tflm_train.model import Model
+from tflm_train.ops.builtin import kernel_memory
+from tflm_train.ops.target import CORTEX_M
 
 PARTS = ("options", "init", "prepare", "scratch")
 """The parsed options, what the kernel's Init and Prepare keep, its scratch buffers."""

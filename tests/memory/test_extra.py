@@ -24,12 +24,12 @@ def test_formula(digits: Model) -> None:
     found = analytic_extra_memory(layers, {2}, {2: 1})
     channels = layer.x.shape[-1]
     assert found == ExtraMemory(
-        masks=-(-layer.op.output.size // 8),
-        activations=layer.x.size // channels,
-        weights=layer.weights.size // channels,
-        biases=4 * layer.out_channels,
+        masks_bytes=-(-layer.op.output.size // 8),
+        activations_bytes=layer.x.size // channels,
+        weights_bytes=layer.weights.size // channels,
+        biases_bytes=4 * layer.out_channels,
     )
-    assert analytic_extra_memory(layers, (), {}).total == 0
+    assert analytic_extra_memory(layers, (), {}).total_bytes == 0
 
 
 def test_an_original_model_keeps_nothing(digits: Model) -> None:
@@ -39,10 +39,11 @@ def test_an_original_model_keeps_nothing(digits: Model) -> None:
 @pytest.mark.parametrize("bits", [0, 4, 8])
 def test_residuals(digits: Model, bits: int) -> None:
     scheme = dataclasses.replace(full_scheme(digits), residual_bits=bits)
-    kept = tt.rewrite(digits, scheme).report["extra_memory"]["kept"]
-    assert kept["residuals_bytes"] == pytest.approx(kept["weights_bytes"] * bits / 8, abs=16)
-    assert kept["total_bytes"] == sum(
-        kept[f"{part}_bytes"] for part in ("masks", "activations", "weights", "biases", "residuals")
+    kept = tt.rewrite(digits, scheme).report.extra_memory.kept
+    assert kept.residuals_bytes == pytest.approx(kept.weights_bytes * bits / 8, abs=16)
+    assert kept.total_bytes == sum(
+        getattr(kept, f"{part}_bytes")
+        for part in ("masks", "activations", "weights", "biases", "residuals")
     )
 
 
@@ -52,9 +53,9 @@ def test_schemes_of_the_paper(shared: Path, name: str) -> None:
     network, kilobytes = re.fullmatch(r"(.*)-(\d+)kb", name).groups()  # type: ignore[union-attr]
     model = tt.load(shared / "models" / f"{network}.nopad.tflite")
     scheme = dataclasses.replace(Scheme.parse(library_text(name)), residual_bits=0)
-    accounts = tt.rewrite(model, scheme).report["extra_memory"]
-    analytic, kept = accounts["analytic"], accounts["kept"]
-    assert int(kilobytes) * 1024 <= analytic["total_bytes"] < (int(kilobytes) + 1) * 1024
-    assert kept["total_bytes"] <= analytic["total_bytes"]
+    accounts = tt.rewrite(model, scheme).report.extra_memory
+    analytic, kept = accounts.analytic, accounts.kept
+    assert int(kilobytes) * 1024 <= analytic.total_bytes < (int(kilobytes) + 1) * 1024
+    assert kept.total_bytes <= analytic.total_bytes
     for part in ("activations", "weights", "biases"):
-        assert kept[f"{part}_bytes"] == analytic[f"{part}_bytes"]
+        assert getattr(kept, f"{part}_bytes") == getattr(analytic, f"{part}_bytes")

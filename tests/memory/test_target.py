@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tflm_train.memory.target import CORTEX_M, HOST, Struct, align
+from tflm_train.ops.target import CORTEX_M, HOST, Struct, align
 
 
 @pytest.mark.parametrize(

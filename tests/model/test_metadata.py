@@ -183,4 +183,4 @@ class TestSignatures:
         model.add_signature("train", {"x": graph.inputs[0]}, {"y": graph.outputs[0]})
         result = tt.rewrite(Model(model.to_bytes()), Scheme())
         assert Model(result.model_bytes).signatures.count("train") == 1
-        assert any("own signature 'train' was kept" in w for w in result.report["warnings"])
+        assert any("own signature 'train' was kept" in w for w in result.report.warnings)

@@ -145,7 +145,7 @@ class TestWhatARewriteKeeps:
 
         model = Model(raw_model.edit(digits.source, change))
         result = tt.rewrite(model, Scheme())
-        assert any("OfflineMemoryAllocation" in w for w in result.report["warnings"])
+        assert any("OfflineMemoryAllocation" in w for w in result.report.warnings)
         names = [entry.name for entry in raw_model.read(result.model_bytes).metadata or []]
         assert b"OfflineMemoryAllocation" not in names
 
@@ -173,7 +173,7 @@ def test_fields_newer_than_the_schema_are_noticed(
         data = raw_model.edit(digits.source, lambda model: None)
     newer = Model(data)
     assert newer.newer_fields == ["SubGraph 0"]
-    warnings = tt.rewrite(newer, Scheme()).report["warnings"]
+    warnings = tt.rewrite(newer, Scheme()).report.warnings
     assert any("newer than this tool's schema" in w and "SubGraph 0" in w for w in warnings)
 
 

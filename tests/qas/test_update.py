@@ -20,9 +20,9 @@ from tests.backward_ops.float_reference import (
     windows,
 )
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d
-from tflm_train.backward_ops.geometry import Geometry, TapWindow
 from tflm_train.backward_ops.numerics import hash32
 from tflm_train.errors import UnsupportedError
+from tflm_train.ops.geometry import Geometry, TapWindow
 from tflm_train.qas import update
 from tflm_train.qas.update import Parameters
 

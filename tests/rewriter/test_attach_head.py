@@ -94,9 +94,9 @@ def test_the_logits_scale_of_the_old_head_is_kept_when_sane(converted: Converted
 
 def test_a_too_fine_logits_scale_is_warned_of(converted: Converted) -> None:
     fine = with_logits_scale(converted("resnet"), 0.05)
-    warnings = tt.rewrite(fine, Scheme()).report["warnings"]
+    warnings = tt.rewrite(fine, Scheme()).report.warnings
     assert any("the logits' scale is 0.05" in w for w in warnings)
-    assert tt.rewrite(fine, Scheme(head=Head(classes=6))).report["warnings"] == []
+    assert tt.rewrite(fine, Scheme(head=Head(classes=6))).report.warnings == ()
 
 
 def test_the_old_classifier_leaves_the_file(converted: Converted) -> None:
@@ -139,7 +139,7 @@ def test_a_new_head_on_a_frozen_body_leaves_the_body(converted: Converted) -> No
 
 def test_weights_named_beside_a_new_head(converted: Converted) -> None:
     scheme = Scheme(head=Head(classes=9), weights=weights_of(6))
-    assert [x["index"] for x in tt.rewrite(converted("mobilenet"), scheme).report["layers"]] == [6]
+    assert [x.index for x in tt.rewrite(converted("mobilenet"), scheme).report.layers] == [6]
 
 
 class TestExtend:
@@ -211,10 +211,10 @@ class TestHidden:
             f"head/hidden_{i}" for i in range(len(hidden))
         ]
         assert [layer.out_channels for layer in layers[len(old) - 1 :]] == [*hidden, 3]
-        described = result.report["layers"]
+        described = result.report.layers
         # One bias below the head, the hidden layers, and the head.
-        assert [layer["weights"] > 0 for layer in described] == [False] + [True] * (len(hidden) + 1)
-        assert [layer["head"] for layer in described] == [False] * (len(hidden) + 1) + [True]
+        assert [layer.weights > 0 for layer in described] == [False] + [True] * (len(hidden) + 1)
+        assert [layer.head for layer in described] == [False] * (len(hidden) + 1) + [True]
         interpreter = tt.Interpreter(new)
         variables = interpreter.variables()
         for layer in layers[len(old) - 1 : -1]:

@@ -45,9 +45,9 @@ def test_dead_channels_are_frozen(converted: Converted, residual_bits: int) -> N
     model = Model(model.to_bytes())
     scheme = full_scheme(model, residual_bits=residual_bits)
     result = tt.rewrite(model, scheme)
-    frozen = {x["index"]: x["frozen_channels"] for x in result.report["layers"]}
+    frozen = {x.index: x.frozen_channels for x in result.report.layers}
     assert frozen.pop(PROJECTION) == 1 and set(frozen.values()) == {0}
-    assert any(w.startswith("1 channels with a degenerate") for w in result.report["warnings"])
+    assert any(w.startswith("1 channels with a degenerate") for w in result.report.warnings)
     new = Model(result.model_bytes)
     assert_follows_reference(new)
     moved = moved_channels(model, layer, residual_bits)
@@ -104,7 +104,7 @@ class TestStructuralZeros:
         tensor.data = zeroed
         model = Model(model.to_bytes())
         result = tt.rewrite(model, full_scheme(model, residual_bits=residual_bits))
-        assert result.report["layers"][index]["trained_taps"] == [2, 2]
+        assert result.report.layers[index].trained_taps == (2, 2)
         new = Model(result.model_bytes)
         assert_follows_reference(new)
         interpreter = tt.Interpreter(new)

@@ -171,9 +171,9 @@ def test_a_mask_is_saved_right_after_its_activation(converted: Callable[[str], M
 
 def test_only_what_updates_need_is_computed(converted: Callable[[str], Model]) -> None:
     report = tt.rewrite(converted("mobilenet"), Scheme()).report
-    assert report["ops"] == {"RESTORE": 1, "LOSS": 1, "CONV_UPDATE": 1}
+    assert report.ops == {"RESTORE": 1, "LOSS": 1, "CONV_UPDATE": 1}
     report = tt.rewrite(converted("mobilenet"), Scheme(weights=weights_of(5))).report
-    assert report["ops"] == {
+    assert report.ops == {
         "RESTORE": 1, "CLAMP_MASK": 1, "LOSS": 1, "CONV_INPUT_GRAD": 1, "MOVE_GRAD": 1,
         "CONV_UPDATE": 2,
     }  # fmt: skip
@@ -209,7 +209,7 @@ def test_a_rewritten_model_is_not_rewritten_again(pair: tuple[Model, Model]) -> 
 
 def test_a_full_update_is_warned_of(pair: tuple[Model, Model]) -> None:
     model, _ = pair
-    warnings = tt.rewrite(model, full_scheme(model)).report["warnings"]
+    warnings = tt.rewrite(model, full_scheme(model)).report.warnings
     assert any("a full int8 update diverges" in w for w in warnings) == (
         len(list_layers(model.graph)) > 2
     )

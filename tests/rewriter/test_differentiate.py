@@ -59,7 +59,7 @@ def test_a_frozen_early_part_may_hold_any_operator(converted: Converted) -> None
         raw_model.make_custom(raw, schema.BuiltinOperator.SPACE_TO_DEPTH, b"THEIR_OP", b"x")
 
     custom = Model(raw_model.edit(model.source, change))
-    assert tt.rewrite(custom, scheme).report["ops"]["CONV_UPDATE"] == 2
+    assert tt.rewrite(custom, scheme).report.ops["CONV_UPDATE"] == 2
     with pytest.raises(UnsupportedError, match=r"THEIR_OP \(subgraph 0, op 2, .*no gradient"):
         tt.rewrite(custom, FIRST)
 
@@ -173,27 +173,27 @@ def test_only_the_refused_layer_s_part_matters(converted: Converted) -> None:
     model = converted("resnet")
     _tanh(model)
     later = Scheme(weights=weights_of(3), head=Head(train=False))
-    assert tt.rewrite(Model(model.to_bytes()), later).report["layers"][0]["index"] == 3
+    assert tt.rewrite(Model(model.to_bytes()), later).report.layers[0].index == 3
 
 
 class TestInspection:
     def test_reasons(self, converted: Converted) -> None:
-        layers = inspect_model(converted("opaque"))["layers"]
-        assert [layer["trainable"] for layer in layers] == [False, False, True, True]
+        layers = inspect_model(converted("opaque")).layers
+        assert [layer.trainable for layer in layers] == [False, False, True, True]
         for layer in layers[:2]:
-            assert layer["why_not"].startswith("op 2 (SPACE_TO_DEPTH, ")
-            assert layer["why_not"].endswith(
+            assert layer.why_not.startswith("op 2 (SPACE_TO_DEPTH, ")
+            assert layer.why_not.endswith(
                 "the operator has no gradient rule; train layers from 2 on, and leave those before "
                 "it frozen"
             )
-        assert layers[2]["why_not"] is None
+        assert layers[2].why_not is None
 
     def test_agrees_with_the_rewriter(self, converted: Converted) -> None:
         for name in ("opaque", "mobilenet"):
             model = converted(name)
-            for layer in inspect_model(model)["layers"]:
-                scheme = Scheme(weights=weights_of(layer["index"]))
-                if layer["trainable"]:
+            for layer in inspect_model(model).layers:
+                scheme = Scheme(weights=weights_of(layer.index))
+                if layer.trainable:
                     tt.rewrite(model, scheme)
                 else:
                     refusal_of(model, scheme)
@@ -201,42 +201,42 @@ class TestInspection:
     def test_numbers(self, converted: Converted) -> None:
         model = converted("mobilenet")
         described = inspect_model(model)
-        layer = described["layers"][1]
-        assert (layer["op"], layer["op_index"]) == ("DEPTHWISE_CONV_2D", 1)
-        assert layer["input_shape"] == [1, 8, 6, 8] and layer["output_shape"] == [1, 8, 6, 16]
-        assert layer["weight_shape"] == [1, 3, 3, 16] and layer["weight_bytes"] == 144
-        assert layer["macs"] == 8 * 6 * 16 * 9
-        assert layer["bias_ram_bytes"] == 16 * 4 + 8 * 6 * 16 // 8
-        assert layer["weight_ram_bytes"] == 2 * 144 + 16 * 4 + 8 * 6 * 16 // 8 + 8 * 6 * 8
-        assert described["ops"]["DEPTHWISE_CONV_2D"] == 3
-        assert described["bytes"] == len(model.source)
+        layer = described.layers[1]
+        assert (layer.op, layer.op_index) == ("DEPTHWISE_CONV_2D", 1)
+        assert layer.input_shape == (1, 8, 6, 8) and layer.output_shape == (1, 8, 6, 16)
+        assert layer.weight_shape == (1, 3, 3, 16) and layer.weight_bytes == 144
+        assert layer.macs == 8 * 6 * 16 * 9
+        assert layer.bias_ram_bytes == 16 * 4 + 8 * 6 * 16 // 8
+        assert layer.weight_ram_bytes == 2 * 144 + 16 * 4 + 8 * 6 * 16 // 8 + 8 * 6 * 8
+        assert described.ops["DEPTHWISE_CONV_2D"] == 3
+        assert described.bytes == len(model.source)
 
     def test_a_model_without_a_trainable_output(self, converted: Converted) -> None:
         model = converted("resnet")
         _int16(model)
         model.graph.outputs[0].type_code = schema.TensorType.INT16
         described = inspect_model(Model(model.to_bytes()))
-        layers = described["layers"]
-        assert not any(layer["trainable"] for layer in layers)
+        layers = described.layers
+        assert not any(layer.trainable for layer in layers)
         words = "not quantized int8; quantize the model to full int8"
-        assert all(layer["why_not"].endswith(words) for layer in layers)
-        assert all(reason.endswith(words) for reason in described["losses"].values())
+        assert all(layer.why_not.endswith(words) for layer in layers)
+        assert all(reason.endswith(words) for reason in described.losses.values())
 
     def test_losses_of_an_output(self, converted: Converted) -> None:
-        losses = inspect_model(converted("mobilenet"))["losses"]
+        losses = inspect_model(converted("mobilenet")).losses
         assert losses["softmax_cross_entropy"] is None
         assert losses["mean_squared_error"].endswith("use that loss, not mean_squared_error")
         model = converted("resnet")
         model.graph.outputs = [list_layers(model.graph)[2].op.output]
-        losses = inspect_model(Model(model.to_bytes()))["losses"]
+        losses = inspect_model(Model(model.to_bytes())).losses
         assert losses["mean_squared_error"] is None
         assert "needs one vector of at least 2 classes" in losses["softmax_cross_entropy"]
 
     def test_a_layer_beside_the_output(self) -> None:
         model = Model(loss_model("two_outputs"))
         for output in (0, 1):
-            layers = inspect_model(model, output=output)["layers"]
-            beside = [x["why_not"] for x in layers if not x["trainable"]]
+            layers = inspect_model(model, output=output).layers
+            beside = [x.why_not for x in layers if not x.trainable]
             assert beside == [
                 f"it does not feed output {output}; train another `output`, or leave it out"
             ]

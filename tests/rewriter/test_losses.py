@@ -112,7 +112,7 @@ class TestOutputs:
             shapes = [t.shape for t in new.graph.outputs[:2]]
             other = 1 - output
             assert shapes[output] == (1, 5) and shapes[other] == model.graph.outputs[other].shape
-            heads.add(result.report["layers"][0]["index"])
+            heads.add(result.report.layers[0].index)
         assert len(heads) == 2
 
     def test_none_of_that_name(self) -> None:
@@ -206,7 +206,7 @@ class TestOtherForms:
         assert [op.name for op in model.graph.ops][:: len(model.graph.ops) - 1] == [
             "QUANTIZE", "DEQUANTIZE",
         ]  # fmt: skip
-        assert inspect_model(model)["barriers"] == []
+        assert inspect_model(model).barriers == ()
         for loss in (Loss("mean_squared_error"), Loss()):
             scheme = Scheme(loss=loss, weights=weights_of(0))
             interpreter = tt.Interpreter(tt.rewrite(model, scheme).model_bytes)
@@ -231,7 +231,7 @@ class TestOtherForms:
         with pytest.raises(UnsupportedError, match=r"quantize the model to full int8$"):
             tt.rewrite(model, Scheme())
         described = inspect_model(model)
-        assert all(layer["why_not"].endswith(words) for layer in described["layers"])
+        assert all(layer.why_not.endswith(words) for layer in described.layers)
 
     def test_a_fresh_head_for_what_is_not_int8(self) -> None:
         with pytest.raises(UnsupportedError, match=r"is FLOAT32, not quantized int8; leave `head`"):

@@ -73,7 +73,7 @@ def test_every_rule_is_met() -> None:
     held = set().union(*HOLDS.values())
     elsewhere = {
         *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "AVERAGE_POOL_2D", "PAD", "RESHAPE"),
-        # The converter writes these as PAD, as RESHAPE or fused.
-        *("PADV2", "SQUEEZE", "EXPAND_DIMS", "RELU_N1_TO_1"),
+        # The converter writes these as PAD or as RESHAPE.
+        *("PADV2", "SQUEEZE", "EXPAND_DIMS"),
     }
     assert set(RULES) - elsewhere <= held

@@ -496,7 +496,7 @@ class TestWhatIsKept:
         model = converted("mobilenet")
         layers = list_layers(model.graph)
         updates = tuple(WeightUpdate(x.index, channels=x.x.shape[-1]) for x in layers[1:-1])
-        report = tt.rewrite(model, Scheme(weights=updates)).report["ops"]
+        report = tt.rewrite(model, Scheme(weights=updates)).report.ops
         assert not report.keys() & {"CHANNEL_SAVE", "SPLIT_CONV", "SPLIT_DEPTHWISE"}
 
     @given(drawn=schemes())

@@ -14,15 +14,15 @@ import tflm_train as tt
 from tests.memory.test_memory_report import assert_predicted
 from tests.stacks import ACTIVATIONS, Stack
 from tflm_train import kernel_abi as abi
+from tflm_train.cost.instructions import builtin_cost
+from tflm_train.cost.macs import forward_macs
 from tflm_train.errors import ModelError
 from tflm_train.memory import memory_report
 from tflm_train.model import Model
 from tflm_train.model.offline_plan import read_offsets, write_offsets
 from tflm_train.rewriter import optimize as optimize_module
-from tflm_train.rewriter.costs import builtin_cost
 from tflm_train.rewriter.emit_stream import make_stream
 from tflm_train.rewriter.fold_pad import fold_pads
-from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
 from tflm_train.rewriter.stream import can_stream, find_run
 

@@ -105,7 +105,7 @@ def test_ready_schemes(shared: Path, name: str, residual_bits: int) -> None:
     plain = rewrite(model, scheme)
     result = rewrite(model, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
     assert result.memory.total_bytes <= ARENAS[name, residual_bits]
-    masks = [made.report["ops"].get("CLAMP_MASK", 0) for made in (plain, result)]
+    masks = [made.report.ops.get("CLAMP_MASK", 0) for made in (plain, result)]
     assert masks[1] <= masks[0] / 2
     assert_learns_the_same(model, plain.model_bytes, result.model_bytes)
     assert_predicted(Model(result.model_bytes))

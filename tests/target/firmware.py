@@ -54,9 +54,8 @@ def build(source: str, folder: Path) -> list[Path]:
     """
     root = cortex_m.ROOT
     patterns = (
-        "tflm_kernels/*.cc",
-        "tflm_kernels/micro/*.cc",
-        "tflm_kernels/state/*.cc",
+        *cortex_m.kernel_sources(),
+        *cortex_m.kernel_sources("micro"),
         "tests/cpp/target/*.cc",
     )
     sources = [path for pattern in patterns for path in sorted(root.glob(pattern))]

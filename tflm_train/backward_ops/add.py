@@ -52,3 +52,9 @@ def broadcasts_simply(op: Op) -> str | None:
 
 def _names(op: Op, tensor: Tensor) -> Names:
     return broadcast_names(op.output.shape, tensor.shape)
+
+
+RULES: dict[str, GradientRule] = {
+    "ADD": AddRule(),
+    "SUB": AddRule(sign=-1),
+}

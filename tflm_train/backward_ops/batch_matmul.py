@@ -50,3 +50,6 @@ def _axes(tensor: Tensor, rank: int, matrix: tuple[str, str]) -> list[Hashable]:
     lead = rank - len(tensor.shape)
     batch = [lead + i for i, n in enumerate(tensor.shape[:-2]) if n != 1]
     return [*batch, *matrix]
+
+
+RULES: dict[str, GradientRule] = {"BATCH_MATMUL": BatchMatMulRule()}

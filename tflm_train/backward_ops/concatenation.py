@@ -41,3 +41,9 @@ class PackRule(GradientRule):
             assert tensor is not None
             start = [number if i == axis else 0 for i in range(len(shape))]
             produce_move(tape, tensor, gradient, crop(part, shape, start))
+
+
+RULES: dict[str, GradientRule] = {
+    "CONCATENATION": ConcatenationRule(),
+    "PACK": PackRule(),
+}

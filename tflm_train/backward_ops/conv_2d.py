@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry, TransposedGeometry
 from tflm_train.backward_ops.layer_rule import LayerRule, has_batch_one, window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -29,10 +28,11 @@ from tflm_train.backward_ops.numerics import (
     requantize_stream,
     round_shift,
 )
-from tflm_train.backward_ops.rule import Addend, Constraint, MaskInput
+from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.errors import ModelError, UnsupportedError
 from tflm_train.graph import Op
+from tflm_train.ops.geometry import Geometry, TransposedGeometry
 
 MAX_PRODUCTS = 1048
 """How many products of three int8 magnitudes up to 127 an int32 holds."""
@@ -253,3 +253,9 @@ def has_few_taps(op: Op) -> str | None:
     if k_h * k_w > MAX_PRODUCTS:
         return f"its {k_h}x{k_w} kernel has more than {MAX_PRODUCTS} taps"
     return None
+
+
+RULES: dict[str, GradientRule] = {
+    "CONV_2D": Conv2DRule(),
+    "FULLY_CONNECTED": FullyConnectedRule(),
+}

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.conv_2d import channel_scales
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.layer_rule import LayerRule, window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -28,9 +27,10 @@ from tflm_train.backward_ops.numerics import (
     max_abs,
     requantize_stream,
 )
-from tflm_train.backward_ops.rule import Addend, MaskInput
+from tflm_train.backward_ops.rule import Addend, GradientRule, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op
+from tflm_train.ops.geometry import Geometry
 
 FRACTION_BITS = 16
 """Bits below 1 of the relative weight scales, and of the sums that they multiply."""
@@ -177,3 +177,6 @@ class DepthwiseConv2DRule(LayerRule):
             kept,
         )
         return params, c.m
+
+
+RULES: dict[str, GradientRule] = {"DEPTHWISE_CONV_2D": DepthwiseConv2DRule()}

@@ -16,7 +16,7 @@ from tflm_train.backward_ops.constraints import constant_of, has_int8_activation
 from tflm_train.backward_ops.product import Factor, broadcast_names, produce_product, tabulate
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
 from tflm_train.graph import Op
-from tflm_train.kernel_abi import FactorKind
+from tflm_train.ops.constants import FactorKind
 
 Real = npt.NDArray[np.float64]
 
@@ -99,3 +99,12 @@ def hard_swish_derivative(x: Real, options: Any) -> Real:
 def leaky_relu_derivative(x: Real, options: Any) -> Real:
     """Of `x` above 0, `alpha * x` below."""
     return np.where(x >= 0, 1.0, float(options.alpha))
+
+
+RULES: dict[str, GradientRule] = {
+    "HARD_SWISH": ElementwiseRule(hard_swish_derivative),
+    "LEAKY_RELU": ElementwiseRule(leaky_relu_derivative),
+    "LOGISTIC": ElementwiseRule(logistic_derivative, of_output=True),
+    "PRELU": PReluRule(),
+    "TANH": ElementwiseRule(tanh_derivative, of_output=True),
+}

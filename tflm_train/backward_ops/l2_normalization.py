@@ -107,3 +107,6 @@ def has_the_usual_scale(op: Op) -> str | None:
     if op.output.scale != 1 / 128 or op.output.zero_point != 0:
         return f"its output has scale {op.output.scale} and zero point {op.output.zero_point}"
     return None
+
+
+RULES: dict[str, GradientRule] = {"L2_NORMALIZATION": L2NormalizationRule()}

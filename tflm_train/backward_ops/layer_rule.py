@@ -10,7 +10,6 @@ import numpy.typing as npt
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.constraints import has_known_activation
 from tflm_train.backward_ops.fused_activation import clamp_of
-from tflm_train.backward_ops.geometry import Geometry, Padding
 from tflm_train.backward_ops.rule import (
     Addend,
     Clamp,
@@ -21,10 +20,18 @@ from tflm_train.backward_ops.rule import (
     Tape,
 )
 from tflm_train.graph import Op, Tensor
+from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops.geometry import Geometry, Padding
 
 
 class LayerRule(GradientRule):
-    """What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common."""
+    """What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common.
+
+    Attributes:
+      trains_in_part: Whether some of the input channels can train without the others.
+    """
+
+    trains_in_part = True
 
     @abc.abstractmethod
     def geometry(self, op: Op) -> Geometry:
@@ -83,7 +90,9 @@ class LayerRule(GradientRule):
 
 def layer_input(op: Op) -> Tensor:
     """The activation that a layer reads."""
-    tensor = op.inputs[2 if op.name == "TRANSPOSE_CONV" else 0]
+    form = layer_form_of(op)
+    assert form is not None
+    tensor = op.inputs[form.input]
     assert tensor is not None
     return tensor
 

@@ -7,7 +7,6 @@ in index order, with the exponential and logarithm of `numerics`, so that no bit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -22,22 +21,6 @@ from tflm_train.errors import DataError
 
 _VANISHED = np.float32(2.0**-20)
 _LARGEST_VALUE = np.float32(2.0**40)
-
-
-class LossKind(IntEnum):
-    """Which loss (`loss_kind` of the ABI)."""
-
-    SOFTMAX_CROSS_ENTROPY = 0
-    SIGMOID_CROSS_ENTROPY = 1
-    MEAN_SQUARED_ERROR = 2
-
-
-class TargetKind(IntEnum):
-    """What the target tensor holds (`target_kind` of the ABI)."""
-
-    INDEX = 0
-    VALUES = 1
-    INPUT = 2
 
 
 class Loss(NamedTuple):

@@ -13,10 +13,13 @@ from tflm_train.backward_ops import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
-from tflm_train.backward_ops.loss import Loss, LossKind, Smoothing, TargetKind
+from tflm_train.backward_ops.loss import Loss, Smoothing
 from tflm_train.backward_ops.numerics import Float32Array, Int8Array
 from tflm_train.errors import UnsupportedError
-from tflm_train.model import Model, Op, Tensor
+from tflm_train.graph import Op, Tensor
+from tflm_train.model import Model
+from tflm_train.ops.builtin import BUILTINS
+from tflm_train.ops.constants import LossKind, TargetKind
 
 Condition = Callable[[Tensor], str | None]
 """Why the loss cannot be computed on these logits, None when it can."""
@@ -89,7 +92,7 @@ MEAN_SQUARED_ERROR = LossRule(
 LOSS_RULES: dict[str, LossRule] = {
     rule.name: rule for rule in (SOFTMAX_CROSS_ENTROPY, SIGMOID_CROSS_ENTROPY, MEAN_SQUARED_ERROR)
 }
-_REAL_VALUE_OPS = ("DEQUANTIZE", "QUANTIZE")
+_REAL_VALUE_OPS = tuple(row.name for row in BUILTINS.values() if row.keeps_real_values)
 FOLDED_OPS = (*(r.activation for r in LOSS_RULES.values() if r.activation), *_REAL_VALUE_OPS)
 """What may stand between the logits and the output."""
 

@@ -16,7 +16,6 @@ from tflm_train.backward_ops.constraints import (
     has_known_activation,
 )
 from tflm_train.backward_ops.fused_activation import clamp_of
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.layer_rule import window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -38,6 +37,7 @@ from tflm_train.backward_ops.rule import (
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op
+from tflm_train.ops.geometry import Geometry
 
 
 def max_pool_gradient(
@@ -132,3 +132,9 @@ def reduces_an_image(op: Op) -> str | None:
     if not axes or not axes <= {1, 2}:
         return f"it runs over axes {sorted(axes)}; only height and width work"
     return None
+
+
+RULES: dict[str, GradientRule] = {
+    "MAX_POOL_2D": MaxPool2DRule(),
+    "REDUCE_MAX": ReduceMaxRule(),
+}

@@ -19,7 +19,7 @@ from tflm_train.backward_ops.numerics import Int8Array, Mask, QuantizedGradient,
 from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Tensor
-from tflm_train.kernel_abi import MoveAxis
+from tflm_train.ops.structs import MoveAxis
 
 MAX_AXES = 5
 
@@ -150,12 +150,12 @@ def produce_move(
 ) -> None:
     """The gradient of `tensor` is `gradient` moved."""
     axes = move.joined().axes
-    a, b, c, d, e = (MoveAxis(),) * (MAX_AXES - len(axes)) + axes
+    axes = (MoveAxis(),) * (MAX_AXES - len(axes)) + axes
 
     def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
         del addend
         params = abi.MoveGradParams(
-            a, b, c, d, e, move.offset, gradient.tensor.size,
+            axes, move.offset, gradient.tensor.size,
             mask.fields, gradient.slot, made.slot, divisor,
         )  # fmt: skip
         tape.emit(params, [gradient.tensor, tape.state, tape.scales, mask.tensor], [made.tensor])

@@ -62,3 +62,6 @@ def _pairs(op: Op) -> list[tuple[Tensor, Tensor]]:
 
 def _names(op: Op, tensor: Tensor, other: Tensor) -> Names:
     return broadcast_names(op.output.shape, tensor.shape, other.shape)
+
+
+RULES: dict[str, GradientRule] = {"MUL": MulRule()}

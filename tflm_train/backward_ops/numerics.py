@@ -8,11 +8,12 @@ throughout: one IEEE operation per rounding, in the order the page writes them, 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from tflm_train.ops.constants import MaskKind
 
 Int8Array = npt.NDArray[np.int8]
 Int32Array = npt.NDArray[np.int32]
@@ -74,14 +75,6 @@ class Requantized(NamedTuple):
     def gradient(self) -> QuantizedGradient:
         """The tensor without the range."""
         return QuantizedGradient(self.q, self.scale)
-
-
-class MaskKind(IntEnum):
-    """How an operator learns where a fused activation clamped (`mask_kind` of the ABI)."""
-
-    NONE = 0
-    ACTIVATION = 1
-    BITS = 2
 
 
 @dataclass(frozen=True)

@@ -32,3 +32,9 @@ def _move(op: Op) -> Move:
     paddings = op.inputs[1]
     assert paddings is not None and paddings.data is not None
     return crop(op.input.shape, op.output.shape, [int(p) for p in paddings.data[:, 0]])
+
+
+RULES: dict[str, GradientRule] = {
+    "PAD": PadRule(),
+    "PADV2": PadRule(),
+}

@@ -15,7 +15,6 @@ from tflm_train.backward_ops.constraints import (
     has_known_activation,
 )
 from tflm_train.backward_ops.fused_activation import clamp_of
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.layer_rule import window_geometry
 from tflm_train.backward_ops.numerics import (
     Mask,
@@ -35,6 +34,7 @@ from tflm_train.backward_ops.rule import (
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op
+from tflm_train.ops.geometry import Geometry
 
 
 def spanning_geometry(in_shape: tuple[int, int, int], over_h: bool, over_w: bool) -> Geometry:
@@ -129,3 +129,6 @@ class AveragePool2DRule(GradientRule):
             tape.emit(params, inputs, [made.tensor])
 
         tape.produce(op.input, produce, takes_addend=False)
+
+
+RULES: dict[str, GradientRule] = {"AVERAGE_POOL_2D": AveragePool2DRule()}

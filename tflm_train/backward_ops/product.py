@@ -29,10 +29,9 @@ from tflm_train.backward_ops.numerics import (
 from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Tensor
-from tflm_train.kernel_abi import FactorKind, ProductAxis
+from tflm_train.ops.constants import KEPT_AXES, REDUCED_AXES, FactorKind
+from tflm_train.ops.structs import ProductAxis
 
-KEPT_AXES = 4
-REDUCED_AXES = 3
 LARGEST_TABLE_VALUE = 32767
 CONSTANT_ONE = 256
 """The factor that stands for 1: its 8 bits keep what an addend's shift would lose."""
@@ -258,12 +257,10 @@ def produce_product(
 ) -> None:
     """The gradient of `tensor` is a product."""
     product = plan(names, factor)
-    k0, k1, k2, k3 = product.kept
-    r0, r1, r2 = product.reduced
 
     def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
         params = abi.ProductGradParams(
-            k0, k1, k2, k3, r0, r1, r2,
+            product.kept, product.reduced,
             gradient.tensor.size, 0 if factor.x is None else factor.x.size,
             factor.kind, factor.value, mask.fields,
             gradient.slot, made.slot, addend.slot, float(product.unit_scale),
@@ -292,8 +289,8 @@ def produce_product(
 def product_of(params: abi.ProductGradParams) -> Product:
     """What the parameters of an op say."""
     return Product(
-        (params.kept0, params.kept1, params.kept2, params.kept3),
-        (params.reduced0, params.reduced1, params.reduced2),
+        params.kept,
+        params.reduced,
         FactorKind(params.factor_kind),
         params.factor,
         np.float32(params.unit_scale),

@@ -54,3 +54,9 @@ def reduced_axes(op: Op) -> set[int]:
 
 def _move(op: Op) -> Move:
     return repeat(op.input.shape, reduced_axes(op))
+
+
+RULES: dict[str, GradientRule] = {
+    "MEAN": MeanRule(),
+    "SUM": SumRule(),
+}

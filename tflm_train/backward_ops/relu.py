@@ -1,4 +1,4 @@
-"""RELU, RELU6, RELU_N1_TO_1 as operators of their own: a clamp mask on their output, no op."""
+"""RELU and RELU6 as operators of their own: a clamp mask on their output, no op."""
 
 from __future__ import annotations
 
@@ -23,3 +23,9 @@ class ReluRule(GradientRule):
 
     def backward(self, op: Op, gradient: Gradient, tape: Tape) -> None:
         tape.pass_through(op.input, gradient)
+
+
+RULES: dict[str, GradientRule] = {
+    "RELU": ReluRule("RELU"),
+    "RELU6": ReluRule("RELU6"),
+}

@@ -29,3 +29,11 @@ def keeps_its_elements(op: Op) -> str | None:
     if op.input.size != op.output.size:
         return f"it changes the number of elements ({op.input.shape} to {op.output.shape})"
     return None
+
+
+RULES: dict[str, GradientRule] = {
+    "EXPAND_DIMS": ReshapeRule(),
+    "QUANTIZE": RequantizeRule(),
+    "RESHAPE": ReshapeRule(),
+    "SQUEEZE": ReshapeRule(),
+}

@@ -144,7 +144,11 @@ def magnifies_little(op: Op) -> str | None:
 
 def _tables(op: Op) -> list[tuple[Table, int]]:
     """Height and width: the table and the input's size."""
-    make = nearest_table if op.name == "RESIZE_NEAREST_NEIGHBOR" else bilinear_table
+    make = _TABLES[op.name]
     align, half = bool(op.options.alignCorners), bool(op.options.halfPixelCenters)
     sizes = [(op.input.shape[axis], op.output.shape[axis]) for axis in (1, 2)]
     return [(make(n, out, align, half), n) for n, out in sizes]
+
+
+_TABLES = {"RESIZE_BILINEAR": bilinear_table, "RESIZE_NEAREST_NEIGHBOR": nearest_table}
+RULES: dict[str, GradientRule] = {name: ResizeRule() for name in _TABLES}

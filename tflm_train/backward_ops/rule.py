@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.graph import Op, Tensor
+from tflm_train.ops.geometry import Geometry
 
 
 @dataclass(frozen=True)

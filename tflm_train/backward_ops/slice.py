@@ -84,3 +84,9 @@ def _values(op: Op, index: int) -> list[int]:
     tensor = op.inputs[index]
     assert tensor is not None and tensor.data is not None
     return [int(v) for v in np.atleast_1d(tensor.data)]
+
+
+RULES: dict[str, GradientRule] = {
+    "SLICE": SliceRule(),
+    "STRIDED_SLICE": StridedSliceRule(),
+}

@@ -90,3 +90,10 @@ def has_constant_split_v_axis(op: Op) -> str | None:
 def _axis(tensor: Tensor | None, whole: Tensor) -> int:
     assert tensor is not None and tensor.data is not None
     return int(np.atleast_1d(tensor.data)[0]) % len(whole.shape)
+
+
+RULES: dict[str, GradientRule] = {
+    "SPLIT": SplitRule(),
+    "SPLIT_V": SplitVRule(),
+    "UNPACK": UnpackRule(),
+}

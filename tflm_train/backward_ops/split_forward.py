@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.numerics import Int8Array, Int32Array
+from tflm_train.ops.geometry import Geometry
 
 Int16Array = npt.NDArray[np.int16]
 

@@ -33,3 +33,6 @@ def _move(op: Op) -> Move:
     assert permutation is not None and permutation.data is not None
     rank = len(op.input.shape)
     return permute(op.input.shape, [int(p) % rank for p in permutation.data.reshape(-1)])
+
+
+RULES: dict[str, GradientRule] = {"TRANSPOSE": TransposeRule()}

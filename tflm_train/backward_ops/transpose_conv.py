@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import astuple
 
 from tflm_train.backward_ops.conv_2d import Conv2DRule, has_few_taps
-from tflm_train.backward_ops.geometry import Geometry, Padding, TransposedGeometry
 from tflm_train.backward_ops.layer_rule import LayerRule, layer_input
-from tflm_train.backward_ops.rule import Constraint
+from tflm_train.backward_ops.rule import Constraint, GradientRule
 from tflm_train.graph import Op
+from tflm_train.ops.geometry import Geometry, Padding, TransposedGeometry
 
 
 class TransposeConvRule(Conv2DRule):
     """TRANSPOSE_CONV."""
+
+    trains_in_part = False
 
     def constraints(self) -> list[Constraint]:
         return [*LayerRule.constraints(self), has_few_taps]
@@ -34,3 +36,6 @@ class TransposeConvRule(Conv2DRule):
         )
         _, in_h, in_w, _ = layer_input(op).shape
         return TransposedGeometry(in_h, in_w, in_c, out_h, out_w, out_c, *astuple(back)[6:])
+
+
+RULES: dict[str, GradientRule] = {"TRANSPOSE_CONV": TransposeConvRule()}

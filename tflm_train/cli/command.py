@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, get_type_hints
+
+Result = TypeVar("Result")
+"""A command's result: a frozen dataclass, whose docstring says what its fields mean."""
 
 Parser = Any
 """An `argparse.ArgumentParser`; absl's is one at run time but not for the type checker."""
 
 
 @dataclass(frozen=True)
-class Command:
+class Command(Generic[Result]):
     """One command: a file of this folder declares it as `COMMAND`.
 
     Attributes:
@@ -20,8 +23,8 @@ class Command:
       summary: One line for the list of commands.
       details: What its own help says below the summary; may be empty.
       arguments: Adds its arguments to a parser.
-      run: Does the work, files written included, and returns what `--json` prints. It prints
-        nothing but progress, and that on standard error.
+      run: Does the work, files written included, and returns what `--json` prints as a record
+        (tflm_train/records.py). It prints nothing but progress, and that on standard error.
       show: Prints the result for people.
     """
 
@@ -29,8 +32,14 @@ class Command:
     summary: str
     details: str
     arguments: Callable[[Parser], None]
-    run: Callable[[argparse.Namespace], dict[str, Any]]
-    show: Callable[[dict[str, Any]], None]
+    run: Callable[[argparse.Namespace], Result]
+    show: Callable[[Result], None]
+
+    @property
+    def result(self) -> type[Result]:
+        """The class of its result."""
+        found: type[Result] = get_type_hints(self.run)["return"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -47,10 +56,10 @@ class Group:
     name: str
     summary: str
     details: str
-    commands: tuple[Command, ...]
+    commands: tuple[Command[Any], ...]
 
 
-def add_to(subparsers: Any, entry: Command | Group) -> None:
+def add_to(subparsers: Any, entry: Command[Any] | Group) -> None:
     """Adds a command, or a group with all of its own, to the parser.
 
     Args:
@@ -67,7 +76,7 @@ def add_to(subparsers: Any, entry: Command | Group) -> None:
         _fill(_add_parser(actions, command, argparse.SUPPRESS), command)
 
 
-def _add_parser(subparsers: Any, entry: Command | Group, json_default: bool | str) -> Parser:
+def _add_parser(subparsers: Any, entry: Command[Any] | Group, json_default: bool | str) -> Parser:
     parser = subparsers.add_parser(
         entry.name,
         help=entry.summary,
@@ -84,6 +93,6 @@ def _add_parser(subparsers: Any, entry: Command | Group, json_default: bool | st
     return parser
 
 
-def _fill(parser: Parser, command: Command) -> None:
+def _fill(parser: Parser, command: Command[Any]) -> None:
     command.arguments(parser)
     parser.set_defaults(command=command)

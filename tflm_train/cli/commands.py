@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tflm_train.cli import (
     evaluate,
     export,
@@ -20,7 +22,7 @@ from tflm_train.cli import (
 )
 from tflm_train.cli.command import Command, Group
 
-COMMANDS: tuple[Command | Group, ...] = (
+COMMANDS: tuple[Command[Any] | Group, ...] = (
     inspect.COMMAND,
     rewrite.COMMAND,
     memory.COMMAND,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError
 from tflm_train.files import read_state
 from tflm_train.model.metadata import class_names
+from tflm_train.records import sometimes
 from tflm_train.runtime.data import Dataset, load_dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
@@ -24,6 +25,43 @@ _MUTE = (
 )
 
 
+@dataclass(frozen=True)
+class ClassScore:
+    """The test samples of one class.
+
+    Attributes:
+      class_: Its name.
+      samples: How many there are.
+      right: How many of them the model gets right.
+    """
+
+    class_: str
+    samples: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model does on test samples.
+
+    Attributes:
+      model: The file, as it was named.
+      samples: Number of test samples.
+      metric: What the accuracy is: `accuracy`, a share in 0 to 1, or `mean_squared_error`, in
+        squared real units.
+      test_accuracy: Over all test samples.
+      warnings: What went wrong; sentences.
+      classes: By class, where classes have names.
+    """
+
+    model: str
+    samples: int
+    metric: str
+    test_accuracy: float
+    warnings: tuple[str, ...] | None = sometimes()
+    classes: tuple[ClassScore, ...] | None = sometimes()
+
+
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a .tflite file")
     parser.add_argument("--data", required=True, help=shared.DATA_HELP)
@@ -31,7 +69,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--load-state", help="a state that `train --save-state` wrote")
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> Evaluation:
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
         interpreter.load_state(read_state(Path(arguments.load_state)))
@@ -43,25 +81,25 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     with shared.progress(arguments.json) as progress:
         task = progress.add_task("evaluating", total=len(wanted))
         found = scores(interpreter, x, wanted, lambda done: progress.update(task, completed=done))
-    summary: dict[str, Any] = {
-        "model": arguments.model,
-        "samples": len(wanted),
-        "metric": metric_for(interpreter, wanted).name,
-        "test_accuracy": float(np.mean(found)),
-    }
-    if has_mute_head(interpreter, x):
-        summary["warnings"] = [_MUTE]
     names = _class_names(interpreter, dataset)
+    classes = None
     if names and wanted.ndim == 1:
-        summary["classes"] = [
-            {
-                "class": name,
-                "samples": int(np.count_nonzero(wanted == index)),
-                "right": int(found[wanted == index].sum()),
-            }
+        classes = tuple(
+            ClassScore(
+                class_=name,
+                samples=int(np.count_nonzero(wanted == index)),
+                right=int(found[wanted == index].sum()),
+            )
             for index, name in enumerate(names)
-        ]
-    return summary
+        )
+    return Evaluation(
+        model=arguments.model,
+        samples=len(wanted),
+        metric=metric_for(interpreter, wanted).name,
+        test_accuracy=float(np.mean(found)),
+        warnings=(_MUTE,) if has_mute_head(interpreter, x) else None,
+        classes=classes,
+    )
 
 
 def _class_names(interpreter: Interpreter, dataset: Dataset) -> tuple[str, ...]:
@@ -73,6 +111,14 @@ def _class_names(interpreter: Interpreter, dataset: Dataset) -> tuple[str, ...]:
     return class_names(interpreter.model, output, count)
 
 
+def _show(result: Evaluation) -> None:
+    tables.show_records("classes", result.classes or ())
+    tables.console().print(
+        f"test {tables.score(result.metric, result.test_accuracy)} ({result.samples} samples)"
+    )
+    tables.show_warnings(result.warnings or ())
+
+
 COMMAND = Command(
     "evaluate",
     "Measure the test accuracy of a model, original or rewritten.",
@@ -81,5 +127,5 @@ COMMAND = Command(
     "a state.",
     _arguments,
     _run,
-    tables.show_evaluation,
+    _show,
 )

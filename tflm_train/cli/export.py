@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError
 from tflm_train.export import FORMATS, export_project
 from tflm_train.model import load
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A firmware project.
+
+    Attributes:
+      output: Its folder.
+      format: What kind of project it is.
+      name: Its C++ namespace and the stem of its files.
+      ops: How many operators it registers.
+      arena_bytes: Size of the tensor arena that it declares.
+      state_bytes: Size of a saved state.
+      files: Paths of its files within the folder.
+    """
+
+    output: str
+    format: str
+    name: str
+    ops: int
+    arena_bytes: int
+    state_bytes: int
+    files: tuple[str, ...]
 
 
 def _arguments(parser: Parser) -> None:
@@ -28,22 +51,22 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> Exported:
     names = None if arguments.class_names is None else _names(arguments.class_names)
     project = export_project(
         load(arguments.model), arguments.format, name=arguments.name, class_names=names
     )
     folder = Path(arguments.output)
     project.write(folder, arguments.force)
-    return {
-        "output": str(folder),
-        "format": project.format,
-        "name": project.name,
-        "ops": project.op_count,
-        "arena_bytes": project.arena_bytes,
-        "state_bytes": project.state_bytes,
-        "files": sorted(project.files),
-    }
+    return Exported(
+        output=str(folder),
+        format=project.format,
+        name=project.name,
+        ops=project.op_count,
+        arena_bytes=project.arena_bytes,
+        state_bytes=project.state_bytes,
+        files=tuple(sorted(project.files)),
+    )
 
 
 def _names(text: str) -> list[str]:
@@ -56,8 +79,8 @@ def _names(text: str) -> list[str]:
         raise DataError(f"{path}: cannot be read as a list of names ({error})") from error
 
 
-def _show(result: dict[str, Any]) -> None:
-    tables.show_mapping(result | {"files": len(result["files"])})
+def _show(result: Exported) -> None:
+    tables.show_mapping(vars(result) | {"files": len(result.files)})
 
 
 COMMAND = Command(

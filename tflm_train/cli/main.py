@@ -14,6 +14,7 @@ from absl.flags import argparse_flags
 from tflm_train.cli.command import add_to
 from tflm_train.cli.commands import COMMANDS
 from tflm_train.errors import TflmTrainError
+from tflm_train.records import plain
 
 _DEBUG_VARIABLE = "TFLM_TRAIN_DEBUG"
 
@@ -67,7 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         result = command.run(arguments)
         if arguments.json:
-            print(json.dumps(result))
+            print(json.dumps(plain(result)))
         else:
             command.show(result)
     except KeyboardInterrupt:

@@ -3,15 +3,54 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import memory_report
 from tflm_train.memory.plot import draw_memory
+from tflm_train.memory.report import Arena, Peak
+from tflm_train.memory.structures import Category
 from tflm_train.model import load
+from tflm_train.records import sometimes
+
+
+@dataclass(frozen=True)
+class ModelFlash:
+    """What a model takes in flash.
+
+    Attributes:
+      model_bytes: The model's file.
+    """
+
+    model_bytes: int
+
+
+@dataclass(frozen=True)
+class MemorySummary:
+    """The memory of a model on a Cortex-M.
+
+    Attributes:
+      model: The file's name.
+      kernels: What runs the builtin operators.
+      arena: The arena.
+      persistent: Bytes of the arena's persistent part, by what they are for.
+      peak: Where most of the planned part is in use.
+      unmodelled_ops: Operators whose memory is not known, and not counted.
+      flash: What the model takes in flash.
+      plot: The picture of `--plot`.
+    """
+
+    model: str
+    kernels: str
+    arena: Arena
+    persistent: dict[str, int]
+    peak: Peak
+    unmodelled_ops: tuple[str, ...]
+    flash: ModelFlash
+    plot: str | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -21,16 +60,33 @@ def _arguments(parser: Parser) -> None:
     shared.add_force(parser)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> MemorySummary:
     model = load(arguments.model)
     report = memory_report(model, arguments.kernels)
-    summary: dict[str, Any] = report.to_dict()
-    summary["flash"] = {"model_bytes": len(model.source)}
+    plot = None
     if arguments.plot:
         path = Path(arguments.plot)
         write_file(path, draw_memory(report), is_png, arguments.force)
-        summary["plot"] = str(path)
-    return summary
+        plot = str(path)
+    return MemorySummary(
+        model=report.model,
+        kernels=str(report.kernels),
+        arena=report.arena(),
+        persistent={str(c): report.persistent.bytes_of(c) for c in Category},
+        peak=report.peak(),
+        unmodelled_ops=tuple(report.persistent.unmodelled),
+        flash=ModelFlash(len(model.source)),
+        plot=plot,
+    )
+
+
+def _show(result: MemorySummary) -> None:
+    tables.show_arena({result.model: result.arena}, result.kernels)
+    tables.show_peak(result.peak)
+    tables.console().print(f"flash: {result.flash.model_bytes:,} bytes (the model)")
+    tables.show_warnings(f"the memory of {name} is not counted" for name in result.unmodelled_ops)
+    if result.plot is not None:
+        tables.console().print(f"plot written: {result.plot}")
 
 
 COMMAND = Command(
@@ -39,5 +95,5 @@ COMMAND = Command(
     "The total is what arena_used_bytes() will return; the peak names the tensors to blame.",
     _arguments,
     _run,
-    tables.show_memory,
+    _show,
 )

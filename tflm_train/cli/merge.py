@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
@@ -15,6 +15,21 @@ from tflm_train.model import load
 from tflm_train.runtime.state import StateLayout
 
 
+@dataclass(frozen=True)
+class Merged:
+    """An inference model with trained weights.
+
+    Attributes:
+      output: Its file.
+      bytes: The file's size.
+      step: Training steps that the weights have taken.
+    """
+
+    output: str
+    bytes: int
+    step: int
+
+
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a rewritten .tflite file")
     parser.add_argument("--state", required=True, help="a saved state of this model")
@@ -22,7 +37,7 @@ def _arguments(parser: Parser) -> None:
     shared.add_force(parser)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> Merged:
     source, output = Path(arguments.model), Path(arguments.output)
     shared.require_another_file(output, source)
     blob = load_blob(arguments.state)
@@ -30,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     StateLayout(model).check(blob, arguments.state)
     data = merge(model, blob.pack())
     write_file(output, data, is_merged_model, arguments.force)
-    return {"output": str(output), "bytes": len(data), "step": blob.step}
+    return Merged(str(output), len(data), blob.step)
 
 
 COMMAND = Command(
@@ -40,5 +55,5 @@ COMMAND = Command(
     "trained interpreter's bit for bit, and `rewrite` takes it again.",
     _arguments,
     _run,
-    tables.show_mapping,
+    tables.show_record,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,59 @@ from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError, RuntimeFailure
 from tflm_train.files import is_optimized_model, write_file
 from tflm_train.memory import KernelSet
+from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Model, load
+from tflm_train.records import sometimes
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
 from tflm_train.runtime.interpreter import Interpreter
 
 _CHECKED_INPUTS = 3
+
+
+@dataclass(frozen=True)
+class OptimizeFlash:
+    """Sizes of the model files.
+
+    Attributes:
+      original_bytes: The original model.
+      optimized_bytes: The optimized one.
+    """
+
+    original_bytes: int
+    optimized_bytes: int
+
+
+@dataclass(frozen=True)
+class OptimizeSummary:
+    """What `optimize` did to a model.
+
+    Attributes:
+      output: The optimized model's file.
+      kernels: What runs the builtin operators.
+      arena_before: The arena of the original model on a Cortex-M.
+      arena: That of the optimized one.
+      peak: Where most of it is in use.
+      macs_before: Multiply-accumulates of one inference of the original model.
+      macs: Of the optimized one: zeros at a kernel's edges are left out.
+      folded_pads: PAD operators that a convolution took over.
+      streams: The layers that became one op, for each such op.
+      slowdown: Estimated time of the forward layers, relative to the builtin ones'.
+      flash: Sizes of the model files.
+      plots: The pictures of `--plot`: the arena before and after.
+    """
+
+    output: str
+    kernels: str
+    arena_before: Arena
+    arena: Arena
+    peak: Peak
+    macs_before: int
+    macs: int
+    folded_pads: int
+    streams: tuple[tuple[str, ...], ...]
+    slowdown: float
+    flash: OptimizeFlash
+    plots: tuple[str, ...] | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -39,7 +88,7 @@ def _arguments(parser: Parser) -> None:
     shared.add_forward(parser, Streaming.AUTO, Forward.AUTO)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> OptimizeSummary:
     source, output = Path(arguments.model), Path(arguments.output)
     shared.require_another_file(output, source)
     if not arguments.max_slowdown >= 1:
@@ -54,27 +103,23 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     result = optimize(model, choice)
     _require_same_outputs(model, Model(result.model_bytes, output.name))
     write_file(output, result.model_bytes, is_optimized_model, arguments.force)
-    summary: dict[str, Any] = {
-        "output": str(output),
-        "kernels": str(choice.kernels),
-        "arena_before": result.before.arena(),
-        "arena": result.after.arena(),
-        "peak": result.after.peak(),
-        "macs_before": result.macs_before,
-        "macs": result.macs_after,
-        "folded_pads": result.folded_pads,
-        "streams": result.streams,
-        "slowdown": result.slowdown,
-        "flash": {
-            "original_bytes": len(model.source),
-            "optimized_bytes": len(result.model_bytes),
-        },
-    }
+    plots = None
     if arguments.plot:
-        summary["plots"] = shared.draw_both(
-            arguments.plot, result.before, result.after, arguments.force
-        )
-    return summary
+        plots = shared.draw_both(arguments.plot, result.before, result.after, arguments.force)
+    return OptimizeSummary(
+        output=str(output),
+        kernels=str(choice.kernels),
+        arena_before=result.before.arena(),
+        arena=result.after.arena(),
+        peak=result.after.peak(),
+        macs_before=result.macs_before,
+        macs=result.macs_after,
+        folded_pads=result.folded_pads,
+        streams=tuple(map(tuple, result.streams)),
+        slowdown=result.slowdown,
+        flash=OptimizeFlash(len(model.source), len(result.model_bytes)),
+        plots=plots,
+    )
 
 
 def _require_same_outputs(model: Model, optimized: Model) -> None:
@@ -105,6 +150,19 @@ def _random_input(
     return rng.normal(size=shape).astype(dtype)
 
 
+def _show(result: OptimizeSummary) -> None:
+    tables.show_arena({"before": result.arena_before, "after": result.arena}, result.kernels)
+    console = tables.console()
+    for stream in result.streams:
+        ends = stream[0] if len(stream) == 1 else f"{stream[0]} to {stream[-1]}"
+        console.print(f"one op for {len(stream)} layers: {ends}")
+    if result.folded_pads:
+        console.print(f"PAD ops taken over by a convolution: {result.folded_pads}")
+    tables.show_macs(result.macs, result.macs_before)
+    console.print(f"estimated time of the forward layers: {result.slowdown:.2f} times as before")
+    tables.show_written(result.output, result.plots or ())
+
+
 COMMAND = Command(
     "optimize",
     "Make a model's inference take less RAM; its outputs stay the same, bit for bit.",
@@ -112,5 +170,5 @@ COMMAND = Command(
     "requantization constants stay in flash. Firmware registers the op TFLM_TRAIN_STREAM.",
     _arguments,
     _run,
-    tables.show_optimized,
+    _show,
 )

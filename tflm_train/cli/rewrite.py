@@ -5,21 +5,37 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import SchemeError
 from tflm_train.files import is_json_report, is_rewritten_model, write_file
 from tflm_train.model import load
+from tflm_train.records import plain, sometimes
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.budget import parse_bytes, require_fit
 from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.rewriter.report import RewriteReport
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import MAX_CLASSES, parse_classes
 from tflm_train.scheme.library import find_scheme
 from tflm_train.scheme.scheme import RESIDUAL_BITS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewritten(RewriteReport):
+    """What `rewrite` wrote and what it added.
+
+    Attributes:
+      output: The rewritten model's file.
+      plots: The pictures of `--plot`: the arena without and with `--stream` and
+        `--forward`.
+    """
+
+    output: str
+    plots: tuple[str, ...] | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -53,7 +69,7 @@ def _arguments(parser: Parser) -> None:
     )
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> Rewritten:
     source = Path(arguments.model)
     output = Path(arguments.output or source.with_name(f"{source.stem}_train.tflite"))
     shared.require_another_file(output, source)
@@ -69,16 +85,17 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     if budget is not None:
         require_fit(model, scheme, result.memory, budget)
-    summary = {"output": str(output), **result.report}
+    plots = None
     if arguments.plot:
-        summary["plots"] = shared.draw_both(
+        plots = shared.draw_both(
             arguments.plot, result.memory_unstreamed, result.memory, arguments.force
         )
+    rewritten = Rewritten(**vars(result.report), output=str(output), plots=plots)
     write_file(output, result.model_bytes, is_rewritten_model, arguments.force)
     if arguments.report:
-        text = json.dumps(summary, indent=2).encode() + b"\n"
+        text = json.dumps(plain(rewritten), indent=2).encode() + b"\n"
         write_file(Path(arguments.report), text, is_json_report, arguments.force)
-    return summary
+    return rewritten
 
 
 def _chosen_scheme(arguments: argparse.Namespace) -> Scheme:
@@ -98,6 +115,40 @@ def _chosen_scheme(arguments: argparse.Namespace) -> Scheme:
     return chosen
 
 
+def _show(result: Rewritten) -> None:
+    table = tables.new_table(
+        f"trained layers of {result.output}",
+        ("layer", "op", "name", "weights", "biases", "variables (bytes)", "frozen"),
+        ("op", "name"),
+    )
+    for layer in result.layers:
+        table.add_row(
+            f"{layer.index}{' (head)' if layer.head else ''}",
+            layer.op,
+            layer.name,
+            f"{layer.weights:,}",
+            f"{layer.biases:,}",
+            f"{layer.variable_bytes:,}",
+            f"{layer.frozen_channels} channels" if layer.frozen_channels else "",
+        )
+    console = tables.console()
+    console.print(table)
+    added = ", ".join(f"{count} {name}" for name, count in result.ops.items())
+    console.print(f"ops added: {added}")
+    tables.show_arena({"inference": result.arena_before, "training": result.arena}, result.kernels)
+    tables.show_peak(result.peak)
+    extra = result.extra_memory
+    console.print(
+        f"kept for training beyond inference: {extra.kept.total_bytes:,} bytes without the head "
+        f"(the paper's formula gives {extra.analytic.total_bytes:,})"
+    )
+    tables.show_macs(result.macs, result.macs_before)
+    flash = result.flash
+    console.print(f"flash: {flash.rewritten_bytes:,} bytes (was {flash.original_bytes:,})")
+    tables.show_warnings(result.warnings)
+    tables.show_written(result.output, result.plots or ())
+
+
 COMMAND = Command(
     "rewrite",
     "Add training to a quantized model: backward and update ops for what the scheme names.",
@@ -105,5 +156,5 @@ COMMAND = Command(
     "bit for bit as before, and trains when its learning-rate input is above 0.",
     _arguments,
     _run,
-    tables.show_rewrite,
+    _show,
 )

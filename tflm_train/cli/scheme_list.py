@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from dataclasses import dataclass
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.scheme.library import library_names
 
 
+@dataclass(frozen=True)
+class SchemeNames:
+    """The schemes that come with the package.
+
+    Attributes:
+      schemes: Their names.
+    """
+
+    schemes: tuple[str, ...]
+
+
 def _arguments(parser: Parser) -> None:
     del parser  # It takes none.
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> SchemeNames:
     del arguments
-    return {"schemes": library_names()}
+    return SchemeNames(tuple(library_names()))
 
 
-def _show(result: dict[str, Any]) -> None:
-    tables.show_lines(result["schemes"])
+def _show(result: SchemeNames) -> None:
+    tables.show_lines(result.schemes)
 
 
 COMMAND = Command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from typing import Any
 
 from tflm_train.cli import tables
@@ -11,18 +12,31 @@ from tflm_train.scheme import Scheme
 from tflm_train.scheme.library import library_text
 
 
+@dataclass(frozen=True)
+class SchemeContents:
+    """A scheme that comes with the package.
+
+    Attributes:
+      name: Its name.
+      scheme: What it says, with the defaults for what it does not.
+    """
+
+    name: str
+    scheme: dict[str, Any]
+
+
 def _arguments(parser: Parser) -> None:
     parser.add_argument("name", help="of the scheme to show (see `tflm_train scheme list`)")
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> SchemeContents:
     text = library_text(arguments.name)
-    return {"name": arguments.name, "scheme": Scheme.parse(text).to_dict()}
+    return SchemeContents(arguments.name, Scheme.parse(text).to_dict())
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: SchemeContents) -> None:
     # The file with its comments, which the parsed scheme has lost.
-    tables.show_lines(library_text(result["name"]).splitlines())
+    tables.show_lines(library_text(result.name).splitlines())
 
 
 COMMAND = Command("show", "Show a scheme that comes with the package.", "", _arguments, _run, _show)

@@ -64,7 +64,7 @@ def require_another_file(output: Path, source: Path) -> None:
         raise TflmTrainError(f"{output} is the input model itself; choose another name with -o")
 
 
-def draw_both(stem: str, before: MemoryReport, after: MemoryReport, force: bool) -> list[str]:
+def draw_both(stem: str, before: MemoryReport, after: MemoryReport, force: bool) -> tuple[str, ...]:
     """Draws two arenas over time.
 
     Args:
@@ -81,7 +81,7 @@ def draw_both(stem: str, before: MemoryReport, after: MemoryReport, force: bool)
         path = Path(f"{stem}_{name}.png")
         write_file(path, draw_memory(report), is_png, force)
         plots.append(str(path))
-    return plots
+    return tuple(plots)
 
 
 def progress(quiet: bool) -> Progress:

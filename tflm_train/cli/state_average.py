@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.cli.states import MODEL_HELP, load_blob, write_blob
+from tflm_train.cli.states import MODEL_HELP, WrittenState, load_blob, write_blob
 from tflm_train.model import load
 from tflm_train.runtime.federated import WEIGHTINGS, average
 from tflm_train.runtime.state import StateLayout
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragedState(WrittenState):
+    """The average of several states.
+
+    Attributes:
+      states: How many it is of.
+    """
+
+    states: int
 
 
 def _arguments(parser: Parser) -> None:
@@ -27,11 +38,12 @@ def _arguments(parser: Parser) -> None:
     shared.add_force(parser)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> AveragedState:
     layout = StateLayout(load(arguments.model))
     blobs = [load_blob(name) for name in arguments.states]
     mean = average(layout, blobs, arguments.weighting, arguments.states)
-    return write_blob(Path(arguments.output), mean, arguments) | {"states": len(blobs)}
+    written = write_blob(Path(arguments.output), mean, arguments.force)
+    return AveragedState(**vars(written), states=len(blobs))
 
 
 COMMAND = Command(
@@ -40,5 +52,5 @@ COMMAND = Command(
     "All of one model. Weights are averaged with their residuals, in real precision.",
     _arguments,
     _run,
-    tables.show_mapping,
+    tables.show_record,
 )

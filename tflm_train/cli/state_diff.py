@@ -3,14 +3,57 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
+from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.cli.states import MODEL_HELP, load_blob, show_with_variables
-from tflm_train.model import load
+from tflm_train.cli.states import MODEL_HELP, load_blob
+from tflm_train.model import Tensor, load
+from tflm_train.records import sometimes
 from tflm_train.runtime.state import Array, StateLayout
+
+
+@dataclass(frozen=True)
+class VariableDiff:
+    """How a variable of two states differs.
+
+    Attributes:
+      name: Its name.
+      elements: How many elements it has.
+      changed: How many of them differ.
+      largest: The largest difference, in the variable's own steps.
+      mean: The mean difference over all elements, likewise.
+    """
+
+    name: str
+    elements: int
+    changed: int
+    largest: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class StateDiff:
+    """How two states differ.
+
+    Attributes:
+      same_model: Whether both belong to one model and scheme.
+      identical: Whether they are the same, header included.
+      steps: Training steps that the first and the second have taken.
+      variables: Variable by variable, with `--model`.
+      bytes: Size of their variables, without `--model` and where they are equally long.
+      bytes_changed: How many of these bytes differ.
+    """
+
+    same_model: bool
+    identical: bool
+    steps: tuple[int, int]
+    variables: tuple[VariableDiff, ...] | None = sometimes()
+    bytes: int | None = sometimes()
+    bytes_changed: int | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -19,35 +62,43 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--model", help=f"{MODEL_HELP}: compare variable by variable")
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> StateDiff:
     names = (arguments.state, arguments.other)
     first, second = (load_blob(name) for name in names)
-    summary: dict[str, Any] = {
-        "same_model": first.fingerprint == second.fingerprint,
-        "identical": first == second,
-        "steps": [first.step, second.step],
-    }
+    variables = size = changed = None
     if arguments.model:
         layout = StateLayout(load(arguments.model))
         pairs = zip(layout.values(first, names[0]), layout.values(second, names[1]), strict=True)
-        summary["variables"] = [
-            {"name": t.name, "elements": t.size, **_difference(a, b)}
-            for t, (a, b) in zip(layout.variables, pairs, strict=True)
-        ]
+        variables = tuple(
+            _difference(t, a, b) for t, (a, b) in zip(layout.variables, pairs, strict=True)
+        )
     elif len(first.payload) == len(second.payload):
         a, b = (np.frombuffer(blob.payload, np.uint8) for blob in (first, second))
-        summary["bytes"] = a.size
-        summary["bytes_changed"] = int(np.count_nonzero(a != b))
-    return summary
+        size, changed = a.size, int(np.count_nonzero(a != b))
+    return StateDiff(
+        same_model=first.fingerprint == second.fingerprint,
+        identical=first == second,
+        steps=(first.step, second.step),
+        variables=variables,
+        bytes=size,
+        bytes_changed=changed,
+    )
 
 
-def _difference(a: Array, b: Array) -> dict[str, Any]:
+def _difference(tensor: Tensor, a: Array, b: Array) -> VariableDiff:
     distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
-    return {
-        "changed": int(np.count_nonzero(distance)),
-        "largest": float(distance.max()),
-        "mean": float(distance.mean()),
-    }
+    return VariableDiff(
+        name=tensor.name,
+        elements=tensor.size,
+        changed=int(np.count_nonzero(distance)),
+        largest=float(distance.max()),
+        mean=float(distance.mean()),
+    )
 
 
-COMMAND = Command("diff", "Tell how two states differ.", "", _arguments, _run, show_with_variables)
+def _show(result: StateDiff) -> None:
+    tables.show_record(dataclasses.replace(result, variables=None))
+    tables.show_records("variables", result.variables or ())
+
+
+COMMAND = Command("diff", "Tell how two states differ.", "", _arguments, _run, _show)

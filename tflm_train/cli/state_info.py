@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import dataclasses
+from dataclasses import dataclass
 
+from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.cli.states import MODEL_HELP, header, load_blob, show_with_variables
+from tflm_train.cli.states import MODEL_HELP, StateHeader, header, load_blob
 from tflm_train.model import load
-from tflm_train.runtime.state import Array, StateLayout
+from tflm_train.records import sometimes
+from tflm_train.runtime.state import StateLayout
+
+
+@dataclass(frozen=True)
+class VariableInfo:
+    """A variable of a state.
+
+    Attributes:
+      name: Its name.
+      type: `INT8`, `INT32` or `FLOAT32`.
+      shape: Elements along each axis.
+      min: Its smallest value.
+      max: Its largest.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    min: float
+    max: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateInfo(StateHeader):
+    """A saved state.
+
+    Attributes:
+      file: Where it is.
+      variables: What it holds, with `--model`.
+    """
+
+    file: str
+    variables: tuple[VariableInfo, ...] | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -16,21 +51,24 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--model", help=MODEL_HELP)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> StateInfo:
     blob, name = load_blob(arguments.state), arguments.state
-    summary = {"file": name, **header(blob)}
+    variables = None
     if arguments.model:
         layout = StateLayout(load(arguments.model))
         values = layout.values(blob, name)
-        summary["variables"] = [
-            {"name": t.name, "type": t.type_name, "shape": list(t.shape), **_range(value)}
+        variables = tuple(
+            VariableInfo(
+                t.name, t.type_name, tuple(t.shape), value.min().item(), value.max().item()
+            )
             for t, value in zip(layout.variables, values, strict=True)
-        ]
-    return summary
+        )
+    return StateInfo(**vars(header(blob)), file=name, variables=variables)
 
 
-def _range(value: Array) -> dict[str, Any]:
-    return {"min": value.min().item(), "max": value.max().item()}
+def _show(result: StateInfo) -> None:
+    tables.show_record(dataclasses.replace(result, variables=None))
+    tables.show_records("variables", result.variables or ())
 
 
 COMMAND = Command(
@@ -39,5 +77,5 @@ COMMAND = Command(
     "",
     _arguments,
     _run,
-    show_with_variables,
+    _show,
 )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.cli.states import MODEL_HELP, load_blob, write_blob
+from tflm_train.cli.states import MODEL_HELP, WrittenState, load_blob, write_blob
 from tflm_train.model import load
 from tflm_train.runtime.state import StateLayout
 
@@ -19,13 +18,13 @@ def _arguments(parser: Parser) -> None:
     shared.add_force(parser)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> WrittenState:
     layout = StateLayout(load(arguments.model))
     path = Path(arguments.state)
     if path.exists() and not arguments.force:
         # A state of another model is somebody else's work.
         layout.check(load_blob(arguments.state), arguments.state)
-    return write_blob(path, layout.factory_state(), arguments)
+    return write_blob(path, layout.factory_state(), arguments.force)
 
 
 COMMAND = Command(
@@ -34,5 +33,5 @@ COMMAND = Command(
     "",
     _arguments,
     _run,
-    tables.show_mapping,
+    tables.show_record,
 )

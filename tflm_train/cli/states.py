@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tflm_train.cli import tables
 from tflm_train.files import is_state, read_state, write_file
 from tflm_train.runtime.state import StateBlob
 
 MODEL_HELP = "the rewritten .tflite file that the state belongs to"
+
+
+@dataclass(frozen=True)
+class StateHeader:
+    """What a state says of itself.
+
+    Attributes:
+      fingerprint: Of the model and scheme it belongs to; 16 hexadecimal digits.
+      step: Training steps it has taken.
+      seed: Of its stochastic rounding.
+      bytes: Its size.
+    """
+
+    fingerprint: str
+    step: int
+    seed: int
+    bytes: int
+
+
+def header(blob: StateBlob) -> StateHeader:
+    """The header of a state."""
+    return StateHeader(f"{blob.fingerprint:016x}", blob.step, blob.seed, len(blob.pack()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenState(StateHeader):
+    """A state that a command wrote.
+
+    Attributes:
+      output: The file.
+    """
+
+    output: str
 
 
 def load_blob(name: str) -> StateBlob:
@@ -22,23 +53,7 @@ def load_blob(name: str) -> StateBlob:
     return StateBlob.parse(read_state(Path(name)), name)
 
 
-def write_blob(path: Path, blob: StateBlob, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Writes a state and describes it; --force is the arguments'."""
-    write_file(path, blob.pack(), is_state, arguments.force)
-    return {"output": str(path), **header(blob)}
-
-
-def header(blob: StateBlob) -> dict[str, Any]:
-    """What a state says of itself."""
-    return {
-        "fingerprint": f"{blob.fingerprint:016x}",
-        "step": blob.step,
-        "seed": blob.seed,
-        "bytes": len(blob.pack()),
-    }
-
-
-def show_with_variables(summary: dict[str, Any]) -> None:
-    """Prints values line by line and, where there is one, the table of variables."""
-    tables.show_mapping({k: v for k, v in summary.items() if k != "variables"})
-    tables.show_records("variables", summary.get("variables", []))
+def write_blob(path: Path, blob: StateBlob, force: bool) -> WrittenState:
+    """Writes a state; replaces what is no state only by `force`."""
+    write_file(path, blob.pack(), is_state, force)
+    return WrittenState(**vars(header(blob)), output=str(path))

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.files import is_state, read_state, write_file
+from tflm_train.records import sometimes
 from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
 from tflm_train.runtime.training import SCHEDULES, EpochRecord, StepReport, TrainingRecord, train
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """A run of training.
+
+    Attributes:
+      metric: What the accuracies are: `accuracy`, shares in 0 to 1, or `mean_squared_error`, in
+        squared real units.
+      test_accuracy_before: On the test samples before the first step.
+      epochs: The epochs in order.
+      test_accuracy: On the test samples after the last step.
+      steps_per_second: On this host.
+      warnings: What went wrong; sentences.
+      state: The file that the trained state was written to.
+    """
+
+    metric: str
+    test_accuracy_before: float
+    epochs: tuple[EpochRecord, ...]
+    test_accuracy: float
+    steps_per_second: float
+    warnings: tuple[str, ...] | None = sometimes()
+    state: str | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -36,25 +60,26 @@ def _arguments(parser: Parser) -> None:
     shared.add_force(parser)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace) -> TrainSummary:
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
         interpreter.load_state(read_state(Path(arguments.load_state)))
     record = _train(interpreter, arguments)
-    summary: dict[str, Any] = {
-        "metric": record.metric,
-        "test_accuracy_before": record.test_accuracy_before,
-        "epochs": [dataclasses.asdict(epoch) for epoch in record.epochs],
-        "test_accuracy": record.test_accuracy,
-        "steps_per_second": record.steps_per_second,
-    }
-    if record.epochs[0].is_mute:
-        summary["warnings"] = [_mute_training(interpreter, arguments.lr)]
+    state = None
     if arguments.save_state:
         path = Path(arguments.save_state)
         write_file(path, interpreter.state(), is_state, arguments.force)
-        summary["state"] = str(path)
-    return summary
+        state = str(path)
+    is_mute = record.epochs[0].is_mute
+    return TrainSummary(
+        metric=record.metric,
+        test_accuracy_before=record.test_accuracy_before,
+        epochs=record.epochs,
+        test_accuracy=record.test_accuracy,
+        steps_per_second=record.steps_per_second,
+        warnings=(_mute_training(interpreter, arguments.lr),) if is_mute else None,
+        state=state,
+    )
 
 
 def _train(interpreter: Interpreter, arguments: argparse.Namespace) -> TrainingRecord:
@@ -76,7 +101,7 @@ def _train(interpreter: Interpreter, arguments: argparse.Namespace) -> TrainingR
         def on_epoch(epoch: int, record: EpochRecord) -> None:
             if arguments.json:
                 return
-            progress.console.print(tables.epoch_line(epoch, record, metric))
+            progress.console.print(_epoch_line(epoch, record, metric))
             if epoch == 0 and record.is_mute:
                 warning = _mute_training(interpreter, arguments.lr)
                 progress.console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
@@ -102,11 +127,29 @@ def _mute_training(interpreter: Interpreter, rate: float) -> str:
     )
 
 
+def _epoch_line(epoch: int, record: EpochRecord, metric: str) -> str:
+    """One line about a finished epoch."""
+    return (
+        f"epoch {epoch + 1}: loss {record.loss:.4f}, "
+        f"training {tables.score(metric, record.train_accuracy)}, "
+        f"test {tables.score(metric, record.test_accuracy)}"
+    )
+
+
+def _show(result: TrainSummary) -> None:
+    before = tables.score(result.metric, result.test_accuracy_before)
+    after = tables.score(result.metric, result.test_accuracy)
+    speed = f"{result.steps_per_second:.1f} steps per second"
+    tables.console().print(f"before: test {before}; after: test {after} ({speed})")
+    if result.state is not None:
+        tables.console().print(f"state written: {result.state}")
+
+
 COMMAND = Command(
     "train",
     "Train a rewritten model on the host, every step in the real TFLM interpreter.",
     "Batch size 1, exactly the arithmetic of the device: the saved state can be loaded there.",
     _arguments,
     _run,
-    tables.show_training,
+    _show,
 )

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.loss import LossKind
 from tflm_train.errors import DataError, ModelError, UnsupportedError
 from tflm_train.export.resolver import exact_resolver
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.metadata import class_names
+from tflm_train.ops.constants import LossKind
 from tflm_train.runtime.state import StateLayout, unpack_params
 
 _LABEL = abi.EXTRA_INPUTS[0]

@@ -9,7 +9,7 @@ weights train, 8 bits per element of the input channels kept and 8 bits per upda
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tflm_train import kernel_abi as abi
 from tflm_train.memory.planner import BufferKind
@@ -26,25 +26,26 @@ class ExtraMemory:
     """Bytes that training keeps beyond inference, by purpose.
 
     Attributes:
-      masks: One bit per element of an output.
-      activations: Inputs of layers whose weights train.
-      weights: Trained weights.
-      biases: Trained biases.
-      residuals: Low bits of the weights (the paper has none).
-      head: All that the classifier needs, which the paper does not count.
+      masks_bytes: One bit per element of an output.
+      activations_bytes: Inputs of layers whose weights train.
+      weights_bytes: Trained weights.
+      biases_bytes: Trained biases.
+      residuals_bytes: Low bits of the weights (the paper has none).
+      head_bytes: All that the classifier needs, which the paper does not count.
+      total_bytes: All of it but the head's part, as the paper counts.
     """
 
-    masks: int
-    activations: int
-    weights: int
-    biases: int
-    residuals: int = 0
-    head: int = 0
+    masks_bytes: int
+    activations_bytes: int
+    weights_bytes: int
+    biases_bytes: int
+    residuals_bytes: int = 0
+    head_bytes: int = 0
+    total_bytes: int = field(init=False)
 
-    @property
-    def total(self) -> int:
-        """All of it but the head's part, as the paper counts."""
-        return self.masks + self.activations + self.weights + self.biases + self.residuals
+    def __post_init__(self) -> None:
+        kept = self.masks_bytes + self.activations_bytes + self.residuals_bytes
+        object.__setattr__(self, "total_bytes", kept + self.weights_bytes + self.biases_bytes)
 
 
 def analytic_extra_memory(
@@ -104,12 +105,12 @@ def kept_memory(model: Model, report: MemoryReport) -> ExtraMemory:
     weights = [v for v in variables if v.type_name == "INT8" and v not in residuals]
     biases = [v for v in variables if v.type_name == "INT32"]
     return ExtraMemory(
-        masks=mask_bytes,
-        activations=sum(b.size for b in kept) - mask_bytes,
-        weights=sum(v.nbytes for v in weights),
-        biases=sum(v.nbytes for v in biases),
-        residuals=sum(v.nbytes for v in residuals),
-        head=sum(t.nbytes for t in head),
+        masks_bytes=mask_bytes,
+        activations_bytes=sum(b.size for b in kept) - mask_bytes,
+        weights_bytes=sum(v.nbytes for v in weights),
+        biases_bytes=sum(v.nbytes for v in biases),
+        residuals_bytes=sum(v.nbytes for v in residuals),
+        head_bytes=sum(t.nbytes for t in head),
     )
 
 

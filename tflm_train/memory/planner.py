@@ -11,8 +11,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tflm_train.memory.target import align
-from tflm_train.model import Graph
+from tflm_train.graph import Graph, Tensor
+from tflm_train.ops.target import align
 
 ALIGNMENT = 16
 _NEVER = -1
@@ -95,6 +95,15 @@ class ArenaPlan:
         return totals.index(max(totals))
 
 
+def is_planned(tensor: Tensor, pinned: Mapping[int, int]) -> bool:
+    """Whether a tensor lies in the planned part of the arena.
+
+    Constants stay in flash; variables have memory of their own, unless the model itself pins them.
+    """
+    is_here = not tensor.is_variable or id(tensor) in pinned
+    return is_here and tensor.data is None and tensor.nbytes > 0
+
+
 def plan_arena(
     graph: Graph, scratch: Mapping[int, Sequence[int]], pinned: Mapping[int, int] | None = None
 ) -> ArenaPlan:
@@ -133,7 +142,7 @@ def plan_arena(
             is_pinned=id(t) in offsets,
         )
         for t in graph.tensors
-        if t.data is None and not t.is_variable and t.nbytes > 0
+        if is_planned(t, offsets)
     ]
     for index, op in enumerate(graph.ops):
         time = index + 1

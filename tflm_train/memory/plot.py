@@ -10,7 +10,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train.errors import RuntimeFailure
 from tflm_train.memory.extra import MASK_PREFIX
 from tflm_train.memory.planner import Buffer, BufferKind
-from tflm_train.memory.report import ARENA_PARTS, MemoryReport
+from tflm_train.memory.report import MemoryReport
 
 _KB = 1024
 _COLOURS = {
@@ -113,11 +113,11 @@ def _short(buffer: Buffer) -> str:
 
 
 def _draw_parts(axis: Any, report: MemoryReport) -> None:
-    arena = report.arena()
     total = report.total_bytes / _KB
     bottom, free = 0.0, 0.0
-    for (key, label), colour in zip(ARENA_PARTS.items(), _PART_COLOURS, strict=True):
-        size = arena[key] / _KB
+    parts = report.arena().parts()
+    for (label, part), colour in zip(parts.items(), _PART_COLOURS, strict=True):
+        size = part / _KB
         if size <= 0:
             continue
         axis.bar(0, size, 1, bottom, align="edge", color=colour, edgecolor="white", linewidth=0.5)

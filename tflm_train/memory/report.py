@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from tflm_train import kernel_abi as abi
-from tflm_train.memory.kernel_case import KernelSet
 from tflm_train.memory.planner import ALIGNMENT, ArenaPlan, Buffer, plan_arena
 from tflm_train.memory.structures import Category, PersistentPart, persistent_part
-from tflm_train.memory.target import CORTEX_M, Target, align
 from tflm_train.model import Graph, Model
 from tflm_train.model.offline_plan import read_offsets
-
-ARENA_PARTS = {
-    "activation_bytes": "activations",
-    "scratch_bytes": "scratch",
-    "variable_bytes": "variables",
-    "channel_bytes": "per-channel requantization",
-    "interpreter_bytes": "interpreter",
-    "kernel_bytes": "builtin kernels",
-    "training_op_bytes": "training ops",
-}
-"""The parts that add up to the arena's total, and what people call them."""
+from tflm_train.ops.builtin import KernelSet
+from tflm_train.ops.target import CORTEX_M, Target, align
 
 _LOSS = abi.OP_PREFIX + abi.LossParams.OP
 _INTERPRETER = (
@@ -32,6 +20,83 @@ _INTERPRETER = (
     Category.INTERFACE,
     Category.SCRATCH_HANDLES,
 )
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The parts of an arena, in bytes; all but the last two add up to `total_bytes`.
+
+    Attributes:
+      activation_bytes: Planned for activations, gradients and what is kept for the backward pass.
+      scratch_bytes: What operators' scratch adds to that.
+      variable_bytes: Trained weights, biases and residuals, scales and ranges.
+      channel_bytes: Requantization constants of builtin operators, per output channel.
+      interpreter_bytes: TFLM's own structures: allocator, tensors, nodes, scratch handles.
+      kernel_bytes: What builtin kernels keep.
+      training_op_bytes: What the training ops keep.
+      total_bytes: What `arena_used_bytes()` returns.
+      minimum_bytes: The smallest arena, a multiple of 16, with which `AllocateTensors` succeeds.
+    """
+
+    activation_bytes: int
+    scratch_bytes: int
+    variable_bytes: int
+    channel_bytes: int
+    interpreter_bytes: int
+    kernel_bytes: int
+    training_op_bytes: int
+    total_bytes: int
+    minimum_bytes: int
+
+    def parts(self) -> dict[str, int]:
+        """Bytes by what people call the part; they add up to `total_bytes`."""
+        return {
+            "activations": self.activation_bytes,
+            "scratch": self.scratch_bytes,
+            "variables": self.variable_bytes,
+            "per-channel requantization": self.channel_bytes,
+            "interpreter": self.interpreter_bytes,
+            "builtin kernels": self.kernel_bytes,
+            "training ops": self.training_op_bytes,
+        }
+
+
+@dataclass(frozen=True)
+class PeakBuffer:
+    """Something that lives at the peak.
+
+    Attributes:
+      name: The tensor, or the operator whose scratch it is.
+      kind: `tensor` or `scratch`.
+      bytes: Its size, a multiple of 16.
+      offset: Where in the arena, in bytes.
+      first_op: Index of the first operator that needs it; -1 for an input.
+      last_op: Index of the last one; for an output of the model that of its last operator.
+    """
+
+    name: str
+    kind: str
+    bytes: int
+    offset: int
+    first_op: int
+    last_op: int
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The operator during which most bytes live.
+
+    Attributes:
+      op: Its index; -1 before the first.
+      name: Its name; `inputs` before the first.
+      bytes: Bytes alive there.
+      buffers: What lives there, largest first.
+    """
+
+    op: int
+    name: str
+    bytes: int
+    buffers: tuple[PeakBuffer, ...]
 
 
 @dataclass(frozen=True)
@@ -82,40 +147,30 @@ class MemoryReport:
         """What lives at the peak, largest first: the tensors to blame."""
         return self.plan.live_at(self.plan.peak_time())
 
-    def arena(self) -> dict[str, int]:
-        """The parts of the arena in bytes; all but the last two add up to `total_bytes`."""
+    def arena(self) -> Arena:
+        """The parts of the arena."""
         part = self.persistent.bytes_of
-        parts = {
-            "activation_bytes": self.activation_bytes,
-            "scratch_bytes": self.plan.bytes - self.activation_bytes,
-            "variable_bytes": part(Category.VARIABLES),
-            "channel_bytes": part(Category.CHANNELS),
-            "interpreter_bytes": part(*_INTERPRETER),
-            "kernel_bytes": part(Category.KERNELS),
-            "training_op_bytes": part(Category.TRAINING_OPS),
-        }
-        return parts | {"total_bytes": self.total_bytes, "minimum_bytes": self.minimum_bytes}
+        return Arena(
+            activation_bytes=self.activation_bytes,
+            scratch_bytes=self.plan.bytes - self.activation_bytes,
+            variable_bytes=part(Category.VARIABLES),
+            channel_bytes=part(Category.CHANNELS),
+            interpreter_bytes=part(*_INTERPRETER),
+            kernel_bytes=part(Category.KERNELS),
+            training_op_bytes=part(Category.TRAINING_OPS),
+            total_bytes=self.total_bytes,
+            minimum_bytes=self.minimum_bytes,
+        )
 
-    def peak(self) -> dict[str, Any]:
-        """The operator at the peak and what lives there, as plain values."""
+    def peak(self) -> Peak:
+        """The operator at the peak and what lives there."""
         index = self.peak_op
-        return {
-            "op": index,
-            "name": self.op_names[index] if index >= 0 else "inputs",
-            "bytes": self.peak_bytes,
-            "buffers": [_describe(b) for b in self.peak_buffers()],
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values."""
-        return {
-            "model": self.model,
-            "kernels": str(self.kernels),
-            "arena": self.arena(),
-            "persistent": {str(c): self.persistent.bytes_of(c) for c in Category},
-            "peak": self.peak(),
-            "unmodelled_ops": list(self.persistent.unmodelled),
-        }
+        return Peak(
+            op=index,
+            name=self.op_names[index] if index >= 0 else "inputs",
+            bytes=self.peak_bytes,
+            buffers=tuple(_describe(b) for b in self.peak_buffers()),
+        )
 
 
 def memory_report(
@@ -137,8 +192,8 @@ def memory_report(
       The report.
     """
     graph, kernels = model.graph, KernelSet(kernels)
-    persistent = persistent_part(graph, kernels, target, misalignment)
     pinned = read_offsets(model)
+    persistent = persistent_part(graph, kernels, target, misalignment, pinned)
     return MemoryReport(
         model=model.name,
         kernels=kernels,
@@ -155,12 +210,12 @@ def _loss_index(graph: Graph) -> int | None:
     return next(losses, None)
 
 
-def _describe(buffer: Buffer) -> dict[str, Any]:
-    return {
-        "name": buffer.name,
-        "kind": str(buffer.kind),
-        "bytes": buffer.size,
-        "offset": buffer.offset,
-        "first_op": buffer.first - 1,
-        "last_op": buffer.last - 1,
-    }
+def _describe(buffer: Buffer) -> PeakBuffer:
+    return PeakBuffer(
+        name=buffer.name,
+        kind=str(buffer.kind),
+        bytes=buffer.size,
+        offset=buffer.offset,
+        first_op=buffer.first - 1,
+        last_op=buffer.last - 1,
+    )

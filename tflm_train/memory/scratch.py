@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.memory.target import Target, align
+from tflm_train.ops.geometry import Geometry
+from tflm_train.ops.target import Target, align
 
 _WORD = 4
 _HALF_WORD = 2
@@ -48,7 +48,7 @@ def scratch_of(params: abi.OpParams) -> int:
     if isinstance(params, abi.StreamParams):
         return _stream(params.stages)
     if isinstance(params, abi.ProductGradParams):
-        return _WORD * params.kept3.size
+        return _WORD * params.kept[-1].size
     if isinstance(params, abi.MaxPoolGradParams):
         return _WORD * params.geometry.in_c
     if isinstance(params, abi.ResizeGradParams):

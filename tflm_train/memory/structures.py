@@ -8,15 +8,16 @@ loses to alignment depends on all before it. The order is that of `MicroAllocato
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
-from tflm_train.memory.kernel_case import KernelSet
-from tflm_train.memory.kernels import KernelMemory, kernel_memory
+from tflm_train.graph import Graph, Op, Tensor
+from tflm_train.memory.planner import is_planned
 from tflm_train.memory.scratch import persistent_of, scratch_of
-from tflm_train.memory.target import Struct, Target, align
-from tflm_train.model import Graph, Op, Tensor
+from tflm_train.ops.builtin import KernelMemory, KernelSet, kernel_memory, layer_form_of
+from tflm_train.ops.target import Struct, Target, align
 
 ALIGNMENT = 16
 
@@ -34,9 +35,6 @@ _REQUEST: Struct = ("Pii",)  # ScratchBufferRequest
 _REQUESTS_PER_OP = 12
 _ALLOCATION_INFO: Struct = ("PPiiib",)
 _PLANNER_BYTES_PER_BUFFER = 40
-# Convolutions look at output, input and filter in Prepare, and again where they work out the
-# multipliers.
-_LOOKED_AT_AGAIN = {"CONV_2D": (0, 1), "DEPTHWISE_CONV_2D": (0, 1), "TRANSPOSE_CONV": (2, 1)}
 
 
 class Category(enum.StrEnum):
@@ -99,7 +97,11 @@ class PersistentPart:
 
 
 def persistent_part(
-    graph: Graph, kernels: KernelSet, target: Target, misalignment: int = 0
+    graph: Graph,
+    kernels: KernelSet,
+    target: Target,
+    misalignment: int = 0,
+    pinned: Mapping[int, int] | None = None,
 ) -> PersistentPart:
     """Models the tail of the arena after AllocateTensors.
 
@@ -108,6 +110,7 @@ def persistent_part(
       kernels: What runs the builtin operators.
       target: Decides the sizes of structs.
       misalignment: How far the arena's end lies beyond a 16-byte boundary.
+      pinned: Offsets of the tensors that the model places itself, by the tensor's id.
 
     Returns:
       All allocations, and the scratch the operators ask for.
@@ -140,10 +143,11 @@ def persistent_part(
     scratch = {i: m.scratch for i, m in enumerate(operators) if m.scratch}
     if handles:
         tail.structs(Category.SCRATCH_HANDLES, "all handles", ("P",), handles)
+    offsets = {} if pinned is None else pinned
     for tensor in graph.tensors:
-        if tensor.is_variable:
+        if tensor.is_variable and id(tensor) not in offsets:
             tail.allocate(Category.VARIABLES, tensor.name, tensor.nbytes, ALIGNMENT)
-    planning = align(tail.bytes, ALIGNMENT) + _planning_bytes(graph, handles, target)
+    planning = align(tail.bytes, ALIGNMENT) + _planning_bytes(graph, handles, target, offsets)
     for tensors in (graph.inputs, graph.outputs):
         _allocate_interface(tail, tensors)
     unmodelled = {op.name for op, m in zip(graph.ops, operators, strict=True) if m is _UNMODELLED}
@@ -215,9 +219,11 @@ def _preparing_bytes(op: Op, handles: int, target: Target) -> int:
     end = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
     if _is_ours(op):
         return end
-    again = _LOOKED_AT_AGAIN.get(op.name, ())
-    tensors = [*(op.inputs[i] for i in again), *(op.outputs if again else ())]
-    for tensor in [*tensors, *op.inputs, *op.outputs]:
+    tensors = [*op.inputs, *op.outputs]
+    form = layer_form_of(op)
+    if form is not None and form.prepared_twice:
+        tensors = [op.inputs[form.input], op.inputs[form.weights], *op.outputs, *tensors]
+    for tensor in tensors:
         if tensor is not None:
             end = align(end, target.pointer) + _tensor_bytes(tensor, target)
     return end
@@ -232,11 +238,11 @@ def _tensor_bytes(tensor: Tensor, target: Target) -> int:
     return target.size_of(*_TENSOR) + target.size_of(*_AFFINE_QUANTIZATION) + zero_points
 
 
-def _planning_bytes(graph: Graph, handles: int, target: Target) -> int:
+def _planning_bytes(graph: Graph, handles: int, target: Target, pinned: Mapping[int, int]) -> int:
     """The head while the plan is made: scratch requests, lifetimes, the planner's own tables."""
     requests = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
     lifetimes = target.size_of(*_ALLOCATION_INFO) * (len(graph.tensors) + handles)
-    planned = sum(1 for t in graph.tensors if t.data is None and not t.is_variable and t.nbytes > 0)
+    planned = sum(is_planned(t, pinned) for t in graph.tensors)
     subgraph_offsets = target.pointer
     fixed = align(requests + subgraph_offsets + lifetimes, ALIGNMENT)
     return fixed + _PLANNER_BYTES_PER_BUFFER * (planned + handles)
@@ -257,7 +263,7 @@ def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
             scratch=(scratch,) if scratch else (),
             buffers=(table,) if table else (),
         )
-    memory = None if op.is_custom else kernel_memory(op, kernels, target)
+    memory = kernel_memory(op, kernels, target)
     return _UNMODELLED if memory is None else memory
 
 

@@ -9,109 +9,21 @@ of execution. So that what comes later may rely on it, and says nothing stranger
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.errors import ModelError
 from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Tensor
-from tflm_train.model import operator_shapes as shapes
-from tflm_train.model.operator_shapes import MalformedOpError, ShapeRule, require
+from tflm_train.ops.builtin import builtin_of
+from tflm_train.ops.builtin.shapes import MalformedOpError, require, tensor_of
 
 _MAX_TENSOR_BYTES = 1 << 31
 _NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
 """Types of which the interpreter takes a tensor without zero points for one without scales."""
 _MIN_SCALE, _MAX_SCALE = 1e-20, 1e20
 """Beyond them products of scales leave what the interpreter's multipliers hold."""
-_ANY_NUMBER = 1 << 16
-
-
-@dataclass(frozen=True)
-class _Signature:
-    """What a builtin operator must look like.
-
-    Attributes:
-      shape: The shapes of its outputs.
-      inputs: The fewest and the most inputs; those below the fewest must not be left out.
-      options: The schema's options class; None where nothing reads them.
-      outputs: How many; None for any number above 0.
-    """
-
-    shape: ShapeRule
-    inputs: tuple[int, int] = (1, 1)
-    options: type | None = None
-    outputs: int | None = 1
-
-
-_TWO, _THREE, _FOUR = (2, 2), (3, 3), (4, 4)
-_LAYER = (2, 3)
-_MANY = (1, _ANY_NUMBER)
-
-_SIGNATURES: dict[str, _Signature] = {
-    "ADD": _Signature(shapes.broadcast, _TWO, schema.AddOptionsT),
-    "ARG_MAX": _Signature(shapes.unknown_shape, _TWO),
-    "ARG_MIN": _Signature(shapes.unknown_shape, _TWO),
-    "AVERAGE_POOL_2D": _Signature(shapes.pool, options=schema.Pool2DOptionsT),
-    "BATCH_MATMUL": _Signature(shapes.batch_matmul, _TWO, schema.BatchMatMulOptionsT),
-    "BATCH_TO_SPACE_ND": _Signature(shapes.unknown_shape, _THREE),
-    "CONCATENATION": _Signature(shapes.concatenation, _MANY, schema.ConcatenationOptionsT),
-    "CONV_2D": _Signature(shapes.convolution, _LAYER, schema.Conv2DOptionsT),
-    "DEPTHWISE_CONV_2D": _Signature(
-        shapes.depthwise_convolution, _LAYER, schema.DepthwiseConv2DOptionsT
-    ),
-    "DEPTH_TO_SPACE": _Signature(shapes.block_rearrangement, options=schema.DepthToSpaceOptionsT),
-    "DEQUANTIZE": _Signature(shapes.same_shape),
-    "DIV": _Signature(shapes.broadcast, _TWO, schema.DivOptionsT),
-    "EXPAND_DIMS": _Signature(shapes.same_size, _TWO),
-    "FULLY_CONNECTED": _Signature(shapes.fully_connected, _LAYER, schema.FullyConnectedOptionsT),
-    "HARD_SWISH": _Signature(shapes.same_shape),
-    "L2_NORMALIZATION": _Signature(shapes.same_shape, options=schema.L2NormOptionsT),
-    "LEAKY_RELU": _Signature(shapes.leaky_relu, options=schema.LeakyReluOptionsT),
-    "LOGISTIC": _Signature(shapes.same_shape),
-    "MAXIMUM": _Signature(shapes.broadcast, _TWO),
-    "MAX_POOL_2D": _Signature(shapes.pool, options=schema.Pool2DOptionsT),
-    "MEAN": _Signature(shapes.reduction, _TWO, schema.ReducerOptionsT),
-    "MINIMUM": _Signature(shapes.broadcast, _TWO),
-    "MUL": _Signature(shapes.broadcast, _TWO, schema.MulOptionsT),
-    "PACK": _Signature(shapes.pack, _MANY, schema.PackOptionsT),
-    "PAD": _Signature(shapes.pad, _TWO),
-    "PADV2": _Signature(shapes.pad, _THREE),
-    "PRELU": _Signature(shapes.parametric_relu, _TWO),
-    "QUANTIZE": _Signature(shapes.same_shape),
-    "REDUCE_MAX": _Signature(shapes.reduction, _TWO, schema.ReducerOptionsT),
-    "REDUCE_MIN": _Signature(shapes.reduction, _TWO, schema.ReducerOptionsT),
-    "RELU": _Signature(shapes.same_shape),
-    "RELU6": _Signature(shapes.same_shape),
-    "RELU_N1_TO_1": _Signature(shapes.same_shape),
-    "RESHAPE": _Signature(shapes.same_size, (1, 2)),
-    "RESIZE_BILINEAR": _Signature(shapes.resize, _TWO, schema.ResizeBilinearOptionsT),
-    "RESIZE_NEAREST_NEIGHBOR": _Signature(
-        shapes.resize, _TWO, schema.ResizeNearestNeighborOptionsT
-    ),
-    "SLICE": _Signature(shapes.slice_, _THREE),
-    "SOFTMAX": _Signature(shapes.softmax, options=schema.SoftmaxOptionsT),
-    "SPACE_TO_DEPTH": _Signature(shapes.block_rearrangement, options=schema.SpaceToDepthOptionsT),
-    "SPLIT": _Signature(shapes.split, _TWO, schema.SplitOptionsT, None),
-    "SPLIT_V": _Signature(shapes.split_v, _THREE, schema.SplitVOptionsT, None),
-    "SQUEEZE": _Signature(shapes.same_size),
-    "STRIDED_SLICE": _Signature(shapes.strided_slice, _FOUR, schema.StridedSliceOptionsT),
-    "SUB": _Signature(shapes.broadcast, _TWO, schema.SubOptionsT),
-    "SUM": _Signature(shapes.reduction, _TWO, schema.ReducerOptionsT),
-    "SVDF": _Signature(shapes.svdf, (5, 5), schema.SVDFOptionsT),
-    "TANH": _Signature(shapes.same_shape),
-    "TRANSPOSE": _Signature(shapes.transpose, _TWO),
-    "TRANSPOSE_CONV": _Signature(
-        shapes.transposed_convolution, (3, 4), schema.TransposeConvOptionsT
-    ),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": _Signature(
-        shapes.lstm, (1, 24), schema.UnidirectionalSequenceLSTMOptionsT
-    ),
-    "UNPACK": _Signature(shapes.unpack, options=schema.UnpackOptionsT, outputs=None),
-}
-
-CHECKED_OPERATORS = frozenset(_SIGNATURES)
-"""The builtin operators whose structure is known here."""
+_WORK_MEMORY = {"ethos-u": (2, 3)}
+"""Inputs of another processor's op that are the memory it works in: nothing writes them before."""
 
 
 def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
@@ -242,8 +154,9 @@ def _is_there_before_any_op(tensor: Tensor) -> bool:
 
 def _check_order(op: Op, known: set[int], written: set[int]) -> None:
     """Each tensor is written once, before it is read."""
-    for tensor in op.inputs:
-        if tensor is not None:
+    work_memory = _WORK_MEMORY.get(op.name, ()) if op.is_custom else ()
+    for index, tensor in enumerate(op.inputs):
+        if tensor is not None and index not in work_memory:
             require(id(tensor) in known, f"nothing has written its input {tensor.name!r} before")
     require(bool(op.outputs), "it has no output")
     for tensor in op.outputs:
@@ -257,26 +170,26 @@ def _check_order(op: Op, known: set[int], written: set[int]) -> None:
 def _check_op(op: Op, subgraph: int) -> None:
     is_ours = op.is_custom and op.name.startswith(TRAINING_OP_PREFIX)
     require(not is_ours or subgraph == 0, "training ops belong into subgraph 0")
-    signature = None if op.is_custom else _SIGNATURES.get(op.name)
-    if signature is None:
+    row = builtin_of(op)
+    if row is None or row.shapes is None:
         return
-    fewest, most = signature.inputs
+    fewest, most = row.inputs
     count = len(op.inputs)
     require(fewest <= count <= most, f"it has {count} inputs")
     for index in range(fewest):
-        shapes.tensor_of(op, index)
-    if signature.outputs is not None:
+        tensor_of(op, index)
+    if row.outputs is not None:
         found = len(op.outputs)
-        require(found == signature.outputs, f"it has {found} outputs, not {signature.outputs}")
-    if signature.options is not None and not isinstance(op.options, signature.options):
-        wanted = signature.options.__name__.removesuffix("T")
+        require(found == row.outputs, f"it has {found} outputs, not {row.outputs}")
+    if row.options is not None and not isinstance(op.options, row.options):
+        wanted = row.options.__name__.removesuffix("T")
         kind = "none" if op.options is None else type(op.options).__name__.removesuffix("T")
         raise MalformedOpError(f"it needs {wanted}, but has {kind}")
     for tensor in [*op.inputs, *op.outputs]:
         if tensor is not None and tensor.data is None:
             is_empty = 0 in tensor.shape and tensor.shape != (0,)
             require(not is_empty, f"{tensor.name!r} is empty")
-    for tensor, shape in zip(op.outputs, signature.shape(op), strict=True):
+    for tensor, shape in zip(op.outputs, row.shapes(op), strict=True):
         if shape is not None:
             require(
                 shape == tensor.shape,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tflm_train.graph import Graph, Op, Tensor
+from tflm_train.ops.builtin import BUILTINS, LayerForm, layer_form_of
 
-LAYER_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+LAYER_OPS = tuple(row.name for row in BUILTINS.values() if row.layer is not None)
+"""Names of the operators with weights."""
 
 
 @dataclass(frozen=True)
@@ -29,38 +31,50 @@ class Layer:
         return self.op.output.short_name
 
     @property
+    def form(self) -> LayerForm:
+        """How its operator's weights lie."""
+        form = layer_form_of(self.op)
+        assert form is not None
+        return form
+
+    @property
     def x(self) -> Tensor:
         """The input activation."""
-        tensor = self.op.inputs[2 if self.op.name == "TRANSPOSE_CONV" else 0]
+        tensor = self.op.inputs[self.form.input]
         assert tensor is not None
         return tensor
 
     @property
     def weights(self) -> Tensor:
         """The filter."""
-        assert self.op.inputs[1] is not None
-        return self.op.inputs[1]
+        tensor = self.op.inputs[self.form.weights]
+        assert tensor is not None
+        return tensor
 
     @property
     def bias(self) -> Tensor | None:
         """The bias, None for a layer without one."""
-        return self.op.optional_input(3 if self.op.name == "TRANSPOSE_CONV" else 2)
+        return self.op.optional_input(self.form.bias)
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each output channel belongs to one input channel."""
+        return self.form.is_depthwise
+
+    @property
+    def in_channels(self) -> int:
+        """Number of input channels; of a FULLY_CONNECTED its filter's columns."""
+        return self.weights.shape[1] if self.form.flattens else self.x.shape[-1]
 
     @property
     def out_channels(self) -> int:
         """Number of output channels."""
-        if self.op.name == "DEPTHWISE_CONV_2D":
-            return self.weights.shape[3]
-        return self.weights.shape[0]
+        return self.weights.shape[3 if self.is_depthwise else 0]
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference, padding taps counted."""
-        if self.op.name == "DEPTHWISE_CONV_2D":
-            return self.op.output.size * self.weights.shape[1] * self.weights.shape[2]
-        if self.op.name == "TRANSPOSE_CONV":
-            return self.x.size * self.weights.size // self.weights.shape[3]
-        return self.op.output.size * (self.weights.size // self.weights.shape[0])
+        return self.form.macs(self.op)
 
     def __str__(self) -> str:
         return f"layer {self.index} ({self.op.name}, op {self.op_index}, {self.name!r})"
@@ -68,7 +82,7 @@ class Layer:
 
 def list_layers(graph: Graph) -> list[Layer]:
     """All layers of a graph in execution order."""
-    positions = [(i, op) for i, op in enumerate(graph.ops) if op.name in LAYER_OPS]
+    positions = [(i, op) for i, op in enumerate(graph.ops) if layer_form_of(op) is not None]
     return [Layer(n, op, i) for n, (i, op) in enumerate(positions)]
 
 

@@ -16,11 +16,12 @@ from tflm_train.graph import Graph, Op, Quantization, Tensor
 from tflm_train.model import flatbuffer
 from tflm_train.model.check import check_calls, check_graph
 
-_BUILTIN_NAMES = {
+BUILTIN_NAMES = {
     code: name
     for name, code in vars(schema.BuiltinOperator).items()
     if isinstance(code, int) and not name.startswith("_")
 }
+"""The schema's names of the builtin operators by code."""
 
 
 class Model:
@@ -221,7 +222,7 @@ class Model:
         if is_custom:
             name = code.customCode.decode(errors="replace") if code.customCode else "CUSTOM"
         else:
-            name = _BUILTIN_NAMES.get(builtin, f"BUILTIN_{builtin}")
+            name = BUILTIN_NAMES.get(builtin, f"BUILTIN_{builtin}")
         options = raw.customOptions
         return Op(
             name,
@@ -324,7 +325,7 @@ def _builtin_opcode(name: str, model: Any) -> int:
     versions = {
         code.version: index
         for index, code in enumerate(model.operatorCodes)
-        if _BUILTIN_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode)) == name
+        if BUILTIN_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode)) == name
     }
     if not versions:
         raise ModelError(f"the file has no operator code for {name}, which it must have held once")

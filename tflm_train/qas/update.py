@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.geometry import Geometry, TapWindow
 from tflm_train.backward_ops.numerics import (
     INT32_MAX,
     BoolArray,
@@ -29,6 +28,7 @@ from tflm_train.backward_ops.numerics import (
     round_to_int32,
 )
 from tflm_train.errors import UnsupportedError
+from tflm_train.ops.geometry import Geometry, TapWindow
 
 DEAD_CHANNEL_RATIO = 1e-5
 """A channel whose scale is below this share of the layer's median never mattered, and is frozen."""

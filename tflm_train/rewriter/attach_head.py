@@ -19,11 +19,11 @@ import copy
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.loss import LossKind
-from tflm_train.backward_ops.losses import SOFTMAX_CROSS_ENTROPY, LossRule
+from tflm_train.backward_ops.losses import FOLDED_OPS, SOFTMAX_CROSS_ENTROPY, LossRule
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op, Quantization, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops.constants import LossKind
 from tflm_train.scheme.head import Head
 
 LOGITS_SCALE = 0.25
@@ -34,7 +34,6 @@ _RELU = 1
 _VALID = 1
 _INITIAL_STEPS = 64
 SHAPE_OPS = ("RESHAPE", "SQUEEZE", "AVERAGE_POOL_2D", "MEAN")
-OUTPUT_OPS = ("SOFTMAX", "LOGISTIC", "DEQUANTIZE", "QUANTIZE")
 
 
 def attach_head(
@@ -192,7 +191,7 @@ def _hidden_layer(
     model: Model, head: Layer, x: Tensor, name: str, width: int, rng: np.random.Generator
 ) -> Op:
     fan_in = head.weights.shape[-1] if x is head.x else x.shape[-1]
-    convolution = head.op.name == "CONV_2D"
+    convolution = head.form.is_window
     scale = np.float32(2 * np.sqrt(6 / fan_in) / 127)
     shape = (width, 1, 1, fan_in) if convolution else (width, fan_in)
     data = rng.integers(-_INITIAL_STEPS, _INITIAL_STEPS + 1, shape).astype(np.int8)
@@ -240,7 +239,7 @@ def _resize_followers(model: Model, layer: Layer, old: int, new: int) -> None:
 
 def _replace_follower(model: Model, op: Op, source: Tensor, old: int, new: int) -> None:
     where = f"op {model.graph.index(op)} ({op.name}, {op.output.name!r})"
-    if op.name not in SHAPE_OPS + OUTPUT_OPS or not op.output.shape:
+    if op.name not in SHAPE_OPS + FOLDED_OPS or not op.output.shape:
         raise UnsupportedError(
             f"head.classes: {where} stands between the head and the output and cannot be resized; "
             "leave `head.classes` out to train the classifier the model has"

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from tflm_train.errors import BudgetError, SchemeError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
-from tflm_train.memory.report import ARENA_PARTS
 from tflm_train.model import Model
 from tflm_train.rewriter.rewrite import rewrite
 from tflm_train.scheme import Scheme
@@ -54,10 +53,8 @@ def require_fit(model: Model, scheme: Scheme, memory: MemoryReport, budget: int)
     needed = memory.minimum_bytes
     if needed <= budget:
         return
-    parts = memory.arena()
-    listed = ", ".join(
-        f"{label} {parts[key]:,}" for key, label in ARENA_PARTS.items() if parts[key]
-    )
+    parts = memory.arena().parts()
+    listed = ", ".join(f"{label} {size:,}" for label, size in parts.items() if size)
     message = (
         f"{model.name} with this scheme needs {needed:,} bytes of arena (Cortex-M, "
         f"{memory.kernels} kernels), {needed - budget:,} more than the budget of {budget:,}: "

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train.backward_ops.rule import Columns
+from tflm_train.backward_ops.rules import layer_rule_of
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Tensor
 from tflm_train.model.layers import Layer
@@ -90,7 +91,7 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
         kept = select_channels(update, layer, scheme.seed)
         columns = _make_columns(graph, layer, kept)
         variable = _make_variable(graph, layer, weights) if columns is None else columns.weights
-        if columns is not None and layer.op.name == "DEPTHWISE_CONV_2D":
+        if columns is not None and layer.is_depthwise:
             weight_factors = weight_factors[columns.kept]
         trained = dataclasses.replace(
             trained,
@@ -110,7 +111,7 @@ def _make_columns(
     """The variable of a layer that trains in part; None when all of its channels train."""
     _require_trainable(graph, layer, layer.weights)
     data = _as_kernel(layer)
-    depthwise = layer.op.name == "DEPTHWISE_CONV_2D"
+    depthwise = layer.is_depthwise
     if depthwise:
         # Whole groups: every output channel of a kept input channel.
         multiplier = data.shape[3] // layer.x.shape[3]
@@ -122,7 +123,7 @@ def _make_columns(
             f"{layer}: it has {data.shape[3]} channels; more than {_MAX_LISTED_CHANNELS} cannot "
             "train in part, only as a whole (`ratio: 1`)"
         )
-    if layer.op.name == "TRANSPOSE_CONV":
+    if not layer_rule_of(layer.op).trains_in_part:
         raise UnsupportedError(
             f"{layer} trains as a whole or not at all: give it no ratio, channels or select"
         )

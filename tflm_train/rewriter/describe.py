@@ -6,10 +6,10 @@ the target, the learning rate, the loss and the state as well. Those of the orig
 
 from __future__ import annotations
 
-from tflm_train.backward_ops.loss import TargetKind
 from tflm_train.model import Tensor
 from tflm_train.model.metadata import TensorNote, add_interface, set_class_names
 from tflm_train.model.model import Model
+from tflm_train.ops.constants import TargetKind
 from tflm_train.rewriter.training_graph import TrainingGraph
 from tflm_train.scheme.head import Head
 

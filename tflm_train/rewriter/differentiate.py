@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry, TransposedGeometry
 from tflm_train.backward_ops.losses import find_logits, find_target_input, loss_params
 from tflm_train.backward_ops.rule import Addend, Columns, Gradient, MaskInput, Producer
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Op, Tensor
+from tflm_train.ops.geometry import Geometry, TransposedGeometry
 from tflm_train.qas import gain_shift
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
 
@@ -214,11 +214,8 @@ class _Tape:
 
     def _accumulate(self, tensor: Tensor, parts: list[Gradient], mask: MaskInput) -> Gradient:
         gradient = self._graph.new_gradient(tensor)
-        slots = [p.slot for p in parts] + [-1] * (_MAX_ACCUMULATED - len(parts))
-        a, b, c, d = slots
-        params = abi.AccumulateParams(
-            tensor.size, mask.fields, len(parts), a, b, c, d, gradient.slot
-        )
+        slots = (*(p.slot for p in parts), *[-1] * (_MAX_ACCUMULATED - len(parts)))
+        params = abi.AccumulateParams(tensor.size, mask.fields, len(parts), slots, gradient.slot)
         inputs = [self.state, self.scales, mask.tensor, *(p.tensor for p in parts)]
         self.emit(params, inputs, [gradient.tensor])
         return gradient

@@ -12,9 +12,9 @@ import dataclasses
 import numpy as np
 
 from tflm_train import kernel_abi as abi
-from tflm_train.memory.target import align
 from tflm_train.model import Graph, Op, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops.target import align
 from tflm_train.rewriter.split_layers import layer_multipliers
 from tflm_train.rewriter.stream import Run, Taps, split_params
 from tflm_train.rewriter.training_graph import TrainOp

@@ -13,13 +13,11 @@ import dataclasses
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.backward_ops.layer_rule import LayerRule
-from tflm_train.backward_ops.rules import RULES
+from tflm_train.backward_ops.rules import RULES, layer_rule_of
 from tflm_train.errors import ModelError
-from tflm_train.model import Graph, Op, Tensor
-
-CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+from tflm_train.graph import Graph, Op, Tensor
+from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops.geometry import Geometry
 
 
 def fold_pads(graph: Graph) -> int:
@@ -33,7 +31,7 @@ def fold_pads(graph: Graph) -> int:
     """
     pads = {id(op.output): op for op in graph.ops if is_spatial_pad(op)}
     for op in graph.ops:
-        pad = pads.get(id(op.input)) if op.name in CONVOLUTIONS else None
+        pad = pads.get(id(op.input)) if is_windowed(op) else None
         if pad is None or RULES[op.name].why_not(op) is not None:
             continue
         options = copy.copy(op.options)
@@ -60,11 +58,15 @@ def is_spatial_pad(op: Op) -> bool:
     )
 
 
+def is_windowed(op: Op) -> bool:
+    """Whether `op` is a builtin convolution, whose window may begin outside of its input."""
+    form = layer_form_of(op)
+    return form is not None and form.is_window
+
+
 def padded_geometry(op: Op, pad: Op | None) -> Geometry:
     """Geometry of a convolution that reads the input of `pad` itself; None: it reads its own."""
-    rule = RULES[op.name]
-    assert isinstance(rule, LayerRule)
-    geometry = rule.geometry(op)
+    geometry = layer_rule_of(op).geometry(op)
     if pad is None:
         return geometry
     amounts = pad.inputs[1]

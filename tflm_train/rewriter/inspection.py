@@ -2,22 +2,113 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass
 
 from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
+from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.records import sometimes
 
 _BIAS_BYTES = 4
 _LEAVE_OUT = "train another `output`, or leave it out"
 
 
+@dataclass(frozen=True)
+class Interface:
+    """An input or output.
+
+    Attributes:
+      name: The tensor's name.
+      type: `INT8`, `FLOAT32` and so on.
+      shape: Elements along each axis, the batch first.
+      scale: The real value of one step; left out where the tensor is not quantized.
+      zero_point: What stands for 0; left out likewise.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    scale: float | None = sometimes()
+    zero_point: int | None = sometimes()
+
+
+@dataclass(frozen=True)
+class LayerInspection:
+    """A layer that could train, or why it cannot.
+
+    Attributes:
+      index: Its number in schemes.
+      name: Its name, which schemes take as well.
+      op: Its operator.
+      op_index: Its place among all operators.
+      input_shape: Elements along each axis of its input.
+      output_shape: Of its output.
+      weight_shape: Of its weights, as the file has them.
+      macs: Multiply-accumulates of one inference.
+      weight_bytes: Of its weights in flash.
+      bias_bytes: Of its biases in flash.
+      bias_ram_bytes: RAM that training its biases would add at most.
+      weight_ram_bytes: RAM that training its weights would add at most, with `residual_bits: 8`,
+        the bias and the input activation kept.
+      trainable: Whether it can train.
+      why_not: The reason; null where it can.
+    """
+
+    index: int
+    name: str
+    op: str
+    op_index: int
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    weight_shape: tuple[int, ...]
+    macs: int
+    weight_bytes: int
+    bias_bytes: int
+    bias_ram_bytes: int
+    weight_ram_bytes: int
+    trainable: bool
+    why_not: str | None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A model as `tflm_train inspect` describes it.
+
+    Attributes:
+      model: The file's name.
+      bytes: Its size.
+      inputs: Its inputs.
+      outputs: Its outputs.
+      ops: How many operators there are, by name.
+      losses: By loss, why the output cannot be trained with it; null where it can.
+      barriers: The operators that no gradient passes; what lies before them stays frozen.
+      kernels: What runs the builtin operators, for the arena.
+      arena: The arena of one inference on a Cortex-M.
+      peak: Where most of it is in use.
+      layers: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV in execution order.
+    """
+
+    model: str
+    bytes: int
+    inputs: tuple[Interface, ...]
+    outputs: tuple[Interface, ...]
+    ops: dict[str, int]
+    losses: dict[str, str | None]
+    barriers: tuple[str, ...]
+    kernels: str
+    arena: Arena
+    peak: Peak
+    layers: tuple[LayerInspection, ...]
+
+
 def inspect_model(
     model: Model, kernels: KernelSet | str = KernelSet.CMSIS_NN, output: int = 0
-) -> dict[str, Any]:
+) -> Inspection:
     """Describes a model's layers.
 
     Args:
@@ -26,42 +117,35 @@ def inspect_model(
       output: Index of the output that is to train.
 
     Returns:
-      `model`, `inputs`, `outputs`, `ops` (op counts), `losses` (why not, null for those that the
-      output can be trained with), `arena`, `barriers` (operators that no gradient passes, what lies
-      before them stays frozen) and `layers`; each layer with its `trainable` flag and `why_not`,
-      `bias_ram_bytes` and `weight_ram_bytes` (with `residual_bits: 8`) that training it would add.
+      The description.
     """
     losses = {name: _why_no_loss(model, name, output) for name in LOSS_RULES}
     blocked, barriers = _blocked_ops(model, losses, output)
-    layers = [_describe(layer, blocked) for layer in list_layers(model.graph)]
     memory = memory_report(model, kernels)
-    counts: dict[str, int] = {}
-    for op in model.graph.ops:
-        counts[op.name] = counts.get(op.name, 0) + 1
-    return {
-        "model": model.name,
-        "bytes": len(model.source),
-        "inputs": [_interface(t) for t in model.graph.inputs],
-        "outputs": [_interface(t) for t in model.graph.outputs],
-        "ops": counts,
-        "losses": losses,
-        "barriers": barriers,
-        "kernels": str(memory.kernels),
-        "arena": memory.arena(),
-        "peak": memory.peak(),
-        "layers": layers,
-    }
+    return Inspection(
+        model=model.name,
+        bytes=len(model.source),
+        inputs=tuple(_interface(t) for t in model.graph.inputs),
+        outputs=tuple(_interface(t) for t in model.graph.outputs),
+        ops=dict(Counter(op.name for op in model.graph.ops)),
+        losses=losses,
+        barriers=tuple(barriers),
+        kernels=str(memory.kernels),
+        arena=memory.arena(),
+        peak=memory.peak(),
+        layers=tuple(_describe(layer, blocked) for layer in list_layers(model.graph)),
+    )
 
 
-def _interface(tensor: Tensor) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "name": tensor.name,
-        "type": tensor.type_name,
-        "shape": list(tensor.shape),
-    }
-    if tensor.quantization is not None:
-        described |= {"scale": tensor.scale, "zero_point": tensor.zero_point}
-    return described
+def _interface(tensor: Tensor) -> Interface:
+    is_quantized = tensor.quantization is not None
+    return Interface(
+        name=tensor.name,
+        type=tensor.type_name,
+        shape=tuple(tensor.shape),
+        scale=tensor.scale if is_quantized else None,
+        zero_point=tensor.zero_point if is_quantized else None,
+    )
 
 
 def _why_no_loss(model: Model, loss: str, output: int) -> str | None:
@@ -132,7 +216,7 @@ def _why_not(op: Op) -> str | None:
     return "the operator has no gradient rule" if rule is None else rule.why_not(op)
 
 
-def _describe(layer: Layer, blocked: dict[int, str | None]) -> dict[str, Any]:
+def _describe(layer: Layer, blocked: dict[int, str | None]) -> LayerInspection:
     reason = blocked[id(layer.op)]
     output = layer.op.output
     bias_count = 0 if layer.bias is None else layer.bias.size
@@ -141,21 +225,20 @@ def _describe(layer: Layer, blocked: dict[int, str | None]) -> dict[str, Any]:
     if reason is None and rule is not None and rule.clamp(layer.op) is not None:
         mask = -(-output.size // 8)
     bias_ram = _BIAS_BYTES * bias_count + mask
-    # Weights and their 8-bit residual, the bias, and the input activation that must stay alive.
-    weight_ram = 2 * layer.weights.size + bias_ram + layer.x.nbytes
-    return {
-        "index": layer.index,
-        "name": layer.name,
-        "op": layer.op.name,
-        "op_index": layer.op_index,
-        "input_shape": list(layer.x.shape),
-        "output_shape": list(output.shape),
-        "weight_shape": list(layer.weights.shape),
-        "macs": layer.macs,
-        "weight_bytes": layer.weights.nbytes,
-        "bias_bytes": _BIAS_BYTES * bias_count,
-        "bias_ram_bytes": bias_ram,
-        "weight_ram_bytes": weight_ram,
-        "trainable": reason is None,
-        "why_not": reason,
-    }
+    return LayerInspection(
+        index=layer.index,
+        name=layer.name,
+        op=layer.op.name,
+        op_index=layer.op_index,
+        input_shape=tuple(layer.x.shape),
+        output_shape=tuple(output.shape),
+        weight_shape=tuple(layer.weights.shape),
+        macs=layer.macs,
+        weight_bytes=layer.weights.nbytes,
+        bias_bytes=_BIAS_BYTES * bias_count,
+        bias_ram_bytes=bias_ram,
+        # Weights and their 8-bit residual, the bias, and the input activation that must stay alive.
+        weight_ram_bytes=2 * layer.weights.size + bias_ram + layer.x.nbytes,
+        trainable=reason is None,
+        why_not=reason,
+    )

@@ -16,17 +16,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflm_train import kernel_abi as abi
+from tflm_train.cost.instructions import builtin_cost, stage_cost
+from tflm_train.cost.macs import forward_macs
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
-from tflm_train.memory.kernels import kernel_memory
 from tflm_train.memory.scratch import scratch_of
-from tflm_train.memory.target import CORTEX_M, align
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.model.written import write_checked
-from tflm_train.rewriter.costs import builtin_cost, stage_cost
+from tflm_train.ops.builtin import kernel_memory
+from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.emit_stream import make_stream
-from tflm_train.rewriter.fold_pad import CONVOLUTIONS, fold_pads
-from tflm_train.rewriter.macs import forward_macs
+from tflm_train.rewriter.fold_pad import fold_pads, is_windowed
 from tflm_train.rewriter.overlay import overlay_streams
 from tflm_train.rewriter.stream import Run, can_stream, find_run, nonzero_taps
 from tflm_train.rewriter.training_graph import TrainOp
@@ -260,7 +260,7 @@ def _all_segments(lifetimes: _Lifetimes, ops: Sequence[Op], choice: Choice) -> l
     taps = nonzero_taps([op for op, may in zip(ops, streamable, strict=True) if may])
     for start, op in enumerate(ops):
         crossing = lifetimes.crossing(start)
-        must_run = choice.forward is Forward.FLASH and op.name in CONVOLUTIONS and streamable[start]
+        must_run = choice.forward is Forward.FLASH and is_windowed(op) and streamable[start]
         if not must_run:
             by_stop[start + 1].append(_as_it_is(op, start, crossing, choice.kernels))
         for stop in range(start + 1, len(ops) + 1):
@@ -285,7 +285,7 @@ def _as_it_is(op: Op, start: int, crossing: int, kernels: KernelSet) -> _Segment
     kept = _NODE_BYTES + _TENSOR_BYTES * (len(op.inputs) + len(op.outputs))
     if isinstance(op, TrainOp):
         alive += align(scratch_of(op.params), _ALIGNMENT)
-    memory = None if op.is_custom else kernel_memory(op, kernels, CORTEX_M)
+    memory = kernel_memory(op, kernels, CORTEX_M)
     if memory is not None:
         alive += sum(align(size, _ALIGNMENT) for size in memory.scratch)
         kept += sum(align(size, _ALIGNMENT) for size in memory.channels)

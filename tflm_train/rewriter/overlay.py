@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from tflm_train.memory import KernelSet
 from tflm_train.memory.planner import ALIGNMENT, ArenaPlan, Buffer, plan_arena
 from tflm_train.memory.structures import persistent_part
-from tflm_train.memory.target import CORTEX_M, align
 from tflm_train.model import Graph, Model, Tensor
 from tflm_train.model.offline_plan import write_offsets
+from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.stream import Run
 
 _Offsets = dict[int, int]

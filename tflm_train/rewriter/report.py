@@ -1,23 +1,108 @@
-"""What a rewrite added, as plain values: the JSON report and the tables are made from it."""
+"""What a rewrite added: the JSON report and the tables are made from it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from dataclasses import dataclass
 
 from tflm_train import kernel_abi as abi
+from tflm_train.cost.macs import forward_macs
 from tflm_train.memory import MemoryReport, memory_report
-from tflm_train.memory.extra import analytic_extra_memory, kept_memory
+from tflm_train.memory.extra import ExtraMemory, analytic_extra_memory, kept_memory
+from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Model
-from tflm_train.rewriter.macs import forward_macs
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
 from tflm_train.scheme import resolve
 from tflm_train.scheme.select import select_channels
 
 
+@dataclass(frozen=True)
+class TrainedLayerReport:
+    """A layer of which something trains.
+
+    Attributes:
+      index: Its number, as `inspect` and schemes count.
+      name: Its name.
+      op: Its operator.
+      head: Whether it is the classifier.
+      weights: Number of weights that train.
+      biases: Number of biases that train.
+      variable_bytes: RAM of its weights, residuals and biases.
+      trained_taps: Height and width of the part of the kernel that trains.
+      frozen_channels: Output channels with a degenerate weight scale, which stay as they are.
+    """
+
+    index: int
+    name: str
+    op: str
+    head: bool
+    weights: int
+    biases: int
+    variable_bytes: int
+    trained_taps: tuple[int, int]
+    frozen_channels: int
+
+
+@dataclass(frozen=True)
+class ExtraMemoryReport:
+    """RAM that training keeps beyond inference, counted in two ways.
+
+    Attributes:
+      analytic: By the paper's formula.
+      kept: What this rewrite keeps.
+    """
+
+    analytic: ExtraMemory
+    kept: ExtraMemory
+
+
+@dataclass(frozen=True)
+class RewriteFlash:
+    """Sizes of the model files.
+
+    Attributes:
+      original_bytes: The original model.
+      rewritten_bytes: The rewritten one.
+    """
+
+    original_bytes: int
+    rewritten_bytes: int
+
+
+@dataclass(frozen=True)
+class RewriteReport:
+    """What a rewrite added.
+
+    Attributes:
+      layers: The layers that train, in order.
+      ops: How many of our ops there are, by name.
+      kernels: What runs the builtin operators, for the arenas.
+      arena: The arena of the rewritten model on a Cortex-M.
+      arena_before: That of the original model.
+      peak: Where most of the arena is in use.
+      macs_before: Multiply-accumulates of one inference of the original model.
+      macs: Those of the rewritten one.
+      extra_memory: RAM kept for training, beside what the paper's formula gives.
+      flash: Sizes of the model files.
+      warnings: What may surprise; sentences.
+    """
+
+    layers: tuple[TrainedLayerReport, ...]
+    ops: dict[str, int]
+    kernels: str
+    arena: Arena
+    arena_before: Arena
+    peak: Peak
+    macs_before: int
+    macs: int
+    extra_memory: ExtraMemoryReport
+    flash: RewriteFlash
+    warnings: tuple[str, ...]
+
+
 def build_report(
     original: Model, graph: TrainingGraph, data: bytes, memory: MemoryReport
-) -> dict[str, Any]:
+) -> RewriteReport:
     """Describes a finished rewrite.
 
     Args:
@@ -27,18 +112,15 @@ def build_report(
       memory: Its arena.
 
     Returns:
-      `layers`, `ops`, `arena`, `arena_before` and `peak` (on a Cortex-M with `kernels`),
-      `macs_before` and `macs` of one inference, `extra_memory` (by the paper's formula, and what
-      is really kept), `flash`, `warnings`.
+      The report.
     """
     counts = Counter(
         op.name.removeprefix(abi.OP_PREFIX)
         for op in graph.model.graph.ops
         if op.name.startswith(abi.OP_PREFIX)
     )
-    layers = [_describe(graph, t) for t in graph.trained.values()]
-    layers.sort(key=lambda layer: int(layer["index"]))
-    frozen = sum(int(layer["frozen_channels"]) for layer in layers)
+    layers = sorted((_describe(graph, t) for t in graph.trained.values()), key=lambda x: x.index)
+    frozen = sum(layer.frozen_channels for layer in layers)
     warnings = list(graph.warnings)
     if frozen:
         warnings.append(
@@ -46,24 +128,22 @@ def build_report(
             "median) are frozen"
         )
     warnings += unmodelled_warnings(memory)
-    return {
-        "layers": layers,
-        "ops": dict(counts),
-        "kernels": str(memory.kernels),
-        "arena": memory.arena(),
-        "arena_before": memory_report(original, memory.kernels).arena(),
-        "peak": memory.peak(),
-        "macs_before": forward_macs(original.graph),
-        "macs": forward_macs(graph.model.graph),
-        "extra_memory": _extra_memory(original, graph, memory),
-        "flash": {"original_bytes": len(original.source), "rewritten_bytes": len(data)},
-        "warnings": warnings,
-    }
+    return RewriteReport(
+        layers=tuple(layers),
+        ops=dict(counts),
+        kernels=str(memory.kernels),
+        arena=memory.arena(),
+        arena_before=memory_report(original, memory.kernels).arena(),
+        peak=memory.peak(),
+        macs_before=forward_macs(original.graph),
+        macs=forward_macs(graph.model.graph),
+        extra_memory=_extra_memory(original, graph, memory),
+        flash=RewriteFlash(len(original.source), len(data)),
+        warnings=tuple(warnings),
+    )
 
 
-def _extra_memory(
-    original: Model, graph: TrainingGraph, memory: MemoryReport
-) -> dict[str, dict[str, int]]:
+def _extra_memory(original: Model, graph: TrainingGraph, memory: MemoryReport) -> ExtraMemoryReport:
     scheme = graph.plan.scheme
     plan = resolve(scheme, original)  # its weights are still constant
     body = [layer for layer in plan.layers if layer.index != plan.head.index]
@@ -72,14 +152,10 @@ def _extra_memory(
         for layer in body
         if layer.index in plan.weights
     }
-    accounts = {
-        "analytic": analytic_extra_memory(body, plan.biases, channels),
-        "kept": kept_memory(graph.model, memory),
-    }
-    return {
-        name: {f"{k}_bytes": v for k, v in vars(account).items()} | {"total_bytes": account.total}
-        for name, account in accounts.items()
-    }
+    return ExtraMemoryReport(
+        analytic=analytic_extra_memory(body, plan.biases, channels),
+        kept=kept_memory(graph.model, memory),
+    )
 
 
 def unmodelled_warnings(memory: MemoryReport) -> list[str]:
@@ -90,18 +166,18 @@ def unmodelled_warnings(memory: MemoryReport) -> list[str]:
     ]
 
 
-def _describe(graph: TrainingGraph, trained: TrainedLayer) -> dict[str, Any]:
+def _describe(graph: TrainingGraph, trained: TrainedLayer) -> TrainedLayerReport:
     layer = trained.layer
     variables = (trained.weights, trained.residual, trained.bias)
     y0, y1, x0, x1 = trained.taps
-    return {
-        "index": layer.index,
-        "name": layer.name,
-        "op": layer.op.name,
-        "head": layer.index == graph.plan.head.index,
-        "weights": 0 if trained.weights is None else trained.weights.size,
-        "biases": 0 if trained.bias is None else trained.bias.size,
-        "variable_bytes": sum(v.nbytes for v in variables if v is not None),
-        "trained_taps": [y1 - y0, x1 - x0],
-        "frozen_channels": trained.frozen_channels,
-    }
+    return TrainedLayerReport(
+        index=layer.index,
+        name=layer.name,
+        op=layer.op.name,
+        head=layer.index == graph.plan.head.index,
+        weights=0 if trained.weights is None else trained.weights.size,
+        biases=0 if trained.bias is None else trained.bias.size,
+        variable_bytes=sum(v.nbytes for v in variables if v is not None),
+        trained_taps=(y1 - y0, x1 - x0),
+        frozen_channels=trained.frozen_channels,
+    )

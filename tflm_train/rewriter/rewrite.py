@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.loss import LossKind
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, Tensor, offline_plan
 from tflm_train.model.written import write_checked
+from tflm_train.ops.constants import LossKind
 from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
 from tflm_train.rewriter.choose_variables import choose_variables
 from tflm_train.rewriter.describe import describe_head, describe_interface
@@ -22,7 +21,7 @@ from tflm_train.rewriter.differentiate import differentiate
 from tflm_train.rewriter.fold_pad import fold_pads
 from tflm_train.rewriter.fuse_bias import fuse_bias_updates
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
-from tflm_train.rewriter.report import build_report
+from tflm_train.rewriter.report import RewriteReport, build_report
 from tflm_train.rewriter.save_masks import save_masks
 from tflm_train.rewriter.schedule import Order, schedule
 from tflm_train.rewriter.split_layers import split_layers
@@ -39,13 +38,13 @@ class RewriteResult:
 
     Attributes:
       model_bytes: The rewritten .tflite file.
-      report: What was added: `layers`, `arena`, `flash`, `ops`, `warnings` (plain values).
+      report: What was added.
       memory: The arena on a Cortex-M.
       memory_unstreamed: What it would be with every forward layer a builtin op.
     """
 
     model_bytes: bytes
-    report: dict[str, Any]
+    report: RewriteReport
     memory: MemoryReport
     memory_unstreamed: MemoryReport
 

@@ -15,9 +15,8 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.fused_activation import clamp_of
-from tflm_train.backward_ops.layer_rule import LayerRule
 from tflm_train.backward_ops.rule import Columns
-from tflm_train.backward_ops.rules import RULES
+from tflm_train.backward_ops.rules import layer_rule_of
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
@@ -53,7 +52,7 @@ def layer_multipliers(layer: Layer) -> tuple[npt.NDArray[np.int32], npt.NDArray[
     assert weights.quantization is not None
     scales = np.broadcast_to(weights.quantization.scale, (layer.out_channels,))
     x_scale, y_scale = np.float32(layer.x.scale), float(output.scale)
-    if layer.op.name == "FULLY_CONNECTED":
+    if layer.form.scales_in_float:
         products: Sequence[float] = [float(x_scale * s) for s in scales]
     else:
         products = [float(x_scale) * float(s) for s in scales]
@@ -63,15 +62,13 @@ def layer_multipliers(layer: Layer) -> tuple[npt.NDArray[np.int32], npt.NDArray[
 
 def _split(graph: TrainingGraph, layer: Layer, columns: Columns) -> Op:
     op = layer.op
-    rule = RULES[op.name]
-    assert isinstance(rule, LayerRule)
-    geometry = rule.geometry(op)
+    geometry = layer_rule_of(op).geometry(op)
     clamp = clamp_of(op)
     act_min, act_max = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
     output = abi.OutputFields(layer.x.zero_point, op.output.zero_point, act_min, act_max)
     kept = columns.kept.size
     params: abi.OpParams
-    if op.name == "DEPTHWISE_CONV_2D":
+    if layer.is_depthwise:
         multiplier = geometry.out_c // geometry.in_c
         params = abi.SplitDepthwiseParams(geometry, output, kept, multiplier)
     else:

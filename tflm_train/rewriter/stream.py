@@ -21,11 +21,12 @@ from dataclasses import dataclass
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.fused_activation import clamp_of, why_not_activation
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.backward_ops.rules import RULES
-from tflm_train.model import Op, Tensor
+from tflm_train.graph import Op, Tensor
+from tflm_train.model.layers import Layer
+from tflm_train.ops.geometry import Geometry
 from tflm_train.rewriter.choose_variables import trainable_taps
-from tflm_train.rewriter.fold_pad import CONVOLUTIONS, is_spatial_pad, padded_geometry
+from tflm_train.rewriter.fold_pad import is_spatial_pad, is_windowed, padded_geometry
 from tflm_train.rewriter.split_layers import quantize_multiplier
 from tflm_train.rewriter.stream_rows import plan_rows
 from tflm_train.rewriter.training_graph import TrainOp
@@ -45,7 +46,7 @@ def can_stream(op: Op) -> bool:
         return _is_plain_add(op)
     if split_params(op) is not None:
         return len(op.input.shape) == len(op.output.shape) == 4
-    if op.name not in CONVOLUTIONS or op.is_custom:
+    if not is_windowed(op):
         return False
     bias = op.optional_input(2)
     if bias is not None and bias.type_name != "INT32":
@@ -109,7 +110,7 @@ def nonzero_taps(ops: Sequence[Op]) -> dict[int, Taps]:
     taps = {}
     for op in ops:
         weights = op.optional_input(1)
-        if op.name in CONVOLUTIONS and weights is not None and weights.data is not None:
+        if is_windowed(op) and weights is not None and weights.data is not None:
             taps[id(op)] = trainable_taps(weights.data)
     return taps
 
@@ -140,7 +141,7 @@ def find_run(
     made = {id(op.output): i for i, op in enumerate(layers)}
     sources: list[tuple[Tensor, ...]] = []
     for op in layers:
-        pad = pads.get(id(op.input)) if op.name in CONVOLUTIONS else None
+        pad = pads.get(id(op.input)) if is_windowed(op) else None
         first = op.input if pad is None else pad.input
         second = op.inputs[1] if op.name == "ADD" else None
         sources.append((first,) if second is None else (first, second))
@@ -320,7 +321,7 @@ def _stage(op: Op, geometry: Geometry, read: tuple[int, ...], ring: int) -> abi.
             kind, geometry, output, multiplier, read[0], read[1], ring, add=_add_fields(op)
         )
     kind, multiplier = abi.StageKind.CONV, 1
-    if op.name == "DEPTHWISE_CONV_2D":
+    if Layer(-1, op, -1).is_depthwise:
         kind, multiplier = abi.StageKind.DEPTHWISE, geometry.out_c // geometry.in_c
     return abi.StageFields(kind, geometry, output, multiplier, read[0], abi.STREAM_INPUT, ring)
 

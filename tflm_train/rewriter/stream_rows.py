@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
+from tflm_train.ops.geometry import Geometry
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.loss import TargetKind
 from tflm_train.backward_ops.rule import Columns, Gradient
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops.constants import TargetKind
 from tflm_train.scheme import UpdatePlan
 
 

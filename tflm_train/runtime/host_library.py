@@ -44,7 +44,6 @@ def host_library() -> ctypes.CDLL:
     except OSError as error:
         raise RuntimeFailure(f"the kernel library cannot be loaded: {error}") from error
     library.TflmTrainLastError.restype = ctypes.c_char_p
-    library.TflmTrainAbi.restype = ctypes.c_char_p
     library.TflmTrainOpNanoseconds.restype = ctypes.c_uint64
     library.TflmTrainStateSize.restype = ctypes.c_size_t
     for transfer in (library.TflmTrainStateSave, library.TflmTrainStateLoad):

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.kernel_abi import StateWord
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
+from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.runtime.host_library import (
     REGISTERER,
     captured_stderr,

@@ -9,13 +9,12 @@ import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.loss import (
-    LossKind,
-    TargetKind,
     check_probabilities,
     check_values,
     one_hot,
 )
 from tflm_train.errors import DataError
+from tflm_train.ops.constants import LossKind, TargetKind
 
 
 def target_array(loss: abi.LossParams, target: npt.ArrayLike | None) -> npt.NDArray[Any] | None:

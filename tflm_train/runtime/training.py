@@ -46,10 +46,15 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: means over its samples; `learning_rate` is that of its last step.
+    """One epoch.
 
-    The accuracies are mean squared errors where the run's `metric` is that. `is_mute` says that
-    every answer gave all outputs the same value: a fresh head has not reached one output step.
+    Attributes:
+      loss: Mean over the training samples, each before its update.
+      train_accuracy: Likewise; a mean squared error where the run's `metric` is that.
+      test_accuracy: On the test samples after the epoch; likewise.
+      learning_rate: Of its last step.
+      is_mute: Whether every answer gave all outputs the same value: a fresh head has not reached
+        one output step.
     """
 
     loss: float

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tflm_train.backward_ops.loss import LossKind, TargetKind
 from tflm_train.backward_ops.losses import LOSS_RULES, SOFTMAX_CROSS_ENTROPY, LossRule
+from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.scheme.yaml_reader import MappingReader, ScalarReader
 
 _LARGEST_WEIGHT = 1e3

@@ -24,9 +24,7 @@ def select_channels(update: WeightUpdate, layer: Layer, seed: int) -> npt.NDArra
     Raises:
       SchemeError: More channels than the layer has.
     """
-    count = layer.x.shape[-1]
-    if layer.op.name == "FULLY_CONNECTED":
-        count = layer.weights.shape[1]
+    count = layer.in_channels
     if isinstance(update.channels, tuple):
         if update.channels[-1] >= count:
             raise SchemeError(
@@ -55,7 +53,7 @@ def _channel_norms(layer: Layer, count: int) -> npt.NDArray[np.float64]:
     weights = layer.weights
     assert weights.data is not None and weights.quantization is not None
     scales = weights.quantization.scale.astype(np.float64)
-    if layer.op.name == "DEPTHWISE_CONV_2D":
+    if layer.is_depthwise:
         squares = (weights.data.astype(np.float64) * scales) ** 2
         return np.asarray(np.sqrt(squares.sum(axis=(0, 1, 2)).reshape(count, -1).sum(axis=1)))
     rows = weights.data.astype(np.float64).reshape(weights.shape[0], -1, count)

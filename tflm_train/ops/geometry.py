@@ -8,12 +8,16 @@ slices.
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from tflm_train.errors import ModelError
 from tflm_train.graph.window import window_positions, window_reach
+from tflm_train.ops.fields import Number, Rule, Struct
 
 Padding = Literal["SAME", "VALID"]
+Side = Annotated[int, Number("", "1", "MAX_SIDE")]
+Window = Annotated[int, Number("", "1", "MAX_WINDOW")]
+Offset = Annotated[int, Number("", "0", "MAX_WINDOW")]
 
 
 class Tap(NamedTuple):
@@ -46,23 +50,33 @@ class TapWindow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """The GEOMETRY fields of the operator ABI, in its order; NHWC, batch 1, sizes in elements."""
+class Geometry(Struct):
+    """Shape of a windowed layer, NHWC, batch 1.
 
-    in_h: int
-    in_w: int
-    in_c: int
-    out_h: int
-    out_w: int
-    out_c: int
-    k_h: int
-    k_w: int
-    stride_h: int
-    stride_w: int
-    dil_h: int
-    dil_w: int
-    pad_t: int
-    pad_l: int
+    `in_*` is the forward input, `out_*` the forward output. FULLY_CONNECTED is a 1x1 convolution
+    with in_h = rows.
+    """
+
+    CPP: ClassVar[str] = "Geometry"
+    RULES = (
+        Rule("elements of the input", "in_h * in_w * in_c", "", "LARGEST - 1"),
+        Rule("elements of the output", "out_h * out_w * out_c", "", "LARGEST - 1"),
+    )
+
+    in_h: Side
+    in_w: Side
+    in_c: Side
+    out_h: Side
+    out_w: Side
+    out_c: Side
+    k_h: Window
+    k_w: Window
+    stride_h: Window
+    stride_w: Window
+    dil_h: Window
+    dil_w: Window
+    pad_t: Offset
+    pad_l: Offset
 
     @classmethod
     def from_options(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.geometry import Geometry
-from tflm_train.model import Graph, Op
-from tflm_train.model.layers import LAYER_OPS, Layer
+from tflm_train.graph import Graph, Op
+from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops.geometry import Geometry
 
 
 def forward_macs(graph: Graph) -> int:
@@ -21,8 +21,9 @@ def forward_macs(graph: Graph) -> int:
 
 
 def _op_macs(op: Op) -> int:
-    if op.name in LAYER_OPS:
-        return Layer(-1, op, -1).macs
+    form = layer_form_of(op)
+    if form is not None:
+        return form.macs(op)
     if not op.name.startswith(abi.OP_PREFIX) or op.custom_options is None:
         return 0
     params = abi.unpack(op.custom_options)

@@ -1,21 +1,16 @@
 """Estimated instructions of forward layers on a Cortex-M7, to compare ways of running them.
 
 All figures are fitted to the counts that `python -m benchmarks.stream_speed --cores m7` takes under
-QEMU: of our kernels, and of TFLM's CMSIS-NN kernels (TFLM_LIB, TFLM_INCLUDE) for the same layers.
+QEMU: those of our kernels here, those of TFLM's CMSIS-NN kernels in the operators' rows.
 """
 
 from __future__ import annotations
 
 from tflm_train import kernel_abi as abi
-from tflm_train.model import Op
-from tflm_train.model.layers import Layer
+from tflm_train.graph import Op
+from tflm_train.ops.builtin import builtin_of
 
 # Per multiply-accumulate, per output; to collect what lies under a kernel larger than 1x1.
-_BUILTIN_CONV, _BUILTIN_CONV_OUTPUT = 1.46, 38.0
-_BUILTIN_PATCH_TAP, _BUILTIN_PATCH_ELEMENT = 77.0, 5.2
-_BUILTIN_DEPTHWISE = 8.3
-_BUILTIN_ADD = 81.0
-
 _ADD = 45.0
 _DEPTHWISE, _DEPTHWISE_OUTPUT = 3.0, 25.0
 _CONV, _CONV_OUTPUT = 1.14, 22.0
@@ -24,18 +19,8 @@ _PATCH, _PATCH_TAP, _PATCH_ELEMENT = 70.0, 58.0, 2.0  # the taps' of a kernel la
 
 def builtin_cost(op: Op) -> float:
     """Instructions of a builtin op; 0 for ops that are the same however layers run."""
-    if op.name == "ADD":
-        return _BUILTIN_ADD * op.output.size
-    if op.name == "DEPTHWISE_CONV_2D":
-        return _BUILTIN_DEPTHWISE * Layer(-1, op, -1).macs
-    if op.name != "CONV_2D":
-        return 0.0
-    out_c, k_h, k_w, in_c = Layer(-1, op, -1).weights.shape
-    taps = k_h * k_w
-    depth = taps * in_c
-    patch = _BUILTIN_PATCH_TAP * taps + _BUILTIN_PATCH_ELEMENT * depth if taps > 1 else 0.0
-    per_output = _BUILTIN_CONV * depth + _BUILTIN_CONV_OUTPUT
-    return op.output.size * (per_output + patch / out_c)
+    row = builtin_of(op)
+    return 0.0 if row is None or row.instructions is None else row.instructions(op)
 
 
 def stage_cost(stage: abi.StageFields) -> float:

@@ -1,4 +1,4 @@
-"""Sizes of CMSIS-NN's scratch buffers: the library's `*_get_buffer_size` functions.
+"""Sizes of the scratch buffers that CMSIS-NN asks for: its `*_get_buffer_size` functions.
 
 They are those of August 2026, as a GCC builds them.
 """
@@ -9,8 +9,8 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tflm_train.memory.kernel_case import WORD, KernelCase
-from tflm_train.model import Tensor
+from tflm_train.graph import Tensor
+from tflm_train.ops.builtin.memory import WORD, KernelCase
 
 
 def conv_scratch(case: KernelCase, filter_depth: int) -> int:

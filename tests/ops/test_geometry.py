@@ -4,8 +4,8 @@ import tensorflow as tf
 from hypothesis import given
 
 from tests.backward_ops.float_reference import Window, property_test, windows
-from tflm_train.backward_ops.geometry import Geometry
 from tflm_train.errors import ModelError
+from tflm_train.ops.geometry import Geometry
 
 
 @property_test

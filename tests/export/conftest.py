@@ -1,0 +1,15 @@
+"""What the tests of exports share."""
+
+from __future__ import annotations
+
+import pytest
+
+import tflm_train as tt
+from tests.steps import DIGITS
+from tflm_train.model import Model, load
+
+
+@pytest.fixture(scope="session")
+def digits_train() -> Model:
+    scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
+    return Model(tt.rewrite(load(DIGITS), scheme).model_bytes, "digits_train.tflite")

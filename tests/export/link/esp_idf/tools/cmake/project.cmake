@@ -1,0 +1,31 @@
+# A stand-in for ESP-IDF's build system, of our own writing: what the exported component and its
+# example call. -DTFLM_INCLUDE and -DTFLM_LIB are the component esp-tflite-micro.
+
+function(idf_component_register)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "SRCS;INCLUDE_DIRS;REQUIRES")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "idf_component_register: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  get_filename_component(name "${CMAKE_CURRENT_LIST_DIR}" NAME)
+  add_library(${name} STATIC ${arg_SRCS})
+  target_compile_features(${name} PUBLIC cxx_std_17)
+  target_include_directories(${name} PUBLIC ${arg_INCLUDE_DIRS})
+  target_link_libraries(${name} PUBLIC ${arg_REQUIRES})
+  set(COMPONENT_LIB ${name} PARENT_SCOPE)
+endfunction()
+
+macro(project name)
+  _project(${name} CXX)
+  add_library(esp-tflite-micro INTERFACE)
+  target_include_directories(esp-tflite-micro SYSTEM INTERFACE ${TFLM_INCLUDE})
+  target_compile_definitions(esp-tflite-micro INTERFACE TF_LITE_STATIC_MEMORY)
+  get_filename_component(component "${EXTRA_COMPONENT_DIRS}" ABSOLUTE)
+  get_filename_component(component_name "${component}" NAME)
+  add_subdirectory("${component}" "${CMAKE_BINARY_DIR}/component")
+  add_subdirectory(main)
+  add_executable(app "$ENV{IDF_PATH}/start.cc")
+  target_link_libraries(app PRIVATE main "${TFLM_LIB}")
+  add_executable(all_ops "$ENV{IDF_PATH}/../all_ops.cc")
+  target_link_libraries(all_ops PRIVATE
+    -Wl,--whole-archive ${component_name} -Wl,--no-whole-archive "${TFLM_LIB}")
+endmacro()

@@ -1,0 +1,111 @@
+"""Every way to build the kernels links: CMake's own, and the build files of each export format.
+
+The build systems of ESP-IDF and Zephyr are stand-ins for real CMake in `link/`; Arduino's and
+PlatformIO's rules are applied here. Each builds the format's example and `link/all_ops.cc`, which
+calls every op.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.export.builds import (
+    LINK,
+    NEW_NAMES,
+    OLD_NAMES,
+    ROOT,
+    Tflm,
+    as_cpp,
+    cmake,
+    link,
+    run,
+    tflms,
+)
+from tflm_train.export import export_project
+from tflm_train.model import Model
+
+ALL_OPS = LINK / "all_ops.cc"
+
+
+@pytest.fixture(params=[0, 1], ids=["old names", "new names"])
+def each_tflm(request: pytest.FixtureRequest) -> Tflm:
+    """Each generation of the stub; twice the same TFLM where one is given."""
+    return tflms()[min(request.param, len(tflms()) - 1)]
+
+
+@pytest.fixture
+def tflm() -> Tflm:
+    return tflms()[-1]
+
+
+@pytest.mark.parametrize("names", [OLD_NAMES, NEW_NAMES], ids=["old names", "new names"])
+def test_the_kernels_on_the_host(names: Tflm, tmp_path: Path) -> None:
+    cmake(
+        names, LINK, tmp_path, on_host=True,
+        SUBPROJECT=ROOT / "tflm_kernels", LIBRARY="tflm_train",
+    )  # fmt: skip
+    run(tmp_path / "all_ops")
+
+
+def test_the_kernels_as_firmware(tflm: Tflm, tmp_path: Path) -> None:
+    cmake(tflm, LINK, tmp_path, SUBPROJECT=ROOT / "tflm_kernels", LIBRARY="tflm_train")
+
+
+def test_a_cmake_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
+    project = tmp_path / "digits"
+    export_project(digits_train, "cmake", name="digits").write(project)
+    cmake(tflm, project, tmp_path / "alone")
+    assert (tmp_path / "alone" / "digits_example").exists()
+    cmake(tflm, LINK, tmp_path / "below", SUBPROJECT=project, LIBRARY="digits")
+
+
+def test_an_esp_idf_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
+    component = tmp_path / "digits"
+    export_project(digits_train, "esp-idf", name="digits").write(component)
+    cmake(tflm, component / "examples" / "train", tmp_path / "build")
+    assert (tmp_path / "build" / "app").exists() and (tmp_path / "build" / "all_ops").exists()
+
+
+def test_a_zephyr_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
+    module = tmp_path / "digits"
+    export_project(digits_train, "zephyr", name="digits").write(module)
+    cmake(
+        tflm, module / "samples" / "train", tmp_path / "build",
+        EXTRA_ZEPHYR_MODULES=module, Zephyr_DIR=LINK / "zephyr",
+    )  # fmt: skip
+    assert (tmp_path / "build" / "app").exists() and (tmp_path / "build" / "all_ops").exists()
+
+
+def test_a_c_array_export(each_tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
+    """As docs/TRAIN_ON_YOUR_BOARD.md says: compile all, the folder on the path."""
+    project = tmp_path / "digits"
+    export_project(digits_train, "c-array", name="digits").write(project)
+    mains = [project / "main.cc", ALL_OPS]
+    link(each_tflm, tmp_path / "build", project, mains, "-std=c++17", f"-I{project}")
+
+
+def test_an_arduino_export(each_tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
+    """The 1.5 layout: everything below src, src alone on the path, the dialect of the cores."""
+    library = tmp_path / "digits"
+    export_project(digits_train, "arduino", name="digits").write(library)
+    mains = [as_cpp(library / "examples/Train/Train.ino", tmp_path / "Train.ino.cpp"), ALL_OPS]
+    # Newer TFLM trees want C++17.
+    dialect = "-std=gnu++14" if each_tflm in (OLD_NAMES, NEW_NAMES) else "-std=gnu++17"
+    src = library / "src"
+    link(each_tflm, tmp_path / "build", src, mains, dialect, f"-I{src}")
+
+
+def test_a_platformio_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
+    library = tmp_path / "digits"
+    export_project(digits_train, "platformio", name="digits").write(library)
+    settings = json.loads((library / "library.json").read_text())["build"]
+    example = configparser.ConfigParser()
+    example.read(library / "examples/train/platformio.ini")
+    options = [*settings["flags"], f"-I{library / settings['includeDir']}"]
+    options += example["env:train"]["build_flags"].split()
+    mains = [library / "examples/train/src/main.cpp", ALL_OPS]
+    link(tflm, tmp_path / "build", library / settings["srcDir"], mains, *options)

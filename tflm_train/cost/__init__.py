@@ -1,0 +1,1 @@
+"""What running a graph costs: multiply-accumulates and instructions."""

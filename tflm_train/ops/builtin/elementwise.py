@@ -1,0 +1,108 @@
+"""Operators that work element by element, SOFTMAX and L2_NORMALIZATION among them."""
+
+from __future__ import annotations
+
+import math
+
+from ai_edge_litert import schema_py_generated as schema
+
+from tflm_train.graph import Op
+from tflm_train.ops.builtin.memory import KernelCase, KernelMemory, fixed
+from tflm_train.ops.builtin.operator import BuiltinOperator
+from tflm_train.ops.builtin.shapes import (
+    Shapes,
+    broadcast,
+    broadcast_shapes,
+    listed,
+    require,
+    same_shape,
+    tensor_of,
+)
+from tflm_train.ops.target import Struct
+
+_TWO = (2, 2)
+_SOFTMAX_BITS = 26
+_SOFTMAX_DATA = "diiiiiifPPPPP"  # SoftmaxParams
+_ADD_INSTRUCTIONS = 81.0  # per output, as in `layers`
+
+
+def _softmax_shape(op: Op) -> Shapes:
+    """SOFTMAX."""
+    beta = op.options.beta
+    require(math.isfinite(beta) and beta > 0, f"its beta is {beta}, which must be above 0")
+    require(len(op.input.shape) >= 1, "its input is a scalar")
+    if op.input.quantization is not None and op.input.type_name == "INT8":
+        # The interpreter works in fixed point with 26 fractional bits.
+        scale = beta * op.input.scale
+        fits = 2.0**-_SOFTMAX_BITS < scale < 2.0 ** (31 - _SOFTMAX_BITS)
+        require(fits, f"its beta times its input's scale is {scale:g}, too small or too large")
+    return same_shape(op)
+
+
+def _leaky_relu_shape(op: Op) -> Shapes:
+    """LEAKY_RELU."""
+    require(math.isfinite(op.options.alpha), f"its slope is {op.options.alpha}")
+    return same_shape(op)
+
+
+def _prelu_shape(op: Op) -> Shapes:
+    """PRELU: its slopes are broadcast over the input."""
+    x, slopes = tensor_of(op, 0).shape, tensor_of(op, 1).shape
+    require(broadcast_shapes(x, slopes) == x, f"its slopes {listed(slopes)} do not fit {listed(x)}")
+    return (x,)
+
+
+def _softmax_memory(case: KernelCase) -> KernelMemory:
+    data: Struct = (_SOFTMAX_DATA,)
+    if case.cmsis:
+        data = (data, "ii")
+    tables = (2 * 513,) * 2 if case.x.type_name == "INT16" else ()
+    return KernelMemory(("f",), data, buffers=tables)
+
+
+def _add_instructions(op: Op) -> float:
+    return _ADD_INSTRUCTIONS * op.output.size
+
+
+ROWS = (
+    BuiltinOperator(
+        "ADD",
+        broadcast,
+        _TWO,
+        schema.AddOptionsT,
+        memory=fixed("eb", "biiiiiiiiiiiiff"),
+        instructions=_add_instructions,
+    ),
+    BuiltinOperator(
+        "DEQUANTIZE", same_shape, memory=fixed(None, ("di",), "iii"), keeps_real_values=True
+    ),
+    BuiltinOperator("DIV", broadcast, _TWO, schema.DivOptionsT, memory=fixed("e", "iiiiiii")),
+    BuiltinOperator("HARD_SWISH", same_shape, memory=fixed(None, "hhhihi")),
+    BuiltinOperator(
+        "L2_NORMALIZATION", same_shape, options=schema.L2NormOptionsT, memory=fixed("e", "i")
+    ),
+    BuiltinOperator(
+        "LEAKY_RELU",
+        _leaky_relu_shape,
+        options=schema.LeakyReluOptionsT,
+        memory=fixed("f", "iiiiii"),
+    ),
+    BuiltinOperator("LOGISTIC", same_shape, memory=fixed(None, "iiii")),
+    BuiltinOperator("MAXIMUM", broadcast, _TWO, memory=fixed(None)),
+    BuiltinOperator("MINIMUM", broadcast, _TWO, memory=fixed(None)),
+    BuiltinOperator("MUL", broadcast, _TWO, schema.MulOptionsT, memory=fixed("e", "iiiiiiiff")),
+    BuiltinOperator("PRELU", _prelu_shape, _TWO, memory=fixed(None, "iiiiiii")),
+    BuiltinOperator(
+        "QUANTIZE", same_shape, memory=fixed(None, ("id",), "iii"), keeps_real_values=True
+    ),
+    BuiltinOperator("RELU", same_shape, memory=fixed(None, "biiiiii")),
+    BuiltinOperator("RELU6", same_shape, memory=fixed(None, "ii")),
+    BuiltinOperator("RELU_N1_TO_1", same_shape, has_kernel=False),
+    BuiltinOperator(
+        "SOFTMAX", _softmax_shape, options=schema.SoftmaxOptionsT, memory=_softmax_memory
+    ),
+    BuiltinOperator(
+        "SUB", broadcast, _TWO, schema.SubOptionsT, memory=fixed("eb", "biiiiiiiiiiii")
+    ),
+    BuiltinOperator("TANH", same_shape, memory=fixed(None, "iiii")),
+)

@@ -1,0 +1,83 @@
+"""What is declared of a builtin TFLite operator, in one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tflm_train.graph import Op
+from tflm_train.ops.builtin.memory import MemoryRule
+from tflm_train.ops.builtin.shapes import ShapeRule
+
+ANY_NUMBER = 1 << 16
+
+
+@dataclass(frozen=True)
+class LayerForm:
+    """How a layer with weights is laid out.
+
+    Attributes:
+      macs: Its multiply-accumulates of one inference, padding taps counted.
+      input: Which input is the activation.
+      weights: Which one the filter.
+      bias: Which one the bias, which may be left out.
+      is_depthwise: Whether each output channel belongs to one input channel; they are then the
+        filter's last dimension, else its first.
+      flattens: Whether it takes its input as rows of as many numbers as the filter has columns.
+      prepared_twice: Whether TFLM looks at input, filter and output again in Prepare, to work out
+        the multipliers.
+      is_window: Whether its filter slides over an image with stride, dilation and padding, so that
+        a PAD before it can be its own.
+      scales_in_float: Whether TFLM multiplies the scales of input and filter in single precision.
+    """
+
+    macs: Callable[[Op], int]
+    input: int = 0
+    weights: int = 1
+    bias: int = 2
+    is_depthwise: bool = False
+    flattens: bool = False
+    is_window: bool = False
+    scales_in_float: bool = False
+    prepared_twice: bool = True
+
+
+@dataclass(frozen=True)
+class BuiltinOperator:
+    """One builtin operator.
+
+    Attributes:
+      name: As the schema calls it.
+      shapes: Which shapes its outputs must have; None where its structure is not known here.
+      inputs: The fewest and the most inputs; those below the fewest must not be left out.
+      options: The schema's options class; None where nothing reads them.
+      outputs: How many; None for any number above 0.
+      memory: What TFLM's kernels allocate; None where it is not modelled.
+      method: What stands after `Add` in `MicroMutableOpResolver`, where it does not follow from the
+        name.
+      has_kernel: Whether TFLM can run it.
+      layer: How its weights lie; None for an operator without.
+      instructions: About how many TFLM's CMSIS-NN kernel takes on a Cortex-M7; None where nothing
+        compares its cost.
+      keeps_real_values: Whether it only writes the same numbers in another type or scale.
+    """
+
+    name: str
+    shapes: ShapeRule | None = None
+    inputs: tuple[int, int] = (1, 1)
+    options: type | None = None
+    outputs: int | None = 1
+    memory: MemoryRule | None = None
+    method: str | None = None
+    has_kernel: bool = True
+    layer: LayerForm | None = None
+    instructions: Callable[[Op], float] | None = None
+    keeps_real_values: bool = False
+
+    @property
+    def resolver_method(self) -> str:
+        """What stands after `Add` in `MicroMutableOpResolver`."""
+        if self.method is not None:
+            return self.method
+        words = self.name.split("_")
+        return "".join(word if word[0].isdigit() else word.capitalize() for word in words)

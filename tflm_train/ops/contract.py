@@ -1,0 +1,47 @@
+"""What firmware sees of a rewritten model: its added tensors, its state, and the state saved."""
+
+from __future__ import annotations
+
+import enum
+import struct
+
+from tflm_train.graph import TRAINING_OP_PREFIX as OP_PREFIX
+
+EXTRA_INPUTS = ("train/label", "train/learning_rate")
+"""What a rewrite adds after the original inputs; a model that learns its input has no label."""
+EXTRA_OUTPUTS = ("train/loss", "train/state")
+"""What it adds after the original outputs."""
+STATE_MAGIC = 0x4E525454
+STATE_WORDS = 16
+BLOB_MAGIC = 0x56535454
+BLOB_VERSION = 1
+BLOB_HEADER = struct.Struct("<IHHQIIII")
+"""magic, version, header bytes, fingerprint, step, seed, payload bytes, CRC-32."""
+
+
+class StateWord(enum.IntEnum):
+    """Index of each field in the int32 `train/state` tensor."""
+
+    MAGIC = 0
+    VERSION = 1
+    TRAINING = 2
+    STEP = 3
+    SEED = 4
+    LEARNING_RATE = 5
+    FINGERPRINT_LO = 6
+    FINGERPRINT_HI = 7
+    VARIABLE_COUNT = 10
+    PAYLOAD_BYTES = 11
+
+
+__all__ = [
+    "BLOB_HEADER",
+    "BLOB_MAGIC",
+    "BLOB_VERSION",
+    "EXTRA_INPUTS",
+    "EXTRA_OUTPUTS",
+    "OP_PREFIX",
+    "STATE_MAGIC",
+    "STATE_WORDS",
+    "StateWord",
+]

@@ -1,0 +1,164 @@
+"""The named inputs and outputs of an op.
+
+A list of tensors is declared as a frozen dataclass derived from `Tensors`, in the order of the
+file. Each field is `Annotated[Tensor, Spec(...)]`; `Tensor | None` where it may be left out, and
+`tuple[Tensor, ...]` for a run of several.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from tflm_train.graph import Tensor
+from tflm_train.ops.fields import cached
+
+FREE = 2
+"""As the value of `Spec.present`: the tensor may be there or not."""
+TYPES = {"FLOAT32": 1, "INT32": 2, "UINT8": 3, "INT16": 7, "INT8": 9}
+"""TfLiteType by the schema's name of the type."""
+
+
+class Role(enum.Enum):
+    """What a tensor is to its op."""
+
+    ACTIVATION = enum.auto()
+    """A value of the forward pass."""
+    GRADIENT = enum.auto()
+    ADDEND = enum.auto()
+    """A second gradient, added to the one that is written."""
+    MASK = enum.auto()
+    """Where a gradient passes a fused activation."""
+    WEIGHTS = enum.auto()
+    """Of a layer; a constant or a variable."""
+    VARIABLE = enum.auto()
+    """Changed in place; never a constant."""
+    CONSTANT = enum.auto()
+    """In flash; the kernels read it in Prepare."""
+    FACTORS = enum.auto()
+    """Numbers that follow from scales; in flash, but the kernels read them in Eval only."""
+    TARGET = enum.auto()
+    STATE = enum.auto()
+    """`train/state`."""
+    SCALES = enum.auto()
+    """`train/scales`, one element per slot."""
+    RANGES = enum.auto()
+    """`train/ranges`, one element per slot."""
+    RESULT = enum.auto()
+    """What an op makes that is no gradient."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a tensor has to be.
+
+    Attributes:
+      role: What it is to the op.
+      type: Expression for its type, over `INT8` and so on.
+      size: Expression for its number of elements; empty where the op's kernel sees to it.
+      present: Expression: 1 it is there, 0 it is left out, `FREE` either.
+      at_least: Whether it may have more elements.
+      below: Of a list of indices: expression that each is below.
+      label: What messages call it; the field's name where empty.
+    """
+
+    role: Role
+    type: str = "INT8"
+    size: str = ""
+    present: str = "1"
+    at_least: bool = False
+    below: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in a list of tensors.
+
+    Attributes:
+      name: The field's name.
+      spec: What has to be there.
+      is_optional: Whether it may be left out.
+      is_run: Whether any number of tensors stands here.
+    """
+
+    name: str
+    spec: Spec
+    is_optional: bool
+    is_run: bool
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return self.spec.label or self.name.replace("_", " ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensors:
+    """Base of the lists of tensors."""
+
+    def in_order(self) -> list[Tensor | None]:
+        """The tensors as an op has them, None where one is left out."""
+        found: list[Tensor | None] = []
+        for slot in slots_of(type(self)):
+            value = getattr(self, slot.name)
+            if slot.is_run:
+                found += value
+            else:
+                assert value is not None or slot.is_optional, slot.name
+                found.append(value)
+        return found
+
+    @classmethod
+    def of(cls, tensors: Sequence[Tensor | None]) -> Self:
+        """Names the tensors of an op.
+
+        Raises:
+          ValueError: They are too many or too few, or one that has to be there is not.
+        """
+        slots = slots_of(cls)
+        single = sum(not slot.is_run for slot in slots)
+        rest = len(tensors) - single
+        if rest < 0 or (rest and single == len(slots)):
+            raise ValueError(f"{len(tensors)} tensors, expected {single}")
+        kwargs: dict[str, Any] = {}
+        at = 0
+        for slot in slots:
+            count = rest if slot.is_run else 1
+            part = tuple(tensors[at : at + count])
+            at += count
+            if not slot.is_optional and None in part:
+                raise ValueError(f"{slot.label} is missing")
+            kwargs[slot.name] = part if slot.is_run else part[0]
+        return cls(**kwargs)
+
+    def having(self, role: Role) -> list[Tensor]:
+        """Those with a role."""
+        named = [
+            getattr(self, slot.name) for slot in slots_of(type(self)) if slot.spec.role is role
+        ]
+        return [t for value in named for t in _several(value) if t is not None]
+
+
+def _several(value: Tensor | tuple[Tensor | None, ...] | None) -> Iterable[Tensor | None]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+@cached
+def slots_of(cls: type[Tensors]) -> tuple[Slot, ...]:
+    """The places of a list of tensors, in order."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return tuple(_slot(f.name, hints[f.name]) for f in dataclasses.fields(cls))
+
+
+def _slot(name: str, hint: Any) -> Slot:
+    assert typing.get_origin(hint) is Annotated, name
+    declared, spec = typing.get_args(hint)
+    is_run = typing.get_origin(declared) is tuple
+    if is_run:
+        declared = typing.get_args(declared)[0]
+    return Slot(name, spec, type(None) in typing.get_args(declared), is_run)

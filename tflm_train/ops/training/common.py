@@ -1,0 +1,40 @@
+"""Tensors and fields that many training ops have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from tflm_train.graph import Tensor
+from tflm_train.ops.fields import Number
+from tflm_train.ops.tensors import Role, Spec
+
+WINDOWED = {
+    "size": "in_h * in_w * in_c",
+    "q_size": "out_h * out_w * out_c",
+    "positions": "out_h * out_w",
+}
+"""Sizes of a windowed layer's input and output."""
+TWO_SLOTS = {"slots": "max(slot_in, slot_out) + 1"}
+THREE_SLOTS = {"slots": "max(slot_in, slot_out, slot_addend) + 1"}
+
+SlotField = Annotated[int, Number("", "0")]
+AddendSlot = Annotated[int, Number("-1: no addend", "-1")]
+Size = Annotated[int, Number("elements", "1", "LARGEST - 1")]
+Positive = Annotated[int, Number("", "1")]
+Flag = Annotated[int, Number("", "0", "1")]
+
+State = Annotated[Tensor, Spec(Role.STATE, "INT32", "16")]
+Scales = Annotated[Tensor, Spec(Role.SCALES, "FLOAT32", "slots", at_least=True)]
+Ranges = Annotated[Tensor, Spec(Role.RANGES, "FLOAT32", "slots", at_least=True)]
+OutputGradient = Annotated[Tensor, Spec(Role.GRADIENT, "INT8", "q_size", label="output gradient")]
+InputGradient = Annotated[Tensor, Spec(Role.GRADIENT, "INT8", "size", label="input gradient")]
+Mask = Annotated[
+    Tensor | None,
+    Spec(
+        Role.MASK,
+        "INT8 if mask_kind == MaskKind.ACTIVATION else UINT8",
+        "size if mask_kind == MaskKind.ACTIVATION else (size + 7) // 8",
+        present="mask_kind != MaskKind.NONE",
+    ),
+]
+Addend = Annotated[Tensor | None, Spec(Role.ADDEND, "INT8", "size", present="slot_addend != -1")]

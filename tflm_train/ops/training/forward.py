@@ -1,0 +1,103 @@
+"""The ops that take the place of forward layers; they run whether training or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tflm_train.graph import Tensor
+from tflm_train.ops.declaration import Rule, TrainingOp, terms
+from tflm_train.ops.fields import Number
+from tflm_train.ops.geometry import Geometry
+from tflm_train.ops.structs import OutputFields, StageFields
+from tflm_train.ops.tensors import Role, Spec, Tensors
+from tflm_train.ops.training.common import WINDOWED
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitInputs(Tensors):
+    """Of SPLIT_CONV and SPLIT_DEPTHWISE."""
+
+    x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "size", label="input")]
+    weights: Annotated[Tensor, Spec(Role.WEIGHTS, "INT8", "weights", label="constant weights")]
+    columns: Annotated[Tensor, Spec(Role.WEIGHTS, "INT8", "columns")]
+    channels: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "listed", below="channels")]
+    multipliers: Annotated[Tensor, Spec(Role.FACTORS, "INT32", "out_c")]
+    shifts: Annotated[Tensor, Spec(Role.FACTORS, "INT32", "out_c")]
+    bias: Annotated[Tensor | None, Spec(Role.WEIGHTS, "INT32", "out_c", present="FREE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerOutputs(Tensors):
+    """Of SPLIT_CONV and SPLIT_DEPTHWISE."""
+
+    y: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "q_size", label="output")]
+
+
+@dataclass(frozen=True)
+class SplitConv(TrainingOp[SplitInputs, LayerOutputs]):
+    """Forward CONV_2D or FULLY_CONNECTED whose weights are a constant rest and trained columns."""
+
+    KIND = 13
+    OP = "SPLIT_CONV"
+    TERMS = terms(
+        WINDOWED,
+        weights="out_c * k_h * k_w * (in_c - kept)",
+        columns="out_c * k_h * k_w * kept",
+        listed="in_c",
+        channels="in_c",
+    )
+    geometry: Geometry
+    output: OutputFields
+    kept: Annotated[int, Number("input channels that train", "1", "in_c - 1")]
+
+
+@dataclass(frozen=True)
+class SplitDepthwise(TrainingOp[SplitInputs, LayerOutputs]):
+    """Forward DEPTHWISE_CONV_2D of which some channels' weights train."""
+
+    KIND = 14
+    OP = "SPLIT_DEPTHWISE"
+    TERMS = terms(
+        WINDOWED,
+        weights="k_h * k_w * out_c",
+        columns="k_h * k_w * kept",
+        listed="kept",
+        channels="out_c",
+    )
+    RULES = (Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c"),)
+    geometry: Geometry
+    output: OutputFields
+    kept: Annotated[int, Number("output channels that train", "1", "out_c - 1")]
+    multiplier: Annotated[int, Number("out_c / in_c", "1", "out_c")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamInputs(Tensors):
+    """Of STREAM.
+
+    `own` are tensors that the stages name: of each its bias, weights, columns and channels where
+    they are tensors of their own, then the channel lists of the stages; then the state where a
+    stage has a mask or a list.
+    """
+
+    x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", label="input")]
+    constants: Annotated[Tensor | None, Spec(Role.FACTORS, "INT8", present="FREE")]
+    own: Annotated[tuple[Tensor, ...], Spec(Role.WEIGHTS, "")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamOutputs(Tensors):
+    """Of STREAM: the last stage's output, then of each stage its mask and kept channels."""
+
+    y: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", label="output")]
+    saved: Annotated[tuple[Tensor, ...], Spec(Role.RESULT, "")]
+
+
+@dataclass(frozen=True)
+class Stream(TrainingOp[StreamInputs, StreamOutputs]):
+    """A run of forward layers a few rows at a time; as many stages as the header's size says."""
+
+    KIND = 50
+    OP = "STREAM"
+    stages: tuple[StageFields, ...]

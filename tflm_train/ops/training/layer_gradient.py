@@ -1,0 +1,122 @@
+"""Input gradients of the layers with weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tflm_train.graph import Tensor
+from tflm_train.ops.declaration import Rule, TrainingOp, terms
+from tflm_train.ops.fields import Number
+from tflm_train.ops.geometry import Geometry
+from tflm_train.ops.structs import MaskFields
+from tflm_train.ops.tensors import Role, Spec, Tensors
+from tflm_train.ops.training.common import (
+    THREE_SLOTS,
+    WINDOWED,
+    Addend,
+    AddendSlot,
+    Flag,
+    InputGradient,
+    Mask,
+    OutputGradient,
+    Ranges,
+    Scales,
+    SlotField,
+    State,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerGradientInputs(Tensors):
+    """Of CONV_INPUT_GRAD and DEPTHWISE_INPUT_GRAD.
+
+    With `bias_factors` and `bias` the op does BIAS_UPDATE of the layer first.
+    """
+
+    gradient: OutputGradient
+    weights: Annotated[Tensor, Spec(Role.WEIGHTS, "INT8", "weights")]
+    multipliers: Annotated[Tensor, Spec(Role.FACTORS, "multiplier_type", "out_c")]
+    state: State
+    scales: Scales
+    ranges: Ranges
+    mask: Mask
+    addend: Addend
+    columns: Annotated[Tensor | None, Spec(Role.WEIGHTS, "INT8", "columns", present="kept > 0")]
+    channels: Annotated[
+        Tensor | None,
+        Spec(Role.CONSTANT, "INT16", "listed", present="kept > 0", below="channels"),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientOutputs(Tensors):
+    """Of the ops that write an input gradient."""
+
+    gradient: InputGradient
+
+
+@dataclass(frozen=True)
+class ConvInputGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
+    """Input gradient of CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV."""
+
+    KIND = 4
+    OP = "CONV_INPUT_GRAD"
+    TERMS = terms(
+        WINDOWED,
+        THREE_SLOTS,
+        weights="out_c * k_h * k_w * (in_c - kept)",
+        columns="out_c * k_h * k_w * kept",
+        listed="in_c",
+        channels="in_c",
+        multiplier_type="INT8",
+        in_group="min(group, out_c)",
+    )
+    RULES = (
+        Rule("group * k_h * k_w", "in_group * k_h * k_w", "1", "MAX_SUM_LENGTH"),
+        Rule("number of groups", "(out_c + in_group - 1) // in_group", "1", "1 << group_shift"),
+    )
+    geometry: Geometry
+    mask: MaskFields
+    slot_in: SlotField
+    slot_out: SlotField
+    slot_addend: AddendSlot
+    unit_scale: Annotated[float, Number("max s_W / 127 * 2^group_shift")]
+    group: Annotated[int, Number("output channels summed before a rounding shift", "1")]
+    group_shift: Annotated[int, Number("", "0", "30")]
+    kept: Annotated[
+        int, Number("input channels whose weights are columns; 0: none", "0", "in_c - 1")
+    ]
+    transposed: Annotated[Flag, Number("1: the layer is a TRANSPOSE_CONV", "0", "1")] = 0
+
+
+@dataclass(frozen=True)
+class DepthwiseInputGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
+    """Input gradient of DEPTHWISE_CONV_2D."""
+
+    KIND = 5
+    OP = "DEPTHWISE_INPUT_GRAD"
+    TERMS = terms(
+        WINDOWED,
+        THREE_SLOTS,
+        weights="k_h * k_w * out_c",
+        columns="k_h * k_w * kept",
+        listed="kept",
+        channels="out_c",
+        multiplier_type="INT32",
+    )
+    RULES = (
+        Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c"),
+        # Sums of int8 * int8 fit int32.
+        Rule("k_h * k_w * multiplier", "k_h * k_w * multiplier", "1", "LARGEST // (127 * 128)"),
+    )
+    geometry: Geometry
+    mask: MaskFields
+    slot_in: SlotField
+    slot_out: SlotField
+    slot_addend: AddendSlot
+    unit_scale: Annotated[float, Number("max s_W")]
+    multiplier: Annotated[int, Number("out_c / in_c", "1", "out_c")]
+    kept: Annotated[
+        int, Number("output channels whose weights are columns; 0: none", "0", "out_c - 1")
+    ]

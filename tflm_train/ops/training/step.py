@@ -1,0 +1,160 @@
+"""The ops that begin a step: RESTORE and LOSS; and those that keep what the backward pass needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tflm_train.graph import Tensor
+from tflm_train.ops.constants import LossKind, TargetKind
+from tflm_train.ops.declaration import Rule, TrainingOp, terms
+from tflm_train.ops.fields import Number
+from tflm_train.ops.structs import ZeroPoint
+from tflm_train.ops.tensors import Role, Spec, Tensors
+from tflm_train.ops.training.common import Positive, Scales, SlotField, State
+
+Unsigned = Annotated[int, Number(unsigned=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreInputs(Tensors):
+    """Of RESTORE: factory values of each variable (None: zeros), or those of all in one tensor."""
+
+    learning_rate: Annotated[Tensor, Spec(Role.CONSTANT, "FLOAT32", "1")]
+    factory: Annotated[
+        tuple[Tensor | None, ...], Spec(Role.CONSTANT, "", label="factory values", present="FREE")
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreOutputs(Tensors):
+    """Of RESTORE."""
+
+    state: Annotated[Tensor, Spec(Role.STATE, "INT32", "16")]
+    variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "")]
+
+
+@dataclass(frozen=True)
+class Restore(TrainingOp[RestoreInputs, RestoreOutputs]):
+    """Copies factory values into the variables; owns the state tensor."""
+
+    KIND = 1
+    OP = "RESTORE"
+    fingerprint_lo: Annotated[int, Number("of the model", unsigned=True)]
+    fingerprint_hi: Unsigned
+    seed: Annotated[int, Number("of the random rounding", unsigned=True)]
+    variable_count: Annotated[int, Number("", "0", "MAX_WINDOW", unsigned=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossInputs(Tensors):
+    """Of LOSS."""
+
+    logits: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "classes")]
+    target: Annotated[
+        Tensor,
+        Spec(
+            Role.TARGET,
+            "INT32 if target_kind == TargetKind.INDEX else"
+            " FLOAT32 if target_kind == TargetKind.VALUES else INT8",
+            "1 if target_kind == TargetKind.INDEX else classes",
+        ),
+    ]
+    state: State
+    scales: Scales
+    class_weights: Annotated[
+        Tensor | None,
+        Spec(
+            Role.FACTORS,
+            "FLOAT32",
+            "classes",
+            present="0 if loss_kind == LossKind.MEAN_SQUARED_ERROR else FREE",
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossOutputs(Tensors):
+    """Of LOSS."""
+
+    gradient: Annotated[Tensor, Spec(Role.GRADIENT, "INT8", "classes")]
+    loss: Annotated[Tensor, Spec(Role.RESULT, "FLOAT32", "1")]
+
+
+@dataclass(frozen=True)
+class Loss(TrainingOp[LossInputs, LossOutputs]):
+    """A loss and its gradient."""
+
+    KIND = 2
+    OP = "LOSS"
+    TERMS = terms(slots="slot + 1")
+    RULES = (Rule("scale > 0", "scale > 0", "1"),)
+    classes: Annotated[int, Number("elements of the output", "1")]
+    zero_point: Annotated[ZeroPoint, Number("of the logits", "-128", "127")]
+    scale: Annotated[float, Number("of the logits")]
+    slot: SlotField
+    loss_kind: Annotated[
+        int, Number("LossKind", "LossKind.SOFTMAX_CROSS_ENTROPY", "LossKind.MEAN_SQUARED_ERROR")
+    ] = LossKind.SOFTMAX_CROSS_ENTROPY
+    target_kind: Annotated[int, Number("TargetKind", "TargetKind.INDEX", "TargetKind.INPUT")] = (
+        TargetKind.INDEX
+    )
+    keep: Annotated[float, Number("label smoothing: keep * target + spread")] = 1.0
+    spread: float = 0.0
+    target_scale: Annotated[float, Number("of the model's input as target")] = 1.0
+    target_zero_point: Annotated[int, Number("likewise")] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClampMaskInputs(Tensors):
+    """Of CLAMP_MASK."""
+
+    activation: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "size")]
+    state: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClampMaskOutputs(Tensors):
+    """Of CLAMP_MASK."""
+
+    bits: Annotated[Tensor, Spec(Role.RESULT, "UINT8", "(size + 7) // 8", label="mask")]
+
+
+@dataclass(frozen=True)
+class ClampMask(TrainingOp[ClampMaskInputs, ClampMaskOutputs]):
+    """One bit per element: not clamped by the fused activation."""
+
+    KIND = 3
+    OP = "CLAMP_MASK"
+    size: Annotated[int, Number("elements", "1", "LARGEST - 7")]
+    act_min: Annotated[int, Number("quantised clamp range", "-128", "act_max")]
+    act_max: Annotated[int, Number("", "-128", "127")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelSaveInputs(Tensors):
+    """Of CHANNEL_SAVE."""
+
+    values: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "positions * channels")]
+    channels: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "kept", below="channels")]
+    state: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelSaveOutputs(Tensors):
+    """Of CHANNEL_SAVE."""
+
+    saved: Annotated[
+        Tensor, Spec(Role.ACTIVATION, "INT8", "positions * kept", label="saved channels")
+    ]
+
+
+@dataclass(frozen=True)
+class ChannelSave(TrainingOp[ChannelSaveInputs, ChannelSaveOutputs]):
+    """Keeps only the trained channels of an activation or a gradient."""
+
+    KIND = 12
+    OP = "CHANNEL_SAVE"
+    positions: Positive
+    channels: Positive
+    kept: Annotated[int, Number("", "1", "channels")]

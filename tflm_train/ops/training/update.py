@@ -1,0 +1,121 @@
+"""The ops that change weights and biases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tflm_train.graph import Tensor
+from tflm_train.ops.declaration import Rule, TrainingOp, terms
+from tflm_train.ops.fields import Number
+from tflm_train.ops.geometry import Geometry
+from tflm_train.ops.structs import UpdateFields
+from tflm_train.ops.tensors import Role, Spec, Tensors
+from tflm_train.ops.training.common import (
+    WINDOWED,
+    Flag,
+    OutputGradient,
+    Scales,
+    SlotField,
+    State,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightUpdateInputs(Tensors):
+    """Of CONV_UPDATE and DEPTHWISE_UPDATE."""
+
+    x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "size", label="layer input")]
+    gradient: OutputGradient
+    state: State
+    scales: Scales
+    weight_factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "out_c")]
+    bias_factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "out_c")]
+    weights: Annotated[Tensor, Spec(Role.VARIABLE, "INT8", "weights")]
+    bias: Annotated[Tensor | None, Spec(Role.VARIABLE, "INT32", "out_c", present="FREE")]
+    residual: Annotated[
+        Tensor | None,
+        Spec(
+            Role.VARIABLE,
+            "UINT8 if residual_bits == 4 else INT8",
+            "(weights + 1) // 2 if residual_bits == 4 else weights",
+            present="residual_bits != 0",
+        ),
+    ]
+    channels: Annotated[
+        Tensor | None,
+        Spec(Role.FACTORS, "INT16", "row", present="row_channels != row"),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightUpdateOutputs(Tensors):
+    """Of CONV_UPDATE and DEPTHWISE_UPDATE: the variables among the inputs."""
+
+    variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "")]
+
+
+_UPDATE_RULES = (
+    Rule("residual_bits % 4", "residual_bits - residual_bits // 4 * 4", "0", "0"),
+    Rule("out_h * out_w << gain_shift", "positions << gain_shift", "1", "LARGEST // (127 * 255)"),
+)
+
+
+@dataclass(frozen=True)
+class ConvUpdate(TrainingOp[WeightUpdateInputs, WeightUpdateOutputs]):
+    """Weight gradient and update in place, CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV."""
+
+    KIND = 9
+    OP = "CONV_UPDATE"
+    TERMS = terms(WINDOWED, slots="slot + 1", weights="out_c * k_h * k_w * in_c", row="in_c")
+    RULES = (
+        *_UPDATE_RULES,
+        # A transposed layer sums over its input positions; gain_shift is for the output's.
+        Rule("in_h * in_w", "in_h * in_w if transposed else 1", "1", "positions"),
+    )
+    geometry: Geometry
+    update: UpdateFields
+    transposed: Annotated[Flag, Number("1: the layer is a TRANSPOSE_CONV", "0", "1")] = 0
+
+
+@dataclass(frozen=True)
+class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, WeightUpdateOutputs]):
+    """Weight gradient and update in place, DEPTHWISE_CONV_2D."""
+
+    KIND = 10
+    OP = "DEPTHWISE_UPDATE"
+    TERMS = terms(WINDOWED, slots="slot + 1", weights="k_h * k_w * out_c", row="out_c")
+    RULES = (*_UPDATE_RULES, Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c"))
+    geometry: Geometry
+    update: UpdateFields
+    multiplier: Annotated[int, Number("out_c / in_c", "1", "out_c")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiasUpdateInputs(Tensors):
+    """Of BIAS_UPDATE."""
+
+    gradient: OutputGradient
+    state: State
+    scales: Scales
+    bias_factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "channels")]
+    bias: Annotated[Tensor, Spec(Role.VARIABLE, "INT32", "channels")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiasUpdateOutputs(Tensors):
+    """Of BIAS_UPDATE."""
+
+    bias: Annotated[Tensor, Spec(Role.VARIABLE, "INT32", "channels")]
+
+
+@dataclass(frozen=True)
+class BiasUpdate(TrainingOp[BiasUpdateInputs, BiasUpdateOutputs]):
+    """Bias gradient and update in place."""
+
+    KIND = 11
+    OP = "BIAS_UPDATE"
+    TERMS = terms(slots="slot + 1", q_size="positions * channels")
+    positions: Annotated[int, Number("out_h * out_w", "1", "LARGEST // 128")]
+    channels: Annotated[int, Number("", "1")]
+    slot: SlotField

@@ -1,0 +1,1 @@
+"""What is written from the declarations of the training ops (`tflm_train/ops`)."""
