@@ -22,6 +22,6 @@ generate:
 	.venv/bin/python -m tools.generate
 
 clean:
-	rm -rf .venv .venv-tflm-old build dist *.egg-info tflm_train/_host_ops.so tests/cpp/generated
+	rm -rf .venv .venv-* build dist *.egg-info tflm_train/_host_ops.so tests/cpp/generated
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	-command -v bazel >/dev/null && bazel clean

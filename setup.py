@@ -1,14 +1,18 @@
 """Builds the native part: the training kernels as one shared library, `tflm_train/_host_ops.so`.
 
 It is not a Python extension module: the interpreter of the `tflite-micro` package finds the
-operators in it through the dynamic loader (ctypes, RTLD_GLOBAL). Everything else about the
-package is in pyproject.toml.
+operators in it through the dynamic loader (ctypes, RTLD_GLOBAL). Where there is no such
+interpreter, or no C++ compiler, the library is left out: only what runs models on the host needs
+it. Everything else about the package is in pyproject.toml.
 """
 
+import functools
 import os
+import platform
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +30,28 @@ CXX_FLAGS = (
 ).split()
 
 
+@functools.cache
+def host_compiler() -> list[str] | None:
+    """The C++ compiler for the host library; None, and a sentence why, where it is left out."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        reason = "there is a TFLM interpreter for Linux on x86-64 only"
+    else:
+        compiler = shlex.split(os.environ.get("CXX", "")) or ["c++"]
+        if shutil.which(compiler[0]) is not None:
+            return compiler
+        reason = (
+            f"there is no C++ compiler: {compiler[0]!r} is not on the PATH. Install one (Debian, "
+            "Ubuntu: apt-get install g++) or name it in the environment variable CXX, and install "
+            "tflm_train again"
+        )
+    print(
+        f"tflm_train: the host library is left out, {reason}. `train`, `evaluate` and `optimize` "
+        "need it, nothing else does.",
+        file=sys.stderr,
+    )
+    return None
+
+
 class BuildHostOps(Command):
     """Compiles tflm_kernels/**/*.cc into the one shared library."""
 
@@ -40,12 +66,9 @@ class BuildHostOps(Command):
         self.set_undefined_options("build_py", ("build_lib", "build_lib"))
 
     def run(self) -> None:
-        compiler = shlex.split(os.environ.get("CXX", "")) or ["c++"]
-        if shutil.which(compiler[0]) is None:
-            raise SystemExit(
-                f"tflm_train: no C++ compiler: {compiler[0]!r} is not on the PATH. Install one "
-                "(Debian, Ubuntu: apt-get install g++) or name it in the environment variable CXX."
-            )
+        compiler = host_compiler()
+        if compiler is None:
+            return
         sources = self.get_source_files()
         if not sources:
             raise SystemExit(f"tflm_train: no sources below {ROOT / 'tflm_kernels'}.")
@@ -68,10 +91,10 @@ class BuildHostOps(Command):
         return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tflm_kernels/**/*.cc"))
 
     def get_outputs(self) -> list[str]:
-        return [str(Path(self.build_lib or ".") / LIBRARY)]
+        return [str(Path(self.build_lib or ".") / LIBRARY)] if host_compiler() else []
 
     def get_output_mapping(self) -> dict[str, str]:
-        return {self.get_outputs()[0]: str(LIBRARY)} if self.editable_mode else {}
+        return {path: str(LIBRARY) for path in self.get_outputs()} if self.editable_mode else {}
 
 
 class CopyKernels(Command):
@@ -117,17 +140,17 @@ class Build(build):
 
 
 class PlatformWheel(bdist_wheel):
-    """A wheel for this platform and any Python 3: native code, but no Python ABI."""
+    """A wheel for any Python 3: native code, if any, but no Python ABI."""
 
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", super().get_tag()[2]
 
 
 class NativeDistribution(Distribution):
-    """A distribution that installs to platlib, because it holds a shared library."""
+    """A distribution for this platform where it holds a shared library."""
 
     def has_ext_modules(self) -> bool:
-        return True
+        return host_compiler() is not None
 
 
 setup(

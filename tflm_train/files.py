@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tflm_train import kernel_abi as abi
 from tflm_train.errors import DataError, TflmTrainError
 
 
@@ -56,22 +55,6 @@ def read_state(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def is_rewritten_model(data: bytes) -> bool:
-    """Whether these bytes are a model with our training ops."""
-    return data[4:8] == b"TFL3" and f"{abi.OP_PREFIX}RESTORE".encode() in data
-
-
-def is_optimized_model(data: bytes) -> bool:
-    """Whether these bytes are a result of `optimize`."""
-    stream = f"{abi.OP_PREFIX}STREAM".encode()
-    return data[4:8] == b"TFL3" and stream in data and not is_rewritten_model(data)
-
-
-def is_state(data: bytes) -> bool:
-    """Whether these bytes are a saved training state."""
-    return data[:4] == abi.BLOB_MAGIC.to_bytes(4, "little")
 
 
 def is_json_report(data: bytes) -> bool:

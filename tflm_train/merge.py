@@ -21,6 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
+from tflm_train.model.kinds import is_model
 from tflm_train.model.metadata import trim_interface
 from tflm_train.model.written import check_written
 from tflm_train.rewriter.describe import TRAIN
@@ -78,7 +79,7 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
 
 def is_merged_model(data: bytes) -> bool:
     """Whether these bytes are a result of `merge`."""
-    return data[4:8] == b"TFL3" and METADATA_NAME.encode() in data
+    return is_model(data) and METADATA_NAME.encode() in data
 
 
 def _is_split(op: Op) -> bool:

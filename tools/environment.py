@@ -1,10 +1,11 @@
 """Prepares what `make demo` and `make test` need: virtual environments and Debian packages.
 
-`python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml;
-`metadata` makes .venv-metadata, which the tests of TFLite Metadata call, and `vela` makes
-.venv-vela with Arm's compiler for the Ethos-U.
-Nothing is installed again while neither pyproject.toml nor the native sources have changed. Only
-the standard library is used: this runs before anything is installed.
+`python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml,
+in the versions of requirements.lock. `lock` writes that file and requirements-oldest.lock anew, to
+the newest and the oldest versions that pyproject.toml allows. `metadata` makes .venv-metadata, for
+the tests of TFLite Metadata, and `vela` makes .venv-vela with Arm's compiler for the Ethos-U.
+Nothing is installed again while neither those files nor the native sources have changed. Only the
+standard library is used: this runs before anything is installed.
 """
 
 import hashlib
@@ -13,21 +14,22 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-OLD_VENV = ROOT / ".venv-tflm-old"
+OLDEST_VENV = ROOT / ".venv-oldest"
 METADATA_VENV = ROOT / ".venv-metadata"
 # Reads and checks TFLite Metadata. It pins a protobuf that TensorFlow cannot live with.
 METADATA_SUPPORT = "tflite-support==0.4.4"
+LOCK_VENV = ROOT / ".venv-lock"
+LOCK_TOOL = "uv>=0.5"
+LOCK = ROOT / "requirements.lock"
+OLDEST_LOCK = ROOT / "requirements-oldest.lock"
 VELA_VENV = ROOT / ".venv-vela"
 # Compiles models for the Ethos-U. Of one version, because its order and its plan are compared.
 VELA = "ethos-u-vela==5.2.0"
-# The last generation with the names that TFLM had before October 2026.
-OLD_TFLM = "tflite-micro==0.dev20260930204519"
 NATIVE_SOURCES = ("setup.py", "tflm_kernels/**/*.cc", "tflm_kernels/**/*.h")
 # Debian packages.
 HOST_COMPILER = ("g++",)
@@ -60,37 +62,52 @@ def python_of(environment: Path) -> str:
 
 
 def prepare(extra: str) -> None:
-    """Makes .venv hold this project, editable, with one of its extras."""
+    """Makes .venv hold this project, editable, with one of its extras in the locked versions."""
+    if shutil.which("c++") is None and "CXX" not in os.environ:
+        install_debian_packages(HOST_COMPILER)
     stamps = _read_stamps(VENV)
-    wanted = {extra: _digest("pyproject.toml"), "native": _digest(*NATIVE_SOURCES)}
+    wanted = {extra: _digest("pyproject.toml", LOCK.name), "native": _digest(*NATIVE_SOURCES)}
     if extra == "demo" and "test" in stamps:
         wanted["test"] = wanted.pop("demo")  # test includes demo: refresh that instead
         extra = "test"
     if stamps.get(extra) != wanted[extra]:
-        _install(VENV, "--editable", f".[{extra}]")
+        _install(VENV, "--constraint", LOCK.name, "--editable", f".[{extra}]")
     elif stamps.get("native") != wanted["native"]:
         _install(VENV, "--no-deps", "--editable", ".")
     _write_stamps(VENV, {**stamps, **wanted})
 
 
-def prepare_old_generation() -> None:
-    """Makes the small environment with the older interpreter, without TensorFlow.
+def prepare_oldest() -> None:
+    """Makes the small environment of the oldest versions that pyproject.toml allows.
 
+    The interpreter there has the names that TFLM had before October 2026; there is no TensorFlow.
     The project itself is not installed there: the tests run from the source tree, with the host
     library that `prepare` has built in it.
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    requirements = [
-        OLD_TFLM if requirement.startswith("tflite-micro") else requirement
-        for requirement in project["dependencies"]
-    ]
-    extras = project["optional-dependencies"]
-    requirements += extras["demo"]
-    requirements += [r for r in extras["test"] if r.startswith(("hypothesis", "pytest"))]
-    wanted = {"requirements": hashlib.sha256(repr(requirements).encode()).hexdigest()}
-    if _read_stamps(OLD_VENV) != wanted:
-        _install(OLD_VENV, *requirements)
-        _write_stamps(OLD_VENV, wanted)
+    wanted = {"requirements": _digest(OLDEST_LOCK.name)}
+    if _read_stamps(OLDEST_VENV) != wanted:
+        _install(OLDEST_VENV, "--requirement", OLDEST_LOCK.name)
+        _write_stamps(OLDEST_VENV, wanted)
+
+
+def write_locks() -> None:
+    """Pins the versions of all that pyproject.toml names, for every platform."""
+    _prepare_alone(LOCK_VENV, LOCK_TOOL)
+    for lock, what, options in (
+        (LOCK, "the newest versions of everything", ("--all-extras",)),
+        (
+            OLDEST_LOCK,
+            "the oldest versions of what the tests of the interpreter need",
+            ("--extra", "interpreter-test", "--resolution", "lowest-direct"),
+        ),
+    ):
+        command = [str(LOCK_VENV / "bin" / "uv"), "pip", "compile", "--universal", *options]
+        command += ["--upgrade", "--quiet", "--no-header", "--no-annotate", "pyproject.toml"]
+        answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        if answer.returncode != 0:
+            raise MissingPrerequisite("uv found no versions; its messages are above")
+        comment = f"# Made by `python tools/environment.py lock`: {what}."
+        lock.write_text(f"{comment}\n{answer.stdout}")
 
 
 def prepare_metadata_support() -> None:
@@ -181,9 +198,9 @@ def _write_stamps(environment: Path, stamps: dict[str, str]) -> None:
 
 
 def main() -> int:
-    alone = {"metadata": prepare_metadata_support, "vela": prepare_vela}
+    alone = {"metadata": prepare_metadata_support, "vela": prepare_vela, "lock": write_locks}
     if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test", *alone):
-        print("usage: environment.py demo|test|metadata|vela", file=sys.stderr)
+        print("usage: environment.py demo|test|metadata|vela|lock", file=sys.stderr)
         return 2
     try:
         if sys.argv[1] in alone:

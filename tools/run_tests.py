@@ -91,6 +91,7 @@ def lint() -> Outcome:
         [python, "-m", "ruff", "check", "."],
         [python, "-m", "ruff", "format", "--check", "."],
         [python, "-m", "mypy"],
+        [str(Path(python).with_name("lint-imports")), "--no-cache", "--no-logo"],
         ["clang-format", "--dry-run", "-Werror", *cpp_files()],
     )
 
@@ -162,7 +163,7 @@ def instruction_counts() -> Outcome:
 
 
 def old_generation(require: Sequence[str]) -> Outcome:
-    """The tests of the interpreter itself, against the older of the two TFLM generations."""
+    """The tests of the interpreter itself, with the oldest versions: an older TFLM generation."""
     # Only these files are collected: the others may import what this environment does not have.
     files = [
         str(path.relative_to(ROOT))
@@ -172,8 +173,8 @@ def old_generation(require: Sequence[str]) -> Outcome:
     if not files:
         print("no test is marked with @pytest.mark.interpreter")
         return Outcome(0, 1)
-    environment.prepare_old_generation()
-    python = environment.python_of(environment.OLD_VENV)
+    environment.prepare_oldest()
+    python = environment.python_of(environment.OLDEST_VENV)
     require = [*require, *INSTALLED]
     return pytest(python, "old_generation", require, "-m", "interpreter", *files)
 

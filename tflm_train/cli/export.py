@@ -74,7 +74,7 @@ def _names(text: str) -> list[str]:
     if not path.is_file():
         return [name.strip() for name in text.split(",")]
     try:
-        return path.read_text().splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a list of names ({error})") from error
 

@@ -13,10 +13,11 @@ import numpy as np
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError, RuntimeFailure
-from tflm_train.files import is_optimized_model, write_file
+from tflm_train.files import write_file
 from tflm_train.memory import KernelSet
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Model, load
+from tflm_train.model.kinds import is_optimized_model
 from tflm_train.records import sometimes
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
 from tflm_train.runtime.interpreter import Interpreter

@@ -11,8 +11,9 @@ from pathlib import Path
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import SchemeError
-from tflm_train.files import is_json_report, is_rewritten_model, write_file
+from tflm_train.files import is_json_report, write_file
 from tflm_train.model import load
+from tflm_train.model.kinds import is_rewritten_model
 from tflm_train.records import plain, sometimes
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.budget import parse_bytes, require_fit

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.files import is_state, read_state, write_file
+from tflm_train.files import read_state, write_file
+from tflm_train.model.kinds import is_state
 from tflm_train.runtime.state import StateBlob
 
 MODEL_HELP = "the rewritten .tflite file that the state belongs to"

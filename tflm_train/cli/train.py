@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.files import is_state, read_state, write_file
+from tflm_train.files import read_state, write_file
+from tflm_train.model.kinds import is_state
 from tflm_train.records import sometimes
 from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.interpreter import Interpreter

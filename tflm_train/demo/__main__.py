@@ -21,7 +21,8 @@ import tflm_train as tt
 from tflm_train.demo.data import field_data, source_data
 from tflm_train.demo.plot import is_picture, learning_curve
 from tflm_train.errors import TflmTrainError
-from tflm_train.files import is_rewritten_model, is_state, write_file
+from tflm_train.files import write_file
+from tflm_train.model.kinds import is_rewritten_model, is_state
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.training import (
     StepReport,

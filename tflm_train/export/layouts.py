@@ -29,7 +29,7 @@ void loop() {}"""
 
 def fill(template: str, values: Values) -> bytes:
     """A template with its `@NAME@`s replaced."""
-    text = (_TEMPLATES / f"{template}.in").read_text()
+    text = (_TEMPLATES / f"{template}.in").read_text(encoding="utf-8")
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text).encode()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tflm_train.graph import Graph, Tensor
+from tflm_train.graph.liveness import Liveness
 from tflm_train.ops.target import align
 
 ALIGNMENT = 16
@@ -117,27 +118,13 @@ def plan_arena(
     Returns:
       The plan.
     """
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for tensor in graph.inputs:
-        first.setdefault(id(tensor), 0)
-        last[id(tensor)] = 0
-    for time, op in enumerate(graph.ops, start=1):
-        for tensor in op.outputs:
-            first.setdefault(id(tensor), time)
-        for used in [*op.inputs, *op.outputs]:
-            if used is not None:
-                last[id(used)] = time
-    for tensor in graph.outputs:
-        first.setdefault(id(tensor), len(graph.ops))
-        last[id(tensor)] = len(graph.ops)
+    liveness = Liveness(graph.ops, graph.inputs, graph.outputs)
     offsets = {} if pinned is None else pinned
     buffers = [
         Buffer(
             t.name,
             align(t.nbytes, ALIGNMENT),
-            first.get(id(t), _NEVER),
-            last.get(id(t), _NEVER),
+            *_times(t, liveness),
             offset=offsets.get(id(t), 0),
             is_pinned=id(t) in offsets,
         )
@@ -151,6 +138,17 @@ def plan_arena(
             buffers.append(Buffer(name, align(size, ALIGNMENT), time, time, BufferKind.SCRATCH))
     placed = _place(buffers)
     return ArenaPlan(placed, max((b.end for b in placed), default=0))
+
+
+def _times(tensor: Tensor, liveness: Liveness) -> tuple[int, int]:
+    """First and last operator as TFLM counts: from 1, and outputs end with the last operator."""
+    first, last = liveness.first(tensor), liveness.last(tensor)
+    if last is None:
+        return _NEVER, _NEVER
+    if first is None:
+        # An output that nothing writes appears at the end, anything else never.
+        first = liveness.end - 1 if last == liveness.end else _NEVER - 1
+    return first + 1, min(last + 1, liveness.end)
 
 
 def _shared_bytes(buffers: list[Buffer]) -> int:

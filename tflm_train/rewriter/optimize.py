@@ -19,6 +19,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train.cost.instructions import builtin_cost, stage_cost
 from tflm_train.cost.macs import forward_macs
 from tflm_train.errors import UnsupportedError
+from tflm_train.graph.liveness import Liveness
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op, Tensor
@@ -189,7 +190,7 @@ def choose_segments(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[_Se
     Returns:
       The segments in order, each a single op as it is or a run to stream.
     """
-    by_stop = _all_segments(_Lifetimes(graph, ops), ops, choice)
+    by_stop = _all_segments(Liveness(ops, graph.inputs, graph.outputs), ops, choice)
     limit = choice.max_slowdown * sum(builtin_cost(op) for op in ops)
     heads = sorted({s.alive for found in by_stop for s in found})
     smallest = _smallest_head(by_stop)
@@ -219,56 +220,26 @@ def apply_segments(graph: Graph, ops: Sequence[Op], segments: Sequence[_Segment]
     return made
 
 
-class _Lifetimes:
-    """When each activation is written and last read; ops are numbered from 0."""
-
-    def __init__(self, graph: Graph, ops: Sequence[Op]) -> None:
-        self.first: dict[int, int] = {id(t): -1 for t in graph.inputs}
-        self.last: dict[int, int] = {id(t): -1 for t in graph.inputs}
-        self.tensors: dict[int, Tensor] = {id(t): t for t in graph.inputs if _is_planned(t)}
-        for index, op in enumerate(ops):
-            for tensor in op.outputs:
-                self.first.setdefault(id(tensor), index)
-            for used in [*op.inputs, *op.outputs]:
-                if used is not None and _is_planned(used):
-                    self.tensors[id(used)] = used
-                    self.last[id(used)] = index
-        for tensor in graph.outputs:
-            self.last[id(tensor)] = len(ops)
-
-    def crossing(self, cut: int) -> int:
-        """Bytes written before op `cut` that it or a later op reads."""
-        return sum(
-            _bytes(t)
-            for key, t in self.tensors.items()
-            if self.first.get(key, -1) < cut <= self.last[key]
-        )
-
-    def ends(self, tensor: Tensor, stop: int) -> bool:
-        """Whether a planned tensor is not needed from op `stop` on."""
-        return id(tensor) in self.tensors and self.last[id(tensor)] < stop
-
-    def read_after(self, ops: Sequence[Op], stop: int) -> set[int]:
-        """Ids of the outputs of `ops` that are needed from op `stop` on."""
-        return {id(t) for op in ops for t in op.outputs if self.last.get(id(t), -1) >= stop}
-
-
-def _all_segments(lifetimes: _Lifetimes, ops: Sequence[Op], choice: Choice) -> list[list[_Segment]]:
+def _all_segments(liveness: Liveness, ops: Sequence[Op], choice: Choice) -> list[list[_Segment]]:
     """Every segment that may be, by where it stops."""
     by_stop: list[list[_Segment]] = [[] for _ in range(len(ops) + 1)]
+    crossings = liveness.crossing_bytes(lambda t: _bytes(t) if _is_planned(t) else 0)
     streamable = [can_stream(op) for op in ops]
     taps = nonzero_taps([op for op, may in zip(ops, streamable, strict=True) if may])
     for start, op in enumerate(ops):
-        crossing = lifetimes.crossing(start)
+        crossing = crossings[start]
         must_run = choice.forward is Forward.FLASH and is_windowed(op) and streamable[start]
         if not must_run:
             by_stop[start + 1].append(_as_it_is(op, start, crossing, choice.kernels))
         for stop in range(start + 1, len(ops) + 1):
             if not streamable[stop - 1]:
                 break
-            run = find_run(ops[start:stop], lifetimes.read_after(ops[start:stop], stop), taps)
+            made = [t for op in ops[start:stop] for t in op.outputs]
+            needed = {id(t) for t in made if liveness.is_needed(t, stop)}
+            run = find_run(ops[start:stop], needed, taps)
             if run is not None and _is_allowed(run, choice):
-                saved = _shared_bytes(run) if lifetimes.ends(run.source, stop) else 0
+                dies = _is_planned(run.source) and not liveness.is_needed(run.source, stop)
+                saved = _shared_bytes(run) if dies else 0
                 by_stop[stop].append(_streamed(run, start, stop, crossing - saved))
     return by_stop
 

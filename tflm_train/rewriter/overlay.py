@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tflm_train.graph.liveness import Liveness
 from tflm_train.memory import KernelSet
 from tflm_train.memory.planner import ALIGNMENT, ArenaPlan, Buffer, plan_arena
 from tflm_train.memory.structures import persistent_part
@@ -69,13 +70,12 @@ def overlay_streams(model: Model, runs: Mapping[int, Run], kernels: KernelSet) -
 
 
 def _find_pairs(graph: Graph, runs: Mapping[int, Run]) -> Iterator[_Pair]:
-    last = {id(t): time for time, op in enumerate(graph.ops, 1) for t in op.inputs if t is not None}
-    last |= {id(t): len(graph.ops) + 1 for t in graph.outputs}
-    for time, op in enumerate(graph.ops, 1):
+    liveness = Liveness(graph.ops, graph.inputs, graph.outputs)
+    for time, op in enumerate(graph.ops):
         run = runs.get(id(op.output)) if op.outputs else None
-        if run is None or run.source.is_variable or last[id(run.source)] != time:
+        if run is None or run.source.is_variable or liveness.is_needed(run.source, time + 1):
             continue
-        yield _Pair(time, run.source, op.output, align(run.lead, ALIGNMENT))
+        yield _Pair(time + 1, run.source, op.output, align(run.lead, ALIGNMENT))
 
 
 def _pin(pair: _Pair, offsets: _Offsets, plan: ArenaPlan) -> Iterator[_Offsets]:

@@ -5,16 +5,46 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib.metadata
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tflm_train.errors import RuntimeFailure
 
 LIBRARY = Path(__file__).resolve().parent.parent / "_host_ops.so"
 REGISTERER = "TflmTrainRegister"
+
+
+def tflm_runtime() -> Any:
+    """The module `runtime` of the package `tflite-micro`.
+
+    Raises:
+      RuntimeFailure: It is not installed, or there is none for this platform.
+    """
+    try:
+        from tflite_micro.python.tflite_micro import runtime
+    except ImportError as error:
+        if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+            needed = "which there is for Linux on x86-64 only; `export` the model, or train there"
+        else:
+            needed = f"and importing it failed ({error}); pip install '{_tflm_requirement()}'"
+        raise RuntimeFailure(f"this needs the TFLM interpreter, {needed}") from error
+    return runtime
+
+
+def _tflm_requirement() -> str:
+    """The versions of `tflite-micro` that are tested."""
+    try:
+        requirements = importlib.metadata.requires("tflm_train") or []
+    except importlib.metadata.PackageNotFoundError:
+        requirements = []
+    found = (r.partition(";")[0].strip() for r in requirements if r.startswith("tflite-micro"))
+    return next(found, "tflite-micro")
 
 
 @functools.cache
@@ -27,19 +57,14 @@ def host_library() -> ctypes.CDLL:
     Raises:
       RuntimeFailure: The library was not built, or the interpreter is not installed.
     """
-    try:
-        from tflite_micro.python.tflite_micro import _runtime
-    except ImportError as error:
-        raise RuntimeFailure(
-            f"the TFLM interpreter cannot be imported ({error}); pip install the tflite-micro "
-            "version that pyproject.toml names"
-        ) from error
+    extension = tflm_runtime()._runtime.__file__
     if not LIBRARY.exists():
         raise RuntimeFailure(
-            f"{LIBRARY.name} was not built; reinstall with a C++ compiler on the path"
+            "this needs the training kernels as a library, which was left out because there was no "
+            "C++ compiler; install one (Debian, Ubuntu: apt-get install g++), then tflm_train again"
         )
     try:
-        ctypes.CDLL(_runtime.__file__, mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(extension, mode=ctypes.RTLD_GLOBAL)
         library = ctypes.CDLL(str(LIBRARY), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
         raise RuntimeFailure(f"the kernel library cannot be loaded: {error}") from error

@@ -23,6 +23,7 @@ from tflm_train.runtime.host_library import (
     captured_stderr,
     host_library,
     last_error,
+    tflm_runtime,
 )
 from tflm_train.runtime.targets import target_array
 
@@ -241,10 +242,7 @@ class Interpreter:
             )
         if self._uses_kernels:
             host_library()
-        try:
-            from tflite_micro.python.tflite_micro import runtime
-        except ImportError as error:
-            raise RuntimeFailure(f"the TFLM interpreter cannot be imported: {error}") from error
+        runtime = tflm_runtime()
         config = (
             runtime.InterpreterConfig.kPreserveAllTensors
             if preserve_all

@@ -1,4 +1,4 @@
-"""Writes what follows from the declarations of the training ops (`tflm_train/ops`).
+"""Writes what follows from the declarations of the operators (`tflm_train/ops`) and their rules.
 
     python -m tools.generate [--check]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .numerics import numerics_page
 from .params_header import params_header
+from .support_page import support_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "docs/NUMERICS.md"
@@ -15,5 +16,6 @@ def generated() -> dict[str, str]:
     """The text of each generated file; of a page with a generated part the whole page."""
     return {
         "tflm_kernels/spec/op_params.h": params_header(),
+        "docs/SUPPORTED_OPS.md": support_page(),
         PAGE: numerics_page((ROOT / PAGE).read_text()),
     }

@@ -1,28 +1,26 @@
-"""Writes docs/SUPPORTED_OPS.md: what can be trained, on which conditions.
+"""What can be trained, on which conditions: docs/SUPPORTED_OPS.md.
 
-`python -m tflm_train.support_table [file]` prints the page, or writes it. Every condition is the
-docstring of the function that checks it, so that the page and the messages of `inspect` cannot
-differ; a test keeps the page current.
+Every condition is the docstring of the function that checks it, so that the page and the messages
+of `inspect` cannot differ.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from tflm_train.backward_ops.losses import FOLDED_OPS, LOSS_RULES
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.model.layers import LAYER_OPS
+from tflm_train.ops.builtin import BUILTINS, BuiltinOperator
 from tflm_train.rewriter import attach_head
 from tflm_train.scheme.head import FORMS
 
 _HEAD = """\
 # What can be trained
 
-Made by `python -m tflm_train.support_table docs/SUPPORTED_OPS.md`; do not edit.
+Made by `python -m tools.generate`; do not edit.
 
 A model is trained from its output backwards: the gradient runs from the loss to the earliest layer
 that the scheme trains. Only the operators on that way need to be in the table below. What lies
@@ -46,16 +44,22 @@ _MODELS = """\
 """
 
 
-def support_table() -> str:
+def support_page() -> str:
     """The page, as Markdown."""
     lines = [_HEAD, "## Operators", ""]
     lines += ["| operator | conditions |", "|---|---|"]
     for name in sorted(RULES):
         lines.append(f"| {name} | {_sentences(RULES[name].constraints())} |")
+    runnable = [row for row in BUILTINS.values() if row.has_kernel]
     folded = ", ".join(sorted(FOLDED_OPS))
     lines += [
         "",
         f"Between the last layer and the output, {folded} need no rule: the loss takes them in.",
+        "",
+        "Before the earliest trained layer TFLM runs these as well: "
+        f"{_names(row for row in runnable if row.name not in RULES and row.memory)};",
+        "and these, of which `tflm_train memory` does not know what their kernels keep: "
+        f"{_names(row for row in runnable if not row.memory)}.",
         "",
         _MODELS.format(layers=", ".join(LAYER_OPS)),
         "## Losses",
@@ -87,6 +91,10 @@ def support_table() -> str:
     return "\n".join(lines)
 
 
+def _names(rows: Iterable[BuiltinOperator]) -> str:
+    return ", ".join(row.name for row in rows)
+
+
 def _sentences(conditions: Iterable[Callable[..., Any]], separator: str = "<br>") -> str:
     return separator.join(_sentence(condition) for condition in conditions)
 
@@ -95,15 +103,3 @@ def _sentence(condition: Callable[..., Any]) -> str:
     text = inspect.getdoc(condition)
     assert text, f"{condition} has no docstring, which is its line in the support table"
     return " ".join(text.split("\n\n")[0].split())
-
-
-def main() -> None:
-    """Prints the page, or writes it to the file named."""
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(support_table(), encoding="utf-8")
-    else:
-        print(support_table(), end="")
-
-
-if __name__ == "__main__":
-    main()
