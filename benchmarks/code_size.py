@@ -2,7 +2,8 @@
 
     python -m benchmarks.code_size [PART ...] [--json]
 
-`state` is what saving, loading and the journal need; `kernels` all arithmetic. Compiled with -Os;
+`state` is what saving, loading and the journal need; `kernels` all arithmetic; `micro` the TFLM ops
+around it, with their checks, log messages and tables. Compiled with -Os;
 text is code and constants, RAM data and bss (none: there are no globals), stack the largest frame
 of a function. A linker drops what a program does not call.
 """
@@ -24,7 +25,14 @@ CORES = ("cortex_m0plus", "cortex_m4", "cortex_m7", "cortex_m55")
 PROBE = "#include <tflm_kernels/state/journal.h>\nchar journal[sizeof(tflm_train::Journal)];\n"
 
 
+PARTS = ("state", "kernels", "micro")
+# TFLM's declarations, as far as the ops need them.
+TFLM = cortex_m.ROOT / "tests/export/tflm_stub"
+
+
 def sources(part: str) -> list[Path]:
+    if part == "micro":
+        return sorted((cortex_m.ROOT / "tflm_kernels/micro").glob("*.cc"))
     paths = [cortex_m.ROOT / path for path in cortex_m.kernel_sources()]
     return [path for path in paths if (path.parent.name == "state") == (part == "state")]
 
@@ -46,7 +54,7 @@ class Size(NamedTuple):
 def measure(core: str, path: Path) -> Size:
     """Compiles a source for a core."""
     flags = [*cortex_m.COMPILE_FLAGS, "-Os", "-fstack-usage", *cortex_m.core_flags()[core]]
-    flags += [f"-I{cortex_m.ROOT}"]
+    flags += [f"-I{cortex_m.ROOT}", f"-isystem{TFLM}", "-DTF_LITE_STATIC_MEMORY"]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "object.o"
         command = [cortex_m.COMPILER, *flags, "-c", str(path), "-o", str(output)]
@@ -66,11 +74,11 @@ def total(sizes: list[Size]) -> Size:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("parts", nargs="*", choices=("state", "kernels", []), default=[])
+    parser.add_argument("parts", nargs="*", choices=(*PARTS, []), default=[])
     parser.add_argument("--json", action="store_true", help="print one JSON object, no tables")
     arguments = parser.parse_args()
     report: dict[str, Any] = {}
-    for part in arguments.parts or ["state", "kernels"]:
+    for part in arguments.parts or PARTS:
         sizes = {path.name: [measure(core, path) for core in CORES] for path in sources(part)}
         sizes["total"] = [total(list(column)) for column in zip(*sizes.values(), strict=True)]
         report[part] = {

@@ -161,6 +161,25 @@ def _reductions(layers: Any) -> Any:
     return inputs, layers.Dense(4)(x)
 
 
+def _statistics(layers: Any) -> Any:
+    """An image divided by its standard deviation; distances from an activation, from a constant."""
+    import tensorflow as tf
+
+    difference = tf.math.squared_difference
+    x = inputs = layers.Input((6, 5, 2), batch_size=1)
+    x = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+    mean = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    squares = layers.Lambda(lambda t: difference(t[0], t[1]))([x, mean])
+    variance = layers.GlobalAveragePooling2D(keepdims=True)(squares)
+    scale = layers.Lambda(lambda t: tf.math.rsqrt(t + 0.05))(variance)
+    x = layers.Multiply()([layers.Subtract()([x, mean]), scale])
+    y = layers.Conv2D(6, 3, padding="same")(x)
+    x = layers.Lambda(lambda t: difference(t[0], t[1]))([x, y])
+    x = layers.Conv2D(6, 1)(x)
+    x = layers.Lambda(lambda t: difference(0.2, t))(x)
+    return inputs, _head(layers, layers.Conv2D(6, 1)(x))
+
+
 BUILDERS: dict[str, Callable[[Any], Any]] = {
     "squeeze_excite": _squeeze_excite,
     "activations": _activations,
@@ -171,6 +190,7 @@ BUILDERS: dict[str, Callable[[Any], Any]] = {
     "upsampling": _upsampling,
     "attention": _attention,
     "reductions": _reductions,
+    "statistics": _statistics,
 }
 HOLDS: dict[str, set[str]] = {
     "squeeze_excite": {"MUL", "LOGISTIC", "TANH"},
@@ -183,4 +203,5 @@ HOLDS: dict[str, set[str]] = {
     "upsampling": {"TRANSPOSE_CONV", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"},
     "attention": {"BATCH_MATMUL"},
     "reductions": {"MEAN", "SUM", "L2_NORMALIZATION"},
+    "statistics": {"SQUARED_DIFFERENCE", "RSQRT"},
 }

@@ -1,12 +1,9 @@
 """PRODUCT_GRAD against TensorFlow: products, broadcasting, matrix products, tables."""
 
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +19,6 @@ from tests.backward_ops.float_reference import (
     random_input,
     seeds,
 )
-from tflm_train.backward_ops import elementwise
 from tflm_train.backward_ops.numerics import QuantizedGradient
 from tflm_train.backward_ops.product import (
     Factor,
@@ -122,59 +118,6 @@ def test_matrix_products(
     einsum = Names(names, axes[0], ["b", "m", "n"], axes[1])
     result = gradient_of(gradient, einsum, Factor.activation(tensor_of(other)), other.x)
     assert_parallel(dequantize(result).reshape(wanted.x.shape), expected, cosine=0.999, norm=0.05)
-
-
-@pytest.mark.parametrize(
-    ("derivative", "function"),
-    [
-        (elementwise.hard_swish_derivative, lambda a: a * tf.nn.relu6(a + 3) / 6),
-        (elementwise.leaky_relu_derivative, lambda a: tf.nn.leaky_relu(a, 0.3)),
-    ],
-)
-@property_test
-@given(activations, seeds)
-def test_functions_of_the_input(
-    derivative: Any, function: Callable[[Any], Any], activation: Activation, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    x = random_input(rng, (4, 5, 3), activation)
-    # TensorFlow has a slope of its own at the very kink.
-    kink = (x.x == x.zero_point).any() and activation == "NONE"
-    gradient = random_gradient(rng, (4, 5, 3))
-    if kink:
-        gradient = QuantizedGradient(
-            np.where(x.x == x.zero_point, np.int8(0), gradient.q), gradient.scale
-        )
-    expected = float_reference.input_gradient(function, x, dequantize(gradient))
-    options = SimpleNamespace(alpha=0.3)
-    factor = Factor.derivative(lambda real: derivative(real, options), tensor_of(x))
-    names = broadcast_names(x.x.shape, x.x.shape, x.x.shape)
-    result = gradient_of(gradient, names, factor, x.x, x.mask)
-    assert_parallel(dequantize(result).reshape(x.x.shape), expected, cosine=0.999, norm=0.05)
-
-
-@pytest.mark.parametrize(
-    ("derivative", "function", "scale", "zero_point"),
-    [
-        (elementwise.logistic_derivative, tf.sigmoid, 1 / 256, -128),
-        (elementwise.tanh_derivative, tf.tanh, 1 / 128, 0),
-    ],
-)
-@property_test
-@given(seeds)
-def test_functions_of_the_output(
-    derivative: Any, function: Callable[[Any], Any], scale: float, zero_point: int, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    real = rng.normal(0, 1.5, (4, 5, 3))
-    x = QuantizedInput(real.astype(np.int8), np.float32(1), 0, None, real, "NONE")
-    gradient = random_gradient(rng, (4, 5, 3))
-    expected = float_reference.input_gradient(function, x, dequantize(gradient))
-    y = np.rint(function(real).numpy() / scale + zero_point).clip(-128, 127).astype(np.int8)
-    output = tensor_of(QuantizedInput(y, np.float32(scale), zero_point, None, real, "NONE"))
-    factor = Factor.derivative(lambda value: derivative(value, None), output)
-    result = gradient_of(gradient, broadcast_names(y.shape, y.shape, y.shape), factor, y)
-    assert_parallel(dequantize(result).reshape(y.shape), expected, cosine=0.999, norm=0.05)
 
 
 @property_test

@@ -23,7 +23,7 @@ def assert_minimum(model: Model, folder: Path) -> None:
     assert smallest_arena(path, 2 * report.minimum_bytes) == report.minimum_bytes
 
 
-@pytest.mark.parametrize("name", ["keyword", "branches", "wide"])
+@pytest.mark.parametrize("name", ["keyword", "branches", "wide", "statistics"])
 def test_converted_models(converted: Callable[[str], Model], tmp_path: Path, name: str) -> None:
     model = converted(name)
     assert_minimum(model, tmp_path)

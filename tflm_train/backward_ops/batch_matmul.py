@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from tflm_train.backward_ops.mul import has_int8_operands
+from tflm_train.backward_ops.constraints import has_int8_operands
 from tflm_train.backward_ops.product import Factor, Names, produce_product, why_not_product
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
 from tflm_train.graph import Op, Tensor

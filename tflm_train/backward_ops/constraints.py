@@ -22,6 +22,15 @@ def has_int8_activations(op: Op) -> str | None:
     return None
 
 
+def has_int8_operands(op: Op) -> str | None:
+    """Both operands and the output are int8 with one scale per tensor."""
+    for tensor in [*op.inputs, op.output]:
+        reason = "an operand is missing" if tensor is None else why_not_int8(tensor)
+        if reason is not None:
+            return reason
+    return None
+
+
 def has_image_input(op: Op) -> str | None:
     """The input is one image: [1, height, width, channels]."""
     if len(op.input.shape) != 4 or op.input.shape[0] != 1:

@@ -1,47 +1,118 @@
-"""Elementwise functions: the gradient times the function's derivative, from a table of 256 values.
+"""Elementwise functions: the gradient times the function's derivative, from tables of 256 values.
 
-The derivative is tabulated over the int8 output where that is all it needs (LOGISTIC, TANH: the
-output is what the next layer keeps anyway), else over the int8 input.
+A partial derivative is a sum of terms, each a function of one int8 tensor (an input, or the output
+where that is all it needs: the next layer keeps it anyway). `ops.builtin` says which; here each
+term becomes a PRODUCT_GRAD, the second one of a tensor adding the first's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.constraints import constant_of, has_int8_activations
-from tflm_train.backward_ops.product import Factor, broadcast_names, produce_product, tabulate
+from tflm_train.backward_ops.constraints import (
+    constant_of,
+    has_int8_activations,
+    has_int8_operands,
+)
+from tflm_train.backward_ops.product import (
+    Factor,
+    Names,
+    broadcast_names,
+    produce_product,
+    tabulate,
+    why_not_product,
+)
 from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
-from tflm_train.graph import Op
+from tflm_train.graph import Op, Tensor
+from tflm_train.ops.builtin import BUILTINS
+from tflm_train.ops.builtin.operator import BuiltinOperator, Real, Term
 from tflm_train.ops.constants import FactorKind
-
-Real = npt.NDArray[np.float64]
 
 
 class ElementwiseRule(GradientRule):
-    """A function of one activation."""
+    """A function of one or two activations."""
 
-    def __init__(self, derivative: Callable[[Real, Any], Real], of_output: bool = False) -> None:
-        """Makes the rule of one function.
-
-        Args:
-          derivative: Of the real value (and the op's options).
-          of_output: Whether the value is the function's output instead of its input.
-        """
-        self._derivative = derivative
-        self._of_output = of_output
+    def __init__(self, row: BuiltinOperator) -> None:
+        """Makes the rule of one function from its partial derivatives."""
+        self._row = row
 
     def constraints(self) -> list[Constraint]:
-        return [has_int8_activations]
+        if len(self._row.partials) == 1:
+            return [has_int8_activations]
+        return [has_int8_operands, broadcasts_simply]
 
     def backward(self, op: Op, gradient: Gradient, tape: Tape) -> None:
-        x = op.output if self._of_output else op.input
-        factor = Factor.derivative(lambda real: self._derivative(real, op.options), x)
-        names = broadcast_names(op.input.shape, op.input.shape, op.input.shape)
-        produce_product(tape, op.input, gradient, names, factor)
+        for index, tensor in enumerate(op.inputs):
+            assert tensor is not None
+            for x, factor in partial_derivative(op, index):
+                produce_product(tape, tensor, gradient, _names(op, tensor, x), factor)
+
+
+def partial_derivative(op: Op, index: int) -> list[tuple[Tensor, Factor]]:
+    """The derivative of an elementwise op by one of its inputs.
+
+    Args:
+      op: One with partial derivatives.
+      index: Of the input.
+
+    Returns:
+      The terms that are not zero: the tensor that each is a function of, and what it is.
+    """
+    terms = [(_tensor(op, term), term) for term in BUILTINS[op.name].partials[index]]
+    # What all terms but the first have in common goes to the first one: terms that mostly cancel
+    # out would lose their difference to their gradients' quantisation.
+    middles = [_middle(op, x, term) for x, term in terms[1:]]
+    shifts = [sum(middles), *(-middle for middle in middles)]
+    found = []
+    for (x, term), shift in zip(terms, shifts, strict=True):
+        factor = _factor(op, x, term, shift)
+        assert factor.table is not None
+        if np.any(factor.table[_codes(x)]):
+            found.append((x, factor))
+    return found
+
+
+def _tensor(op: Op, term: Term) -> Tensor:
+    tensor = op.output if term.of is None else op.inputs[term.of]
+    assert tensor is not None
+    return tensor
+
+
+def _codes(x: Tensor) -> npt.NDArray[np.int64]:
+    """The places in a table of the values that a tensor can have."""
+    if x.data is None:
+        return np.arange(256)
+    return np.unique(x.data).astype(np.int64) + 128
+
+
+def _middle(op: Op, x: Tensor, term: Term) -> float:
+    """The middle of the values that a term can have."""
+    values = term.value((_codes(x) - 128 - x.zero_point) * np.float64(x.scale), op.options)
+    return float(values.min() + values.max()) / 2
+
+
+def _factor(op: Op, x: Tensor, term: Term, shift: float) -> Factor:
+    def value(real: Real) -> Real:
+        return term.value(real, op.options) + shift
+
+    return Factor.derivative(value, x)
+
+
+def _names(op: Op, tensor: Tensor, x: Tensor) -> Names:
+    return broadcast_names(op.output.shape, tensor.shape, x.shape)
+
+
+def broadcasts_simply(op: Op) -> str | None:
+    """An operand is broadcast along at most 3 runs of axes, over at most 516 positions."""
+    for index, tensor in enumerate(op.inputs):
+        if tensor is None or tensor.data is not None:
+            continue
+        for x, factor in partial_derivative(op, index):
+            reason = why_not_product(_names(op, tensor, x), factor.largest)
+            if reason is not None:
+                return reason
+    return None
 
 
 class PReluRule(GradientRule):
@@ -78,33 +149,7 @@ def has_slopes_per_channel(op: Op) -> str | None:
     return None
 
 
-def logistic_derivative(y: Real, options: Any) -> Real:
-    """Of the logistic function, from its output."""
-    del options
-    return y * (1 - y)
-
-
-def tanh_derivative(y: Real, options: Any) -> Real:
-    """Of the hyperbolic tangent, from its output."""
-    del options
-    return np.maximum(0.0, 1 - y * y)
-
-
-def hard_swish_derivative(x: Real, options: Any) -> Real:
-    """Of `x * clip(x + 3, 0, 6) / 6`."""
-    del options
-    return np.where(x <= -3, 0.0, np.where(x >= 3, 1.0, (2 * x + 3) / 6))
-
-
-def leaky_relu_derivative(x: Real, options: Any) -> Real:
-    """Of `x` above 0, `alpha * x` below."""
-    return np.where(x >= 0, 1.0, float(options.alpha))
-
-
 RULES: dict[str, GradientRule] = {
-    "HARD_SWISH": ElementwiseRule(hard_swish_derivative),
-    "LEAKY_RELU": ElementwiseRule(leaky_relu_derivative),
-    "LOGISTIC": ElementwiseRule(logistic_derivative, of_output=True),
+    **{row.name: ElementwiseRule(row) for row in BUILTINS.values() if row.partials},
     "PRELU": PReluRule(),
-    "TANH": ElementwiseRule(tanh_derivative, of_output=True),
 }

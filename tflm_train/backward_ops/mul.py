@@ -6,7 +6,7 @@ gate along, the gate's is summed over the pixels.
 
 from __future__ import annotations
 
-from tflm_train.backward_ops.constraints import has_known_activation, why_not_int8
+from tflm_train.backward_ops.constraints import has_int8_operands, has_known_activation
 from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.product import (
     Factor,
@@ -33,15 +33,6 @@ class MulRule(GradientRule):
             produce_product(
                 tape, tensor, gradient, _names(op, tensor, other), Factor.activation(other)
             )
-
-
-def has_int8_operands(op: Op) -> str | None:
-    """Both operands and the output are int8 with one scale per tensor."""
-    for tensor in [*op.inputs, op.output]:
-        reason = "an operand is missing" if tensor is None else why_not_int8(tensor)
-        if reason is not None:
-            return reason
-    return None
 
 
 def broadcasts_simply(op: Op) -> str | None:

@@ -29,11 +29,11 @@ _FAMILIES = (
     movement,
     reduction,
     sequence,
-    unmodelled,
 )
-BUILTINS: dict[str, BuiltinOperator] = {
-    row.name: row for row in sorted(chain(*(f.ROWS for f in _FAMILIES)), key=lambda row: row.name)
-}
+_MODELLED = {row.name: row for row in chain(*(f.ROWS for f in _FAMILIES))}
+BUILTINS: dict[str, BuiltinOperator] = dict(
+    sorted(({row.name: row for row in unmodelled.ROWS} | _MODELLED).items())
+)
 """All rows by name."""
 
 

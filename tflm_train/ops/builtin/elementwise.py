@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.graph import Op
 from tflm_train.ops.builtin.memory import KernelCase, KernelMemory, fixed
-from tflm_train.ops.builtin.operator import BuiltinOperator
+from tflm_train.ops.builtin.operator import BuiltinOperator, Real, Term
 from tflm_train.ops.builtin.shapes import (
     Shapes,
     broadcast,
@@ -64,6 +66,40 @@ def _add_instructions(op: Op) -> float:
     return _ADD_INSTRUCTIONS * op.output.size
 
 
+def _logistic_derivative(y: Real, options: Any) -> Real:
+    """Of the logistic function, from its output."""
+    del options
+    return y * (1 - y)
+
+
+def _tanh_derivative(y: Real, options: Any) -> Real:
+    """Of the hyperbolic tangent, from its output."""
+    del options
+    return np.maximum(0.0, 1 - y * y)
+
+
+def _rsqrt_derivative(y: Real, options: Any) -> Real:
+    """Of `1 / sqrt(x)`, from its output."""
+    del options
+    return -0.5 * y**3
+
+
+def _hard_swish_derivative(x: Real, options: Any) -> Real:
+    """Of `x * clip(x + 3, 0, 6) / 6`."""
+    del options
+    return np.where(x <= -3, 0.0, np.where(x >= 3, 1.0, (2 * x + 3) / 6))
+
+
+def _leaky_relu_derivative(x: Real, options: Any) -> Real:
+    """Of `x` above 0, `alpha * x` below."""
+    return np.where(x >= 0, 1.0, float(options.alpha))
+
+
+def _times(factor: float, of: int) -> Term:
+    """A multiple of an input."""
+    return Term(lambda real, options: factor * real, of)
+
+
 ROWS = (
     BuiltinOperator(
         "ADD",
@@ -77,7 +113,12 @@ ROWS = (
         "DEQUANTIZE", same_shape, memory=fixed(None, ("di",), "iii"), keeps_real_values=True
     ),
     BuiltinOperator("DIV", broadcast, _TWO, schema.DivOptionsT, memory=fixed("e", "iiiiiii")),
-    BuiltinOperator("HARD_SWISH", same_shape, memory=fixed(None, "hhhihi")),
+    BuiltinOperator(
+        "HARD_SWISH",
+        same_shape,
+        memory=fixed(None, "hhhihi"),
+        partials=((Term(_hard_swish_derivative),),),
+    ),
     BuiltinOperator(
         "L2_NORMALIZATION", same_shape, options=schema.L2NormOptionsT, memory=fixed("e", "i")
     ),
@@ -86,8 +127,14 @@ ROWS = (
         _leaky_relu_shape,
         options=schema.LeakyReluOptionsT,
         memory=fixed("f", "iiiiii"),
+        partials=((Term(_leaky_relu_derivative),),),
     ),
-    BuiltinOperator("LOGISTIC", same_shape, memory=fixed(None, "iiii")),
+    BuiltinOperator(
+        "LOGISTIC",
+        same_shape,
+        memory=fixed(None, "iiii"),
+        partials=((Term(_logistic_derivative, of=None),),),
+    ),
     BuiltinOperator("MAXIMUM", broadcast, _TWO, memory=fixed(None)),
     BuiltinOperator("MINIMUM", broadcast, _TWO, memory=fixed(None)),
     BuiltinOperator("MUL", broadcast, _TWO, schema.MulOptionsT, memory=fixed("e", "iiiiiiiff")),
@@ -99,10 +146,28 @@ ROWS = (
     BuiltinOperator("RELU6", same_shape, memory=fixed(None, "ii")),
     BuiltinOperator("RELU_N1_TO_1", same_shape, has_kernel=False),
     BuiltinOperator(
+        "RSQRT",
+        same_shape,
+        memory=fixed(None, "iiiibee"),
+        partials=((Term(_rsqrt_derivative, of=None),),),
+    ),
+    BuiltinOperator(
         "SOFTMAX", _softmax_shape, options=schema.SoftmaxOptionsT, memory=_softmax_memory
+    ),
+    BuiltinOperator(
+        "SQUARED_DIFFERENCE",
+        broadcast,
+        _TWO,
+        memory=fixed(None, ("b", "biiiiiiiiiiiiffqqhhiiiii")),
+        partials=((_times(2, 0), _times(-2, 1)), (_times(-2, 0), _times(2, 1))),
     ),
     BuiltinOperator(
         "SUB", broadcast, _TWO, schema.SubOptionsT, memory=fixed("eb", "biiiiiiiiiiii")
     ),
-    BuiltinOperator("TANH", same_shape, memory=fixed(None, "iiii")),
+    BuiltinOperator(
+        "TANH",
+        same_shape,
+        memory=fixed(None, "iiii"),
+        partials=((Term(_tanh_derivative, of=None),),),
+    ),
 )

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tflm_train.graph import Op
 from tflm_train.ops.builtin.memory import MemoryRule
 from tflm_train.ops.builtin.shapes import ShapeRule
 
 ANY_NUMBER = 1 << 16
+Real = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of a partial derivative: a function of one tensor.
+
+    Attributes:
+      value: Its values, of the tensor's real ones and the op's options.
+      of: Which input that tensor is; None: the output.
+    """
+
+    value: Callable[[Real, Any], Real]
+    of: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,8 @@ class BuiltinOperator:
       instructions: About how many TFLM's CMSIS-NN kernel takes on a Cortex-M7; None where nothing
         compares its cost.
       keeps_real_values: Whether it only writes the same numbers in another type or scale.
+      partials: Of an operator that works element by element, its partial derivatives: for each
+        input the terms whose sum it is. Its gradient needs no more.
     """
 
     name: str
@@ -73,6 +93,7 @@ class BuiltinOperator:
     layer: LayerForm | None = None
     instructions: Callable[[Op], float] | None = None
     keeps_real_values: bool = False
+    partials: tuple[tuple[Term, ...], ...] = ()
 
     @property
     def resolver_method(self) -> str:
