@@ -52,6 +52,10 @@ def _sums_and_products() -> Iterator[Model]:
             yield model_of(name, [x, y], activation(*large, dtype=dtype), options())
         yield model_of(name, [activation(*large), weights(*small, per_channel=False)],
                        activation(*large), options())  # fmt: skip
+    for dtype in (np.int8, np.float32):
+        x, y = activation(*large, dtype=dtype), activation(*large, dtype=dtype)
+        z, options_ = activation(*large, dtype=dtype), schema.SquaredDifferenceOptionsT()
+        yield model_of("SQUARED_DIFFERENCE", [x, y], z, options_)
     x, y = activation(*large, dtype=np.float32), activation(*large, dtype=np.float32)
     yield model_of("DIV", [x, y], activation(*large, dtype=np.float32), schema.DivOptionsT())
     for name in ("MAXIMUM", "MINIMUM"):
@@ -77,6 +81,8 @@ def _functions() -> Iterator[Model]:
         yield model_of(name, [activation(*shape, dtype=np.float32)], real, None)
     options = _with(schema.LeakyReluOptionsT(), alpha=0.25)
     yield model_of("LEAKY_RELU", [activation(*shape)], activation(*shape), options)
+    positive = activation(*shape, zero_point=-128)
+    yield model_of("RSQRT", [positive], activation(*shape, zero_point=-128), None)
     slopes = weights(1, 1, 6, per_channel=False)
     yield model_of("PRELU", [activation(*shape), slopes], activation(*shape), None)
     y = activation(*shape, dtype=np.float32)

@@ -20,6 +20,8 @@ from tflm_train.ops.builtin import BUILTINS
 TABLE = Path(__file__).resolve().parents[2] / "benchmarks/results/kernel_memory.json"
 MODELLED = {row.name for row in BUILTINS.values() if row.memory is not None}
 BUILDS = ("reference m7", "cmsis_nn m7", "cmsis_nn_helium m55")
+UNMEASURED: frozenset[str] = frozenset()
+"""Operators of the memory model that nobody with a TFLM at hand has measured yet."""
 
 
 @cache
@@ -28,7 +30,9 @@ def measured() -> dict[str, dict[str, str]]:
 
 
 def test_every_operator_is_measured() -> None:
-    assert {case.split("(")[0] for case in kernel_cases()} == MODELLED
+    measured_ones = {case.split("(")[0] for case in kernel_cases()}
+    hint = "add cases to kernel_cases, the kernel to allocations.cc, and measure (or UNMEASURED)"
+    assert measured_ones | UNMEASURED == MODELLED and not measured_ones & UNMEASURED, hint
 
 
 def test_the_table_holds_these_cases() -> None:
@@ -37,7 +41,7 @@ def test_the_table_holds_these_cases() -> None:
 
 
 @pytest.mark.parametrize("build", BUILDS)
-@pytest.mark.parametrize("operator", sorted(MODELLED))
+@pytest.mark.parametrize("operator", sorted(MODELLED - UNMEASURED))
 def test_prediction(operator: str, build: str) -> None:
     kernels = KernelSet(build.split()[0])
     rows = {

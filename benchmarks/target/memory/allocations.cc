@@ -196,6 +196,8 @@ bool AddOps(Resolver& r) {
       r.AddTransposeConv(),
       r.AddUnidirectionalSequenceLSTM(),
       r.AddUnpack(),
+      r.AddRsqrt(),
+      r.AddSquaredDifference(),
   };
   for (const TfLiteStatus result : results) {
     if (result != kTfLiteOk) return false;
