@@ -56,10 +56,13 @@ class WholeGraph:
         self._restore = params
         self._tensors = restore.outputs[1:]
         self.variables: dict[str, Array] = {}
-        for tensor, factory in zip(self._tensors, restore.inputs[1:], strict=True):
-            value = np.zeros(tensor.shape, tensor.dtype) if factory is None else factory.data
-            assert value is not None
+        factory = restore.optional_input(1)
+        values = b"" if factory is None or factory.data is None else factory.data.tobytes()
+        values += bytes(sum(tensor.nbytes for tensor in self._tensors) - len(values))
+        for tensor in self._tensors:
+            value = np.frombuffer(values[: tensor.nbytes], tensor.dtype).reshape(tensor.shape)
             self.variables[tensor.name] = value.copy()
+            values = values[tensor.nbytes :]
         self.step_count = 0
         self._gradients: dict[int, Array] = {}
 
@@ -145,7 +148,7 @@ class WholeGraph:
     def _run_loss(self, op: Op, params: abi.LossParams) -> None:
         from_input = params.target_kind == TargetKind.INPUT
         target = self._value(op.inputs[1]) if from_input else self._label
-        weights = None if op.inputs[4] is None else op.inputs[4].data
+        weights = None if op.inputs[2] is None else op.inputs[2].data
         result = reference_loss(params, self._value(op.inputs[0]), target, weights)
         self.loss = result.value
         self._store(op.outputs[0], params.slot, result.gradient.q, result.gradient.scale)
@@ -176,7 +179,7 @@ class WholeGraph:
         incoming = QuantizedGradient(incoming.q.reshape(g.out_h, g.out_w, g.out_c), incoming.scale)
         addend = None
         if params.slot_addend >= 0:
-            addend = self._gradient(op.inputs[7], params.slot_addend)
+            addend = self._gradient(op.inputs[abi.InputGradInput.ADDEND], params.slot_addend)
         ranges = self.variables["train/ranges"]
         weights = self._value(op.inputs[1])
         if params.kept > 0:
@@ -187,7 +190,7 @@ class WholeGraph:
             multipliers,
             g,
             ranges[params.slot_out],
-            self._mask(params.mask, op.inputs[6]),
+            self._mask(params.mask, op.inputs[abi.InputGradInput.MASK]),
             addend,
         )
         ranges[params.slot_out] = result.range_
@@ -195,7 +198,7 @@ class WholeGraph:
 
     def _merge(self, op: Op, params: Any) -> Array:
         """The whole weights of a layer that trains in part."""
-        constant, columns, listed = (self._value(op.inputs[i]) for i in (1, 8, 9))
+        constant, columns, listed = (self._value(op.inputs[i]) for i in (1, 3, 4))
         if isinstance(params, abi.DepthwiseInputGradParams):
             return split_forward.merge_depthwise_weights(constant, columns, listed)
         return split_forward.merge_conv_weights(constant, columns, listed)
@@ -206,7 +209,7 @@ class WholeGraph:
 
     def _run_pool_grad(self, op: Op, params: abi.PoolGradParams) -> None:
         ranges = self.variables["train/ranges"]
-        mask = self._mask(params.mask, op.inputs[4])
+        mask = self._mask(params.mask, op.inputs[1])
         incoming = self._gradient(op.inputs[0], params.slot_in)
         result = pool.pool_gradient(incoming, params.geometry, ranges[params.slot_out], mask)
         ranges[params.slot_out] = result.range_
@@ -216,7 +219,7 @@ class WholeGraph:
         p = params
         move = Move(p.axis, p.offset)
         incoming = self._gradient(op.inputs[0], p.slot_in)
-        result = move_gradient(incoming, move, self._mask(p.mask, op.inputs[3]), p.divisor)
+        result = move_gradient(incoming, move, self._mask(p.mask, op.inputs[1]), p.divisor)
         self._store(op.outputs[0], p.slot_out, result.q, result.scale)
 
     def _run_product_grad(self, op: Op, params: abi.ProductGradParams) -> None:
@@ -249,23 +252,23 @@ class WholeGraph:
     def _addend(self, op: Op, params: Any) -> QuantizedGradient | None:
         if params.slot_addend < 0:
             return None
-        return self._gradient(op.inputs[7], params.slot_addend)
+        return self._gradient(op.inputs[4], params.slot_addend)
 
     def _requantized(self, op: Op, params: Any, function: Any, *args: Any, **more: Any) -> None:
-        """An op with inputs `grad_out, ..., ranges, mask` at 0 and 6."""
+        """An op with inputs `grad_out`, `mask` at 0 and 3."""
         ranges = self.variables["train/ranges"]
         incoming = self._gradient(op.inputs[0], params.slot_in)
-        mask = self._mask(params.mask, op.inputs[6])
+        mask = self._mask(params.mask, op.inputs[3])
         result = function(incoming, *args, ranges[params.slot_out], mask, **more)
         ranges[params.slot_out] = result.range_
         self._store(op.outputs[0], params.slot_out, result.q, result.scale)
 
     def _run_accumulate(self, op: Op, params: abi.AccumulateParams) -> None:
         parts = []
-        for tensor, slot in zip(op.inputs[3:], params.slot_in[: params.count], strict=True):
+        for tensor, slot in zip(op.inputs[:-3], params.slot_in[: params.count], strict=True):
             part = self._gradient(tensor, slot)
             parts.append(QuantizedGradient(part.q.reshape(-1), part.scale))
-        result = numerics.accumulate(parts, self._mask(params.mask, op.inputs[2]))
+        result = numerics.accumulate(parts, self._mask(params.mask, op.inputs[-3]))
         self._store(op.outputs[0], params.slot_out, result.q, result.scale)
 
     def _run_update(self, op: Op, params: Any) -> None:
@@ -273,11 +276,11 @@ class WholeGraph:
         u: abi.UpdateFields = params.update
         depthwise = isinstance(params, abi.DepthwiseUpdateParams)
         module = depthwise_conv_2d if depthwise else conv_2d
-        x, q, _, _, kw, kb, weights, bias, residual, listed = (
-            None if t is None else self._value(t) for t in op.inputs
+        x, q, factors, weights, bias, residual, listed = (
+            None if t is None else self._value(t) for t in op.inputs[: abi.UpdateInput.AFTER]
         )
-        assert x is not None and q is not None and weights is not None
-        assert kw is not None and kb is not None
+        assert x is not None and q is not None and weights is not None and factors is not None
+        kw, kb = factors[0], factors[-1]
         G, B = module.weight_gradient(q, x, u.x_zero_point, g)
         if u.residual_bits == 4:
             assert residual is not None
@@ -299,16 +302,24 @@ class WholeGraph:
         if u.residual_bits == 4:
             assert new_residual is not None
             new_residual = pack_nibbles(new_residual)
-        values = [v for v in (new_weights, new_bias, new_residual) if v is not None]
-        for tensor, value in zip(op.outputs, values, strict=True):
-            self.variables[tensor.name] = value.reshape(tensor.shape)
+        changed = op.inputs[abi.UpdateInput.WEIGHTS : abi.UpdateInput.RESIDUAL + 1]
+        for tensor, value in zip(changed, (new_weights, new_bias, new_residual), strict=True):
+            if tensor is not None and value is not None:
+                self.variables[tensor.name] = value.reshape(tensor.shape)
+        self._store_token(op)
 
     def _run_bias_update(self, op: Op, params: abi.BiasUpdateParams) -> None:
         gradient = self._gradient(op.inputs[0], params.slot)
         B = numerics.bias_gradient(gradient.q.reshape(params.positions, 1, params.channels))
-        bias = self._value(op.inputs[4])
-        new = update_bias(bias, B, self._value(op.inputs[3]), self._rate, gradient.scale)
-        self.variables[op.outputs[0].name] = new
+        changed = op.inputs[abi.BiasUpdateInput.BIAS]
+        assert changed is not None
+        factors = self._value(op.inputs[abi.BiasUpdateInput.FACTORS])
+        new = update_bias(self._value(changed), B, factors, self._rate, gradient.scale)
+        self.variables[changed.name] = new
+        self._store_token(op)
+
+    def _store_token(self, op: Op) -> None:
+        self._gradients[id(op.output)] = np.ones(1, np.int8)
 
 
 def _geometry_of(params: Any) -> Geometry:

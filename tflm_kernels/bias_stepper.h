@@ -47,6 +47,7 @@ class BiasStepper {
     const int32_t moved0 = __qsub(bias_[c], d0), moved1 = __qsub(bias_[c + 1], d1);
     // Where all magnitudes are below 2^29, nothing was too large.
     const auto bits = [](int32_t a) { return static_cast<uint32_t>(a ^ (a >> 31)); };
+    // FAST-PATH-BOUND: bias-step
     if ((bits(d0) | bits(d1) | bits(moved0) | bits(moved1)) >> 29 == 0) {
       bias_[c] = moved0;
       bias_[c + 1] = moved1;

@@ -124,6 +124,7 @@ Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
   size_t i = 0;
 #if defined(TFLM_TRAIN_DSP)
   // Words are loaded four at a time, which takes aligned ones.
+  // FAST-PATH-BOUND: aligned-bytes
   for (; i < n && reinterpret_cast<uintptr_t>(values + i) % 4 != 0; ++i) {
     max = values[i] > max ? values[i] : max;
     min = values[i] < min ? values[i] : min;

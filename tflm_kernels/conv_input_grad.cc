@@ -40,6 +40,7 @@ struct PanelPlan {
       : g(Flattened(params.geometry)), elements(PanelElements(g.out_c) * g.k_h * g.k_w) {
     // One pixel, sums in groups and transposed layers are left to the pixel by
     // pixel way.
+    // FAST-PATH-BOUND: panel-groups panel-transposed
     usable = !IsSplit(params) && g.in_h * g.in_w > 1 && params.transposed == 0;
     const int32_t per_row = (g.in_w + g.stride_w - 1) / g.stride_w;
     const int32_t needed = (per_row + kLanes - 1) / kLanes;
@@ -111,6 +112,7 @@ int32_t PackGradients(const Geometry& g, int32_t iy, int32_t ix, int32_t count,
       const int32_t x = ox + j;
 #if defined(TFLM_TRAIN_MVE) || defined(TFLM_TRAIN_DSP)
       constexpr int kTogether = kInterleaved;
+      // FAST-PATH-BOUND: interleaved-pixels
       if (j % kTogether == 0 && count - j >= kTogether && x >= 0 && x + kTogether <= g.out_w) {
         PackInterleavedProducts(grad_out + (oy * g.out_w + x) * g.out_c, g.out_c, m, g.out_c, lane);
         j += kTogether - 1;

@@ -100,6 +100,7 @@ int ExponentOfRounded(const Extremes<int8_t>& extremes, int exponent) {
   constexpr int32_t kMost = 127;
   const int32_t max = extremes.max > -extremes.min ? extremes.max : -extremes.min;
   // An input's -128 would exceed what the exponent was made for.
+  // FAST-PATH-BOUND: rounded-exponent
   if (extremes.min <= -kMost || (max & (max - 1)) == 0) return -1;
   for (int32_t limit = kMost / 2; max <= limit; limit /= 2) --exponent;
   return exponent;
@@ -203,6 +204,7 @@ void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, i
   uint32_t byte = shift == 0 ? 0 : *to;
   int32_t bit = shift;
 #if defined(TFLM_TRAIN_MVE)
+  // FAST-PATH-BOUND: mask-start
   if (shift == 0) {
     const MaskParams range = {kMaskActivation, act_min, act_max};
     return mve::ClampBits(range, activation, static_cast<size_t>(n), to);

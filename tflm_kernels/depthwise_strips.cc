@@ -83,6 +83,7 @@ struct StripProgram {
 
 StripPlan::StripPlan(const DepthwiseInputGradParams& params) {
   const Geometry& g = params.geometry;
+  // FAST-PATH-BOUND: strip-shape
   usable = params.multiplier == 1 && g.k_h == 3 && g.k_w == 3 && g.dil_h == 1 && g.dil_w == 1 &&
            g.stride_h == 1 && g.stride_w == 1 && g.pad_t <= 2 && g.pad_l <= 2;
   columns = g.in_w < kMaxColumns ? g.in_w : kMaxColumns;

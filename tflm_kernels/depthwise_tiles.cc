@@ -74,6 +74,7 @@ bool NeverSaturates(const LaneScales& scales) {
   for (int lane = 1; lane < kWindowLanes; ++lane) {
     if (scales.factor[lane] > largest) largest = scales.factor[lane];
   }
+  // FAST-PATH-BOUND: never-saturates
   return HighMul(kLargestSum, largest) < INT8_MAX;
 }
 
@@ -158,9 +159,11 @@ class TileProgram {
 
 TilePlan::TilePlan(const DepthwiseInputGradParams& params) {
   const Geometry& g = params.geometry;
+  // FAST-PATH-BOUND: tile-shape
   usable = params.multiplier == 1 && g.k_h == 3 && g.k_w == 3 && g.dil_h == 1 && g.dil_w == 1 &&
            g.stride_h == 2 && g.stride_w == 2 && g.pad_t <= 1 && g.pad_l <= 1;
   const TileAxis y_axis(g.in_h, g.pad_t), x_axis(g.in_w, g.pad_l);
+  // FAST-PATH-BOUND: tile-axis
   usable = usable && y_axis.end > y_axis.pad && x_axis.end > x_axis.pad;
   columns = Min(x_axis.count, kMaxTiles);
 }

@@ -235,6 +235,7 @@ LaneWeights LaneCursor::CopiedWeights() {
 
 WindowPlan::WindowPlan(const DepthwiseInputGradParams& params) {
   const Geometry& g = params.geometry;
+  // FAST-PATH-BOUND: window-shape
   usable = params.multiplier == 1 && g.dil_h == 1 && g.dil_w == 1;
   left = 0;
   int32_t right = 0;

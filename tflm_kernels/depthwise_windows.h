@@ -39,6 +39,7 @@ struct DepthwiseWeights {
 
 // Whether sums are below 2^21, as ScaleSmall wants them.
 inline bool SumsAreSmall(const Geometry& g) {
+  // FAST-PATH-BOUND: small-sums
   constexpr int32_t kSide = 128;
   return g.k_h <= kSide && g.k_w <= kSide && g.k_h * g.k_w <= kSide;
 }

@@ -20,6 +20,7 @@ constexpr int32_t kChannels = 4;
 constexpr int32_t kPieceBytes = 64;
 
 // Sums of up to this many products of int8 stay below 2^29.
+// FAST-PATH-BOUND: small-products
 constexpr int32_t kMostSmallProducts = 16384;
 
 // The input row under kernel row ky of output row oy; nullptr outside the input.
@@ -34,7 +35,9 @@ Finish FinishOf(const ChannelConstants& constants, const OutputParams& output, i
   const int32_t* const bias = constants.bias;
   // The sign bit: of the shifts that all have it, of the biases any outside +-2^29.
   int32_t shifts = -1, outside = 0;
+  // FAST-PATH-BOUND: small-shifts
   for (int32_t c = 0; c < n; ++c) shifts &= constants.shift[c];
+  // FAST-PATH-BOUND: small-biases
   for (int32_t c = 0; c < n && bias != nullptr; ++c) {
     outside |= static_cast<int32_t>(static_cast<uint32_t>(bias[c]) + (1u << 29)) & (3 << 30);
   }
@@ -106,6 +109,7 @@ struct PatchPair {
   void Multiply(const SplitWeights& weights, const Finish& finish, int32_t channels, int8_t* y0,
                 int8_t* y1) const {
     const bool has_columns = weights.kept > 0;
+    // FAST-PATH-BOUND: conv-tile
     if (channels >= kChannels) {
       const Patches* const more = has_columns ? &columns : nullptr;
       return ConvPixels(rest, weights.rest, more, weights.columns, finish, channels, y0, y1);
@@ -130,6 +134,7 @@ void MakePatch(const Geometry& g, int32_t oy, int32_t ox, const Rows& x,
   PatchWriter rest(pair.rest, pixel), columns(pair.columns, pixel);
   for (int32_t ky = 0; ky < g.k_h; ++ky) {
     const int8_t* const row = RowUnder(g, x, oy, ky);
+    // FAST-PATH-BOUND: patch-neighbours
     if (row != nullptr && order == nullptr && g.dil_w == 1) {
       // The pixels inside the input are neighbours.
       const int32_t first = ix < 0 ? (-ix < g.k_w ? -ix : g.k_w) : 0;
@@ -199,6 +204,7 @@ class TapList {
   // Whether all columns of the kernel are inside the input.
   bool IsInside(int32_t ox) const {
     const int32_t first = ox * g_.stride_w - g_.pad_l;
+    // FAST-PATH-BOUND: taps-inside
     return first >= 0 && first + (g_.k_w - 1) * g_.dil_w < g_.in_w;
   }
 
@@ -272,6 +278,7 @@ void ConvRow(const Geometry& g, const OutputParams& output, int32_t oy, const Ro
       MakePatch(g, oy, ox, x, weights, 0, pair);
       MakePatch(g, oy, ox + step, x, weights, 1, pair);
     } else if (kRawPatches && second == ix + 1) {
+      // FAST-PATH-BOUND: raw-patches
       pair.rest.data = const_cast<int8_t*>(row + ix * g.in_c);  // never written
     } else {
       pair.rest.data = scratch;
@@ -293,6 +300,7 @@ void DepthwiseRow(const Geometry& g, const OutputParams& output, int32_t multipl
   const int32_t zero_point = output.x_zero_point;
   const Finish finish = FinishOf(constants, output, g.k_h * g.k_w, g.out_c);
   int32_t* const acc = static_cast<int32_t*>(scratch);
+  // FAST-PATH-BOUND: most-taps
   const bool is_plain = multiplier == 1 && weights.kept == 0 && g.k_h * g.k_w <= kMostTaps;
   TapList taps(g, oy, x, weights.rest);
   for (int32_t ox = 0; ox < g.out_w; ++ox, y += g.out_c) {

@@ -122,6 +122,7 @@ class PanelWriter {
       return first_ + static_cast<size_t>(channels == nullptr ? i + j : channels[i + j]);
     };
     int32_t done = 0;
+    // FAST-PATH-BOUND: panel-lanes pixel-pairs
     if (lanes == kLanes && paired_ > 0) {
       done = paired_;
       run_.q[0] = writer_.At(element(0));

@@ -16,6 +16,7 @@ namespace {
 
 constexpr float kRangeDecay = 0.95f;
 // Of a gradient that is not saturated, and what its largest is predicted to reach.
+// FAST-PATH-BOUND: largest-gradient
 constexpr int32_t kMinGradient = -127;
 constexpr int32_t kMaxGradient = 126;
 constexpr uint32_t kLargestGradient = 127;
@@ -53,6 +54,7 @@ uint32_t MaskAndFindMaxAbs(const MaskParams& params, const void* mask, int8_t* v
   const uint32_t max_abs = params.mask_kind == kMaskNone
                                ? MaxAbs(values, n)
                                : mve::MaskAndFindMaxAbs(params, mask, values, n);
+  // FAST-PATH-BOUND: largest-magnitude
   if (max_abs != kLargestGradient) return max_abs;  // else 127 is one, -127 is none
 #endif
   const Extremes<int8_t> extremes = MaskAndFindExtremes(params, mask, values, n);

@@ -109,7 +109,7 @@ void KeepRow(const StreamStage& stage, const StageOutputs& outputs, int32_t row,
     ClampMaskPart(o.act_min, o.act_max, y, row * bytes, bytes, outputs.mask);
   }
   if (outputs.channels != nullptr && outputs.kept != nullptr) {
-    const ChannelSaveParams params = {{}, g.out_w, g.out_c, stage.kept_channels};
+    const ChannelSaveParams params = {{}, g.out_w, g.out_c, stage.kept_channels, kNoMark, kNoMark};
     ChannelSave(params, y, outputs.channels, outputs.kept + row * g.out_w * stage.kept_channels);
   }
 }

@@ -44,6 +44,7 @@ class UnorderedWriter {
         rounding_(usable() ? 1 << (32 - exponent_) : 0) {}
 
   // 2^(32 - e) has to fit int32.
+  // FAST-PATH-BOUND: unordered-exponent
   bool usable() const { return exponent_ >= 2; }
 
   // Whether the sums are written as they are: no gradient joins them.
@@ -52,6 +53,7 @@ class UnorderedWriter {
 #if defined(TFLM_TRAIN_MVE)
   // Whether the first elements of pixels `step` elements apart are words, and those at first + 4 k.
   bool HasWords(size_t first, int32_t step) const {
+    // FAST-PATH-BOUND: word-writes
     return is_plain() && (reinterpret_cast<uintptr_t>(q_ + first) | step) % sizeof(int32_t) == 0;
   }
 

@@ -213,6 +213,7 @@ void SumDepthwiseTap(const DepthwiseUpdateParams& params, const PixelGrid& x, co
   const int32_t zero_point = params.update.x_zero_point;
   int32_t done = 0;
 #if defined(TFLM_TRAIN_DSP) && !defined(TFLM_TRAIN_MVE)
+  // FAST-PATH-BOUND: met-pixels
   if (params.multiplier == 1 && grad.rows > 0 && grad.columns > 0) {
     for (; done + kLanes <= channels; done += kLanes) {
       dsp::SumProducts(x.Moved(done), grad.Moved(done), zero_point, acc + done);

@@ -31,6 +31,7 @@ struct UpdatePlan {
            (in_parts ? sizeof(int32_t) * kLanes * kLanes * panels : 0);
   }
 
+  // FAST-PATH-BOUND: part-depth
   static constexpr int32_t kMaxDepth = 512;     // positions summed at a time
   static constexpr int32_t kInputBytes = 6288;  // memory for the input's panels
   static constexpr int32_t kTailElements = 6;   // behind each of them: what a core needs there

@@ -101,6 +101,7 @@ class WeightStepper {
 
 #if defined(TFLM_TRAIN_MVE)
   // Whether RowSteppers may step at all.
+  // FAST-PATH-BOUND: row-gain
   bool HasRows() const { return gain_shift_ > 0 && HasWholeBytes(); }
 
   // -Multiplier(kw) where RowSteppers may step with that; else a number that is not IsShort.
@@ -187,12 +188,16 @@ class WeightStepper {
 
  private:
   // The largest steps that the short arithmetic of the arch/step_*.h takes: 256 more still
-  // fit int16; whole weights less one still fit int8.
+  // fit int16; whole weights, down to one less and up to almost one more, still fit int8.
+  // FAST-PATH-BOUND: nearest-step
   static constexpr int32_t kMaxNearestDelta = INT16_MAX - 256;
-  static constexpr int32_t kMaxRandomDelta = 126 << 16;
+  // FAST-PATH-BOUND: random-step
+  static constexpr int32_t kMaxRandomDelta = 127 << 16;
+  // FAST-PATH-BOUND: largest-multiplier
   static constexpr int32_t kMaxSmall = (1 << 30) - 1;  // twice as much fits, too
 
   // Whether no two rows share a byte of residuals.
+  // FAST-PATH-BOUND: whole-bytes
   bool HasWholeBytes() const { return residual_bits_ != 4 || row_ % 2 == 0; }
 
   uint32_t FirstOf(const WeightRow& row, int32_t i) const {

@@ -76,6 +76,7 @@ struct LaneScales {
   }
 
   // Whether factors are at most 2^30, and even.
+  // FAST-PATH-BOUND: least-exponent most-exponent
   static bool Exist(int exponent) { return exponent >= 2 && exponent < kScaleBits; }
 
   TFLM_TRAIN_INLINE int8_t Quantized(int32_t sum, int lane) const;

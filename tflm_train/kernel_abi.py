@@ -1,5 +1,7 @@
 """The training ops' parameters under their names in C++; `tflm_train.ops` declares them."""
 
+import enum
+
 from tflm_train.ops import (
     ALL as ALL_PARAMS,
 )
@@ -9,7 +11,9 @@ from tflm_train.ops import (
     BLOB_VERSION,
     EXTRA_INPUTS,
     EXTRA_OUTPUTS,
+    MARKS_PER_WORD,
     MAX_STREAM_STAGES,
+    NO_MARK,
     OP_PREFIX,
     STATE_MAGIC,
     STATE_WORDS,
@@ -36,6 +40,7 @@ from tflm_train.ops import ConvInputGrad as ConvInputGradParams
 from tflm_train.ops import ConvUpdate as ConvUpdateParams
 from tflm_train.ops import DepthwiseInputGrad as DepthwiseInputGradParams
 from tflm_train.ops import DepthwiseUpdate as DepthwiseUpdateParams
+from tflm_train.ops import Finish as FinishParams
 from tflm_train.ops import L2NormGrad as L2NormGradParams
 from tflm_train.ops import Loss as LossParams
 from tflm_train.ops import MaxPoolGrad as MaxPoolGradParams
@@ -56,7 +61,9 @@ __all__ = [
     "BLOB_VERSION",
     "EXTRA_INPUTS",
     "EXTRA_OUTPUTS",
+    "MARKS_PER_WORD",
     "MAX_STREAM_STAGES",
+    "NO_MARK",
     "OP_PREFIX",
     "STATE_MAGIC",
     "STATE_WORDS",
@@ -64,6 +71,7 @@ __all__ = [
     "VERSION",
     "AccumulateParams",
     "AddFields",
+    "BiasUpdateInput",
     "BiasUpdateParams",
     "ChannelSaveParams",
     "ClampMaskParams",
@@ -72,6 +80,8 @@ __all__ = [
     "DepthwiseInputGradParams",
     "DepthwiseUpdateParams",
     "FactorKind",
+    "FinishParams",
+    "InputGradInput",
     "L2NormGradParams",
     "LossParams",
     "MaskFields",
@@ -88,10 +98,66 @@ __all__ = [
     "RestoreParams",
     "SplitConvParams",
     "SplitDepthwiseParams",
+    "SplitInput",
     "StageFields",
     "StageKind",
     "StateWord",
     "StreamParams",
     "UpdateFields",
+    "UpdateInput",
     "unpack",
 ]
+
+
+class InputGradInput(enum.IntEnum):
+    """The inputs of CONV_INPUT_GRAD and DEPTHWISE_INPUT_GRAD."""
+
+    GRADIENT = 0
+    WEIGHTS = 1
+    MULTIPLIERS = 2
+    COLUMNS = 3
+    CHANNELS = 4
+    MASK = 5
+    ADDEND = 6
+    BIAS_FACTORS = 7
+    BIAS = 8
+    SCALES = 9
+    RANGES = 10
+    STATE = 11
+
+
+class UpdateInput(enum.IntEnum):
+    """The inputs of CONV_UPDATE and DEPTHWISE_UPDATE."""
+
+    X = 0
+    GRADIENT = 1
+    FACTORS = 2
+    WEIGHTS = 3
+    BIAS = 4
+    RESIDUAL = 5
+    CHANNELS = 6
+    AFTER = 7
+    SCALES = 8
+    STATE = 9
+
+
+class BiasUpdateInput(enum.IntEnum):
+    """The inputs of BIAS_UPDATE."""
+
+    GRADIENT = 0
+    FACTORS = 1
+    BIAS = 2
+    SCALES = 3
+    STATE = 4
+
+
+class SplitInput(enum.IntEnum):
+    """The inputs of SPLIT_CONV and SPLIT_DEPTHWISE."""
+
+    X = 0
+    WEIGHTS = 1
+    COLUMNS = 2
+    CHANNELS = 3
+    BIAS = 4
+    MULTIPLIERS = 5
+    SHIFTS = 6

@@ -102,7 +102,9 @@ def _forward(op: Op, model: Model) -> Op:
             f"{model.name}: op {model.graph.index(op)} ({op.name}) does not carry the options of "
             "the layer it stands for; rewrite the original model again"
         )
-    x, weights, columns, listed, bias = (op.optional_input(i) for i in (0, 1, 2, 3, 6))
+    x, weights, columns, listed, bias = (
+        op.optional_input(i) for i in list(abi.SplitInput)[: abi.SplitInput.BIAS + 1]
+    )
     params = unpack_params(op, model)
     assert isinstance(params, abi.SplitConvParams | abi.SplitDepthwiseParams)
     try:
@@ -133,7 +135,13 @@ def _without_saved(op: Op, model: Model) -> Op:
             output, channels = len(outputs) - 1, stage.kept_channels
         stages.append(
             dataclasses.replace(
-                stage, mask_output=0, kept_output=output, kept_channels=channels, kept_list=0
+                stage,
+                mask_output=0,
+                kept_output=output,
+                kept_channels=channels,
+                kept_list=0,
+                mask_mark=abi.NO_MARK,
+                kept_mark=abi.NO_MARK,
             )
         )
     added = 1 + sum(stage.kept_list != 0 for stage in params.stages)  # the state, channel lists

@@ -51,12 +51,8 @@ def kernel_sources(part: str = "") -> tuple[str, ...]:
 
 SOURCES = ("tests/cpp/*.cc", "tests/cpp/target/*.cc", *kernel_sources())
 HOST_ONLY = ("platform_host.cc", "file_storage_test.cc")
-INPUTS = (
-    "benchmarks/target/*",
-    "tests/cpp/**/*",
-    "tflm_kernels/**/*",
-    "tools/**/*",
-)
+# What every object depends on besides the files that the compiler names.
+FLAGS_FROM = ("tools/cortex_m.py", "tools/bazel/arm_none_eabi/cores.bzl")
 RUN_SECONDS = 300
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 KIB = 1024
@@ -172,12 +168,6 @@ def compile_and_link(
     flags += [f"-isystem{folder}" for folder in includes]
     folder = BUILD / f"{machine.core}-{variant}".rstrip("-")
     folder.mkdir(parents=True, exist_ok=True)
-    newest = max(
-        path.stat().st_mtime
-        for pattern in (*INPUTS, *patterns)
-        for path in ROOT.glob(pattern)
-        if path.is_file()
-    )
     sources = [
         path
         for pattern in patterns
@@ -187,8 +177,8 @@ def compile_and_link(
 
     def compile_one(source: Path) -> Path:
         output = folder / (source.relative_to(ROOT).as_posix().replace("/", "__") + ".o")
-        if not output.exists() or output.stat().st_mtime < newest:
-            call([COMPILER, *flags, "-c", str(source), "-o", str(output)])
+        if not is_current(output):
+            call([COMPILER, *flags, "-MMD", "-c", str(source), "-o", str(output)])
         return output
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -210,6 +200,17 @@ def compile_and_link(
     return elf
 
 
+def is_current(output: Path) -> bool:
+    """Whether an object is newer than all that it was compiled from, as the compiler noted it."""
+    noted = output.with_suffix(".d")
+    if not (output.exists() and noted.exists()):
+        return False
+    inputs = noted.read_text().replace("\\\n", " ").split()[1:]
+    made = output.stat().st_mtime_ns
+    paths = [ROOT / name for name in (*FLAGS_FROM, *inputs)]
+    return all(path.exists() and path.stat().st_mtime_ns < made for path in paths)
+
+
 def call(command: list[str]) -> None:
     subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -217,9 +218,16 @@ def call(command: list[str]) -> None:
 def run(machine: Machine) -> Outcome:
     """Builds and runs the tests of one machine; a build or run that breaks is one failure."""
     try:
-        elf = compile_and_link(machine)
-        command = ["qemu-system-arm", "-M", machine.board, "-nographic", "-monitor", "none"]
-        command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+        return emulate(machine, compile_and_link(machine))
+    except subprocess.CalledProcessError as error:
+        return Outcome(0, 1, f"{error.cmd[0]} failed:\n{error.output}")
+
+
+def emulate(machine: Machine, elf: Path) -> Outcome:
+    """Runs a program of the tests' harness; a run that breaks is one failure."""
+    command = ["qemu-system-arm", "-M", machine.board, "-nographic", "-monitor", "none"]
+    command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+    try:
         finished = subprocess.run(
             [*command, "-kernel", str(elf)],
             stdin=subprocess.DEVNULL,
@@ -229,8 +237,6 @@ def run(machine: Machine) -> Outcome:
             errors="replace",
             timeout=RUN_SECONDS,
         )
-    except subprocess.CalledProcessError as error:
-        return Outcome(0, 1, f"{error.cmd[0]} failed:\n{error.output}")
     except (OSError, subprocess.TimeoutExpired) as error:
         return Outcome(0, 1, str(error))
     return parse(finished.stdout, finished.returncode)

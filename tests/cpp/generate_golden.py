@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+import golden_bounds
 import golden_gradients
 import golden_operators
 import golden_partial
@@ -168,12 +169,15 @@ def all_suites() -> Iterator[Suite]:
     yield from golden_training.suites()
     yield from primitives()
     yield state_blob()
+    yield Suite("reach", "ReachCase")
 
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "generated"
     folder.mkdir(parents=True, exist_ok=True)
-    for suite in all_suites():
+    suites = {suite.name: suite for suite in all_suites()}
+    golden_bounds.add_to(suites)
+    for suite in suites.values():
         suite.write(folder)
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
+from golden_cases import Accumulation, ClampMask, InputGradient, Split, weight_shape
 from golden_inputs import (
-    SLOT_ADDEND,
     SLOT_IN,
     SLOT_OUT,
     Array,
@@ -27,11 +27,11 @@ from golden_inputs import (
 )
 
 from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, pool
+from tflm_train.backward_ops import pool
 from tflm_train.backward_ops.losses import reference_loss
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.ops.constants import LossKind, TargetKind
-from tflm_train.ops.geometry import Geometry, TransposedGeometry
+from tflm_train.ops.geometry import Geometry
 
 # How a case departs from the ordinary.
 PLAIN = "plain"
@@ -68,17 +68,16 @@ def input_gradient_cases(
         gradient = Gradient(np.zeros_like(gradient.q), gradient.scale)
     if variant.startswith("zero_scale"):
         gradient = Gradient(gradient.q, np.float32(0))
-    shape = (g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, g.in_c)
-    weights = random_int8(rng, *shape)
-    constant, columns, listed, kept = weights, None, None, 0
+    weights = random_int8(rng, *weight_shape(g, depthwise))
+    split = None
     if partial:
         channels = random_kept(rng, g, depthwise)
-        constant, columns, listed = split_weights(rng, weights, channels, depthwise)
-        kept = channels.size
+        split = Split(*split_weights(rng, weights, channels, depthwise))
     if variant == STEADY_FAINT:
         weights = weights // 32
-        constant = constant // 32
-        columns = None if columns is None else columns // 32
+        if split is not None:
+            assert split.columns is not None
+            split = Split(split.constant // 32, split.columns // 32, split.listed)
     scales = weight_scales(rng, g.out_c)
     addend = None
     if "addend" in variant:
@@ -87,58 +86,14 @@ def input_gradient_cases(
         addend = Gradient(skip.q, np.float32(skip.scale * np.float32(factor)))
     mask = random_mask(rng, g.in_h * g.in_w * g.in_c, mask_kind)
     range_ = np.float32({"range_too_small": 0, "range_too_large": 1e7}.get(variant, 2000))
-    common = (g, mask_fields(mask), SLOT_IN, SLOT_OUT)
-    slot_addend = -1 if addend is None else SLOT_ADDEND
-    params: abi.OpParams
-    if depthwise:
-        d = depthwise_conv_2d.depthwise_multipliers(scales, g)
-        if variant.startswith("steady"):
-            first = depthwise_conv_2d.input_gradient(gradient, weights, d, g, range_, mask, addend)
-            range_ = first.range_
-        result = depthwise_conv_2d.input_gradient(gradient, weights, d, g, range_, mask, addend)
-        params = abi.DepthwiseInputGradParams(
-            *common,
-            slot_addend,
-            float(d.unit_scale),
-            g.out_c // g.in_c,
-            kept,
-        )
-        m = d.m
-    else:
-        c = conv_2d.conv_multipliers(scales, g)
-        if variant.startswith("steady"):
-            first = conv_2d.input_gradient(gradient, weights, c, g, range_, mask, addend)
-            range_ = first.range_
-        result = conv_2d.input_gradient(gradient, weights, c, g, range_, mask, addend)
-        params = abi.ConvInputGradParams(
-            *common,
-            slot_addend,
-            float(c.unit_scale),
-            c.group,
-            c.group_shift,
-            kept,
-            int(isinstance(g, TransposedGeometry)),
-        )
-        m = c.m
-    addend_scale = {} if addend is None else {"addend": addend.scale}
-    suite.case(
-        f"{describe(g)}_{variant}_mask{mask_kind}" + f"_kept{kept}" * partial,
-        params.pack(),
-        gradient.q,
-        constant,
-        columns,
-        listed,
-        m,
-        mask_bytes(mask),
-        None if addend is None else addend.q,
-        slots(in_=gradient.scale, **addend_scale),
-        slots(out=range_),
-        result.q.size,
-        result.q,
-        slots(in_=gradient.scale, out=result.scale, **addend_scale),
-        slots(out=result.range_),
-        small=small,
-    )
+    name = f"{describe(g)}_{variant}_mask{mask_kind}"
+    if split is not None:
+        name += f"_kept{split.kept}"
+    case = InputGradient(
+        g, depthwise, gradient, weights, scales, range_, mask, addend, split,
+        variant.startswith("steady"),
+    )  # fmt: skip
+    case.add_to(suite, name, small)
 
 
 def conv_input_grad() -> Suite:
@@ -319,25 +274,8 @@ def accumulate() -> Suite:
         elif number >= 8:
             gradients[0] = Gradient(gradients[0].q, np.float32(gradients[0].scale * 1000))
         mask = random_mask(rng, size, number % 3)
-        result = numerics.accumulate(gradients, mask)
-        scales = np.full(6, 0.625, np.float32)
-        scales[:count] = [g.scale for g in gradients]
-        want_scales = scales.copy()
-        want_scales[4] = result.scale
-        slots_in = tuple(i if i < count else -1 for i in range(4))
-        params = abi.AccumulateParams(size, mask_fields(mask), count, slots_in, 4)
-        quantized = [g.q for g in gradients] + [None] * (4 - count)
-        suite.case(
-            f"{count}_of_{size}_number{number}",
-            params.pack(),
-            *quantized,
-            mask_bytes(mask),
-            bits(scales),
-            size,
-            result.q,
-            bits(want_scales),
-            small=number < 8,
-        )
+        name = f"{count}_of_{size}_number{number}"
+        Accumulation(gradients, mask).add_to(suite, name, small=number < 8)
     return suite
 
 
@@ -349,9 +287,7 @@ def clamp_mask() -> Suite:
         act_min, act_max = ((-128, 127), (-100, 100), (3, 127))[number % 3]
         activation[0] = act_min
         activation[-1] = act_max
-        want = numerics.clamp_mask(activation, act_min, act_max)
-        params = abi.ClampMaskParams(size, act_min, act_max)
-        suite.case(f"size_{size}", params.pack(), activation, want.size, want, small=True)
+        ClampMask(activation, act_min, act_max).add_to(suite, f"size_{size}", small=True)
     return suite
 
 

@@ -36,15 +36,19 @@ _GUARDS = {
     MEDIUM: "#ifndef TFLM_TRAIN_SMALL_TARGET",
     LARGE: "#if !defined(TFLM_TRAIN_SMALL_TARGET) && !defined(TFLM_TRAIN_MEDIUM_TARGET)",
 }
-_LARGE_BYTES = 8192
 
 
 class Suite:
-    """The text of one `.inc` file."""
+    """The text of one `.inc` file.
+
+    Attributes:
+      most_bytes: Of a case for targets with 1 MB of flash; larger ones are for those with more.
+    """
 
     def __init__(self, name: str, struct: str) -> None:
         self.name = name
         self.struct = struct
+        self.most_bytes = 8192
         self._arrays: tuple[list[str], ...] = ([], [], [])
         self._rows: tuple[list[str], ...] = ([], [], [])
         self._names: tuple[dict[str, str], ...] = ({}, {}, {})
@@ -57,7 +61,7 @@ class Suite:
             for value in fields
             if isinstance(value, np.ndarray | bytes)
         )
-        target = SMALL if small else LARGE if nbytes > _LARGE_BYTES else MEDIUM
+        target = SMALL if small else LARGE if nbytes > self.most_bytes else MEDIUM
         cells = [f'"{name}"']
         for position, value in enumerate(fields):
             if value is None:

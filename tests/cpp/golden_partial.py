@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from golden_cases import Forward, Split, weight_shape
 from golden_inputs import (
     Array,
     Suite,
@@ -44,45 +45,16 @@ def split_cases(
     """One case of SPLIT_CONV or SPLIT_DEPTHWISE."""
     g = geometry
     x = random_int8(rng, g.in_h, g.in_w, g.in_c, low=-128)
-    shape = (g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, g.in_c)
-    weights = random_int8(rng, *shape)
+    weights = random_int8(rng, *weight_shape(g, depthwise))
     kept = random_kept(rng, g, depthwise)
-    constant, columns, listed = split_weights(rng, weights, kept, depthwise)
+    split = Split(*split_weights(rng, weights, kept, depthwise))
     bias = rng.integers(-20000, 20000, g.out_c).astype(np.int32) if with_bias else None
     zero_points = (int(v) for v in rng.integers(-128, 128, 2))
     output = abi.OutputFields(*zero_points, *clamp)
     sums = split_forward.accumulate(x, weights, bias, g, output.x_zero_point, depthwise)
     multiplier, shift = random_multipliers(rng, sums)
-    merge = split_forward.merge_depthwise_weights if depthwise else split_forward.merge_conv_weights
-    y = split_forward.forward(
-        x,
-        merge(constant, columns, listed),
-        bias,
-        multiplier,
-        shift,
-        g,
-        output,
-        depthwise,
-    )
-    params = (
-        abi.SplitDepthwiseParams(g, output, kept.size, g.out_c // g.in_c)
-        if depthwise
-        else abi.SplitConvParams(g, output, kept.size)
-    )
-    suite.case(
-        f"{describe(g)}_kept{kept.size}" + "_bias" * with_bias,
-        params.pack(),
-        x,
-        constant,
-        columns,
-        listed,
-        multiplier,
-        shift,
-        bias,
-        y.size,
-        y,
-        small=small,
-    )
+    case = Forward(g, depthwise, x, weights, output, multiplier, shift, bias, split)
+    case.add_to(suite, f"{describe(g)}_kept{kept.size}" + "_bias" * with_bias, small)
 
 
 def split_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:

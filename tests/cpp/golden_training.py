@@ -30,7 +30,7 @@ from tflm_train.rewriter.stream import _add_fields
 from tflm_train.scheme import Scheme, WeightUpdate
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)  # one step each
-OPERANDS = (11, 3)  # inputs and outputs of an op; -1 where it has fewer
+OPERANDS = (7, 3)  # inputs, and what an op leaves behind; -1 where it has fewer
 LINEAR, RELU, RELU6 = 0, 1, 3
 _ALIGNMENT = 4
 _ZEROS, _UNSET = -1, -2  # instead of an offset in the data
@@ -47,7 +47,8 @@ class Reference(WholeGraph):
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
-        self.ops = [_as_ours(op) for op in model.graph.ops[1:]]
+        self.ops = [_as_ours(op) for op in model.graph.ops[1:-1]]
+        self._loss = model.graph.outputs[-2]
         self.growths = 0
         self._x = model.graph.inputs[0]
         self._state = model.graph.ops[0].outputs[0]
@@ -63,7 +64,7 @@ class Reference(WholeGraph):
           rate: The learning rate.
 
         Returns:
-          CRC-32 of each op's outputs with all scales and ranges; last, of all variables.
+          CRC-32 of what each op leaves behind, with all scales and ranges; last, of all variables.
         """
         self._values = {id(self._x): x, id(self._state): np.empty(0)}
         self._checksums = {}
@@ -75,6 +76,18 @@ class Reference(WholeGraph):
         variables = [self.variables[tensor.name] for tensor in self._tensors]
         return [*(self._checksums[id(op)] for op, _ in self.ops), _crc32(variables)]
 
+    def left_behind(self, op: Op, params: abi.OpParams) -> list[Tensor]:
+        """What an op computes: its outputs, of an update the variables, of the loss its value."""
+        if isinstance(params, abi.LossParams):
+            return [op.output, self._loss]
+        if isinstance(params, abi.BiasUpdateParams):
+            changed = [op.inputs[abi.BiasUpdateInput.BIAS]]
+        elif isinstance(params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams):
+            changed = op.inputs[abi.UpdateInput.WEIGHTS : abi.UpdateInput.RESIDUAL + 1]
+        else:
+            return op.outputs
+        return [t for t in changed if t is not None]
+
     @property
     def _handlers(self) -> dict[type[abi.OpParams], Callable[[Op, Any], None]]:
         handlers = super()._handlers
@@ -83,10 +96,8 @@ class Reference(WholeGraph):
     def _watch(self, run: Callable[[Op, Any], None], op: Op, params: Any) -> None:
         before = self.variables["train/ranges"].copy()
         run(op, params)
-        outputs = [self._value(t) for t in op.outputs if t.name != "train/loss"]
-        if isinstance(params, abi.LossParams):
-            outputs.append(self.loss)
-        self._record(op, outputs)
+        left = self.left_behind(op, params)
+        self._record(op, [self.loss if t is self._loss else self._value(t) for t in left])
         if isinstance(params, abi.ConvInputGradParams | abi.DepthwiseInputGradParams):
             after = self.variables["train/ranges"]
             largest = int(np.abs(self._value(op.inputs[0]).astype(np.int32)).max(initial=0))
@@ -107,7 +118,7 @@ class Reference(WholeGraph):
         ]
         if isinstance(params, abi.StreamParams):
             return _add(values[0], values[1], params.stages[0])
-        x, weights, columns, listed, multiplier, shift, bias = values
+        x, weights, columns, listed, bias, multiplier, shift = values
         depthwise = isinstance(params, abi.SplitDepthwiseParams)
         if params.kept > 0:
             merges = (split_forward.merge_conv_weights, split_forward.merge_depthwise_weights)
@@ -131,7 +142,7 @@ def _as_ours(op: Op) -> tuple[Op, Any]:
         Tensor.constant(f"{layer.name}/{i}", values)
         for i, values in enumerate(layer_multipliers(layer))
     )
-    inputs = [layer.x, layer.weights, None, None, multiplier, shift, layer.bias]
+    inputs = [layer.x, layer.weights, None, None, layer.bias, multiplier, shift]
     clamp = clamp_of(op)
     limits = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
     output = abi.OutputFields(layer.x.zero_point, op.output.zero_point, *limits)
@@ -184,7 +195,8 @@ def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: 
     # Tensors are numbered in the order of first use, the variables first.
     tensors: dict[int, Tensor] = {id(t): t for t in restore.outputs[1:]}
     variable_count = len(tensors)
-    tensors |= {id(t): t for op, _ in reference.ops for t in [*op.inputs, *op.outputs] if t}
+    for op, params in reference.ops:
+        tensors |= {id(t): t for t in [*op.inputs, *reference.left_behind(op, params)] if t}
     numbers = {key: number for number, key in enumerate(tensors)}
     by_name = {t.name: numbers[key] for key, t in tensors.items()}
     data, offsets = b"", []
@@ -197,9 +209,11 @@ def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: 
         data += value.tobytes()
         data += bytes(-len(data) % _ALIGNMENT)
     operands = []
-    for op, _ in reference.ops:
-        for listed, count in zip((op.inputs, op.outputs), OPERANDS, strict=True):
-            row = [-1 if t is None else numbers[id(t)] for t in listed]
+    for op, params in reference.ops:
+        # The state, scales and ranges, which come last, are known anyway.
+        rows = (op.inputs, reference.left_behind(op, params))
+        for listed, count in zip(rows, OPERANDS, strict=True):
+            row = [-1 if t is None else numbers[id(t)] for t in listed[:count]]
             operands += row + [-1] * (count - len(row))
     samples = random_inputs(rewritten.graph, len(RATES), seed=len(name))
     classes = rewritten.graph.outputs[0].size
@@ -220,7 +234,7 @@ def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: 
         len(reference.ops),
         b"".join(params.pack() for _, params in reference.ops),
         np.array(operands, np.int16),
-        by_name["train/state"],
+        by_name["train/control"],
         by_name["train/scales"],
         by_name["train/ranges"],
         by_name["train/label"],

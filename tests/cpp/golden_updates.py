@@ -1,14 +1,11 @@
 """Golden cases of the operators that update weights and biases."""
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
+from golden_cases import BiasUpdate, Update, weight_shape
 from golden_inputs import (
-    SLOT_IN,
-    Array,
     Suite,
-    bits,
     describe,
     partial_geometry,
     random_geometry,
@@ -17,14 +14,11 @@ from golden_inputs import (
     random_kept,
     random_transposed,
     remainders,
-    slots,
     weight_scales,
 )
 
-from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
-from tflm_train.ops.geometry import Geometry, TapWindow, TransposedGeometry
+from tflm_train.ops.geometry import Geometry, TapWindow
 from tflm_train.qas import update
 
 
@@ -48,7 +42,7 @@ def update_cases(
     gradient = random_gradient(rng, g.out_h, g.out_w, g.out_c)
     x = random_int8(rng, g.in_h, g.in_w, g.in_c, low=-128)
     zero_point = int(rng.integers(-128, 128))
-    shape = (g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, g.in_c)
+    shape = weight_shape(g, depthwise)
     weights = random_int8(rng, *shape)
     weights.reshape(-1)[:2] = [127, -127][: min(2, weights.size)]
     residual = None
@@ -66,97 +60,15 @@ def update_cases(
     if g.out_c > 2:  # a dead channel
         kw[1] = kb[1] = 0
     layer_factors = update.Factors(kw, kb, kw == 0)
-    seed, step, layer = int(rng.integers(2**32)), int(rng.integers(1, 2**31)), 5
-    module = depthwise_conv_2d if depthwise else conv_2d
-    weight_gradient, bias_gradient = module.weight_gradient(gradient.q, x, zero_point, g)
-    result = update.update_layer(
-        update.Parameters(weights, bias, residual),
-        weight_gradient,
-        bias_gradient,
-        layer_factors,
-        g,
-        learning_rate=learning_rate,
-        grad_scale=gradient.scale,
-        depthwise=depthwise,
-        residual_bits=residual_bits,
-        key=update.stochastic_key(seed, step, layer),
-        taps=taps,
-    )
-    window = taps or TapWindow(0, g.k_h, 0, g.k_w)
-    fields = abi.UpdateFields(
-        SLOT_IN,
-        layer,
-        zero_point,
-        residual_bits,
-        update.gain_shift(g.positions),
-        window.y0,
-        window.y1,
-        window.x0,
-        window.x1,
-        g.out_c if depthwise else g.in_c,
-    )
-    before = update.Parameters(weights, bias, residual)
-    grad, listed, multiplier = gradient.q, None, g.out_c // g.in_c
-    if partial:
-        kept = random_kept(rng, g, depthwise)
-        x = x[..., kept[::multiplier] // multiplier if depthwise else kept]
-        before, result = (_columns(p, kept) for p in (before, result))
-        listed = kept.astype(np.int16)
-        g = dataclasses.replace(g, in_c=x.shape[-1])
-        if depthwise:
-            grad, kw, kb = grad[..., kept], kw[kept], kb[kept]
-            g = dataclasses.replace(g, out_c=kept.size)
-    params: abi.OpParams = (
-        abi.DepthwiseUpdateParams(g, fields, multiplier)
-        if depthwise
-        else abi.ConvUpdateParams(g, fields, int(isinstance(g, TransposedGeometry)))
-    )
-    residuals = [_residual_bytes(p, residual_bits) for p in (before, result)]
-    state = np.zeros(abi.STATE_WORDS, np.uint32)
-    state[abi.StateWord.MAGIC] = abi.STATE_MAGIC
-    state[abi.StateWord.VERSION] = abi.VERSION
-    state[abi.StateWord.TRAINING] = 1
-    state[abi.StateWord.STEP] = step
-    state[abi.StateWord.SEED] = seed
-    state[abi.StateWord.LEARNING_RATE] = bits(learning_rate)
-    suite.case(
-        f"{describe(g)}_residual{residual_bits}_lr{learning_rate:g}"
-        + ("_bias" if with_bias else "")
-        + ("_taps" if taps else "")
-        + ("_partial" if partial else ""),
-        params.pack(),
-        state,
-        slots(in_=gradient.scale),
-        x,
-        grad,
-        bits(kw),
-        bits(kb),
-        before.weights.size,
-        g.out_c,
-        before.weights,
-        before.bias,
-        0 if residuals[0] is None else residuals[0].size,
-        residuals[0],
-        listed,
-        result.weights,
-        result.bias,
-        residuals[1],
-        small=small,
-    )
-
-
-def _columns(parameters: update.Parameters, kept: Array) -> update.Parameters:
-    weights, bias, residual = parameters
-    return update.Parameters(
-        weights[..., kept], bias, None if residual is None else residual[..., kept]
-    )
-
-
-def _residual_bytes(parameters: update.Parameters, residual_bits: int) -> Array | None:
-    residual = parameters.residual
-    if residual is None or residual_bits == 8:
-        return residual
-    return update.pack_nibbles(residual).view(np.int8)
+    seed, step = int(rng.integers(2**32)), int(rng.integers(1, 2**31))
+    kept = random_kept(rng, g, depthwise) if partial else None
+    case = Update(
+        g, depthwise, gradient, x, zero_point, update.Parameters(weights, bias, residual),
+        layer_factors, learning_rate, residual_bits, seed, step, taps, kept,
+    )  # fmt: skip
+    name = f"{describe(case.kept_geometry)}_residual{residual_bits}_lr{learning_rate:g}"
+    name += "_bias" * with_bias + "_taps" * (taps is not None) + "_partial" * partial
+    case.add_to(suite, name, small)
 
 
 def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
@@ -274,21 +186,8 @@ def bias_update() -> Suite:
         if learning_rate == float("inf"):  # all zero: 0 * inf is NaN, and moves nothing
             gradient = Gradient(np.zeros_like(gradient.q), gradient.scale)
             learning_rate = 1e30
-        result = update.update_bias(
-            bias, numerics.bias_gradient(gradient.q), kb, learning_rate, gradient.scale
-        )
-        suite.case(
-            f"{positions}x{channels}_number{number}",
-            abi.BiasUpdateParams(positions, channels, SLOT_IN).pack(),
-            int(bits(learning_rate)),
-            slots(in_=gradient.scale),
-            gradient.q,
-            bits(kb),
-            channels,
-            bias,
-            result,
-            small=True,
-        )
+        case = BiasUpdate(gradient, kb, bias, learning_rate)
+        case.add_to(suite, f"{positions}x{channels}_number{number}", small=True)
     return suite
 
 

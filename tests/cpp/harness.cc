@@ -1,7 +1,11 @@
 #include "tests/cpp/harness.h"
 
 #ifndef TEST_ARENA_BYTES
+#ifdef TFLM_TRAIN_MEDIUM_TARGET
 #define TEST_ARENA_BYTES (64 * 1024)
+#else
+#define TEST_ARENA_BYTES (1280 * 1024)
+#endif
 #endif
 
 namespace tflm_train_test {

@@ -20,7 +20,7 @@ using tflm_train::OpHeader;
 using tflm_train::OpKind;
 using tflm_train::TrainState;
 
-constexpr int kInputs = 11, kOperands = kInputs + 3;
+constexpr int kInputs = 7, kOperands = kInputs + 3;
 constexpr int kMaxTensors = 160;
 
 struct TrainingCase {
@@ -156,23 +156,25 @@ class Trainer {
   template <typename Params, typename Multiplier, typename Kernel>
   void RunInputGrad(const uint8_t* options, const int16_t* t, Kernel kernel) {
     kernel(ReadParams<Params>(options), Tensor<int8_t>(t[0]), Tensor<int8_t>(t[1]),
-           Tensor<int8_t>(t[8]), Tensor<int16_t>(t[9]), Tensor<Multiplier>(t[2]), Scales(),
-           Ranges(), Tensor<uint8_t>(t[6]), Tensor<int8_t>(t[7]), Tensor<int8_t>(t[kInputs]),
+           Tensor<int8_t>(t[3]), Tensor<int16_t>(t[4]), Tensor<Multiplier>(t[2]), Scales(),
+           Ranges(), Tensor<uint8_t>(t[5]), Tensor<int8_t>(t[6]), Tensor<int8_t>(t[kInputs]),
            scratch_);
   }
 
   template <typename Params, typename Kernel>
   void RunUpdate(const uint8_t* options, const int16_t* t, Kernel kernel) {
-    kernel(ReadParams<Params>(options), Tensor<int8_t>(t[0]), Tensor<int8_t>(t[1]), *State(),
-           Scales(), Tensor<float>(t[4]), Tensor<float>(t[5]), Tensor<int8_t>(t[6]),
-           Tensor<int32_t>(t[7]), Tensor<int8_t>(t[8]), Tensor<int16_t>(t[9]), scratch_);
+    const Params params = ReadParams<Params>(options);
+    const float* kw = Tensor<float>(t[2]);
+    kernel(params, Tensor<int8_t>(t[0]), Tensor<int8_t>(t[1]), *State(), Scales(), kw,
+           kw + params.geometry.out_c, Tensor<int8_t>(t[3]), Tensor<int32_t>(t[4]),
+           Tensor<int8_t>(t[5]), Tensor<int16_t>(t[6]), scratch_);
   }
 
   template <typename Params, typename Kernel>
   void RunSplit(const uint8_t* options, const int16_t* t, Kernel kernel) {
     kernel(ReadParams<Params>(options), Tensor<int8_t>(t[0]), Tensor<int8_t>(t[1]),
-           Tensor<int8_t>(t[2]), Tensor<int16_t>(t[3]), Tensor<int32_t>(t[4]),
-           Tensor<int32_t>(t[5]), Tensor<int32_t>(t[6]), Tensor<int8_t>(t[kInputs]), scratch_);
+           Tensor<int8_t>(t[2]), Tensor<int16_t>(t[3]), Tensor<int32_t>(t[5]),
+           Tensor<int32_t>(t[6]), Tensor<int32_t>(t[4]), Tensor<int8_t>(t[kInputs]), scratch_);
   }
 
   void RunAdd(const uint8_t* options, const int16_t* t) {
@@ -187,8 +189,9 @@ class Trainer {
   void RunAccumulate(const uint8_t* options, const int16_t* t) {
     const auto params = ReadParams<tflm_train::AccumulateParams>(options);
     const int8_t* inputs[tflm_train::kMaxAccumulateInputs] = {};
-    for (int32_t i = 0; i < params.count; ++i) inputs[i] = Tensor<int8_t>(t[3 + i]);
-    Accumulate(params, Scales(), Tensor<uint8_t>(t[2]), inputs, Tensor<int8_t>(t[kInputs]));
+    for (int32_t i = 0; i < params.count; ++i) inputs[i] = Tensor<int8_t>(t[i]);
+    Accumulate(params, Scales(), Tensor<uint8_t>(t[params.count]), inputs,
+               Tensor<int8_t>(t[kInputs]));
   }
 
   // The operands of each kind are those of docs/NUMERICS.md, section 4.
@@ -198,7 +201,7 @@ class Trainer {
       case OpKind::kLoss:
         EXPECT_TRUE(tflm_train::Loss(ReadParams<tflm_train::LossParams>(options),
                                      Tensor<int8_t>(t[0]), Tensor<int32_t>(t[1]),
-                                     Tensor<float>(t[4]), State(), Scales(), y,
+                                     Tensor<float>(t[2]), State(), Scales(), y,
                                      Tensor<float>(t[kInputs + 1]), scratch_));
         return;
       case OpKind::kClampMask:
@@ -222,7 +225,7 @@ class Trainer {
                                                             tflm_train::DepthwiseUpdate);
       case OpKind::kBiasUpdate:
         return BiasUpdate(ReadParams<tflm_train::BiasUpdateParams>(options), Tensor<int8_t>(t[0]),
-                          *State(), Scales(), Tensor<float>(t[3]), Tensor<int32_t>(t[4]));
+                          *State(), Scales(), Tensor<float>(t[1]), Tensor<int32_t>(t[2]));
       case OpKind::kSplitConv:
         return RunSplit<tflm_train::SplitConvParams>(options, t, tflm_train::SplitConv);
       case OpKind::kSplitDepthwise:

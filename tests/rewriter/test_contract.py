@@ -85,6 +85,7 @@ def test_the_original_s_tensors_and_operators_stay(pair: tuple[Model, Model]) ->
 
 
 def test_one_subgraph_in_executable_order(pair: tuple[Model, Model]) -> None:
+    """Each tensor has one producer, which comes before all that read it."""
     _, new = pair
     raw = raw_model.read(new.source)
     assert len(raw.subgraphs) == 1
@@ -96,23 +97,34 @@ def test_one_subgraph_in_executable_order(pair: tuple[Model, Model]) -> None:
     for op in ops:
         for t in op.inputs:
             assert t is None or id(t) in known, f"{op.name} reads {t.name!r} before it is written"
-        known.update(id(t) for t in op.outputs)
+        for t in op.outputs:
+            assert id(t) not in known, f"{op.name} writes {t.name!r}, which has a producer"
+            known.add(id(t))
+    assert ops[-1].name == "TFLM_TRAIN_FINISH"
+    assert ops[-1].outputs == new.graph.outputs[-2:]
 
 
-def test_weights_change_after_their_last_reader(pair: tuple[Model, Model]) -> None:
+def test_updates_are_reached_through_tokens(pair: tuple[Model, Model]) -> None:
     _, new = pair
-    changed: set[int] = set()
-    updates = 0
-    for op in new.graph.ops[1:]:
-        params = params_of(op)
-        if isinstance(params, UPDATES):
-            updates += 1
-            changed.update(id(t) for t in op.outputs)
-        elif isinstance(params, abi.ConvInputGradParams | abi.DepthwiseInputGradParams):
-            assert id(op.inputs[1]) not in changed, "an input gradient would see the new weights"
-        elif params is None:
-            assert not changed, "forward comes before every update"
-    assert updates == len(list_layers(new.graph))
+    updates = [op for op in new.graph.ops if isinstance(params_of(op), UPDATES)]
+    assert len(updates) == len(list_layers(new.graph))
+    assert {id(op.output) for op in updates} == {id(t) for t in new.graph.ops[-1].inputs[:-1]}
+    assert all(op.output.name.endswith("/done") and op.output.nbytes == 1 for op in updates)
+    gradients = {
+        id(op.inputs[abi.InputGradInput.WEIGHTS]): op.output
+        for op in new.graph.ops
+        if isinstance(params_of(op), abi.ConvInputGradParams | abi.DepthwiseInputGradParams)
+    }
+    for op in updates:
+        if not isinstance(params_of(op), abi.BiasUpdateParams):
+            weights = id(op.inputs[abi.UpdateInput.WEIGHTS])
+            assert op.inputs[abi.UpdateInput.AFTER] is gradients.get(weights)
+
+
+def test_no_input_is_left_out_at_the_end(pair: tuple[Model, Model]) -> None:
+    """Tools may drop those, and count the others anew."""
+    for op in pair[1].graph.ops:
+        assert op.inputs[-1] is not None, op.name
 
 
 def test_variables_have_no_buffer_and_are_restored(pair: tuple[Model, Model]) -> None:
@@ -124,15 +136,22 @@ def test_variables_have_no_buffer_and_are_restored(pair: tuple[Model, Model]) ->
             assert data is None or len(data) == 0, tensor.name
     restore = new.graph.ops[0]
     written = {id(t) for t in restore.outputs}
-    rate = new.graph.inputs[-1]
-    assert written == {id(t) for t in new.graph.tensors if t.is_variable and t is not rate}
+    interface = {id(new.graph.inputs[-1]), id(new.graph.outputs[-1])}
+    assert written == {id(t) for t in new.graph.tensors if t.is_variable} - interface
     old = {t.name: t.data for t in model.graph.tensors}
-    for variable, factory in zip(restore.outputs[1:], restore.inputs[1:], strict=True):
+    variables = iter(restore.outputs[1:])
+    factory = restore.inputs[1]
+    assert factory is not None and factory.data is not None
+    values = factory.data.tobytes()
+    while values:
+        variable = next(variables)
+        original = old[variable.name]
+        assert original is not None and original.any()
+        assert values.startswith(original.tobytes())
+        values = values[original.nbytes :]
+    for variable in variables:
         original = old.get(variable.name)
-        if factory is None:
-            assert original is None or not original.any()
-        else:
-            np.testing.assert_array_equal(factory.data, original)
+        assert original is None or not original.any()
 
 
 def test_names_group_the_sections(pair: tuple[Model, Model]) -> None:
@@ -171,11 +190,11 @@ def test_a_mask_is_saved_right_after_its_activation(converted: Callable[[str], M
 
 def test_only_what_updates_need_is_computed(converted: Callable[[str], Model]) -> None:
     report = tt.rewrite(converted("mobilenet"), Scheme()).report
-    assert report.ops == {"RESTORE": 1, "LOSS": 1, "CONV_UPDATE": 1}
+    assert report.ops == {"RESTORE": 1, "LOSS": 1, "CONV_UPDATE": 1, "FINISH": 1}
     report = tt.rewrite(converted("mobilenet"), Scheme(weights=weights_of(5))).report
     assert report.ops == {
         "RESTORE": 1, "CLAMP_MASK": 1, "LOSS": 1, "CONV_INPUT_GRAD": 1, "MOVE_GRAD": 1,
-        "CONV_UPDATE": 2,
+        "CONV_UPDATE": 2, "FINISH": 1,
     }  # fmt: skip
 
 

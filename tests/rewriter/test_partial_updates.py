@@ -339,8 +339,8 @@ def test_more_channels_than_an_int16_counts_are_refused(converted: Converted) ->
     [
         ("SPLIT_CONV", 3, 2),
         ("SPLIT_DEPTHWISE", 3, 1),
-        ("CONV_INPUT_GRAD", 9, 2),
-        ("DEPTHWISE_INPUT_GRAD", 9, 1),
+        ("CONV_INPUT_GRAD", abi.InputGradInput.CHANNELS, 2),
+        ("DEPTHWISE_INPUT_GRAD", abi.InputGradInput.CHANNELS, 1),
         ("CHANNEL_SAVE", 1, 2),
     ],
 )
@@ -427,7 +427,7 @@ class TestWhatIsKept:
         new = rewritten(model, scheme)
         sizes = {t.name: t.nbytes for t in new.graph.ops[0].outputs}
         expected = {
-            "train/state": 64,
+            "train/control": 64 + 4,
             "train/ranges": 4 * len(gradient_slots(new)),
             "train/scales": 4 * len(gradient_slots(new)),
             f"train/{pointwise.name}/columns": 48,
@@ -437,7 +437,7 @@ class TestWhatIsKept:
             expected[f"update/{pointwise.name}/residual"] = residual_bytes
         assert sizes == expected
         variables = {t.name for t in new.graph.tensors if t.is_variable}
-        assert variables == expected.keys() | {"train/learning_rate"}
+        assert variables == expected.keys() | {"train/learning_rate", "train/state"}
         rest = next(t for t in new.graph.tensors if t.name == pointwise.weights.name)
         assert rest.data is not None and rest.shape == (8, 1, 1, 10)
 

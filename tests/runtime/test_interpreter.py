@@ -305,9 +305,26 @@ class TestRefusals:
         else:
             options[{"kind": 0, "version": 2}[change]] ^= 0x20
         op.custom_options = bytes(options)
+        damaged = Model(sparse)
+        damaged.source = model.to_bytes()  # what the firmware gets to see
         with pytest.raises(ModelError, match="TFLM cannot run this model: ") as refusal:
-            tt.Interpreter(Model(model.to_bytes()))
+            tt.Interpreter(damaged)
         assert op_name in str(refusal.value) and "\n" not in str(refusal.value)
+        if change == "version":
+            assert "rewrite the original model again" in str(refusal.value)
+
+    @pytest.mark.parametrize("version", [1, 3])
+    def test_files_of_another_version_are_refused(self, sparse: bytes, version: int) -> None:
+        model = Model(sparse)
+        for op in model.graph.ops:
+            if op.custom_options is not None:
+                head, rest = op.custom_options[:2], op.custom_options[4:]
+                op.custom_options = head + version.to_bytes(2, "little") + rest
+        words = (
+            rf"made with version {version} of our operators, and .* version 2; rewrite the original"
+        )
+        with pytest.raises(ModelError, match=words):
+            Model(model.to_bytes())
 
 
 def test_an_operator_that_tflm_does_not_know(digits: Model) -> None:

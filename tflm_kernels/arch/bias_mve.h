@@ -17,6 +17,7 @@ constexpr int kColumns = 8;
 
 // Sums of eight channels over all pixels, `stride` bytes apart.
 inline Eight SumColumns(const int8_t* pixel, int32_t stride, int32_t pixels) {
+  // FAST-PATH-BOUND: byte-sums
   constexpr int32_t kPart = 256;  // 128 * 256 fits int16
   Eight sums = {vdupq_n_s32(0), vdupq_n_s32(0)};
   for (; pixels > 0; pixels -= kPart) {

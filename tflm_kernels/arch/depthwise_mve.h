@@ -72,6 +72,7 @@ struct PhasePlan {
     const int32_t runs = most > 0 ? (g.out_c + most - 1) / most : 1;
     lanes = (g.out_c + runs - 1) / runs;
     const int32_t reach = 3 * g.stride_w + g.stride_h * g.in_w;
+    // FAST-PATH-BOUND: phase-reach
     usable = vectors <= kTallVectors && most > 0 && reach * g.in_c <= UINT16_MAX;
   }
 
@@ -248,7 +249,9 @@ inline bool DepthwiseInputGrad(const DepthwiseInputGradParams& params, size_t sc
                                int8_t* grad_in, void* scratch) {
   const Geometry& g = params.geometry;
   // The results fit 16 bits.
+  // FAST-PATH-BOUND: sixteen-bits
   const bool fits = (127 * 127 * g.k_h * g.k_w) >> weights.exponent < INT16_MAX;
+  // FAST-PATH-BOUND: phase-shape
   if (params.multiplier != 1 || g.dil_h != 1 || g.dil_w != 1 || !fits) return false;
   for (int32_t y = 0; y < g.stride_h && y < g.in_h; ++y) {
     for (int32_t x = 0; x < g.stride_w && x < g.in_w; ++x) {

@@ -29,6 +29,7 @@ class Stride2InputGrad {
     const int32_t room = static_cast<int32_t>(scratch_bytes) - kLanes * kTapBytes;
     const int32_t fitting = room / kRowBytes - 1;
     rows_ = fitting < g_.out_h ? fitting : g_.out_h;
+    // FAST-PATH-BOUND: stride2-shape stride2-reach
     usable_ = params.multiplier == 1 && g_.k_h == 3 && g_.k_w == 3 && g_.stride_h == 2 &&
               g_.stride_w == 2 && g_.dil_h == 1 && g_.dil_w == 1 && g_.pad_t == 0 &&
               g_.pad_l == 0 && g_.out_c >= kLanes && g_.in_h == 2 * g_.out_h &&
@@ -81,6 +82,7 @@ class Stride2InputGrad {
   static constexpr int32_t kCentre = 4;
   // So that the centre's weight and the factor can be multiplied beforehand, and all results fit
   // 16 bits.
+  // FAST-PATH-BOUND: stride2-exponent
   static constexpr int kMinExponent = 7;
 
   // Channels at once: for each, the taps and what sums are multiplied with, half of the factors

@@ -23,6 +23,7 @@ struct TapWork {
   WeightRow row;
 };
 
+// FAST-PATH-BOUND: lane-sums
 constexpr int32_t kMaxInt16Sum = 256;  // int8 in an int16
 
 // sum q * (x - z) of channels c to c + n, n <= 8, over at most kMaxInt16Sum pixels.

@@ -61,6 +61,7 @@ struct DepthwiseUpdatePlan {
     taps = (u.tap_y1 - u.tap_y0) * (u.tap_x1 - u.tap_x0);
     more_rows = g.k_h - 1;
     pitch = g.out_w + g.k_w - 1;
+    // FAST-PATH-BOUND: plane-shape plane-reach
     usable = params.multiplier == 1 && g.dil_h == 1 && g.dil_w == 1 && g.stride_h == 1 &&
              g.stride_w == 1 && 7 * g.in_c <= UINT16_MAX && g.pad_t >= 0 && g.pad_l >= 0;
     for (channels = 8; channels >= 4; channels -= 4) {
@@ -73,6 +74,7 @@ struct DepthwiseUpdatePlan {
       if (rows > 0) break;
     }
     // Planes cost more than they save for small gradients.
+    // FAST-PATH-BOUND: plane-room
     usable = usable && rows > 0 && g.out_h * g.out_w > 3 * kBytes;
     gradient_bytes = (rows * pitch + kBytes - 1) / kBytes * kBytes;
   }

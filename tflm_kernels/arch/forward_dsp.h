@@ -157,6 +157,7 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offse
   if (count == 0) return;
   const int32_t minus = static_cast<int32_t>(dsp::Pack(-offset, -offset));
   const DepthwiseTap* const end = taps + count;
+  // FAST-PATH-BOUND: shared-input
   const bool is_shared = multiplier % 4 == 0;
   int32_t c = 0;
   for (; c + 4 <= n && (multiplier == 1 || is_shared); c += 4) {
@@ -192,6 +193,7 @@ inline void PrepareTaps(const DepthwiseTap*, int32_t, int32_t, const Finish&, in
 
 inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t offset,
                            const Finish& finish, int32_t n, int32_t* scratch, int8_t* y) {
+  // FAST-PATH-BOUND: four-channels
   if (n < 4 || !finish.is_small) {
     std::memset(scratch, 0, sizeof(int32_t) * n);
     DepthwiseSums(taps, count, offset, 1, n, scratch);

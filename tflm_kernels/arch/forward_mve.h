@@ -204,6 +204,7 @@ constexpr int32_t kDepthwiseChannels = 16;
 
 // Whether DepthwisePixel takes blocks of channels.
 inline bool TakesBlocks(const Finish& finish, int32_t n) {
+  // FAST-PATH-BOUND: byte-blocks
   return finish.is_small && n >= kDepthwiseChannels;
 }
 

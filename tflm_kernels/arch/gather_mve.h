@@ -34,6 +34,7 @@ class PixelChunk {
       high_ = vaddq_m_n_u16(high_, high_, skip, vcmpcsq_n_u16(next, from));
       farthest += cursor->row_skip();
     }
+    // FAST-PATH-BOUND: chunk-reach
     near_ = farthest <= UINT16_MAX;
     base_ = cursor->Skip(count);
     // Bytes of pixels that are not there come from the first one.

@@ -19,6 +19,7 @@ struct ByteRange {
       : least(static_cast<uint8_t>(below + 1) * 0x01010101u),
         width(static_cast<uint8_t>(above - below - 2) * 0x01010101u) {}
 
+  // FAST-PATH-BOUND: byte-range
   static bool Exists(int32_t below, int32_t above) { return above - below >= 2; }
 
   uint32_t least, width;
@@ -26,6 +27,7 @@ struct ByteRange {
 
 // Zeroes the bytes of 8 * count values whose bit is 0; extremes: of the result.
 inline void MaskBits(const uint8_t* bits, size_t count, int8_t* values, ByteExtremes* extremes) {
+  // FAST-PATH-BOUND: aligned-mask
   if (reinterpret_cast<uintptr_t>(values) % sizeof(uint32_t) == 0) {
     const size_t pairs = count / 2;
     extremes->MaskAligned(bits, values, pairs);
@@ -100,6 +102,7 @@ inline void ClampBits(const int8_t* activation, const ByteRange& range, size_t c
 
 // sums[j] = sum over `count` pixels, `stride` bytes apart, of byte j; four bytes.
 inline void SumBytes(const int8_t* pixels, int32_t stride, int32_t count, int32_t* sums) {
+  // FAST-PATH-BOUND: byte-sums
   constexpr int32_t kMost = 256;  // that fit int16
   sums[0] = sums[1] = sums[2] = sums[3] = 0;
   while (count > 0) {

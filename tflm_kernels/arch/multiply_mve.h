@@ -15,6 +15,7 @@ namespace tflm_train {
 class EvenLanes {
  public:
   // The offsets of a gather have 16 bits.
+  // FAST-PATH-BOUND: panel-reach
   static constexpr int32_t kMaxStride = (UINT16_MAX - kLanes) / kQuantum;
 
   explicit EvenLanes(int32_t stride)

@@ -23,6 +23,7 @@ constexpr int32_t PatchPairs(int vectors) { return vectors == 1 ? 2 : vectors ==
 constexpr int32_t PatchRows(int vectors) { return vectors == 1 ? 4 : vectors == 2 ? 5 : 8; }
 
 // Of the smallest patch for so many taps; more than kTallVectors: there is none.
+// FAST-PATH-BOUND: patch-shapes
 constexpr int PatchVectors(int32_t rows, int32_t columns) {
   return rows <= 3 && columns <= 3   ? 1
          : rows <= 5 && columns <= 5 ? 2

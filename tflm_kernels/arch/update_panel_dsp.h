@@ -110,6 +110,7 @@ class GradientPacker {
     sums[2] = sums02_ >> 16;
     sums[3] = sums13_ >> 16;
   }
+  // FAST-PATH-BOUND: packed-sums
   static constexpr int32_t kMaxSummed = 256;  // that fit int16
 
  private:

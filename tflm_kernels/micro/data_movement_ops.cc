@@ -20,9 +20,10 @@ struct ClampMaskOp : OpDefaults {
                              {"act_min", params.act_min, -128, params.act_max},
                              {"act_max", params.act_max, -128, 127}}) &&
            node.CheckInput(kActivation, "activation", kTfLiteInt8, params.size) &&
-           node.CheckState(kStateInput) &&
            node.CheckOutput(kBits, "mask", kTfLiteUInt8, (params.size + 7) / 8);
   }
+
+  static int32_t Writes(const Params& params) { return params.mark_out; }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
     ClampMask(params, node.Input<int8_t>(kActivation), node.Output<uint8_t>(kBits));
@@ -33,7 +34,7 @@ struct ClampMaskOp : OpDefaults {
 struct PoolGradOp : OpDefaults {
   using Params = PoolGradParams;
   static constexpr const char* kName = "TFLM_TRAIN_POOL_GRAD";
-  enum { kGradOut, kStateInput, kScales, kRanges, kMask, kInputs };
+  enum { kGradOut, kMask, kScales, kRanges, kStateInput, kInputs };
   enum { kGradIn, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
@@ -46,12 +47,14 @@ struct PoolGradOp : OpDefaults {
                              {"count", params.count, params.uniform, INT32_MAX}}) &&
            CheckWindows(params, node) &&
            node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, OutputElements(g)) &&
-           node.CheckState(kStateInput) &&
            node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) &&
            node.CheckSlots(kRanges, "ranges", {params.slot_out}) &&
            node.CheckMask(kMask, params.mask, InputElements(g)) &&
            node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, InputElements(g));
   }
+
+  static Marks Reads(const Params& params) { return {params.slot_in, params.mask.mark}; }
+  static int32_t Writes(const Params& params) { return params.slot_out; }
 
   static size_t ScratchBytes(const Params& params) { return PoolGradScratchBytes(params); }
 
@@ -88,7 +91,7 @@ struct PoolGradOp : OpDefaults {
 struct MoveGradOp : OpDefaults {
   using Params = MoveGradParams;
   static constexpr const char* kName = "TFLM_TRAIN_MOVE_GRAD";
-  enum { kGradOut, kStateInput, kScales, kMask, kInputs };
+  enum { kGradOut, kMask, kScales, kStateInput, kInputs };
   enum { kGradIn, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
@@ -111,11 +114,13 @@ struct MoveGradOp : OpDefaults {
     if (size == INT32_MAX) return node.Fail("a tensor is too large");
     if (first < 0 || last >= params.q_size) return node.Fail("an axis leaves the gradient");
     return node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, params.q_size) &&
-           node.CheckState(kStateInput) &&
            node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) &&
            node.CheckMask(kMask, params.mask, size) &&
            node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, size);
   }
+
+  static Marks Reads(const Params& params) { return {params.slot_in, params.mask.mark}; }
+  static int32_t Writes(const Params& params) { return params.slot_out; }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
     MoveGrad(params, node.Input<int8_t>(kGradOut), node.Input<float>(kScales),
@@ -127,35 +132,45 @@ struct MoveGradOp : OpDefaults {
 struct AccumulateOp : OpDefaults {
   using Params = AccumulateParams;
   static constexpr const char* kName = "TFLM_TRAIN_ACCUMULATE";
-  enum { kStateInput, kScales, kMask, kFirstGrad };
+  // Behind the gradients, counted from the last of them.
+  enum { kMask, kScales, kStateInput, kInputs };
   enum { kGrad, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
     if (!node.CheckFields({{"count", params.count, 1, kMaxAccumulateInputs},
                            {"size", params.size, 1, INT32_MAX}}) ||
-        !node.CheckCounts(kFirstGrad + params.count, kOutputs) || !node.CheckState(kStateInput) ||
-        !node.CheckSlots(kScales, "scales", {params.slot_out}) ||
-        !node.CheckMask(kMask, params.mask, params.size) ||
+        !node.CheckCounts(params.count + kInputs, kOutputs) ||
+        !node.CheckSlots(params.count + kScales, "scales", {params.slot_out}) ||
+        !node.CheckMask(params.count + kMask, params.mask, params.size) ||
         !node.CheckOutput(kGrad, "gradient", kTfLiteInt8, params.size)) {
       return false;
     }
     for (int k = 0; k < params.count; ++k) {
-      if (!node.CheckSlots(kScales, "scales", {params.slot_in[k]}) ||
-          !node.CheckInput(kFirstGrad + k, "gradient", kTfLiteInt8, params.size)) {
+      if (!node.CheckSlots(params.count + kScales, "scales", {params.slot_in[k]}) ||
+          !node.CheckInput(k, "gradient", kTfLiteInt8, params.size)) {
         return false;
       }
     }
     return true;
   }
 
+  static Marks Reads(const Params& params) {
+    Marks marks = {params.mask.mark};
+    for (int k = 0; k < params.count; ++k) marks.of[1 + k] = params.slot_in[k];
+    return marks;
+  }
+  static int32_t Writes(const Params& params) { return params.slot_out; }
+
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
     const int8_t* inputs[kMaxAccumulateInputs];
-    for (int k = 0; k < params.count; ++k) inputs[k] = node.Input<int8_t>(kFirstGrad + k);
-    Accumulate(params, node.Input<float>(kScales), node.Input<void>(kMask), inputs,
-               node.Output<int8_t>(kGrad));
+    for (int k = 0; k < params.count; ++k) inputs[k] = node.Input<int8_t>(k);
+    Accumulate(params, node.Input<float>(params.count + kScales),
+               node.Input<void>(params.count + kMask), inputs, node.Output<int8_t>(kGrad));
     return true;
   }
 };
+
+static_assert(1 + kMaxAccumulateInputs <= Marks::kMost, "a mark for the mask and each gradient");
 
 }  // namespace
 

@@ -19,44 +19,46 @@ struct InputGradOp : OpDefaults {
     kGradOut,
     kWeights,
     kMultipliers,
-    kStateInput,
-    kScales,
-    kRanges,
-    kMask,
-    kAddend,
     kColumns,
     kChannels,
+    kMask,
+    kAddend,
     // Both or none: the layer's bias, updated in the same op.
     kBiasFactors,
-    kBias
+    kBias,
+    kScales,
+    kRanges,
+    kStateInput,
+    kInputs
   };
-  enum { kGradIn, kNewBias };
+  enum { kGradIn, kOutputs };
 
-  static bool HasBias(const OpNode& node) { return node.input_count() > kBiasFactors; }
-
-  static bool CheckCounts(const OpNode& node) {
-    return HasBias(node) ? node.CheckCounts(kBias + 1, kNewBias + 1)
-                         : node.CheckCounts(kChannels + 1, kGradIn + 1);
+  template <typename Params>
+  static Marks Reads(const Params& params) {
+    return {params.slot_in, params.mask.mark, params.slot_addend};
+  }
+  template <typename Params>
+  static int32_t Writes(const Params& params) {
+    return params.slot_out;
   }
 
   template <typename Params>
   static bool CheckBias(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
-    return !HasBias(node) ||
-           (node.CheckFields(
-                {{"output positions", Product({g.out_h, g.out_w}), 1, INT32_MAX / 128}}) &&
-            node.CheckInput(kBiasFactors, "bias factors", kTfLiteFloat32, g.out_c) &&
-            node.CheckVariable(kBias, kNewBias, "bias", kTfLiteInt32, g.out_c));
+    if (!node.HasInput(kBias)) return node.CheckAbsent(kBiasFactors, "bias factors");
+    return node.CheckFields(
+               {{"output positions", Product({g.out_h, g.out_w}), 1, INT32_MAX / 128}}) &&
+           node.CheckInput(kBiasFactors, "bias factors", kTfLiteFloat32, g.out_c) &&
+           node.CheckVariable(kBias, "bias", kTfLiteInt32, g.out_c);
   }
 
   template <typename Params>
   static void UpdateBias(const Params& params, const OpNode& node) {
-    if (!HasBias(node)) return;
+    if (!node.HasInput(kBias)) return;
     const Geometry& g = params.geometry;
-    const BiasUpdateParams update = {{}, g.out_h * g.out_w, g.out_c, params.slot_in};
-    BiasUpdate(update, node.Input<int8_t>(kGradOut), *node.State(kStateInput),
-               node.Input<float>(kScales), node.Input<float>(kBiasFactors),
-               node.Input<int32_t>(kBias));
+    const BiasUpdateParams update = {{}, g.out_h * g.out_w, g.out_c, params.slot_in, kNoMark};
+    BiasUpdate(update, node.Input<int8_t>(kGradOut), *node.State(), node.Input<float>(kScales),
+               node.Input<float>(kBiasFactors), node.Input<int32_t>(kBias));
   }
 
   template <typename Params>
@@ -76,7 +78,6 @@ struct InputGradOp : OpDefaults {
     if (!node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, OutputElements(g)) ||
         !node.CheckInput(kWeights, "weights", kTfLiteInt8, weights) ||
         !node.CheckInput(kMultipliers, "multipliers", multiplier_type, g.out_c) ||
-        !node.CheckState(kStateInput) ||
         !node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) ||
         !node.CheckSlots(kRanges, "ranges", {params.slot_out}) ||
         !node.CheckMask(kMask, params.mask, size) ||
@@ -96,7 +97,7 @@ struct ConvInputGradOp : InputGradOp {
 
   static bool Check(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
-    if (!CheckCounts(node) || !node.CheckGeometry(g) ||
+    if (!node.CheckCounts(kInputs, kOutputs) || !node.CheckGeometry(g) ||
         !node.CheckFields({{"group", params.group, 1, INT32_MAX},
                            {"group_shift", params.group_shift, 0, 30},
                            {"transposed", params.transposed, 0, 1}})) {
@@ -131,7 +132,7 @@ struct DepthwiseInputGradOp : InputGradOp {
 
   static bool Check(const Params& params, const OpNode& node) {
     const Geometry& g = params.geometry;
-    if (!CheckCounts(node) || !node.CheckGeometry(g) ||
+    if (!node.CheckCounts(kInputs, kOutputs) || !node.CheckGeometry(g) ||
         !node.CheckFields(
             {{"multiplier", params.multiplier, 1, g.out_c},
              {"in_c * multiplier", Product({g.in_c, params.multiplier}), g.out_c, g.out_c}})) {

@@ -10,8 +10,8 @@ namespace {
 struct LossOp : OpDefaults {
   using Params = LossParams;
   static constexpr const char* kName = "TFLM_TRAIN_LOSS";
-  enum { kLogits, kTarget, kStateInput, kScales, kClassWeights, kInputs };
-  enum { kGrad, kLoss, kOutputs };
+  enum { kLogits, kTarget, kClassWeights, kScales, kStateInput, kInputs };
+  enum { kGrad, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
     return node.CheckCounts(kInputs, kOutputs) &&
@@ -21,21 +21,19 @@ struct LossOp : OpDefaults {
                              {"loss_kind", params.loss_kind, 0, kMeanSquaredError},
                              {"target_kind", params.target_kind, 0, kTargetInput}}) &&
            node.CheckInput(kLogits, "logits", kTfLiteInt8, params.classes) &&
-           CheckTarget(params, node) && node.CheckState(kStateInput) &&
-           node.CheckSlots(kScales, "scales", {params.slot}) && CheckClassWeights(params, node) &&
-           node.CheckOutput(kGrad, "gradient", kTfLiteInt8, params.classes) &&
-           node.CheckOutput(kLoss, "loss", kTfLiteFloat32, 1);
+           CheckTarget(params, node) && node.CheckSlots(kScales, "scales", {params.slot}) &&
+           CheckClassWeights(params, node) &&
+           node.CheckOutput(kGrad, "gradient", kTfLiteInt8, params.classes);
   }
 
   static size_t ScratchBytes(const Params& params) { return LossScratchBytes(params); }
 
-  static void Idle(const OpNode& node) { *node.Output<float>(kLoss) = 0.0f; }
+  static int32_t Writes(const Params& params) { return params.slot; }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
     return Loss(params, node.Input<int8_t>(kLogits), node.Input<void>(kTarget),
-                node.Input<float>(kClassWeights), node.State(kStateInput),
-                node.Input<float>(kScales), node.Output<int8_t>(kGrad), node.Output<float>(kLoss),
-                memory.scratch) ||
+                node.Input<float>(kClassWeights), node.State(), node.Input<float>(kScales),
+                node.Output<int8_t>(kGrad), &node.State()->loss, memory.scratch) ||
            Refuse(params, node);
   }
 

@@ -71,11 +71,17 @@ bool OpNode::CheckHeader(const char* options, uint32_t length, OpKind kind, size
     return Fail("no parameters in custom_options");
   }
   std::memcpy(&header, options, sizeof(header));
+  if (header.version != kAbiVersion) {
+    MicroPrintf(
+        "%s (output tensor %d): made for version %d of the training ops, these are version %d; "
+        "rewrite the original model again",
+        op_name_, OutputId(0), static_cast<int>(header.version), static_cast<int>(kAbiVersion));
+    return false;
+  }
   const int32_t expected_kind = static_cast<int32_t>(kind);
   const int32_t expected_size = static_cast<int32_t>(size);
   return CheckFields(
-      {{"version", header.version, kAbiVersion, kAbiVersion},
-       {"kind", header.kind, expected_kind, expected_kind},
+      {{"kind", header.kind, expected_kind, expected_kind},
        {"size", static_cast<int32_t>(header.size), expected_size, expected_size},
        {"custom_options length", static_cast<int32_t>(length), expected_size, expected_size}});
 }
@@ -135,26 +141,14 @@ bool OpNode::CheckOutput(int index, const char* role, TfLiteType type, int32_t e
   return CheckTensor(OutputTensor(index), "output", index, role, type, elements);
 }
 
-bool OpNode::CheckVariable(int index, int output_index, const char* role, TfLiteType type,
-                           int32_t elements) const {
+bool OpNode::CheckVariable(int index, const char* role, TfLiteType type, int32_t elements) const {
   if (!CheckInput(index, role, type, elements)) return false;
   // Before memory is planned only tensors with data in the model have an
   // address.
-  if (InputTensor(index)->data.data != nullptr) {
-    MicroPrintf(
-        "%s (output tensor %d): input %d (%s) is a constant, it must be a "
-        "variable",
-        op_name_, OutputId(0), index, role);
-    return false;
-  }
-  if (InputId(index) != OutputId(output_index)) {
-    MicroPrintf(
-        "%s (output tensor %d): input %d (%s) is changed, so it must be output "
-        "%d too",
-        op_name_, OutputId(0), index, role, output_index);
-    return false;
-  }
-  return true;
+  if (InputTensor(index)->data.data == nullptr) return true;
+  MicroPrintf("%s (output tensor %d): input %d (%s) is a constant, it must be a variable", op_name_,
+              OutputId(0), index, role);
+  return false;
 }
 
 bool OpNode::CheckChannels(int index, int32_t elements, int32_t channels) const {
@@ -180,8 +174,17 @@ bool OpNode::CheckAbsent(int index, const char* role) const {
   return false;
 }
 
-bool OpNode::CheckState(int index) const {
-  return CheckInput(index, "state", kTfLiteInt32, kStateWords);
+bool OpNode::CheckState() const {
+  const int index = input_count() - 1;
+  const TfLiteEvalTensor* state = InputTensor(index);
+  const int32_t words = state == nullptr ? 0 : ElementCount(*state);
+  return CheckInput(index, "state", kTfLiteInt32, words > kStateWords ? words : kStateWords + 1) &&
+         (state->data.data == nullptr || Fail("the state must not be a constant"));
+}
+
+bool OpNode::CheckMark(int32_t mark) const {
+  const int32_t words = ElementCount(*InputTensor(input_count() - 1)) - kStateWords;
+  return CheckFields({{"mark", mark, kNoMark, Product({words, kMarksPerWord}) - 1}});
 }
 
 bool OpNode::CheckSlots(int index, const char* role, std::initializer_list<int32_t> slots) const {

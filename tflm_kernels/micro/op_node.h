@@ -39,15 +39,17 @@ class OpNode {
   // The tensor exists, and has this type and size.
   bool CheckInput(int index, const char* role, TfLiteType type, int32_t elements) const;
   bool CheckOutput(int index, const char* role, TfLiteType type, int32_t elements) const;
-  // As CheckInput for a tensor that this op changes: no constant in flash, and
-  // also output `output_index`.
-  bool CheckVariable(int index, int output_index, const char* role, TfLiteType type,
-                     int32_t elements) const;
+  // As CheckInput for a tensor that this op changes: no constant in flash.
+  bool CheckVariable(int index, const char* role, TfLiteType type, int32_t elements) const;
+  // The op's only output, which says that it has run.
+  bool CheckToken() const { return CheckOutput(0, "token", kTfLiteInt8, 1); }
   // A constant list of `elements` channels, each of them below `channels`.
   bool CheckChannels(int index, int32_t elements, int32_t channels) const;
   bool CheckAbsent(int index, const char* role) const;
-  // The state tensor.
-  bool CheckState(int index) const;
+  // The last input: the state, with at least one word of marks behind it.
+  bool CheckState() const;
+  // A mark that the state has room for, or kNoMark.
+  bool CheckMark(int32_t mark) const;
   // A float tensor with one element per slot that holds all `slots`.
   bool CheckSlots(int index, const char* role, std::initializer_list<int32_t> slots) const;
   // The clamp mask of a tensor of `elements`, as the parameters announce it.
@@ -75,7 +77,8 @@ class OpNode {
   T* Output(int index) const {
     return Data<T>(OutputTensor(index));
   }
-  TrainState* State(int index) const { return Input<TrainState>(index); }
+  // The live state: the last input, where an op has it.
+  TrainState* State() const { return Input<TrainState>(input_count() - 1); }
 
  private:
   template <typename T>
@@ -83,7 +86,7 @@ class OpNode {
     return tensor == nullptr ? nullptr : static_cast<T*>(tensor->data.data);
   }
   int InputId(int index) const {
-    return index < input_count() ? node_->inputs->data[index] : kTfLiteOptionalTensor;
+    return index >= 0 && index < input_count() ? node_->inputs->data[index] : kTfLiteOptionalTensor;
   }
   int OutputId(int index) const {
     return index < output_count() ? node_->outputs->data[index] : kTfLiteOptionalTensor;

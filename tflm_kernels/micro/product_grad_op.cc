@@ -32,7 +32,7 @@ struct Extent {
 struct ProductGradOp : OpDefaults {
   using Params = ProductGradParams;
   static constexpr const char* kName = "TFLM_TRAIN_PRODUCT_GRAD";
-  enum { kGradOut, kX, kTable, kStateInput, kScales, kRanges, kMask, kAddend, kInputs };
+  enum { kGradOut, kX, kTable, kMask, kAddend, kScales, kRanges, kStateInput, kInputs };
   enum { kGradIn, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
@@ -51,12 +51,16 @@ struct ProductGradOp : OpDefaults {
     }
     return CheckFactor(params, kept.last_x + reduced.last_x, reduced.size, node) &&
            node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, params.q_size) &&
-           node.CheckState(kStateInput) &&
            node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) &&
            node.CheckSlots(kRanges, "ranges", {params.slot_out}) &&
            node.CheckMask(kMask, params.mask, kept.size) && CheckAddend(params, kept.size, node) &&
            node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, kept.size);
   }
+
+  static Marks Reads(const Params& params) {
+    return {params.slot_in, params.mask.mark, params.slot_addend};
+  }
+  static int32_t Writes(const Params& params) { return params.slot_out; }
 
   static size_t ScratchBytes(const Params& params) { return ProductGradScratchBytes(params); }
 

@@ -11,19 +11,20 @@ namespace {
 struct RestoreOp : OpDefaults {
   using Params = RestoreParams;
   static constexpr const char* kName = "TFLM_TRAIN_RESTORE";
-  static constexpr int kStateInput = kAlwaysRuns;
-  enum { kLearningRate = 0, kFirstFactory = 1 };  // inputs
-  enum { kStateOutput = 0, kFirstVariable = 1 };  // outputs
+  static constexpr bool kAlwaysRuns = true;
+  static constexpr bool kIsPersistent = true;
+  enum { kLearningRate, kFactory };   // inputs, the second where a value is not zero at first
+  enum { kControl, kFirstVariable };  // outputs
 
   static bool Check(const Params& params, const OpNode& node) {
     if (!node.CheckFields(
             {{"variable_count", static_cast<int32_t>(params.variable_count), 0, INT16_MAX}}))
       return false;
     const int count = static_cast<int>(params.variable_count);
-    const bool is_joint = IsJoint(params, node);
-    if (!node.CheckCounts(kFirstFactory + (is_joint ? 1 : count), kFirstVariable + count) ||
+    if (!node.CheckCounts(node.input_count() > kFactory ? kFactory + 1 : kFactory,
+                          kFirstVariable + count) ||
         !node.CheckInput(kLearningRate, "learning rate", kTfLiteFloat32, 1) ||
-        !node.CheckOutput(kStateOutput, "state", kTfLiteInt32, kStateWords)) {
+        !CheckControl(node)) {
       return false;
     }
     int64_t bytes = 0;
@@ -34,13 +35,10 @@ struct RestoreOp : OpDefaults {
       }
       if (variable->data.data != nullptr) return node.Fail("a variable is a constant");
       bytes += VariableBytes(*variable);
-      if (!is_joint && node.HasInput(kFirstFactory + i) &&
-          !node.CheckInput(kFirstFactory + i, "factory values", variable->type,
-                           ElementCount(*variable))) {
-        return false;
-      }
     }
-    return !is_joint || CheckJoint(node, bytes);
+    const int32_t factory = FactoryBytes(node);
+    return factory == 0 || (node.CheckInput(kFactory, "factory values", kTfLiteInt8, factory) &&
+                            (factory <= bytes || node.Fail("more factory values than variables")));
   }
 
   static size_t PersistentBytes(const Params& params) {
@@ -52,60 +50,58 @@ struct RestoreOp : OpDefaults {
     if (!IsValidLearningRate(learning_rate)) {
       return node.Fail("the learning rate is negative or not finite");
     }
-    TrainState* state = node.Output<TrainState>(kStateOutput);
+    TrainState* state = node.Output<TrainState>(kControl);
     if (state->magic != kStateMagic) {
       VariableTable* table = static_cast<VariableTable*>(memory.persistent);
       table->state = state;
       table->count = params.variable_count;
-      const bool is_joint = IsJoint(params, node);
       size_t at = 0;
       for (uint32_t i = 0; i < params.variable_count; ++i) {
-        const int index = static_cast<int>(i);
-        const void* const factory =
-            is_joint ? JointValues(node, at) : node.Input<void>(kFirstFactory + index);
-        table->entries[i] = RestoreVariable(node, index, factory);
+        table->entries[i] = RestoreVariable(node, static_cast<int>(i), at);
         at += table->entries[i].bytes;
       }
       StateInitialize(params, table);
     }
     state->learning_rate = learning_rate;
     state->training = learning_rate > 0.0f ? 1 : 0;
+    state->loss = 0.0f;
+    std::memset(state + 1, 0, ControlBytes(node) - sizeof(*state));  // the marks
     return true;
   }
 
  private:
-  // One tensor has the values of all variables that are not zero at first; those come first.
-  static bool IsJoint(const Params& params, const OpNode& node) {
-    return node.input_count() == kFirstFactory + 1 && params.variable_count > 1;
+  static bool CheckControl(const OpNode& node) {
+    const TfLiteEvalTensor* control = node.OutputTensor(kControl);
+    const int32_t words = control == nullptr ? 0 : ElementCount(*control);
+    return node.CheckOutput(kControl, "control", kTfLiteInt32,
+                            words > kStateWords ? words : kStateWords + 1) &&
+           (control->data.data == nullptr || node.Fail("the control is a constant"));
   }
 
-  static bool CheckJoint(const OpNode& node, int64_t variables) {
-    if (!node.HasInput(kFirstFactory)) return true;
-    const int32_t bytes = ElementCount(*node.InputTensor(kFirstFactory));
-    return node.CheckInput(kFirstFactory, "factory values", kTfLiteInt8, bytes) &&
-           (bytes <= variables || node.Fail("more factory values than variables"));
+  static size_t ControlBytes(const OpNode& node) {
+    return VariableBytes(*node.OutputTensor(kControl));
   }
 
-  // Those of the variable that begins `at` bytes after the first; nullptr: zeros.
-  static const void* JointValues(const OpNode& node, size_t at) {
-    const TfLiteEvalTensor* const joint = node.InputTensor(kFirstFactory);
-    if (joint == nullptr || at >= static_cast<size_t>(ElementCount(*joint))) return nullptr;
-    return node.Input<char>(kFirstFactory) + at;
+  // The factory values of the first variables, one after another; the others are zeros.
+  static int32_t FactoryBytes(const OpNode& node) {
+    return node.HasInput(kFactory) ? ElementCount(*node.InputTensor(kFactory)) : 0;
   }
 
   static size_t VariableBytes(const TfLiteEvalTensor& variable) {
     return static_cast<size_t>(ElementCount(variable)) * ElementBytes(variable.type);
   }
 
-  static VariableEntry RestoreVariable(const OpNode& node, int i, const void* factory) {
+  // `at`: where the variable's values begin among the factory's.
+  static VariableEntry RestoreVariable(const OpNode& node, int i, size_t at) {
     const TfLiteEvalTensor* variable = node.OutputTensor(kFirstVariable + i);
     const size_t bytes = VariableBytes(*variable);
-    if (factory != nullptr) {
-      std::memcpy(variable->data.data, factory, bytes);
-    } else {
-      std::memset(variable->data.data, 0, bytes);
-    }
-    return {variable->data.data, static_cast<uint32_t>(bytes)};
+    const size_t end = static_cast<size_t>(FactoryBytes(node));
+    const size_t left = at < end ? end - at : 0;
+    const size_t copied = left < bytes ? left : bytes;
+    char* const data = static_cast<char*>(variable->data.data);
+    if (copied > 0) std::memcpy(data, node.Input<char>(kFactory) + at, copied);
+    std::memset(data + copied, 0, bytes - copied);
+    return {data, static_cast<uint32_t>(bytes)};
   }
 };
 

@@ -12,7 +12,7 @@ namespace {
 struct MaxPoolGradOp : OpDefaults {
   using Params = MaxPoolGradParams;
   static constexpr const char* kName = "TFLM_TRAIN_MAX_POOL_GRAD";
-  enum { kGradOut, kX, kY, kStateInput, kScales, kRanges, kMask, kInputs };
+  enum { kGradOut, kX, kY, kMask, kScales, kRanges, kStateInput, kInputs };
   enum { kGradIn, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
@@ -26,12 +26,14 @@ struct MaxPoolGradOp : OpDefaults {
            node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, OutputElements(g)) &&
            node.CheckInput(kX, "input", kTfLiteInt8, InputElements(g)) &&
            node.CheckInput(kY, "output", kTfLiteInt8, OutputElements(g)) &&
-           node.CheckState(kStateInput) &&
            node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) &&
            node.CheckSlots(kRanges, "ranges", {params.slot_out}) &&
            node.CheckMask(kMask, params.mask, InputElements(g)) &&
            node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, InputElements(g));
   }
+
+  static Marks Reads(const Params& params) { return {params.slot_in, params.mask.mark}; }
+  static int32_t Writes(const Params& params) { return params.slot_out; }
 
   static size_t ScratchBytes(const Params& params) { return MaxPoolGradScratchBytes(params); }
 
@@ -46,7 +48,7 @@ struct MaxPoolGradOp : OpDefaults {
 struct ResizeGradOp : OpDefaults {
   using Params = ResizeGradParams;
   static constexpr const char* kName = "TFLM_TRAIN_RESIZE_GRAD";
-  enum { kGradOut, kRows, kColumns, kStateInput, kScales, kRanges, kMask, kAddend, kInputs };
+  enum { kGradOut, kRows, kColumns, kMask, kAddend, kScales, kRanges, kStateInput, kInputs };
   enum { kGradIn, kOutputs };
 
   static bool Check(const Params& p, const OpNode& node) {
@@ -64,7 +66,6 @@ struct ResizeGradOp : OpDefaults {
     if (!node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, out_size) ||
         !node.CheckInput(kRows, "rows", kTfLiteInt16, 2 * p.out_h) ||
         !node.CheckInput(kColumns, "columns", kTfLiteInt16, 2 * p.out_w) || !CheckTables(p, node) ||
-        !node.CheckState(kStateInput) ||
         !node.CheckSlots(kScales, "scales", {p.slot_in, p.slot_out}) ||
         !node.CheckSlots(kRanges, "ranges", {p.slot_out}) || !node.CheckMask(kMask, p.mask, size) ||
         !node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, size)) {
@@ -74,6 +75,11 @@ struct ResizeGradOp : OpDefaults {
     return node.CheckInput(kAddend, "addend", kTfLiteInt8, size) &&
            node.CheckSlots(kScales, "scales", {p.slot_addend});
   }
+
+  static Marks Reads(const Params& params) {
+    return {params.slot_in, params.mask.mark, params.slot_addend};
+  }
+  static int32_t Writes(const Params& params) { return params.slot_out; }
 
   static size_t ScratchBytes(const Params& params) { return ResizeGradScratchBytes(params); }
 
@@ -101,7 +107,7 @@ struct ResizeGradOp : OpDefaults {
 struct L2NormGradOp : OpDefaults {
   using Params = L2NormGradParams;
   static constexpr const char* kName = "TFLM_TRAIN_L2_NORM_GRAD";
-  enum { kGradOut, kX, kY, kStateInput, kScales, kRanges, kMask, kInputs };
+  enum { kGradOut, kX, kY, kMask, kScales, kRanges, kStateInput, kInputs };
   enum { kGradIn, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
@@ -111,12 +117,14 @@ struct L2NormGradOp : OpDefaults {
            node.CheckInput(kGradOut, "output gradient", kTfLiteInt8, params.size) &&
            node.CheckInput(kX, "input", kTfLiteInt8, params.size) &&
            node.CheckInput(kY, "output", kTfLiteInt8, params.size) &&
-           node.CheckState(kStateInput) &&
            node.CheckSlots(kScales, "scales", {params.slot_in, params.slot_out}) &&
            node.CheckSlots(kRanges, "ranges", {params.slot_out}) &&
            node.CheckMask(kMask, params.mask, params.size) &&
            node.CheckOutput(kGradIn, "input gradient", kTfLiteInt8, params.size);
   }
+
+  static Marks Reads(const Params& params) { return {params.slot_in, params.mask.mark}; }
+  static int32_t Writes(const Params& params) { return params.slot_out; }
 
   static size_t ScratchBytes(const Params& params) { return L2NormGradScratchBytes(params); }
 

@@ -10,9 +10,9 @@ namespace {
 
 // The tensors are the same for both; only sizes differ.
 struct SplitOp : OpDefaults {
-  enum { kX, kWeights, kColumns, kChannels, kMultiplier, kShift, kBias, kInputs };
+  enum { kX, kWeights, kColumns, kChannels, kBias, kMultiplier, kShift, kInputs };
   enum { kY, kOutputs };
-  static constexpr int kStateInput = kAlwaysRuns;
+  static constexpr bool kAlwaysRuns = true;
 
   template <typename Params>
   static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights,
@@ -100,10 +100,12 @@ struct ChannelSaveOp : OpDefaults {
            node.CheckInput(kValues, "values", kTfLiteInt8,
                            Product({params.positions, params.channels})) &&
            node.CheckChannels(kChannels, params.kept, params.channels) &&
-           node.CheckState(kStateInput) &&
            node.CheckOutput(kSaved, "saved channels", kTfLiteInt8,
                             Product({params.positions, params.kept}));
   }
+
+  static Marks Reads(const Params& params) { return {params.mark_in}; }
+  static int32_t Writes(const Params& params) { return params.mark_out; }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
     ChannelSave(params, node.Input<int8_t>(kValues), node.Input<int16_t>(kChannels),

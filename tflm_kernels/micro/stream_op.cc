@@ -11,7 +11,7 @@ namespace {
 struct StreamOp : OpDefaults {
   using Params = StreamProgram;
   static constexpr const char* kName = "TFLM_TRAIN_STREAM";
-  static constexpr int kStateInput = kAlwaysRuns;
+  static constexpr bool kAlwaysRuns = true;
   // Behind them biases and weights that are tensors of their own, channel lists, the state.
   enum { kX, kConstants, kFirstOwn };
   enum { kY };  // behind it masks and kept channels of the stages
@@ -38,26 +38,24 @@ struct StreamOp : OpDefaults {
     for (int32_t i = 0; i < program.count(); ++i) {
       if (!CheckStage(program, i, node, &next)) return false;
     }
-    if (next.constants > 0 ? !node.CheckInput(kConstants, "constants", kTfLiteInt8, next.constants)
-                           : !node.CheckAbsent(kConstants, "constants")) {
-      return false;
-    }
+    // ADDs alone have none, but an input that is left out might be lost at the end.
+    const int32_t constants = next.constants > 0 ? next.constants : 1;
+    if (!node.CheckInput(kConstants, "constants", kTfLiteInt8, constants)) return false;
     for (int32_t i = 0; i < program.count(); ++i) {
       if (!CheckKept(program, i, node, &next)) return false;
     }
-    const int32_t state = StateInput(program, node);
-    if (state >= 0 && !node.CheckState(next.inputs++)) return false;
-    if (!node.CheckCounts(next.inputs, next.outputs)) return false;
+    if (!node.CheckCounts(next.inputs + Trains(program), next.outputs)) return false;
+    if (Trains(program) && !CheckMarks(program, node)) return false;
     return FindSmallRing(program) < 0 || node.Fail("a ring buffer holds too few rows");
   }
 
   static size_t ScratchBytes(const Params& program) { return StreamScratchBytes(program); }
 
   static bool Run(const Params& program, const OpNode& node, const OpMemory& memory) {
-    const int32_t state = StateInput(program, node);
-    const bool is_training = state >= 0 && node.State(state)->training != 0;
+    const bool is_training = Trains(program) && node.State()->training != 0;
     Stream(program, node.Input<int8_t>(kX), NodeConstants(node, is_training),
            node.Output<int8_t>(kY), memory.scratch);
+    if (is_training) SetMarks(program, StepMarks(node.State()));
     return true;
   }
 
@@ -130,13 +128,30 @@ struct StreamOp : OpDefaults {
     const bool is_training_;
   };
 
-  // The last input where a stage writes something for training only; -1: none does.
-  static int32_t StateInput(const Params& program, const OpNode& node) {
+  // Whether a stage writes something for training only; then the state is the last input.
+  static bool Trains(const Params& program) {
     for (int32_t i = 0; i < program.count(); ++i) {
       const StreamStage stage = program.Stage(i);
-      if (stage.mask_output != 0 || stage.kept_list != 0) return node.input_count() - 1;
+      if (stage.mask_output != 0 || stage.kept_list != 0) return true;
     }
-    return -1;
+    return false;
+  }
+
+  static bool CheckMarks(const Params& program, const OpNode& node) {
+    if (!node.CheckState()) return false;
+    for (int32_t i = 0; i < program.count(); ++i) {
+      const StreamStage stage = program.Stage(i);
+      if (!node.CheckMark(stage.mask_mark) || !node.CheckMark(stage.kept_mark)) return false;
+    }
+    return true;
+  }
+
+  static void SetMarks(const Params& program, const StepMarks& marks) {
+    for (int32_t i = 0; i < program.count(); ++i) {
+      const StreamStage stage = program.Stage(i);
+      marks.Set(stage.mask_mark);
+      marks.Set(stage.kept_mark);
+    }
   }
 
   // A stage by itself and against those before it; counts its constants.

@@ -32,6 +32,7 @@ TFLMRegistration Register_TRAIN_BIAS_UPDATE();
 TFLMRegistration Register_TRAIN_CHANNEL_SAVE();
 TFLMRegistration Register_TRAIN_SPLIT_CONV();
 TFLMRegistration Register_TRAIN_SPLIT_DEPTHWISE();
+TFLMRegistration Register_TRAIN_FINISH();
 TFLMRegistration Register_TRAIN_STREAM();
 TFLMRegistration Register_TRAIN_PRODUCT_GRAD();
 TFLMRegistration Register_TRAIN_MOVE_GRAD();
@@ -53,6 +54,7 @@ constexpr TFLMRegistration (*kTrainOps[])() = {
     Register_TRAIN_CHANNEL_SAVE,
     Register_TRAIN_SPLIT_CONV,
     Register_TRAIN_SPLIT_DEPTHWISE,
+    Register_TRAIN_FINISH,
     Register_TRAIN_STREAM,
     Register_TRAIN_PRODUCT_GRAD,
     Register_TRAIN_MOVE_GRAD,

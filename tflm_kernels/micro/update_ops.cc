@@ -12,23 +12,23 @@ struct WeightUpdateOp : OpDefaults {
   enum {
     kX,
     kGrad,
-    kStateInput,
-    kScales,
-    kKw,
-    kKb,
+    kFactors,  // of the weights; behind them of the bias, where it has one
     kWeights,
     kBias,
     kResidual,
     kChannels,
+    kAfter,  // must have been written with the old weights; not read
+    kScales,
+    kStateInput,
     kInputs
   };
+  enum { kToken, kOutputs };
 
   template <typename Params>
   static bool CheckTensors(const Params& params, const OpNode& node, int32_t weights, int32_t row) {
     const Geometry& g = params.geometry;
     const UpdateParams& u = params.update;
     const bool has_bias = node.HasInput(kBias);
-    const bool has_residual = node.HasInput(kResidual);
     const int32_t positions = Product({g.out_h, g.out_w});
     if (!node.CheckFields({{"x_zero_point", u.x_zero_point, -128, 127},
                            {"gain_shift", u.gain_shift, 0, kMaxGainShift},
@@ -49,34 +49,45 @@ struct WeightUpdateOp : OpDefaults {
     }
     if (!node.CheckFields({{"out_h * out_w << gain_shift", Product({positions, 1 << u.gain_shift}),
                             1, INT32_MAX / (127 * 255)}}) ||
-        !node.CheckCounts(kInputs, 1 + has_bias + has_residual) ||
+        !node.CheckCounts(kInputs, kOutputs) ||
         !node.CheckInput(kX, "layer input", kTfLiteInt8, InputElements(g)) ||
         !node.CheckInput(kGrad, "output gradient", kTfLiteInt8, OutputElements(g)) ||
-        !node.CheckState(kStateInput) || !node.CheckSlots(kScales, "scales", {u.slot}) ||
-        !node.CheckInput(kKw, "weight factors", kTfLiteFloat32, g.out_c) ||
-        !node.CheckVariable(kWeights, 0, "weights", kTfLiteInt8, weights)) {
+        !node.CheckSlots(kScales, "scales", {u.slot}) ||
+        !node.CheckInput(kFactors, "factors", kTfLiteFloat32, Product({1 + has_bias, g.out_c})) ||
+        !node.CheckVariable(kWeights, "weights", kTfLiteInt8, weights) || !node.CheckToken()) {
       return false;
     }
-    if (has_bias && !(node.CheckInput(kKb, "bias factors", kTfLiteFloat32, g.out_c) &&
-                      node.CheckVariable(kBias, 1, "bias", kTfLiteInt32, g.out_c))) {
+    if (has_bias && !node.CheckVariable(kBias, "bias", kTfLiteInt32, g.out_c)) {
       return false;
     }
     if (u.residual_bits == 0) return node.CheckAbsent(kResidual, "residual");
     if (u.residual_bits == 4) {
-      return node.CheckVariable(kResidual, 1 + has_bias, "residual", kTfLiteUInt8,
-                                (weights + 1) / 2);
+      return node.CheckVariable(kResidual, "residual", kTfLiteUInt8, (weights + 1) / 2);
     }
-    return node.CheckVariable(kResidual, 1 + has_bias, "residual", kTfLiteInt8, weights);
+    return node.CheckVariable(kResidual, "residual", kTfLiteInt8, weights);
+  }
+
+  template <typename Params>
+  static Marks Reads(const Params& params) {
+    const UpdateParams& u = params.update;
+    return {u.slot, u.mark_x, u.mark_grad, u.mark_after};
+  }
+  template <typename Params>
+  static int32_t Writes(const Params& params) {
+    return params.update.mark_out;
   }
 
   // update: ConvUpdate or DepthwiseUpdate.
   template <typename Params, typename Update>
   static void RunUpdate(const Params& params, const OpNode& node, const OpMemory& memory,
                         const Update& update) {
-    update(params, node.Input<int8_t>(kX), node.Input<int8_t>(kGrad), *node.State(kStateInput),
-           node.Input<float>(kScales), node.Input<float>(kKw), node.Input<float>(kKb),
-           node.Input<int8_t>(kWeights), node.Input<int32_t>(kBias), node.Input<int8_t>(kResidual),
+    const float* const kw = node.Input<float>(kFactors);
+    const float* const kb = kw + params.geometry.out_c;
+    update(params, node.Input<int8_t>(kX), node.Input<int8_t>(kGrad), *node.State(),
+           node.Input<float>(kScales), kw, kb, node.Input<int8_t>(kWeights),
+           node.Input<int32_t>(kBias), node.Input<int8_t>(kResidual),
            node.Input<int16_t>(kChannels), memory.scratch);
+    *node.Output<int8_t>(kToken) = 1;
   }
 };
 
@@ -127,22 +138,27 @@ struct DepthwiseUpdateOp : WeightUpdateOp {
 struct BiasUpdateOp : OpDefaults {
   using Params = BiasUpdateParams;
   static constexpr const char* kName = "TFLM_TRAIN_BIAS_UPDATE";
-  enum { kGrad, kStateInput, kScales, kKb, kBias, kInputs };
+  enum { kGrad, kFactors, kBias, kScales, kStateInput, kInputs };
+  enum { kToken, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
-    return node.CheckCounts(kInputs, 1) &&
+    return node.CheckCounts(kInputs, kOutputs) &&
            node.CheckFields({{"positions", params.positions, 1, INT32_MAX / 128},
                              {"channels", params.channels, 1, INT32_MAX}}) &&
            node.CheckInput(kGrad, "output gradient", kTfLiteInt8,
                            Product({params.positions, params.channels})) &&
-           node.CheckState(kStateInput) && node.CheckSlots(kScales, "scales", {params.slot}) &&
-           node.CheckInput(kKb, "bias factors", kTfLiteFloat32, params.channels) &&
-           node.CheckVariable(kBias, 0, "bias", kTfLiteInt32, params.channels);
+           node.CheckSlots(kScales, "scales", {params.slot}) &&
+           node.CheckInput(kFactors, "factors", kTfLiteFloat32, params.channels) &&
+           node.CheckVariable(kBias, "bias", kTfLiteInt32, params.channels) && node.CheckToken();
   }
 
+  static Marks Reads(const Params& params) { return {params.slot}; }
+  static int32_t Writes(const Params& params) { return params.mark_out; }
+
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
-    BiasUpdate(params, node.Input<int8_t>(kGrad), *node.State(kStateInput),
-               node.Input<float>(kScales), node.Input<float>(kKb), node.Input<int32_t>(kBias));
+    BiasUpdate(params, node.Input<int8_t>(kGrad), *node.State(), node.Input<float>(kScales),
+               node.Input<float>(kFactors), node.Input<int32_t>(kBias));
+    *node.Output<int8_t>(kToken) = 1;
     return true;
   }
 };

@@ -13,7 +13,7 @@
 
 namespace tflm_train {
 
-constexpr uint16_t kAbiVersion = 1;
+constexpr uint16_t kAbiVersion = 2;
 
 enum class OpKind : uint16_t {
   kRestore = 1,
@@ -29,6 +29,7 @@ enum class OpKind : uint16_t {
   kChannelSave = 12,
   kSplitConv = 13,
   kSplitDepthwise = 14,
+  kFinish = 15,
   kProductGrad = 20,
   kMoveGrad = 21,
   kMaxPoolGrad = 22,
@@ -45,6 +46,7 @@ struct OpHeader {
 };
 static_assert(sizeof(OpHeader) == 8, "packed");
 
+constexpr int32_t kNoMark = -1;
 constexpr int32_t kMaxGainShift = 8;
 constexpr int32_t kMaxAccumulateInputs = 4;
 constexpr int32_t kKeptAxes = 4;
@@ -87,7 +89,7 @@ enum FactorKind : int32_t {
   kFactorSign = 3,        // table[2 * c + (x >= factor)], c = index in the pixel
 };
 
-// Copies factory values into the variables; owns the state tensor.
+// Copies factory values into the variables; owns the live state.
 struct RestoreParams {
   static constexpr OpKind kKind = OpKind::kRestore;
   OpHeader header;
@@ -122,8 +124,9 @@ struct ClampMaskParams {
   int32_t size;     // elements
   int32_t act_min;  // quantised clamp range
   int32_t act_max;
+  int32_t mark_out;
 };
-static_assert(sizeof(ClampMaskParams) == 20, "packed");
+static_assert(sizeof(ClampMaskParams) == 24, "packed");
 
 // Shape of a windowed layer, NHWC, batch 1.
 // in_* is the forward input, out_* the forward output. FULLY_CONNECTED is a 1x1
@@ -151,8 +154,9 @@ struct MaskParams {
   int32_t mask_kind;  // MaskKind
   int32_t act_min;    // quantised clamp range
   int32_t act_max;
+  int32_t mark;  // of the bits
 };
-static_assert(sizeof(MaskParams) == 12, "packed");
+static_assert(sizeof(MaskParams) == 16, "packed");
 
 // Input gradient of CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV.
 struct ConvInputGradParams {
@@ -169,7 +173,7 @@ struct ConvInputGradParams {
   int32_t kept;        // input channels whose weights are columns; 0: none
   int32_t transposed;  // 1: the layer is a TRANSPOSE_CONV
 };
-static_assert(sizeof(ConvInputGradParams) == 108, "packed");
+static_assert(sizeof(ConvInputGradParams) == 112, "packed");
 
 // Input gradient of DEPTHWISE_CONV_2D.
 struct DepthwiseInputGradParams {
@@ -184,7 +188,7 @@ struct DepthwiseInputGradParams {
   int32_t multiplier;   // out_c / in_c
   int32_t kept;         // output channels whose weights are columns; 0: none
 };
-static_assert(sizeof(DepthwiseInputGradParams) == 100, "packed");
+static_assert(sizeof(DepthwiseInputGradParams) == 104, "packed");
 
 // Input gradient of AVERAGE_POOL_2D and spatial MEAN.
 struct PoolGradParams {
@@ -197,7 +201,7 @@ struct PoolGradParams {
   int32_t uniform;  // 1: disjoint windows of `count` elements each
   int32_t count;
 };
-static_assert(sizeof(PoolGradParams) == 92, "packed");
+static_assert(sizeof(PoolGradParams) == 96, "packed");
 
 // Sum of up to four gradients of one tensor.
 struct AccumulateParams {
@@ -209,7 +213,7 @@ struct AccumulateParams {
   int32_t slot_in[4];  // -1: unused
   int32_t slot_out;
 };
-static_assert(sizeof(AccumulateParams) == 48, "packed");
+static_assert(sizeof(AccumulateParams) == 52, "packed");
 
 // What a weight update needs beside the geometry.
 struct UpdateParams {
@@ -223,8 +227,12 @@ struct UpdateParams {
   int32_t tap_x0;
   int32_t tap_x1;
   int32_t row_channels;  // last dimension of the whole weights
+  int32_t mark_x;        // of the saved channels of the layer's input
+  int32_t mark_grad;     // of the gradient, or its saved channels
+  int32_t mark_after;    // of what must be written with the old weights
+  int32_t mark_out;      // of the token
 };
-static_assert(sizeof(UpdateParams) == 40, "packed");
+static_assert(sizeof(UpdateParams) == 56, "packed");
 
 // Weight gradient and update in place, CONV_2D, FULLY_CONNECTED and
 // TRANSPOSE_CONV.
@@ -235,7 +243,7 @@ struct ConvUpdateParams {
   UpdateParams update;
   int32_t transposed;  // 1: the layer is a TRANSPOSE_CONV
 };
-static_assert(sizeof(ConvUpdateParams) == 108, "packed");
+static_assert(sizeof(ConvUpdateParams) == 124, "packed");
 
 // Weight gradient and update in place, DEPTHWISE_CONV_2D.
 struct DepthwiseUpdateParams {
@@ -245,7 +253,7 @@ struct DepthwiseUpdateParams {
   UpdateParams update;
   int32_t multiplier;  // out_c / in_c
 };
-static_assert(sizeof(DepthwiseUpdateParams) == 108, "packed");
+static_assert(sizeof(DepthwiseUpdateParams) == 124, "packed");
 
 // Bias gradient and update in place.
 struct BiasUpdateParams {
@@ -254,8 +262,9 @@ struct BiasUpdateParams {
   int32_t positions;  // out_h * out_w
   int32_t channels;
   int32_t slot;
+  int32_t mark_out;  // of the token
 };
-static_assert(sizeof(BiasUpdateParams) == 20, "packed");
+static_assert(sizeof(BiasUpdateParams) == 24, "packed");
 
 // Keeps only the trained channels of an activation or a gradient.
 struct ChannelSaveParams {
@@ -264,8 +273,10 @@ struct ChannelSaveParams {
   int32_t positions;
   int32_t channels;
   int32_t kept;
+  int32_t mark_in;  // of a gradient
+  int32_t mark_out;
 };
-static_assert(sizeof(ChannelSaveParams) == 20, "packed");
+static_assert(sizeof(ChannelSaveParams) == 28, "packed");
 
 // Quantization of a forward layer's input and output.
 struct OutputParams {
@@ -298,6 +309,15 @@ struct SplitDepthwiseParams {
 };
 static_assert(sizeof(SplitDepthwiseParams) == 88, "packed");
 
+// The last op: every other one of the step has run; gives loss and state to the
+// outside.
+struct FinishParams {
+  static constexpr OpKind kKind = OpKind::kFinish;
+  OpHeader header;
+  int32_t marks;  // of the whole step
+};
+static_assert(sizeof(FinishParams) == 12, "packed");
+
 // One axis of a tensor that PRODUCT_GRAD walks, with the strides in elements.
 struct ProductAxis {
   int32_t size;
@@ -322,7 +342,7 @@ struct ProductGradParams {
   int32_t slot_addend;  // -1: no addend
   float unit_scale;     // real value of 1 in the factor
 };
-static_assert(sizeof(ProductGradParams) == 136, "packed");
+static_assert(sizeof(ProductGradParams) == 140, "packed");
 
 // One axis of the result of MOVE_GRAD.
 // Position i holds what the incoming gradient has at o = (i - begin) / step
@@ -348,7 +368,7 @@ struct MoveGradParams {
   int32_t slot_out;
   int32_t divisor;  // scales[slot_out] = scales[slot_in] / divisor
 };
-static_assert(sizeof(MoveGradParams) == 140, "packed");
+static_assert(sizeof(MoveGradParams) == 144, "packed");
 
 // Input gradient of MAX_POOL_2D and spatial REDUCE_MAX.
 struct MaxPoolGradParams {
@@ -359,7 +379,7 @@ struct MaxPoolGradParams {
   int32_t slot_in;
   int32_t slot_out;
 };
-static_assert(sizeof(MaxPoolGradParams) == 84, "packed");
+static_assert(sizeof(MaxPoolGradParams) == 88, "packed");
 
 // Input gradient of RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR.
 struct ResizeGradParams {
@@ -375,7 +395,7 @@ struct ResizeGradParams {
   int32_t slot_out;
   int32_t slot_addend;  // -1: no addend
 };
-static_assert(sizeof(ResizeGradParams) == 52, "packed");
+static_assert(sizeof(ResizeGradParams) == 56, "packed");
 
 // Input gradient of L2_NORMALIZATION of one vector.
 struct L2NormGradParams {
@@ -388,7 +408,7 @@ struct L2NormGradParams {
   int32_t slot_in;
   int32_t slot_out;
 };
-static_assert(sizeof(L2NormGradParams) == 40, "packed");
+static_assert(sizeof(L2NormGradParams) == 44, "packed");
 
 // What ADD needs beside OUTPUT, as TFLM derives it.
 // The first input, the second (the addend) and the sum are each scaled.
@@ -423,8 +443,10 @@ struct StreamStage {
   int32_t columns;         // kept channels of a layer that trains in part, 0: the weights are whole
   int32_t columns_input;   // input: the trained columns; 0: none
   int32_t channels_input;  // input: the list of channels; 0: none
+  int32_t mask_mark;       // of the mask
+  int32_t kept_mark;       // of kept channels, where they are not all
 };
-static_assert(sizeof(StreamStage) == 160, "packed");
+static_assert(sizeof(StreamStage) == 168, "packed");
 
 // A run of forward layers a few rows at a time; as many stages as the header's
 // size says.
@@ -433,7 +455,7 @@ struct StreamParams {
   OpHeader header;
   StreamStage stages[1];
 };
-static_assert(sizeof(StreamParams) == 168, "packed");
+static_assert(sizeof(StreamParams) == 176, "packed");
 
 }  // namespace tflm_train
 

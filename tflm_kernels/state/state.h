@@ -20,7 +20,8 @@ namespace tflm_train {
 constexpr uint32_t kStateMagic = 0x4E525454;  // "TTRN"
 constexpr int kStateWords = 16;
 
-// The int32 [16] tensor `train/state`.
+// The int32 [16] tensor `train/state`, which the last op of the graph makes: a
+// copy of the live state, which is the beginning of `train/control`.
 struct TrainState {
   uint32_t magic;                           // kStateMagic once the variables hold weights
   uint32_t abi_version;                     // kAbiVersion
@@ -32,9 +33,36 @@ struct TrainState {
   uint32_t table_lo, table_hi;              // native pointer to the VariableTable, zero-extended
   uint32_t variable_count;
   uint32_t payload_bytes;  // sum of the variables' sizes
-  uint32_t reserved[4];    // 0
+  float loss;              // of this step, before the update; 0 when this Invoke does not train
+  uint32_t reserved[3];    // 0
 };
 static_assert(sizeof(TrainState) == 4 * kStateWords, "the tensor's size");
+
+constexpr int kMarksPerWord = 32;
+
+// Which tensors a training step has written, a bit for each (its mark): they
+// follow the live state. RESTORE clears them, each op sets what it writes and
+// refuses to read what is not set, so that a wrong order of the ops is noticed.
+class StepMarks {
+ public:
+  explicit StepMarks(TrainState* state) : words_(reinterpret_cast<uint32_t*>(state + 1)) {}
+
+  bool Has(int32_t mark) const {
+    return mark == kNoMark || (words_[mark / kMarksPerWord] >> (mark % kMarksPerWord) & 1) != 0;
+  }
+  void Set(int32_t mark) const {
+    if (mark != kNoMark) words_[mark / kMarksPerWord] |= 1u << (mark % kMarksPerWord);
+  }
+  bool HasAll(int32_t count) const {
+    for (int32_t mark = 0; mark < count; ++mark) {
+      if (!Has(mark)) return false;
+    }
+    return true;
+  }
+
+ private:
+  uint32_t* words_;
+};
 
 // Where the variables are. Lives in the persistent memory of the RESTORE op.
 struct VariableEntry {
@@ -42,7 +70,7 @@ struct VariableEntry {
   uint32_t bytes;
 };
 struct VariableTable {
-  TrainState* state;  // the live state tensor
+  TrainState* state;  // the live one
   uint32_t count;
   VariableEntry entries[1];  // [count]
 };

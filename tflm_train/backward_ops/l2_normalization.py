@@ -88,7 +88,7 @@ class L2NormalizationRule(GradientRule):
             )  # fmt: skip
             inputs = [
                 gradient.tensor, op.input, op.output,
-                tape.state, tape.scales, tape.ranges, mask.tensor,
+                mask.tensor, tape.scales, tape.ranges, tape.state,
             ]  # fmt: skip
             tape.emit(params, inputs, [made.tensor])
 

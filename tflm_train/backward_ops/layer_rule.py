@@ -73,16 +73,19 @@ class LayerRule(GradientRule):
                     gradient.tensor,
                     op.inputs[1],
                     multipliers,
-                    tape.state,
-                    tape.scales,
-                    tape.ranges,
-                    mask.tensor,
-                    addend.tensor,
                     None if columns is None else columns.weights,
                     None if columns is None else columns.listed,
+                    mask.tensor,
+                    addend.tensor,
+                    None,  # BIAS_UPDATE may join it, see `fuse_bias`
+                    None,
+                    tape.scales,
+                    tape.ranges,
+                    tape.state,
                 ],
                 [made.tensor],
             )
+            tape.old_weights_read(op, made)
 
         tape.produce(layer_input(op), produce, takes_addend=True)
         tape.update(op, gradient, self.geometry(op))

@@ -96,7 +96,7 @@ class MaxPool2DRule(GradientRule):
             params = abi.MaxPoolGradParams(self.geometry(op), mask.fields, gradient.slot, made.slot)
             inputs = [
                 gradient.tensor, op.input, op.output,
-                tape.state, tape.scales, tape.ranges, mask.tensor,
+                mask.tensor, tape.scales, tape.ranges, tape.state,
             ]  # fmt: skip
             tape.emit(params, inputs, [made.tensor])
 

@@ -158,7 +158,7 @@ def produce_move(
             axes, move.offset, gradient.tensor.size,
             mask.fields, gradient.slot, made.slot, divisor,
         )  # fmt: skip
-        tape.emit(params, [gradient.tensor, tape.state, tape.scales, mask.tensor], [made.tensor])
+        tape.emit(params, [gradient.tensor, mask.tensor, tape.scales, tape.state], [made.tensor])
 
     tape.produce(tensor, produce, takes_addend=False)
 

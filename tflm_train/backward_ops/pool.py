@@ -125,7 +125,7 @@ class AveragePool2DRule(GradientRule):
                 uniform=int(count is not None),
                 count=count or 0,
             )
-            inputs = [gradient.tensor, tape.state, tape.scales, tape.ranges, mask.tensor]
+            inputs = [gradient.tensor, mask.tensor, tape.scales, tape.ranges, tape.state]
             tape.emit(params, inputs, [made.tensor])
 
         tape.produce(op.input, produce, takes_addend=False)

@@ -123,11 +123,11 @@ class ResizeRule(GradientRule):
                 gradient.tensor,
                 tape.constant(f"{made.tensor.name}/rows", rows),
                 tape.constant(f"{made.tensor.name}/columns", columns),
-                tape.state,
-                tape.scales,
-                tape.ranges,
                 mask.tensor,
                 addend.tensor,
+                tape.scales,
+                tape.ranges,
+                tape.state,
             ]
             tape.emit(params, inputs, [made.tensor])
 

@@ -92,7 +92,7 @@ class Tape(Protocol):
 
     @property
     def state(self) -> Tensor:
-        """The state handle."""
+        """The live state, the last input of every training op."""
         ...
 
     @property
@@ -123,6 +123,10 @@ class Tape(Protocol):
 
     def update(self, op: Op, gradient: Gradient, geometry: Geometry) -> None:
         """Updates whatever trains of a layer, given the gradient of its output."""
+        ...
+
+    def old_weights_read(self, op: Op, made: Gradient) -> None:
+        """The update of a layer must wait for this gradient, computed with its weights."""
         ...
 
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:

@@ -119,7 +119,10 @@ def _head_tensors(model: Model, loss: int) -> list[Tensor]:
     gradient = model.graph.ops[loss].output
     for op in model.graph.ops[loss + 1 :]:
         if op.name in _UPDATES and gradient in op.inputs:
-            trained = [t for t in op.outputs if t.is_variable]
+            shared = {id(t) for t in op.inputs[-2:]}  # scales, state
+            trained = [
+                t for t in op.inputs if t is not None and t.is_variable and id(t) not in shared
+            ]
             return [op.input, *trained] if op.input is not gradient else trained
     return []
 

@@ -29,7 +29,6 @@ _EVAL_TENSOR: Struct = ("PPe",)
 _TENSOR: Struct = (("eP",), ("fi",), "PPPeeb")  # TfLiteTensor
 _AFFINE_QUANTIZATION: Struct = ("PPi",)
 _NODE: Struct = (("PPPPPPi",), "P")  # NodeAndRegistration
-_OUR_NODE_DATA: Struct = ("PiiP",)  # TrainingOp::NodeData
 
 _REQUEST: Struct = ("Pii",)  # ScratchBufferRequest
 _REQUESTS_PER_OP = 12
@@ -259,7 +258,6 @@ def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
             raise ModelError(f"{error}; rewrite the original model with this version") from error
         scratch, table = scratch_of(params), persistent_of(params, target)
         return KernelMemory(
-            data=_OUR_NODE_DATA,
             scratch=(scratch,) if scratch else (),
             buffers=(table,) if table else (),
         )

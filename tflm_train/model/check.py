@@ -8,6 +8,7 @@ of execution. So that what comes later may rely on it, and says nothing stranger
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,12 +17,14 @@ from tflm_train.errors import ModelError
 from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Tensor
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.builtin.shapes import MalformedOpError, require, tensor_of
+from tflm_train.ops.declaration import VERSION
 
 _MAX_TENSOR_BYTES = 1 << 31
 _NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
 """Types of which the interpreter takes a tensor without zero points for one without scales."""
 _MIN_SCALE, _MAX_SCALE = 1e-20, 1e20
 """Beyond them products of scales leave what the interpreter's multipliers hold."""
+_HEADER = struct.Struct("<HH")  # kind and version
 _WORK_MEMORY = {"ethos-u": (2, 3)}
 """Inputs of another processor's op that are the memory it works in: nothing writes them before."""
 
@@ -37,6 +40,8 @@ def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
     Raises:
       ModelError: They do not.
     """
+    for op in graph.ops:
+        _check_version(op, name)
     for index, tensor in enumerate(graph.tensors):
         reason = _why_malformed_tensor(tensor)
         if reason is not None:
@@ -48,7 +53,7 @@ def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
         raise _malformed(name, subgraph, "its inputs", "one of them is there twice")
     known = {id(t) for t in graph.tensors if _is_there_before_any_op(t)}
     known |= {id(t) for t in graph.inputs}
-    written: set[int] = set()
+    written = {id(t) for t in graph.inputs}
     for index, op in enumerate(graph.ops):
         try:
             _check_order(op, known, written)
@@ -94,6 +99,22 @@ def check_calls(graphs: Sequence[Graph], name: str) -> list[int]:
 
     visit(0, ())
     return [index for index in range(len(graphs)) if index not in reached]
+
+
+def _check_version(op: Op, name: str) -> None:
+    """Our ops say in the header of their options which version of them they are made for."""
+    if not _is_ours(op) or op.custom_options is None or len(op.custom_options) < _HEADER.size:
+        return
+    _, version = _HEADER.unpack_from(op.custom_options)
+    if version != VERSION:
+        raise ModelError(
+            f"{name}: made with version {version} of our operators, and this tflm_train has "
+            f"version {VERSION}; rewrite the original model again"
+        )
+
+
+def _is_ours(op: Op) -> bool:
+    return op.is_custom and op.name.startswith(TRAINING_OP_PREFIX)
 
 
 def _malformed(name: str, subgraph: int, where: str, reason: str) -> ModelError:
@@ -161,15 +182,16 @@ def _check_order(op: Op, known: set[int], written: set[int]) -> None:
     require(bool(op.outputs), "it has no output")
     for tensor in op.outputs:
         require(tensor.data is None, f"it writes the constant {tensor.name!r}")
-        again = id(tensor) in written and not tensor.is_variable
-        require(not again, f"{tensor.name!r} is written twice")
+        require(id(tensor) not in written, f"{tensor.name!r} is written twice")
         written.add(id(tensor))
         known.add(id(tensor))
 
 
 def _check_op(op: Op, subgraph: int) -> None:
-    is_ours = op.is_custom and op.name.startswith(TRAINING_OP_PREFIX)
-    require(not is_ours or subgraph == 0, "training ops belong into subgraph 0")
+    require(not _is_ours(op) or subgraph == 0, "training ops belong into subgraph 0")
+    require(
+        not _is_ours(op) or not op.inputs or op.inputs[-1] is not None, "its last input is left out"
+    )
     row = builtin_of(op)
     if row is None or row.shapes is None:
         return

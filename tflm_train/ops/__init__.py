@@ -1,6 +1,4 @@
-"""Each operator declared once: a training op's parameters, named tensors and conditions here.
-
-The builtin operators of TFLite are in `ops.builtin`.
+"""Each training op declared once: parameters, named tensors, conditions.
 
 `ops.ConvUpdate(...)` is the parameters of an op; `ops.ConvUpdate.inputs_of(op).weights` one of its
 inputs. The C++ headers, the kernels' checks and the tables in docs/NUMERICS.md are generated from
@@ -8,7 +6,9 @@ these declarations (`python -m tools.generate`).
 """
 
 from tflm_train.ops.constants import (
+    MARKS_PER_WORD,
     MAX_STREAM_STAGES,
+    NO_MARK,
     STREAM_INPUT,
     FactorKind,
     LossKind,
@@ -51,7 +51,7 @@ from tflm_train.ops.training.gradient import (
     ResizeGrad,
 )
 from tflm_train.ops.training.layer_gradient import ConvInputGrad, DepthwiseInputGrad
-from tflm_train.ops.training.step import ChannelSave, ClampMask, Loss, Restore
+from tflm_train.ops.training.step import ChannelSave, ClampMask, Finish, Loss, Restore
 from tflm_train.ops.training.update import BiasUpdate, ConvUpdate, DepthwiseUpdate
 
 __all__ = [
@@ -61,7 +61,9 @@ __all__ = [
     "BLOB_VERSION",
     "EXTRA_INPUTS",
     "EXTRA_OUTPUTS",
+    "MARKS_PER_WORD",
     "MAX_STREAM_STAGES",
+    "NO_MARK",
     "OP_PREFIX",
     "STATE_MAGIC",
     "STATE_WORDS",
@@ -77,6 +79,7 @@ __all__ = [
     "DepthwiseInputGrad",
     "DepthwiseUpdate",
     "FactorKind",
+    "Finish",
     "Geometry",
     "L2NormGrad",
     "Loss",

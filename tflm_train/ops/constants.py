@@ -77,12 +77,17 @@ MAX_ACCUMULATE_INPUTS = 4
 KEPT_AXES = 4
 REDUCED_AXES = 3
 MOVE_AXES = 5
+NO_MARK = -1
+"""Each tensor that a training step makes has a mark: a bit that says whether it has been written
+in this step. A gradient's is its slot. What has none (activations), or is absent, has this one."""
+MARKS_PER_WORD = 32
 STREAM_INPUT = -1
 """As a stage's source or addend: the op's input."""
 MAX_STREAM_STAGES = 64
 MAX_L2_NORM_SIZE = 4096
 
 LIMITS = {
+    "NO_MARK": NO_MARK,
     "MAX_GAIN_SHIFT": MAX_GAIN_SHIFT,
     "MAX_ACCUMULATE_INPUTS": MAX_ACCUMULATE_INPUTS,
     "KEPT_AXES": KEPT_AXES,

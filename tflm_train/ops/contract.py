@@ -13,6 +13,7 @@ EXTRA_OUTPUTS = ("train/loss", "train/state")
 """What it adds after the original outputs."""
 STATE_MAGIC = 0x4E525454
 STATE_WORDS = 16
+"""Of `train/state`; those of `train/control` have the marks of a step behind them."""
 BLOB_MAGIC = 0x56535454
 BLOB_VERSION = 1
 BLOB_HEADER = struct.Struct("<IHHQIIII")
@@ -32,6 +33,7 @@ class StateWord(enum.IntEnum):
     FINGERPRINT_HI = 7
     VARIABLE_COUNT = 10
     PAYLOAD_BYTES = 11
+    LOSS = 12
 
 
 __all__ = [

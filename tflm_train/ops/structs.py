@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from tflm_train.ops.constants import MaskKind
+from tflm_train.ops.constants import NO_MARK, MaskKind
 from tflm_train.ops.fields import Number, Struct
 from tflm_train.ops.geometry import Geometry
 
@@ -22,6 +22,7 @@ class MaskFields(Struct):
     mask_kind: Annotated[int, Number("MaskKind", "MaskKind.NONE", "MaskKind.BITS")] = MaskKind.NONE
     act_min: Annotated[int, Number("quantised clamp range", "-128", "act_max")] = -128
     act_max: Annotated[int, Number("", "-128", "127")] = 127
+    mark: Annotated[int, Number("of the bits", "NO_MARK")] = NO_MARK
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class UpdateFields(Struct):
     tap_x0: Annotated[int, Number("", "0", "tap_x1 - 1")]
     tap_x1: Annotated[int, Number("", "1", "k_w")]
     row_channels: Annotated[int, Number("last dimension of the whole weights", "row", "1 << 20")]
+    mark_x: Annotated[int, Number("of the saved channels of the layer's input", "NO_MARK")] = (
+        NO_MARK
+    )
+    mark_grad: Annotated[int, Number("of the gradient, or its saved channels", "NO_MARK")] = NO_MARK
+    mark_after: Annotated[
+        int, Number("of what must be written with the old weights", "NO_MARK")
+    ] = NO_MARK
+    mark_out: Annotated[int, Number("of the token", "NO_MARK")] = NO_MARK
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,8 @@ class StageFields(Struct):
     ] = 0
     columns_input: Annotated[int, Number("input: the trained columns; 0: none")] = 0
     channels_input: Annotated[int, Number("input: the list of channels; 0: none")] = 0
+    mask_mark: Annotated[int, Number("of the mask")] = NO_MARK
+    kept_mark: Annotated[int, Number("of kept channels, where they are not all")] = NO_MARK
 
     @property
     def is_kept_whole(self) -> bool:

@@ -42,8 +42,12 @@ class Role(enum.Enum):
     FACTORS = enum.auto()
     """Numbers that follow from scales; in flash, but the kernels read them in Eval only."""
     TARGET = enum.auto()
+    TOKEN = enum.auto()
+    """Says that an op has run."""
+    AFTER = enum.auto()
+    """What has to be written before; not read."""
     STATE = enum.auto()
-    """`train/state`."""
+    """`train/control`: the live state, and behind it the marks of a step."""
     SCALES = enum.auto()
     """`train/scales`, one element per slot."""
     RANGES = enum.auto()
@@ -63,6 +67,7 @@ class Spec:
       present: Expression: 1 it is there, 0 it is left out, `FREE` either.
       at_least: Whether it may have more elements.
       below: Of a list of indices: expression that each is below.
+      mark: Expression for the bit in `train/control` that says whether a step has written it.
       label: What messages call it; the field's name where empty.
     """
 
@@ -72,6 +77,7 @@ class Spec:
     present: str = "1"
     at_least: bool = False
     below: str = ""
+    mark: str = ""
     label: str = ""
 
 

@@ -74,15 +74,14 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
         )
     scales = np.broadcast_to(weights.quantization.scale, (layer.out_channels,))
     weight_factors, bias_factors, frozen = factors(x.scale, scales, qas=scheme.qas)
-    prefix = f"update/{layer.name}"
     trained = TrainedLayer(
         layer=layer,
         weights=None,
         columns=None,
         residual=None,
-        weight_factors=None,
+        weight_factors=weight_factors,
         bias=None,
-        bias_factors=graph.constant(f"{prefix}/bias_factors", bias_factors),
+        bias_factors=bias_factors,
         frozen_channels=int(np.count_nonzero(frozen)),
         taps=trainable_taps(_as_kernel(layer)),
     )
@@ -92,13 +91,12 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
         columns = _make_columns(graph, layer, kept)
         variable = _make_variable(graph, layer, weights) if columns is None else columns.weights
         if columns is not None and layer.is_depthwise:
-            weight_factors = weight_factors[columns.kept]
+            trained = dataclasses.replace(trained, weight_factors=weight_factors[columns.kept])
         trained = dataclasses.replace(
             trained,
             weights=variable,
             columns=columns,
-            residual=_make_residual(graph, f"{prefix}/residual", variable),
-            weight_factors=graph.constant(f"{prefix}/weight_factors", weight_factors),
+            residual=_make_residual(graph, f"update/{layer.name}/residual", variable),
         )
     if bias is not None:
         trained = dataclasses.replace(trained, bias=_make_variable(graph, layer, bias))
@@ -128,7 +126,7 @@ def _make_columns(
             f"{layer} trains as a whole or not at all: give it no ratio, channels or select"
         )
     prefix = f"train/{layer.name}"
-    factory = graph.constant(f"train/factory/{layer.name}/columns", data[..., kept])
+    factory = data[..., kept]
     columns = graph.model.graph.add(
         Tensor.make(f"{prefix}/columns", np.int8, factory.shape, is_variable=True)
     )
@@ -162,9 +160,7 @@ def _as_kernel(layer: Layer) -> npt.NDArray[np.int8]:
 def _make_variable(graph: TrainingGraph, layer: Layer, tensor: Tensor) -> Tensor:
     _require_trainable(graph, layer, tensor)
     assert tensor.data is not None
-    factory = None
-    if np.any(tensor.data):
-        factory = graph.constant(f"train/factory/{tensor.short_name}", tensor.data)
+    factory = tensor.data if np.any(tensor.data) else None
     tensor.data = None
     tensor.is_variable = True
     graph.variables.append(Variable(tensor, factory))

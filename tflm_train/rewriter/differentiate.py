@@ -22,7 +22,7 @@ from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Op, Tensor
 from tflm_train.ops.geometry import Geometry, TransposedGeometry
 from tflm_train.qas import gain_shift
-from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
+from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, TrainOp
 
 _MAX_ACCUMULATED = 4
 
@@ -64,10 +64,11 @@ class _Tape:
         self._ready: dict[int, list[Gradient]] = {}
         self._pending: dict[int, list[_Pending]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Tensor] = {}
+        self._updates: dict[int, TrainOp] = {}  # of weights, by the id of the layer's op
 
     @property
     def state(self) -> Tensor:
-        return self._graph.state
+        return self._graph.control
 
     @property
     def scales(self) -> Tensor:
@@ -92,6 +93,11 @@ class _Tape:
         if self.wants(tensor):
             pending = _Pending(producer, takes_addend)
             self._pending.setdefault(id(tensor), []).append(pending)
+
+    def old_weights_read(self, op: Op, made: Gradient) -> None:
+        update = self._updates.get(id(op))
+        if update is not None:
+            update.inputs[abi.UpdateInput.AFTER] = made.tensor
 
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
         key = (data.dtype.str, data.shape, data.tobytes())
@@ -128,6 +134,8 @@ class _Tape:
             for tensor in outputs:
                 finished = dataclasses.replace(self._finish(op, tensor), of=tensor)
                 RULES[op.name].backward(op, finished, self)
+        tokens: list[Tensor | None] = [*graph.tokens]
+        graph.emit(abi.FinishParams(), [*tokens, self.state], [graph.loss, graph.state])
 
     def _emit_loss(self) -> Gradient:
         graph, logits, loss = self._graph, self._logits, self._graph.plan.scheme.loss
@@ -147,8 +155,8 @@ class _Tape:
         params = loss_params(
             loss.rule, loss.target_kind, loss.label_smoothing, logits, target, gradient.slot
         )
-        inputs = [logits, target, graph.state, graph.scales, weights]
-        graph.emit(params, inputs, [gradient.tensor, graph.loss])
+        inputs = [logits, target, weights, self.scales, self.state]
+        graph.emit(params, inputs, [gradient.tensor])
         return gradient
 
     def _check(self, op: Op) -> None:
@@ -216,7 +224,7 @@ class _Tape:
         gradient = self._graph.new_gradient(tensor)
         slots = (*(p.slot for p in parts), *[-1] * (_MAX_ACCUMULATED - len(parts)))
         params = abi.AccumulateParams(tensor.size, mask.fields, len(parts), slots, gradient.slot)
-        inputs = [self.state, self.scales, mask.tensor, *(p.tensor for p in parts)]
+        inputs = [*(p.tensor for p in parts), mask.tensor, self.scales, self.state]
         self.emit(params, inputs, [gradient.tensor])
         return gradient
 
@@ -225,10 +233,12 @@ class _Tape:
         params = abi.BiasUpdateParams(
             geometry.out_h * geometry.out_w, geometry.out_c, gradient.slot
         )
+        name = trained.layer.name
+        factors = self._graph.constant(f"update/{name}/bias_factors", trained.bias_factors)
         inputs: list[Tensor | None] = [
-            gradient.tensor, self.state, self.scales, trained.bias_factors, trained.bias,
+            gradient.tensor, factors, trained.bias, self.scales, self.state,
         ]  # fmt: skip
-        self.emit(params, inputs, [trained.bias])
+        self._graph.emit_update(f"{name}/bias", params, inputs)
 
     def _update_weights(
         self, op: Op, trained: TrainedLayer, gradient: Gradient, geometry: Geometry
@@ -265,12 +275,16 @@ class _Tape:
         else:
             transposed = isinstance(geometry, TransposedGeometry)
             params = abi.ConvUpdateParams(geometry, fields, int(transposed))
-        variables = [trained.weights, bias, trained.residual]
+        name = trained.layer.name
+        of_bias = [] if bias is None else [trained.bias_factors]
+        factors = np.stack([trained.weight_factors, *of_bias])
         inputs = [
-            x, q, self.state, self.scales,
-            trained.weight_factors, trained.bias_factors, *variables, listed,
+            x, q, self._graph.constant(f"update/{name}/factors", factors),
+            trained.weights, bias, trained.residual, listed,
+            None,  # see `old_weights_read`
+            self.scales, self.state,
         ]  # fmt: skip
-        self.emit(params, inputs, [v for v in variables if v is not None])
+        self._updates[id(op)] = self._graph.emit_update(name, params, inputs)
 
     def _kept_channels(self, trained: TrainedLayer, kept: npt.NDArray[np.int64]) -> Tensor:
         name = f"update/{trained.layer.name}/channels"

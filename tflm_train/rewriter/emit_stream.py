@@ -40,10 +40,10 @@ def make_stream(graph: Graph, run: Run) -> TrainOp:
         if op.name != "ADD":
             stage = _with_constants(graph, op, taps, stage, constants, inputs)
         stages.append(stage)
-    if constants:
-        data = np.frombuffer(bytes(constants), np.int8)
-        name = f"constants/{run.layers[0].output.short_name}"
-        inputs[1] = graph.add(Tensor.constant(name, data))
+    # One without a meaning where there are none: inputs that are left out may get lost.
+    data = np.frombuffer(bytes(constants or b"\0"), np.int8)
+    name = f"constants/{run.layers[0].output.short_name}"
+    inputs[1] = graph.add(Tensor.constant(name, data))
     first_list = len(inputs)
     inputs += run.lists
     for index, stage in enumerate(stages):
@@ -71,7 +71,8 @@ def _with_constants(
         layer = Layer(-1, op, -1)
         requantization, bias = np.stack(layer_multipliers(layer)), layer.bias
     else:
-        multipliers, shifts, bias = (op.optional_input(i) for i in (4, 5, 6))
+        wanted = (abi.SplitInput.MULTIPLIERS, abi.SplitInput.SHIFTS, abi.SplitInput.BIAS)
+        multipliers, shifts, bias = (op.optional_input(i) for i in wanted)
         assert multipliers is not None and shifts is not None
         assert multipliers.data is not None and shifts.data is not None
         requantization = np.stack([multipliers.data, shifts.data])
@@ -94,7 +95,7 @@ def _with_constants(
     if stage.columns > 0:
         at = len(inputs)
         stage = dataclasses.replace(stage, columns_input=at, channels_input=at + 1)
-        inputs += op.inputs[2:4]
+        inputs += [op.inputs[abi.SplitInput.COLUMNS], op.inputs[abi.SplitInput.CHANNELS]]
     return dataclasses.replace(stage, constants=start)
 
 

@@ -35,7 +35,7 @@ from tflm_train.rewriter.training_graph import TrainOp
 _ALIGNMENT = 16
 _NODE_BYTES = 32  # TFLM's NodeAndRegistration, 32-bit pointers
 _TENSOR_BYTES = 12  # TfLiteEvalTensor
-_STREAM_BYTES = 16 + 4  # TrainingOp::NodeData and the scratch handle
+_HANDLE_BYTES = 4  # of a scratch buffer
 _CAPS = 24  # heads that are tried
 _PRICES = (0.0, *(10.0 ** (-e / 3) for e in range(3, 22)))  # bytes that an instruction may cost
 
@@ -270,7 +270,7 @@ def _streamed(run: Run, start: int, stop: int, crossing: int) -> _Segment:
     alive += align(scratch_of(run.params), _ALIGNMENT)
     tensors = 2 + sum(t.is_variable for op in run.layers for t in op.inputs[1:] if t is not None)
     tensors += len(run.outputs)
-    kept = _NODE_BYTES + align(_STREAM_BYTES, _ALIGNMENT) + _TENSOR_BYTES * tensors
+    kept = _NODE_BYTES + _HANDLE_BYTES + _TENSOR_BYTES * tensors
     return _Segment(start, stop, alive, kept, sum(map(stage_cost, run.stages)), run)
 
 

@@ -20,6 +20,7 @@ from tflm_train.rewriter.describe import describe_head, describe_interface
 from tflm_train.rewriter.differentiate import differentiate
 from tflm_train.rewriter.fold_pad import fold_pads
 from tflm_train.rewriter.fuse_bias import fuse_bias_updates
+from tflm_train.rewriter.mark_step import mark_step
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
 from tflm_train.rewriter.report import RewriteReport, build_report
 from tflm_train.rewriter.save_masks import save_masks
@@ -96,40 +97,43 @@ def rewrite(
     graph.warnings += _logits_warnings(graph) + _scale_warnings(graph)
     # Those that are zero at first come last, so that the others' values can lie together.
     graph.variables.sort(key=lambda variable: variable.factory is None)
-    restore = _restore_op(graph, _fingerprint(model, scheme), choice.changes_anything)
+    restore = _restore_op(graph, _fingerprint(model, scheme))
     work.graph.ops = [restore, *schedule(graph, order)]
     work.graph.inputs += graph.interface_inputs
     work.graph.outputs += [graph.loss, graph.state]
     describe_interface(graph)
-    for op in work.graph.ops:
-        if isinstance(op, TrainOp):
-            op.custom_options = op.params.pack()
+    _finish_params(graph)
     unstreamed = memory = memory_report(work, kernels)
     if choice.changes_anything:
         work.graph.ops = fuse_bias_updates(work.graph.ops)
+        _finish_params(graph)
         stream_layers(work, choice)
         memory = memory_report(work, kernels)
     data = write_checked(work)
     return RewriteResult(data, build_report(model, graph, data, memory), memory, unstreamed)
 
 
-def _restore_op(graph: TrainingGraph, fingerprint: int, is_joint: bool) -> Op:
-    """The op that fills the variables, from one tensor of all factory values or from one each."""
+def _finish_params(graph: TrainingGraph) -> None:
+    mark_step(graph, graph.model.graph.ops)
+    for op in graph.model.graph.ops:
+        if isinstance(op, TrainOp):
+            op.custom_options = op.params.pack()
+
+
+def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:
+    """The op that fills the variables, from one tensor of all factory values that are not zero."""
     params = abi.RestoreParams(
         fingerprint & 0xFFFFFFFF,
         fingerprint >> 32,
         graph.plan.scheme.seed,
         len(graph.variables),
     )
-    factories: list[Tensor | None] = [v.factory for v in graph.variables]
-    variables = [v.tensor for v in graph.variables]
-    if is_joint and len(variables) > 1:
-        values = b"".join(
-            f.data.tobytes() for f in factories if f is not None and f.data is not None
-        )
-        joint = np.frombuffer(values, np.int8)
-        factories = [graph.constant("train/factory", joint) if joint.size else None]
-    return TrainOp.make(params, [graph.learning_rate, *factories], [graph.state, *variables])
+    inputs: list[Tensor | None] = [graph.learning_rate]
+    values = [v.factory for v in graph.variables if v.factory is not None]
+    if values:
+        joint = np.frombuffer(b"".join(v.tobytes() for v in values), np.int8)
+        inputs.append(graph.constant("train/factory", joint))
+    return TrainOp.make(params, inputs, [graph.control, *(v.tensor for v in graph.variables)])
 
 
 def _fingerprint(model: Model, scheme: Scheme) -> int:

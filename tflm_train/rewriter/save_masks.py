@@ -12,20 +12,26 @@ import numpy as np
 from tflm_train import kernel_abi as abi
 from tflm_train.memory.extra import MASK_PREFIX
 from tflm_train.model import Tensor
-from tflm_train.rewriter.training_graph import TrainingGraph
+from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
 _MASK_POSITIONS: dict[type[abi.OpParams], int] = {
-    abi.ConvInputGradParams: 6,
-    abi.DepthwiseInputGradParams: 6,
-    abi.PoolGradParams: 4,
-    abi.AccumulateParams: 2,
-    abi.ProductGradParams: 6,
-    abi.MoveGradParams: 3,
-    abi.MaxPoolGradParams: 6,
-    abi.ResizeGradParams: 6,
-    abi.L2NormGradParams: 6,
+    abi.ConvInputGradParams: abi.InputGradInput.MASK,
+    abi.DepthwiseInputGradParams: abi.InputGradInput.MASK,
+    abi.PoolGradParams: 1,
+    abi.AccumulateParams: -3,
+    abi.ProductGradParams: 3,
+    abi.MoveGradParams: 1,
+    abi.MaxPoolGradParams: 3,
+    abi.ResizeGradParams: 3,
+    abi.L2NormGradParams: 3,
 }
-"""Which input of an op is the mask of the gradient it writes."""
+"""Which input of an op is the mask of the gradient it writes; negative: counted from the end."""
+
+
+def mask_position(op: TrainOp) -> int | None:
+    """Which input is the mask of the gradient that an op writes; None where it takes none."""
+    position = _MASK_POSITIONS.get(type(op.params))
+    return None if position is None else position % len(op.inputs)
 
 
 def save_masks(graph: TrainingGraph) -> TrainingGraph:
@@ -36,7 +42,8 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
         mask = getattr(op.params, "mask", None)
         if mask is None or mask.mask_kind != abi.MaskKind.ACTIVATION:
             continue
-        position = _MASK_POSITIONS[type(op.params)]
+        position = mask_position(op)
+        assert position is not None
         activation = op.inputs[position]
         assert activation is not None
         if id(activation) in needed_whole:
@@ -56,7 +63,7 @@ def whole_activations(graph: TrainingGraph) -> set[int]:
         for op in graph.training
         if not isinstance(op.params, abi.ClampMaskParams | abi.ChannelSaveParams)
         for position, tensor in enumerate(op.inputs)
-        if position != _MASK_POSITIONS.get(type(op.params))
+        if position != mask_position(op)
     }
 
 
@@ -66,5 +73,5 @@ def _emit_mask(graph: TrainingGraph, activation: Tensor, mask: abi.MaskFields) -
         Tensor.make(f"{MASK_PREFIX}{activation.short_name}", np.uint8, (size,))
     )
     params = abi.ClampMaskParams(activation.size, mask.act_min, mask.act_max)
-    graph.emit(params, [activation, graph.state], [tensor])
+    graph.emit(params, [activation, graph.control], [tensor])
     return tensor

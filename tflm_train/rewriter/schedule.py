@@ -47,7 +47,7 @@ class _Unit:
         return isinstance(self.main.params, _UPDATES)
 
     def reads(self) -> list[Tensor]:
-        own = {id(t) for op in self.ops for t in op.outputs if not t.is_variable}
+        own = {id(t) for op in self.ops for t in op.outputs}
         return [t for op in self.ops for t in op.inputs if t is not None and id(t) not in own]
 
     def writes(self) -> list[Tensor]:
@@ -108,7 +108,7 @@ class _State:
 
     def __init__(self, units: Sequence[_Unit]) -> None:
         self.waiting = list(units)
-        self._unwritten = {id(t) for unit in units for t in unit.writes() if not t.is_variable}
+        self._unwritten = {id(t) for unit in units for t in unit.writes()}
         self._readers: dict[int, int] = {}
         for unit in units:
             for key in {id(t) for t in unit.reads()}:
@@ -121,28 +121,19 @@ class _State:
             self._readers[key] -= 1
 
     def ready(self) -> list[_Unit]:
-        return [unit for unit in self.waiting if self._is_ready(unit)]
+        return [
+            unit for unit in self.waiting if not any(id(t) in self._unwritten for t in unit.reads())
+        ]
 
     def growth(self, unit: _Unit) -> int:
         """By how many bytes running `unit` changes what stays alive."""
-        made = {id(t): t for t in unit.writes() if not t.is_variable}
+        made = {id(t): t for t in unit.writes()}
         freed = {
             id(t): t
             for t in unit.reads()
             if self._readers[id(t)] == 1 and t.data is None and not t.is_variable
         }
         return sum(t.nbytes for t in made.values()) - sum(t.nbytes for t in freed.values())
-
-    def _is_ready(self, unit: _Unit) -> bool:
-        if any(id(t) in self._unwritten for t in unit.reads()):
-            return False
-        if not unit.is_update:
-            return True
-        # The old weights must have been read by everything else.
-        own = {id(t) for t in unit.reads()}
-        return not any(
-            self._readers.get(id(t), 0) > (id(t) in own) for t in unit.writes() if t.is_variable
-        )
 
 
 def _list_schedule(units: list[_Unit], choose: _Choose) -> list[Op]:

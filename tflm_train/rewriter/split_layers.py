@@ -80,9 +80,9 @@ def _split(graph: TrainingGraph, layer: Layer, columns: Columns) -> Op:
         layer.weights,
         columns.weights,
         columns.listed,
+        layer.bias,
         graph.constant(f"train/{layer.name}/multipliers", multipliers),
         graph.constant(f"train/{layer.name}/shifts", shifts),
-        layer.bias,
     ]
     split = TrainOp.make(params, inputs, [op.output])
     # No interpreter reads builtin options of a custom op: they stay for `merge`, which brings the

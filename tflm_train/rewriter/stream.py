@@ -229,7 +229,7 @@ def _with_saved(
         assert isinstance(clamp, abi.ClampMaskParams)
         assert (clamp.act_min, clamp.act_max) == (stage.output.act_min, stage.output.act_max)
         outputs.append(saved.mask.output)
-        stage = dataclasses.replace(stage, mask_output=len(outputs) - 1)
+        stage = dataclasses.replace(stage, mask_output=len(outputs) - 1, mask_mark=clamp.mark_out)
     if saved.is_whole:
         outputs.append(op.output)
         stage = dataclasses.replace(
@@ -248,6 +248,7 @@ def _with_saved(
             kept_output=len(outputs) - 1,
             kept_channels=save.kept,
             kept_list=len(lists),
+            kept_mark=save.mark_out,
         )
     return stage
 

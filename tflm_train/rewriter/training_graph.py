@@ -33,11 +33,11 @@ class Variable:
 
     Attributes:
       tensor: The variable (no buffer: TFLM would lose it silently).
-      factory: The constant it is restored from; None for zeros.
+      factory: The values it is restored to; None for zeros.
     """
 
     tensor: Tensor
-    factory: Tensor | None
+    factory: npt.NDArray[np.generic] | None
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class TrainedLayer:
       columns: Which part trains; None where the whole layer does.
       residual: Low bits of the weights: int8, or uint8 pairs of 4 bits; None with residual_bits 0.
       bias: Its bias variable, None where the layer has none.
-      weight_factors: float32 [out channels], s_x / s_W (0 for frozen channels).
+      weight_factors: float32 [trained out channels], s_x / s_W (0 for frozen channels).
       bias_factors: float32 [out channels], 1 / (s_x * s_W).
       frozen_channels: How many channels were frozen because their scale is degenerate.
       taps: (y0, y1, x0, x1), the trained taps of the kernel.
@@ -62,8 +62,8 @@ class TrainedLayer:
     columns: Columns | None
     residual: Tensor | None
     bias: Tensor | None
-    weight_factors: Tensor | None
-    bias_factors: Tensor
+    weight_factors: npt.NDArray[np.float32]
+    bias_factors: npt.NDArray[np.float32]
     frozen_channels: int
     taps: tuple[int, int, int, int]
 
@@ -76,7 +76,8 @@ class TrainingGraph:
       model: The model being rewritten (a private copy).
       plan: What trains.
       forward: The original operators, in order.
-      state: int32 [16] variable, the state handle.
+      state: int32 [16] variable and graph output, the state handle.
+      control: int32 variable, the live state and behind it the marks of a step.
       learning_rate: float32 [1] variable and graph input.
       label: The target, a graph input: int32 [1] class index, or float32 of the trained output's
         shape; None where the target is the model's own input.
@@ -84,6 +85,7 @@ class TrainingGraph:
       scales: float32 [slots] variable, one scale per gradient tensor.
       ranges: float32 [slots] variable, running ratios for the exponent's prediction.
       variables: What the restore op fills, in order.
+      tokens: What the updates write, each to say that it is done.
       trained: The layers that train, by the id of their op.
       slot_names: Which tensor's gradient each slot belongs to.
       training: Our ops, in the order they were made (the schedule pass orders them).
@@ -94,12 +96,14 @@ class TrainingGraph:
     plan: UpdatePlan
     forward: list[Op]
     state: Tensor
+    control: Tensor
     learning_rate: Tensor
     label: Tensor | None
     loss: Tensor
     scales: Tensor
     ranges: Tensor
     variables: list[Variable] = field(default_factory=list)
+    tokens: list[Tensor] = field(default_factory=list)
     trained: dict[int, TrainedLayer] = field(default_factory=dict)
     slot_names: list[str] = field(default_factory=list)
     training: list[TrainOp] = field(default_factory=list)
@@ -117,6 +121,7 @@ class TrainingGraph:
             plan=plan,
             forward=list(model.graph.ops),
             state=variable("train/state", np.int32, abi.STATE_WORDS),
+            control=variable("train/control", np.int32, abi.STATE_WORDS + 1),
             learning_rate=variable("train/learning_rate", np.float32, 1),
             label=_make_label(model, plan),
             loss=model.graph.add(Tensor.make("train/loss", np.float32, (1,))),
@@ -137,6 +142,21 @@ class TrainingGraph:
         op = TrainOp.make(params, inputs, outputs)
         self.training.append(op)
         return op
+
+    def emit_update(self, name: str, params: abi.OpParams, inputs: list[Tensor | None]) -> TrainOp:
+        """Adds an op that changes variables among its inputs.
+
+        Args:
+          name: Of what it updates.
+          params: Its parameters.
+          inputs: Its inputs.
+
+        Returns:
+          The op; its output is a token, which says that it has run.
+        """
+        token = self.model.graph.add(Tensor.make(f"update/{name}/done", np.int8, (1,)))
+        self.tokens.append(token)
+        return self.emit(params, inputs, [token])
 
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
         """Adds a constant (it stays in flash)."""

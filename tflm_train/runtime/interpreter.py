@@ -14,7 +14,6 @@ import numpy.typing as npt
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
-from tflm_train.kernel_abi import StateWord
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
 from tflm_train.ops.constants import LossKind, TargetKind
@@ -213,7 +212,7 @@ class Interpreter:
     @property
     def step(self) -> int:
         """Training steps taken since the factory state."""
-        return int(self._state_words()[StateWord.STEP])
+        return int(host_library().TflmTrainStateStep(self._state_handle()))
 
     def tensor(self, tensor: Tensor | str) -> npt.NDArray[Any]:
         """A copy of any tensor after the last run; needs `preserve_all=True`.
@@ -300,9 +299,6 @@ class Interpreter:
 
     def _state_handle(self) -> ctypes.Array[ctypes.c_char]:
         """A copy of `train/state`, which leads the kernels to the live one."""
-        return ctypes.create_string_buffer(self._state_words().tobytes())
-
-    def _state_words(self) -> npt.NDArray[np.int32]:
         self.require_trainable()
         if self._fresh:
             # The restore op fills the variable table at the first run.
@@ -311,7 +307,7 @@ class Interpreter:
         words: npt.NDArray[np.int32] = np.ascontiguousarray(
             self._interpreter.get_output(self._output_count + 1), np.int32
         )
-        return words
+        return ctypes.create_string_buffer(words.tobytes())
 
     def require_trainable(self) -> abi.LossParams:
         """The loss's parameters.

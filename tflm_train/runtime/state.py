@@ -191,51 +191,36 @@ class StateLayout:
         return StateBlob(self.fingerprint, step, seed, payload)
 
     def _check_factory(self, restore: Op, model: Model) -> None:
-        """Each variable is restored from zeros or from a constant of its own size and type.
-
-        Or one tensor has the values of the first variables, one after another.
-        """
-        constants = restore.inputs[1:]
+        """One tensor has the values of the first variables, one after another; others are zero."""
         same = all(v.is_variable and v.dtype is not None for v in self.variables)
-        if self._is_joint(restore):
-            joint = constants[0]
-            if joint is not None:
-                same &= joint.data is not None and joint.type_name == "INT8"
-                same &= joint.nbytes <= self.payload_bytes
-        else:
-            same &= len(self.variables) == len(constants)
-            for variable, constant in zip(self.variables, constants, strict=False):
-                if constant is not None:
-                    same &= constant.data is not None and constant.dtype == variable.dtype
-                    same &= constant.size == variable.size
+        if len(restore.inputs) > 1:
+            joint = restore.inputs[1]
+            same &= len(restore.inputs) == 2 and joint is not None and joint.data is not None
+            same &= joint is not None and joint.type_name == "INT8"
+            same &= joint is not None and joint.nbytes <= self.payload_bytes
         if not same:
             raise ModelError(
                 f"{model.name}: op {model.graph.index(restore)} ({restore.name}): its constants do "
                 "not fit its variables; rewrite the original model again"
             )
 
-    def _is_joint(self, restore: Op) -> bool:
-        return len(restore.inputs) == 2 and len(self.variables) > 1
-
     def _read_factory(self, restore: Op) -> list[bytes | None]:
-        constants = restore.inputs[1:]
-        if not self._is_joint(restore):
-            return [None if c is None or c.data is None else c.data.tobytes() for c in constants]
-        joint = constants[0]
+        joint = restore.optional_input(1)
         values = b"" if joint is None or joint.data is None else joint.data.tobytes()
         found: list[bytes | None] = []
         at = 0
         for variable in self.variables:
-            found.append(values[at : at + variable.nbytes] if at < len(values) else None)
+            part = values[at : at + variable.nbytes]
+            found.append(part + bytes(variable.nbytes - len(part)) if part else None)
             at += variable.nbytes
         return found
 
     def _pair(self, op: Op, model: Model) -> WeightPair:
         params = unpack_params(op, model)
         assert isinstance(params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams)
-        residual = op.optional_input(8)
+        residual = op.optional_input(abi.UpdateInput.RESIDUAL)
         return WeightPair(
-            self._index(op.optional_input(6), model),
+            self._index(op.optional_input(abi.UpdateInput.WEIGHTS), model),
             None if residual is None else self._index(residual, model),
             params.update.residual_bits,
         )

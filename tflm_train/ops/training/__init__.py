@@ -17,7 +17,7 @@ from tflm_train.ops.training.gradient import (
     ResizeGrad,
 )
 from tflm_train.ops.training.layer_gradient import ConvInputGrad, DepthwiseInputGrad
-from tflm_train.ops.training.step import ChannelSave, ClampMask, Loss, Restore
+from tflm_train.ops.training.step import ChannelSave, ClampMask, Finish, Loss, Restore
 from tflm_train.ops.training.update import BiasUpdate, ConvUpdate, DepthwiseUpdate
 
 Params = TrainingOp[Any, Any]
@@ -37,6 +37,7 @@ ALL: tuple[type[Params], ...] = (
     ChannelSave,
     SplitConv,
     SplitDepthwise,
+    Finish,
     ProductGrad,
     MoveGrad,
     MaxPoolGrad,

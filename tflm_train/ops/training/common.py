@@ -23,11 +23,17 @@ Size = Annotated[int, Number("elements", "1", "LARGEST - 1")]
 Positive = Annotated[int, Number("", "1")]
 Flag = Annotated[int, Number("", "0", "1")]
 
-State = Annotated[Tensor, Spec(Role.STATE, "INT32", "16")]
+State = Annotated[Tensor, Spec(Role.STATE, "INT32", "17", at_least=True)]
+Token = Annotated[Tensor, Spec(Role.TOKEN, "INT8", "1", mark="mark_out")]
+MarkField = Annotated[int, Number("", "NO_MARK")]
 Scales = Annotated[Tensor, Spec(Role.SCALES, "FLOAT32", "slots", at_least=True)]
 Ranges = Annotated[Tensor, Spec(Role.RANGES, "FLOAT32", "slots", at_least=True)]
-OutputGradient = Annotated[Tensor, Spec(Role.GRADIENT, "INT8", "q_size", label="output gradient")]
-InputGradient = Annotated[Tensor, Spec(Role.GRADIENT, "INT8", "size", label="input gradient")]
+OutputGradient = Annotated[
+    Tensor, Spec(Role.GRADIENT, "INT8", "q_size", label="output gradient", mark="slot_in")
+]
+InputGradient = Annotated[
+    Tensor, Spec(Role.GRADIENT, "INT8", "size", label="input gradient", mark="slot_out")
+]
 Mask = Annotated[
     Tensor | None,
     Spec(
@@ -35,6 +41,10 @@ Mask = Annotated[
         "INT8 if mask_kind == MaskKind.ACTIVATION else UINT8",
         "size if mask_kind == MaskKind.ACTIVATION else (size + 7) // 8",
         present="mask_kind != MaskKind.NONE",
+        mark="mark",
     ),
 ]
-Addend = Annotated[Tensor | None, Spec(Role.ADDEND, "INT8", "size", present="slot_addend != -1")]
+Addend = Annotated[
+    Tensor | None,
+    Spec(Role.ADDEND, "INT8", "size", present="slot_addend != -1", mark="slot_addend"),
+]

@@ -22,9 +22,9 @@ class SplitInputs(Tensors):
     weights: Annotated[Tensor, Spec(Role.WEIGHTS, "INT8", "weights", label="constant weights")]
     columns: Annotated[Tensor, Spec(Role.WEIGHTS, "INT8", "columns")]
     channels: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "listed", below="channels")]
+    bias: Annotated[Tensor | None, Spec(Role.WEIGHTS, "INT32", "out_c", present="FREE")]
     multipliers: Annotated[Tensor, Spec(Role.FACTORS, "INT32", "out_c")]
     shifts: Annotated[Tensor, Spec(Role.FACTORS, "INT32", "out_c")]
-    bias: Annotated[Tensor | None, Spec(Role.WEIGHTS, "INT32", "out_c", present="FREE")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class StreamInputs(Tensors):
     """
 
     x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", label="input")]
-    constants: Annotated[Tensor | None, Spec(Role.FACTORS, "INT8", present="FREE")]
+    constants: Annotated[Tensor, Spec(Role.FACTORS, "INT8")]
     own: Annotated[tuple[Tensor, ...], Spec(Role.WEIGHTS, "")]
 
 

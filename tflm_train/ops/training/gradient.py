@@ -41,10 +41,10 @@ class PoolGradInputs(Tensors):
     """Of POOL_GRAD."""
 
     gradient: OutputGradient
-    state: State
+    mask: Mask
     scales: Scales
     ranges: Ranges
-    mask: Mask
+    state: State
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class PoolGrad(TrainingOp[PoolGradInputs, GradientOutputs]):
 
 @dataclass(frozen=True, kw_only=True)
 class AccumulateInputs(Tensors):
-    """Of ACCUMULATE."""
+    """Of ACCUMULATE; gradient `i` has the mark `slot_in[i]`."""
 
-    state: State
-    scales: Scales
-    mask: Mask
     gradients: Annotated[tuple[Tensor, ...], Spec(Role.GRADIENT, "INT8", "size", label="gradient")]
+    mask: Mask
+    scales: Scales
+    state: State
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,11 @@ class ProductGradInputs(Tensors):
             present="factor_kind >= FactorKind.TABLE",
         ),
     ]
-    state: State
-    scales: Scales
-    ranges: Ranges
     mask: Mask
     addend: Addend
+    scales: Scales
+    ranges: Ranges
+    state: State
 
 
 def _last(stride: str) -> str:
@@ -196,9 +196,9 @@ class MoveGradInputs(Tensors):
     """Of MOVE_GRAD."""
 
     gradient: OutputGradient
-    state: State
-    scales: Scales
     mask: Mask
+    scales: Scales
+    state: State
 
 
 def _reach(of: str) -> str:
@@ -237,10 +237,10 @@ class ComparedInputs(Tensors):
     gradient: OutputGradient
     x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "size", label="input")]
     y: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "q_size", label="output")]
-    state: State
+    mask: Mask
     scales: Scales
     ranges: Ranges
-    mask: Mask
+    state: State
 
 
 @dataclass(frozen=True)
@@ -265,11 +265,11 @@ class ResizeGradInputs(Tensors):
     gradient: OutputGradient
     rows: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "2 * out_h")]
     columns: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "2 * out_w")]
-    state: State
-    scales: Scales
-    ranges: Ranges
     mask: Mask
     addend: Addend
+    scales: Scales
+    ranges: Ranges
+    state: State
 
 
 _ResizeSide = Annotated[int, Number("", "1", "MAX_WINDOW")]

@@ -37,16 +37,23 @@ class LayerGradientInputs(Tensors):
     gradient: OutputGradient
     weights: Annotated[Tensor, Spec(Role.WEIGHTS, "INT8", "weights")]
     multipliers: Annotated[Tensor, Spec(Role.FACTORS, "multiplier_type", "out_c")]
-    state: State
-    scales: Scales
-    ranges: Ranges
-    mask: Mask
-    addend: Addend
     columns: Annotated[Tensor | None, Spec(Role.WEIGHTS, "INT8", "columns", present="kept > 0")]
     channels: Annotated[
         Tensor | None,
         Spec(Role.CONSTANT, "INT16", "listed", present="kept > 0", below="channels"),
     ]
+    mask: Mask
+    addend: Addend
+    bias_factors: Annotated[
+        Tensor | None, Spec(Role.FACTORS, "FLOAT32", "out_c", present="has(bias)")
+    ]
+    bias: Annotated[Tensor | None, Spec(Role.VARIABLE, "INT32", "out_c", present="FREE")]
+    scales: Scales
+    ranges: Ranges
+    state: State
+
+
+_BIAS_RULE = Rule("output positions", "positions if has(bias) else 1", "1", "LARGEST // 128")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +81,7 @@ class ConvInputGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
     )
     RULES = (
         Rule("group * k_h * k_w", "in_group * k_h * k_w", "1", "MAX_SUM_LENGTH"),
+        _BIAS_RULE,
         Rule("number of groups", "(out_c + in_group - 1) // in_group", "1", "1 << group_shift"),
     )
     geometry: Geometry
@@ -107,6 +115,7 @@ class DepthwiseInputGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
     )
     RULES = (
         Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c"),
+        _BIAS_RULE,
         # Sums of int8 * int8 fit int32.
         Rule("k_h * k_w * multiplier", "k_h * k_w * multiplier", "1", "LARGEST // (127 * 128)"),
     )

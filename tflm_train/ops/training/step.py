@@ -6,37 +6,35 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from tflm_train.graph import Tensor
-from tflm_train.ops.constants import LossKind, TargetKind
+from tflm_train.ops.constants import NO_MARK, LossKind, TargetKind
 from tflm_train.ops.declaration import Rule, TrainingOp, terms
 from tflm_train.ops.fields import Number
 from tflm_train.ops.structs import ZeroPoint
 from tflm_train.ops.tensors import Role, Spec, Tensors
-from tflm_train.ops.training.common import Positive, Scales, SlotField, State
+from tflm_train.ops.training.common import MarkField, Positive, Scales, SlotField, State
 
 Unsigned = Annotated[int, Number(unsigned=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreInputs(Tensors):
-    """Of RESTORE: factory values of each variable (None: zeros), or those of all in one tensor."""
+    """Of RESTORE: the factory values of the first variables one after another, where there are."""
 
     learning_rate: Annotated[Tensor, Spec(Role.CONSTANT, "FLOAT32", "1")]
-    factory: Annotated[
-        tuple[Tensor | None, ...], Spec(Role.CONSTANT, "", label="factory values", present="FREE")
-    ]
+    factory: Annotated[tuple[Tensor, ...], Spec(Role.FACTORS, "INT8", label="factory values")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOutputs(Tensors):
     """Of RESTORE."""
 
-    state: Annotated[Tensor, Spec(Role.STATE, "INT32", "16")]
+    control: Annotated[Tensor, Spec(Role.STATE, "INT32", "17", at_least=True)]
     variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "")]
 
 
 @dataclass(frozen=True)
 class Restore(TrainingOp[RestoreInputs, RestoreOutputs]):
-    """Copies factory values into the variables; owns the state tensor."""
+    """Copies factory values into the variables; owns the live state."""
 
     KIND = 1
     OP = "RESTORE"
@@ -60,8 +58,6 @@ class LossInputs(Tensors):
             "1 if target_kind == TargetKind.INDEX else classes",
         ),
     ]
-    state: State
-    scales: Scales
     class_weights: Annotated[
         Tensor | None,
         Spec(
@@ -71,14 +67,15 @@ class LossInputs(Tensors):
             present="0 if loss_kind == LossKind.MEAN_SQUARED_ERROR else FREE",
         ),
     ]
+    scales: Scales
+    state: State
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossOutputs(Tensors):
     """Of LOSS."""
 
-    gradient: Annotated[Tensor, Spec(Role.GRADIENT, "INT8", "classes")]
-    loss: Annotated[Tensor, Spec(Role.RESULT, "FLOAT32", "1")]
+    gradient: Annotated[Tensor, Spec(Role.GRADIENT, "INT8", "classes", mark="slot")]
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,9 @@ class ClampMaskInputs(Tensors):
 class ClampMaskOutputs(Tensors):
     """Of CLAMP_MASK."""
 
-    bits: Annotated[Tensor, Spec(Role.RESULT, "UINT8", "(size + 7) // 8", label="mask")]
+    bits: Annotated[
+        Tensor, Spec(Role.RESULT, "UINT8", "(size + 7) // 8", label="mask", mark="mark_out")
+    ]
 
 
 @dataclass(frozen=True)
@@ -129,13 +128,14 @@ class ClampMask(TrainingOp[ClampMaskInputs, ClampMaskOutputs]):
     size: Annotated[int, Number("elements", "1", "LARGEST - 7")]
     act_min: Annotated[int, Number("quantised clamp range", "-128", "act_max")]
     act_max: Annotated[int, Number("", "-128", "127")]
+    mark_out: MarkField = NO_MARK
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelSaveInputs(Tensors):
     """Of CHANNEL_SAVE."""
 
-    values: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "positions * channels")]
+    values: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "positions * channels", mark="mark_in")]
     channels: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "kept", below="channels")]
     state: State
 
@@ -145,7 +145,8 @@ class ChannelSaveOutputs(Tensors):
     """Of CHANNEL_SAVE."""
 
     saved: Annotated[
-        Tensor, Spec(Role.ACTIVATION, "INT8", "positions * kept", label="saved channels")
+        Tensor,
+        Spec(Role.ACTIVATION, "INT8", "positions * kept", label="saved channels", mark="mark_out"),
     ]
 
 
@@ -158,3 +159,30 @@ class ChannelSave(TrainingOp[ChannelSaveInputs, ChannelSaveOutputs]):
     positions: Positive
     channels: Positive
     kept: Annotated[int, Number("", "1", "channels")]
+    mark_in: Annotated[int, Number("of a gradient", "NO_MARK")] = NO_MARK
+    mark_out: MarkField = NO_MARK
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishInputs(Tensors):
+    """Of FINISH: a token of each update."""
+
+    tokens: Annotated[tuple[Tensor, ...], Spec(Role.TOKEN, "INT8", "1", label="token")]
+    state: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishOutputs(Tensors):
+    """Of FINISH."""
+
+    loss: Annotated[Tensor, Spec(Role.RESULT, "FLOAT32", "1")]
+    state: Annotated[Tensor, Spec(Role.STATE, "INT32", "16")]
+
+
+@dataclass(frozen=True)
+class Finish(TrainingOp[FinishInputs, FinishOutputs]):
+    """The last op: every other one of the step has run; gives loss and state to the outside."""
+
+    KIND = 15
+    OP = "FINISH"
+    marks: Annotated[int, Number("of the whole step", "0")] = 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from tflm_train.graph import Tensor
+from tflm_train.ops.constants import NO_MARK
 from tflm_train.ops.declaration import Rule, TrainingOp, terms
 from tflm_train.ops.fields import Number
 from tflm_train.ops.geometry import Geometry
@@ -14,23 +15,26 @@ from tflm_train.ops.tensors import Role, Spec, Tensors
 from tflm_train.ops.training.common import (
     WINDOWED,
     Flag,
-    OutputGradient,
     Scales,
     SlotField,
     State,
+    Token,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightUpdateInputs(Tensors):
-    """Of CONV_UPDATE and DEPTHWISE_UPDATE."""
+    """Of CONV_UPDATE and DEPTHWISE_UPDATE.
 
-    x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "size", label="layer input")]
-    gradient: OutputGradient
-    state: State
-    scales: Scales
-    weight_factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "out_c")]
-    bias_factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "out_c")]
+    `factors` has those of the weights and behind them of the bias, where it has one; `after` must
+    have been written with the old weights.
+    """
+
+    x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "size", label="layer input", mark="mark_x")]
+    gradient: Annotated[
+        Tensor, Spec(Role.GRADIENT, "INT8", "q_size", label="output gradient", mark="mark_grad")
+    ]
+    factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "(1 + has(bias)) * out_c")]
     weights: Annotated[Tensor, Spec(Role.VARIABLE, "INT8", "weights")]
     bias: Annotated[Tensor | None, Spec(Role.VARIABLE, "INT32", "out_c", present="FREE")]
     residual: Annotated[
@@ -43,16 +47,18 @@ class WeightUpdateInputs(Tensors):
         ),
     ]
     channels: Annotated[
-        Tensor | None,
-        Spec(Role.FACTORS, "INT16", "row", present="row_channels != row"),
+        Tensor | None, Spec(Role.FACTORS, "INT16", "row", present="row_channels != row")
     ]
+    after: Annotated[Tensor | None, Spec(Role.AFTER, "INT8", present="FREE", mark="mark_after")]
+    scales: Annotated[Tensor, Spec(Role.SCALES, "FLOAT32", "slots", at_least=True, mark="slot")]
+    state: State
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightUpdateOutputs(Tensors):
-    """Of CONV_UPDATE and DEPTHWISE_UPDATE: the variables among the inputs."""
+class UpdateOutputs(Tensors):
+    """Of the ops that change variables among their inputs."""
 
-    variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "")]
+    token: Token
 
 
 _UPDATE_RULES = (
@@ -62,7 +68,7 @@ _UPDATE_RULES = (
 
 
 @dataclass(frozen=True)
-class ConvUpdate(TrainingOp[WeightUpdateInputs, WeightUpdateOutputs]):
+class ConvUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
     """Weight gradient and update in place, CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV."""
 
     KIND = 9
@@ -79,7 +85,7 @@ class ConvUpdate(TrainingOp[WeightUpdateInputs, WeightUpdateOutputs]):
 
 
 @dataclass(frozen=True)
-class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, WeightUpdateOutputs]):
+class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
     """Weight gradient and update in place, DEPTHWISE_CONV_2D."""
 
     KIND = 10
@@ -95,22 +101,17 @@ class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, WeightUpdateOutputs]):
 class BiasUpdateInputs(Tensors):
     """Of BIAS_UPDATE."""
 
-    gradient: OutputGradient
-    state: State
+    gradient: Annotated[
+        Tensor, Spec(Role.GRADIENT, "INT8", "q_size", label="output gradient", mark="slot")
+    ]
+    factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "channels")]
+    bias: Annotated[Tensor, Spec(Role.VARIABLE, "INT32", "channels")]
     scales: Scales
-    bias_factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "channels")]
-    bias: Annotated[Tensor, Spec(Role.VARIABLE, "INT32", "channels")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BiasUpdateOutputs(Tensors):
-    """Of BIAS_UPDATE."""
-
-    bias: Annotated[Tensor, Spec(Role.VARIABLE, "INT32", "channels")]
+    state: State
 
 
 @dataclass(frozen=True)
-class BiasUpdate(TrainingOp[BiasUpdateInputs, BiasUpdateOutputs]):
+class BiasUpdate(TrainingOp[BiasUpdateInputs, UpdateOutputs]):
     """Bias gradient and update in place."""
 
     KIND = 11
@@ -119,3 +120,4 @@ class BiasUpdate(TrainingOp[BiasUpdateInputs, BiasUpdateOutputs]):
     positions: Annotated[int, Number("out_h * out_w", "1", "LARGEST // 128")]
     channels: Annotated[int, Number("", "1")]
     slot: SlotField
+    mark_out: Annotated[int, Number("of the token", "NO_MARK")] = NO_MARK

@@ -1,0 +1,113 @@
+"""The graph says its own order: any that its tensors allow trains alike, any other one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import tflm_train as tt
+from benchmarks.orders import differing_orders, with_order
+from tests.steps import RATE, full_scheme, random_inputs
+from tflm_train import kernel_abi as abi
+from tflm_train.errors import ModelError, RuntimeFailure
+from tflm_train.model import Model, Op
+from tflm_train.model.layers import list_layers
+from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.scheme import Scheme, WeightUpdate
+
+Converted = Callable[[str], Model]
+MODELS = ("mobilenet", "resnet", "branches")
+ORDERS = 56  # of each of 9: more than 500 together
+
+
+def partial_scheme(model: Model) -> Scheme:
+    """Half of the channels of some layers, biases, the last layer whole."""
+    last = len(list_layers(model.graph)) - 1
+    weights = (WeightUpdate(1, 0.5), WeightUpdate(2, 0.5), WeightUpdate(last))
+    return Scheme(weights=weights, biases_last=last, residual_bits=4)
+
+
+SCHEMES: dict[str, Callable[[Model], bytes]] = {
+    "whole": lambda model: tt.rewrite(model, full_scheme(model)).model_bytes,
+    "part": lambda model: tt.rewrite(model, partial_scheme(model)).model_bytes,
+    "streamed": lambda model: (
+        tt.rewrite(
+            model,
+            Scheme(**{**vars(partial_scheme(model)), "residual_bits": 0}),
+            stream=Streaming.AUTO,
+            forward=Forward.AUTO,
+        ).model_bytes
+    ),
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", MODELS)
+def test_any_order_that_the_tensors_allow(converted: Converted, name: str, scheme: str) -> None:
+    data = SCHEMES[scheme](converted(name))
+    samples = [(x, i % 2) for i, x in enumerate(random_inputs(Model(data).graph, 2))]
+    rng = np.random.default_rng([MODELS.index(name), list(SCHEMES).index(scheme)])
+    assert differing_orders(data, samples, RATE, ORDERS, rng) == 0
+
+
+def is_ours(op: Op) -> bool:
+    return op.name.startswith(abi.OP_PREFIX)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_wrong_order_fails(converted: Converted, name: str, scheme: str) -> None:
+    """An op before the one that makes its input: no step goes through, not even the second."""
+    data = SCHEMES[scheme](converted(name))
+    graph = Model(data).graph
+    x = random_inputs(graph, 1)[0]
+    producers = {id(t): i for i, op in enumerate(graph.ops) for t in op.outputs}
+    marked = step_tensors(graph.ops)
+    tried = 0
+    for reader, op in enumerate(graph.ops):
+        for tensor in op.inputs:
+            if tensor is None or id(tensor) not in marked:
+                continue
+            first = producers[id(tensor)]
+            order = [*range(first), reader, *range(first, reader)]
+            order += range(reader + 1, len(graph.ops))
+            interpreter = in_order(data, order)
+            for _ in range(2):
+                with pytest.raises(RuntimeFailure, match="are in a wrong order"):
+                    interpreter.train_step(x, 1, RATE)
+            tried += 1
+    assert tried > len(list_layers(graph))
+
+
+def step_tensors(ops: list[Op]) -> set[int]:
+    """Ids of gradients, masks, saved channels and tokens: all that have a mark."""
+    made = {id(t) for op in ops for t in op.outputs if t.name.startswith(("grad/", "update/"))}
+    made |= {id(t) for op in ops for t in op.outputs if t.name.startswith("train/mask/")}
+    return made
+
+
+def in_order(data: bytes, order: list[int]) -> tt.Interpreter:
+    """An interpreter of what this package would not load: the wrong order comes from elsewhere."""
+    model = Model(data)
+    model.source = with_order(data, order)
+    with pytest.raises(ModelError, match="nothing has written its input"):
+        Model(model.source)
+    return tt.Interpreter(model)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_ops_before_the_first_one_fail(converted: Converted, name: str) -> None:
+    """They must not take the step before for theirs."""
+    data = SCHEMES["whole"](converted(name))
+    graph = Model(data).graph
+    x = random_inputs(graph, 1)[0]
+    for index, op in enumerate(graph.ops):
+        if not is_ours(op) or index in (0, len(graph.ops) - 1):
+            continue
+        order = [index, *(i for i in range(len(graph.ops)) if i != index)]
+        interpreter = in_order(data, order)
+        for _ in range(2):
+            with pytest.raises(RuntimeFailure, match="are in a wrong order"):
+                interpreter.train_step(x, 1, RATE)
