@@ -19,7 +19,7 @@ from tflm_train.ops.builtin import BUILTINS
 
 TABLE = Path(__file__).resolve().parents[2] / "benchmarks/results/kernel_memory.json"
 MODELLED = {row.name for row in BUILTINS.values() if row.memory is not None}
-BUILDS = ("reference m7", "cmsis_nn m7", "cmsis_nn_helium m55")
+BUILDS = ("reference m7", "cmsis_nn m4", "cmsis_nn m7", "cmsis_nn_helium m55")
 UNMEASURED: frozenset[str] = frozenset()
 """Operators of the memory model that nobody with a TFLM at hand has measured yet."""
 
