@@ -33,9 +33,9 @@ from benchmarks.tasks import DIGITS, MCUNET, RESNET, Task, available, every_laye
 from tflm_train import Interpreter, Model, rewrite
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
-from tflm_train.merge import merge
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.trained.merge import merge
 
 Array = npt.NDArray[Any]
 
@@ -173,12 +173,8 @@ def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any
 
 def _loss_scale(interpreter: Interpreter) -> float:
     """The scale of the loss's gradient; 0 when it vanished."""
-    for op in interpreter.model.graph.ops:
-        if op.name == abi.OP_PREFIX + abi.LossParams.OP:
-            params = abi.unpack(op.custom_options or b"")
-            assert isinstance(params, abi.LossParams)
-            return float(interpreter.variables()["train/scales"][params.slot])
-    raise AssertionError("the interpreter refuses models without a loss")
+    slot = interpreter.require_trainable().loss.slot
+    return float(interpreter.variables()["train/scales"][slot])
 
 
 _Window = tuple[slice, slice] | None

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 import tflm_train as tt
-from tests.whole_graph import WholeGraph
 from tflm_train import demo
 from tflm_train.model import Graph, Model
 from tflm_train.model.layers import list_layers
 from tflm_train.ops.constants import LossKind, TargetKind
+from tflm_train.reference import Reference
 from tflm_train.scheme import Scheme, WeightUpdate
 
 DIGITS = Path(demo.__file__).with_name("digits.tflite")
@@ -74,7 +74,7 @@ def assert_same_inference(original: Model, rewritten: Model, count: int = 20) ->
 
 def random_target(interpreter: tt.Interpreter, rng: np.random.Generator) -> Any:
     """A target of the form that the model's loss takes."""
-    loss = interpreter.require_trainable()
+    loss = interpreter.require_trainable().loss
     if loss.target_kind == TargetKind.INDEX:
         return int(rng.integers(loss.classes))
     if loss.target_kind == TargetKind.INPUT:
@@ -90,20 +90,17 @@ def random_target(interpreter: tt.Interpreter, rng: np.random.Generator) -> Any:
 def assert_follows_reference(rewritten: Model, steps: int = 3, rate: float = RATE) -> None:
     """Loss and every variable equal the numpy reference's after each step, bit for bit."""
     interpreter = tt.Interpreter(rewritten)
-    forward = tt.Interpreter(rewritten, preserve_all=True)
-    reference = WholeGraph(rewritten)
-    factory = reference.blob()
+    reference = Reference(rewritten)
+    factory = reference.state()
     rng = np.random.default_rng(3)
     for number, x in enumerate(random_inputs(rewritten.graph, steps, seed=3), start=1):
         label = random_target(interpreter, rng)
-        forward.load_state(reference.blob())
-        forward.infer(x)
         loss = interpreter.train_step(x, label, rate)
-        expected = reference.step(forward.tensor, label, rate)
+        expected = reference.step(x, label, rate)
         assert loss == expected, f"loss of step {number}"
         assert_same_variables(interpreter.variables(), reference.variables, f"step {number}")
-        assert interpreter.state() == reference.blob()
-    assert reference.blob() != factory
+        assert interpreter.state() == reference.state()
+    assert reference.state() != factory
 
 
 def assert_same_variables(

@@ -10,11 +10,11 @@ updated = tt.merge(result.model_bytes, interpreter.state())  # an inference mode
 """
 
 from tflm_train.errors import TflmTrainError
-from tflm_train.merge import merge
 from tflm_train.model import Model, load
 from tflm_train.rewriter import RewriteResult, rewrite
 from tflm_train.runtime import Interpreter
 from tflm_train.scheme import Scheme
+from tflm_train.trained.merge import merge
 
 __all__ = [
     "Interpreter",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.backward_ops.float_reference import dequantize, property_test, seeds
 from tflm_train.backward_ops import numerics
+from tflm_train.backward_ops.accumulate import accumulate
 from tflm_train.backward_ops.numerics import Mask, QuantizedGradient
 from tflm_train.ops.constants import MaskKind
 
@@ -242,7 +243,7 @@ def test_accumulate_sums_real_values(seed: int, count: int) -> None:
     y = rng.integers(-2, 3, (3, 4, 5)).astype(np.int8)
     mask = Mask(MaskKind.ACTIVATION, y, -2, 2)
     total = np.where(np.abs(y) < 2, sum(dequantize(p) for p in parts), 0)
-    result = numerics.accumulate(parts, mask)
+    result = accumulate(parts, mask)
     assert np.abs(result.q).max() <= 127
     # Half a step, and the 14 bits of the factors.
     assert np.abs(dequantize(result) - total).max() <= 0.52 * float(result.scale)
@@ -250,6 +251,6 @@ def test_accumulate_sums_real_values(seed: int, count: int) -> None:
 
 def test_accumulate_of_nothing() -> None:
     zero = QuantizedGradient(np.zeros(4, np.int8), np.float32(0))
-    q, scale = numerics.accumulate([zero, zero])
+    q, scale = accumulate([zero, zero])
     assert not q.any()
     assert scale == 0

@@ -9,12 +9,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import tflm_train as tt
 from tests import raw_model
 from tests.cli.helpers import Outcome, Run, assert_refused, listing
+from tests.rewriter.test_stream import residual_stack
+from tflm_train.cli.command import Group
+from tflm_train.cli.commands import COMMANDS
+from tflm_train.ops.declaration import HEADER, VERSION
+from tflm_train.rewriter.optimize import optimize
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -49,22 +55,30 @@ def test_errors(folder: Path) -> None:
     assert_refused(Outcome(done.returncode, done.stdout, done.stderr), "inspetc", "--help")
 
 
-@pytest.mark.parametrize(
+COMMANDS_ON_A_MODEL = [
+    ["inspect", "{model}"],
+    ["rewrite", "{model}", "--scheme", "{folder}/s.yaml"],
+    ["memory", "{model}"],
+    ["optimize", "{model}", "-o", "{folder}/o.tflite"],
+    ["train", "{model}", "--data", "{folder}/d.npz"],
+    ["evaluate", "{model}", "--data", "{folder}/d.npz"],
+    ["merge", "{model}", "--state", "{folder}/s.bin", "-o", "{folder}/o.tflite"],
+    ["export", "{model}", "--format", "cmake", "-o", "{folder}/project"],
+    ["state", "info", "{folder}/s.bin", "--model", "{model}"],
+    ["state", "diff", "{folder}/s.bin", "{folder}/s.bin", "--model", "{model}"],
+    ["state", "reset", "{folder}/t.bin", "--model", "{model}"],
+    ["state", "average", "{folder}/s.bin", "{folder}/s.bin", "--model", "{model}",
+     "-o", "{folder}/t.bin"],
+]  # fmt: skip
+"""Every command that takes a model, `{model}`."""
+on_every_command = pytest.mark.parametrize(
     "command",
-    [
-        ["inspect", "{model}"],
-        ["rewrite", "{model}", "--scheme", "{folder}/s.yaml"],
-        ["memory", "{model}"],
-        ["optimize", "{model}", "-o", "{folder}/o.tflite"],
-        ["train", "{model}", "--data", "{folder}/d.npz"],
-        ["evaluate", "{model}", "--data", "{folder}/d.npz"],
-        ["merge", "{model}", "--state", "{folder}/s.bin", "-o", "{folder}/o.tflite"],
-        ["export", "{model}", "--format", "cmake", "-o", "{folder}/project"],
-        ["state", "info", "{folder}/s.bin", "--model", "{model}"],
-        ["state", "reset", "{folder}/t.bin", "--model", "{model}"],
-    ],
+    COMMANDS_ON_A_MODEL,
     ids=lambda command: "_".join(word for word in command[:2] if "{" not in word),
 )
+
+
+@on_every_command
 def test_a_model_that_contradicts_itself(
     run: Run, folder: Path, rewritten: Path, command: list[str]
 ) -> None:
@@ -80,6 +94,44 @@ def test_a_model_that_contradicts_itself(
     before = listing(folder)
     arguments = [word.format(model=model, folder=folder) for word in command]
     assert_refused(run(*arguments), "odd.tflite: corrupt", "(CONV_2D, '", "its stride is 0")
+    assert listing(folder) == before
+
+
+def test_every_command_that_takes_a_model_is_listed() -> None:
+    listed = {tuple(w for w in command[:2] if "{" not in w) for command in COMMANDS_ON_A_MODEL}
+    takes_none = {("scheme", "list"), ("scheme", "show")}
+    for entry in COMMANDS:
+        for command in entry.commands if isinstance(entry, Group) else (entry,):
+            path = (entry.name, command.name) if isinstance(entry, Group) else (entry.name,)
+            assert (path in listed) != (path in takes_none), path
+
+
+@on_every_command
+@pytest.mark.parametrize("kind", ["rewritten", "optimized"])
+def test_a_model_made_by_another_version(
+    run: Run, folder: Path, rewritten: Path, command: list[str], kind: str
+) -> None:
+    """Its arrangement may be another: one sentence, and nothing that looks like damage."""
+
+    def change(raw: Any) -> None:
+        for op in raw.subgraphs[0].operators:
+            if op.customOptions is not None:
+                data = bytes(op.customOptions)
+                kind, _, size = HEADER.unpack_from(data)
+                header = HEADER.pack(kind, VERSION - 1, size)
+                op.customOptions = np.frombuffer(header + data[HEADER.size :], np.uint8)
+
+    (folder / "s.bin").write_bytes(tt.Interpreter(rewritten).state())
+    source = rewritten
+    if kind == "optimized":
+        source = folder / "optimized.tflite"
+        source.write_bytes(optimize(residual_stack()).model_bytes)
+    model = folder / "old.tflite"
+    model.write_bytes(raw_model.edit(source.read_bytes(), change))
+    before = listing(folder)
+    arguments = [word.format(model=model, folder=folder) for word in command]
+    words = f"old.tflite: made with version {VERSION - 1} of our operators"
+    assert_refused(run(*arguments), words, "rewrite the original model again")
     assert listing(folder) == before
 
 

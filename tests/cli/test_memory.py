@@ -58,13 +58,3 @@ def test_plot(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert plot.read_bytes() == b"a user's file"
     assert run(model, "--plot", plot, "--force") == 0
     assert is_png(plot.read_bytes())
-
-
-def test_parameters_of_another_version(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    changed = tt.load(model)
-    options = changed.graph.ops[0].custom_options
-    assert options is not None
-    changed.graph.ops[0].custom_options = options[:2] + b"\x63\x00" + options[4:]
-    model.write_bytes(changed.to_bytes())
-    assert run(model) == 1
-    assert "rewrite the original model" in capsys.readouterr().err

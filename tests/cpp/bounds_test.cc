@@ -52,7 +52,7 @@ TEST(Bounds, ExtremesOfUnalignedBytes) {
 }
 
 void ExpectMasked(size_t offset) {
-  const tflm_train::MaskParams params = {tflm_train::kMaskBits, 0, 0};
+  const tflm_train::MaskParams params = {tflm_train::kMaskBits, 0, 0, tflm_train::kNoMark};
   uint8_t bits[(kMost + 7) / 8];
   for (size_t i = 0; i < (kMost + 7) / 8; ++i) {
     bits[i] = static_cast<uint8_t>(tflm_train::Hash(static_cast<uint32_t>(100 + i)));

@@ -19,6 +19,7 @@ from golden_inputs import (
 
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, split_forward
+from tflm_train.backward_ops.accumulate import accumulate
 from tflm_train.backward_ops.numerics import Mask, Requantized
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.ops.geometry import Geometry, TapWindow, TransposedGeometry
@@ -401,7 +402,7 @@ class Accumulation:
     def add_to(self, suite: Suite, name: str, small: bool = False) -> None:
         """Adds a case to the operator's suite."""
         count, size = len(self.gradients), self.gradients[0].q.size
-        result = numerics.accumulate(self.gradients, self.mask)
+        result = accumulate(self.gradients, self.mask)
         scales = np.full(6, 0.625, np.float32)
         scales[:count] = [g.scale for g in self.gradients]
         want_scales = scales.copy()

@@ -6,9 +6,8 @@ saturate. Each case is the ops of a rewritten model and some steps of it; the nu
 a checksum of what each op leaves behind.
 """
 
-import functools
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,16 @@ from golden_inputs import Array, Suite, bits
 
 from tests.stacks import Stack
 from tests.steps import random_inputs
-from tests.whole_graph import WholeGraph
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import numerics, split_forward
 from tflm_train.backward_ops.fused_activation import clamp_of
+from tflm_train.backward_ops.kernel import Step, Twin
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.ops.geometry import Geometry
+from tflm_train.ops.tensors import Role
+from tflm_train.qas.kernels import KERNELS
+from tflm_train.reference import BackwardReference
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.fold_pad import padded_geometry
 from tflm_train.rewriter.split_layers import layer_multipliers
@@ -37,7 +39,7 @@ _ZEROS, _UNSET = -1, -2  # instead of an offset in the data
 _ADD_LEFT_SHIFT = 20
 
 
-class Reference(WholeGraph):
+class Reference(BackwardReference):
     """Whole training steps, forward included, with a checksum of the memory after each op.
 
     Attributes:
@@ -69,10 +71,10 @@ class Reference(WholeGraph):
         self._values = {id(self._x): x, id(self._state): np.empty(0)}
         self._checksums = {}
         for op, params in self.ops:
-            if type(params) not in self._handlers:
+            if KERNELS[type(params)].twin is None:
                 y = self._values[id(op.output)] = self._run_forward(op, params)
                 self._record(op, [y])
-        self.step(lambda tensor: self._values[id(tensor)], label, rate)
+        self.backward(lambda tensor: self._values[id(tensor)], label, rate)
         variables = [self.variables[tensor.name] for tensor in self._tensors]
         return [*(self._checksums[id(op)] for op, _ in self.ops), _crc32(variables)]
 
@@ -80,42 +82,30 @@ class Reference(WholeGraph):
         """What an op computes: its outputs, of an update the variables, of the loss its value."""
         if isinstance(params, abi.LossParams):
             return [op.output, self._loss]
-        if isinstance(params, abi.BiasUpdateParams):
-            changed = [op.inputs[abi.BiasUpdateInput.BIAS]]
-        elif isinstance(params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams):
-            changed = op.inputs[abi.UpdateInput.WEIGHTS : abi.UpdateInput.RESIDUAL + 1]
-        else:
+        if KERNELS[type(params)].twin is None:
             return op.outputs
-        return [t for t in changed if t is not None]
+        return params.inputs_of(op).having(Role.VARIABLE) or op.outputs
 
-    @property
-    def _handlers(self) -> dict[type[abi.OpParams], Callable[[Op, Any], None]]:
-        handlers = super()._handlers
-        return {kind: functools.partial(self._watch, run) for kind, run in handlers.items()}
-
-    def _watch(self, run: Callable[[Op, Any], None], op: Op, params: Any) -> None:
+    def run(self, twin: Twin, op: Op, params: Any, step: Step) -> None:
         before = self.variables["train/ranges"].copy()
-        run(op, params)
+        super().run(twin, op, params, step)
         left = self.left_behind(op, params)
-        self._record(op, [self.loss if t is self._loss else self._value(t) for t in left])
+        self._record(op, [step.loss if t is self._loss else step.value(t) for t in left])
         if isinstance(params, abi.ConvInputGradParams | abi.DepthwiseInputGradParams):
             after = self.variables["train/ranges"]
-            largest = int(np.abs(self._value(op.inputs[0]).astype(np.int32)).max(initial=0))
+            largest = int(np.abs(step.value(op.inputs[0]).astype(np.int32)).max(initial=0))
             predicted, needed = (
                 numerics.predicted_exponent(ranges[params.slot_out], largest)
                 for ranges in (before, after)
             )
-            self.growths += self.step_count > 1 and needed > predicted
+            self.growths += step.number > 1 and needed > predicted
 
     def _record(self, op: Op, outputs: Sequence[Array]) -> None:
         slots = [self.variables[f"train/{name}"] for name in ("scales", "ranges")]
         self._checksums[id(op)] = _crc32([*outputs, *slots])
 
     def _run_forward(self, op: Op, params: Any) -> Array:
-        values = [
-            None if t is None else self._values[id(t)] if id(t) in self._values else self._value(t)
-            for t in op.inputs
-        ]
+        values = [None if t is None else self._forward_value(t) for t in op.inputs]
         if isinstance(params, abi.StreamParams):
             return _add(values[0], values[1], params.stages[0])
         x, weights, columns, listed, bias, multiplier, shift = values
@@ -125,6 +115,11 @@ class Reference(WholeGraph):
             weights = merges[depthwise](weights, columns, listed)
         g, output = params.geometry, params.output
         return split_forward.forward(x, weights, bias, multiplier, shift, g, output, depthwise)
+
+    def _forward_value(self, tensor: Tensor) -> Array:
+        if id(tensor) in self._values:
+            return self._values[id(tensor)]
+        return self.variables[tensor.name] if tensor.data is None else tensor.data
 
 
 def _as_ours(op: Op) -> tuple[Op, Any]:
@@ -220,9 +215,9 @@ def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: 
     labels = [step * 2 % classes for step in range(len(RATES))]
     want: list[int] = []
     for x, label, rate in zip(samples, labels, RATES, strict=True):
-        before = reference.blob()
+        before = reference.state()
         want += reference.checksums(x, label, rate)
-        assert reference.blob()[abi.BLOB_HEADER.size :] != before[abi.BLOB_HEADER.size :], name
+        assert reference.state()[abi.BLOB_HEADER.size :] != before[abi.BLOB_HEADER.size :], name
     assert reference.growths > 0, f"{name}: no predicted exponent ever overflows"
     suite.case(
         name,

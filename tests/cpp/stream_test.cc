@@ -245,15 +245,16 @@ void ExpectOutputs(const StreamStage& stage, const StageOutputs& outputs, const 
   if (outputs.mask != nullptr) {
     uint8_t* const bits = Guarded<uint8_t>((size + 7) / 8);
     const tflm_train::ClampMaskParams params = {
-        {}, size, stage.output.act_min, stage.output.act_max};
+        {}, size, stage.output.act_min, stage.output.act_max, tflm_train::kNoMark};
     tflm_train::ClampMask(params, y, bits);
     EXPECT_SAME(outputs.mask, bits, (size + 7) / 8);
   }
   if (outputs.channels != nullptr) {
     const int32_t positions = g.out_h * g.out_w;
     int8_t* const saved = Guarded<int8_t>(positions * stage.kept_channels);
-    tflm_train::ChannelSave({{}, positions, g.out_c, stage.kept_channels}, y, outputs.channels,
-                            saved);
+    tflm_train::ChannelSave(
+        {{}, positions, g.out_c, stage.kept_channels, tflm_train::kNoMark, tflm_train::kNoMark}, y,
+        outputs.channels, saved);
     EXPECT_SAME(outputs.kept, saved, positions * stage.kept_channels);
   } else if (outputs.kept != nullptr) {
     EXPECT_SAME(outputs.kept, y, size);

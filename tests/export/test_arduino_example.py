@@ -21,7 +21,7 @@ from tests.export.builds import as_cpp, check_syntax
 from tflm_train.errors import DataError
 from tflm_train.export import export_project
 from tflm_train.model import Model
-from tflm_train.runtime.state import StateBlob
+from tflm_train.trained.state import StateBlob
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "arduino_example"

@@ -21,8 +21,9 @@ from tflm_train.model.metadata import class_names
 from tflm_train.records import plain
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
-from tflm_train.runtime.state import StateLayout
 from tflm_train.scheme import Head, Scheme, WeightUpdate
+from tflm_train.trained.state import StateLayout
+from tflm_train.trained.trainable_model import TrainableModel
 
 CASES = 25  # of each model
 NAME = "model.tflite"
@@ -57,7 +58,7 @@ def reads_of(model: Model, rng: random.Random) -> list[Callable[[], object]]:
         rewrite,
         lambda: optimize(again(), Choice(Streaming.AUTO, Forward.AUTO, 4.0, kernels)),
         lambda: Model(tt.merge(data)),
-        lambda: StateLayout(again()).factory_state(),
+        lambda: StateLayout(TrainableModel.read(again())).factory_state(),
         lambda: export_project(again(), rng.choice(FORMATS)),
     ]
 

@@ -25,12 +25,12 @@ from tests.steps import (
     train,
     weights_of,
 )
-from tests.whole_graph import WholeGraph
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import DataError, ModelError, UnsupportedError
 from tflm_train.model import Model, Op, Tensor, load
 from tflm_train.model.layers import list_layers
 from tflm_train.qas.update import pack_nibbles, unpack_nibbles
+from tflm_train.reference import BackwardReference
 from tflm_train.scheme import Head, Scheme, WeightUpdate, resolve
 from tflm_train.scheme.library import find_scheme
 from tflm_train.scheme.select import select_channels
@@ -109,7 +109,7 @@ class Twins:
 
     def extend(self, partial: dict[str, Array], step: int) -> bytes:
         """The whole layers' state with the scheme's values in it, all else from the factory."""
-        state = WholeGraph(self.whole)
+        state = BackwardReference(self.whole)
         state.step_count = step
         values = state.variables
         for own_name, value in partial.items():
@@ -126,7 +126,7 @@ class Twins:
                     columns = unpack_nibbles(value, rows * kept.size)
                 full[..., kept] = columns.reshape(*full.shape[:-1], kept.size)
                 values[name] = self._pack(name, full)
-        return state.blob()
+        return state.state()
 
     @staticmethod
     def _move_slots(values: Array, source: Model, target: Model) -> Array:

@@ -13,12 +13,12 @@ import tflm_train as tt
 from tests.memory.test_memory_report import assert_predicted
 from tests.steps import full_scheme, weights_of
 from tflm_train import kernel_abi as abi
-from tflm_train.merge import merge
 from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.scheme.library import find_scheme
+from tflm_train.trained.merge import merge
 
 STEPS = 3
 STREAM = abi.OP_PREFIX + abi.StreamParams.OP

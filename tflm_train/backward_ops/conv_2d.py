@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
+from tflm_train.backward_ops.kernel import HALF_WORD, LANES, WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.layer_rule import LayerRule, has_batch_one, window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -30,9 +32,16 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
+from tflm_train.backward_ops.split_forward import merge_conv_weights
 from tflm_train.errors import ModelError, UnsupportedError
 from tflm_train.graph import Op
-from tflm_train.ops.geometry import Geometry, TransposedGeometry
+from tflm_train.ops.geometry import Geometry, TransposedGeometry, layer_geometry
+from tflm_train.ops.target import align
+
+# Of conv_input_grad.cc and panel.h.
+_GRADIENT_BYTES = 4096
+_ENOUGH_PANELS = 4
+_ENOUGH_BYTES = 11264
 
 MAX_PRODUCTS = 1048
 """How many products of three int8 magnitudes up to 127 an int32 holds."""
@@ -259,3 +268,51 @@ RULES: dict[str, GradientRule] = {
     "CONV_2D": Conv2DRule(),
     "FULLY_CONNECTED": FullyConnectedRule(),
 }
+
+
+def _conv_input_grad(op: Op, params: ops.ConvInputGrad, step: Step) -> None:
+    inputs = ops.ConvInputGrad.inputs_of(op)
+    g = layer_geometry(params.geometry, params.transposed)
+    incoming = step.gradient(inputs.gradient, params.slot_in)
+    weights = step.value(inputs.weights)
+    if inputs.columns is not None and inputs.channels is not None:
+        columns, order = step.value(inputs.columns), step.value(inputs.channels)
+        weights = merge_conv_weights(weights, columns, order)
+    result = input_gradient(
+        QuantizedGradient(incoming.q.reshape(g.out_h, g.out_w, g.out_c), incoming.scale),
+        weights,
+        ConvMultipliers(
+            step.value(inputs.multipliers),
+            np.float32(params.unit_scale),
+            params.group,
+            params.group_shift,
+        ),
+        g,
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+        step.addend(inputs.addend, params.slot_addend),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+def _conv_input_grad_scratch(params: ops.ConvInputGrad) -> int:
+    """Pixel by pixel, or panels of gradients to multiply a panel of weights with."""
+    g = params.geometry
+    is_split = params.group < g.out_c
+    by_pixels = WORD * g.in_c * (1 + is_split + (params.kept > 0))
+    if is_split or g.in_h * g.in_w <= 1:
+        return by_pixels
+    pointwise = (g.k_h, g.k_w, g.stride_h, g.stride_w, g.pad_t, g.pad_l) == (1, 1, 1, 1, 0, 0)
+    same_size = (g.in_h, g.in_w) == (g.out_h, g.out_w)
+    width = g.in_h * g.in_w if pointwise and same_size else g.in_w
+    elements = align(g.out_c, 8) * LANES * g.k_h * g.k_w
+    per_row = (width + g.stride_w - 1) // g.stride_w
+    needed = -(-per_row // LANES)
+    panel = HALF_WORD * elements
+    most = max(1, _GRADIENT_BYTES // panel, min(_ENOUGH_PANELS, _ENOUGH_BYTES // panel))
+    blocks = -(-needed // most)
+    panels = -(-needed // blocks)
+    return max(by_pixels, panel * (panels + 1))
+
+
+KERNELS: Kernels = {ops.ConvInputGrad: Kernel(_conv_input_grad, _conv_input_grad_scratch)}

@@ -15,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.conv_2d import channel_scales
+from tflm_train.backward_ops.depthwise_scratch import depthwise_input_grad_scratch
+from tflm_train.backward_ops.kernel import Kernel, Kernels, Step
 from tflm_train.backward_ops.layer_rule import LayerRule, window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -29,6 +32,7 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, GradientRule, MaskInput
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
+from tflm_train.backward_ops.split_forward import merge_depthwise_weights
 from tflm_train.graph import Op
 from tflm_train.ops.geometry import Geometry
 
@@ -180,3 +184,28 @@ class DepthwiseConv2DRule(LayerRule):
 
 
 RULES: dict[str, GradientRule] = {"DEPTHWISE_CONV_2D": DepthwiseConv2DRule()}
+
+
+def _depthwise_input_grad(op: Op, params: ops.DepthwiseInputGrad, step: Step) -> None:
+    inputs = ops.DepthwiseInputGrad.inputs_of(op)
+    g = params.geometry
+    incoming = step.gradient(inputs.gradient, params.slot_in)
+    weights = step.value(inputs.weights)
+    if inputs.columns is not None and inputs.channels is not None:
+        columns, channels = step.value(inputs.columns), step.value(inputs.channels)
+        weights = merge_depthwise_weights(weights, columns, channels)
+    result = input_gradient(
+        QuantizedGradient(incoming.q.reshape(g.out_h, g.out_w, g.out_c), incoming.scale),
+        weights,
+        DepthwiseMultipliers(step.value(inputs.multipliers), np.float32(params.unit_scale)),
+        g,
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+        step.addend(inputs.addend, params.slot_addend),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+KERNELS: Kernels = {
+    ops.DepthwiseInputGrad: Kernel(_depthwise_input_grad, depthwise_input_grad_scratch)
+}

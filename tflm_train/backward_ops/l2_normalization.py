@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.constraints import has_int8_activations
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import (
     Int8Array,
     Mask,
@@ -110,3 +112,20 @@ def has_the_usual_scale(op: Op) -> str | None:
 
 
 RULES: dict[str, GradientRule] = {"L2_NORMALIZATION": L2NormalizationRule()}
+
+
+def _l2_norm_grad(op: Op, params: ops.L2NormGrad, step: Step) -> None:
+    inputs = ops.L2NormGrad.inputs_of(op)
+    result = l2_norm_gradient(
+        step.gradient(inputs.gradient, params.slot_in),
+        step.value(inputs.x),
+        step.value(inputs.y),
+        params.x_scale,
+        params.x_zero_point,
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+KERNELS: Kernels = {ops.L2NormGrad: Kernel(_l2_norm_grad, lambda params: WORD * params.size)}

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops import (
     mean_squared_error,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.loss import Loss, Smoothing
 from tflm_train.backward_ops.numerics import Float32Array, Int8Array
 from tflm_train.errors import UnsupportedError
@@ -233,3 +235,15 @@ def reference_loss(
             logits, values, scale, zero_point, smoothing, class_weights
         )
     return mean_squared_error.loss(logits, values, scale, zero_point)
+
+
+def _loss(op: Op, params: ops.Loss, step: Step) -> None:
+    inputs = ops.Loss.inputs_of(op)
+    target = step.value(inputs.target) if step.target is None else step.target
+    weights = step.optional(inputs.class_weights)
+    result = reference_loss(params, step.value(inputs.logits), target, weights)
+    step.loss = result.value
+    step.store_gradient(op.output, params.slot, result.gradient)
+
+
+KERNELS: Kernels = {ops.Loss: Kernel(_loss, lambda params: WORD * params.classes)}

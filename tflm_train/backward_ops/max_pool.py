@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.constraints import (
     constant_of,
     has_image_input,
@@ -16,6 +17,7 @@ from tflm_train.backward_ops.constraints import (
     has_known_activation,
 )
 from tflm_train.backward_ops.fused_activation import clamp_of
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.layer_rule import window_geometry
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -137,4 +139,22 @@ def reduces_an_image(op: Op) -> str | None:
 RULES: dict[str, GradientRule] = {
     "MAX_POOL_2D": MaxPool2DRule(),
     "REDUCE_MAX": ReduceMaxRule(),
+}
+
+
+def _max_pool_grad(op: Op, params: ops.MaxPoolGrad, step: Step) -> None:
+    inputs = ops.MaxPoolGrad.inputs_of(op)
+    result = max_pool_gradient(
+        step.gradient(inputs.gradient, params.slot_in),
+        step.value(inputs.x),
+        step.value(inputs.y),
+        params.geometry,
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+KERNELS: Kernels = {
+    ops.MaxPoolGrad: Kernel(_max_pool_grad, lambda params: WORD * params.geometry.in_c)
 }

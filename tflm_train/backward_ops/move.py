@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
+from tflm_train.backward_ops.kernel import Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import Int8Array, Mask, QuantizedGradient, apply_mask
 from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.graph import Tensor
+from tflm_train.graph import Op, Tensor
 from tflm_train.ops.structs import MoveAxis
 
 MAX_AXES = 5
@@ -166,3 +168,17 @@ def produce_move(
 def _continues(outer: MoveAxis, inner: MoveAxis) -> bool:
     whole = inner.begin == 0 and inner.step == 1 and inner.count == inner.size
     return whole and outer.step == 1 and outer.stride == inner.size * inner.stride
+
+
+def _move_grad(op: Op, params: ops.MoveGrad, step: Step) -> None:
+    inputs = ops.MoveGrad.inputs_of(op)
+    result = move_gradient(
+        step.gradient(inputs.gradient, params.slot_in),
+        Move(params.axis, params.offset),
+        step.mask(params.mask, inputs.mask),
+        params.divisor,
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+KERNELS: Kernels = {ops.MoveGrad: Kernel(_move_grad)}

@@ -6,7 +6,6 @@ throughout: one IEEE operation per rounding, in the order the page writes them, 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -342,34 +341,6 @@ def requantize_stream(
     new_range = np.maximum(ratio, range_ * RANGE_DECAY)
     scale = unit * step
     return Requantized(q.astype(np.int8).reshape(acc.shape), scale, new_range)
-
-
-def accumulate(
-    gradients: Sequence[QuantizedGradient], mask: Mask | None = None
-) -> QuantizedGradient:
-    """ACCUMULATE: the sum of several gradients of one tensor, quantised once.
-
-    Args:
-      gradients: 1 to 4 gradients of the same shape.
-      mask: Clamp mask of the tensor, applied to the sum.
-
-    Returns:
-      The sum, in the shape of the first; with a single input the masked copy.
-    """
-    first = gradients[0]
-    if len(gradients) == 1:
-        return QuantizedGradient(apply_mask(first.q, mask), np.float32(first.scale))
-    scale = max(np.float32(g.scale) for g in gradients)
-    if scale == 0:
-        return QuantizedGradient(np.zeros(first.q.shape, np.int8), np.float32(0))
-    acc = np.zeros(first.q.shape, np.int64)
-    for g in gradients:
-        factor = int(round_to_int32((np.float32(g.scale) / scale) * np.float32(16384)))
-        acc += g.q.reshape(acc.shape).astype(np.int64) * factor
-    acc = apply_mask(acc, mask)
-    e = int(exponent_for(max_abs(acc)))
-    q = round_shift(acc, e).astype(np.int8)
-    return QuantizedGradient(q, (scale * np.float32(2.0**-14)) * np.float32(2.0**e))
 
 
 def bias_gradient(q: Int8Array) -> Int32Array:

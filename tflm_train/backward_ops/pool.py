@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.constraints import (
     has_image_input,
     has_int8_activations,
     has_known_activation,
 )
 from tflm_train.backward_ops.fused_activation import clamp_of
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.layer_rule import window_geometry
 from tflm_train.backward_ops.numerics import (
     Mask,
@@ -132,3 +134,21 @@ class AveragePool2DRule(GradientRule):
 
 
 RULES: dict[str, GradientRule] = {"AVERAGE_POOL_2D": AveragePool2DRule()}
+
+
+def _pool_grad(op: Op, params: ops.PoolGrad, step: Step) -> None:
+    inputs = ops.PoolGrad.inputs_of(op)
+    result = pool_gradient(
+        step.gradient(inputs.gradient, params.slot_in),
+        params.geometry,
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+def _pool_scratch(params: ops.PoolGrad) -> int:
+    return 0 if params.uniform else WORD * params.geometry.in_c
+
+
+KERNELS: Kernels = {ops.PoolGrad: Kernel(_pool_grad, _pool_scratch)}

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.move import dense_strides
 from tflm_train.backward_ops.numerics import (
     Int8Array,
@@ -28,7 +30,7 @@ from tflm_train.backward_ops.numerics import (
 )
 from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
-from tflm_train.graph import Tensor
+from tflm_train.graph import Op, Tensor
 from tflm_train.ops.constants import KEPT_AXES, REDUCED_AXES, FactorKind
 from tflm_train.ops.structs import ProductAxis
 
@@ -319,3 +321,22 @@ def _seen(values: Int8Array, sizes: Sequence[int], strides: Sequence[int]) -> np
         flat, sizes, [8 * s for s in strides], writeable=False
     )
     return seen
+
+
+def _product_grad(op: Op, params: ops.ProductGrad, step: Step) -> None:
+    inputs = ops.ProductGrad.inputs_of(op)
+    result = product_gradient(
+        step.gradient(inputs.gradient, params.slot_in),
+        step.optional(inputs.x),
+        step.optional(inputs.table),
+        product_of(params),
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+        step.addend(inputs.addend, params.slot_addend),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+KERNELS: Kernels = {
+    ops.ProductGrad: Kernel(_product_grad, lambda params: WORD * params.kept[-1].size)
+}

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.constraints import has_image_input, has_int8_activations
+from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import (
     INT32_MAX,
     Mask,
@@ -152,3 +154,20 @@ def _tables(op: Op) -> list[tuple[Table, int]]:
 
 _TABLES = {"RESIZE_BILINEAR": bilinear_table, "RESIZE_NEAREST_NEIGHBOR": nearest_table}
 RULES: dict[str, GradientRule] = {name: ResizeRule() for name in _TABLES}
+
+
+def _resize_grad(op: Op, params: ops.ResizeGrad, step: Step) -> None:
+    inputs = ops.ResizeGrad.inputs_of(op)
+    result = resize_gradient(
+        step.gradient(inputs.gradient, params.slot_in),
+        step.value(inputs.rows),
+        step.value(inputs.columns),
+        (params.in_h, params.in_w),
+        step.range_of(params.slot_out),
+        step.mask(params.mask, inputs.mask),
+        step.addend(inputs.addend, params.slot_addend),
+    )
+    step.store_gradient(op.output, params.slot_out, result)
+
+
+KERNELS: Kernels = {ops.ResizeGrad: Kernel(_resize_grad, lambda params: WORD * params.channels)}

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import kernel_abi as abi
+from tflm_train import ops
+from tflm_train.backward_ops.kernel import HALF_WORD, WORD, Kernel, Kernels
 from tflm_train.backward_ops.numerics import Int8Array, Int32Array
 from tflm_train.ops.geometry import Geometry
 
@@ -139,3 +141,14 @@ def forward(
     acc = accumulate(x, weights, bias, geometry, output.x_zero_point, depthwise)
     y = requantize(acc, multiplier, shift) + output.y_zero_point
     return y.clip(output.act_min, output.act_max).astype(np.int8)
+
+
+def _split_conv_scratch(params: ops.SplitConv) -> int:
+    g = params.geometry
+    return 2 * HALF_WORD * g.k_h * g.k_w * g.in_c
+
+
+KERNELS: Kernels = {
+    ops.SplitConv: Kernel(scratch=_split_conv_scratch),
+    ops.SplitDepthwise: Kernel(scratch=lambda params: WORD * params.geometry.out_c),
+}

@@ -10,9 +10,10 @@ from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.states import load_blob
 from tflm_train.files import write_file
-from tflm_train.merge import is_merged_model, merge
 from tflm_train.model import load
-from tflm_train.runtime.state import StateLayout
+from tflm_train.trained.merge import is_merged_model, merge
+from tflm_train.trained.state import StateLayout
+from tflm_train.trained.trainable_model import TrainableModel
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def _run(arguments: argparse.Namespace) -> Merged:
     shared.require_another_file(output, source)
     blob = load_blob(arguments.state)
     model = load(source)
-    StateLayout(model).check(blob, arguments.state)
+    StateLayout(TrainableModel.read(model)).check(blob, arguments.state)
     data = merge(model, blob.pack())
     write_file(output, data, is_merged_model, arguments.force)
     return Merged(str(output), len(data), blob.step)

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.cli.states import MODEL_HELP, WrittenState, load_blob, write_blob
-from tflm_train.model import load
-from tflm_train.runtime.federated import WEIGHTINGS, average
-from tflm_train.runtime.state import StateLayout
+from tflm_train.cli.states import MODEL_HELP, WrittenState, load_blob, load_layout, write_blob
+from tflm_train.trained.federated import WEIGHTINGS, average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +37,7 @@ def _arguments(parser: Parser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> AveragedState:
-    layout = StateLayout(load(arguments.model))
+    layout = load_layout(arguments.model)
     blobs = [load_blob(name) for name in arguments.states]
     mean = average(layout, blobs, arguments.weighting, arguments.states)
     written = write_blob(Path(arguments.output), mean, arguments.force)

@@ -10,10 +10,10 @@ import numpy as np
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.cli.states import MODEL_HELP, load_blob
-from tflm_train.model import Tensor, load
+from tflm_train.cli.states import MODEL_HELP, load_blob, load_layout
 from tflm_train.records import sometimes
-from tflm_train.runtime.state import Array, StateLayout
+from tflm_train.trained.state import Array
+from tflm_train.trained.trainable_model import Variable
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class VariableDiff:
     """How a variable of two states differs.
 
     Attributes:
-      name: Its name.
+      name: Its name, with `/1`, `/2` and so on behind it where several have the same.
       elements: How many elements it has.
       changed: How many of them differ.
       largest: The largest difference, in the variable's own steps.
@@ -67,10 +67,10 @@ def _run(arguments: argparse.Namespace) -> StateDiff:
     first, second = (load_blob(name) for name in names)
     variables = size = changed = None
     if arguments.model:
-        layout = StateLayout(load(arguments.model))
+        layout = load_layout(arguments.model)
         pairs = zip(layout.values(first, names[0]), layout.values(second, names[1]), strict=True)
         variables = tuple(
-            _difference(t, a, b) for t, (a, b) in zip(layout.variables, pairs, strict=True)
+            _difference(v, a, b) for v, (a, b) in zip(layout.model.variables, pairs, strict=True)
         )
     elif len(first.payload) == len(second.payload):
         a, b = (np.frombuffer(blob.payload, np.uint8) for blob in (first, second))
@@ -85,11 +85,11 @@ def _run(arguments: argparse.Namespace) -> StateDiff:
     )
 
 
-def _difference(tensor: Tensor, a: Array, b: Array) -> VariableDiff:
+def _difference(variable: Variable, a: Array, b: Array) -> VariableDiff:
     distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
     return VariableDiff(
-        name=tensor.name,
-        elements=tensor.size,
+        name=variable.key,
+        elements=variable.tensor.size,
         changed=int(np.count_nonzero(distance)),
         largest=float(distance.max()),
         mean=float(distance.mean()),

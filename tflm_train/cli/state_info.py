@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.cli.states import MODEL_HELP, StateHeader, header, load_blob
-from tflm_train.model import load
+from tflm_train.cli.states import MODEL_HELP, StateHeader, header, load_blob, load_layout
 from tflm_train.records import sometimes
-from tflm_train.runtime.state import StateLayout
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class VariableInfo:
     """A variable of a state.
 
     Attributes:
-      name: Its name.
+      name: Its name, with `/1`, `/2` and so on behind it where several have the same.
       type: `INT8`, `INT32` or `FLOAT32`.
       shape: Elements along each axis.
       min: Its smallest value.
@@ -55,13 +53,17 @@ def _run(arguments: argparse.Namespace) -> StateInfo:
     blob, name = load_blob(arguments.state), arguments.state
     variables = None
     if arguments.model:
-        layout = StateLayout(load(arguments.model))
+        layout = load_layout(arguments.model)
         values = layout.values(blob, name)
         variables = tuple(
             VariableInfo(
-                t.name, t.type_name, tuple(t.shape), value.min().item(), value.max().item()
+                name=variable.key,
+                type=variable.tensor.type_name,
+                shape=tuple(variable.tensor.shape),
+                min=value.min().item(),
+                max=value.max().item(),
             )
-            for t, value in zip(layout.variables, values, strict=True)
+            for variable, value in zip(layout.model.variables, values, strict=True)
         )
     return StateInfo(**vars(header(blob)), file=name, variables=variables)
 

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.cli.states import MODEL_HELP, WrittenState, load_blob, write_blob
-from tflm_train.model import load
-from tflm_train.runtime.state import StateLayout
+from tflm_train.cli.states import MODEL_HELP, WrittenState, load_blob, load_layout, write_blob
 
 
 def _arguments(parser: Parser) -> None:
@@ -19,7 +17,7 @@ def _arguments(parser: Parser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> WrittenState:
-    layout = StateLayout(load(arguments.model))
+    layout = load_layout(arguments.model)
     path = Path(arguments.state)
     if path.exists() and not arguments.force:
         # A state of another model is somebody else's work.

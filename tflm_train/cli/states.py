@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_train.files import read_state, write_file
+from tflm_train.model import load
 from tflm_train.model.kinds import is_state
-from tflm_train.runtime.state import StateBlob
+from tflm_train.trained.state import StateBlob, StateLayout
+from tflm_train.trained.trainable_model import TrainableModel
 
 MODEL_HELP = "the rewritten .tflite file that the state belongs to"
 
@@ -52,6 +54,15 @@ def load_blob(name: str) -> StateBlob:
       DataError: The file cannot be read, or holds no state.
     """
     return StateBlob.parse(read_state(Path(name)), name)
+
+
+def load_layout(name: str) -> StateLayout:
+    """The layout of a rewritten model's states.
+
+    Raises:
+      ModelError: The file cannot be read, or is no rewritten model.
+    """
+    return StateLayout(TrainableModel.read(load(name)))
 
 
 def write_blob(path: Path, blob: StateBlob, force: bool) -> WrittenState:

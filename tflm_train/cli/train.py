@@ -121,7 +121,7 @@ def _train(interpreter: Interpreter, arguments: argparse.Namespace) -> TrainingR
 
 
 def _mute_training(interpreter: Interpreter, rate: float) -> str:
-    step = interpreter.require_trainable().scale
+    step = interpreter.require_trainable().loss.scale
     return (
         "the loss did not move in the first epoch: the new head's outputs are all below one step "
         f"({step:g}) of the output; use a larger learning rate, such as --lr {10 * rate:g}"

@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tflm_train import kernel_abi as abi
-from tflm_train.errors import DataError, ModelError, UnsupportedError
+from tflm_train.errors import DataError, UnsupportedError
 from tflm_train.export.resolver import exact_resolver
 from tflm_train.memory import KernelSet, memory_report
-from tflm_train.model import Model, Op, Tensor
+from tflm_train.model import Model, Tensor
 from tflm_train.model.metadata import class_names
-from tflm_train.ops.constants import LossKind
-from tflm_train.runtime.state import StateLayout, unpack_params
+from tflm_train.ops import BLOB_HEADER, LossKind
+from tflm_train.trained.state import StateLayout
+from tflm_train.trained.trainable_model import TrainableModel
 
-_LABEL = abi.EXTRA_INPUTS[0]
-_INTERFACE = (abi.EXTRA_INPUTS[1], *abi.EXTRA_OUTPUTS)
 _C_TYPES = {
     "INT8": "int8_t",
     "UINT8": "uint8_t",
@@ -73,11 +71,9 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
       UnsupportedError: An input or output type that the trainer cannot handle.
       DataError: The number of names is not that of the classes.
     """
-    layout = StateLayout(model)
-    graph = model.graph
-    label = _interface(model)
-    output = _trained_output(model)
-    source, result = graph.inputs[0], graph.outputs[output]
+    trainable = TrainableModel.read(model)
+    output = trainable.trained_output
+    source, result = trainable.inputs[0], trainable.outputs[output]
     arena = plan_arena(model)
     resolver = exact_resolver(model)
     values = {
@@ -88,13 +84,13 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
         "MODEL_ARRAY": _array(model.source),
         "OP_COUNT": str(len(resolver.calls)),
         "OP_CALLS": "\n".join(f"  add({call});" for call in resolver.calls),
-        "LEARNING_RATE_INPUT": str(len(graph.inputs) - 1),
-        "LOSS_OUTPUT": str(len(graph.outputs) - 2),
-        "STATE_OUTPUT": str(len(graph.outputs) - 1),
-        **_label_values(label, name, len(graph.inputs) - 2),
+        "LEARNING_RATE_INPUT": str(trainable.rate_input),
+        "LOSS_OUTPUT": str(trainable.loss_output),
+        "STATE_OUTPUT": str(trainable.state_output),
+        **_label_values(trainable, name),
         "OUTPUT_INDEX": str(output),
-        **_name_values(_class_names(model, output, names), name),
-        "STATE_BYTES": str(abi.BLOB_HEADER.size + layout.payload_bytes),
+        **_name_values(_class_names(trainable, names), name),
+        "STATE_BYTES": str(BLOB_HEADER.size + StateLayout(trainable).payload_bytes),
         "ARENA_LINES": "\n".join(f"//   {k:20} {n:,}" for k, n in arena.used.items()),
         "ARENA_MARGIN": str(arena.margin),
         "ARENA_BYTES": str(arena.bytes),
@@ -116,20 +112,9 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
     return values
 
 
-def _interface(model: Model) -> Tensor | None:
-    """Checks the contract's inputs and outputs; returns the label, None where there is none."""
-    graph = model.graph
-    names = [t.name for t in [*graph.inputs[-1:], *graph.outputs[-2:]]]
-    if tuple(names) != _INTERFACE:
-        raise ModelError(
-            f"{model.name}: its last input and outputs are not {', '.join(_INTERFACE)}; "
-            "run `tflm_train rewrite` on it first"
-        )
-    return next((t for t in graph.inputs if t.name == _LABEL), None)
-
-
-def _label_values(label: Tensor | None, name: str, index: int) -> dict[str, str]:
+def _label_values(trainable: TrainableModel, name: str) -> dict[str, str]:
     """What a training step is given beside the input: C++ of the trainer and of the example."""
+    label = trainable.label
     if label is None:  # the input is the target
         return {
             "LABEL_CONSTANTS": "// A training step needs no label: the input is the target.",
@@ -146,7 +131,7 @@ def _label_values(label: Tensor | None, name: str, index: int) -> dict[str, str]
         example = f"const {name}::Label label[{name}::kLabelSize] = {{}};"
     return {
         "LABEL_CONSTANTS": f"// What a training step is given beside the input: {meaning}.\n"
-        f"constexpr int kLabelInput = {index};\n"
+        f"constexpr int kLabelInput = {trainable.label_input};\n"
         f"using Label = {_c_type(label)};\n"
         f"constexpr size_t kLabelSize = {label.size};",
         "TRAIN_PARAMETERS": f"{parameter}, float rate",
@@ -157,38 +142,17 @@ def _label_values(label: Tensor | None, name: str, index: int) -> dict[str, str]
     }
 
 
-def _loss(model: Model) -> tuple[Op, abi.LossParams]:
-    name = abi.OP_PREFIX + abi.LossParams.OP
-    op = next((op for op in model.graph.ops if op.name == name), None)
-    params = None if op is None else unpack_params(op, model)
-    if op is None or not isinstance(params, abi.LossParams):
-        raise ModelError(f"{model.name}: it holds training ops but no {name}")
-    return op, params
-
-
-def _trained_output(model: Model) -> int:
-    """Index of the output that the loss is about: the logits, or what is made of them."""
-    op, _ = _loss(model)
-    reached = {id(op.input)}
-    for other in model.graph.ops:
-        ours = other.name.startswith(abi.OP_PREFIX)
-        if not ours and any(id(t) in reached for t in other.inputs):
-            reached.update(id(t) for t in other.outputs)
-    own = model.graph.outputs[:-2]
-    return next((i for i, t in enumerate(own) if id(t) in reached), 0)
-
-
-def _class_names(model: Model, output: int, names: Sequence[str] | None) -> list[str]:
+def _class_names(trainable: TrainableModel, names: Sequence[str] | None) -> list[str]:
     """The given names, those in the file, or numbers; none where the output has no classes."""
-    _, params = _loss(model)
-    count = model.graph.outputs[output].size
-    if params.loss_kind == LossKind.MEAN_SQUARED_ERROR:
+    output = trainable.trained_output
+    count = trainable.outputs[output].size
+    if trainable.loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
         count = 0
     if names is not None:
         if len(names) != count:
             raise DataError(f"{len(names)} class names given, the model has {count} classes")
         return list(names)
-    found = class_names(model, output, count)
+    found = class_names(trainable.model, output, count)
     return list(found) if len(found) == count else [str(i) for i in range(count)]
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from tflm_train import kernel_abi as abi
-from tflm_train.memory.planner import BufferKind
 from tflm_train.memory.report import MemoryReport
 from tflm_train.model import Model, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops import BiasUpdate
+from tflm_train.trained.trainable_model import TrainableModel, Update, VariableKind
 
 _BIAS_BYTES = 4
 MASK_PREFIX = "train/mask/"  # of the names of clamp mask bits
@@ -85,60 +85,34 @@ def kept_memory(model: Model, report: MemoryReport) -> ExtraMemory:
       The bytes, all zero for a model that does not train. Activations count where they live from
       the forward into the backward pass.
     """
-    if report.first_training_op is None:
+    trainable = TrainableModel.find(model)
+    if trainable is None or report.first_training_op is None:
         return ExtraMemory(0, 0, 0, 0)
-    graph = model.graph
     loss = report.first_training_op + 1
-    head = _head_tensors(model, report.first_training_op)
-    of_head = {t.name for t in head}
-    outputs = {t.name for t in graph.outputs}
+    head = [] if trainable.head is None else _tensors(trainable.head)
+    elsewhere = {id(t) for t in (*model.graph.outputs, *head)}
     kept = [
         b
         for b in report.plan.buffers
-        if b.kind is BufferKind.TENSOR
-        and 0 < b.first < loss < b.last
-        and b.name not in outputs | of_head
+        if b.tensor is not None and 0 < b.first < loss < b.last and id(b.tensor) not in elsewhere
     ]
     mask_bytes = sum(b.size for b in kept if b.name.startswith(MASK_PREFIX))
-    variables = [v for v in _restored(model) if v not in head]
-    residuals = [v for v in variables if v.name.endswith("/residual")]
-    weights = [v for v in variables if v.type_name == "INT8" and v not in residuals]
-    biases = [v for v in variables if v.type_name == "INT32"]
+
+    def bytes_of(kind: VariableKind) -> int:
+        tensors = [v.tensor for v in trainable.variables if v.kind is kind]
+        return sum(t.nbytes for t in tensors if id(t) not in elsewhere)
+
     return ExtraMemory(
         masks_bytes=mask_bytes,
         activations_bytes=sum(b.size for b in kept) - mask_bytes,
-        weights_bytes=sum(v.nbytes for v in weights),
-        biases_bytes=sum(v.nbytes for v in biases),
-        residuals_bytes=sum(v.nbytes for v in residuals),
+        weights_bytes=bytes_of(VariableKind.WEIGHTS),
+        biases_bytes=bytes_of(VariableKind.BIAS),
+        residuals_bytes=bytes_of(VariableKind.RESIDUAL),
         head_bytes=sum(t.nbytes for t in head),
     )
 
 
-def _head_tensors(model: Model, loss: int) -> list[Tensor]:
-    """The classifier's input and variables: those of the update that reads the loss's gradient."""
-    gradient = model.graph.ops[loss].output
-    for op in model.graph.ops[loss + 1 :]:
-        if op.name in _UPDATES and gradient in op.inputs:
-            shared = {id(t) for t in op.inputs[-2:]}  # scales, state
-            trained = [
-                t for t in op.inputs if t is not None and t.is_variable and id(t) not in shared
-            ]
-            return [op.input, *trained] if op.input is not gradient else trained
-    return []
-
-
-def _restored(model: Model) -> list[Tensor]:
-    """What the restore op fills: weights, biases, residuals, scales, ranges."""
-    ops = model.graph.ops
-    return next((op.outputs[1:] for op in ops if op.name == _name(abi.RestoreParams)), [])
-
-
-def _name(params: type[abi.OpParams]) -> str:
-    return abi.OP_PREFIX + params.OP
-
-
-_UPDATES = {
-    _name(abi.ConvUpdateParams),
-    _name(abi.DepthwiseUpdateParams),
-    _name(abi.BiasUpdateParams),
-}
+def _tensors(head: Update) -> list[Tensor]:
+    """The classifier's variables and, where its weights train, its input."""
+    variables = [variable.tensor for variable in head.variables]
+    return variables if isinstance(head.params, BiasUpdate) else [head.op.input, *variables]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tflm_train.graph import Graph, Tensor
 from tflm_train.graph.liveness import Liveness
@@ -38,6 +38,7 @@ class Buffer:
       kind: Tensor or scratch.
       offset: Where it was placed.
       is_pinned: Whether the model says where.
+      tensor: The tensor; None for scratch. Names need not be unique.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Buffer:
     kind: BufferKind = BufferKind.TENSOR
     offset: int = 0
     is_pinned: bool = False
+    tensor: Tensor | None = field(default=None, repr=False, compare=False)
 
     @property
     def end(self) -> int:
@@ -127,6 +129,7 @@ def plan_arena(
             *_times(t, liveness),
             offset=offsets.get(id(t), 0),
             is_pinned=id(t) in offsets,
+            tensor=t,
         )
         for t in graph.tensors
         if is_planned(t, offsets)

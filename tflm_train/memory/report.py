@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tflm_train import kernel_abi as abi
 from tflm_train.memory.planner import ALIGNMENT, ArenaPlan, Buffer, plan_arena
 from tflm_train.memory.structures import Category, PersistentPart, persistent_part
 from tflm_train.model import Graph, Model
 from tflm_train.model.offline_plan import read_offsets
+from tflm_train.ops import Loss
 from tflm_train.ops.builtin import KernelSet
 from tflm_train.ops.target import CORTEX_M, Target, align
 
-_LOSS = abi.OP_PREFIX + abi.LossParams.OP
 _INTERPRETER = (
     Category.ALLOCATOR,
     Category.TENSORS,
@@ -193,7 +192,7 @@ def memory_report(
     """
     graph, kernels = model.graph, KernelSet(kernels)
     pinned = read_offsets(model)
-    persistent = persistent_part(graph, kernels, target, misalignment, pinned)
+    persistent = persistent_part(graph, kernels, target, misalignment, pinned, model.name)
     return MemoryReport(
         model=model.name,
         kernels=kernels,
@@ -206,7 +205,7 @@ def memory_report(
 
 
 def _loss_index(graph: Graph) -> int | None:
-    losses = (i for i, op in enumerate(graph.ops) if op.name == _LOSS)
+    losses = (i for i, op in enumerate(graph.ops) if Loss.is_kind_of(op))
     return next(losses, None)
 
 

@@ -11,12 +11,11 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tflm_train import kernel_abi as abi
-from tflm_train.errors import ModelError
 from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.memory.planner import is_planned
 from tflm_train.memory.scratch import persistent_of, scratch_of
 from tflm_train.ops.builtin import KernelMemory, KernelSet, kernel_memory, layer_form_of
+from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.ops.target import Struct, Target, align
 
 ALIGNMENT = 16
@@ -101,6 +100,7 @@ def persistent_part(
     target: Target,
     misalignment: int = 0,
     pinned: Mapping[int, int] | None = None,
+    name: str = "the model",
 ) -> PersistentPart:
     """Models the tail of the arena after AllocateTensors.
 
@@ -110,15 +110,16 @@ def persistent_part(
       target: Decides the sizes of structs.
       misalignment: How far the arena's end lies beyond a 16-byte boundary.
       pinned: Offsets of the tensors that the model places itself, by the tensor's id.
+      name: What to call the model in messages.
 
     Returns:
       All allocations, and the scratch the operators ask for.
 
     Raises:
-      ModelError: A training op's parameters are not of this version.
+      ModelError: A training op's parameters are damaged.
     """
     tail = _Tail(target, misalignment)
-    operators = [_operator(op, kernels, target) for op in graph.ops]
+    operators = [_operator(op, graph, kernels, target, name) for op in graph.ops]
     _create_allocator(tail)
     tail.struct(Category.ALLOCATOR, "builtin data allocator", ("PP",))
     tail.struct(Category.ALLOCATOR, "subgraph", ("PPP" if target.compression else "PP",))
@@ -216,7 +217,7 @@ def _preparing_bytes(op: Op, handles: int, target: Target) -> int:
     a persistent buffer that Prepare asks for afterwards overwrites them, so room for both counts.
     """
     end = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
-    if _is_ours(op):
+    if is_ours(op):
         return end
     tensors = [*op.inputs, *op.outputs]
     form = layer_form_of(op)
@@ -250,12 +251,9 @@ def _planning_bytes(graph: Graph, handles: int, target: Target, pinned: Mapping[
 _UNMODELLED = KernelMemory()
 
 
-def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
-    if _is_ours(op):
-        try:
-            params = abi.unpack(op.custom_options or b"", op.name)
-        except ValueError as error:
-            raise ModelError(f"{error}; rewrite the original model with this version") from error
+def _operator(op: Op, graph: Graph, kernels: KernelSet, target: Target, name: str) -> KernelMemory:
+    if is_ours(op):
+        params = read_params(op, graph, name)
         scratch, table = scratch_of(params), persistent_of(params, target)
         return KernelMemory(
             scratch=(scratch,) if scratch else (),
@@ -265,12 +263,8 @@ def _operator(op: Op, kernels: KernelSet, target: Target) -> KernelMemory:
     return _UNMODELLED if memory is None else memory
 
 
-def _is_ours(op: Op) -> bool:
-    return op.name.startswith(abi.OP_PREFIX)
-
-
 def _data_category(op: Op) -> Category:
-    return Category.TRAINING_OPS if _is_ours(op) else Category.KERNELS
+    return Category.TRAINING_OPS if is_ours(op) else Category.KERNELS
 
 
 def _owner(op: Op) -> str:

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_train.errors import ModelError
-from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Tensor
+from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.builtin.shapes import MalformedOpError, require, tensor_of
 from tflm_train.ops.declaration import VERSION
+from tflm_train.ops.reading import is_ours
 
 _MAX_TENSOR_BYTES = 1 << 31
 _NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
@@ -38,7 +39,7 @@ def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
       subgraph: Its index in the file.
 
     Raises:
-      ModelError: They do not.
+      ModelError: They do not, or another version of this package wrote some of the operators.
     """
     for op in graph.ops:
         _check_version(op, name)
@@ -103,7 +104,7 @@ def check_calls(graphs: Sequence[Graph], name: str) -> list[int]:
 
 def _check_version(op: Op, name: str) -> None:
     """Our ops say in the header of their options which version of them they are made for."""
-    if not _is_ours(op) or op.custom_options is None or len(op.custom_options) < _HEADER.size:
+    if not is_ours(op) or op.custom_options is None or len(op.custom_options) < _HEADER.size:
         return
     _, version = _HEADER.unpack_from(op.custom_options)
     if version != VERSION:
@@ -111,10 +112,6 @@ def _check_version(op: Op, name: str) -> None:
             f"{name}: made with version {version} of our operators, and this tflm_train has "
             f"version {VERSION}; rewrite the original model again"
         )
-
-
-def _is_ours(op: Op) -> bool:
-    return op.is_custom and op.name.startswith(TRAINING_OP_PREFIX)
 
 
 def _malformed(name: str, subgraph: int, where: str, reason: str) -> ModelError:
@@ -188,9 +185,9 @@ def _check_order(op: Op, known: set[int], written: set[int]) -> None:
 
 
 def _check_op(op: Op, subgraph: int) -> None:
-    require(not _is_ours(op) or subgraph == 0, "training ops belong into subgraph 0")
+    require(not is_ours(op) or subgraph == 0, "training ops belong into subgraph 0")
     require(
-        not _is_ours(op) or not op.inputs or op.inputs[-1] is not None, "its last input is left out"
+        not is_ours(op) or not op.inputs or op.inputs[-1] is not None, "its last input is left out"
     )
     row = builtin_of(op)
     if row is None or row.shapes is None:

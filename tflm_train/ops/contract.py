@@ -11,6 +11,10 @@ EXTRA_INPUTS = ("train/label", "train/learning_rate")
 """What a rewrite adds after the original inputs; a model that learns its input has no label."""
 EXTRA_OUTPUTS = ("train/loss", "train/state")
 """What it adds after the original outputs."""
+SCALES, RANGES = "train/scales", "train/ranges"
+"""The variables that hold a scale and a running range for each slot of a gradient."""
+INFER_SIGNATURE, TRAIN_SIGNATURE = "infer", "train"
+"""Names of the signatures that a rewrite adds."""
 STATE_MAGIC = 0x4E525454
 STATE_WORDS = 16
 """Of `train/state`; those of `train/control` have the marks of a step behind them."""
@@ -42,8 +46,12 @@ __all__ = [
     "BLOB_VERSION",
     "EXTRA_INPUTS",
     "EXTRA_OUTPUTS",
+    "INFER_SIGNATURE",
     "OP_PREFIX",
+    "RANGES",
+    "SCALES",
     "STATE_MAGIC",
     "STATE_WORDS",
+    "TRAIN_SIGNATURE",
     "StateWord",
 ]

@@ -147,6 +147,11 @@ class TransposedGeometry(Geometry):
             yield Tap(tap.ky, tap.kx, tap.in_rows, tap.in_cols, tap.out_rows, tap.out_cols)
 
 
+def layer_geometry(geometry: Geometry, transposed: int) -> Geometry:
+    """The geometry of a layer by its op's parameters, which say whether it is transposed."""
+    return TransposedGeometry(*astuple(geometry)) if transposed else geometry
+
+
 def _output_and_padding(
     size: int, kernel: int, stride: int, dilation: int, padding: Padding
 ) -> tuple[int, int]:

@@ -10,11 +10,9 @@ from tflm_train.model import Tensor
 from tflm_train.model.metadata import TensorNote, add_interface, set_class_names
 from tflm_train.model.model import Model
 from tflm_train.ops.constants import TargetKind
+from tflm_train.ops.contract import INFER_SIGNATURE, TRAIN_SIGNATURE
 from tflm_train.rewriter.training_graph import TrainingGraph
 from tflm_train.scheme.head import Head
-
-INFER = "infer"
-TRAIN = "train"
 
 _LEARNING_RATE = TensorNote(
     "learning_rate", "Above 0: this invocation is a training step of that rate. 0: inference."
@@ -57,17 +55,17 @@ def describe_interface(graph: TrainingGraph) -> None:
     own = model.signature_names()
     inputs = _named(model.graph.inputs[: -len(notes)], own)
     outputs = _named(model.graph.outputs[:-2], own)
-    if INFER not in model.signatures:
-        model.add_signature(INFER, inputs, outputs)
-    if TRAIN in model.signatures:
+    if INFER_SIGNATURE not in model.signatures:
+        model.add_signature(INFER_SIGNATURE, inputs, outputs)
+    if TRAIN_SIGNATURE in model.signatures:
         graph.warnings.append(
-            f"the model's own signature {TRAIN!r} was kept; ours is not added: use the names "
-            "train/label, train/learning_rate, train/loss and train/state"
+            f"the model's own signature {TRAIN_SIGNATURE!r} was kept; ours is not added: use the "
+            "names train/label, train/learning_rate, train/loss and train/state"
         )
         return
     added = zip(notes, graph.interface_inputs, strict=False)
     model.add_signature(
-        TRAIN,
+        TRAIN_SIGNATURE,
         inputs | {note.name: tensor for note, tensor in added},
         outputs | {_LOSS.name: graph.loss, _STATE.name: graph.state},
     )

@@ -97,13 +97,13 @@ def _pin(pair: _Pair, offsets: _Offsets, plan: ArenaPlan) -> Iterator[_Offsets]:
 
 def _is_sound(plan: ArenaPlan, pairs: list[_Pair]) -> bool:
     """Whether pinned buffers lie on each other only as input and output of one STREAM."""
-    leads = {(p.x.name, p.y.name): p.lead for p in pairs}
+    leads = {(id(p.x), id(p.y)): p.lead for p in pairs}
     pinned = sorted((b for b in plan.buffers if b.is_pinned), key=lambda b: b.first)
     return all(_are_apart(a, b, leads) for a, b in itertools.combinations(pinned, 2))
 
 
-def _are_apart(a: Buffer, b: Buffer, leads: Mapping[tuple[str, str], int]) -> bool:
+def _are_apart(a: Buffer, b: Buffer, leads: Mapping[tuple[int, int], int]) -> bool:
     if a.last < b.first or a.end <= b.offset or b.end <= a.offset:
         return True
-    lead = leads.get((a.name, b.name))
+    lead = leads.get((id(a.tensor), id(b.tensor)))
     return lead is not None and a.last == b.first and b.offset + lead <= a.offset

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
-from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
+from tflm_train.ops import Loss
 from tflm_train.ops.constants import LossKind, TargetKind
+from tflm_train.ops.reading import is_ours
 from tflm_train.runtime.host_library import (
     REGISTERER,
     captured_stderr,
@@ -25,8 +25,8 @@ from tflm_train.runtime.host_library import (
     tflm_runtime,
 )
 from tflm_train.runtime.targets import target_array
-
-_LOSS = abi.OP_PREFIX + abi.LossParams.OP
+from tflm_train.trained.state import StateBlob, StateLayout
+from tflm_train.trained.trainable_model import TrainableModel
 
 
 class Interpreter:
@@ -34,9 +34,7 @@ class Interpreter:
 
     Attributes:
       model: The model that runs.
-      is_trainable: Whether it holds training ops.
-      loss: Parameters of the training loss; None when not trainable.
-      trained_output: Index of the output that trains.
+      trainable: What trains in it; None for a model without training ops.
     """
 
     def __init__(
@@ -61,30 +59,33 @@ class Interpreter:
             model = load(model)
         self.model = model
         self._data = _without_plan(model) if preserve_all else model.source
-        restore = next((op for op in model.graph.ops if op.name == "TFLM_TRAIN_RESTORE"), None)
-        self.is_trainable = restore is not None
-        self._variables: list[Tensor] = [] if restore is None else restore.outputs[1:]
-        params = _params_of(model, abi.LossParams) if self.is_trainable else None
-        self.loss = params if isinstance(params, abi.LossParams) else None
-        restored = _params_of(model, abi.RestoreParams) if self.is_trainable else None
-        self.fingerprint = 0
-        if isinstance(restored, abi.RestoreParams):
-            self.fingerprint = restored.fingerprint_lo | restored.fingerprint_hi << 32
+        self.trainable = TrainableModel.find(model)
         # An optimized model has ops of ours and does not train.
-        self._uses_kernels = any(op.name.startswith(abi.OP_PREFIX) for op in model.graph.ops)
+        self._uses_kernels = any(is_ours(op) for op in model.graph.ops)
         self._preserve_all = preserve_all
         self._interpreter = self._create(preserve_all)
-        # train/label (unless the target is the model's input), train/learning_rate.
-        takes_label = self.loss is not None and self.loss.target_kind != TargetKind.INPUT
-        extra_in = int(takes_label) + int(self.is_trainable)
-        extra_out = len(abi.EXTRA_OUTPUTS) if self.is_trainable else 0
-        self._input_count = len(model.graph.inputs) - extra_in
-        self._output_count = len(model.graph.outputs) - extra_out
-        if self.is_trainable:
-            self._check_interface()
-        self.trained_output = self._find_trained_output()
         self._fresh = True
         self._learning_rate = 0.0
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether the model holds training ops."""
+        return self.trainable is not None
+
+    @property
+    def loss(self) -> Loss | None:
+        """Parameters of the training loss; None when not trainable."""
+        return None if self.trainable is None else self.trainable.loss
+
+    @property
+    def fingerprint(self) -> int:
+        """64 bits that name the model in saved states; 0 when not trainable."""
+        return 0 if self.trainable is None else self.trainable.fingerprint
+
+    @property
+    def trained_output(self) -> int:
+        """Index of the output that trains; the first when not trainable."""
+        return 0 if self.trainable is None else self.trainable.trained_output
 
     def infer(self, *inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Runs inference.
@@ -123,7 +124,7 @@ class Interpreter:
     @property
     def input_count(self) -> int:
         """Number of the original model's inputs."""
-        return self._input_count
+        return len((self.model.graph if self.trainable is None else self.trainable).inputs)
 
     def train_step(
         self,
@@ -149,17 +150,17 @@ class Interpreter:
           DataError: A target or learning rate out of range; nothing has changed.
           ModelError: The model holds no training ops.
         """
-        loss = self.require_trainable()
-        value = target_array(loss, target)
+        trainable = self.require_trainable()
+        value = target_array(trainable.loss, target)
         if not math.isfinite(learning_rate) or learning_rate <= 0:
             raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
         self._set_inputs(tuple(x) if isinstance(x, list | tuple) else (np.asarray(x),))
-        if value is not None:
-            shape = self.model.graph.inputs[self._input_count].shape
-            self._interpreter.set_input(value.reshape(shape), self._input_count)
+        if trainable.label is not None and value is not None:
+            label = value.reshape(trainable.label.shape)
+            self._interpreter.set_input(label, trainable.label_input)
         self._set_learning_rate(learning_rate)
         self._invoke()
-        return float(self._interpreter.get_output(self._output_count)[0])
+        return float(self._interpreter.get_output(trainable.loss_output)[0])
 
     def output(self, index: int | None = None) -> npt.NDArray[Any]:
         """A copy of one of the original model's outputs (the trained one) after the last run."""
@@ -198,16 +199,17 @@ class Interpreter:
         self._check(host_library().TflmTrainStateLoad, self._state_handle(), blob, len(blob))
 
     def variables(self) -> dict[str, npt.NDArray[Any]]:
-        """All variables' values by tensor name: weights, biases, residuals, ranges, scales."""
-        payload = self.state()[abi.BLOB_HEADER.size :]
-        values: dict[str, npt.NDArray[Any]] = {}
-        offset = 0
-        for tensor in self._variables:
-            assert tensor.dtype is not None
-            chunk = payload[offset : offset + tensor.nbytes]
-            values[tensor.name] = np.frombuffer(chunk, tensor.dtype).reshape(tensor.shape)
-            offset += tensor.nbytes
-        return values
+        """All variables' values: weights, biases, residuals, ranges, scales.
+
+        Returns:
+          The values by `Variable.key`: the tensor's name, made unique where several share it.
+
+        Raises:
+          ModelError: The model holds no training ops.
+        """
+        trainable = self.require_trainable()
+        values = StateLayout(trainable).values(StateBlob.parse(self.state()))
+        return {v.key: value for v, value in zip(trainable.variables, values, strict=True)}
 
     @property
     def step(self) -> int:
@@ -270,8 +272,8 @@ class Interpreter:
         self._fresh = False
 
     def _set_inputs(self, inputs: tuple[npt.NDArray[Any], ...]) -> None:
-        if len(inputs) != self._input_count:
-            raise DataError(f"{len(inputs)} inputs given, the model has {self._input_count}")
+        if len(inputs) != self.input_count:
+            raise DataError(f"{len(inputs)} inputs given, the model has {self.input_count}")
         for index, value in enumerate(inputs):
             tensor = self.model.graph.inputs[index]
             array = np.asarray(value)
@@ -286,9 +288,10 @@ class Interpreter:
 
     def _set_learning_rate(self, value: float) -> None:
         # The input is a variable: it keeps its value, so only changes are written.
-        if self.is_trainable and (value != self._learning_rate or self._fresh):
+        trainable = self.trainable
+        if trainable is not None and (value != self._learning_rate or self._fresh):
             rate = np.array([value], np.float32)
-            self._interpreter.set_input(rate, len(self.model.graph.inputs) - 1)
+            self._interpreter.set_input(rate, trainable.rate_input)
             self._learning_rate = value
 
     def _check(self, transfer: Any, *arguments: Any) -> None:
@@ -299,67 +302,23 @@ class Interpreter:
 
     def _state_handle(self) -> ctypes.Array[ctypes.c_char]:
         """A copy of `train/state`, which leads the kernels to the live one."""
-        self.require_trainable()
+        trainable = self.require_trainable()
         if self._fresh:
             # The restore op fills the variable table at the first run.
             self._set_learning_rate(0.0)
             self._invoke()
         words: npt.NDArray[np.int32] = np.ascontiguousarray(
-            self._interpreter.get_output(self._output_count + 1), np.int32
+            self._interpreter.get_output(trainable.state_output), np.int32
         )
         return ctypes.create_string_buffer(words.tobytes())
 
-    def require_trainable(self) -> abi.LossParams:
-        """The loss's parameters.
+    def require_trainable(self) -> TrainableModel:
+        """What trains in the model.
 
         Raises:
-          ModelError: The model holds no training ops.
+          ModelError: It holds no training ops.
         """
-        if self.loss is None:
-            raise ModelError(
-                f"{self.model.name} holds no training ops; run `tflm_train rewrite` on it first"
-            )
-        return self.loss
-
-    def _check_interface(self) -> None:
-        """What a rewrite adds to inputs and outputs must be where it put it."""
-        inputs, outputs = self.model.graph.inputs, self.model.graph.outputs
-        own_inputs = inputs[self._input_count :] if self._input_count >= 0 else []
-        own_outputs = outputs[self._output_count :] if self._output_count >= 0 else []
-        names = [*abi.EXTRA_INPUTS[-len(own_inputs) :], *abi.EXTRA_OUTPUTS]
-        own = [*own_inputs[-1:], *own_outputs]
-        kinds = [(t.type_name, t.size) for t in own]
-        wanted = [("FLOAT32", 1), ("FLOAT32", 1), ("INT32", abi.STATE_WORDS)]
-        if [t.name for t in [*own_inputs, *own_outputs]] != names or kinds != wanted:
-            raise ModelError(
-                f"{self.model.name}: its last inputs and outputs are not those that a rewrite adds "
-                "(train/label, train/learning_rate; train/loss, train/state); rewrite the original "
-                "model again"
-            )
-
-    def _find_trained_output(self) -> int:
-        """The output that the loss's logits become."""
-        graph = self.model.graph
-        loss = next((op for op in graph.ops if op.name == _LOSS), None)
-        if loss is None:
-            return 0
-        reached = {id(loss.input)}
-        for op in graph.ops:
-            if op.name in FOLDED_OPS and id(op.input) in reached:
-                reached.update(id(t) for t in op.outputs)
-        outputs = graph.outputs[: self._output_count]
-        return next((i for i, t in enumerate(outputs) if id(t) in reached), 0)
-
-
-def _params_of(model: Model, cls: type[abi.OpParams]) -> abi.OpParams:
-    name = abi.OP_PREFIX + cls.OP
-    for index, op in enumerate(model.graph.ops):
-        if op.name == name:
-            try:
-                return abi.unpack(op.custom_options or b"", op.name)
-            except ValueError as error:
-                raise ModelError(f"{model.name}: op {index} ({name}): {error}") from error
-    raise ModelError(f"{model.name}: it holds training ops but no {name}")
+        return TrainableModel.read(self.model) if self.trainable is None else self.trainable
 
 
 def _without_plan(model: Model) -> bytes:

@@ -1,4 +1,4 @@
-"""Writes what follows from the declarations of the operators (`tflm_train/ops`) and their rules.
+"""Writes what follows from the declarations of operators, gradient rules and commands.
 
     python -m tools.generate [--check]
 

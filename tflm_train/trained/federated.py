@@ -7,13 +7,15 @@ exponents, take the largest: too large a prediction only costs precision, too sm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from tflm_train.errors import DataError
-from tflm_train.runtime.state import Array, StateBlob, StateLayout, WeightPair
+from tflm_train.ops import BiasUpdate
+from tflm_train.trained.state import Array, StateBlob, StateLayout
+from tflm_train.trained.trainable_model import Update, VariableKind
 
 WEIGHTINGS = ("equal", "steps")
 _LARGEST_WEIGHT = 127
@@ -45,21 +47,21 @@ def average(
         raise DataError("averaging needs at least two states")
     values = [layout.values(blob, name) for blob, name in zip(blobs, names, strict=True)]
     shares = _shares(blobs, weighting)
-    columns = [list(column) for column in zip(*values, strict=True)]
-    averaged: list[Array | None] = [None] * len(columns)
-    for pair in layout.pairs:
-        _average_weights(pair, columns, shares, averaged)
-    for index, column in enumerate(columns):
-        if averaged[index] is not None:
-            continue
-        if layout.variables[index].type_name == "INT32":
+    variables = layout.model.variables
+    columns = {v.key: list(column) for v, *column in zip(variables, *values, strict=True)}
+    averaged: dict[str, Array] = {}
+    for update in layout.model.updates:
+        averaged |= _average_weights(update, columns, shares)
+    for variable in variables:
+        column = columns[variable.key]
+        if variable.kind is VariableKind.BIAS:
             limits = np.iinfo(np.int32)
             mean = np.clip(_round(_mean(column, shares)), limits.min, limits.max)
-            averaged[index] = mean.astype(np.int32)
-        else:
-            averaged[index] = np.max(column, axis=0)
-    done = [value for value in averaged if value is not None]
-    return layout.pack(done, max(blob.step for blob in blobs), blobs[0].seed)
+            averaged[variable.key] = mean.astype(np.int32)
+        elif variable.key not in averaged:
+            averaged[variable.key] = np.max(column, axis=0)
+    means = [averaged[variable.key] for variable in variables]
+    return layout.pack(means, max(blob.step for blob in blobs), blobs[0].seed)
 
 
 def _shares(blobs: Sequence[StateBlob], weighting: str) -> npt.NDArray[np.float64]:
@@ -71,26 +73,27 @@ def _shares(blobs: Sequence[StateBlob], weighting: str) -> npt.NDArray[np.float6
 
 
 def _average_weights(
-    pair: WeightPair,
-    columns: list[list[Array]],
-    shares: npt.NDArray[np.float64],
-    averaged: list[Array | None],
-) -> None:
-    bits = pair.residual_bits
-    weights = columns[pair.weights]
-    shape = weights[0].shape
-    fine = [w.astype(np.float64).reshape(-1) * (1 << bits) for w in weights]
-    if pair.residual is not None:
-        for total, residual in zip(fine, columns[pair.residual], strict=True):
-            total += _unpack(residual, bits, total.size)
+    update: Update, columns: Mapping[str, list[Array]], shares: npt.NDArray[np.float64]
+) -> dict[str, Array]:
+    """The means of the weights that an op changes, and of their residual, by key."""
+    weights, residual = update.weights, update.residual
+    if weights is None or isinstance(update.params, BiasUpdate):
+        return {}
+    bits = update.params.update.residual_bits
+    shape = weights.tensor.shape
+    fine = [w.astype(np.float64).reshape(-1) * (1 << bits) for w in columns[weights.key]]
+    if residual is not None:
+        for total, low in zip(fine, columns[residual.key], strict=True):
+            total += _unpack(low, bits, total.size)
     limit = _LARGEST_WEIGHT << bits
     mean = np.clip(_round(_mean(fine, shares)), -limit, limit).astype(np.int64)
     # As the update op splits: W is the nearest whole step, the rest its residual.
     whole = (mean + ((1 << bits) >> 1)) >> bits
-    averaged[pair.weights] = whole.astype(np.int8).reshape(shape)
-    if pair.residual is not None:
+    means: dict[str, Array] = {weights.key: whole.astype(np.int8).reshape(shape)}
+    if residual is not None:
         rest = (mean - (whole << bits)).astype(np.int8)
-        averaged[pair.residual] = _pack(rest, bits, columns[pair.residual][0])
+        means[residual.key] = _pack(rest, bits, columns[residual.key][0])
+    return means
 
 
 def _unpack(residual: Array, bits: int, count: int) -> npt.NDArray[np.float64]:

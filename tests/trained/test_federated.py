@@ -9,21 +9,26 @@ import tflm_train as tt
 from tests.steps import full_scheme, random_inputs, train
 from tflm_train.errors import DataError
 from tflm_train.model import Model
-from tflm_train.runtime.federated import average
-from tflm_train.runtime.state import StateBlob, StateLayout
+from tflm_train.trained.federated import average
+from tflm_train.trained.state import StateBlob, StateLayout
+from tflm_train.trained.trainable_model import TrainableModel, Update
 
 
 @pytest.fixture(params=[0, 4, 8])
 def layout(request: pytest.FixtureRequest, digits: Model) -> StateLayout:
     scheme = full_scheme(digits, residual_bits=request.param)
-    return StateLayout(Model(tt.rewrite(digits, scheme).model_bytes))
+    return StateLayout(TrainableModel.read(Model(tt.rewrite(digits, scheme).model_bytes)))
+
+
+def weight_updates(layout: StateLayout) -> list[Update]:
+    return [update for update in layout.model.updates if update.weights is not None]
 
 
 def random_state(layout: StateLayout, seed: int, step: int) -> StateBlob:
     """Any weights within the bounds that the update keeps."""
     rng = np.random.default_rng(seed)
     values = []
-    for tensor in layout.variables:
+    for tensor in (variable.tensor for variable in layout.model.variables):
         if tensor.type_name == "FLOAT32":
             values.append(rng.random(tensor.shape).astype(np.float32))
         elif tensor.type_name == "INT32":
@@ -35,20 +40,26 @@ def random_state(layout: StateLayout, seed: int, step: int) -> StateBlob:
     return layout.pack(values, step, seed=1)
 
 
+def by_key(layout: StateLayout, blob: StateBlob) -> dict[str, np.ndarray]:
+    keys = [variable.key for variable in layout.model.variables]
+    return dict(zip(keys, layout.values(blob), strict=True))
+
+
 def real_weights(layout: StateLayout, blob: StateBlob) -> list[np.ndarray]:
     """Each trained layer's weights with their low bits, in steps."""
-    values = layout.values(blob)
+    values = by_key(layout, blob)
     found = []
-    for pair in layout.pairs:
-        weights = values[pair.weights].astype(np.float64).reshape(-1)
-        if pair.residual is not None:
-            rest = values[pair.residual].reshape(-1)
-            if pair.residual_bits == 4:
+    for update in weight_updates(layout):
+        bits = update.params.update.residual_bits
+        weights = values[update.weights.key].astype(np.float64).reshape(-1)
+        if update.residual is not None:
+            rest = values[update.residual.key].reshape(-1)
+            if bits == 4:
                 low = (rest.view(np.uint8) & 15).astype(np.int8)
                 high = (rest.view(np.uint8) >> 4).astype(np.int8)
                 rest = np.stack([low, high], axis=1).reshape(-1)[: weights.size]
                 rest = np.where(rest > 7, rest - 16, rest)
-            weights = weights + rest / 2.0**pair.residual_bits
+            weights = weights + rest / 2.0**bits
         found.append(weights)
     return found
 
@@ -68,10 +79,10 @@ def test_weights_are_averaged_with_their_low_bits(layout: StateLayout, weighting
     originals = [real_weights(layout, blob) for blob in blobs]
     for index, got in enumerate(real_weights(layout, mean)):
         expected = sum(s * weights[index] for s, weights in zip(shares, originals, strict=True))
-        unit = 2.0 ** -layout.pairs[index].residual_bits
+        unit = 2.0 ** -weight_updates(layout)[index].params.update.residual_bits
         assert np.abs(got - expected).max() <= unit / 2 + 1e-9
     values = [layout.values(blob) for blob in (*blobs, mean)]
-    for i, tensor in enumerate(layout.variables):
+    for i, tensor in enumerate(variable.tensor for variable in layout.model.variables):
         if tensor.type_name == "INT32":
             exact = sum(s * v[i].astype(np.float64) for s, v in zip(shares, values, strict=False))
             assert np.abs(values[3][i] - exact).max() <= 0.5
@@ -81,10 +92,10 @@ def test_weights_are_averaged_with_their_low_bits(layout: StateLayout, weighting
 
 def test_extremes_stay_within_bounds(layout: StateLayout) -> None:
     """The update keeps |W + R / 2^bits| <= 127; averages do too."""
-    values = [v.copy() for v in layout.values(layout.factory_state())]
-    for pair in layout.pairs:
-        values[pair.weights][...] = 127
-    blob = layout.pack(values, 1, 0)
+    values = {key: v.copy() for key, v in by_key(layout, layout.factory_state()).items()}
+    for update in weight_updates(layout):
+        values[update.weights.key][...] = 127
+    blob = layout.pack(list(values.values()), 1, 0)
     for weights in real_weights(layout, average(layout, [blob, blob])):
         np.testing.assert_array_equal(weights, 127)
 
@@ -92,7 +103,7 @@ def test_extremes_stay_within_bounds(layout: StateLayout) -> None:
 @pytest.mark.interpreter
 def test_an_average_trains_on(digits: Model) -> None:
     model = Model(tt.rewrite(digits, full_scheme(digits)).model_bytes)
-    layout = StateLayout(model)
+    layout = StateLayout(TrainableModel.read(model))
     blobs = []
     for seed in (1, 2):
         interpreter = tt.Interpreter(model)

@@ -18,21 +18,21 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
 from tflm_train.model.kinds import is_model
 from tflm_train.model.metadata import trim_interface
 from tflm_train.model.written import check_written
-from tflm_train.rewriter.describe import TRAIN
-from tflm_train.runtime.state import StateBlob, StateLayout, unpack_params
+from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, Stream
+from tflm_train.ops.constants import NO_MARK
+from tflm_train.ops.contract import TRAIN_SIGNATURE
+from tflm_train.ops.reading import is_ours, read_params
+from tflm_train.trained.state import StateBlob, StateLayout
+from tflm_train.trained.trainable_model import TrainableModel
 
 METADATA_NAME = "tflm_train.merged"
 # Our note of an earlier merge, and a plan of the arena that held the training tensors as well.
 _DROPPED_METADATA = (METADATA_NAME.encode(), offline_plan.METADATA_NAME.encode())
-_SPLIT_CONV = abi.OP_PREFIX + abi.SplitConvParams.OP
-_SPLIT_DEPTHWISE = abi.OP_PREFIX + abi.SplitDepthwiseParams.OP
-_STREAM = abi.OP_PREFIX + abi.StreamParams.OP
 _BUILTINS = {
     schema.Conv2DOptionsT: "CONV_2D",
     schema.DepthwiseConv2DOptionsT: "DEPTHWISE_CONV_2D",
@@ -59,20 +59,18 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
         work = Model(model.source, model.name)
     else:
         work = Model(model) if isinstance(model, bytes) else load(model)
-    layout = StateLayout(work)
+    trainable = TrainableModel.read(work)
+    layout = StateLayout(trainable)
     blob = layout.factory_state() if state is None else StateBlob.parse(state)
-    for tensor, value in zip(layout.variables, layout.values(blob), strict=True):
-        tensor.data = value
-        tensor.is_variable = False
+    for variable, value in zip(trainable.variables, layout.values(blob), strict=True):
+        variable.tensor.data = value
+        variable.tensor.is_variable = False
     graph = work.graph
-    state_tensor = graph.outputs[-1]
+    added = graph.outputs[trainable.state_output]
     graph.ops = [_forward(op, work) for op in graph.ops if not _trains(op)]
-    # A model that learns its own input has no label.
-    labelled = any(t.name == abi.EXTRA_INPUTS[0] for t in graph.inputs)
-    graph.inputs = _without(graph.inputs, abi.EXTRA_INPUTS[not labelled :], work)
-    graph.outputs = _without(graph.outputs, abi.EXTRA_OUTPUTS, work)
-    _drop_added_tensors(graph, state_tensor)
-    work.drop_signature(TRAIN)
+    graph.inputs, graph.outputs = list(trainable.inputs), list(trainable.outputs)
+    _drop_added_tensors(graph, added)
+    work.drop_signature(TRAIN_SIGNATURE)
     trim_interface(work)
     return check_written(_prune(work.to_bytes(), work.name, blob), work.name)
 
@@ -83,16 +81,16 @@ def is_merged_model(data: bytes) -> bool:
 
 
 def _is_split(op: Op) -> bool:
-    return op.name in (_SPLIT_CONV, _SPLIT_DEPTHWISE)
+    return SplitConv.is_kind_of(op) or SplitDepthwise.is_kind_of(op)
 
 
 def _trains(op: Op) -> bool:
-    return op.name.startswith(abi.OP_PREFIX) and not _is_split(op) and op.name != _STREAM
+    return is_ours(op) and not _is_split(op) and not Stream.is_kind_of(op)
 
 
 def _forward(op: Op, model: Model) -> Op:
     """The op of the inference model."""
-    if op.name == _STREAM:
+    if Stream.is_kind_of(op):
         return _without_saved(op, model)
     if not _is_split(op):
         return op
@@ -102,31 +100,28 @@ def _forward(op: Op, model: Model) -> Op:
             f"{model.name}: op {model.graph.index(op)} ({op.name}) does not carry the options of "
             "the layer it stands for; rewrite the original model again"
         )
-    x, weights, columns, listed, bias = (
-        op.optional_input(i) for i in list(abi.SplitInput)[: abi.SplitInput.BIAS + 1]
-    )
-    params = unpack_params(op, model)
-    assert isinstance(params, abi.SplitConvParams | abi.SplitDepthwiseParams)
+    params = read_params(op, model.graph, model.name)
+    assert isinstance(params, SplitConv | SplitDepthwise)
     try:
-        parts = [_constant(tensor) for tensor in (weights, columns, listed)]
-        whole = _put_together(op.name == _SPLIT_DEPTHWISE, params.kept, *parts)
+        parts = params.inputs_of(op)
+        constants = [_constant(t) for t in (parts.weights, parts.columns, parts.channels)]
+        whole = _put_together(isinstance(params, SplitDepthwise), params.kept, *constants)
     except (ValueError, IndexError) as error:
         raise ModelError(
             f"{model.name}: op {model.graph.index(op)} ({op.name}): its parts make no layer "
             f"({error}); rewrite the original model again"
         ) from error
-    assert weights is not None
-    weights.data, weights.shape = whole, whole.shape
-    return Op(name, [x, weights, bias], op.outputs, op.options)
+    parts.weights.data, parts.weights.shape = whole, whole.shape
+    return Op(name, [parts.x, parts.weights, parts.bias], op.outputs, op.options)
 
 
 def _without_saved(op: Op, model: Model) -> Op:
     """A STREAM that keeps nothing for a backward pass."""
-    params = unpack_params(op, model)
-    assert isinstance(params, abi.StreamParams)
+    params = read_params(op, model.graph, model.name)
+    assert isinstance(params, Stream)
     if not any(stage.trains for stage in params.stages):
         return op
-    stages: list[abi.StageFields] = []
+    stages: list[StageFields] = []
     outputs = [op.output]
     for stage in params.stages:
         output, channels = 0, 0
@@ -140,20 +135,20 @@ def _without_saved(op: Op, model: Model) -> Op:
                 kept_output=output,
                 kept_channels=channels,
                 kept_list=0,
-                mask_mark=abi.NO_MARK,
-                kept_mark=abi.NO_MARK,
+                mask_mark=NO_MARK,
+                kept_mark=NO_MARK,
             )
         )
     added = 1 + sum(stage.kept_list != 0 for stage in params.stages)  # the state, channel lists
-    options = abi.StreamParams(tuple(stages)).pack()
+    options = Stream(tuple(stages)).pack()
     return dataclasses.replace(
         op, inputs=op.inputs[:-added], outputs=outputs, custom_options=options
     )
 
 
-def _constant(tensor: Tensor | None) -> npt.NDArray[Any]:
-    if tensor is None or tensor.data is None:
-        raise ValueError("one is missing")
+def _constant(tensor: Tensor) -> npt.NDArray[Any]:
+    if tensor.data is None:
+        raise ValueError(f"{tensor.name!r} has no values")
     return tensor.data
 
 
@@ -180,13 +175,6 @@ def _with_columns(
     whole = weights.copy()
     whole[..., channels.astype(np.int64)] = columns.reshape(*weights.shape[:-1], channels.size)
     return whole
-
-
-def _without(tensors: list[Tensor], names: tuple[str, ...], model: Model) -> list[Tensor]:
-    """The model's own inputs or outputs: all but the last, which must be ours."""
-    if tuple(t.name for t in tensors[-len(names) :]) != names:
-        raise ModelError(f"{model.name}: its last inputs or outputs are not {', '.join(names)}")
-    return tensors[: -len(names)]
 
 
 def _drop_added_tensors(graph: Graph, state: Tensor) -> None:

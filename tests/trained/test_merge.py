@@ -13,10 +13,10 @@ import tflm_train as tt
 from tests.models import TRAINABLE
 from tests.steps import full_scheme, random_inputs, train
 from tflm_train.errors import DataError, ModelError, TflmTrainError
-from tflm_train.merge import METADATA_NAME, is_merged_model
 from tflm_train.model import Graph, Model
 from tflm_train.model.layers import list_layers
 from tflm_train.scheme import Scheme, WeightUpdate
+from tflm_train.trained.merge import METADATA_NAME, is_merged_model
 
 Converted = Callable[[str], Model]
 SAMPLES = 20

@@ -11,8 +11,9 @@ import tflm_train as tt
 from tests.steps import RATE, full_scheme, random_inputs, train
 from tflm_train.errors import DataError, ModelError
 from tflm_train.model import Model
-from tflm_train.runtime.state import StateBlob, StateLayout
 from tflm_train.scheme import Scheme, WeightUpdate
+from tflm_train.trained.state import StateBlob, StateLayout
+from tflm_train.trained.trainable_model import TrainableModel
 
 Converted = Callable[[str], Model]
 STEPS = 12
@@ -67,18 +68,18 @@ def test_power_loss_with_layers_trained_in_part(converted: Converted) -> None:
 def test_parse_and_pack(digits: Model) -> None:
     model = rewritten(digits)
     interpreter = tt.Interpreter(model)
-    layout = StateLayout(model)
+    layout = StateLayout(TrainableModel.read(model))
     assert layout.factory_state().pack() == interpreter.state()
     train(interpreter, 3)
     data = interpreter.state()
     blob = StateBlob.parse(data)
-    assert (blob.step, blob.fingerprint) == (3, layout.fingerprint)
+    assert (blob.step, blob.fingerprint) == (3, interpreter.fingerprint)
     assert blob.pack() == data
     values = layout.values(blob)
-    for (name, expected), tensor, value in zip(
-        interpreter.variables().items(), layout.variables, values, strict=True
+    for (name, expected), variable, value in zip(
+        interpreter.variables().items(), layout.model.variables, values, strict=True
     ):
-        assert tensor.name == name
+        assert variable.key == variable.tensor.name == name
         np.testing.assert_array_equal(value, expected)
     assert layout.pack(values, blob.step, blob.seed) == blob
 
@@ -97,7 +98,7 @@ def test_every_damage_is_found(digits: Model) -> None:
     with pytest.raises(DataError, match="cut off or damaged"):
         StateBlob.parse(blob + b"\0")
     with pytest.raises(ModelError, match="holds no training ops"):
-        StateLayout(digits)
+        TrainableModel.read(digits)
 
 
 @pytest.mark.interpreter

@@ -1,19 +1,13 @@
-"""The page about what `--json` prints, made from the commands' result classes.
-
-`python -m tflm_train.cli.json_page [file]` prints the page, or writes it. A test keeps the
-committed page current.
-"""
+"""What `--json` prints: docs/JSON.md, made from the classes of the commands' results."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import re
-import sys
 import types
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tflm_train.cli.command import Command, Group
@@ -23,7 +17,7 @@ from tflm_train.records import is_sometimes, key_of
 _HEAD = """\
 # What `--json` prints
 
-Made by `python -m tflm_train.cli.json_page docs/JSON.md`; do not edit.
+Made by `python -m tools.generate`; do not edit.
 
 With `--json` a command prints one line, a JSON object, instead of tables. Sizes are in bytes. A key
 marked with ° is left out where it has nothing to say. Later versions may add keys; they keep these.
@@ -114,15 +108,3 @@ def _parts(hint: Any) -> Iterator[Any]:
     for argument in typing.get_args(hint):
         yield argument
         yield from _parts(argument)
-
-
-def main() -> None:
-    """Prints the page, or writes it to the file named."""
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json_page(), encoding="utf-8")
-    else:
-        print(json_page(), end="")
-
-
-if __name__ == "__main__":
-    main()

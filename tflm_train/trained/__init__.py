@@ -1,0 +1,1 @@
+"""Rewritten models read back, without an interpreter: what trains, saved states, merging."""

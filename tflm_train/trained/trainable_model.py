@@ -1,0 +1,335 @@
+"""A rewritten model read back: what trains in it, and what a training step is given and gives."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tflm_train.backward_ops.losses import FOLDED_OPS
+from tflm_train.errors import ModelError
+from tflm_train.graph import TRAINING_OP_PREFIX, Op, Tensor
+from tflm_train.model import Model
+from tflm_train.ops import (
+    BiasUpdate,
+    ConvUpdate,
+    DepthwiseUpdate,
+    Loss,
+    Params,
+    Restore,
+    Role,
+    TargetKind,
+)
+from tflm_train.ops.contract import EXTRA_INPUTS, EXTRA_OUTPUTS, STATE_WORDS
+from tflm_train.ops.reading import read_params
+
+_UpdateParams = ConvUpdate | DepthwiseUpdate | BiasUpdate
+_UPDATES = (ConvUpdate, DepthwiseUpdate, BiasUpdate)
+_UPDATE_PREFIX = "update/"
+
+
+class VariableKind(enum.StrEnum):
+    """What a variable is for."""
+
+    WEIGHTS = "weights"
+    RESIDUAL = "residual"
+    """The low bits of weights."""
+    BIAS = "bias"
+    SCALES = "scales"
+    """`train/scales`: one for each gradient tensor."""
+    RANGES = "ranges"
+    """`train/ranges`: running ratios that predict exponents."""
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """A tensor that training changes.
+
+    Attributes:
+      key: Its tensor's name, with `/1`, `/2` and so on behind it where an earlier one has that name
+        already: no two variables of a model have the same key.
+      tensor: The tensor.
+      kind: What it is for.
+      factory: Its bytes before the first step; None for zeros.
+    """
+
+    key: str
+    tensor: Tensor
+    kind: VariableKind
+    factory: bytes | None
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """What one update op changes.
+
+    Attributes:
+      op: The op.
+      params: Its parameters: the step rule's among them.
+      layer: Name of the layer.
+      weights: The weights that it changes; None where only the bias trains.
+      residual: Their low bits; None where none are kept.
+      bias: The bias that it changes, None where there is none.
+    """
+
+    op: Op
+    params: _UpdateParams
+    layer: str
+    weights: Variable | None
+    residual: Variable | None
+    bias: Variable | None
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Those that there are."""
+        return [v for v in (self.weights, self.residual, self.bias) if v is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainableModel:
+    """A rewritten model; `read` makes it.
+
+    Attributes:
+      model: The model.
+      fingerprint: 64 bits that name it in saved states.
+      seed: Of the random rounding.
+      inputs: The original model's inputs.
+      outputs: The original model's outputs.
+      label: What `train/label` is; None for a model that learns its own input.
+      trained_output: Index of the output that the loss is about.
+      loss_op: The loss.
+      loss: Its parameters.
+      variables: What trains, in the order in which saved states hold it.
+      updates: The ops that change them, in execution order.
+    """
+
+    model: Model
+    fingerprint: int
+    seed: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    label: Tensor | None
+    trained_output: int
+    loss_op: Op
+    loss: Loss
+    variables: tuple[Variable, ...]
+    updates: tuple[Update, ...]
+
+    @staticmethod
+    def find(model: Model) -> TrainableModel | None:
+        """Reads a model; None where it holds no training ops.
+
+        Raises:
+          ModelError: Its training ops are damaged.
+        """
+        restore = next((op for op in model.graph.ops if Restore.is_kind_of(op)), None)
+        return None if restore is None else _read(model, restore)
+
+    @staticmethod
+    def read(model: Model) -> TrainableModel:
+        """Reads a rewritten model.
+
+        Raises:
+          ModelError: It holds no training ops, or damaged ones.
+        """
+        found = TrainableModel.find(model)
+        if found is None:
+            raise ModelError(
+                f"{model.name} holds no training ops; run `tflm_train rewrite` on it first"
+            )
+        return found
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.model.name
+
+    @property
+    def label_input(self) -> int | None:
+        """Index of `train/label` among the model's inputs."""
+        return None if self.label is None else len(self.inputs)
+
+    @property
+    def rate_input(self) -> int:
+        """Index of `train/learning_rate` among the model's inputs."""
+        return len(self.inputs) + (self.label is not None)
+
+    @property
+    def loss_output(self) -> int:
+        """Index of `train/loss` among the model's outputs."""
+        return len(self.outputs)
+
+    @property
+    def state_output(self) -> int:
+        """Index of `train/state` among the model's outputs."""
+        return len(self.outputs) + 1
+
+    @property
+    def head(self) -> Update | None:
+        """The update of the layer that the loss reads: the one given the loss's own gradient."""
+        gradient = Loss.outputs_of(self.loss_op).gradient
+        return next((update for update in self.updates if gradient in update.op.inputs), None)
+
+
+def unique_names(tensors: Sequence[Tensor]) -> list[str]:
+    """The tensors' names; those that are there already get `/1`, `/2` and so on behind them."""
+    taken = {tensor.name for tensor in tensors}
+    given: set[str] = set()
+    names = []
+    for tensor in tensors:
+        name, count = tensor.name, 0
+        while name in given or (count and name in taken):
+            count += 1
+            name = f"{tensor.name}/{count}"
+        given.add(name)
+        names.append(name)
+    return names
+
+
+def _read(model: Model, restore: Op) -> TrainableModel:
+    loss_op = next((op for op in model.graph.ops if Loss.is_kind_of(op)), None)
+    if loss_op is None:
+        raise _damaged(model, f"it holds training ops but no {TRAINING_OP_PREFIX}{Loss.OP}")
+    restored, loss = _params(restore, model), _params(loss_op, model)
+    assert isinstance(restored, Restore) and isinstance(loss, Loss)
+    inputs, label = _interface(model, loss)
+    outputs = tuple(model.graph.outputs[: -len(EXTRA_OUTPUTS)])
+    try:
+        logits = Loss.inputs_of(loss_op).logits
+        changed = [_Changed.by(op, model) for op in model.graph.ops if _is_update(op)]
+        variables = _variables(model, restore, Loss.inputs_of(loss_op).scales, changed)
+    except ValueError as error:
+        raise _damaged(model, f"one of its training ops: {error}") from error
+    return TrainableModel(
+        model=model,
+        fingerprint=restored.fingerprint_lo | restored.fingerprint_hi << 32,
+        seed=restored.seed,
+        inputs=inputs,
+        outputs=outputs,
+        label=label,
+        trained_output=_trained_output(model, outputs, logits),
+        loss_op=loss_op,
+        loss=loss,
+        variables=variables,
+        updates=tuple(_update(change, variables, model) for change in changed),
+    )
+
+
+def _interface(model: Model, loss: Loss) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """The original inputs and the label; what a rewrite adds must be where it put it."""
+    graph = model.graph
+    names = EXTRA_INPUTS[loss.target_kind == TargetKind.INPUT :]
+    added = [*graph.inputs[-len(names) :], *graph.outputs[-len(EXTRA_OUTPUTS) :]]
+    kinds = [(t.type_name, t.size) for t in added[-3:]]
+    wanted = [("FLOAT32", 1), ("FLOAT32", 1), ("INT32", STATE_WORDS)]
+    if [t.name for t in added] != [*names, *EXTRA_OUTPUTS] or kinds != wanted:
+        raise _damaged(
+            model,
+            "its last inputs and outputs are not those that a rewrite adds "
+            f"({', '.join(names)}; {', '.join(EXTRA_OUTPUTS)})",
+        )
+    return tuple(graph.inputs[: -len(names)]), added[0] if len(names) > 1 else None
+
+
+def _trained_output(model: Model, outputs: Sequence[Tensor], logits: Tensor) -> int:
+    """The output that the loss's logits are, or become by what the loss includes."""
+    for index, output in enumerate(outputs):
+        tensor = output
+        while tensor is not logits:
+            op = model.graph.producer(tensor)
+            if op is None or op.name not in FOLDED_OPS:
+                break
+            tensor = op.input
+        else:
+            return index
+    raise _damaged(model, "none of its outputs is what the loss is about")
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """The tensors that an update op changes, by what they are for, and the name of its layer."""
+
+    op: Op
+    params: _UpdateParams
+    layer: str
+    tensors: dict[VariableKind, Tensor]
+
+    @staticmethod
+    def by(op: Op, model: Model) -> _Changed:
+        params = _params(op, model)
+        assert isinstance(params, _UPDATES)
+        inputs = params.inputs_of(op)
+        kinds = (VariableKind.WEIGHTS, VariableKind.RESIDUAL, VariableKind.BIAS)
+        found = {kind: getattr(inputs, kind, None) for kind in kinds}
+        # The constants beside an update are named `update/<layer>/...`.
+        factors = inputs.having(Role.FACTORS)[0].name
+        layer = factors.removeprefix(_UPDATE_PREFIX).rpartition("/")[0]
+        return _Changed(op, params, layer, {k: t for k, t in found.items() if t is not None})
+
+
+def _is_update(op: Op) -> bool:
+    return any(kind.is_kind_of(op) for kind in _UPDATES)
+
+
+def _variables(
+    model: Model, restore: Op, scales: Tensor, changed: Sequence[_Changed]
+) -> tuple[Variable, ...]:
+    """What the restore op fills, in its order."""
+    tensors = Restore.outputs_of(restore).variables
+    kinds = {id(tensor): kind for change in changed for kind, tensor in change.tensors.items()}
+    kinds[id(scales)] = VariableKind.SCALES
+    return tuple(
+        # What no update changes, and is not the scales, are the ranges.
+        Variable(key, tensor, kinds.get(id(tensor), VariableKind.RANGES), values)
+        for key, tensor, values in zip(
+            unique_names(tensors), tensors, _factory(model, restore, tensors), strict=True
+        )
+    )
+
+
+def _factory(model: Model, restore: Op, tensors: Sequence[Tensor]) -> tuple[bytes | None, ...]:
+    """The bytes that each variable is restored from; None for zeros.
+
+    One constant has those of the first variables, one after another.
+    """
+    same = all(t.is_variable and t.dtype is not None for t in tensors)
+    data = b""
+    for constant in Restore.inputs_of(restore).factory:
+        same &= constant.data is not None and constant.type_name == "INT8" and not data
+        data = b"" if constant.data is None else constant.data.tobytes()
+    if not same or len(data) > sum(t.nbytes for t in tensors):
+        index = model.graph.index(restore)
+        raise _damaged(
+            model, f"op {index} ({restore.name}): its constants do not fit its variables"
+        )
+    found: list[bytes | None] = []
+    for tensor in tensors:
+        part, data = data[: tensor.nbytes], data[tensor.nbytes :]
+        found.append(part.ljust(tensor.nbytes, b"\0") if part else None)
+    return tuple(found)
+
+
+def _update(change: _Changed, variables: Sequence[Variable], model: Model) -> Update:
+    by_tensor = {id(variable.tensor): variable for variable in variables}
+    if any(id(tensor) not in by_tensor for tensor in change.tensors.values()):
+        index = model.graph.index(change.op)
+        raise _damaged(
+            model, f"op {index} ({change.op.name}) changes what {Restore.OP} does not fill"
+        )
+    found = {kind: by_tensor[id(tensor)] for kind, tensor in change.tensors.items()}
+    return Update(
+        op=change.op,
+        params=change.params,
+        layer=change.layer,
+        weights=found.get(VariableKind.WEIGHTS),
+        residual=found.get(VariableKind.RESIDUAL),
+        bias=found.get(VariableKind.BIAS),
+    )
+
+
+def _params(op: Op, model: Model) -> Params:
+    return read_params(op, model.graph, model.name)
+
+
+def _damaged(model: Model, what: str) -> ModelError:
+    return ModelError(f"{model.name}: {what}; rewrite the original model again")
