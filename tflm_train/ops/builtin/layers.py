@@ -9,6 +9,7 @@ from tflm_train.ops.builtin.cmsis_nn import (
     conv_scratch,
     depthwise_scratch,
     transpose_conv_scratch,
+    wide_conv_scratch,
 )
 from tflm_train.ops.builtin.memory import WORD, KernelCase, KernelMemory, some
 from tflm_train.ops.builtin.operator import BuiltinOperator, LayerForm
@@ -123,6 +124,8 @@ def _conv_memory(case: KernelCase) -> KernelMemory:
             channels = ()
         elif case.is_int8:
             scratch = conv_scratch(case, filters.shape[3])
+        else:
+            scratch = wide_conv_scratch(case)
     return KernelMemory(("eiieiie",), data, channels, some(scratch))
 
 
@@ -169,8 +172,9 @@ def _transpose_conv_memory(case: KernelCase) -> KernelMemory:
     scratch: tuple[int, ...] = ()
     if x.type_name == "INT8" and not case.cmsis:
         scratch = (WORD * output.size,)
-    if x.type_name == "INT8" and case.cmsis:
+    if case.cmsis:
         indices = "iii"
+    if x.type_name == "INT8" and case.cmsis:
         scratch = transpose_conv_scratch(case, x, filters, output)
     if x.type_name == "INT16":
         scratch = (2 * WORD * output.size,)
