@@ -184,10 +184,10 @@ def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: 
     reference = Reference(rewritten)
     restore = rewritten.graph.ops[0]
     factory = {
-        id(tensor): reference.variables[tensor.name].copy() for tensor in restore.outputs[1:]
+        id(tensor): reference.variables[tensor.name].copy() for tensor in restore.outputs[2:]
     }
     # Tensors are numbered in the order of first use, the variables first.
-    tensors: dict[int, Tensor] = {id(t): t for t in restore.outputs[1:]}
+    tensors: dict[int, Tensor] = {id(t): t for t in restore.outputs[2:]}
     variable_count = len(tensors)
     for op, params in reference.ops:
         tensors |= {id(t): t for t in [*op.inputs, *reference.left_behind(op, params)] if t}
