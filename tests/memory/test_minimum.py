@@ -11,6 +11,7 @@ import pytest
 import tflm_train as tt
 from tests.memory.host import ALIGNMENT, host_target, smallest_arena
 from tests.models import convert
+from tests.networks import NETWORKS, load_network
 from tests.steps import full_scheme
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
@@ -33,11 +34,11 @@ def test_converted_models(converted: Callable[[str], Model], tmp_path: Path, nam
 @pytest.mark.interpreter
 @pytest.mark.parametrize(
     "name",
-    ["ad01_int8", "hello_world_int8", "keyword_scrambled_8bit", "kws_ref_model",
+    [*NETWORKS, "ad01_int8", "hello_world_int8", "keyword_scrambled_8bit", "kws_ref_model",
      "trained_lstm_int8", "person_detect"],
 )  # fmt: skip
-def test_real_models(shared: Path, tmp_path: Path, name: str) -> None:
-    assert_minimum(tt.load(shared / "models" / f"{name}.tflite"), tmp_path)
+def test_real_models(tmp_path: Path, name: str) -> None:
+    assert_minimum(load_network(name), tmp_path)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
