@@ -14,7 +14,7 @@ import pytest
 
 import tflm_train as tt
 from tests.memory.test_memory_report import assert_predicted
-from tests.networks import NETWORKS, load_network
+from tests.networks import CONVOLUTIONAL, NETWORKS, load_network
 from tests.steps import (
     assert_follows_reference,
     assert_same_inference,
@@ -47,9 +47,8 @@ SCHEMES = {name: network.scheme for name, network in NETWORKS.items()} | {
         ("vww_96_int8", 10, (20, 22)),
     )
 }
-CONVOLUTIONAL = [name for name in NETWORKS if name != "autoencoder"]
-LEAST_GAIN = 0.3
-"""Of the accuracy on changed digits, in one epoch of 300."""
+LEAST_GAIN = 0.25
+"""Of the accuracy on changed digits, in two epochs of 300."""
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -81,11 +80,11 @@ def test_a_step_with_a_fresh_head(name: str, classes: int | None, residual_bits:
 
 @functools.cache
 def trained(name: str) -> tuple[Model, tt.Interpreter, TrainingRecord]:
-    """The rewritten network after an epoch on digits that were changed in one way."""
+    """The rewritten network after two epochs on digits that were changed in one way."""
     network = NETWORKS[name]
     new = Model(tt.rewrite(load_network(name), network.scheme).model_bytes, name)
     interpreter = tt.Interpreter(new)
-    record = train(interpreter, network.dataset(), epochs=1, learning_rate=network.rate)
+    record = train(interpreter, network.dataset(), epochs=2, learning_rate=network.rate)
     return new, interpreter, record
 
 

@@ -6,7 +6,6 @@ any, go through the same tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +57,7 @@ NETWORKS = {
         "coloured", "inverted", Scheme(biases_last=12, weights=_weights(7, 10, 13)), 2e-2, 60
     ),
     "resnet": Network(
-        "coloured", "faint", Scheme(biases_last=6, weights=_weights(4, 5, 6, 7)), 1e-2, 40
+        "coloured", "turned", Scheme(biases_last=6, weights=_weights(4, 5, 6, 7)), 2e-3, 40
     ),
     "autoencoder": Network(
         "flat", "turned",
@@ -67,13 +66,12 @@ NETWORKS = {
 }  # fmt: skip
 
 
+CONVOLUTIONAL = tuple(name for name in NETWORKS if name != "autoencoder")
+"""Those that classify."""
+
+
 def load_network(name: str) -> Model:
     """One of these, or else one of the shared folder; skips the test where that is missing."""
     if name in NETWORKS:
         return load(FOLDER / f"{name}.tflite")
     return load(requirements.shared() / "models" / f"{name}.tflite")
-
-
-def with_ours(shared: Iterable[str]) -> list[str]:
-    """The names of these networks, then those of some in the shared folder."""
-    return [*NETWORKS, *shared]

@@ -24,6 +24,7 @@ from tests.steps import (
     assert_same_variables,
     full_scheme,
     random_inputs,
+    random_target,
     train,
     weights_of,
 )
@@ -156,7 +157,7 @@ class Twins:
         factory = partial.variables()
         rng = np.random.default_rng(8)
         for step, x in enumerate(random_inputs(self.partial.graph, steps, seed=8)):
-            label = int(rng.integers(partial.classes))
+            label = random_target(partial, rng)
             whole.load_state(self.extend(partial.variables(), step))
             assert partial.train_step(x, label, rate) == whole.train_step(x, label, rate)
             expected = self.restrict(whole.variables())
