@@ -9,6 +9,8 @@ import tflm_train as tt
 from tests.steps import full_scheme, random_inputs, train
 from tflm_train.errors import DataError
 from tflm_train.model import Model
+from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.scheme import Scheme
 from tflm_train.trained.federated import average
 from tflm_train.trained.state import StateBlob, StateLayout
 from tflm_train.trained.trainable_model import TrainableModel, Update
@@ -50,7 +52,7 @@ def real_weights(layout: StateLayout, blob: StateBlob) -> list[np.ndarray]:
     values = by_key(layout, blob)
     found = []
     for update in weight_updates(layout):
-        bits = update.params.update.residual_bits
+        bits = update.residual_bits
         weights = values[update.weights.key].astype(np.float64).reshape(-1)
         if update.residual is not None:
             rest = values[update.residual.key].reshape(-1)
@@ -79,7 +81,7 @@ def test_weights_are_averaged_with_their_low_bits(layout: StateLayout, weighting
     originals = [real_weights(layout, blob) for blob in blobs]
     for index, got in enumerate(real_weights(layout, mean)):
         expected = sum(s * weights[index] for s, weights in zip(shares, originals, strict=True))
-        unit = 2.0 ** -weight_updates(layout)[index].params.update.residual_bits
+        unit = 2.0 ** -weight_updates(layout)[index].residual_bits
         assert np.abs(got - expected).max() <= unit / 2 + 1e-9
     values = [layout.values(blob) for blob in (*blobs, mean)]
     for i, tensor in enumerate(variable.tensor for variable in layout.model.variables):
@@ -125,3 +127,16 @@ def test_refusals(layout: StateLayout) -> None:
     foreign = StateBlob(blob.fingerprint ^ 1, 0, 0, blob.payload)
     with pytest.raises(DataError, match=r"b\.state: saved from another model"):
         average(layout, [blob, foreign], names=["a.state", "b.state"])
+
+
+def test_biases_that_an_input_gradient_updates_are_averaged(digits: Model) -> None:
+    scheme = Scheme(biases_last=4)
+    data = tt.rewrite(digits, scheme, stream=Streaming.AUTO, forward=Forward.AUTO).model_bytes
+    layout = StateLayout(TrainableModel.read(Model(data)))
+    states = [random_state(layout, seed, step=1) for seed in (1, 2)]
+    first, second, mean = (by_key(layout, blob) for blob in (*states, average(layout, states)))
+    biases = [v.key for v in layout.model.variables if v.tensor.type_name == "INT32"]
+    assert len(biases) == 5
+    for key in biases:
+        exact = (first[key].astype(np.float64) + second[key]) / 2
+        assert np.abs(mean[key] - exact).max() <= 0.5

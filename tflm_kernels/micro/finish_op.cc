@@ -9,24 +9,11 @@
 namespace tflm_train {
 namespace {
 
-struct FinishOp : OpDefaults {
-  using Params = FinishParams;
-  static constexpr const char* kName = "TFLM_TRAIN_FINISH";
+struct FinishOp : OpDefaults, FinishTensors {
   static constexpr bool kAlwaysRuns = true;
-  // Inputs: a token of each update, then the state.
-  enum { kLoss, kState, kOutputs };
 
   static bool Check(const Params& params, const OpNode& node) {
-    const int tokens = node.input_count() - 1;
-    if (!node.CheckCounts(tokens > 0 ? tokens + 1 : 2, kOutputs) || !node.CheckState() ||
-        !node.CheckMark(params.marks - 1) || !node.CheckOutput(kLoss, "loss", kTfLiteFloat32, 1) ||
-        !node.CheckOutput(kState, "state", kTfLiteInt32, kStateWords)) {
-      return false;
-    }
-    for (int i = 0; i < tokens; ++i) {
-      if (!node.CheckInput(i, "token", kTfLiteInt8, 1)) return false;
-    }
-    return true;
+    return node.CheckMark(params.marks - 1);
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
@@ -34,8 +21,8 @@ struct FinishOp : OpDefaults {
     if (live->training != 0 && !StepMarks(live).HasAll(params.marks)) {
       return node.Fail("a part of the step has not run: the operators are in a wrong order");
     }
-    *node.Output<float>(kLoss) = live->loss;
-    std::memcpy(node.Output<TrainState>(kState), live, sizeof(*live));
+    *node.Output<float>(Out::kLoss) = live->loss;
+    std::memcpy(node.Output<TrainState>(Out::kState), live, sizeof(*live));
     // What runs before RESTORE in the next Invoke finds that it does not train.
     live->training = 0;
     return true;

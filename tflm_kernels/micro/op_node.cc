@@ -2,14 +2,8 @@
 
 #include <cstring>
 
-#include "tflm_kernels/requantize.h"
-
 namespace tflm_train {
 namespace {
-
-// Longest side of an image or a kernel: products of two fit the kernels' int32.
-constexpr int32_t kMaxSide = 1 << 20;
-constexpr int32_t kMaxWindow = INT16_MAX;
 
 const char* TypeName(TfLiteType type) {
   switch (type) {
@@ -86,39 +80,48 @@ bool OpNode::CheckHeader(const char* options, uint32_t length, OpKind kind, size
        {"custom_options length", static_cast<int32_t>(length), expected_size, expected_size}});
 }
 
-bool OpNode::CheckCounts(int inputs, int outputs) const {
-  if (input_count() == inputs && output_count() == outputs) return true;
+bool OpNode::FailTensor(const char* kind, int index, const char* label, const char* what) const {
+  MicroPrintf("%s (output tensor %d): %s %d (%s) %s", op_name_, OutputId(0), kind, index, label,
+              what);
+  return false;
+}
+
+bool OpNode::FailCounts(int inputs, int outputs) const {
   MicroPrintf("%s (output tensor %d): %d inputs and %d outputs, expected %d and %d", op_name_,
               OutputId(0), input_count(), output_count(), inputs, outputs);
   return false;
 }
 
+bool OpNode::CheckField(const FieldRange& field) const {
+  if (field.value >= field.min && field.value <= field.max) return true;
+  if (field.min == field.max) {
+    MicroPrintf("%s (output tensor %d): %s is %d, must be %d", op_name_, OutputId(0), field.name,
+                static_cast<int>(field.value), static_cast<int>(field.min));
+  } else {
+    MicroPrintf("%s (output tensor %d): %s is %d, must be %d to %d", op_name_, OutputId(0),
+                field.name, static_cast<int>(field.value), static_cast<int>(field.min),
+                static_cast<int>(field.max));
+  }
+  return false;
+}
+
 bool OpNode::CheckFields(std::initializer_list<FieldRange> fields) const {
   for (const FieldRange& field : fields) {
-    if (field.value >= field.min && field.value <= field.max) continue;
-    if (field.min == field.max) {
-      MicroPrintf("%s (output tensor %d): %s is %d, must be %d", op_name_, OutputId(0), field.name,
-                  static_cast<int>(field.value), static_cast<int>(field.min));
-    } else {
-      MicroPrintf("%s (output tensor %d): %s is %d, must be %d to %d", op_name_, OutputId(0),
-                  field.name, static_cast<int>(field.value), static_cast<int>(field.min),
-                  static_cast<int>(field.max));
-    }
-    return false;
+    if (!CheckField(field)) return false;
   }
   return true;
 }
 
 bool OpNode::CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int index,
-                         const char* role, TfLiteType type, int32_t elements) const {
+                         const char* label, TfLiteType type, int32_t elements) const {
   if (tensor == nullptr) {
     MicroPrintf("%s (output tensor %d): %s %d (%s) is missing", op_name_, OutputId(0), kind, index,
-                role);
+                label);
     return false;
   }
   if (tensor->type != type) {
     MicroPrintf("%s (output tensor %d): %s %d (%s) is %s, expected %s", op_name_, OutputId(0), kind,
-                index, role, TypeName(tensor->type), TypeName(type));
+                index, label, TypeName(tensor->type), TypeName(type));
     return false;
   }
   const int32_t count = ElementCount(*tensor);
@@ -126,112 +129,32 @@ bool OpNode::CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int i
     MicroPrintf(
         "%s (output tensor %d): %s %d (%s) has %d elements, the parameters "
         "need %d",
-        op_name_, OutputId(0), kind, index, role, static_cast<int>(count),
+        op_name_, OutputId(0), kind, index, label, static_cast<int>(count),
         static_cast<int>(elements));
     return false;
   }
   return true;
 }
 
-bool OpNode::CheckInput(int index, const char* role, TfLiteType type, int32_t elements) const {
-  return CheckTensor(InputTensor(index), "input", index, role, type, elements);
-}
-
-bool OpNode::CheckOutput(int index, const char* role, TfLiteType type, int32_t elements) const {
-  return CheckTensor(OutputTensor(index), "output", index, role, type, elements);
-}
-
-bool OpNode::CheckVariable(int index, const char* role, TfLiteType type, int32_t elements) const {
-  if (!CheckInput(index, role, type, elements)) return false;
-  // Before memory is planned only tensors with data in the model have an
-  // address.
-  if (InputTensor(index)->data.data == nullptr) return true;
-  MicroPrintf("%s (output tensor %d): input %d (%s) is a constant, it must be a variable", op_name_,
-              OutputId(0), index, role);
-  return false;
-}
-
-bool OpNode::CheckChannels(int index, int32_t elements, int32_t channels) const {
-  if (!CheckInput(index, "channels", kTfLiteInt16, elements)) return false;
+bool OpNode::CheckIndices(int index, const char* label, int32_t elements, int32_t end) const {
   const int16_t* listed = Input<int16_t>(index);
-  // Before memory is planned only constants have an address.
-  if (listed == nullptr) return Fail("the list of channels must be a constant");
   for (int32_t i = 0; i < elements; ++i) {
-    if (listed[i] >= 0 && listed[i] < channels) continue;
-    MicroPrintf("%s (output tensor %d): input %d (channels) lists %d, must be 0 to %d", op_name_,
-                OutputId(0), index, static_cast<int>(listed[i]), static_cast<int>(channels - 1));
+    if (listed[i] >= 0 && listed[i] < end) continue;
+    MicroPrintf("%s (output tensor %d): input %d (%s) lists %d, must be 0 to %d", op_name_,
+                OutputId(0), index, label, static_cast<int>(listed[i]), static_cast<int>(end - 1));
     return false;
   }
   return true;
 }
 
-bool OpNode::CheckAbsent(int index, const char* role) const {
-  if (!HasInput(index)) return true;
-  MicroPrintf(
-      "%s (output tensor %d): input %d (%s) is given, but the parameters have "
-      "no use for it",
-      op_name_, OutputId(0), index, role);
-  return false;
-}
-
-bool OpNode::CheckState() const {
-  const int index = input_count() - 1;
-  const TfLiteEvalTensor* state = InputTensor(index);
-  const int32_t words = state == nullptr ? 0 : ElementCount(*state);
-  return CheckInput(index, "state", kTfLiteInt32, words > kStateWords ? words : kStateWords + 1) &&
-         (state->data.data == nullptr || Fail("the state must not be a constant"));
+bool OpNode::CheckAbsent(int index, const char* label) const {
+  return !HasInput(index) ||
+         FailTensor("input", index, label, "is given, but the parameters have no use for it");
 }
 
 bool OpNode::CheckMark(int32_t mark) const {
-  const int32_t words = ElementCount(*InputTensor(input_count() - 1)) - kStateWords;
-  return CheckFields({{"mark", mark, kNoMark, Product({words, kMarksPerWord}) - 1}});
-}
-
-bool OpNode::CheckSlots(int index, const char* role, std::initializer_list<int32_t> slots) const {
-  const TfLiteEvalTensor* tensor = InputTensor(index);
-  const int32_t count = tensor == nullptr ? 0 : ElementCount(*tensor);
-  if (!CheckTensor(tensor, "input", index, role, kTfLiteFloat32, count)) return false;
-  for (const int32_t slot : slots) {
-    if (slot >= 0 && slot < count) continue;
-    MicroPrintf("%s (output tensor %d): slot %d is outside input %d (%s) of %d slots", op_name_,
-                OutputId(0), static_cast<int>(slot), index, role, static_cast<int>(count));
-    return false;
-  }
-  return true;
-}
-
-bool OpNode::CheckMask(int index, const MaskParams& params, int32_t elements) const {
-  if (!CheckFields({{"mask_kind", params.mask_kind, kMaskNone, kMaskBits},
-                    {"act_min", params.act_min, -128, params.act_max},
-                    {"act_max", params.act_max, -128, 127}})) {
-    return false;
-  }
-  if (params.mask_kind == kMaskNone) return CheckAbsent(index, "mask");
-  return CheckInput(index, "mask", params.mask_kind == kMaskActivation ? kTfLiteInt8 : kTfLiteUInt8,
-                    static_cast<int32_t>(MaskBytes(params, static_cast<size_t>(elements))));
-}
-
-bool OpNode::CheckGeometry(const Geometry& g) const {
-  if (!CheckFields({{"in_h", g.in_h, 1, kMaxSide},
-                    {"in_w", g.in_w, 1, kMaxSide},
-                    {"in_c", g.in_c, 1, kMaxSide},
-                    {"out_h", g.out_h, 1, kMaxSide},
-                    {"out_w", g.out_w, 1, kMaxSide},
-                    {"out_c", g.out_c, 1, kMaxSide},
-                    {"k_h", g.k_h, 1, kMaxWindow},
-                    {"k_w", g.k_w, 1, kMaxWindow},
-                    {"stride_h", g.stride_h, 1, kMaxWindow},
-                    {"stride_w", g.stride_w, 1, kMaxWindow},
-                    {"dil_h", g.dil_h, 1, kMaxWindow},
-                    {"dil_w", g.dil_w, 1, kMaxWindow},
-                    {"pad_t", g.pad_t, 0, kMaxWindow},
-                    {"pad_l", g.pad_l, 0, kMaxWindow}})) {
-    return false;
-  }
-  if (InputElements(g) == INT32_MAX || OutputElements(g) == INT32_MAX) {
-    return Fail("a tensor is too large");
-  }
-  return true;
+  const int32_t words = ElementCount(*InputTensor(-1)) - kStateWords;
+  return CheckField({"mark", mark, kNoMark, Product({words, kMarksPerWord}) - 1});
 }
 
 }  // namespace tflm_train

@@ -30,34 +30,34 @@ class OpNode {
 
   // Logs `what` with the op's name and the node's first output; returns false.
   bool Fail(const char* what) const;
+  // Likewise, of a tensor; kind: "input" or "output".
+  bool FailTensor(const char* kind, int index, const char* label, const char* what) const;
+  // The node's tensors are too many or too few.
+  bool FailCounts(int inputs, int outputs) const;
 
   // custom_options are a struct of this kind and size, of our version.
   bool CheckHeader(const char* options, uint32_t length, OpKind kind, size_t size) const;
-  bool CheckCounts(int inputs, int outputs) const;
+  bool CheckField(const FieldRange& field) const;
   bool CheckFields(std::initializer_list<FieldRange> fields) const;
 
   // The tensor exists, and has this type and size.
-  bool CheckInput(int index, const char* role, TfLiteType type, int32_t elements) const;
-  bool CheckOutput(int index, const char* role, TfLiteType type, int32_t elements) const;
-  // As CheckInput for a tensor that this op changes: no constant in flash.
-  bool CheckVariable(int index, const char* role, TfLiteType type, int32_t elements) const;
-  // The op's only output, which says that it has run.
-  bool CheckToken() const { return CheckOutput(0, "token", kTfLiteInt8, 1); }
-  // A constant list of `elements` channels, each of them below `channels`.
-  bool CheckChannels(int index, int32_t elements, int32_t channels) const;
-  bool CheckAbsent(int index, const char* role) const;
-  // The last input: the state, with at least one word of marks behind it.
-  bool CheckState() const;
-  // A mark that the state has room for, or kNoMark.
+  bool CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int index, const char* label,
+                   TfLiteType type, int32_t elements) const;
+  bool CheckInput(int index, const char* label, TfLiteType type, int32_t elements) const {
+    return CheckTensor(InputTensor(index), "input", index, label, type, elements);
+  }
+  bool CheckOutput(int index, const char* label, TfLiteType type, int32_t elements) const {
+    return CheckTensor(OutputTensor(index), "output", index, label, type, elements);
+  }
+  bool CheckAbsent(int index, const char* label) const;
+  // The int16 elements of a constant input are from 0 to below `end`.
+  bool CheckIndices(int index, const char* label, int32_t elements, int32_t end) const;
+  // A mark that the state, the last input, has room for, or kNoMark.
   bool CheckMark(int32_t mark) const;
-  // A float tensor with one element per slot that holds all `slots`.
-  bool CheckSlots(int index, const char* role, std::initializer_list<int32_t> slots) const;
-  // The clamp mask of a tensor of `elements`, as the parameters announce it.
-  bool CheckMask(int index, const MaskParams& params, int32_t elements) const;
-  // Shapes that are positive and of less than 2^31 elements, padding, strides.
-  bool CheckGeometry(const Geometry& geometry) const;
 
   // -- Prepare and Eval --
+
+  // Tensors count from 0; those with a negative index from the end.
 
   int input_count() const { return node_->inputs->size; }
   int output_count() const { return node_->outputs->size; }
@@ -85,17 +85,15 @@ class OpNode {
   static T* Data(TfLiteEvalTensor* tensor) {
     return tensor == nullptr ? nullptr : static_cast<T*>(tensor->data.data);
   }
-  int InputId(int index) const {
-    return index >= 0 && index < input_count() ? node_->inputs->data[index] : kTfLiteOptionalTensor;
-  }
-  int OutputId(int index) const {
-    return index < output_count() ? node_->outputs->data[index] : kTfLiteOptionalTensor;
+  int InputId(int index) const { return Id(*node_->inputs, index); }
+  int OutputId(int index) const { return Id(*node_->outputs, index); }
+  static int Id(const TfLiteIntArray& ids, int index) {
+    if (index < 0) index += ids.size;
+    return index >= 0 && index < ids.size ? ids.data[index] : kTfLiteOptionalTensor;
   }
   TfLiteEvalTensor* Tensor(int id) const {
     return id == kTfLiteOptionalTensor ? nullptr : MicroContextGetEvalTensor(context_, id);
   }
-  bool CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int index, const char* role,
-                   TfLiteType type, int32_t elements) const;
 
   TfLiteContext* context_;
   TfLiteNode* node_;

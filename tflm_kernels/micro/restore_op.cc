@@ -8,37 +8,25 @@
 namespace tflm_train {
 namespace {
 
-struct RestoreOp : OpDefaults {
-  using Params = RestoreParams;
-  static constexpr const char* kName = "TFLM_TRAIN_RESTORE";
+struct RestoreOp : OpDefaults, RestoreTensors {
   static constexpr bool kAlwaysRuns = true;
   static constexpr bool kIsPersistent = true;
-  enum { kLearningRate, kFactory };   // inputs, the second where a value is not zero at first
-  enum { kControl, kFirstVariable };  // outputs
 
+  // The variables are of types that train, and the factory values fit into them.
   static bool Check(const Params& params, const OpNode& node) {
-    if (!node.CheckFields(
-            {{"variable_count", static_cast<int32_t>(params.variable_count), 0, INT16_MAX}}))
-      return false;
-    const int count = static_cast<int>(params.variable_count);
-    if (!node.CheckCounts(node.input_count() > kFactory ? kFactory + 1 : kFactory,
-                          kFirstVariable + count) ||
-        !node.CheckInput(kLearningRate, "learning rate", kTfLiteFloat32, 1) ||
-        !CheckControl(node)) {
-      return false;
-    }
     int64_t bytes = 0;
-    for (int i = 0; i < count; ++i) {
-      const TfLiteEvalTensor* variable = node.OutputTensor(kFirstVariable + i);
+    for (int i = 0; i < static_cast<int>(params.variable_count); ++i) {
+      const TfLiteEvalTensor* variable = node.OutputTensor(Out::kVariables + i);
       if (variable == nullptr || ElementBytes(variable->type) == 0) {
         return node.Fail("a variable is missing, or of a type that is not trained");
       }
-      if (variable->data.data != nullptr) return node.Fail("a variable is a constant");
       bytes += VariableBytes(*variable);
     }
     const int32_t factory = FactoryBytes(node);
-    return factory == 0 || (node.CheckInput(kFactory, "factory values", kTfLiteInt8, factory) &&
-                            (factory <= bytes || node.Fail("more factory values than variables")));
+    return node.input_count() <= In::kFactory + 1 &&
+           (factory == 0 ||
+            (node.CheckInput(In::kFactory, "factory values", kTfLiteInt8, factory) &&
+             (factory <= bytes || node.Fail("more factory values than variables"))));
   }
 
   static size_t PersistentBytes(const Params& params) {
@@ -46,11 +34,11 @@ struct RestoreOp : OpDefaults {
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
-    const float learning_rate = *node.Input<float>(kLearningRate);
+    const float learning_rate = *node.Input<float>(In::kLearningRate);
     if (!IsValidLearningRate(learning_rate)) {
       return node.Fail("the learning rate is negative or not finite");
     }
-    TrainState* state = node.Output<TrainState>(kControl);
+    TrainState* state = node.Output<TrainState>(Out::kControl);
     if (state->magic != kStateMagic) {
       VariableTable* table = static_cast<VariableTable*>(memory.persistent);
       table->state = state;
@@ -70,21 +58,13 @@ struct RestoreOp : OpDefaults {
   }
 
  private:
-  static bool CheckControl(const OpNode& node) {
-    const TfLiteEvalTensor* control = node.OutputTensor(kControl);
-    const int32_t words = control == nullptr ? 0 : ElementCount(*control);
-    return node.CheckOutput(kControl, "control", kTfLiteInt32,
-                            words > kStateWords ? words : kStateWords + 1) &&
-           (control->data.data == nullptr || node.Fail("the control is a constant"));
-  }
-
   static size_t ControlBytes(const OpNode& node) {
-    return VariableBytes(*node.OutputTensor(kControl));
+    return VariableBytes(*node.OutputTensor(Out::kControl));
   }
 
   // The factory values of the first variables, one after another; the others are zeros.
   static int32_t FactoryBytes(const OpNode& node) {
-    return node.HasInput(kFactory) ? ElementCount(*node.InputTensor(kFactory)) : 0;
+    return node.HasInput(In::kFactory) ? ElementCount(*node.InputTensor(In::kFactory)) : 0;
   }
 
   static size_t VariableBytes(const TfLiteEvalTensor& variable) {
@@ -93,13 +73,13 @@ struct RestoreOp : OpDefaults {
 
   // `at`: where the variable's values begin among the factory's.
   static VariableEntry RestoreVariable(const OpNode& node, int i, size_t at) {
-    const TfLiteEvalTensor* variable = node.OutputTensor(kFirstVariable + i);
+    const TfLiteEvalTensor* variable = node.OutputTensor(Out::kVariables + i);
     const size_t bytes = VariableBytes(*variable);
     const size_t end = static_cast<size_t>(FactoryBytes(node));
     const size_t left = at < end ? end - at : 0;
     const size_t copied = left < bytes ? left : bytes;
     char* const data = static_cast<char*>(variable->data.data);
-    if (copied > 0) std::memcpy(data, node.Input<char>(kFactory) + at, copied);
+    if (copied > 0) std::memcpy(data, node.Input<char>(In::kFactory) + at, copied);
     std::memset(data + copied, 0, bytes - copied);
     return {data, static_cast<uint32_t>(bytes)};
   }

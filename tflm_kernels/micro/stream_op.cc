@@ -8,22 +8,18 @@
 namespace tflm_train {
 namespace {
 
-struct StreamOp : OpDefaults {
+struct StreamOp : OpDefaults, StreamTensors {
   using Params = StreamProgram;
-  static constexpr const char* kName = "TFLM_TRAIN_STREAM";
   static constexpr bool kAlwaysRuns = true;
-  // Behind them biases and weights that are tensors of their own, channel lists, the state.
-  enum { kX, kConstants, kFirstOwn };
-  enum { kY };  // behind it masks and kept channels of the stages
   static constexpr int32_t kNoBias = -1;
   static constexpr int32_t kMostWeights = 1 << 29;  // so that sums do not overflow
 
-  template <typename Program>
-  static bool CheckOptions(const OpNode& node, const char* options, uint32_t length) {
+  static bool CheckOptions(const OpTable& table, const OpNode& node, const char* options,
+                           uint32_t length) {
     const size_t stages = length < sizeof(OpHeader) + sizeof(StreamStage)
                               ? 1
                               : (length - sizeof(OpHeader)) / sizeof(StreamStage);
-    return node.CheckHeader(options, length, Program::kKind,
+    return node.CheckHeader(options, length, table.kind,
                             sizeof(OpHeader) + stages * sizeof(StreamStage)) &&
            node.CheckFields({{"stages", static_cast<int32_t>(stages), 1, kMaxStreamStages}});
   }
@@ -34,17 +30,20 @@ struct StreamOp : OpDefaults {
   }
 
   static bool Check(const Params& program, const OpNode& node) {
-    Count next = {kFirstOwn, kY + 1, 0};
+    Count next = {In::kOwn, Out::kSaved, 0};
     for (int32_t i = 0; i < program.count(); ++i) {
       if (!CheckStage(program, i, node, &next)) return false;
     }
     // ADDs alone have none, but an input that is left out might be lost at the end.
     const int32_t constants = next.constants > 0 ? next.constants : 1;
-    if (!node.CheckInput(kConstants, "constants", kTfLiteInt8, constants)) return false;
+    if (!node.CheckInput(In::kConstants, "constants", kTfLiteInt8, constants)) return false;
     for (int32_t i = 0; i < program.count(); ++i) {
       if (!CheckKept(program, i, node, &next)) return false;
     }
-    if (!node.CheckCounts(next.inputs + Trains(program), next.outputs)) return false;
+    const int inputs = next.inputs + Trains(program);
+    if (node.input_count() != inputs || node.output_count() != next.outputs) {
+      return node.FailCounts(inputs, next.outputs);
+    }
     if (Trains(program) && !CheckMarks(program, node)) return false;
     return FindSmallRing(program) < 0 || node.Fail("a ring buffer holds too few rows");
   }
@@ -53,8 +52,8 @@ struct StreamOp : OpDefaults {
 
   static bool Run(const Params& program, const OpNode& node, const OpMemory& memory) {
     const bool is_training = Trains(program) && node.State()->training != 0;
-    Stream(program, node.Input<int8_t>(kX), NodeConstants(node, is_training),
-           node.Output<int8_t>(kY), memory.scratch);
+    Stream(program, node.Input<int8_t>(In::kX), NodeConstants(node, is_training),
+           node.Output<int8_t>(Out::kY), memory.scratch);
     if (is_training) SetMarks(program, StepMarks(node.State()));
     return true;
   }
@@ -97,7 +96,7 @@ struct StreamOp : OpDefaults {
     NodeConstants(const OpNode& node, bool is_training) : node_(node), is_training_(is_training) {}
     StageConstants Of(const StreamStage& stage) const override {
       const Layout layout = LayoutOf(stage);
-      const int8_t* const own = node_.Input<int8_t>(kConstants) + stage.constants;
+      const int8_t* const own = node_.Input<int8_t>(In::kConstants) + stage.constants;
       const int32_t* const multiplier = reinterpret_cast<const int32_t*>(own);
       StageConstants found = {own + layout.weights, multiplier, multiplier + stage.geometry.out_c,
                               reinterpret_cast<const int32_t*>(own + layout.bias)};
@@ -138,7 +137,11 @@ struct StreamOp : OpDefaults {
   }
 
   static bool CheckMarks(const Params& program, const OpNode& node) {
-    if (!node.CheckState()) return false;
+    const int32_t words = node.HasInput(-1) ? ElementCount(*node.InputTensor(-1)) : 0;
+    if (!node.CheckInput(node.input_count() - 1, "state", kTfLiteInt32,
+                         words > kStateWords ? words : kStateWords + 1)) {
+      return false;
+    }
     for (int32_t i = 0; i < program.count(); ++i) {
       const StreamStage stage = program.Stage(i);
       if (!node.CheckMark(stage.mask_mark) || !node.CheckMark(stage.kept_mark)) return false;
@@ -158,27 +161,22 @@ struct StreamOp : OpDefaults {
   static bool CheckStage(const Params& program, int32_t index, const OpNode& node, Count* next) {
     const StreamStage stage = program.Stage(index);
     const Geometry& g = stage.geometry;
-    const OutputParams& o = stage.output;
     const bool is_last = index == program.count() - 1;
-    if (!node.CheckGeometry(g) ||
-        !node.CheckFields({{"stage_kind", stage.stage_kind, kStageConv, kStageAdd},
-                           {"x_zero_point", o.x_zero_point, -128, 127},
-                           {"y_zero_point", o.y_zero_point, -128, 127},
-                           {"act_min", o.act_min, -128, 127},
-                           {"act_max", o.act_max, o.act_min, 127},
-                           {"ring_rows", stage.ring_rows, is_last ? g.out_h : 1, g.out_h}}) ||
+    if (!CheckPart(kGeometryPart, Words(g), node) ||
+        !CheckPart(kOutputPart, Words(stage.output), node) ||
+        !CheckFields(kAddParamsTable, Words(stage.add), node) ||
+        !CheckFields(kStreamStageTable, Words(stage), node) ||
+        (is_last && !node.CheckFields({{"ring_rows", stage.ring_rows, g.out_h, g.out_h}})) ||
         !CheckSource(program, "source", stage.source, index, g, node)) {
       return false;
     }
-    if (is_last && !node.CheckOutput(kY, "output", kTfLiteInt8, OutputElements(g))) return false;
-    if (stage.stage_kind == kStageAdd) return CheckAdd(program, stage, index, node);
-    const bool is_conv = stage.stage_kind == kStageConv;
-    if (!node.CheckFields({{"multiplier", stage.multiplier, 1, is_conv ? 1 : g.out_c},
-                           {"in_c * multiplier", Product({g.in_c, stage.multiplier}),
-                            is_conv ? 1 : g.out_c, is_conv ? INT32_MAX : g.out_c},
-                           {"columns", stage.columns, 0, (is_conv ? g.in_c : g.out_c) - 1},
-                           {"weights", WeightsOf(stage), 1, kMostWeights},
-                           {"constants", stage.constants, next->constants, next->constants}})) {
+    if (is_last && !node.CheckOutput(Out::kY, "output", kTfLiteInt8, OutputElements(g))) {
+      return false;
+    }
+    if (stage.stage_kind == kStageAdd) {
+      return CheckSource(program, "addend", stage.addend, index, g, node);
+    }
+    if (!node.CheckFields({{"constants", stage.constants, next->constants, next->constants}})) {
       return false;
     }
     next->constants += LayoutOf(stage).end;
@@ -210,8 +208,16 @@ struct StreamOp : OpDefaults {
     return node.CheckFields({{"columns_input", stage.columns_input, columns, columns},
                              {"channels_input", stage.channels_input, channels, channels}}) &&
            node.CheckInput(columns, "columns", kTfLiteInt8, size) &&
-           node.CheckChannels(channels, is_conv ? g.in_c : stage.columns,
-                              is_conv ? g.in_c : g.out_c);
+           CheckChannels(node, channels, is_conv ? g.in_c : stage.columns,
+                         is_conv ? g.in_c : g.out_c);
+  }
+
+  // A constant list of `elements` channels, each of them below `channels`.
+  static bool CheckChannels(const OpNode& node, int input, int32_t elements, int32_t channels) {
+    if (!node.CheckInput(input, "channels", kTfLiteInt16, elements)) return false;
+    return node.Input<int16_t>(input) == nullptr
+               ? node.FailTensor("input", input, "channels", "must be a constant")
+               : node.CheckIndices(input, "channels", elements, channels);
   }
 
   // The further outputs of a stage, in the order of the stages; counts them and the lists.
@@ -241,27 +247,12 @@ struct StreamOp : OpDefaults {
     }
     const int32_t list = next->inputs++;
     return node.CheckFields({{"kept_list", stage.kept_list, list, list}}) &&
-           node.CheckChannels(list, stage.kept_channels, g.out_c);
+           CheckChannels(node, list, stage.kept_channels, g.out_c);
   }
 
-  static bool CheckAdd(const Params& program, const StreamStage& stage, int32_t index,
-                       const OpNode& node) {
-    const Geometry& g = stage.geometry;
-    const AddParams& add = stage.add;
-    return node.CheckFields({{"out_h", g.out_h, g.in_h, g.in_h},
-                             {"out_w", g.out_w, g.in_w, g.in_w},
-                             {"out_c", g.out_c, g.in_c, g.in_c},
-                             {"k_h", g.k_h, 1, 1},
-                             {"stride_h", g.stride_h, 1, 1},
-                             {"pad_t", g.pad_t, 0, 0},
-                             {"addend_zero_point", add.addend_zero_point, -128, 127},
-                             {"x_multiplier", add.x_multiplier, 0, INT32_MAX},
-                             {"x_shift", add.x_shift, -31, 0},
-                             {"addend_multiplier", add.addend_multiplier, 0, INT32_MAX},
-                             {"addend_shift", add.addend_shift, -31, 0},
-                             {"y_multiplier", add.y_multiplier, 0, INT32_MAX},
-                             {"y_shift", add.y_shift, -31, 0}}) &&
-           CheckSource(program, "addend", stage.addend, index, g, node);
+  template <typename Struct>
+  static const char* Words(const Struct& part) {
+    return reinterpret_cast<const char*>(&part);
   }
 
   // `source` is the op's input or an earlier stage, of the size that `g` reads.
@@ -269,7 +260,7 @@ struct StreamOp : OpDefaults {
                           const Geometry& g, const OpNode& node) {
     if (!node.CheckFields({{role, source, kStreamInput, index - 1}})) return false;
     if (source == kStreamInput) {
-      return node.CheckInput(kX, "input", kTfLiteInt8, InputElements(g));
+      return node.CheckInput(In::kX, "input", kTfLiteInt8, InputElements(g));
     }
     const Geometry& from = program.Stage(source).geometry;
     return node.CheckFields({{"in_h", g.in_h, from.out_h, from.out_h},

@@ -7,11 +7,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <initializer_list>
 
+#include "tflm_kernels/micro/op_checks.h"
 #include "tflm_kernels/micro/op_node.h"
 #include "tflm_kernels/micro/tflm_adapter.h"
 #include "tflm_kernels/spec/op_params.h"
+#include "tflm_kernels/spec/op_tables.h"
 
 namespace tflm_train {
 
@@ -21,36 +22,19 @@ struct OpMemory {
   void* persistent;  // PersistentBytes(), kept as long as the interpreter
 };
 
-// The marks (op_params.h) of the tensors that an op reads.
-struct Marks {
-  static constexpr int kMost = 5;
-  Marks(std::initializer_list<int32_t> given) {
-    int count = 0;
-    for (const int32_t mark : given) of[count++] = mark;
-    while (count < kMost) of[count++] = kNoMark;
-  }
-  int32_t of[kMost];
-};
-
-// What an op may leave out. An op is a struct derived from this with
+// What an op may leave out. An op is a struct derived from this and from what
+// spec/op_tables.h has for it (Params, Table(), In, Out), with
 //
-//   using Params = ...;              // of op_params.h
-//   static constexpr const char* kName;
-//   static bool Check(const Params&, const OpNode&);  // all of Prepare's checks but the state's
 //   static bool Run(const Params&, const OpNode&, const OpMemory&);
 //
 // The last input of an op is the state, unless it always runs: then it sees to
-// its tensors itself.
+// the marks of its tensors itself.
 struct OpDefaults {
   static constexpr bool kAlwaysRuns = false;
-  // What it reads must have been written in this step, and what it writes has been then.
+  // What the op's table cannot express of Prepare's checks; comes after them.
   template <typename Params>
-  static Marks Reads(const Params&) {
-    return {};
-  }
-  template <typename Params>
-  static int32_t Writes(const Params&) {
-    return kNoMark;
+  static bool Check(const Params&, const OpNode&) {
+    return true;
   }
   template <typename Params>
   static size_t ScratchBytes(const Params&) {
@@ -63,9 +47,9 @@ struct OpDefaults {
     return 0;
   }
   // The length of custom_options and their header are right.
-  template <typename Params>
-  static bool CheckOptions(const OpNode& node, const char* options, uint32_t length) {
-    return node.CheckHeader(options, length, Params::kKind, sizeof(Params));
+  static bool CheckOptions(const OpTable& table, const OpNode& node, const char* options,
+                           uint32_t length) {
+    return node.CheckHeader(options, length, table.kind, table.size);
   }
   template <typename Params>
   static Params ReadOptions(const char* options, uint32_t) {
@@ -82,7 +66,7 @@ template <typename Op>
 class TrainingOp {
  public:
   static TFLMRegistration Registration() {
-    return {nullptr, nullptr, Prepare, Invoke, nullptr, kBuiltinOperatorCustom, Op::kName};
+    return {nullptr, nullptr, Prepare, Invoke, nullptr, kBuiltinOperatorCustom, Op::Table().name};
   }
 
  private:
@@ -100,19 +84,15 @@ class TrainingOp {
   }
 
   static TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* tflite_node) {
-    const OpNode node(context, tflite_node, Op::kName);
-    if (!Op::template CheckOptions<Params>(node, Options(*tflite_node),
-                                           OptionsLength(*tflite_node))) {
+    const OpTable& table = Op::Table();
+    const OpNode node(context, tflite_node, table.name);
+    const char* const options = Options(*tflite_node);
+    if (!Op::CheckOptions(table, node, options, OptionsLength(*tflite_node)) ||
+        !CheckTable(table, options, node)) {
       return kTfLiteError;
     }
     const Params params = ReadParams(*tflite_node);
     if (!Op::Check(params, node)) return kTfLiteError;
-    if (!Op::kAlwaysRuns) {
-      if (!node.CheckState() || !node.CheckMark(Op::Writes(params))) return kTfLiteError;
-      for (const int32_t mark : Op::Reads(params).of) {
-        if (!node.CheckMark(mark)) return kTfLiteError;
-      }
-    }
     if (Op::kIsPersistent) {
       tflite_node->user_data =
           MicroContextAllocatePersistentBuffer(context, Op::PersistentBytes(params));
@@ -122,45 +102,30 @@ class TrainingOp {
       }
       return kTfLiteOk;
     }
-    const size_t scratch_bytes = Op::ScratchBytes(params);
-    int scratch_index = kNoScratch;
-    if (scratch_bytes > 0 && MicroContextRequestScratchBufferInArena(context, scratch_bytes,
-                                                                     &scratch_index) != kTfLiteOk) {
-      node.Fail("no scratch memory");
-      return kTfLiteError;
-    }
-    tflite_node->user_data = reinterpret_cast<void*>(static_cast<intptr_t>(scratch_index));
-    return kTfLiteOk;
+    return RequestScratch(context, tflite_node, Op::ScratchBytes(params), node);
   }
 
   static TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* tflite_node) {
-    const OpTimer timer(Params::kKind);
-    const OpNode node(context, tflite_node, Op::kName);
+    const OpTable& table = Op::Table();
+    const OpTimer timer(table.kind);
+    const OpNode node(context, tflite_node, table.name);
     const OpMemory memory = MemoryOf(context, *tflite_node);
     if (Op::kAlwaysRuns) {
       return Op::Run(ReadParams(*tflite_node), node, memory) ? kTfLiteOk : kTfLiteError;
     }
     if (node.State()->training == 0) return kTfLiteOk;
-    const Params params = ReadParams(*tflite_node);
-    const StepMarks marks(node.State());
-    for (const int32_t mark : Op::Reads(params).of) {
-      if (!marks.Has(mark)) {
-        node.Fail("an input was not written in this step: the operators are in a wrong order");
-        return kTfLiteError;
-      }
+    const char* const options = Options(*tflite_node);
+    if (!CheckMarksRead(table, options, node) || !Op::Run(ReadParams(*tflite_node), node, memory)) {
+      return kTfLiteError;
     }
-    if (!Op::Run(params, node, memory)) return kTfLiteError;
-    marks.Set(Op::Writes(params));
+    SetMarksWritten(table, options, node);
     return kTfLiteOk;
   }
 
   static OpMemory MemoryOf(TfLiteContext* context, const TfLiteNode& node) {
     if (Op::kIsPersistent) return {nullptr, node.user_data};
-    const int index = static_cast<int>(reinterpret_cast<intptr_t>(node.user_data));
-    return {index == kNoScratch ? nullptr : MicroContextGetScratchBuffer(context, index), nullptr};
+    return {ScratchOf(context, node), nullptr};
   }
-
-  static constexpr int kNoScratch = -1;
 };
 
 }  // namespace tflm_train

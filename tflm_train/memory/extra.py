@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from tflm_train.memory.report import MemoryReport
 from tflm_train.model import Model, Tensor
 from tflm_train.model.layers import Layer
-from tflm_train.ops import BiasUpdate
 from tflm_train.trained.trainable_model import TrainableModel, Update, VariableKind
 
 _BIAS_BYTES = 4
@@ -115,4 +114,4 @@ def kept_memory(model: Model, report: MemoryReport) -> ExtraMemory:
 def _tensors(head: Update) -> list[Tensor]:
     """The classifier's variables and, where its weights train, its input."""
     variables = [variable.tensor for variable in head.variables]
-    return variables if isinstance(head.params, BiasUpdate) else [head.op.input, *variables]
+    return variables if head.weights is None else [head.op.input, *variables]

@@ -17,8 +17,10 @@ from tflm_train.errors import ModelError
 from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.builtin.shapes import MalformedOpError, require, tensor_of
+from tflm_train.ops.checks import why_not
 from tflm_train.ops.declaration import VERSION
 from tflm_train.ops.reading import is_ours
+from tflm_train.ops.training import unpack
 
 _MAX_TENSOR_BYTES = 1 << 31
 _NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
@@ -59,6 +61,7 @@ def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
         try:
             _check_order(op, known, written)
             _check_op(op, subgraph)
+            _check_training_op(op)
         except MalformedOpError as error:
             label = op.outputs[0].name if op.outputs else "no output"
             where = f"op {index} ({op.name}, {label!r})"
@@ -112,6 +115,18 @@ def _check_version(op: Op, name: str) -> None:
             f"{name}: made with version {version} of our operators, and this tflm_train has "
             f"version {VERSION}; rewrite the original model again"
         )
+
+
+def _check_training_op(op: Op) -> None:
+    """Parameters and tensors of our ops are as declared: what Prepare would refuse."""
+    if not is_ours(op):
+        return
+    try:
+        params = unpack(op.custom_options or b"", op.name)
+    except ValueError as error:
+        raise MalformedOpError(str(error)) from error
+    reason = why_not(op, params)
+    require(reason is None, str(reason))
 
 
 def _malformed(name: str, subgraph: int, where: str, reason: str) -> ModelError:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import struct
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from tflm_train.graph import TRAINING_OP_PREFIX, Op
 from tflm_train.ops.constants import NUMBERS
 from tflm_train.ops.expression import Scope
-from tflm_train.ops.fields import Rule, Struct, cached, names_of
+from tflm_train.ops.fields import Rule, Struct, cached, names_of, terms
 from tflm_train.ops.tensors import FREE, TYPES, Role, Tensors, slots_of
 
 VERSION = 2
@@ -37,8 +36,6 @@ class TrainingOp(Struct, Generic[Inputs, Outputs]):
     """Its number in the header."""
     OP: ClassVar[str]
     """Its name, without the prefix of our ops."""
-    TERMS: ClassVar[Mapping[str, str]] = {}
-    """Expressions that others may name."""
     INPUTS: ClassVar[type[Tensors]]
     OUTPUTS: ClassVar[type[Tensors]]
 
@@ -81,11 +78,6 @@ class TrainingOp(Struct, Generic[Inputs, Outputs]):
           ValueError: They are too many or too few.
         """
         return typing.cast(Outputs, cls.OUTPUTS.of(op.outputs))
-
-
-def terms(*shared: Mapping[str, str], **own: str) -> Mapping[str, str]:
-    """The named expressions of an op: shared ones and its own."""
-    return {name: text for part in (*shared, own) for name, text in part.items()}
 
 
 def set_input(op: Op, params: TrainingOp[Any, Any], **tensors: Any) -> None:

@@ -129,7 +129,10 @@ class Scope:
 
     def _join(self, code: Code, operands: Sequence[ast.expr]) -> bytes:
         first, *others = map(self._visit, operands)
-        return first + b"".join(other + bytes([code]) for other in others)
+        for other in others:
+            joined = first + other + bytes([code])
+            first = _push(_value(joined)) if _is_push(first) and _is_push(other) else joined
+        return first
 
     def _name(self, name: str) -> bytes:
         if name in self.words:
@@ -144,6 +147,14 @@ def _push(value: int) -> bytes:
     if -128 <= value <= 127:
         return bytes([Code.BYTE]) + value.to_bytes(1, "little", signed=True)
     return bytes([Code.WORD]) + value.to_bytes(4, "little", signed=True)
+
+
+def _is_push(code: bytes) -> bool:
+    return (code[0], len(code)) in ((Code.BYTE, 2), (Code.WORD, 5))
+
+
+def _value(code: bytes) -> int:
+    return evaluate(code + bytes([Code.END]), ())
 
 
 def _saturate(value: int) -> int:
@@ -161,6 +172,19 @@ _BINARY: dict[int, Callable[[int, int], int]] = {
     Code.EQUAL: lambda a, b: int(a == b),
     Code.LESS: lambda a, b: int(a < b),
 }
+
+
+def depth(code: bytes) -> int:
+    """How many numbers evaluating an expression keeps at once, at most."""
+    deepest = now = at = 0
+    while (op := code[at]) != Code.END:
+        at += {Code.BYTE: 2, Code.HAS: 2, Code.WORD: 5}.get(Code(op), 1) if op >= Code.BYTE else 1
+        if op <= Code.HAS:
+            now += 1
+        elif op != Code.NOT:
+            now -= 2 if op == Code.SELECT else 1
+        deepest = max(deepest, now)
+    return deepest
 
 
 def evaluate(code: bytes, words: Sequence[int], present: Sequence[bool] = ()) -> int:

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import struct
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -60,6 +60,11 @@ class Rule:
     high: str = ""
 
 
+def terms(*shared: Mapping[str, str], **own: str) -> Mapping[str, str]:
+    """The named expressions of a struct: shared ones and its own."""
+    return {name: text for part in (*shared, own) for name, text in part.items()}
+
+
 @dataclass(frozen=True)
 class Member:
     """One declared field of a struct.
@@ -102,6 +107,8 @@ class Struct:
 
     CPP: ClassVar[str]
     """Its name in the C++ header."""
+    TERMS: ClassVar[Mapping[str, str]] = {}
+    """Expressions that others may name."""
     RULES: ClassVar[tuple[Rule, ...]] = ()
     """Conditions beside the limits of the fields."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from tflm_train.ops.constants import NO_MARK, MaskKind
-from tflm_train.ops.fields import Number, Struct
+from tflm_train.ops.fields import Number, Rule, Struct, terms
 from tflm_train.ops.geometry import Geometry
 
 ZeroPoint = Annotated[int, Number("", "-128", "127")]
@@ -83,13 +83,35 @@ class StageFields(Struct):
     """One layer of a STREAM."""
 
     CPP: ClassVar[str] = "StreamStage"
-    stage_kind: Annotated[int, Number("StageKind")]
+    TERMS = terms(
+        is_add="stage_kind == StageKind.ADD",
+        is_conv="stage_kind == StageKind.CONV",
+        most="out_c if stage_kind == StageKind.DEPTHWISE else 1",
+        weights="out_c * k_h * k_w * (in_c - columns if is_conv else 1)",
+    )
+    RULES = (
+        Rule(
+            "in_c * multiplier",
+            "in_c * multiplier",
+            "1 if is_conv else out_c",
+            "LARGEST if is_conv else out_c",
+        ),
+        Rule("weights", "weights", "1", "1 << 29"),
+        Rule("out_h of an ADD", "out_h if is_add else in_h", "in_h", "in_h"),
+        Rule("out_w of an ADD", "out_w if is_add else in_w", "in_w", "in_w"),
+        Rule("k_h of an ADD", "k_h if is_add else 1", "1", "1"),
+        Rule("stride_h of an ADD", "stride_h if is_add else 1", "1", "1"),
+        Rule("pad_t of an ADD", "pad_t if is_add else 0", "0", "0"),
+    )
+    stage_kind: Annotated[int, Number("StageKind", "StageKind.CONV", "StageKind.ADD")]
     geometry: Annotated[Geometry, Number("of an ADD: a 1x1 window")]
     output: OutputFields
-    multiplier: Annotated[int, Number("out_c / in_c of a depthwise stage, else 1")]
+    multiplier: Annotated[int, Number("out_c / in_c of a depthwise stage, else 1", "1", "most")]
     source: Annotated[int, Number("the stage that it reads; -1: the op's input")]
     addend: Annotated[int, Number("the stage that an ADD adds to it; -1: the op's input")]
-    ring_rows: Annotated[int, Number("rows of the output that are kept; all of the last stage's")]
+    ring_rows: Annotated[
+        int, Number("rows of the output that are kept; all of the last stage's", "1", "out_h")
+    ]
     constants: Annotated[
         int, Number("where its own begin among the op's, in bytes; 0 of an ADD")
     ] = 0
@@ -103,7 +125,12 @@ class StageFields(Struct):
     weights_input: Annotated[int, Number("input; 0: they are among the constants")] = 0
     bias_input: Annotated[int, Number("likewise; -1: no bias")] = 0
     columns: Annotated[
-        int, Number("kept channels of a layer that trains in part, 0: the weights are whole")
+        int,
+        Number(
+            "kept channels of a layer that trains in part, 0: the weights are whole",
+            "0",
+            "0 if is_add else (in_c if is_conv else out_c) - 1",
+        ),
     ] = 0
     columns_input: Annotated[int, Number("input: the trained columns; 0: none")] = 0
     channels_input: Annotated[int, Number("input: the list of channels; 0: none")] = 0
@@ -147,3 +174,15 @@ class MoveAxis(Struct):
     step: Annotated[int, Number("", "1", "1 << 30")] = 1
     count: Annotated[int, Number("", "1", "1 << 30")] = 1
     stride: Annotated[int, Number("elements in the incoming gradient per o; may be negative")] = 0
+
+
+PARTS: tuple[type[Struct], ...] = (
+    Geometry,
+    MaskFields,
+    OutputFields,
+    AddFields,
+    ProductAxis,
+    MoveAxis,
+    StageFields,
+)
+"""Structs whose limits name nothing outside them: one table of checks serves all ops."""

@@ -42,6 +42,8 @@ class Role(enum.Enum):
     FACTORS = enum.auto()
     """Numbers that follow from scales; in flash, but the kernels read them in Eval only."""
     TARGET = enum.auto()
+    RATE = enum.auto()
+    """`train/learning_rate`."""
     TOKEN = enum.auto()
     """Says that an op has run."""
     AFTER = enum.auto()
@@ -64,10 +66,12 @@ class Spec:
       role: What it is to the op.
       type: Expression for its type, over `INT8` and so on.
       size: Expression for its number of elements; empty where the op's kernel sees to it.
-      present: Expression: 1 it is there, 0 it is left out, `FREE` either.
+      present: Expression: 1 it is there, 0 it is left out, `FREE` either. Of a run: how many there
+        are, empty for any number.
       at_least: Whether it may have more elements.
       below: Of a list of indices: expression that each is below.
-      mark: Expression for the bit in `train/control` that says whether a step has written it.
+      mark: Field with the bit in `train/control` that says whether a step has written it; of a run
+        the first one's, those of the others follow.
       label: What messages call it; the field's name where empty.
     """
 
@@ -79,6 +83,16 @@ class Spec:
     below: str = ""
     mark: str = ""
     label: str = ""
+
+
+def must_be_constant(spec: Spec) -> bool:
+    """Whether the kernels read a tensor in Prepare."""
+    return spec.role is Role.CONSTANT
+
+
+def must_be_variable(spec: Spec) -> bool:
+    """Whether an op changes a tensor in place."""
+    return spec.role in (Role.VARIABLE, Role.STATE)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train.errors import DataError
-from tflm_train.ops import BiasUpdate
 from tflm_train.trained.state import Array, StateBlob, StateLayout
 from tflm_train.trained.trainable_model import Update, VariableKind
 
@@ -77,9 +76,9 @@ def _average_weights(
 ) -> dict[str, Array]:
     """The means of the weights that an op changes, and of their residual, by key."""
     weights, residual = update.weights, update.residual
-    if weights is None or isinstance(update.params, BiasUpdate):
+    if weights is None:
         return {}
-    bits = update.params.update.residual_bits
+    bits = update.residual_bits
     shape = weights.tensor.shape
     fine = [w.astype(np.float64).reshape(-1) * (1 << bits) for w in columns[weights.key]]
     if residual is not None:

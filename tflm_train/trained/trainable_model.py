@@ -11,7 +11,6 @@ from tflm_train.errors import ModelError
 from tflm_train.graph import TRAINING_OP_PREFIX, Op, Tensor
 from tflm_train.model import Model
 from tflm_train.ops import (
-    BiasUpdate,
     ConvUpdate,
     DepthwiseUpdate,
     Loss,
@@ -21,10 +20,9 @@ from tflm_train.ops import (
     TargetKind,
 )
 from tflm_train.ops.contract import EXTRA_INPUTS, EXTRA_OUTPUTS, STATE_WORDS
-from tflm_train.ops.reading import read_params
+from tflm_train.ops.reading import is_ours, read_params
+from tflm_train.ops.tensors import slots_of
 
-_UpdateParams = ConvUpdate | DepthwiseUpdate | BiasUpdate
-_UPDATES = (ConvUpdate, DepthwiseUpdate, BiasUpdate)
 _UPDATE_PREFIX = "update/"
 
 
@@ -61,10 +59,10 @@ class Variable:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """What one update op changes.
+    """What one op changes.
 
     Attributes:
-      op: The op.
+      op: The op: an update, or an input gradient that updates a bias on the way.
       params: Its parameters: the step rule's among them.
       layer: Name of the layer.
       weights: The weights that it changes; None where only the bias trains.
@@ -73,11 +71,18 @@ class Update:
     """
 
     op: Op
-    params: _UpdateParams
+    params: Params
     layer: str
     weights: Variable | None
     residual: Variable | None
     bias: Variable | None
+
+    @property
+    def residual_bits(self) -> int:
+        """How many low bits of its weights are kept beside them; 0 where no weights train."""
+        if isinstance(self.params, ConvUpdate | DepthwiseUpdate):
+            return self.params.update.residual_bits
+        return 0
 
     @property
     def variables(self) -> list[Variable]:
@@ -196,7 +201,7 @@ def _read(model: Model, restore: Op) -> TrainableModel:
     outputs = tuple(model.graph.outputs[: -len(EXTRA_OUTPUTS)])
     try:
         logits = Loss.inputs_of(loss_op).logits
-        changed = [_Changed.by(op, model) for op in model.graph.ops if _is_update(op)]
+        changed = _changes(model)
         variables = _variables(model, restore, Loss.inputs_of(loss_op).scales, changed)
     except ValueError as error:
         raise _damaged(model, f"one of its training ops: {error}") from error
@@ -211,7 +216,7 @@ def _read(model: Model, restore: Op) -> TrainableModel:
         loss_op=loss_op,
         loss=loss,
         variables=variables,
-        updates=tuple(_update(change, variables, model) for change in changed),
+        updates=tuple(_update(change, variables) for change in changed),
     )
 
 
@@ -247,28 +252,31 @@ def _trained_output(model: Model, outputs: Sequence[Tensor], logits: Tensor) -> 
 
 @dataclass(frozen=True)
 class _Changed:
-    """The tensors that an update op changes, by what they are for, and the name of its layer."""
+    """The tensors that an op changes in place, and the name of their layer."""
 
     op: Op
-    params: _UpdateParams
+    params: Params
     layer: str
     tensors: dict[VariableKind, Tensor]
 
-    @staticmethod
-    def by(op: Op, model: Model) -> _Changed:
+
+def _changes(model: Model) -> list[_Changed]:
+    """What the ops change: updates, and input gradients that update a bias on the way."""
+    found = []
+    for op in model.graph.ops:
+        if not is_ours(op):
+            continue
         params = _params(op, model)
-        assert isinstance(params, _UPDATES)
         inputs = params.inputs_of(op)
-        kinds = (VariableKind.WEIGHTS, VariableKind.RESIDUAL, VariableKind.BIAS)
-        found = {kind: getattr(inputs, kind, None) for kind in kinds}
-        # The constants beside an update are named `update/<layer>/...`.
-        factors = inputs.having(Role.FACTORS)[0].name
-        layer = factors.removeprefix(_UPDATE_PREFIX).rpartition("/")[0]
-        return _Changed(op, params, layer, {k: t for k, t in found.items() if t is not None})
-
-
-def _is_update(op: Op) -> bool:
-    return any(kind.is_kind_of(op) for kind in _UPDATES)
+        slots = [s for s in slots_of(type(inputs)) if s.spec.role is Role.VARIABLE]
+        named = {VariableKind(s.name): getattr(inputs, s.name) for s in slots}
+        tensors = {kind: tensor for kind, tensor in named.items() if tensor is not None}
+        if tensors:
+            factors = [t.name for t in inputs.having(Role.FACTORS)]
+            layer = next((n for n in factors if n.startswith(_UPDATE_PREFIX)), _UPDATE_PREFIX)
+            name = layer.removeprefix(_UPDATE_PREFIX).rpartition("/")[0]
+            found.append(_Changed(op, params, name, tensors))
+    return found
 
 
 def _variables(
@@ -276,14 +284,22 @@ def _variables(
 ) -> tuple[Variable, ...]:
     """What the restore op fills, in its order."""
     tensors = Restore.outputs_of(restore).variables
-    kinds = {id(tensor): kind for change in changed for kind, tensor in change.tensors.items()}
-    kinds[id(scales)] = VariableKind.SCALES
+    kinds = {id(scales): VariableKind.SCALES}
+    for change in changed:
+        kinds |= {id(tensor): kind for kind, tensor in change.tensors.items()}
+        if any(tensor not in tensors for tensor in change.tensors.values()):
+            index = model.graph.index(change.op)
+            raise _damaged(
+                model, f"op {index} ({change.op.name}) changes what {Restore.OP} does not fill"
+            )
+    for tensor in tensors:
+        if id(tensor) not in kinds and tensor.type_name != "FLOAT32":
+            raise _damaged(model, f"no training op changes the variable {tensor.name!r}")
+    names, factory = unique_names(tensors), _factory(model, restore, tensors)
     return tuple(
-        # What no update changes, and is not the scales, are the ranges.
+        # The ranges are what is left; not every model has an op that reads them.
         Variable(key, tensor, kinds.get(id(tensor), VariableKind.RANGES), values)
-        for key, tensor, values in zip(
-            unique_names(tensors), tensors, _factory(model, restore, tensors), strict=True
-        )
+        for key, tensor, values in zip(names, tensors, factory, strict=True)
     )
 
 
@@ -309,13 +325,8 @@ def _factory(model: Model, restore: Op, tensors: Sequence[Tensor]) -> tuple[byte
     return tuple(found)
 
 
-def _update(change: _Changed, variables: Sequence[Variable], model: Model) -> Update:
+def _update(change: _Changed, variables: Sequence[Variable]) -> Update:
     by_tensor = {id(variable.tensor): variable for variable in variables}
-    if any(id(tensor) not in by_tensor for tensor in change.tensors.values()):
-        index = model.graph.index(change.op)
-        raise _damaged(
-            model, f"op {index} ({change.op.name}) changes what {Restore.OP} does not fill"
-        )
     found = {kind: by_tensor[id(tensor)] for kind, tensor in change.tensors.items()}
     return Update(
         op=change.op,

@@ -8,7 +8,6 @@ import inspect
 import textwrap
 
 WIDTH = 100
-INT32_MIN = -(2**31)
 
 
 def constant(name: str) -> str:

@@ -8,6 +8,7 @@ from .json_page import json_page
 from .numerics import numerics_page
 from .params_header import params_header
 from .support_page import support_page
+from .tables_header import tables_header
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "docs/NUMERICS.md"
@@ -19,5 +20,6 @@ def generated() -> dict[str, str]:
         "tflm_kernels/spec/op_params.h": params_header(),
         "docs/JSON.md": json_page(),
         "docs/SUPPORTED_OPS.md": support_page(),
+        "tflm_kernels/spec/op_tables.h": tables_header(),
         PAGE: numerics_page((ROOT / PAGE).read_text()),
     }

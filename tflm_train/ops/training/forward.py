@@ -83,7 +83,7 @@ class StreamInputs(Tensors):
 
     x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", label="input")]
     constants: Annotated[Tensor, Spec(Role.FACTORS, "INT8")]
-    own: Annotated[tuple[Tensor, ...], Spec(Role.WEIGHTS, "")]
+    own: Annotated[tuple[Tensor, ...], Spec(Role.WEIGHTS, "", present="")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class StreamOutputs(Tensors):
     """Of STREAM: the last stage's output, then of each stage its mask and kept channels."""
 
     y: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", label="output")]
-    saved: Annotated[tuple[Tensor, ...], Spec(Role.RESULT, "")]
+    saved: Annotated[tuple[Tensor, ...], Spec(Role.RESULT, "", present="")]
 
 
 @dataclass(frozen=True)

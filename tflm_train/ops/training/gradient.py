@@ -88,7 +88,10 @@ class PoolGrad(TrainingOp[PoolGradInputs, GradientOutputs]):
 class AccumulateInputs(Tensors):
     """Of ACCUMULATE; gradient `i` has the mark `slot_in[i]`."""
 
-    gradients: Annotated[tuple[Tensor, ...], Spec(Role.GRADIENT, "INT8", "size", label="gradient")]
+    gradients: Annotated[
+        tuple[Tensor, ...],
+        Spec(Role.GRADIENT, "INT8", "size", present="count", label="gradient", mark="slot_in[0]"),
+    ]
     mask: Mask
     scales: Scales
     state: State
@@ -137,13 +140,6 @@ class ProductGradInputs(Tensors):
     state: State
 
 
-def _last(stride: str) -> str:
-    """Expression for the last element that the axes of PRODUCT_GRAD reach."""
-    axes = [f"kept[{i}]" for i in range(KEPT_AXES)]
-    axes += [f"reduced[{i}]" for i in range(REDUCED_AXES)]
-    return " + ".join(f"({axis}.size - 1) * {axis}.{stride}" for axis in axes)
-
-
 @dataclass(frozen=True)
 class ProductGrad(TrainingOp[ProductGradInputs, GradientOutputs]):
     """Sum over broadcast axes of the gradient times a factor."""
@@ -154,25 +150,14 @@ class ProductGrad(TrainingOp[ProductGradInputs, GradientOutputs]):
         THREE_SLOTS,
         size="kept[0].size * kept[1].size * kept[2].size * kept[3].size",
         is_constant="factor_kind == FactorKind.CONSTANT",
-        largest_factor="32767 if factor_kind >= FactorKind.TABLE else"
-        " max(factor, -factor) if is_constant else 255",
+        largest="32767 if is_constant else 128",
     )
+    # Where the axes end, and how large the sums may be, is for the kernel's own check.
     RULES = (
         Rule("elements of the result", "size", "1", "LARGEST - 1"),
-        Rule("last element of the gradient", _last("q_stride"), "0", "q_size - 1"),
-        Rule("last element of x", _last("x_stride"), "0", "0 if is_constant else x_size - 1"),
         Rule("x_size", "x_size", "not is_constant", "0 if is_constant else LARGEST"),
         Rule(
-            "factor",
-            "factor",
-            "-32767 if is_constant else -128",
-            "32767 if is_constant else 128",
-        ),
-        Rule(
-            "factor * terms of a sum",
-            "largest_factor * reduced[0].size * reduced[1].size * reduced[2].size",
-            "1",
-            "LARGEST // 127",
+            "factor", "factor", "-32767 if is_constant else -128", "32767 if is_constant else 128"
         ),
     )
     kept: Annotated[
@@ -201,12 +186,6 @@ class MoveGradInputs(Tensors):
     state: State
 
 
-def _reach(of: str) -> str:
-    return " + ".join(
-        f"{of}((axis[{i}].count - 1) * axis[{i}].stride, 0)" for i in range(MOVE_AXES)
-    )
-
-
 @dataclass(frozen=True)
 class MoveGrad(TrainingOp[MoveGradInputs, GradientOutputs]):
     """Input gradient of an op that only moves elements."""
@@ -216,11 +195,8 @@ class MoveGrad(TrainingOp[MoveGradInputs, GradientOutputs]):
     TERMS = terms(
         TWO_SLOTS, size="axis[0].size * axis[1].size * axis[2].size * axis[3].size * axis[4].size"
     )
-    RULES = (
-        Rule("elements of the result", "size", "1", "LARGEST - 1"),
-        Rule("first element of the gradient", "offset + " + _reach("min"), "0"),
-        Rule("last element of the gradient", "offset + " + _reach("max"), "", "q_size - 1"),
-    )
+    # Where the axes end is for the kernel's own check.
+    RULES = (Rule("elements of the result", "size", "1", "LARGEST - 1"),)
     axis: Annotated[tuple[MoveAxis, ...], Number(count=MOVE_AXES)]
     offset: Annotated[int, Number("of o = 0 on every axis")]
     q_size: Annotated[int, Number("elements of the incoming gradient")]

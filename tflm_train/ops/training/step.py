@@ -20,8 +20,10 @@ Unsigned = Annotated[int, Number(unsigned=True)]
 class RestoreInputs(Tensors):
     """Of RESTORE: the factory values of the first variables one after another, where there are."""
 
-    learning_rate: Annotated[Tensor, Spec(Role.CONSTANT, "FLOAT32", "1")]
-    factory: Annotated[tuple[Tensor, ...], Spec(Role.FACTORS, "INT8", label="factory values")]
+    learning_rate: Annotated[Tensor, Spec(Role.RATE, "FLOAT32", "1")]
+    factory: Annotated[
+        tuple[Tensor, ...], Spec(Role.FACTORS, "", label="factory values", present="")
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ class RestoreOutputs(Tensors):
     """Of RESTORE."""
 
     control: Annotated[Tensor, Spec(Role.STATE, "INT32", "17", at_least=True)]
-    variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "")]
+    variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "", present="variable_count")]
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class ChannelSave(TrainingOp[ChannelSaveInputs, ChannelSaveOutputs]):
 class FinishInputs(Tensors):
     """Of FINISH: a token of each update."""
 
-    tokens: Annotated[tuple[Tensor, ...], Spec(Role.TOKEN, "INT8", "1", label="token")]
+    tokens: Annotated[tuple[Tensor, ...], Spec(Role.TOKEN, "INT8", "1", present="", label="token")]
     state: State
 
 
