@@ -196,11 +196,13 @@ def _gradients(
             continue
         params = abi.unpack(op.custom_options or b"")
         if isinstance(params, abi.BiasUpdateParams):
-            q = _read(interpreter, op, 0).reshape(params.positions, 1, params.channels)
+            inputs = params.inputs_of(op)
+            q = interpreter.tensor(inputs.gradient)
+            q = q.reshape(params.positions, 1, params.channels)
             bias = numerics.bias_gradient(q) * float(scales[params.slot])
-            yield by_variable[id(op.outputs[0])], [("biases", bias, None)]
+            yield by_variable[id(inputs.bias)], [("biases", bias, None)]
         elif isinstance(params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams):
-            layer = by_variable[id(op.outputs[0])]
+            layer = by_variable[id(params.inputs_of(op).weights)]
             yield layer, _weight_gradients(interpreter, op, params, layer, scales)
 
 
@@ -214,7 +216,8 @@ def _weight_gradients(
     depthwise = isinstance(params, abi.DepthwiseUpdateParams)
     module = depthwise_conv_2d if depthwise else conv_2d
     u = params.update
-    x, q = _read(interpreter, op, 0), _read(interpreter, op, 1)
+    inputs = params.inputs_of(op)
+    x, q = interpreter.tensor(inputs.x), interpreter.tensor(inputs.gradient)
     G, B = module.weight_gradient(q, x, u.x_zero_point, params.geometry)
     s_g = float(scales[u.slot])
     window = (slice(u.tap_y0, u.tap_y1), slice(u.tap_x0, u.tap_x1))
@@ -227,12 +230,6 @@ def _trained(gradient: Array, window: _Window) -> Array:
     if window is None or gradient.ndim != 4:
         return gradient
     return gradient[:, window[0], window[1]]
-
-
-def _read(interpreter: Interpreter, op: Op, index: int) -> Array:
-    tensor = op.inputs[index]
-    assert tensor is not None
-    return interpreter.tensor(tensor)
 
 
 def _rows(

@@ -174,6 +174,7 @@ def old_generation(require: Sequence[str]) -> Outcome:
         print("no test is marked with @pytest.mark.interpreter")
         return Outcome(0, 1)
     environment.prepare_oldest()
+    environment.prepare_vela()
     python = environment.python_of(environment.OLDEST_VENV)
     require = [*require, *INSTALLED]
     return pytest(python, "old_generation", require, "-m", "interpreter", *files)

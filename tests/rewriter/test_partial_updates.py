@@ -97,7 +97,7 @@ class Twins:
     def restrict(self, whole: dict[str, Array]) -> dict[str, Array]:
         """What of the whole layers' variables the scheme has, in its order and under its names."""
         values = {}
-        for tensor in self.partial.graph.ops[0].outputs[1:]:
+        for tensor in self.partial.graph.ops[0].outputs[2:]:
             name, kept = self._names.get(tensor.name, (tensor.name, None))
             if name in ("train/scales", "train/ranges"):
                 values[name] = self._move_slots(whole[name], self.whole, self.partial)
@@ -126,6 +126,7 @@ class Twins:
                     columns = unpack_nibbles(value, rows * kept.size)
                 full[..., kept] = columns.reshape(*full.shape[:-1], kept.size)
                 values[name] = self._pack(name, full)
+        state.set_variables(values)
         return state.state()
 
     @staticmethod
@@ -283,7 +284,7 @@ def test_the_paper_s_networks(
     whole = Scheme(**{**vars(scheme), "weights": weights_of(*tail)})
     twins = Twins(model, scheme, rewritten(model, whole))
     moved = twins.assert_equal_steps(3, 0.05)
-    assert moved == {t.name for t in twins.partial.graph.ops[0].outputs[1:]}
+    assert moved == {t.name for t in twins.partial.graph.ops[0].outputs[2:]}
 
 
 @pytest.mark.parametrize("part", [WeightUpdate(5, 0.5), WeightUpdate(5, channels=(3, 70))])
@@ -428,6 +429,7 @@ class TestWhatIsKept:
         sizes = {t.name: t.nbytes for t in new.graph.ops[0].outputs}
         expected = {
             "train/control": 64 + 4,
+            "train/state": 64,
             "train/ranges": 4 * len(gradient_slots(new)),
             "train/scales": 4 * len(gradient_slots(new)),
             f"train/{pointwise.name}/columns": 48,
@@ -437,7 +439,7 @@ class TestWhatIsKept:
             expected[f"update/{pointwise.name}/residual"] = residual_bytes
         assert sizes == expected
         variables = {t.name for t in new.graph.tensors if t.is_variable}
-        assert variables == expected.keys() | {"train/learning_rate", "train/state"}
+        assert variables == expected.keys() - {"train/state"} | {"train/learning_rate"}
         rest = next(t for t in new.graph.tensors if t.name == pointwise.weights.name)
         assert rest.data is not None and rest.shape == (8, 1, 1, 10)
 

@@ -1,5 +1,6 @@
 // FINISH: ends every Invoke. It reads the tokens of all updates, so that every op
 // of a training step comes before it, and hands loss and state to the outside.
+// It names all variables, so that their memory is theirs to the end.
 
 #include <cstring>
 
@@ -13,7 +14,9 @@ struct FinishOp : OpDefaults, FinishTensors {
   static constexpr bool kAlwaysRuns = true;
 
   static bool Check(const Params& params, const OpNode& node) {
-    return node.CheckMark(params.marks - 1);
+    return node.CheckMark(params.marks - 1) &&
+           (node.InputTensor(In::kHandle)->data.data == nullptr ||
+            node.Fail("the handle is a constant"));
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
@@ -22,7 +25,7 @@ struct FinishOp : OpDefaults, FinishTensors {
       return node.Fail("a part of the step has not run: the operators are in a wrong order");
     }
     *node.Output<float>(Out::kLoss) = live->loss;
-    std::memcpy(node.Output<TrainState>(Out::kState), live, sizeof(*live));
+    std::memcpy(node.Input<TrainState>(In::kHandle), live, sizeof(*live));
     // What runs before RESTORE in the next Invoke finds that it does not train.
     live->training = 0;
     return true;

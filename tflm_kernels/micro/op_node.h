@@ -61,6 +61,8 @@ class OpNode {
 
   int input_count() const { return node_->inputs->size; }
   int output_count() const { return node_->outputs->size; }
+  // An absent input is left out, or a repetition of the last one: compilers lose
+  // those that are left out, and move up what comes behind them.
   bool HasInput(int index) const { return InputId(index) != kTfLiteOptionalTensor; }
 
   // nullptr when the tensor is absent.
@@ -85,7 +87,11 @@ class OpNode {
   static T* Data(TfLiteEvalTensor* tensor) {
     return tensor == nullptr ? nullptr : static_cast<T*>(tensor->data.data);
   }
-  int InputId(int index) const { return Id(*node_->inputs, index); }
+  int InputId(int index) const {
+    const int id = Id(*node_->inputs, index);
+    const bool is_last = index == -1 || index == input_count() - 1;
+    return !is_last && id == Id(*node_->inputs, -1) ? kTfLiteOptionalTensor : id;
+  }
   int OutputId(int index) const { return Id(*node_->outputs, index); }
   static int Id(const TfLiteIntArray& ids, int index) {
     if (index < 0) index += ids.size;

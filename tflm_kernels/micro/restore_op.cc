@@ -8,6 +8,12 @@
 namespace tflm_train {
 namespace {
 
+// What lies in the op's persistent memory.
+struct RestoreMemory {
+  const TfLiteEvalTensor* handle;
+  VariableTable table;
+};
+
 struct RestoreOp : OpDefaults, RestoreTensors {
   static constexpr bool kAlwaysRuns = true;
   static constexpr bool kIsPersistent = true;
@@ -30,7 +36,18 @@ struct RestoreOp : OpDefaults, RestoreTensors {
   }
 
   static size_t PersistentBytes(const Params& params) {
-    return VariableTableBytes(params.variable_count);
+    return offsetof(RestoreMemory, table) + VariableTableBytes(params.variable_count);
+  }
+
+  static void InitPersistent(const OpNode& node, void* persistent) {
+    static_cast<RestoreMemory*>(persistent)->handle = node.OutputTensor(Out::kHandle);
+  }
+
+  // The handle is no variable, which TFLM would set to zero: compilers drop
+  // variables from the outputs. What an earlier program has left there must not
+  // be taken for a state.
+  static void Reset(void* persistent) {
+    std::memset(static_cast<RestoreMemory*>(persistent)->handle->data.data, 0, sizeof(TrainState));
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
@@ -40,7 +57,7 @@ struct RestoreOp : OpDefaults, RestoreTensors {
     }
     TrainState* state = node.Output<TrainState>(Out::kControl);
     if (state->magic != kStateMagic) {
-      VariableTable* table = static_cast<VariableTable*>(memory.persistent);
+      VariableTable* table = &static_cast<RestoreMemory*>(memory.persistent)->table;
       table->state = state;
       table->count = params.variable_count;
       size_t at = 0;
@@ -54,6 +71,8 @@ struct RestoreOp : OpDefaults, RestoreTensors {
     state->training = learning_rate > 0.0f ? 1 : 0;
     state->loss = 0.0f;
     std::memset(state + 1, 0, ControlBytes(node) - sizeof(*state));  // the marks
+    // Here already, so that the handle is whole when a later op fails.
+    std::memcpy(node.Output<TrainState>(Out::kHandle), state, sizeof(*state));
     return true;
   }
 

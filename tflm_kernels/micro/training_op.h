@@ -46,6 +46,9 @@ struct OpDefaults {
   static size_t PersistentBytes(const Params&) {
     return 0;
   }
+  // Called at the end of Prepare, and with every AllocateTensors() and Reset().
+  static void InitPersistent(const OpNode&, void*) {}
+  static void Reset(void*) {}
   // The length of custom_options and their header are right.
   static bool CheckOptions(const OpTable& table, const OpNode& node, const char* options,
                            uint32_t length) {
@@ -66,7 +69,13 @@ template <typename Op>
 class TrainingOp {
  public:
   static TFLMRegistration Registration() {
-    return {nullptr, nullptr, Prepare, Invoke, nullptr, kBuiltinOperatorCustom, Op::Table().name};
+    return {nullptr,
+            nullptr,
+            Prepare,
+            Invoke,
+            Op::kIsPersistent ? Reset : nullptr,
+            kBuiltinOperatorCustom,
+            Op::Table().name};
   }
 
  private:
@@ -100,6 +109,7 @@ class TrainingOp {
         node.Fail("the arena is too small for the op's tables");
         return kTfLiteError;
       }
+      Op::InitPersistent(node, tflite_node->user_data);
       return kTfLiteOk;
     }
     return RequestScratch(context, tflite_node, Op::ScratchBytes(params), node);
@@ -121,6 +131,8 @@ class TrainingOp {
     SetMarksWritten(table, options, node);
     return kTfLiteOk;
   }
+
+  static void Reset(TfLiteContext*, void* persistent) { Op::Reset(persistent); }
 
   static OpMemory MemoryOf(TfLiteContext* context, const TfLiteNode& node) {
     if (Op::kIsPersistent) return {nullptr, node.user_data};

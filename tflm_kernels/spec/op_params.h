@@ -309,8 +309,8 @@ struct SplitDepthwiseParams {
 };
 static_assert(sizeof(SplitDepthwiseParams) == 88, "packed");
 
-// The last op: every other one of the step has run; gives loss and state to the
-// outside.
+// The last op: every other one of the step has run; hands the loss out, renews
+// the handle.
 struct FinishParams {
   static constexpr OpKind kKind = OpKind::kFinish;
   OpHeader header;

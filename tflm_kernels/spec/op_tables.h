@@ -144,7 +144,7 @@ constexpr FieldTable kStreamStageTable = {kStreamStageCode, kStreamStageFields, 
 
 // RESTORE
 constexpr uint8_t kRestoreCode[] = {
-    3, 142, 128, 0, 142, 129, 255, 127, 0, 0, 142, 128, 1, 142, 128, 17, 142
+    3, 142, 128, 0, 142, 129, 255, 127, 0, 0, 142, 128, 1, 142, 128, 17, 142, 128, 16, 142
 };
 constexpr FieldRow kRestoreFields[] = {
     {"variable_count", 0, 2, 5},
@@ -153,17 +153,18 @@ constexpr TensorRow kRestoreRows[] = {
     {"learning rate", 255, 11, 255, 1},
     {"factory values", 255, 255, 255, 0 | kRun},
     {"control", 255, 14, 255, 2 | kMustBeVariable | kAtLeast},
+    {"handle", 255, 17, 255, 2},
     {"variables", 0, 255, 255, 0 | kMustBeVariable | kRun},
 };
 constexpr OpTable kRestoreTable = {
     "TFLM_TRAIN_RESTORE", {kRestoreCode, kRestoreFields, 1},
-    kRestoreRows, OpKind::kRestore, 24, 2, 2,
+    kRestoreRows, OpKind::kRestore, 24, 2, 3,
     false, {255, 255, 255}};
 struct RestoreTensors {
   using Params = RestoreParams;
   static const OpTable& Table() { return kRestoreTable; }
   struct In { enum : int8_t { kLearningRate = 0, kFactory = 1 }; };
-  struct Out { enum : int8_t { kControl = 0, kVariables = 1 }; };
+  struct Out { enum : int8_t { kControl = 0, kHandle = 1, kVariables = 2 }; };
 };
 
 // LOSS
@@ -185,19 +186,20 @@ constexpr TensorRow kLossRows[] = {
     {"logits", 255, 0, 255, 9},
     {"target", 255, 28, 255, 0},
     {"class weights", 54, 0, 255, 1},
+    {"saved", 255, 255, 255, 0 | kRun},
     {"scales", 255, 64, 255, 1 | kAtLeast},
     {"state", 255, 69, 255, 2 | kMustBeVariable | kAtLeast},
     {"gradient", 255, 0, 3, 9},
 };
 constexpr OpTable kLossTable = {
     "TFLM_TRAIN_LOSS", {kLossCode, kLossFields, 6},
-    kLossRows, OpKind::kLoss, 48, 5, 1,
+    kLossRows, OpKind::kLoss, 48, 6, 1,
     true, {255, 255, 255}};
 struct LossTensors {
   using Params = LossParams;
   static const OpTable& Table() { return kLossTable; }
-  struct In { enum : int8_t { kLogits = 0, kTarget = 1, kClassWeights = 2, kScales = 3, kState = 4
-      }; };
+  struct In { enum : int8_t { kLogits = 0, kTarget = 1, kClassWeights = 2, kSaved = 3, kScales = -2,
+      kState = -1 }; };
   struct Out { enum : int8_t { kGradient = 0 }; };
 };
 
@@ -643,26 +645,26 @@ struct SplitDepthwiseTensors {
 
 // FINISH
 constexpr uint8_t kFinishCode[] = {
-    0, 142, 128, 0, 142, 128, 1, 142, 128, 17, 142, 128, 16, 142
+    0, 142, 128, 0, 142, 128, 16, 142, 128, 17, 142, 128, 1, 142
 };
 constexpr FieldRow kFinishFields[] = {
     {"marks", 0, 2, 255},
 };
 constexpr TensorRow kFinishRows[] = {
-    {"token", 255, 5, 255, 9 | kRun},
+    {"after", 255, 255, 255, 0 | kRun},
+    {"handle", 255, 5, 255, 2},
     {"state", 255, 8, 255, 2 | kMustBeVariable | kAtLeast},
-    {"loss", 255, 5, 255, 1},
-    {"state", 255, 11, 255, 2 | kMustBeVariable},
+    {"loss", 255, 11, 255, 1},
 };
 constexpr OpTable kFinishTable = {
     "TFLM_TRAIN_FINISH", {kFinishCode, kFinishFields, 1},
-    kFinishRows, OpKind::kFinish, 12, 2, 2,
+    kFinishRows, OpKind::kFinish, 12, 3, 1,
     true, {255, 255, 255}};
 struct FinishTensors {
   using Params = FinishParams;
   static const OpTable& Table() { return kFinishTable; }
-  struct In { enum : int8_t { kTokens = 0, kState = -1 }; };
-  struct Out { enum : int8_t { kLoss = 0, kState = 1 }; };
+  struct In { enum : int8_t { kAfter = 0, kHandle = -2, kState = -1 }; };
+  struct Out { enum : int8_t { kLoss = 0 }; };
 };
 
 // PRODUCT_GRAD

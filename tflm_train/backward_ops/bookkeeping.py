@@ -24,8 +24,8 @@ def _channel_save(op: Op, params: ops.ChannelSave, step: Step) -> None:
 
 
 KERNELS: Kernels = {
-    # VariableTable: a header and one entry per variable.
-    ops.Restore: Kernel(persistent=lambda params: ("Pi", *(("Pi",),) * params.variable_count)),
+    # Where the handle is; VariableTable: a header and one entry per variable.
+    ops.Restore: Kernel(persistent=lambda params: ("P", "Pi", *(("Pi",),) * params.variable_count)),
     ops.ClampMask: Kernel(_clamp_mask),
     ops.ChannelSave: Kernel(_channel_save),
     ops.Finish: Kernel(),

@@ -9,12 +9,13 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import UnsupportedError
+from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, flatbuffer
 from tflm_train.model.model import BUILTIN_NAMES
 from tflm_train.ops.builtin import BUILTINS
 
 # Custom ops that MicroMutableOpResolver has a method for: Vela's call of the Ethos-U.
-_CUSTOM = {"ethos-u": "EthosU"}
+_CUSTOM = {NPU_OP: "EthosU"}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_train.errors import ModelError
-from tflm_train.graph import Graph, Op, Tensor
+from tflm_train.graph import NPU_OP, Graph, Op, Tensor
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.builtin.shapes import MalformedOpError, require, tensor_of
 from tflm_train.ops.checks import why_not
@@ -28,7 +28,7 @@ _NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
 _MIN_SCALE, _MAX_SCALE = 1e-20, 1e20
 """Beyond them products of scales leave what the interpreter's multipliers hold."""
 _HEADER = struct.Struct("<HH")  # kind and version
-_WORK_MEMORY = {"ethos-u": (2, 3)}
+_WORK_MEMORY = {NPU_OP: (2, 3)}
 """Inputs of another processor's op that are the memory it works in: nothing writes them before."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.errors import ModelError
-from tflm_train.graph import Graph, Op, Quantization, Tensor
+from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Quantization, Tensor
 from tflm_train.model import flatbuffer
 from tflm_train.model.check import check_calls, check_graph
 
@@ -224,9 +224,10 @@ class Model:
         else:
             name = BUILTIN_NAMES.get(builtin, f"BUILTIN_{builtin}")
         options = raw.customOptions
+        inputs = [None if i < 0 else tensors[i] for i in _items(raw.inputs)]
         return Op(
             name,
-            [None if i < 0 else tensors[i] for i in _items(raw.inputs)],
+            _without_stand_ins(inputs) if _is_ours(name, is_custom) else inputs,
             [tensors[i] for i in _items(raw.outputs) if i >= 0],
             raw.builtinOptions,
             None if options is None else bytes(np.asarray(options, np.uint8)),
@@ -294,7 +295,8 @@ class Model:
         raw = schema.OperatorT() if op.raw is None else copy.copy(op.raw)
         if op.raw is None:
             raw.opcodeIndex = self._opcode(op, model)
-        raw.inputs = np.array([-1 if t is None else indices[id(t)] for t in op.inputs], np.int32)
+        inputs = _with_stand_ins(op.inputs) if _is_ours(op.name, op.is_custom) else op.inputs
+        raw.inputs = np.array([-1 if t is None else indices[id(t)] for t in inputs], np.int32)
         raw.outputs = np.array([indices[id(t)] for t in op.outputs], np.int32)
         raw.builtinOptions = op.options
         if op.raw is None and op.options is not None:
@@ -318,6 +320,22 @@ class Model:
         code.version = 1
         model.operatorCodes.append(code)
         return len(model.operatorCodes) - 1
+
+
+def _is_ours(name: str, is_custom: bool) -> bool:
+    return is_custom and name.startswith(TRAINING_OP_PREFIX)
+
+
+def _with_stand_ins(inputs: list[Tensor | None]) -> list[Tensor | None]:
+    """In the file an absent input of a training op is a repetition of the last one.
+
+    Other tools lose inputs that are left out of a custom op, and move up those behind them.
+    """
+    return [inputs[-1] if tensor is None else tensor for tensor in inputs]
+
+
+def _without_stand_ins(inputs: list[Tensor | None]) -> list[Tensor | None]:
+    return [None if t is inputs[-1] else t for t in inputs[:-1]] + inputs[-1:]
 
 
 def _builtin_opcode(name: str, model: Any) -> int:

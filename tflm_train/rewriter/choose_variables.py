@@ -17,6 +17,8 @@ from tflm_train.errors import UnsupportedError
 from tflm_train.model import Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.qas import factors
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import ONE_PRODUCER, VARIABLES_CHOSEN
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, Variable
 from tflm_train.scheme.select import select_channels
 
@@ -44,6 +46,11 @@ def choose_variables(graph: TrainingGraph) -> TrainingGraph:
             "(51 % at best in our measurements); name fewer layers"
         )
     return graph
+
+
+CHOOSE_VARIABLES = Pass(
+    "choose_variables", choose_variables, requires=(ONE_PRODUCER,), ensures=(VARIABLES_CHOSEN,)
+)
 
 
 def trainable_taps(weights: npt.NDArray[np.int8]) -> tuple[int, int, int, int]:

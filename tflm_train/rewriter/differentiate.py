@@ -22,6 +22,15 @@ from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Op, Tensor
 from tflm_train.ops.geometry import Geometry, TransposedGeometry
 from tflm_train.qas import gain_shift
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import (
+    ALL_FINISHED,
+    NO_TRAILING_ABSENT,
+    READ_BEFORE_CHANGED,
+    SLOTS_NUMBERED,
+    UPDATED,
+    VARIABLES_CHOSEN,
+)
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, TrainOp
 
 _MAX_ACCUMULATED = 4
@@ -51,6 +60,14 @@ def differentiate(graph: TrainingGraph) -> TrainingGraph:
     _Tape(graph).run()
     graph.close_slots()
     return graph
+
+
+DIFFERENTIATE = Pass(
+    "differentiate",
+    differentiate,
+    requires=(VARIABLES_CHOSEN,),
+    ensures=(UPDATED, READ_BEFORE_CHANGED, ALL_FINISHED, SLOTS_NUMBERED, NO_TRAILING_ABSENT),
+)
 
 
 class _Tape:
@@ -134,8 +151,8 @@ class _Tape:
             for tensor in outputs:
                 finished = dataclasses.replace(self._finish(op, tensor), of=tensor)
                 RULES[op.name].backward(op, finished, self)
-        tokens: list[Tensor | None] = [*graph.tokens]
-        graph.emit(abi.FinishParams(), [*tokens, self.state], [graph.loss, graph.state])
+        tokens: list[Tensor | None] = [*graph.tokens]  # more: see `close_step`
+        graph.emit(abi.FinishParams(), [*tokens, graph.state, self.state], [graph.loss])
 
     def _emit_loss(self) -> Gradient:
         graph, logits, loss = self._graph, self._logits, self._graph.plan.scheme.loss

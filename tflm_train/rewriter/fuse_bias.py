@@ -10,7 +10,10 @@ from collections.abc import Sequence
 
 from tflm_train import kernel_abi as abi
 from tflm_train.model import Op
-from tflm_train.rewriter.training_graph import TrainOp
+from tflm_train.rewriter.mark_step import MARKED
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import IN_ORDER, UPDATED
+from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
 _INPUT_GRADIENTS = (abi.ConvInputGradParams, abi.DepthwiseInputGradParams)
 
@@ -43,3 +46,10 @@ def fuse_bias_updates(ops: Sequence[Op]) -> list[Op]:
     finish = ops[-1]
     finish.inputs = [t for t in finish.inputs if id(t) not in fused]
     return kept
+
+
+def _fuse(graph: TrainingGraph) -> None:
+    graph.model.graph.ops = fuse_bias_updates(graph.model.graph.ops)
+
+
+FUSE_BIAS = Pass("fuse_bias", _fuse, requires=(UPDATED, IN_ORDER), breaks=(MARKED,))

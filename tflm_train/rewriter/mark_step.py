@@ -8,49 +8,78 @@ set. A gradient's mark is its slot; the others follow.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 from tflm_train import kernel_abi as abi
-from tflm_train.model import Op, Tensor
+from tflm_train.model import Tensor
+from tflm_train.rewriter.passes import Pass, Property
+from tflm_train.rewriter.properties import IN_ORDER, SLOTS_NUMBERED, UPDATED, ops_of, slot_out
 from tflm_train.rewriter.save_masks import mask_position
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
-_UPDATES = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams)
+_WEIGHT_UPDATES = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams)
+_OTHERS = (abi.ClampMaskParams, abi.ChannelSaveParams, abi.BiasUpdateParams)
+"""What makes something that is no gradient, beside them."""
 
 
-def mark_step(graph: TrainingGraph, ops: Sequence[Op]) -> None:
-    """Gives all ops the marks of what they read and write.
+def mark_step(graph: TrainingGraph) -> None:
+    """Gives all ops the marks of what they read and write, and packs their parameters.
 
     Args:
-      graph: Its control tensor gets a bit for each mark.
-      ops: All of the model; parameters of ours change.
+      graph: Its ops in order, none of them a STREAM; the control tensor gets a bit for each mark.
     """
-    training = [op for op in ops if isinstance(op, TrainOp)]
-    slots = [_slot_out(op.params) for op in training]
+    training = _training(graph)
+    slots = [slot_out(op) for op in training]
     marks = {id(op.output): s for op, s in zip(training, slots, strict=True) if s is not None}
     for op in training:
-        if isinstance(op.params, (*_MARKED, *_UPDATES, abi.BiasUpdateParams)):
+        if isinstance(op.params, (*_WEIGHT_UPDATES, *_OTHERS)):
             marks[id(op.output)] = len(marks)
-
-    def mark_of(tensor: Tensor | None) -> int:
-        return marks.get(id(tensor), abi.NO_MARK)
-
     for op in training:
-        op.params = _with_marks(op, mark_of)
         if isinstance(op.params, abi.FinishParams):
             op.params = abi.FinishParams(len(marks))
+        op.params = _with_marks(op, lambda t: marks.get(id(t), abi.NO_MARK))
+        op.custom_options = op.params.pack()
     words = -(-len(marks) // abi.MARKS_PER_WORD)
     graph.control.shape = (abi.STATE_WORDS + words,)
 
 
-_MARKED = (abi.ClampMaskParams, abi.ChannelSaveParams)
+def _wrong_marks(graph: TrainingGraph) -> Iterator[str]:
+    training = _training(graph)
+    made = [pair for op in training for pair in _made_marks(op)]
+    marks = {id(tensor): mark for tensor, mark in made}
+    for op in training:
+        if isinstance(op.params, abi.FinishParams):
+            if sorted(mark for _, mark in made) != list(range(op.params.marks)):
+                yield f"of {op.params.marks} marks {sorted(mark for _, mark in made)} are set"
+        elif op.params != _with_marks(op, lambda t: marks.get(id(t), abi.NO_MARK)):
+            yield f"{op.name} of {op.output.name!r} looks for other marks"
 
 
-def _slot_out(params: abi.OpParams) -> int | None:
-    """The slot of the gradient that an op writes."""
-    if isinstance(params, abi.LossParams):
-        return params.slot
-    return getattr(params, "slot_out", None)
+MARKED = Property("a mark is set by what makes its tensor, and asked by its readers", _wrong_marks)
+MARK_STEP = Pass(
+    "mark_step", mark_step, requires=(UPDATED, SLOTS_NUMBERED, IN_ORDER), ensures=(MARKED,)
+)
+
+
+def _training(graph: TrainingGraph) -> list[TrainOp]:
+    return [op for op in ops_of(graph) if isinstance(op, TrainOp)]
+
+
+def _made_marks(op: TrainOp) -> Iterator[tuple[Tensor, int]]:
+    """The marks that an op sets, with their tensors."""
+    slot = slot_out(op)
+    if slot is not None:
+        yield op.output, slot
+    elif isinstance(op.params, _WEIGHT_UPDATES):
+        yield op.output, op.params.update.mark_out
+    elif isinstance(op.params, _OTHERS):
+        yield op.output, op.params.mark_out
+    elif isinstance(op.params, abi.StreamParams):
+        for stage in op.params.stages:
+            if stage.mask_output != 0:
+                yield op.outputs[stage.mask_output], stage.mask_mark
+            if stage.kept_list != 0:
+                yield op.outputs[stage.kept_output], stage.kept_mark
 
 
 def _with_marks(op: TrainOp, mark_of: Callable[[Tensor | None], int]) -> abi.OpParams:
@@ -59,16 +88,13 @@ def _with_marks(op: TrainOp, mark_of: Callable[[Tensor | None], int]) -> abi.OpP
         return dataclasses.replace(params, mark_out=mark_of(op.output))
     if isinstance(params, abi.ChannelSaveParams):
         return dataclasses.replace(params, mark_in=mark_of(op.input), mark_out=mark_of(op.output))
-    if isinstance(params, _UPDATES):
-        x, gradient, after = (
-            mark_of(op.inputs[i])
-            for i in (abi.UpdateInput.X, abi.UpdateInput.GRADIENT, abi.UpdateInput.AFTER)
-        )
+    if isinstance(params, _WEIGHT_UPDATES):
+        inputs = params.inputs_of(op)
         fields = dataclasses.replace(
             params.update,
-            mark_x=x,
-            mark_grad=gradient,
-            mark_after=after,
+            mark_x=mark_of(inputs.x),
+            mark_grad=mark_of(inputs.gradient),
+            mark_after=mark_of(inputs.after),
             mark_out=mark_of(op.output),
         )
         return dataclasses.replace(params, update=fields)

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
 
-import numpy as np
-
 from tflm_train import kernel_abi as abi
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
-from tflm_train.model import Model, Op, Tensor, offline_plan
+from tflm_train.model import Model, offline_plan
+from tflm_train.model.layer_options import store_layer_options
 from tflm_train.model.written import write_checked
 from tflm_train.ops.constants import LossKind
 from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
-from tflm_train.rewriter.choose_variables import choose_variables
+from tflm_train.rewriter.choose_variables import CHOOSE_VARIABLES
+from tflm_train.rewriter.close_step import CLOSE_STEP
 from tflm_train.rewriter.describe import describe_head, describe_interface
-from tflm_train.rewriter.differentiate import differentiate
+from tflm_train.rewriter.differentiate import DIFFERENTIATE
 from tflm_train.rewriter.fold_pad import fold_pads
-from tflm_train.rewriter.fuse_bias import fuse_bias_updates
-from tflm_train.rewriter.mark_step import mark_step
+from tflm_train.rewriter.fuse_bias import FUSE_BIAS
+from tflm_train.rewriter.mark_step import MARK_STEP, MARKED
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
+from tflm_train.rewriter.order_ops import order_ops
+from tflm_train.rewriter.passes import Pass, run_passes
+from tflm_train.rewriter.properties import IN_ORDER, LAYERS_SPLIT, ONE_PRODUCER, UPDATED
 from tflm_train.rewriter.report import RewriteReport, build_report
-from tflm_train.rewriter.save_masks import save_masks
-from tflm_train.rewriter.schedule import Order, schedule
-from tflm_train.rewriter.split_layers import split_layers
-from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
+from tflm_train.rewriter.save_masks import SAVE_MASKS
+from tflm_train.rewriter.schedule import Order
+from tflm_train.rewriter.split_layers import SPLIT_LAYERS
+from tflm_train.rewriter.training_graph import TrainingGraph
 from tflm_train.scheme import Scheme, resolve
 
 # Real activations of a calibrated model have scales of 1e-3 to 1.
@@ -92,48 +96,20 @@ def rewrite(
         plan = plan.with_new_layers(work.graph, added)
     graph = TrainingGraph.start(work, plan)
     graph.warnings += _model_warnings(work)
-    for transform in (choose_variables, differentiate, save_masks, split_layers):
-        graph = transform(graph)
+    order_all = functools.partial(order_ops, order=order, fingerprint=_fingerprint(model, scheme))
+    made = (CHOOSE_VARIABLES, DIFFERENTIATE, SAVE_MASKS, SPLIT_LAYERS)
+    ordered = Pass("order_ops", order_all, requires=(UPDATED, LAYERS_SPLIT), ensures=(IN_ORDER,))
+    held = run_passes(graph, (*made, ordered, CLOSE_STEP, MARK_STEP), held=(ONE_PRODUCER,))
     graph.warnings += _logits_warnings(graph) + _scale_warnings(graph)
-    # Those that are zero at first come last, so that the others' values can lie together.
-    graph.variables.sort(key=lambda variable: variable.factory is None)
-    restore = _restore_op(graph, _fingerprint(model, scheme))
-    work.graph.ops = [restore, *schedule(graph, order)]
-    work.graph.inputs += graph.interface_inputs
-    work.graph.outputs += [graph.loss, graph.state]
     describe_interface(graph)
-    _finish_params(graph)
     unstreamed = memory = memory_report(work, kernels)
     if choice.changes_anything:
-        work.graph.ops = fuse_bias_updates(work.graph.ops)
-        _finish_params(graph)
-        stream_layers(work, choice)
+        streamed = Pass("stream_layers", lambda _: stream_layers(work, choice), requires=(MARKED,))
+        run_passes(graph, (FUSE_BIAS, MARK_STEP, streamed), held)
         memory = memory_report(work, kernels)
+    store_layer_options(work)
     data = write_checked(work)
     return RewriteResult(data, build_report(model, graph, data, memory), memory, unstreamed)
-
-
-def _finish_params(graph: TrainingGraph) -> None:
-    mark_step(graph, graph.model.graph.ops)
-    for op in graph.model.graph.ops:
-        if isinstance(op, TrainOp):
-            op.custom_options = op.params.pack()
-
-
-def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:
-    """The op that fills the variables, from one tensor of all factory values that are not zero."""
-    params = abi.RestoreParams(
-        fingerprint & 0xFFFFFFFF,
-        fingerprint >> 32,
-        graph.plan.scheme.seed,
-        len(graph.variables),
-    )
-    inputs: list[Tensor | None] = [graph.learning_rate]
-    values = [v.factory for v in graph.variables if v.factory is not None]
-    if values:
-        joint = np.frombuffer(b"".join(v.tobytes() for v in values), np.int8)
-        inputs.append(graph.constant("train/factory", joint))
-    return TrainOp.make(params, inputs, [graph.control, *(v.tensor for v in graph.variables)])
 
 
 def _fingerprint(model: Model, scheme: Scheme) -> int:

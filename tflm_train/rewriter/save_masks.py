@@ -12,6 +12,8 @@ import numpy as np
 from tflm_train import kernel_abi as abi
 from tflm_train.memory.extra import MASK_PREFIX
 from tflm_train.model import Tensor
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import MASKS_ARE_BITS, UPDATED
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
 _MASK_POSITIONS: dict[type[abi.OpParams], int] = {
@@ -54,6 +56,9 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
         fields = dataclasses.replace(mask, mask_kind=abi.MaskKind.BITS)
         op.params = dataclasses.replace(op.params, mask=fields)  # type: ignore[call-arg]
     return graph
+
+
+SAVE_MASKS = Pass("save_masks", save_masks, requires=(UPDATED,), ensures=(MASKS_ARE_BITS,))
 
 
 def whole_activations(graph: TrainingGraph) -> set[int]:

@@ -19,6 +19,8 @@ from tflm_train.backward_ops.rule import Columns
 from tflm_train.backward_ops.rules import layer_rule_of
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer
+from tflm_train.rewriter.passes import Pass
+from tflm_train.rewriter.properties import LAYERS_SPLIT, UPDATED
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
 _SMALLEST_SHIFT = -31
@@ -31,6 +33,9 @@ def split_layers(graph: TrainingGraph) -> TrainingGraph:
         if trained is not None and trained.columns is not None:
             graph.forward[position] = _split(graph, trained.layer, trained.columns)
     return graph
+
+
+SPLIT_LAYERS = Pass("split_layers", split_layers, requires=(UPDATED,), ensures=(LAYERS_SPLIT,))
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -85,8 +90,8 @@ def _split(graph: TrainingGraph, layer: Layer, columns: Columns) -> Op:
         graph.constant(f"train/{layer.name}/shifts", shifts),
     ]
     split = TrainOp.make(params, inputs, [op.output])
-    # No interpreter reads builtin options of a custom op: they stay for `merge`, which brings the
-    # builtin op back (a RELU whose clamp is the whole range cannot be told from none by `params`).
+    # For `merge`, which brings the builtin op back (a RELU whose clamp is the whole range cannot be
+    # told from none by `params`). They travel in metadata: see `model/layer_options.py`.
     split.options = op.options
     return split
 

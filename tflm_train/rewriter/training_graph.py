@@ -12,7 +12,6 @@ from tflm_train.backward_ops.rule import Columns, Gradient
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.ops.constants import TargetKind
-from tflm_train.ops.contract import RANGES, SCALES
 from tflm_train.scheme import UpdatePlan
 
 
@@ -77,7 +76,7 @@ class TrainingGraph:
       model: The model being rewritten (a private copy).
       plan: What trains.
       forward: The original operators, in order.
-      state: int32 [16] variable and graph output, the state handle.
+      state: int32 [16] graph output, the state handle (no variable: tools drop those from outputs).
       control: int32 variable, the live state and behind it the marks of a step.
       learning_rate: float32 [1] variable and graph input.
       label: The target, a graph input: int32 [1] class index, or float32 of the trained output's
@@ -121,14 +120,20 @@ class TrainingGraph:
             model=model,
             plan=plan,
             forward=list(model.graph.ops),
-            state=variable("train/state", np.int32, abi.STATE_WORDS),
+            state=model.graph.add(Tensor.make("train/state", np.int32, (abi.STATE_WORDS,))),
             control=variable("train/control", np.int32, abi.STATE_WORDS + 1),
             learning_rate=variable("train/learning_rate", np.float32, 1),
             label=_make_label(model, plan),
             loss=model.graph.add(Tensor.make("train/loss", np.float32, (1,))),
-            scales=variable(SCALES, np.float32, 1),
-            ranges=variable(RANGES, np.float32, 1),
+            scales=variable("train/scales", np.float32, 1),
+            ranges=variable("train/ranges", np.float32, 1),
         )
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the model's operators are all there, in execution order."""
+        ops = self.model.graph.ops
+        return bool(ops) and isinstance(ops[0], TrainOp)
 
     @property
     def interface_inputs(self) -> list[Tensor]:

@@ -21,6 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
 from tflm_train.model.kinds import is_model
+from tflm_train.model.layer_options import restore_layer_options
 from tflm_train.model.metadata import trim_interface
 from tflm_train.model.written import check_written
 from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, Stream
@@ -59,6 +60,7 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
         work = Model(model.source, model.name)
     else:
         work = Model(model) if isinstance(model, bytes) else load(model)
+    restore_layer_options(work)
     trainable = TrainableModel.read(work)
     layout = StateLayout(trainable)
     blob = layout.factory_state() if state is None else StateBlob.parse(state)

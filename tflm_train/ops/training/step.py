@@ -28,9 +28,10 @@ class RestoreInputs(Tensors):
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOutputs(Tensors):
-    """Of RESTORE."""
+    """Of RESTORE: the live state, a copy of its words for the outside, what trains."""
 
     control: Annotated[Tensor, Spec(Role.STATE, "INT32", "17", at_least=True)]
+    handle: Annotated[Tensor, Spec(Role.RESULT, "INT32", "16")]
     variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "", present="variable_count")]
 
 
@@ -48,7 +49,7 @@ class Restore(TrainingOp[RestoreInputs, RestoreOutputs]):
 
 @dataclass(frozen=True, kw_only=True)
 class LossInputs(Tensors):
-    """Of LOSS."""
+    """Of LOSS: `saved` is what the forward pass keeps, not read; it has to be written before."""
 
     logits: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "classes")]
     target: Annotated[
@@ -69,6 +70,7 @@ class LossInputs(Tensors):
             present="0 if loss_kind == LossKind.MEAN_SQUARED_ERROR else FREE",
         ),
     ]
+    saved: Annotated[tuple[Tensor, ...], Spec(Role.AFTER, "", present="")]
     scales: Scales
     state: State
 
@@ -167,9 +169,10 @@ class ChannelSave(TrainingOp[ChannelSaveInputs, ChannelSaveOutputs]):
 
 @dataclass(frozen=True, kw_only=True)
 class FinishInputs(Tensors):
-    """Of FINISH: a token of each update."""
+    """Of FINISH: a token of each update, then all variables, none of which it reads."""
 
-    tokens: Annotated[tuple[Tensor, ...], Spec(Role.TOKEN, "INT8", "1", present="", label="token")]
+    after: Annotated[tuple[Tensor, ...], Spec(Role.AFTER, "", present="")]
+    handle: Annotated[Tensor, Spec(Role.RESULT, "INT32", "16")]
     state: State
 
 
@@ -178,12 +181,11 @@ class FinishOutputs(Tensors):
     """Of FINISH."""
 
     loss: Annotated[Tensor, Spec(Role.RESULT, "FLOAT32", "1")]
-    state: Annotated[Tensor, Spec(Role.STATE, "INT32", "16")]
 
 
 @dataclass(frozen=True)
 class Finish(TrainingOp[FinishInputs, FinishOutputs]):
-    """The last op: every other one of the step has run; gives loss and state to the outside."""
+    """The last op: every other one of the step has run; hands the loss out, renews the handle."""
 
     KIND = 15
     OP = "FINISH"
