@@ -40,15 +40,14 @@ RESULTS: Mapping[str, int] = {
     "split_conv": 1,
     "split_depthwise": 1,
     "channel_save": 1,
-    "training": 1,
+    "add_row": 1,
 }
 """The suites, and how many of their last fields are results."""
 
 WITHOUT_NUMBERS = (ops.Restore, ops.Finish)
 """The ops that only move what others made."""
 _CASES = 2
-_MOST_BYTES = {"training": 8192}  # of a case; of other suites:
-_FEW_BYTES = 2048
+_MOST_BYTES = 2048  # of a case
 
 Row = list[Any]
 Numbers = dict[str, dict[str, Row]]
@@ -58,8 +57,7 @@ def chosen(suites: Mapping[str, Suite]) -> Numbers:
     """The first small cases of each suite, encoded."""
     found: Numbers = {}
     for name in RESULTS:
-        most = _MOST_BYTES.get(name, _FEW_BYTES)
-        rows = {k: row for k, row in suites[name].rows.items() if _nbytes(row) <= most}
+        rows = {k: row for k, row in suites[name].rows.items() if _nbytes(row) <= _MOST_BYTES}
         first = list(rows)[:_CASES]
         assert first, f"{name}: no case is small"
         found[name] = {key: [encoded(field) for field in rows[key]] for key in first}
@@ -82,9 +80,8 @@ def committed() -> tuple[int, Numbers]:
 def moved(old: Numbers, new: Numbers) -> list[str]:
     """The cases of the same inputs and other results."""
     found = []
-    for suite, rows in old.items():
-        count = RESULTS[suite]
-        for key, row in rows.items():
+    for suite, count in RESULTS.items():
+        for key, row in old.get(suite, {}).items():
             other = new.get(suite, {}).get(key, [])
             if row[:-count] == other[:-count] and row != other:
                 found.append(f"{suite}: {key}")
@@ -108,35 +105,9 @@ def decoded(field: Any) -> Field:
 
 
 def kinds(numbers: Numbers) -> set[int]:
-    """The kinds of op that the cases are of."""
-    found = set()
-    for suite, rows in numbers.items():
-        for row in rows.values():
-            blobs = [bytes(np.asarray(decoded(f))) for f in row if isinstance(f, str)]
-            if suite == "training":
-                blobs = _each_op(blobs)
-                found |= {HEADER.unpack_from(blob)[0] for blob in blobs}
-            else:
-                found.add(HEADER.unpack_from(blobs[0])[0])
-    return found
-
-
-def _each_op(blobs: list[bytes]) -> list[bytes]:
-    """The options of each op of a training case, which follow one another in one field."""
-    for blob in blobs:
-        parts, at = [], 0
-        while at + HEADER.size <= len(blob):
-            kind, version, size = HEADER.unpack_from(blob, at)
-            if version != ops.VERSION or size < HEADER.size or kind not in _KINDS:
-                break
-            parts.append(blob[at : at + size])
-            at += size
-        if at == len(blob) and parts:
-            return parts
-    raise ValueError("a training case without operators")
-
-
-_KINDS = {cls.KIND for cls in ops.ALL}
+    """The kinds of op that the cases are of: each begins with an op's parameters."""
+    rows = [row for rows in numbers.values() for row in rows.values()]
+    return {HEADER.unpack_from(np.asarray(decoded(row[0])).tobytes())[0] for row in rows}
 
 
 def _nbytes(row: tuple[Field, ...]) -> int:
