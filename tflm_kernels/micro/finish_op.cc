@@ -14,7 +14,9 @@ struct FinishOp : OpDefaults, FinishTensors {
   static constexpr bool kAlwaysRuns = true;
 
   static bool Check(const Params& params, const OpNode& node) {
-    return node.CheckMark(params.marks - 1);
+    return node.CheckMark(params.marks - 1) &&
+           (node.InputTensor(In::kHandle)->data.data == nullptr ||
+            node.Fail("the handle is a constant"));
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {

@@ -652,7 +652,7 @@ constexpr FieldRow kFinishFields[] = {
 };
 constexpr TensorRow kFinishRows[] = {
     {"after", 255, 255, 255, 0 | kRun},
-    {"handle", 255, 5, 255, 2 | kMustBeVariable},
+    {"handle", 255, 5, 255, 2},
     {"state", 255, 8, 255, 2 | kMustBeVariable | kAtLeast},
     {"loss", 255, 11, 255, 1},
 };

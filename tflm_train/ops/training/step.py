@@ -172,7 +172,7 @@ class FinishInputs(Tensors):
     """Of FINISH: a token of each update, then all variables, none of which it reads."""
 
     after: Annotated[tuple[Tensor, ...], Spec(Role.AFTER, "", present="")]
-    handle: Annotated[Tensor, Spec(Role.VARIABLE, "INT32", "16")]
+    handle: Annotated[Tensor, Spec(Role.RESULT, "INT32", "16")]
     state: State
 
 
