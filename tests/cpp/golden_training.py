@@ -54,7 +54,7 @@ class Reference(BackwardReference):
         self.growths = 0
         self._x = model.graph.inputs[0]
         self._state = model.graph.ops[0].outputs[0]
-        self._values: dict[int, Array] = {}
+        self._activations: dict[int, Array] = {}
         self._checksums: dict[int, int] = {}
 
     def checksums(self, x: Array, label: int, rate: float) -> list[int]:
@@ -68,15 +68,15 @@ class Reference(BackwardReference):
         Returns:
           CRC-32 of what each op leaves behind, with all scales and ranges; last, of all variables.
         """
-        self._values = {id(self._x): x, id(self._state): np.empty(0)}
+        self._activations = {id(self._x): x, id(self._state): np.empty(0)}
         self._checksums = {}
         for op, params in self.ops:
             if KERNELS[type(params)].twin is None:
-                y = self._values[id(op.output)] = self._run_forward(op, params)
+                y = self._activations[id(op.output)] = self._run_forward(op, params)
                 self._record(op, [y])
-        self.backward(lambda tensor: self._values[id(tensor)], label, rate)
-        variables = [self.variables[tensor.name] for tensor in self._tensors]
-        return [*(self._checksums[id(op)] for op, _ in self.ops), _crc32(variables)]
+        self.backward(lambda tensor: self._activations[id(tensor)], label, rate)
+        last = _crc32([*self.variables.values()])
+        return [*(self._checksums[id(op)] for op, _ in self.ops), last]
 
     def left_behind(self, op: Op, params: abi.OpParams) -> list[Tensor]:
         """What an op computes: its outputs, of an update the variables, of the loss its value."""
@@ -87,16 +87,15 @@ class Reference(BackwardReference):
         return params.inputs_of(op).having(Role.VARIABLE) or op.outputs
 
     def run(self, twin: Twin, op: Op, params: Any, step: Step) -> None:
-        before = self.variables["train/ranges"].copy()
+        before = step.ranges.copy()
         super().run(twin, op, params, step)
         left = self.left_behind(op, params)
         self._record(op, [step.loss if t is self._loss else step.value(t) for t in left])
         if isinstance(params, abi.ConvInputGradParams | abi.DepthwiseInputGradParams):
-            after = self.variables["train/ranges"]
             largest = int(np.abs(step.value(op.inputs[0]).astype(np.int32)).max(initial=0))
             predicted, needed = (
                 numerics.predicted_exponent(ranges[params.slot_out], largest)
-                for ranges in (before, after)
+                for ranges in (before, step.ranges)
             )
             self.growths += step.number > 1 and needed > predicted
 
@@ -117,8 +116,8 @@ class Reference(BackwardReference):
         return split_forward.forward(x, weights, bias, multiplier, shift, g, output, depthwise)
 
     def _forward_value(self, tensor: Tensor) -> Array:
-        if id(tensor) in self._values:
-            return self._values[id(tensor)]
+        if id(tensor) in self._activations:
+            return self._activations[id(tensor)]
         return self.variables[tensor.name] if tensor.data is None else tensor.data
 
 

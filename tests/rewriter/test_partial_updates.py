@@ -126,6 +126,7 @@ class Twins:
                     columns = unpack_nibbles(value, rows * kept.size)
                 full[..., kept] = columns.reshape(*full.shape[:-1], kept.size)
                 values[name] = self._pack(name, full)
+        state.set_variables(values)
         return state.state()
 
     @staticmethod

@@ -271,28 +271,15 @@ RULES: dict[str, GradientRule] = {
 
 
 def _conv_input_grad(op: Op, params: ops.ConvInputGrad, step: Step) -> None:
-    inputs = ops.ConvInputGrad.inputs_of(op)
-    g = layer_geometry(params.geometry, params.transposed)
-    incoming = step.gradient(inputs.gradient, params.slot_in)
+    inputs = params.inputs_of(op)
     weights = step.value(inputs.weights)
     if inputs.columns is not None and inputs.channels is not None:
         columns, order = step.value(inputs.columns), step.value(inputs.channels)
         weights = merge_conv_weights(weights, columns, order)
-    result = input_gradient(
-        QuantizedGradient(incoming.q.reshape(g.out_h, g.out_w, g.out_c), incoming.scale),
-        weights,
-        ConvMultipliers(
-            step.value(inputs.multipliers),
-            np.float32(params.unit_scale),
-            params.group,
-            params.group_shift,
-        ),
-        g,
-        step.range_of(params.slot_out),
-        step.mask(params.mask, inputs.mask),
-        step.addend(inputs.addend, params.slot_addend),
-    )
-    step.store_gradient(op.output, params.slot_out, result)
+    unit = np.float32(params.unit_scale)
+    m = ConvMultipliers(step.value(inputs.multipliers), unit, params.group, params.group_shift)
+    geometry = layer_geometry(params.geometry, params.transposed)
+    step.requantized(op, params, inputs, input_gradient, weights, m, geometry)
 
 
 def _conv_input_grad_scratch(params: ops.ConvInputGrad) -> int:

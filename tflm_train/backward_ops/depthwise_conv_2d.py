@@ -187,23 +187,13 @@ RULES: dict[str, GradientRule] = {"DEPTHWISE_CONV_2D": DepthwiseConv2DRule()}
 
 
 def _depthwise_input_grad(op: Op, params: ops.DepthwiseInputGrad, step: Step) -> None:
-    inputs = ops.DepthwiseInputGrad.inputs_of(op)
-    g = params.geometry
-    incoming = step.gradient(inputs.gradient, params.slot_in)
+    inputs = params.inputs_of(op)
     weights = step.value(inputs.weights)
     if inputs.columns is not None and inputs.channels is not None:
         columns, channels = step.value(inputs.columns), step.value(inputs.channels)
         weights = merge_depthwise_weights(weights, columns, channels)
-    result = input_gradient(
-        QuantizedGradient(incoming.q.reshape(g.out_h, g.out_w, g.out_c), incoming.scale),
-        weights,
-        DepthwiseMultipliers(step.value(inputs.multipliers), np.float32(params.unit_scale)),
-        g,
-        step.range_of(params.slot_out),
-        step.mask(params.mask, inputs.mask),
-        step.addend(inputs.addend, params.slot_addend),
-    )
-    step.store_gradient(op.output, params.slot_out, result)
+    m = DepthwiseMultipliers(step.value(inputs.multipliers), np.float32(params.unit_scale))
+    step.requantized(op, params, inputs, input_gradient, weights, m, params.geometry)
 
 
 KERNELS: Kernels = {

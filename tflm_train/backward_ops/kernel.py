@@ -16,7 +16,6 @@ import numpy.typing as npt
 from tflm_train import ops
 from tflm_train.backward_ops.numerics import Mask, QuantizedGradient, Requantized
 from tflm_train.graph import Op, Tensor
-from tflm_train.ops.contract import RANGES, SCALES
 from tflm_train.ops.target import Struct
 
 WORD = 4
@@ -36,7 +35,9 @@ class Step:
     """One training step.
 
     Attributes:
-      variables: Values by tensor name; what trains is changed in place or replaced.
+      variables: Values by tensor id; scales and ranges are changed in place, others replaced.
+      scales: The values of `train/scales`, one for each slot of a gradient.
+      ranges: Those of `train/ranges`, the running ratios.
       activation: Gives the forward value of a tensor.
       target: What the model should have answered.
       rate: The learning rate.
@@ -46,7 +47,9 @@ class Step:
       loss: What LOSS found.
     """
 
-    variables: dict[str, Array]
+    variables: dict[int, Array]
+    scales: Array
+    ranges: Array
     activation: Callable[[Tensor], Array]
     target: Target
     rate: np.float32
@@ -59,8 +62,8 @@ class Step:
         """A tensor's value at this point of the step."""
         if id(tensor) in self.made:
             return self.made[id(tensor)]
-        if tensor.name in self.variables:
-            return self.variables[tensor.name]
+        if id(tensor) in self.variables:
+            return self.variables[id(tensor)]
         return self.activation(tensor) if tensor.data is None else tensor.data
 
     def optional(self, tensor: Tensor | None) -> Array | None:
@@ -69,11 +72,7 @@ class Step:
 
     def gradient(self, tensor: Tensor, slot: int) -> QuantizedGradient:
         """A gradient with its scale."""
-        return QuantizedGradient(self.value(tensor), np.float32(self.variables[SCALES][slot]))
-
-    def addend(self, tensor: Tensor | None, slot: int) -> QuantizedGradient | None:
-        """The gradient to add before quantising, where there is one."""
-        return None if tensor is None else self.gradient(tensor, slot)
+        return QuantizedGradient(self.value(tensor), np.float32(self.scales[slot]))
 
     def mask(self, fields: ops.MaskFields, tensor: Tensor | None) -> Mask | None:
         """The clamp mask that a gradient is written through, where there is one."""
@@ -84,7 +83,7 @@ class Step:
 
     def range_of(self, slot: int) -> np.float32:
         """The running range of a slot."""
-        return np.float32(self.variables[RANGES][slot])
+        return np.float32(self.ranges[slot])
 
     def store(self, tensor: Tensor, value: Array) -> None:
         """Writes a tensor that is no variable."""
@@ -96,13 +95,37 @@ class Step:
     ) -> None:
         """Writes a gradient, its scale and, where it was requantised, its range."""
         self.store(tensor, result.q)
-        self.variables[SCALES][slot] = result.scale
+        self.scales[slot] = result.scale
         if isinstance(result, Requantized):
-            self.variables[RANGES][slot] = result.range_
+            self.ranges[slot] = result.range_
+
+    def requantized(
+        self, op: Op, params: Any, inputs: Any, function: Callable[..., Requantized], *values: Any
+    ) -> None:
+        """Writes a gradient that a function of this package computes and requantises.
+
+        Args:
+          op: The op, whose output it is.
+          params: Its parameters, with the slots and the mask.
+          inputs: Its inputs by their names.
+          function: Of the incoming gradient, the values, the slot's range, the mask and, where the
+            op takes one, the gradient to add.
+          *values: What it takes besides.
+        """
+        addend = getattr(inputs, "addend", None)
+        more = [] if addend is None else [self.gradient(addend, params.slot_addend)]
+        result = function(
+            self.gradient(inputs.gradient, params.slot_in),
+            *values,
+            self.range_of(params.slot_out),
+            self.mask(params.mask, inputs.mask),
+            *more,
+        )
+        self.store_gradient(op.output, params.slot_out, result)
 
     def change(self, tensor: Tensor, value: Array) -> None:
         """Gives a variable another value."""
-        self.variables[tensor.name] = value.reshape(tensor.shape)
+        self.variables[id(tensor)] = value.reshape(tensor.shape)
 
 
 Twin = Callable[[Op, Any, Step], None]

@@ -115,17 +115,10 @@ RULES: dict[str, GradientRule] = {"L2_NORMALIZATION": L2NormalizationRule()}
 
 
 def _l2_norm_grad(op: Op, params: ops.L2NormGrad, step: Step) -> None:
-    inputs = ops.L2NormGrad.inputs_of(op)
-    result = l2_norm_gradient(
-        step.gradient(inputs.gradient, params.slot_in),
-        step.value(inputs.x),
-        step.value(inputs.y),
-        params.x_scale,
-        params.x_zero_point,
-        step.range_of(params.slot_out),
-        step.mask(params.mask, inputs.mask),
-    )
-    step.store_gradient(op.output, params.slot_out, result)
+    inputs = params.inputs_of(op)
+    scale, zero_point = params.x_scale, params.x_zero_point
+    values = step.value(inputs.x), step.value(inputs.y), scale, zero_point
+    step.requantized(op, params, inputs, l2_norm_gradient, *values)
 
 
 KERNELS: Kernels = {ops.L2NormGrad: Kernel(_l2_norm_grad, lambda params: WORD * params.size)}

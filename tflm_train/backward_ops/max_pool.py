@@ -143,16 +143,9 @@ RULES: dict[str, GradientRule] = {
 
 
 def _max_pool_grad(op: Op, params: ops.MaxPoolGrad, step: Step) -> None:
-    inputs = ops.MaxPoolGrad.inputs_of(op)
-    result = max_pool_gradient(
-        step.gradient(inputs.gradient, params.slot_in),
-        step.value(inputs.x),
-        step.value(inputs.y),
-        params.geometry,
-        step.range_of(params.slot_out),
-        step.mask(params.mask, inputs.mask),
-    )
-    step.store_gradient(op.output, params.slot_out, result)
+    inputs = params.inputs_of(op)
+    x, y = step.value(inputs.x), step.value(inputs.y)
+    step.requantized(op, params, inputs, max_pool_gradient, x, y, params.geometry)
 
 
 KERNELS: Kernels = {

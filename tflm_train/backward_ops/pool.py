@@ -137,14 +137,7 @@ RULES: dict[str, GradientRule] = {"AVERAGE_POOL_2D": AveragePool2DRule()}
 
 
 def _pool_grad(op: Op, params: ops.PoolGrad, step: Step) -> None:
-    inputs = ops.PoolGrad.inputs_of(op)
-    result = pool_gradient(
-        step.gradient(inputs.gradient, params.slot_in),
-        params.geometry,
-        step.range_of(params.slot_out),
-        step.mask(params.mask, inputs.mask),
-    )
-    step.store_gradient(op.output, params.slot_out, result)
+    step.requantized(op, params, params.inputs_of(op), pool_gradient, params.geometry)
 
 
 def _pool_scratch(params: ops.PoolGrad) -> int:

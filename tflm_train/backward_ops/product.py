@@ -324,17 +324,9 @@ def _seen(values: Int8Array, sizes: Sequence[int], strides: Sequence[int]) -> np
 
 
 def _product_grad(op: Op, params: ops.ProductGrad, step: Step) -> None:
-    inputs = ops.ProductGrad.inputs_of(op)
-    result = product_gradient(
-        step.gradient(inputs.gradient, params.slot_in),
-        step.optional(inputs.x),
-        step.optional(inputs.table),
-        product_of(params),
-        step.range_of(params.slot_out),
-        step.mask(params.mask, inputs.mask),
-        step.addend(inputs.addend, params.slot_addend),
-    )
-    step.store_gradient(op.output, params.slot_out, result)
+    inputs = params.inputs_of(op)
+    x, table = step.optional(inputs.x), step.optional(inputs.table)
+    step.requantized(op, params, inputs, product_gradient, x, table, product_of(params))
 
 
 KERNELS: Kernels = {

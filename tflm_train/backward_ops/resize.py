@@ -157,17 +157,10 @@ RULES: dict[str, GradientRule] = {name: ResizeRule() for name in _TABLES}
 
 
 def _resize_grad(op: Op, params: ops.ResizeGrad, step: Step) -> None:
-    inputs = ops.ResizeGrad.inputs_of(op)
-    result = resize_gradient(
-        step.gradient(inputs.gradient, params.slot_in),
-        step.value(inputs.rows),
-        step.value(inputs.columns),
-        (params.in_h, params.in_w),
-        step.range_of(params.slot_out),
-        step.mask(params.mask, inputs.mask),
-        step.addend(inputs.addend, params.slot_addend),
-    )
-    step.store_gradient(op.output, params.slot_out, result)
+    inputs = params.inputs_of(op)
+    tables = step.value(inputs.rows), step.value(inputs.columns)
+    size = (params.in_h, params.in_w)
+    step.requantized(op, params, inputs, resize_gradient, *tables, size)
 
 
 KERNELS: Kernels = {ops.ResizeGrad: Kernel(_resize_grad, lambda params: WORD * params.channels)}

@@ -11,8 +11,6 @@ EXTRA_INPUTS = ("train/label", "train/learning_rate")
 """What a rewrite adds after the original inputs; a model that learns its input has no label."""
 EXTRA_OUTPUTS = ("train/loss", "train/state")
 """What it adds after the original outputs."""
-SCALES, RANGES = "train/scales", "train/ranges"
-"""The variables that hold a scale and a running range for each slot of a gradient."""
 INFER_SIGNATURE, TRAIN_SIGNATURE = "infer", "train"
 """Names of the signatures that a rewrite adds."""
 STATE_MAGIC = 0x4E525454
@@ -48,8 +46,6 @@ __all__ = [
     "EXTRA_OUTPUTS",
     "INFER_SIGNATURE",
     "OP_PREFIX",
-    "RANGES",
-    "SCALES",
     "STATE_MAGIC",
     "STATE_WORDS",
     "TRAIN_SIGNATURE",

@@ -37,7 +37,7 @@ def make_stream(graph: Graph, run: Run) -> TrainOp:
     inputs: list[Tensor | None] = [run.source, None]
     stages: list[abi.StageFields] = []
     for op, taps, stage in zip(run.layers, run.taps, run.stages, strict=True):
-        if op.name != "ADD":
+        if stage.stage_kind != abi.StageKind.ADD:
             stage = _with_constants(graph, op, taps, stage, constants, inputs)
         stages.append(stage)
     # One without a meaning where there are none: inputs that are left out may get lost.

@@ -248,7 +248,7 @@ def _is_allowed(run: Run, choice: Choice) -> bool:
     if len(run.stages) > 1:
         return choice.stream is Streaming.AUTO
     # A lone ADD gains nothing.
-    return choice.forward is not Forward.BUILTIN and run.layers[0].name != "ADD"
+    return choice.forward is not Forward.BUILTIN and run.stages[0].stage_kind != abi.StageKind.ADD
 
 
 def _as_it_is(op: Op, start: int, crossing: int, kernels: KernelSet) -> _Segment:

@@ -23,7 +23,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.fused_activation import clamp_of, why_not_activation
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.graph import Op, Tensor
-from tflm_train.model.layers import Layer
+from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.geometry import Geometry
 from tflm_train.rewriter.choose_variables import trainable_taps
 from tflm_train.rewriter.fold_pad import is_spatial_pad, is_windowed, padded_geometry
@@ -38,20 +38,29 @@ Taps = tuple[int, int, int, int]
 
 def can_stream(op: Op) -> bool:
     """Whether an op can be (part of) a stage."""
-    if _is_saving(op):
+    if _is_saving(op) or is_spatial_pad(op):
         return True
-    if op.name == "PAD":
-        return is_spatial_pad(op)
-    if op.name == "ADD":
+    kind = stage_kind(op)
+    if kind is None:
+        return False
+    if kind is abi.StageKind.ADD:
         return _is_plain_add(op)
     if split_params(op) is not None:
         return len(op.input.shape) == len(op.output.shape) == 4
-    if not is_windowed(op):
-        return False
     bias = op.optional_input(2)
     if bias is not None and bias.type_name != "INT32":
         return False
     return RULES[op.name].why_not(op) is None
+
+
+def stage_kind(op: Op) -> abi.StageKind | None:
+    """What stage computes an op; None where nothing does."""
+    split = split_params(op)
+    if split is not None:
+        depthwise = isinstance(split, abi.SplitDepthwiseParams)
+        return abi.StageKind.DEPTHWISE if depthwise else abi.StageKind.CONV
+    row = builtin_of(op)
+    return None if row is None else row.stage
 
 
 def split_params(op: Op) -> abi.SplitConvParams | abi.SplitDepthwiseParams | None:
@@ -130,20 +139,20 @@ def find_run(
       or save of an activation what a STREAM cannot.
     """
     layers = _layers(ops)
-    if not layers or ops[-1].name == "PAD" or len(layers) > abi.MAX_STREAM_STAGES:
+    if not layers or is_spatial_pad(ops[-1]) or len(layers) > abi.MAX_STREAM_STAGES:
         return None
-    if any(op.name == "PAD" and id(op.output) in used_outside for op in ops):
+    if any(is_spatial_pad(op) and id(op.output) in used_outside for op in ops):
         return None
     saved = _find_saved(layers, ops, used_outside)
     if saved is None:
         return None
-    pads = {id(op.output): op for op in ops if op.name == "PAD"}
+    pads = {id(op.output): op for op in ops if is_spatial_pad(op)}
     made = {id(op.output): i for i, op in enumerate(layers)}
     sources: list[tuple[Tensor, ...]] = []
     for op in layers:
         pad = pads.get(id(op.input)) if is_windowed(op) else None
         first = op.input if pad is None else pad.input
-        second = op.inputs[1] if op.name == "ADD" else None
+        second = op.inputs[1] if stage_kind(op) is abi.StageKind.ADD else None
         sources.append((first,) if second is None else (first, second))
     if any(id(t) in pads for read in sources for t in read):
         return None  # an ADD or another PAD reads it
@@ -254,7 +263,7 @@ def _with_saved(
 
 
 def _layers(ops: Sequence[Op]) -> list[Op]:
-    return [op for op in ops if op.name != "PAD" and not _is_saving(op)]
+    return [op for op in ops if not is_spatial_pad(op) and not _is_saving(op)]
 
 
 def _is_saving(op: Op) -> bool:
@@ -267,7 +276,7 @@ def _geometry(op: Op, pad: Op | None) -> Geometry:
     split = split_params(op)
     if split is not None:
         return split.geometry
-    if op.name != "ADD":
+    if stage_kind(op) is not abi.StageKind.ADD:
         return padded_geometry(op, pad)
     _, height, width, channels = op.output.shape
     return Geometry.from_options((height, width, channels), channels, (1, 1))
@@ -298,11 +307,10 @@ def _trimmed(geometry: Geometry, taps: Taps | None) -> Geometry:
 
 
 def _stage(op: Op, geometry: Geometry, read: tuple[int, ...], ring: int) -> abi.StageFields:
-    split = split_params(op)
+    split, kind = split_params(op), stage_kind(op)
+    assert kind is not None
+    multiplier = geometry.out_c // geometry.in_c if kind is abi.StageKind.DEPTHWISE else 1
     if split is not None:
-        depthwise = isinstance(split, abi.SplitDepthwiseParams)
-        kind = abi.StageKind.DEPTHWISE if depthwise else abi.StageKind.CONV
-        multiplier = geometry.out_c // geometry.in_c if depthwise else 1
         return abi.StageFields(
             kind,
             geometry,
@@ -316,14 +324,10 @@ def _stage(op: Op, geometry: Geometry, read: tuple[int, ...], ring: int) -> abi.
     clamp = clamp_of(op)
     act_min, act_max = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
     output = abi.OutputFields(op.input.zero_point, op.output.zero_point, act_min, act_max)
-    if op.name == "ADD":
-        kind, multiplier = abi.StageKind.ADD, 1
+    if kind is abi.StageKind.ADD:
         return abi.StageFields(
             kind, geometry, output, multiplier, read[0], read[1], ring, add=_add_fields(op)
         )
-    kind, multiplier = abi.StageKind.CONV, 1
-    if Layer(-1, op, -1).is_depthwise:
-        kind, multiplier = abi.StageKind.DEPTHWISE, geometry.out_c // geometry.in_c
     return abi.StageFields(kind, geometry, output, multiplier, read[0], abi.STREAM_INPUT, ring)
 
 

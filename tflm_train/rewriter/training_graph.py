@@ -12,7 +12,6 @@ from tflm_train.backward_ops.rule import Columns, Gradient
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.ops.constants import TargetKind
-from tflm_train.ops.contract import RANGES, SCALES
 from tflm_train.scheme import UpdatePlan
 
 
@@ -126,8 +125,8 @@ class TrainingGraph:
             learning_rate=variable("train/learning_rate", np.float32, 1),
             label=_make_label(model, plan),
             loss=model.graph.add(Tensor.make("train/loss", np.float32, (1,))),
-            scales=variable(SCALES, np.float32, 1),
-            ranges=variable(RANGES, np.float32, 1),
+            scales=variable("train/scales", np.float32, 1),
+            ranges=variable("train/ranges", np.float32, 1),
         )
 
     @property

@@ -20,6 +20,7 @@ from tflm_train.ops.builtin.shapes import (
     same_shape,
     tensor_of,
 )
+from tflm_train.ops.constants import StageKind
 from tflm_train.ops.target import Struct
 
 _TWO = (2, 2)
@@ -108,6 +109,7 @@ ROWS = (
         schema.AddOptionsT,
         memory=fixed("eb", "biiiiiiiiiiiiff"),
         instructions=_add_instructions,
+        stage=StageKind.ADD,
     ),
     BuiltinOperator(
         "DEQUANTIZE", same_shape, memory=fixed(None, ("di",), "iii"), keeps_real_values=True

@@ -23,6 +23,7 @@ from tflm_train.ops.builtin.shapes import (
     tensor_of,
     window_output,
 )
+from tflm_train.ops.constants import StageKind
 from tflm_train.ops.target import Struct
 
 _CONV_DATA = "iiiiiiiiiPPiii"  # OpDataConv
@@ -213,6 +214,7 @@ ROWS = (
         schema.Conv2DOptionsT,
         memory=_conv_memory,
         layer=LayerForm(_conv_macs, is_window=True),
+        stage=StageKind.CONV,
         instructions=_conv_instructions,
     ),
     BuiltinOperator(
@@ -222,6 +224,7 @@ ROWS = (
         schema.DepthwiseConv2DOptionsT,
         memory=_depthwise_memory,
         layer=LayerForm(_depthwise_macs, is_window=True, is_depthwise=True),
+        stage=StageKind.DEPTHWISE,
         instructions=_depthwise_instructions,
     ),
     BuiltinOperator(

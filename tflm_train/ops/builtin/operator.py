@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tflm_train.graph import Op
 from tflm_train.ops.builtin.memory import MemoryRule
 from tflm_train.ops.builtin.shapes import ShapeRule
+from tflm_train.ops.constants import StageKind
 
 ANY_NUMBER = 1 << 16
 Real = npt.NDArray[np.float64]
@@ -77,6 +78,7 @@ class BuiltinOperator:
       layer: How its weights lie; None for an operator without.
       instructions: About how many TFLM's CMSIS-NN kernel takes on a Cortex-M7; None where nothing
         compares its cost.
+      stage: What computes it as a part of a STREAM; None where nothing does.
       keeps_real_values: Whether it only writes the same numbers in another type or scale.
       partials: Of an operator that works element by element, its partial derivatives: for each
         input the terms whose sum it is. Its gradient needs no more.
@@ -92,6 +94,7 @@ class BuiltinOperator:
     has_kernel: bool = True
     layer: LayerForm | None = None
     instructions: Callable[[Op], float] | None = None
+    stage: StageKind | None = None
     keeps_real_values: bool = False
     partials: tuple[tuple[Term, ...], ...] = ()
 
