@@ -161,9 +161,9 @@ class Tensors:
             kwargs[slot.name] = part if slot.is_run else part[0]
         return cls(**kwargs)
 
-    def having(self, role: Role) -> list[Tensor]:
-        """Those with a role."""
-        return [tensor for slot, tensor in self.beside_slots() if slot.spec.role is role]
+    def having(self, *roles: Role) -> list[Tensor]:
+        """Those with one of some roles."""
+        return [tensor for slot, tensor in self.beside_slots() if slot.spec.role in roles]
 
     def lacking(self, role: Role) -> list[Tensor]:
         """Those with any other role."""
