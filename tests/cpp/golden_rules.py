@@ -23,7 +23,7 @@ from golden_inputs import (
 from tflm_train import ops
 from tflm_train.backward_ops.kernel import Step
 from tflm_train.graph import Op, Tensor
-from tflm_train.ops.contract import SCALES, STATE_WORDS, StateWord
+from tflm_train.ops.contract import STATE_WORDS, StateWord
 from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.tensors import slots_of
 from tflm_train.qas import update
@@ -84,17 +84,20 @@ class Case:
         """The changed tensors, by the twin."""
         given = {role: value for role, value in self.values.items() if value is not None}
         tensors = {role: Tensor.make(role, v.dtype, v.shape) for role, v in given.items()}
-        own = {"scales": Tensor.make(SCALES, np.float32, (1,)), "state": _nothing("state")}
+        own = {"scales": _nothing("scales"), "state": _nothing("state")}
         absent = {slot.name: None for slot in slots_of(type(self.params).INPUTS)}
         inputs = type(self.params).INPUTS(**{**absent, **own, **tensors})
         scales = np.zeros(SLOT_IN + 1, np.float32)
         scales[SLOT_IN] = self.scale
+        values = {id(tensors[role]): value for role, value in given.items()}
         step = Step(
-            {**given, SCALES: scales}, _value_of, None, np.float32(self.rate), SEED, self.number
+            values, scales, np.zeros(0), _value_of, None, np.float32(self.rate), SEED, self.number
         )
         op = Op(self.params.custom_name, inputs.in_order(), [], self.params.pack(), is_custom=True)
         KERNELS[type(self.params)].twin(op, self.params, step)
-        return {role: step.variables[role].reshape(-1) for role in CHANGED if role in given}
+        return {
+            role: step.variables[id(tensors[role])].reshape(-1) for role in CHANGED if role in given
+        }
 
     def _state(self) -> Array:
         state = np.zeros(STATE_WORDS, np.uint32)
