@@ -191,7 +191,7 @@ def train_float_twin(
 def float_gradients(
     model_path: str | Path,
     x_int8: npt.NDArray[np.int8],
-    label: int,
+    target: int | Array,
     first_layer: int = 0,
 ) -> tuple[float, dict[int, tuple[Array, Array]]]:
     """TensorFlow's gradients of the dequantised model at the int8 model's activations.
@@ -203,7 +203,8 @@ def float_gradients(
     Args:
         model_path: the original int8 model.
         x_int8: one input [1, ...].
-        label: class index; the loss is softmax cross-entropy on the dequantised logits.
+        target: class index, and the loss is softmax cross-entropy on the dequantised logits; or the
+            values that the outputs should have, and it is the mean squared error.
         first_layer: layers before this one are left out.
 
     Returns:
@@ -230,8 +231,12 @@ def float_gradients(
     with tf.GradientTape() as tape:
         tape.watch(parameters)
         feed = {t: graph.dequantise(t, int8[t]) for t in boundary}
-        logits = graph.run(feed, parameters, first_op, straight_through)
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=[label], logits=logits)[0]
+        outputs = graph.run(feed, parameters, first_op, straight_through)
+        if isinstance(target, int):
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=[target], logits=outputs)
+        else:
+            losses = tf.reduce_mean(tf.square(outputs - target), axis=-1)
+        loss = losses[0]
     gradients = tape.gradient(loss, parameters)
     return float(loss), {
         layer: (weights.numpy(), bias.numpy()) for layer, (weights, bias) in gradients.items()

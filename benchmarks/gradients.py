@@ -35,6 +35,7 @@ from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.runtime.metrics import real_values
 from tflm_train.trained.merge import merge
 
 Array = npt.NDArray[Any]
@@ -140,8 +141,9 @@ def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any
     boundary, data = Boundary(whole, parts, cache), case.task.dataset()
     interpreter = Interpreter(parts.tail, preserve_all=True)
     x_train = boundary.activations(data.x_train[: case.steps], "x_train")
+    target_of = _input_as_target if interpreter.learns_its_input else _class_as_target
     for x, label in zip(x_train, data.y_train, strict=False):
-        interpreter.train_step(x, int(label), case.rate)
+        interpreter.train_step(x, target_of(interpreter, x, label)[0], case.rate)
     state = interpreter.state()
     merged = Model(merge(parts.tail, state), f"{case.task.name} merged")
     plain = Interpreter(merged)
@@ -154,10 +156,11 @@ def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any
         x_test = boundary.activations(data.x_test[:images], "x_test")
         for x, label in zip(x_test, data.y_test, strict=False):
             interpreter.load_state(state)
-            loss = interpreter.train_step(x, int(label), STILL)
+            given, target = target_of(interpreter, x, label)
+            loss = interpreter.train_step(x, given, STILL)
             if not np.array_equal(interpreter.output(), plain.infer(x)):
                 raise AssertionError("the model given to TensorFlow is not the one that trains")
-            float_loss, theirs = float_gradients(path, x[np.newaxis], int(label))
+            float_loss, theirs = float_gradients(path, x[np.newaxis], target)
             loss_error = max(loss_error, abs(loss - float_loss))
             vanished = _loss_scale(interpreter) == 0.0
             without_gradient += vanished
@@ -169,6 +172,16 @@ def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any
     return _summary(
         case, len(x_test), without_gradient, loss_error, _rows(agreements, layers, parts)
     )
+
+
+def _class_as_target(interpreter: Interpreter, x: Array, label: Array) -> tuple[int, int]:
+    """The target of a training step, and the same for TensorFlow."""
+    return int(label), int(label)
+
+
+def _input_as_target(interpreter: Interpreter, x: Array, label: Array) -> tuple[None, Array]:
+    """The same where the model learns its own input, in real units."""
+    return None, real_values(x, interpreter.model.graph.inputs[0])
 
 
 def _loss_scale(interpreter: Interpreter) -> float:

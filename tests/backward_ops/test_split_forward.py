@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,14 @@ from hypothesis import strategies as st
 
 import tflm_train as tt
 from tests.models import CONVERTED, converted_model
+from tests.networks import NETWORKS, load_network
 from tests.steps import random_inputs
 from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import split_forward
 from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.layer_rule import LayerRule
 from tflm_train.backward_ops.rules import RULES
-from tflm_train.model import Model, Op, Quantization, Tensor, load
+from tflm_train.model import Model, Op, Quantization, Tensor
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.rewriter.split_layers import layer_multipliers, quantize_multiplier
 
@@ -60,9 +60,11 @@ def test_layers_of_converted_models(converted: Callable[[str], Model], name: str
 
 
 @pytest.mark.interpreter
-@pytest.mark.parametrize("name", ["kws_ref_model", "mcunet-5fps", "pretrainedResnet_quant"])
-def test_layers_of_shared_models(shared: Path, name: str) -> None:
-    assert_equals_builtin(load(shared / "models" / f"{name}.tflite"), samples=1)
+@pytest.mark.parametrize(
+    "name", [*NETWORKS, "kws_ref_model", "mcunet-5fps", "pretrainedResnet_quant"]
+)
+def test_layers_of_real_models(name: str) -> None:
+    assert_equals_builtin(load_network(name), samples=1)
 
 
 # Of the mobilenet: one op of each kind, to take operator codes and options from.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 import tflm_train as tt
 from tests.memory.host import ALIGNMENT, host_target
 from tests.models import CONVERTED, OPERATORS, TRAINABLE
+from tests.networks import NETWORKS, load_network
 from tests.steps import full_scheme, weights_of
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
@@ -105,18 +106,26 @@ def test_variables_that_the_model_itself_places(digits: Model) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "kws_ref_model", "mcunet-5fps.nopad", "pretrainedResnet_quant", "trained_lstm_int8",
-        "keyword_scrambled_8bit",
+        *NETWORKS, "kws_ref_model", "mcunet-5fps.nopad", "pretrainedResnet_quant",
+        "trained_lstm_int8", "keyword_scrambled_8bit",
     ],
 )  # fmt: skip
-def test_real_models(shared: Path, name: str) -> None:
-    assert_predicted(tt.load(shared / "models" / f"{name}.tflite"))
+def test_real_models(name: str) -> None:
+    assert_predicted(load_network(name))
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("residual_bits", [8, 4, 0])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rewritten_networks(name: str, residual_bits: int) -> None:
+    scheme = dataclasses.replace(NETWORKS[name].scheme, residual_bits=residual_bits)
+    assert_predicted(Model(tt.rewrite(load_network(name), scheme).model_bytes))
 
 
 @pytest.mark.interpreter
 @pytest.mark.parametrize("name", ["kws_ref_model", "mcunet-5fps.nopad", "pretrainedResnet_quant"])
-def test_rewritten_real_models(shared: Path, name: str) -> None:
-    model = tt.load(shared / "models" / f"{name}.tflite")
+def test_rewritten_real_models(name: str) -> None:
+    model = load_network(name)
     scheme = Scheme(biases_last=6, weights=weights_of(4))
     assert_predicted(Model(tt.rewrite(model, scheme).model_bytes))
 

@@ -11,6 +11,7 @@ import pytest
 import tflm_train as tt
 from tests.memory.host import ALIGNMENT, host_target, smallest_arena
 from tests.models import convert
+from tests.networks import CONVOLUTIONAL, load_network
 from tests.steps import full_scheme
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
@@ -33,11 +34,11 @@ def test_converted_models(converted: Callable[[str], Model], tmp_path: Path, nam
 @pytest.mark.interpreter
 @pytest.mark.parametrize(
     "name",
-    ["ad01_int8", "hello_world_int8", "keyword_scrambled_8bit", "kws_ref_model",
+    [*CONVOLUTIONAL, "ad01_int8", "hello_world_int8", "keyword_scrambled_8bit", "kws_ref_model",
      "trained_lstm_int8", "person_detect"],
 )  # fmt: skip
-def test_real_models(shared: Path, tmp_path: Path, name: str) -> None:
-    assert_minimum(tt.load(shared / "models" / f"{name}.tflite"), tmp_path)
+def test_real_models(tmp_path: Path, name: str) -> None:
+    assert_minimum(load_network(name), tmp_path)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -62,14 +63,15 @@ def test_where_prepare_needs_most(tmp_path: Path, name: str) -> None:
     assert_minimum(model, tmp_path)
 
 
-def test_prepare_is_never_overwritten(tmp_path: Path) -> None:
+def _one_layer(layers: Any) -> Any:
+    x = layers.Input((3,), batch_size=1)
+    return x, layers.Dense(500)(x)
+
+
+@pytest.mark.parametrize("name", ["one_layer", "autoencoder"])
+def test_prepare_is_never_overwritten(tmp_path: Path, name: str) -> None:
     """FULLY_CONNECTED asks for persistent memory last, which TFLM lets run into the temporary."""
-
-    def build(layers: Any) -> Any:
-        x = layers.Input((3,), batch_size=1)
-        return x, layers.Dense(500)(x)
-
-    model = Model(convert(build, 3))
+    model = Model(convert(_one_layer, 3)) if name == "one_layer" else load_network(name)
     path = tmp_path / "model.tflite"
     path.write_bytes(model.source)
     report = memory_report(model, KernelSet.REFERENCE, target=host_target())

@@ -18,13 +18,15 @@ from hypothesis import strategies as st
 import tflm_train as tt
 from tests import raw_model
 from tests.models import CONVERTED, converted_model
+from tests.networks import NETWORKS, load_network
 from tests.steps import random_inputs
 from tflm_train.errors import ModelError
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import list_layers
 from tflm_train.scheme import Scheme
 
-SHARED_MODELS = (
+REAL_MODELS = (
+    *NETWORKS,
     "ad01_int8", "hello_world_int8", "keyword_scrambled_8bit", "kws_ref_model", "mbv2-w0.35",
     "mbv2-w0.35.nopad", "mcunet-5fps", "mcunet-5fps.nopad", "mcunetv2_large",
     "micro_speech_quantized", "person_detect", "pretrainedResnet_quant", "proxyless-w0.3",
@@ -76,9 +78,9 @@ def test_round_trip_of_converted_models(converted: Callable[[str], Model], name:
     np.testing.assert_array_equal(tt.Interpreter(model).infer(x), again.infer(x))
 
 
-@pytest.mark.parametrize("name", SHARED_MODELS)
-def test_round_trip_of_real_models(shared: Path, name: str) -> None:
-    assert_round_trip(tt.load(shared / "models" / f"{name}.tflite"))
+@pytest.mark.parametrize("name", REAL_MODELS)
+def test_round_trip_of_real_models(name: str) -> None:
+    assert_round_trip(load_network(name))
 
 
 class TestWhatARewriteKeeps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 import tflm_train as tt
 from tests.models import converted_model
+from tests.networks import NETWORKS, load_network
 from tests.steps import (
     RATE,
     assert_follows_reference,
@@ -22,6 +24,7 @@ from tests.steps import (
     assert_same_variables,
     full_scheme,
     random_inputs,
+    random_target,
     train,
     weights_of,
 )
@@ -155,7 +158,7 @@ class Twins:
         factory = partial.variables()
         rng = np.random.default_rng(8)
         for step, x in enumerate(random_inputs(self.partial.graph, steps, seed=8)):
-            label = int(rng.integers(partial.classes))
+            label = random_target(partial, rng)
             whole.load_state(self.extend(partial.variables(), step))
             assert partial.train_step(x, label, rate) == whole.train_step(x, label, rate)
             expected = self.restrict(whole.variables())
@@ -285,6 +288,17 @@ def test_the_paper_s_networks(
     twins = Twins(model, scheme, rewritten(model, whole))
     moved = twins.assert_equal_steps(3, 0.05)
     assert moved == {t.name for t in twins.partial.graph.ops[0].outputs[2:]}
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("residual_bits", [8, 4, 0])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_half_of_each_layer_of_a_network(name: str, residual_bits: int) -> None:
+    model, usual = load_network(name), NETWORKS[name].scheme
+    half = tuple(WeightUpdate(update.layer, 0.5) for update in usual.weights)
+    scheme = dataclasses.replace(usual, weights=half, residual_bits=residual_bits, seed=4)
+    whole = full_scheme(model, loss=usual.loss, residual_bits=residual_bits, seed=4)
+    Twins(model, scheme, rewritten(model, whole)).assert_equal_steps(2, 0.01)
 
 
 @pytest.mark.parametrize("part", [WeightUpdate(5, 0.5), WeightUpdate(5, channels=(3, 70))])

@@ -9,6 +9,7 @@ import pytest
 
 import tflm_train as tt
 from tests import requirements
+from tests.networks import NETWORKS, load_network
 from tests.target import firmware
 from tflm_train.memory import memory_report
 from tflm_train.model import Model
@@ -18,6 +19,7 @@ from tflm_train.scheme import Head, Scheme, WeightUpdate
 from tflm_train.scheme.library import find_scheme
 
 ORIGINALS = (
+    *NETWORKS,
     "ad01_int8",  # planning needs more than running
     "keyword_scrambled_8bit",
     "mcunet-5fps.nopad",
@@ -26,6 +28,7 @@ ORIGINALS = (
     "vww_96_int8",
 )
 REWRITES = {
+    **{name: network.scheme for name, network in NETWORKS.items()},
     "kws_ref_model": Scheme(biases_last=4, weights=(WeightUpdate(7),)),
     "mcunet-5fps.nopad": Scheme(
         head=Head(classes=10),
@@ -55,23 +58,24 @@ def assert_confirmed(path: Path, objects: list[Path], folder: Path, model: Model
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
-def test_originals(objects: list[Path], shared: Path, tmp_path: Path, name: str) -> None:
-    path = shared / "models" / f"{name}.tflite"
-    assert_confirmed(path, objects, tmp_path, tt.load(path))
+def test_originals(objects: list[Path], tmp_path: Path, name: str) -> None:
+    model = load_network(name)
+    path = tmp_path / f"{name}.tflite"
+    path.write_bytes(model.source)
+    assert_confirmed(path, objects, tmp_path, model)
 
 
 @pytest.mark.parametrize("name", REWRITES)
-def test_rewritten(objects: list[Path], shared: Path, tmp_path: Path, name: str) -> None:
-    original = tt.load(shared / "models" / f"{name}.tflite")
-    data = tt.rewrite(original, REWRITES[name]).model_bytes
+def test_rewritten(objects: list[Path], tmp_path: Path, name: str) -> None:
+    data = tt.rewrite(load_network(name), REWRITES[name]).model_bytes
     path = tmp_path / f"{name}_train.tflite"
     path.write_bytes(data)
     assert_confirmed(path, objects, tmp_path, Model(data, path.name))
 
 
-def test_streamed(objects: list[Path], shared: Path, tmp_path: Path) -> None:
+def test_streamed(objects: list[Path], tmp_path: Path) -> None:
     """A ready scheme with STREAMs that write over their input: the smallest arena of all."""
-    original = tt.load(shared / "models" / "proxyless-w0.3.nopad.tflite")
+    original = load_network("proxyless-w0.3.nopad")
     scheme = dataclasses.replace(find_scheme("proxyless-w0.3-98kb"), residual_bits=0)
     data = rewrite(original, scheme, stream=Streaming.AUTO, forward=Forward.AUTO).model_bytes
     path = tmp_path / "streamed_train.tflite"

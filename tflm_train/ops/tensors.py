@@ -156,10 +156,10 @@ class Tensors:
             kwargs[slot.name] = part if slot.is_run else part[0]
         return cls(**kwargs)
 
-    def having(self, role: Role) -> list[Tensor]:
-        """Those with a role."""
+    def having(self, *roles: Role) -> list[Tensor]:
+        """Those with one of some roles."""
         named = [
-            getattr(self, slot.name) for slot in slots_of(type(self)) if slot.spec.role is role
+            getattr(self, slot.name) for slot in slots_of(type(self)) if slot.spec.role in roles
         ]
         return [t for value in named for t in _several(value) if t is not None]
 

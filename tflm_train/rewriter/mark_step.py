@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 
 from tflm_train import kernel_abi as abi
 from tflm_train.model import Tensor
+from tflm_train.ops import Role
 from tflm_train.rewriter.passes import Pass, Property
 from tflm_train.rewriter.properties import IN_ORDER, SLOTS_NUMBERED, UPDATED, ops_of, slot_out
-from tflm_train.rewriter.save_masks import mask_position
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
 _WEIGHT_UPDATES = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams)
@@ -98,9 +98,9 @@ def _with_marks(op: TrainOp, mark_of: Callable[[Tensor | None], int]) -> abi.OpP
             mark_out=mark_of(op.output),
         )
         return dataclasses.replace(params, update=fields)
-    position = mask_position(op)
-    if position is None:
+    mask: abi.MaskFields | None = getattr(params, "mask", None)
+    if mask is None:
         return params
-    mask: abi.MaskFields = params.mask  # type: ignore[attr-defined]
-    mask = dataclasses.replace(mask, mark=mark_of(op.inputs[position]))
+    tensor = next(iter(params.inputs_of(op).having(Role.MASK)), None)
+    mask = dataclasses.replace(mask, mark=mark_of(tensor))
     return dataclasses.replace(params, mask=mask)  # type: ignore[call-arg]

@@ -138,9 +138,7 @@ def _masks_kept_whole(graph: TrainingGraph) -> Iterator[str]:
         id(t)
         for op in training
         if _belongs_to_step(op) and not _is(op, abi.ClampMaskParams, abi.ChannelSaveParams)
-        for role in Role
-        if role is not Role.MASK
-        for t in op.params.inputs_of(op).having(role)
+        for t in op.params.inputs_of(op).having(*(role for role in Role if role is not Role.MASK))
     }
     for op in training:
         for mask in _masks(op):

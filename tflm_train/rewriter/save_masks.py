@@ -12,28 +12,12 @@ import numpy as np
 from tflm_train import kernel_abi as abi
 from tflm_train.memory.extra import MASK_PREFIX
 from tflm_train.model import Tensor
+from tflm_train.ops import Role, set_input
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import MASKS_ARE_BITS, UPDATED
-from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
+from tflm_train.rewriter.training_graph import TrainingGraph
 
-_MASK_POSITIONS: dict[type[abi.OpParams], int] = {
-    abi.ConvInputGradParams: abi.InputGradInput.MASK,
-    abi.DepthwiseInputGradParams: abi.InputGradInput.MASK,
-    abi.PoolGradParams: 1,
-    abi.AccumulateParams: -3,
-    abi.ProductGradParams: 3,
-    abi.MoveGradParams: 1,
-    abi.MaxPoolGradParams: 3,
-    abi.ResizeGradParams: 3,
-    abi.L2NormGradParams: 3,
-}
-"""Which input of an op is the mask of the gradient it writes; negative: counted from the end."""
-
-
-def mask_position(op: TrainOp) -> int | None:
-    """Which input is the mask of the gradient that an op writes; None where it takes none."""
-    position = _MASK_POSITIONS.get(type(op.params))
-    return None if position is None else position % len(op.inputs)
+_NO_MASK = tuple(role for role in Role if role is not Role.MASK)
 
 
 def save_masks(graph: TrainingGraph) -> TrainingGraph:
@@ -44,15 +28,12 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
         mask = getattr(op.params, "mask", None)
         if mask is None or mask.mask_kind != abi.MaskKind.ACTIVATION:
             continue
-        position = mask_position(op)
-        assert position is not None
-        activation = op.inputs[position]
-        assert activation is not None
+        (activation,) = op.params.inputs_of(op).having(Role.MASK)
         if id(activation) in needed_whole:
             continue
         if id(activation) not in bits:
             bits[id(activation)] = _emit_mask(graph, activation, mask)
-        op.inputs[position] = bits[id(activation)]
+        set_input(op, op.params, mask=bits[id(activation)])
         fields = dataclasses.replace(mask, mask_kind=abi.MaskKind.BITS)
         op.params = dataclasses.replace(op.params, mask=fields)  # type: ignore[call-arg]
     return graph
@@ -62,13 +43,15 @@ SAVE_MASKS = Pass("save_masks", save_masks, requires=(UPDATED,), ensures=(MASKS_
 
 
 def whole_activations(graph: TrainingGraph) -> set[int]:
-    """Ids of the activations that stay alive until the backward pass anyway."""
+    """Ids of the activations that stay alive until the backward pass anyway.
+
+    They are what a training op reads as something else than the mask of the gradient it writes.
+    """
     return {
         id(tensor)
         for op in graph.training
         if not isinstance(op.params, abi.ClampMaskParams | abi.ChannelSaveParams)
-        for position, tensor in enumerate(op.inputs)
-        if position != mask_position(op)
+        for tensor in op.params.inputs_of(op).having(*_NO_MASK)
     }
 
 
