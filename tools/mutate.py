@@ -101,9 +101,11 @@ class Tree:
         self._library_is_current = False
 
     def write(self, name: str, text: str) -> None:
-        """Replaces a file."""
+        """Replaces a file, and what is generated from it."""
         (self.root / name).write_text(text)
-        if name.startswith("tflm_kernels/"):
+        if name.startswith("tflm_train/ops/"):
+            self._build(sys.executable, "-m", "tools.generate")
+        if name.startswith(("tflm_kernels/", "tflm_train/ops/")):
             self._library_is_current = False
 
     def passes(self, command: str) -> bool:

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import golden_bounds
 import golden_gradients
+import golden_numbers
 import golden_operators
 import golden_partial
 import golden_training
@@ -176,6 +177,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     suites = {suite.name: suite for suite in all_suites()}
+    golden_numbers.add_to(suites)
     golden_bounds.add_to(suites)
     for suite in suites.values():
         suite.write(folder)

@@ -14,6 +14,8 @@ from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.ops.geometry import Geometry, TransposedGeometry
 
 Array = npt.NDArray[Any]
+Field = int | Array | bytes | None
+"""What a row of a table holds."""
 C_TYPES = {
     "int8": "int8_t",
     "int16": "int16_t",
@@ -43,18 +45,21 @@ class Suite:
 
     Attributes:
       most_bytes: Of a case for targets with 1 MB of flash; larger ones are for those with more.
+      rows: The fields of each case by its name.
     """
 
     def __init__(self, name: str, struct: str) -> None:
         self.name = name
         self.struct = struct
         self.most_bytes = 8192
+        self.rows: dict[str, tuple[Field, ...]] = {}
         self._arrays: tuple[list[str], ...] = ([], [], [])
         self._rows: tuple[list[str], ...] = ([], [], [])
         self._names: tuple[dict[str, str], ...] = ({}, {}, {})
 
-    def case(self, name: str, *fields: int | Array | bytes | None, small: bool) -> None:
+    def case(self, name: str, *fields: Field, small: bool) -> None:
         """Adds a row of the table; arrays become `{pointer, count}`-free plain pointers."""
+        self.rows[name] = fields
         index = sum(map(len, self._rows))
         nbytes = sum(
             value.nbytes if isinstance(value, np.ndarray) else len(value)

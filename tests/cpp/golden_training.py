@@ -299,7 +299,24 @@ def _part(layers: Sequence[tuple[int, float]], residual_bits: int, biases_last: 
     return Scheme(weights=weights, biases_last=biases_last, residual_bits=residual_bits, seed=seed)
 
 
+def add_row() -> Suite:
+    """ADD alone, as a stage of a STREAM: `{name, options, size of them, x, addend, count, y}`."""
+    suite = Suite("add_row", "AddRowCase")
+    for seed in range(4):
+        stack = Stack.start(3, 5, 7, 20 + seed)
+        stack.conv(7, 1, 1, True, LINEAR)
+        stack.add(stack.model.graph.inputs[0], LINEAR)
+        params = _add_params(stack.model.graph.ops[-1])
+        rng = np.random.default_rng(seed)
+        x, addend = (rng.integers(-128, 128, 105).astype(np.int8) for _ in range(2))
+        y = _add(x, addend, params.stages[0])
+        options = params.pack()
+        suite.case(f"seed{seed}", options, len(options), x, addend, y.size, y, small=seed < 2)
+    return suite
+
+
 def suites() -> Iterator[Suite]:
+    yield add_row()
     suite = Suite("training", "TrainingCase")
     halves = [(0, 0.5), (1, 0.5), (2, 0.5)]
     mobile = [(1, 0.25), (2, 0.25), (3, 0.5), (5, 0.5), (7, 0.25), (8, 0.5)]

@@ -1,6 +1,8 @@
 #include "tflm_kernels/split_conv.h"
 
 #include "tests/cpp/golden.h"
+#include "tflm_kernels/forward_rows.h"
+#include "tflm_kernels/stream.h"
 
 namespace tflm_train_test {
 namespace {
@@ -21,6 +23,17 @@ struct SplitCase {
 using SplitConvCase = SplitCase;
 using SplitDepthwiseCase = SplitCase;
 
+struct AddRowCase {
+  const char* name;
+  const uint8_t* options;
+  size_t options_bytes;
+  const int8_t* x;
+  const int8_t* addend;
+  size_t size;
+  const int8_t* want_y;
+};
+
+#include "tests/cpp/generated/add_row.inc"
 #include "tests/cpp/generated/split_conv.inc"
 #include "tests/cpp/generated/split_depthwise.inc"
 
@@ -46,6 +59,19 @@ TEST(SplitDepthwise, Golden) {
   RunCases<tflm_train::SplitDepthwiseParams>("SplitDepthwise", kSplitDepthwiseCases,
                                              tflm_train::SplitDepthwiseScratchBytes,
                                              tflm_train::SplitDepthwise);
+}
+
+TEST(AddRow, Golden) {
+  for (const AddRowCase& golden : kAddRowCases) {
+    Case scope("AddRow", golden.name);
+    const tflm_train::StreamProgram program(golden.options, golden.options_bytes);
+    EXPECT_EQ(program.count(), 1);
+    const tflm_train::StreamStage stage = program.Stage(0);
+    int8_t* y = Guarded<int8_t>(golden.size);
+    tflm_train::AddRow(stage.output, stage.add, golden.x, golden.addend, y,
+                       static_cast<int32_t>(golden.size));
+    EXPECT_SAME(y, golden.want_y, golden.size);
+  }
 }
 
 }  // namespace

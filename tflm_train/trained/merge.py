@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from tflm_train.backward_ops.rules import TRAINING_IN_PART
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
 from tflm_train.model.kinds import is_model
@@ -25,6 +26,7 @@ from tflm_train.model.layer_options import restore_layer_options
 from tflm_train.model.metadata import trim_interface
 from tflm_train.model.written import check_written
 from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, Stream
+from tflm_train.ops.builtin import BUILTINS
 from tflm_train.ops.constants import NO_MARK
 from tflm_train.ops.contract import TRAIN_SIGNATURE
 from tflm_train.ops.reading import is_ours, read_params
@@ -34,11 +36,7 @@ from tflm_train.trained.trainable_model import TrainableModel
 METADATA_NAME = "tflm_train.merged"
 # Our note of an earlier merge, and a plan of the arena that held the training tensors as well.
 _DROPPED_METADATA = (METADATA_NAME.encode(), offline_plan.METADATA_NAME.encode())
-_BUILTINS = {
-    schema.Conv2DOptionsT: "CONV_2D",
-    schema.DepthwiseConv2DOptionsT: "DEPTHWISE_CONV_2D",
-    schema.FullyConnectedOptionsT: "FULLY_CONNECTED",
-}
+_BUILTINS = {BUILTINS[name].options: name for name in TRAINING_IN_PART}
 
 
 def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = None) -> bytes:
