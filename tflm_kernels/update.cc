@@ -245,7 +245,7 @@ void SumDepthwiseTap(const DepthwiseUpdateParams& params, const PixelGrid& x, co
 size_t ConvUpdateScratchBytes(const ConvUpdateParams& params) { return UpdatePlan(params).bytes(); }
 
 void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
-                const TrainState& state, const float* scales, const float* kw, const float* kb,
+                const StepState& state, const float* scales, const float* kw, const float* kb,
                 int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
                 void* scratch) {
   const Geometry& g = params.geometry;
@@ -292,7 +292,7 @@ size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params) {
 }
 
 void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
-                     const TrainState& state, const float* scales, const float* kw, const float* kb,
+                     const StepState& state, const float* scales, const float* kw, const float* kb,
                      int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
                      void* scratch) {
   const Geometry& g = params.geometry;
@@ -341,7 +341,7 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, BiasStepper(base, kb, bias));
 }
 
-void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
+void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const StepState& state,
                 const float* scales, const float* kb, int32_t* bias) {
   const float base = state.learning_rate * scales[params.slot];
   StepBias(params.positions, params.channels, grad, BiasStepper(base, kb, bias));

@@ -32,7 +32,7 @@ size_t ConvUpdateScratchBytes(const ConvUpdateParams& params);
 //               nullptr: they are the whole layer
 //   scratch     ConvUpdateScratchBytes(params) bytes, 4-byte aligned, of the caller
 void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
-                const TrainState& state, const float* scales, const float* kw, const float* kb,
+                const StepState& state, const float* scales, const float* kw, const float* kb,
                 int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
                 void* scratch);
 
@@ -46,7 +46,7 @@ size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params);
 //   channels    int16 [out_c]
 //   scratch     DepthwiseUpdateScratchBytes(params) bytes
 void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
-                     const TrainState& state, const float* scales, const float* kw, const float* kb,
+                     const StepState& state, const float* scales, const float* kw, const float* kb,
                      int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
                      void* scratch);
 
@@ -57,7 +57,7 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
 //   scales      float, all slots; slot read
 //   kb          float [channels], 1 / (s_x * s_W)
 //   bias        int32 [channels], changed in place
-void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
+void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const StepState& state,
                 const float* scales, const float* kb, int32_t* bias);
 
 }  // namespace tflm_train

@@ -36,7 +36,7 @@ class WeightStepper {
  public:
   // positions: that gradients are summed over. row: elements of a row of the weights.
   // weights, residual, channels: see ConvUpdate.
-  WeightStepper(const UpdateParams& params, const TrainState& state, float base, int32_t positions,
+  WeightStepper(const UpdateParams& params, const StepState& state, float base, int32_t positions,
                 int32_t row, int8_t* weights, int8_t* residual, const int16_t* channels)
       : residual_bits_(params.residual_bits),
         gain_shift_(params.gain_shift),
