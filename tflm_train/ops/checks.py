@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tflm_train.graph import Op, Tensor
-from tflm_train.ops.constants import MARKS_PER_WORD, NUMBERS
-from tflm_train.ops.contract import STATE_WORDS
+from tflm_train.ops.constants import NUMBERS
 from tflm_train.ops.declaration import TrainingOp, scope_of
 from tflm_train.ops.expression import LARGEST, Scope, evaluate
 from tflm_train.ops.fields import Rule, Struct, Word, cached, members_of, names_of, words_of
@@ -148,8 +147,3 @@ def _beside_slots(
             if index < len(tensors):
                 yield index, number, tensors[index], slot
             index += 1
-
-
-def marks_of(state: Tensor) -> int:
-    """How many marks `train/control` has room for."""
-    return (state.size - STATE_WORDS) * MARKS_PER_WORD

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tflm_train.model import Tensor
-from tflm_train.ops import MARKS_PER_WORD, NO_MARK, STATE_WORDS, Finish, Params, Stream
+from tflm_train.ops import MARKS_PER_WORD, NO_MARK, Finish, Params, Stream
+from tflm_train.ops.contract import LIVE_WORDS
 from tflm_train.ops.fields import field_of, number_of, with_field
 from tflm_train.ops.tensors import Tensors
 from tflm_train.rewriter.passes import Pass, Property
@@ -40,7 +41,7 @@ def mark_step(graph: TrainingGraph) -> None:
         op.params = _with_marks(op, marks)
         op.custom_options = op.params.pack()
     words = -(-len(marks) // MARKS_PER_WORD)
-    graph.control.shape = (STATE_WORDS + words,)
+    graph.control.shape = (LIVE_WORDS + words,)
 
 
 def _wrong_marks(graph: TrainingGraph) -> Iterator[str]:
