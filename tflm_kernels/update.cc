@@ -243,9 +243,8 @@ void SumDepthwiseTap(const DepthwiseUpdateParams& params, const PixelGrid& x, co
 
 // Steps the weights and the bias of a convolution by the gradients of this sample.
 void StepConv(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
-              const TrainState& state, float base, const float* kw, const float* kb,
-              int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
-              void* scratch) {
+              const StepState& state, float base, const float* kw, const float* kb, int8_t* weights,
+              int32_t* bias, int8_t* residual, const int16_t* channels, void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
@@ -286,7 +285,7 @@ void StepConv(const ConvUpdateParams& params, const int8_t* x, const int8_t* gra
 
 // The same of a depthwise convolution.
 void StepDepthwise(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
-                   const TrainState& state, float base, const float* kw, const float* kb,
+                   const StepState& state, float base, const float* kw, const float* kb,
                    int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
                    void* scratch) {
   const Geometry& g = params.geometry;
@@ -337,7 +336,7 @@ void StepDepthwise(const DepthwiseUpdateParams& params, const int8_t* x, const i
 // Runs step(base, weights, bias), which steps these by the gradients of this sample, under the
 // layer's rule.
 template <typename Step>
-void RunRule(const RuleParams& rule, const TrainState& state, float scale,
+void RunRule(const RuleParams& rule, const StepState& state, float scale,
              const GradientBound& bound, const DecayedLayer& layer, int32_t weights,
              const TrainedTensors& trained, const Step& step) {
   const float base = StepBase(rule, state, scale, bound);
@@ -366,7 +365,7 @@ GradientBound BoundOf(const Geometry& g, const UpdateParams& update, const int8_
 size_t ConvUpdateScratchBytes(const ConvUpdateParams& params) { return UpdatePlan(params).bytes(); }
 
 void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
-                const TrainState& state, const float* scales, const float* kw, const float* kb,
+                const StepState& state, const float* scales, const float* kw, const float* kb,
                 const TrainedTensors& trained, const int16_t* channels, void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
@@ -384,7 +383,7 @@ size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params) {
 }
 
 void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
-                     const TrainState& state, const float* scales, const float* kw, const float* kb,
+                     const StepState& state, const float* scales, const float* kw, const float* kb,
                      const TrainedTensors& trained, const int16_t* channels, void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
@@ -396,7 +395,7 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
           });
 }
 
-void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
+void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const StepState& state,
                 const float* scales, const float* kb, int32_t* bias, int32_t* gathered) {
   const RuleParams& rule = params.rule;
   const GradientBound bound = {grad, params.positions * params.channels, nullptr, 0, 0};

@@ -39,7 +39,7 @@ size_t ConvUpdateScratchBytes(const ConvUpdateParams& params);
 //               nullptr: they are the whole layer
 //   scratch     ConvUpdateScratchBytes(params) bytes, 4-byte aligned, of the caller
 void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
-                const TrainState& state, const float* scales, const float* kw, const float* kb,
+                const StepState& state, const float* scales, const float* kw, const float* kb,
                 const TrainedTensors& trained, const int16_t* channels, void* scratch);
 
 // Scratch of DepthwiseUpdate: int32 [2][out_c].
@@ -52,7 +52,7 @@ size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params);
 //   channels    int16 [out_c]
 //   scratch     DepthwiseUpdateScratchBytes(params) bytes
 void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
-                     const TrainState& state, const float* scales, const float* kw, const float* kb,
+                     const StepState& state, const float* scales, const float* kw, const float* kb,
                      const TrainedTensors& trained, const int16_t* channels, void* scratch);
 
 // Update of a bias alone.
@@ -63,7 +63,7 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
 //   kb          float [channels], 1 / (s_x * s_W)
 //   bias        int32 [channels], changed in place
 //   gathered    int32 [channels], with rule.steps > 1: steps to come; else nullptr
-void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
+void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const StepState& state,
                 const float* scales, const float* kb, int32_t* bias, int32_t* gathered);
 
 }  // namespace tflm_train

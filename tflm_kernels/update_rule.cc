@@ -88,7 +88,7 @@ float ClipFactor(const RuleParams& rule, float scale, const GradientBound& bound
   return static_cast<float>(root) * PowerOfTwo(-15 - halvings);
 }
 
-float StepBase(const RuleParams& rule, const TrainState& state, float scale,
+float StepBase(const RuleParams& rule, const StepState& state, float scale,
                const GradientBound& bound) {
   float base = state.learning_rate * scale;
   if (rule.clip_norm > 0.0f) base = Rounded(base) * ClipFactor(rule, scale, bound);

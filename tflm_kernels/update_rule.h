@@ -13,7 +13,7 @@
 namespace tflm_train {
 
 // Whether the weights move in this step, or their steps are gathered only.
-inline bool MovesWeights(const RuleParams& rule, const TrainState& state) {
+inline bool MovesWeights(const RuleParams& rule, const StepState& state) {
   return rule.steps <= 1 || state.step % static_cast<uint32_t>(rule.steps) == 0;
 }
 
@@ -38,7 +38,7 @@ float ClipFactor(const RuleParams& rule, float scale, const GradientBound& bound
 
 // The learning rate times the scale of the gradient, clipped, and of the mean
 // over rule.steps samples.
-float StepBase(const RuleParams& rule, const TrainState& state, float scale,
+float StepBase(const RuleParams& rule, const StepState& state, float scale,
                const GradientBound& bound);
 
 // Where the weights of a layer that trains stand.

@@ -18,7 +18,7 @@ namespace {
 
 using tflm_train::OpHeader;
 using tflm_train::OpKind;
-using tflm_train::TrainState;
+using tflm_train::StepState;
 
 constexpr int kInputs = 9, kOperands = kInputs + 3;
 constexpr int kMaxTensors = 160;
@@ -63,7 +63,7 @@ class Trainer {
       return true;
     });
     scratch_ = Guarded<uint8_t>(scratch_bytes_);
-    TrainState* state = State();
+    StepState* state = State();
     *state = {};
     state->training = 1;
     state->seed = golden.seed;
@@ -131,7 +131,7 @@ class Trainer {
   T* Tensor(int16_t index) {
     return index < 0 ? nullptr : reinterpret_cast<T*>(tensors_[index]);
   }
-  TrainState* State() { return Tensor<TrainState>(static_cast<int16_t>(golden_.state)); }
+  StepState* State() { return Tensor<StepState>(static_cast<int16_t>(golden_.state)); }
   float* Scales() { return Tensor<float>(static_cast<int16_t>(golden_.scales)); }
   float* Ranges() { return Tensor<float>(static_cast<int16_t>(golden_.ranges)); }
 

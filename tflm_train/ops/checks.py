@@ -9,7 +9,7 @@ import numpy as np
 
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.constants import MARKS_PER_WORD, NUMBERS
-from tflm_train.ops.contract import STATE_WORDS
+from tflm_train.ops.contract import LIVE_WORDS
 from tflm_train.ops.declaration import TrainingOp, scope_of
 from tflm_train.ops.expression import Scope, evaluate
 from tflm_train.ops.fields import Rule, Struct, Word, cached, members_of, names_of, words_of
@@ -150,4 +150,4 @@ def _beside_slots(
 
 def marks_of(state: Tensor) -> int:
     """How many marks `train/control` has room for."""
-    return (state.size - STATE_WORDS) * MARKS_PER_WORD
+    return (state.size - LIVE_WORDS) * MARKS_PER_WORD

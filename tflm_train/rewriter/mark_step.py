@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from tflm_train import kernel_abi as abi
 from tflm_train.model import Tensor
 from tflm_train.ops import Role
+from tflm_train.ops.contract import LIVE_WORDS
 from tflm_train.rewriter.passes import Pass, Property
 from tflm_train.rewriter.properties import IN_ORDER, SLOTS_NUMBERED, UPDATED, ops_of, slot_out
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
@@ -40,7 +41,7 @@ def mark_step(graph: TrainingGraph) -> None:
         op.params = _with_marks(op, lambda t: marks.get(id(t), abi.NO_MARK))
         op.custom_options = op.params.pack()
     words = -(-len(marks) // abi.MARKS_PER_WORD)
-    graph.control.shape = (abi.STATE_WORDS + words,)
+    graph.control.shape = (LIVE_WORDS + words,)
 
 
 def _wrong_marks(graph: TrainingGraph) -> Iterator[str]:

@@ -18,6 +18,7 @@ def order_ops(graph: TrainingGraph, order: Order, fingerprint: int) -> None:
       order: How to order the backward pass.
       fingerprint: Which model and scheme a saved state belongs to.
     """
+    _drop_unread_ranges(graph)
     # Those that are zero at first come last, so that the others' values can lie together.
     graph.variables.sort(key=lambda variable: variable.factory is None)
     ops = schedule(graph, order)
@@ -25,6 +26,14 @@ def order_ops(graph: TrainingGraph, order: Order, fingerprint: int) -> None:
     source.ops = [_restore_op(graph, fingerprint), *ops]
     source.inputs += graph.interface_inputs
     source.outputs += [graph.loss, graph.state]
+
+
+def _drop_unread_ranges(graph: TrainingGraph) -> None:
+    """Where only the head trains, no exponent is predicted."""
+    if any(t is graph.ranges for op in graph.training for t in op.inputs):
+        return
+    graph.variables = [v for v in graph.variables if v.tensor is not graph.ranges]
+    graph.model.graph.tensors.remove(graph.ranges)
 
 
 def _restore_op(graph: TrainingGraph, fingerprint: int) -> Op:

@@ -12,6 +12,7 @@ from tflm_train.backward_ops.rule import Columns, Gradient
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.ops.constants import TargetKind
+from tflm_train.ops.contract import LIVE_WORDS
 from tflm_train.scheme import UpdatePlan
 
 
@@ -127,7 +128,7 @@ class TrainingGraph:
             plan=plan,
             forward=list(model.graph.ops),
             state=model.graph.add(Tensor.make("train/state", np.int32, (abi.STATE_WORDS,))),
-            control=variable("train/control", np.int32, abi.STATE_WORDS + 1),
+            control=variable("train/control", np.int32, LIVE_WORDS + 1),
             learning_rate=variable("train/learning_rate", np.float32, 1),
             label=_make_label(model, plan),
             loss=model.graph.add(Tensor.make("train/loss", np.float32, (1,))),
