@@ -90,7 +90,8 @@ def _split_training(graph: TrainingGraph) -> tuple[dict[int, list[TrainOp]], lis
     rest: list[TrainOp] = []
     for op in graph.training:
         source = id(op.inputs[0])
-        if isinstance(op.params, abi.ChannelSaveParams) and (source in produced or source in alive):
+        is_there = op.input.data is not None or source in produced or source in alive
+        if isinstance(op.params, abi.ChannelSaveParams) and is_there:
             late[id(op.outputs[0])] = op
         elif isinstance(op.params, abi.ChannelSaveParams | abi.ClampMaskParams):
             early.setdefault(source, []).append(op)
