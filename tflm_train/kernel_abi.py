@@ -135,10 +135,12 @@ class UpdateInput(enum.IntEnum):
     WEIGHTS = 3
     BIAS = 4
     RESIDUAL = 5
-    CHANNELS = 6
-    AFTER = 7
-    SCALES = 8
-    STATE = 9
+    GATHERED = 6
+    BIAS_GATHERED = 7
+    CHANNELS = 8
+    AFTER = 9
+    SCALES = 10
+    STATE = 11
 
 
 class BiasUpdateInput(enum.IntEnum):
@@ -147,8 +149,9 @@ class BiasUpdateInput(enum.IntEnum):
     GRADIENT = 0
     FACTORS = 1
     BIAS = 2
-    SCALES = 3
-    STATE = 4
+    GATHERED = 3
+    SCALES = 4
+    STATE = 5
 
 
 class SplitInput(enum.IntEnum):

@@ -24,6 +24,7 @@ import golden_gradients
 import golden_numbers
 import golden_operators
 import golden_partial
+import golden_rules
 import golden_training
 import golden_updates
 from golden_inputs import Array, Suite, bits, random_int8
@@ -166,6 +167,7 @@ def all_suites() -> Iterator[Suite]:
     yield from golden_gradients.suites()
     yield from golden_operators.suites()
     yield from golden_updates.suites()
+    yield from golden_rules.suites()
     yield from golden_partial.suites()
     yield from golden_training.suites()
     yield from primitives()

@@ -32,7 +32,7 @@ from tflm_train.rewriter.stream import _add_fields
 from tflm_train.scheme import Scheme, WeightUpdate
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)  # one step each
-OPERANDS = (7, 3)  # inputs, and what an op leaves behind; -1 where it has fewer
+OPERANDS = (9, 3)  # inputs, and what an op leaves behind; -1 where it has fewer
 LINEAR, RELU, RELU6 = 0, 1, 3
 _ALIGNMENT = 4
 _ZEROS, _UNSET = -1, -2  # instead of an offset in the data

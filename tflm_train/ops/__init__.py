@@ -35,6 +35,7 @@ from tflm_train.ops.structs import (
     MoveAxis,
     OutputFields,
     ProductAxis,
+    RuleFields,
     StageFields,
     UpdateFields,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "ResizeGrad",
     "Restore",
     "Role",
+    "RuleFields",
     "SplitConv",
     "SplitDepthwise",
     "StageFields",

@@ -22,6 +22,7 @@ from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Op, Tensor
 from tflm_train.ops.geometry import Geometry, TransposedGeometry
 from tflm_train.qas import gain_shift
+from tflm_train.qas.update_rule import LayerSize
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import (
     ALL_FINISHED,
@@ -247,13 +248,15 @@ class _Tape:
 
     def _update_bias(self, trained: TrainedLayer, gradient: Gradient, geometry: Geometry) -> None:
         assert trained.bias is not None
-        params = abi.BiasUpdateParams(
-            geometry.out_h * geometry.out_w, geometry.out_c, gradient.slot
-        )
+        positions = geometry.out_h * geometry.out_w
+        size = LayerSize(0, 0, positions, trained.layer.x.scale)
+        rule = self._graph.plan.scheme.optimizer.fields(size)
+        params = abi.BiasUpdateParams(positions, geometry.out_c, gradient.slot, rule=rule)
         name = trained.layer.name
         factors = self._graph.constant(f"update/{name}/bias_factors", trained.bias_factors)
         inputs: list[Tensor | None] = [
-            gradient.tensor, factors, trained.bias, self.scales, self.state,
+            gradient.tensor, factors, trained.bias, trained.kept.get("bias_gathered"),
+            self.scales, self.state,
         ]  # fmt: skip
         self._graph.emit_update(f"{name}/bias", params, inputs)
 
@@ -286,18 +289,27 @@ class _Tape:
             *trained.taps,
             row_channels,
         )
+        y0, y1, x0, x1 = trained.taps
+        size = LayerSize(
+            (y1 - y0) * (x1 - x0),
+            geometry.positions,
+            0 if bias is None else geometry.out_h * geometry.out_w,
+            trained.layer.x.scale,
+        )
+        rule = self._graph.plan.scheme.optimizer.fields(size)
         params: abi.OpParams
         if depthwise:
-            params = abi.DepthwiseUpdateParams(geometry, fields, multiplier)
+            params = abi.DepthwiseUpdateParams(geometry, fields, multiplier, rule)
         else:
             transposed = isinstance(geometry, TransposedGeometry)
-            params = abi.ConvUpdateParams(geometry, fields, int(transposed))
+            params = abi.ConvUpdateParams(geometry, fields, int(transposed), rule)
         name = trained.layer.name
         of_bias = [] if bias is None else [trained.bias_factors]
         factors = np.stack([trained.weight_factors, *of_bias])
         inputs = [
             x, q, self._graph.constant(f"update/{name}/factors", factors),
-            trained.weights, bias, trained.residual, listed,
+            trained.weights, bias, trained.kept.get("residual"), trained.kept.get("gathered"),
+            None if bias is None else trained.kept.get("bias_gathered"), listed,
             None,  # see `old_weights_read`
             self.scales, self.state,
         ]  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from tflm_train import kernel_abi as abi
 from tflm_train.model import Op
+from tflm_train.ops.structs import PLAIN_SGD
 from tflm_train.rewriter.mark_step import MARKED
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import IN_ORDER, UPDATED
@@ -35,8 +36,13 @@ def fuse_bias_updates(ops: Sequence[Op]) -> list[Op]:
     kept: list[Op] = []
     fused: set[int] = set()
     for op in ops:
-        is_update = isinstance(op, TrainOp) and isinstance(op.params, abi.BiasUpdateParams)
-        reader = readers.get(id(op.input)) if is_update else None
+        # What clips or gathers has an op of its own.
+        is_plain = (
+            isinstance(op, TrainOp)
+            and isinstance(op.params, abi.BiasUpdateParams)
+            and op.params.rule == PLAIN_SGD
+        )
+        reader = readers.get(id(op.input)) if is_plain else None
         if reader is None or reader.inputs[abi.InputGradInput.BIAS] is not None:
             kept.append(op)
             continue

@@ -47,11 +47,11 @@ def _without_variables(graph: TrainingGraph) -> Iterator[str]:
     chosen = {id(v.tensor) for v in graph.variables}
     for layer in graph.plan.trained:
         trained = graph.trained.get(id(layer.op))
-        tensors = [] if trained is None else [trained.weights, trained.residual, trained.bias]
-        if not any(t is not None for t in tensors):
+        tensors = [] if trained is None else trained.variables
+        if not tensors:
             yield f"{layer} has none"
         for tensor in tensors:
-            if tensor is not None and id(tensor) not in chosen:
+            if id(tensor) not in chosen:
                 yield f"nothing restores {tensor.name!r}"
     for variable in graph.variables:
         if not variable.tensor.is_variable or variable.tensor.data is not None:
@@ -64,8 +64,8 @@ VARIABLES_CHOSEN = Property("every trained layer has its variables", _without_va
 def _without_update(graph: TrainingGraph) -> Iterator[str]:
     changing = [id(t) for op in ops_of(graph) for t in changed_by(op)]
     for trained in graph.trained.values():
-        for tensor in (trained.weights, trained.residual, trained.bias):
-            if tensor is not None and changing.count(id(tensor)) != 1:
+        for tensor in trained.variables:
+            if changing.count(id(tensor)) != 1:
                 yield f"{tensor.name!r} has {changing.count(id(tensor))} updates"
 
 

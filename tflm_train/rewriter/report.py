@@ -168,7 +168,6 @@ def unmodelled_warnings(memory: MemoryReport) -> list[str]:
 
 def _describe(graph: TrainingGraph, trained: TrainedLayer) -> TrainedLayerReport:
     layer = trained.layer
-    variables = (trained.weights, trained.residual, trained.bias)
     y0, y1, x0, x1 = trained.taps
     return TrainedLayerReport(
         index=layer.index,
@@ -177,7 +176,7 @@ def _describe(graph: TrainingGraph, trained: TrainedLayer) -> TrainedLayerReport
         head=layer.index == graph.plan.head.index,
         weights=0 if trained.weights is None else trained.weights.size,
         biases=0 if trained.bias is None else trained.bias.size,
-        variable_bytes=sum(v.nbytes for v in variables if v is not None),
+        variable_bytes=sum(v.nbytes for v in trained.variables),
         trained_taps=(y1 - y0, x1 - x0),
         frozen_channels=trained.frozen_channels,
     )

@@ -50,8 +50,8 @@ class TrainedLayer:
       weights: Its weight variable (the columns of a layer that trains in part), None where only the
         bias trains.
       columns: Which part trains; None where the whole layer does.
-      residual: Low bits of the weights: int8, or uint8 pairs of 4 bits; None with residual_bits 0.
       bias: Its bias variable, None where the layer has none.
+      kept: What the update rule keeps beside weights and bias, by the role it has there.
       weight_factors: float32 [trained out channels], s_x / s_W (0 for frozen channels).
       bias_factors: float32 [out channels], 1 / (s_x * s_W).
       frozen_channels: How many channels were frozen because their scale is degenerate.
@@ -61,12 +61,18 @@ class TrainedLayer:
     layer: Layer
     weights: Tensor | None
     columns: Columns | None
-    residual: Tensor | None
     bias: Tensor | None
+    kept: dict[str, Tensor]
     weight_factors: npt.NDArray[np.float32]
     bias_factors: npt.NDArray[np.float32]
     frozen_channels: int
     taps: tuple[int, int, int, int]
+
+    @property
+    def variables(self) -> list[Tensor]:
+        """All that an update changes."""
+        trained = [t for t in (self.weights, self.bias) if t is not None]
+        return [*trained, *self.kept.values()]
 
 
 @dataclass(eq=False)
