@@ -591,3 +591,9 @@ def _saves(model: Model) -> dict[str, Op]:
 
 def _loss_index(model: Model) -> int:
     return next(i for i, op in enumerate(model.graph.ops) if op.name == "TFLM_TRAIN_LOSS")
+
+
+def test_a_layer_whose_input_is_a_constant(shared: Path) -> None:
+    """Its channels are saved from flash, which no op of the forward pass writes."""
+    model = load(shared / "cases" / "reports" / "04_constant_input_layer.tflite")
+    assert_follows_reference(rewritten(model, Scheme(weights=(WeightUpdate(0, 0.25),))))

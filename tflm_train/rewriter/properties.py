@@ -167,12 +167,17 @@ LAYERS_SPLIT = Property("a layer that trains in part reads its columns", _whole_
 
 def _out_of_order(graph: TrainingGraph) -> Iterator[str]:
     ops = ops_of(graph)
-    unwritten = {id(t) for op in ops for t in op.outputs}
+    later = {id(t) for op in ops for t in op.outputs}
+    known = {id(t) for t in graph.model.graph.inputs}
     for op in ops:
         for tensor in op.inputs:
-            if tensor is not None and id(tensor) in unwritten:
+            if tensor is None or id(tensor) in known:
+                continue
+            # A stateful layer's own variables have no producer.
+            is_there = tensor.data is not None or tensor.is_variable or tensor.nbytes == 0
+            if id(tensor) in later or not is_there:
                 yield f"{op.name} reads {tensor.name!r} before it is written"
-        unwritten.difference_update(id(t) for t in op.outputs)
+        known.update(id(t) for t in op.outputs)
 
 
 IN_ORDER = Property("each tensor is written before it is read", _out_of_order)

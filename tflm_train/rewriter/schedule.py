@@ -90,7 +90,8 @@ def _split_training(graph: TrainingGraph) -> tuple[dict[int, list[TrainOp]], lis
     rest: list[TrainOp] = []
     for op in graph.training:
         source = id(op.input)
-        if isinstance(op.params, ChannelSave) and (source in produced or source in alive):
+        is_there = op.input.data is not None or source in produced or source in alive
+        if isinstance(op.params, ChannelSave) and is_there:
             late[id(op.output)] = op
         elif isinstance(op.params, ChannelSave | ClampMask):
             early.setdefault(source, []).append(op)
