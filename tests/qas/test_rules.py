@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tflm_train.backward_ops.geometry import Geometry
 
 from tflm_train.backward_ops import conv_2d
+from tflm_train.ops.geometry import Geometry
 from tflm_train.qas import rules, update
 
 

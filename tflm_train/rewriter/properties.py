@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tflm_train import kernel_abi as abi
 from tflm_train.model import Op, Tensor
+from tflm_train.ops import ChannelSave, ClampMask, Finish, Loss, Params, Restore, Stream
 from tflm_train.ops.tensors import Role
 from tflm_train.rewriter.passes import Property
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
@@ -94,7 +94,7 @@ READ_BEFORE_CHANGED = Property(
 def _dead(graph: TrainingGraph) -> Iterator[str]:
     ops = ops_of(graph)
     before = _ancestors(ops)
-    finish = [op for op in ops if isinstance(op, TrainOp) and _is(op, abi.FinishParams)]
+    finish = [op for op in ops if isinstance(op, TrainOp) and _is(op, Finish)]
     if len(finish) != 1:
         yield f"there are {len(finish)} of them"
         return
@@ -109,7 +109,7 @@ ALL_FINISHED = Property("FINISH comes after every operator of the step", _dead)
 
 def _belongs_to_step(op: Op) -> bool:
     """Whether the step needs an op of ours; forward ops may serve other outputs alone."""
-    return isinstance(op, TrainOp) and abi.StreamParams.KIND != op.params.KIND
+    return isinstance(op, TrainOp) and Stream.KIND != op.params.KIND
 
 
 def _unused_slots(graph: TrainingGraph) -> Iterator[str]:
@@ -128,7 +128,7 @@ def slot_out(op: Op) -> int | None:
     """The slot of the gradient that an operator makes, None where it makes none."""
     if not isinstance(op, TrainOp):
         return None
-    slot = op.params.slot if isinstance(op.params, abi.LossParams) else None
+    slot = op.params.slot if isinstance(op.params, Loss) else None
     return getattr(op.params, "slot_out", slot)
 
 
@@ -137,8 +137,8 @@ def _masks_kept_whole(graph: TrainingGraph) -> Iterator[str]:
     needed = {
         id(t)
         for op in training
-        if _belongs_to_step(op) and not _is(op, abi.ClampMaskParams, abi.ChannelSaveParams)
-        for t in op.params.inputs_of(op).having(*(role for role in Role if role is not Role.MASK))
+        if _belongs_to_step(op) and not _is(op, ClampMask, ChannelSave)
+        for t in op.params.inputs_of(op).lacking(Role.MASK)
     }
     for op in training:
         for mask in _masks(op):
@@ -185,14 +185,14 @@ IN_ORDER = Property("each tensor is written before it is read", _out_of_order)
 
 def _ends(graph: TrainingGraph) -> Iterator[str]:
     first, *_, last = ops_of(graph)
-    if not (isinstance(first, TrainOp) and _is(first, abi.RestoreParams)):
+    if not (isinstance(first, TrainOp) and _is(first, Restore)):
         yield f"the first is {first.name}"
     made = {id(t) for t in first.outputs}
     for op in ops_of(graph):
         for tensor in changed_by(op):
             if id(tensor) not in made:
                 yield f"nothing makes {tensor.name!r}"
-    if not (isinstance(last, TrainOp) and _is(last, abi.FinishParams)):
+    if not (isinstance(last, TrainOp) and _is(last, Finish)):
         yield f"the last is {last.name}"
     named = {id(t) for t in last.inputs}
     for tensor in [*first.outputs, graph.learning_rate]:
@@ -212,7 +212,7 @@ def _left_out(graph: TrainingGraph) -> Iterator[str]:
 NO_TRAILING_ABSENT = Property("no last input is left out", _left_out)
 
 
-def _is(op: TrainOp, *kinds: type[abi.OpParams]) -> bool:
+def _is(op: TrainOp, *kinds: type[Params]) -> bool:
     return isinstance(op.params, kinds)
 
 

@@ -141,9 +141,9 @@ def _without_saved(op: Op, model: Model) -> Op:
         )
     added = 1 + sum(stage.kept_list != 0 for stage in params.stages)  # the state, channel lists
     options = Stream(tuple(stages)).pack()
-    return dataclasses.replace(
-        op, inputs=op.inputs[:-added], outputs=outputs, custom_options=options
-    )
+    inputs = Stream.inputs_of(op)
+    kept = dataclasses.replace(inputs, own=inputs.own[:-added]).in_order()
+    return dataclasses.replace(op, inputs=kept, outputs=outputs, custom_options=options)
 
 
 def _constant(tensor: Tensor) -> npt.NDArray[Any]:
