@@ -241,10 +241,13 @@ void SumDepthwiseTap(const DepthwiseUpdateParams& params, const PixelGrid& x, co
   }
 }
 
-// Steps the weights and the bias of a convolution by the gradients of this sample.
-void StepConv(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
-              const StepState& state, float base, const float* kw, const float* kb, int8_t* weights,
-              int32_t* bias, int8_t* residual, const int16_t* channels, void* scratch) {
+// Steps the weights and the bias of a convolution by the gradients of this sample. Not inlined into
+// the rule, where its arguments would be read from the rule's memory again and again.
+__attribute__((noinline)) void StepConv(const ConvUpdateParams& params, const int8_t* x,
+                                        const int8_t* grad, const StepState& state, float base,
+                                        const float* kw, const float* kb, int8_t* weights,
+                                        int32_t* bias, int8_t* residual, const int16_t* channels,
+                                        void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
@@ -284,10 +287,11 @@ void StepConv(const ConvUpdateParams& params, const int8_t* x, const int8_t* gra
 }
 
 // The same of a depthwise convolution.
-void StepDepthwise(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
-                   const StepState& state, float base, const float* kw, const float* kb,
-                   int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
-                   void* scratch) {
+__attribute__((noinline)) void StepDepthwise(const DepthwiseUpdateParams& params, const int8_t* x,
+                                             const int8_t* grad, const StepState& state, float base,
+                                             const float* kw, const float* kb, int8_t* weights,
+                                             int32_t* bias, int8_t* residual,
+                                             const int16_t* channels, void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const WeightStepper stepper(update, state, base, g.out_h * g.out_w, g.out_c, weights, residual,

@@ -200,7 +200,7 @@ def suites() -> Iterator[Suite]:
             g = dense if number < 4 and not depthwise else make(rng, depthwise)
             case = _layer_case(rng, g, depthwise, number, partial)
             name = f"{'depthwise' if depthwise else 'conv'}_{describe(g)}_number{number}"
-            case.add_to(suite, name, small=number < 4)
+            case.add_to(suite, name, small=number == 1 and not depthwise)
     for number in range(12):
-        _bias_case(rng, number).add_to(suite, f"bias_number{number}", small=number < 4)
+        _bias_case(rng, number).add_to(suite, f"bias_number{number}", small=number < 2)
     yield suite
