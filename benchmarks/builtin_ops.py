@@ -23,7 +23,7 @@ SOURCES = (
     *cortex_m.kernel_sources(),
     *cortex_m.kernel_sources("micro"),
 )
-_MODEL_BYTES = 1024 * cortex_m.KIB  # at the end of the board's memory
+MODEL_BYTES = 1024 * cortex_m.KIB  # at the end of the board's memory
 _ONLY_CORE = "m7"
 
 
@@ -40,12 +40,12 @@ def count(core: str, model: Model) -> list[int] | None:
     Raises:
         RuntimeError: the program or the emulator failed, or the model is too large.
     """
-    if _library(core) is None:
+    if library(core) is None:
         return None
-    if len(model.source) > _MODEL_BYTES:
-        raise RuntimeError(f"{model.name} has {len(model.source)} bytes, more than {_MODEL_BYTES}")
-    elf, model_at = _program(core)
-    board = _machine(core).board
+    if len(model.source) > MODEL_BYTES:
+        raise RuntimeError(f"{model.name} has {len(model.source)} bytes, more than {MODEL_BYTES}")
+    elf, model_at = program(core, SOURCES, "profile")
+    board = machine(core).board
     output = instructions.emulate(board, elf, model.source, model_at)
     counts = instructions.parse(output)
     if len(counts) != len(model.graph.ops) or not output.rstrip().endswith("done"):
@@ -53,34 +53,48 @@ def count(core: str, model: Model) -> list[int] | None:
     return counts
 
 
-def _library(core: str) -> Path | None:
-    library = os.environ.get("TFLM_LIB", "")
-    if not library or not os.environ.get("TFLM_INCLUDE"):
+def library(core: str) -> Path | None:
+    """The static library for a core; None where none is at hand."""
+    named = os.environ.get("TFLM_LIB", "")
+    if not named or not os.environ.get("TFLM_INCLUDE"):
         return None
-    if "{core}" not in library and core != _ONLY_CORE:
+    if "{core}" not in named and core != _ONLY_CORE:
         return None
-    path = Path(library.replace("{core}", core))
+    path = Path(named.replace("{core}", core))
     return path if path.exists() else None
 
 
-def _machine(core: str) -> cortex_m.Machine:
+def machine(core: str) -> cortex_m.Machine:
+    """A core's board, without the end of its memory, where models go."""
     name = instructions.CORES[core]
-    machine = next(m for m in cortex_m.MACHINES if m.name == name)
-    origin, size = machine.ram
-    defines = (*machine.defines, "-DTF_LITE_STATIC_MEMORY")
-    return dataclasses.replace(machine, ram=(origin, size - _MODEL_BYTES), defines=defines)
+    board = next(m for m in cortex_m.MACHINES if m.name == name)
+    origin, size = board.ram
+    defines = (*board.defines, "-DTF_LITE_STATIC_MEMORY")
+    return dataclasses.replace(board, ram=(origin, size - MODEL_BYTES), defines=defines)
 
 
 @cache
-def _program(core: str) -> tuple[Path, int]:
-    """The program and where it wants the model."""
-    machine = _machine(core)
-    model_at = sum(machine.ram)
+def program(core: str, sources: tuple[str, ...], name: str) -> tuple[Path, int]:
+    """Builds a program with TFLM.
+
+    Args:
+        core: a key of `instructions.CORES`, for which there is a library.
+        sources: patterns of its sources.
+        name: what to call it.
+
+    Returns:
+        The ELF file, and where it wants the model.
+
+    Raises:
+        RuntimeError: the compiler or linker failed.
+    """
+    board = machine(core)
+    model_at = sum(board.ram)
     includes = [path for path in os.environ["TFLM_INCLUDE"].split(":") if path]
     symbols = {"model_data": model_at}
     try:
         elf = cortex_m.compile_and_link(
-            machine, SOURCES, "profile", symbols, includes, [str(_library(core))]
+            board, sources, name, symbols, includes, [str(library(core))]
         )
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"{error.cmd[0]} failed:\n{error.output}") from error

@@ -30,8 +30,7 @@ import numpy.typing as npt
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tail import Boundary, Cut, cut
 from benchmarks.tasks import DIGITS, MCUNET, RESNET, Task, available, every_layer
-from tflm_train import Interpreter, Model, rewrite
-from tflm_train import kernel_abi as abi
+from tflm_train import Interpreter, Model, ops, rewrite
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer, list_layers
@@ -205,16 +204,16 @@ def _gradients(
     by_variable = {id(t): layer for layer in layers for t in layer.op.inputs[1:] if t is not None}
     scales = interpreter.variables()["train/scales"]
     for op in interpreter.model.graph.ops:
-        if not op.name.startswith(abi.OP_PREFIX):
+        if not op.name.startswith(ops.OP_PREFIX):
             continue
-        params = abi.unpack(op.custom_options or b"")
-        if isinstance(params, abi.BiasUpdateParams):
+        params = ops.unpack(op.custom_options or b"")
+        if isinstance(params, ops.BiasUpdate):
             inputs = params.inputs_of(op)
             q = interpreter.tensor(inputs.gradient)
             q = q.reshape(params.positions, 1, params.channels)
             bias = numerics.bias_gradient(q) * float(scales[params.slot])
             yield by_variable[id(inputs.bias)], [("biases", bias, None)]
-        elif isinstance(params, abi.ConvUpdateParams | abi.DepthwiseUpdateParams):
+        elif isinstance(params, ops.ConvUpdate | ops.DepthwiseUpdate):
             layer = by_variable[id(params.inputs_of(op).weights)]
             yield layer, _weight_gradients(interpreter, op, params, layer, scales)
 
@@ -222,11 +221,11 @@ def _gradients(
 def _weight_gradients(
     interpreter: Interpreter,
     op: Op,
-    params: abi.ConvUpdateParams | abi.DepthwiseUpdateParams,
+    params: ops.ConvUpdate | ops.DepthwiseUpdate,
     layer: Layer,
     scales: Array,
 ) -> _LayerGradients:
-    depthwise = isinstance(params, abi.DepthwiseUpdateParams)
+    depthwise = isinstance(params, ops.DepthwiseUpdate)
     module = depthwise_conv_2d if depthwise else conv_2d
     u = params.update
     inputs = params.inputs_of(op)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tools import cortex_m
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,7 +64,7 @@ def has_callgrind() -> bool:
     return shutil.which("valgrind") is not None and header.returncode == 0
 
 
-def measure(operators: Sequence[abi.OpParams]) -> list[HostCount]:
+def measure(operators: Sequence[ops.Params]) -> list[HostCount]:
     """Runs operators on random data.
 
     Raises:
@@ -90,7 +90,7 @@ def measure(operators: Sequence[abi.OpParams]) -> list[HostCount]:
     return counts
 
 
-def _compile(folder: Path, operators: Sequence[abi.OpParams]) -> Path:
+def _compile(folder: Path, operators: Sequence[ops.Params]) -> Path:
     words = [len(operators)]
     for operator in operators:
         options = operator.pack()

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import DIGITS, KWS, MCUNET, Task, available
 from tflm_train import Interpreter, rewrite
-from tflm_train import kernel_abi as abi
+from tflm_train.ops import ALL
 from tflm_train.rewriter.optimize import optimize
 from tflm_train.runtime.data import Int8Array
 from tflm_train.runtime.host_library import host_library
@@ -30,7 +30,7 @@ from tflm_train.runtime.training import model_inputs
 TASKS = (MCUNET, KWS, DIGITS)
 _WARM_UP = 3
 _REPEATS = 3
-_KINDS = {int(params.KIND): params.OP for params in abi.ALL_PARAMS}
+_KINDS = {int(params.KIND): params.OP for params in ALL}
 
 
 def measure(task: Task, steps: int) -> dict[str, Any]:

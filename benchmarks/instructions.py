@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tools import cortex_m
 
 SOURCES = ("benchmarks/target/*.cc", "tests/cpp/target/*.cc", *cortex_m.kernel_sources())
@@ -31,7 +31,7 @@ _RUN_SECONDS = 900
 _LINE = re.compile(r"^(\d+) (\d+)$", re.MULTILINE)
 
 
-def count(core: str, operators: Sequence[abi.OpParams]) -> list[int]:
+def count(core: str, operators: Sequence[ops.Params]) -> list[int]:
     """Runs operators on random data, each warmed up once.
 
     Args:

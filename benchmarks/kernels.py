@@ -19,14 +19,14 @@ from typing import Any
 
 from benchmarks import host_kernels, instructions
 from benchmarks.report import Column, show
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.ops.geometry import Geometry
 from tflm_train.qas import gain_shift
 
 BASELINE = Path(__file__).resolve().parent / "results" / "instructions.json"
 TOLERANCE = 1.02
 _GROUP = 1048  # int8 * int8 * int8 products that are sure to fit int32
-_BITS = abi.MaskFields(int(abi.MaskKind.BITS), -128, 127)
+_BITS = ops.MaskFields(int(ops.MaskKind.BITS), -128, 127)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Case:
     """
 
     name: str
-    params: abi.OpParams
+    params: ops.Params
     macs: int
     limits: Mapping[str, float]
 
@@ -62,33 +62,33 @@ def macs(g: Geometry, depthwise: bool) -> int:
     return g.out_h * g.out_w * g.out_c * g.k_h * g.k_w * (1 if depthwise else g.in_c)
 
 
-def conv_input_grad(g: Geometry, mask: abi.MaskFields, addend: bool = False) -> abi.OpParams:
+def conv_input_grad(g: Geometry, mask: ops.MaskFields, addend: bool = False) -> ops.Params:
     """The operator of a layer."""
     taps = g.k_h * g.k_w
     group = min(g.out_c, _GROUP // taps)
     groups = -(-g.out_c // group)
     shift = (groups - 1).bit_length()
-    return abi.ConvInputGradParams(g, mask, 0, 1, 2 if addend else -1, 1e-4, group, shift, 0)
+    return ops.ConvInputGrad(g, mask, 0, 1, 2 if addend else -1, 1e-4, group, shift, 0)
 
 
-def depthwise_input_grad(g: Geometry, mask: abi.MaskFields) -> abi.OpParams:
+def depthwise_input_grad(g: Geometry, mask: ops.MaskFields) -> ops.Params:
     """The operator of a layer."""
-    return abi.DepthwiseInputGradParams(g, mask, 0, 1, -1, 1e-4, g.out_c // g.in_c, 0)
+    return ops.DepthwiseInputGrad(g, mask, 0, 1, -1, 1e-4, g.out_c // g.in_c, 0)
 
 
-def update(g: Geometry, residual_bits: int, depthwise: bool) -> abi.OpParams:
+def update(g: Geometry, residual_bits: int, depthwise: bool) -> ops.Params:
     """The operator of a layer, all taps trained."""
     row = g.out_c if depthwise else g.in_c
     gain = gain_shift(g.positions)
-    fields = abi.UpdateFields(0, 3, -5, residual_bits, gain, 0, g.k_h, 0, g.k_w, row)
+    fields = ops.UpdateFields(0, 3, -5, residual_bits, gain, 0, g.k_h, 0, g.k_w, row)
     if depthwise:
-        return abi.DepthwiseUpdateParams(g, fields, g.out_c // g.in_c)
-    return abi.ConvUpdateParams(g, fields)
+        return ops.DepthwiseUpdate(g, fields, g.out_c // g.in_c)
+    return ops.ConvUpdate(g, fields)
 
 
 def cases() -> Iterator[Case]:
     """The shapes of issue 4, and the operators around them."""
-    none = abi.MaskFields()
+    none = ops.MaskFields()
     points = [layer(8, 48, 288), layer(8, 288, 48), layer(4, 56, 336), layer(4, 336, 56)]
     for g in points:
         shape = f"{g.in_h}x{g.in_w} {g.in_c}->{g.out_c}"
@@ -123,25 +123,25 @@ def cases() -> Iterator[Case]:
     dense = Geometry.dense(1, 160, 10)
     yield Case("dense 160->10, input gradient", conv_input_grad(dense, none), 1600, {})
     yield Case("dense 160->10, update", update(dense, 8, False), 1600, {})
-    split = abi.SplitConvParams(layer(4, 96, 576), abi.OutputFields(-3, -128, -128, 127), 24)
+    split = ops.SplitConv(layer(4, 96, 576), ops.OutputFields(-3, -128, -128, 127), 24)
     limit = {"m4": 3.0, "m7": 3.0}
     yield Case("split convolution 4x4 96->576, 1/4", split, macs(split.geometry, False), limit)
-    split_depthwise = abi.SplitDepthwiseParams(
-        layer(4, 336, 336, 3), abi.OutputFields(-3, -128, -128, 127), 84, 1
+    split_depthwise = ops.SplitDepthwise(
+        layer(4, 336, 336, 3), ops.OutputFields(-3, -128, -128, 127), 84, 1
     )
     size = macs(split_depthwise.geometry, True)
     yield Case("split depthwise 3x3 4x4x336, 1/4", split_depthwise, size, {})
     elements = 8 * 8 * 288
-    yield Case(f"bias update {elements}", abi.BiasUpdateParams(64, 288, 0), elements, {})
-    yield Case(f"clamp mask {elements}", abi.ClampMaskParams(elements, -128, 127), elements, {})
-    save = abi.ChannelSaveParams(64, 288, 72)
+    yield Case(f"bias update {elements}", ops.BiasUpdate(64, 288, 0), elements, {})
+    yield Case(f"clamp mask {elements}", ops.ClampMask(elements, -128, 127), elements, {})
+    save = ops.ChannelSave(64, 288, 72)
     yield Case("channel save 8x8x288, 1/4", save, 64 * 72, {})
-    add = abi.AccumulateParams(8 * 8 * 48, none, 2, (0, 1, -1, -1), 2)
+    add = ops.Accumulate(8 * 8 * 48, none, 2, (0, 1, -1, -1), 2)
     yield Case("accumulate 2 of 8x8x48", add, 8 * 8 * 48, {})
     pool = Geometry.from_options((4, 4, 160), 160, (4, 4), (4, 4))
-    pool_params = abi.PoolGradParams(pool, none, 0, 1, 1, 16)
+    pool_params = ops.PoolGrad(pool, none, 0, 1, 1, 16)
     yield Case("pool gradient 4x4x160", pool_params, 4 * 4 * 160, {})
-    yield Case("loss, 10 classes", abi.LossParams(10, 0, 0.25, 0), 10, {})
+    yield Case("loss, 10 classes", ops.Loss(10, 0, 0.25, 0), 10, {})
 
 
 def measure(cores: list[str], wanted: list[Case]) -> dict[str, dict[str, int]]:

@@ -24,14 +24,14 @@ from benchmarks import builtin_ops, instructions
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import SHARED
 from tests.stacks import Stack
-from tflm_train import kernel_abi as abi
 from tflm_train import load
 from tflm_train.model import Model, Op
+from tflm_train.ops import OP_PREFIX, STREAM_INPUT, StageFields, StageKind, Stream, unpack
 from tflm_train.rewriter.optimize import optimize
 from tflm_train.rewriter.stream import find_run
 
 MODELS = ("mbv2-w0.35", "mcunet-5fps", "proxyless-w0.3", "person_detect", "vww_96_int8")
-STREAM = abi.OP_PREFIX + abi.StreamParams.OP
+STREAM = OP_PREFIX + Stream.OP
 
 # CMSIS-NN on Cortex-M7 as issue 7 has it: per multiply-accumulate.
 PUBLISHED = {"1x1": "2.3 to 3.3", "depthwise 3x3": "8.0", "first 3x3": "4.9"}
@@ -53,19 +53,19 @@ class Case:
     op: int
     name: str
     kind: str
-    stage: abi.StageFields
+    stage: StageFields
 
     @property
-    def params(self) -> abi.StreamParams:
+    def params(self) -> Stream:
         """The STREAM."""
-        return abi.StreamParams((self.stage,))
+        return Stream((self.stage,))
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates; of an ADD its elements."""
         g = self.stage.geometry
         outputs = g.out_h * g.out_w * g.out_c
-        is_conv = self.stage.stage_kind == abi.StageKind.CONV
+        is_conv = self.stage.stage_kind == StageKind.CONV
         return outputs * g.k_h * g.k_w * (g.in_c if is_conv else 1)
 
 
@@ -94,7 +94,7 @@ def kinds() -> Iterator[Case]:
 
 
 @cache
-def streamed_layers(name: str) -> tuple[Model, list[Case], list[abi.StreamParams], Model]:
+def streamed_layers(name: str) -> tuple[Model, list[Case], list[Stream], Model]:
     """What `optimize` streams of a model.
 
     Args:
@@ -108,14 +108,14 @@ def streamed_layers(name: str) -> tuple[Model, list[Case], list[abi.StreamParams
     result = Model(optimize(model).model_bytes, model.name)
     layers = [(i, op) for i, op in enumerate(model.graph.ops) if op.name != "PAD"]
     cases: list[Case] = []
-    streams: list[abi.StreamParams] = []
+    streams: list[Stream] = []
     at = 0
     for op in result.graph.ops:
         if op.name != STREAM:
             at += op.name != "PAD"
             continue
-        params = abi.unpack(op.custom_options or b"")
-        assert isinstance(params, abi.StreamParams)
+        params = unpack(op.custom_options or b"")
+        assert isinstance(params, Stream)
         streams.append(params)
         for stage, (index, layer) in zip(params.stages, layers[at:], strict=False):
             cases.append(_case(model, index, layer, stage))
@@ -130,11 +130,9 @@ def _only_layer(model: Model) -> Case:
     return _case(model, 0, ops[0], run.stages[0])
 
 
-def _case(model: Model, index: int, op: Op, stage: abi.StageFields) -> Case:
+def _case(model: Model, index: int, op: Op, stage: StageFields) -> Case:
     g = stage.geometry
-    stage = replace(
-        stage, source=abi.STREAM_INPUT, addend=abi.STREAM_INPUT, ring_rows=g.out_h, constants=0
-    )
+    stage = replace(stage, source=STREAM_INPUT, addend=STREAM_INPUT, ring_rows=g.out_h, constants=0)
     window, stride = f"{g.k_h}x{g.k_w}", f" stride {g.stride_h}" if g.stride_h > 1 else ""
     if op.name == "ADD":
         return Case(model, index, f"add {g.out_h}x{g.out_w}x{g.out_c}", "add", stage)

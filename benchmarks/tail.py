@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import Interpreter
-from tflm_train import kernel_abi as abi
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import ancestors, list_layers
+from tflm_train.ops import OP_PREFIX
 from tflm_train.runtime.data import Dataset, Samples
 from tflm_train.runtime.training import model_inputs
 
@@ -64,9 +64,7 @@ def find_boundary(model: Model) -> Tensor:
     graph = model.graph
     if not any(op.name == "TFLM_TRAIN_RESTORE" for op in graph.ops):
         raise CutError(f"{model.name} holds no training ops: say where to cut it")
-    candidates = [
-        op.output for op in graph.ops if not op.name.startswith(abi.OP_PREFIX) and op.outputs
-    ]
+    candidates = [op.output for op in graph.ops if not op.name.startswith(OP_PREFIX) and op.outputs]
     for tensor in reversed(candidates):
         if _why_not(model, tensor) is None:
             return tensor
@@ -162,7 +160,7 @@ def _why_not(model: Model, boundary: Tensor) -> str | None:
     """What keeps the model from being cut at a tensor, None when nothing does."""
     graph = model.graph
     before = ancestors(graph, boundary)
-    if any(op.name.startswith(abi.OP_PREFIX) for op in graph.ops if id(op) in before):
+    if any(op.name.startswith(OP_PREFIX) for op in graph.ops if id(op) in before):
         return "a layer before it trains"
     if not any(graph.inputs[0] in op.inputs for op in graph.ops if id(op) in before):
         return "it does not depend on the model's input"

@@ -31,9 +31,23 @@ from benchmarks import builtin_ops, instructions
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train import Model, load, rewrite
-from tflm_train import kernel_abi as abi
 from tflm_train.model import Op
 from tflm_train.model.layers import LAYER_OPS, Layer
+from tflm_train.ops import (
+    OP_PREFIX,
+    BiasUpdate,
+    ConvInputGrad,
+    ConvUpdate,
+    DepthwiseInputGrad,
+    DepthwiseUpdate,
+    Params,
+    Restore,
+    SplitConv,
+    SplitDepthwise,
+    StageFields,
+    Stream,
+    unpack,
+)
 from tflm_train.ops.geometry import Geometry
 from tflm_train.rewriter.optimize import Forward
 from tflm_train.scheme.library import find_scheme
@@ -66,11 +80,11 @@ class Phase(enum.StrEnum):
     UPDATE = "update"
 
 
-_FORWARD = (abi.StreamParams, abi.SplitConvParams, abi.SplitDepthwiseParams)
-_UPDATE = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams, abi.BiasUpdateParams)
+_FORWARD = (Stream, SplitConv, SplitDepthwise)
+_UPDATE = (ConvUpdate, DepthwiseUpdate, BiasUpdate)
 
 
-def phase_of(params: abi.OpParams) -> Phase:
+def phase_of(params: Params) -> Phase:
     """The phase of one of our ops."""
     if isinstance(params, _FORWARD):
         return Phase.FORWARD
@@ -88,8 +102,8 @@ class Step:
     """
 
     model: Model
-    ours: tuple[abi.OpParams, ...]
-    streams: tuple[abi.OpParams, ...]
+    ours: tuple[Params, ...]
+    streams: tuple[Params, ...]
 
     @staticmethod
     def of(network: str, residual_bits: int) -> Step:
@@ -98,24 +112,24 @@ class Step:
         scheme = replace(find_scheme(SCHEMES[network]), residual_bits=residual_bits)
         rewritten = Model(rewrite(model, scheme).model_bytes, network)
         streamed = Model(rewrite(model, scheme, forward=Forward.FLASH).model_bytes)
-        streams = [_forward_only(p) for p in _our_ops(streamed) if isinstance(p, abi.StreamParams)]
+        streams = [_forward_only(p) for p in _our_ops(streamed) if isinstance(p, Stream)]
         return Step(rewritten, tuple(_our_ops(rewritten)), tuple(streams))
 
 
-def _our_ops(model: Model) -> list[abi.OpParams]:
-    ops = [op for op in model.graph.ops if op.name.startswith(abi.OP_PREFIX)]
-    params = [abi.unpack(op.custom_options or b"") for op in ops]
-    return [p for p in params if not isinstance(p, abi.RestoreParams)]
+def _our_ops(model: Model) -> list[Params]:
+    ops = [op for op in model.graph.ops if op.name.startswith(OP_PREFIX)]
+    params = [unpack(op.custom_options or b"") for op in ops]
+    return [p for p in params if not isinstance(p, Restore)]
 
 
-def _forward_only(stream: abi.StreamParams) -> abi.StreamParams:
+def _forward_only(stream: Stream) -> Stream:
     """A STREAM that keeps nothing for the backward pass: other ops are counted for that."""
     nothing = dict.fromkeys(("mask_output", "kept_output", "kept_channels", "kept_list"), 0)
     fields = [{**vars(stage), **nothing} for stage in stream.stages]
-    return abi.StreamParams(tuple(abi.StageFields(**f) for f in fields))
+    return Stream(tuple(StageFields(**f) for f in fields))
 
 
-def count_ops(core: str, ops: Sequence[abi.OpParams]) -> dict[bytes, int]:
+def count_ops(core: str, ops: Sequence[Params]) -> dict[bytes, int]:
     """Instructions of ops by their packed parameters; equal ones run once."""
     distinct = list({params.pack(): params for params in ops}.values())
     counts: list[int] = []
@@ -140,18 +154,18 @@ def macs(g: Geometry, depthwise: bool) -> int:
     return g.out_h * g.out_w * g.out_c * g.k_h * g.k_w * (1 if depthwise else g.in_c)
 
 
-def tiny_engine(params: abi.OpParams) -> float:
+def tiny_engine(params: Params) -> float:
     """Instructions of one of our ops by TinyEngine's figures; 0 where there is none."""
-    if isinstance(params, abi.ConvInputGradParams):
+    if isinstance(params, ConvInputGrad):
         return TINY_INPUT_GRADIENT * macs(params.geometry, False)
-    if isinstance(params, abi.DepthwiseInputGradParams):
+    if isinstance(params, DepthwiseInputGrad):
         g = params.geometry
         small = g.out_h <= _SMALL_SIDE
         figure = TINY_DEPTHWISE_SMALL if small else TINY_DEPTHWISE
         return (TINY_DEPTHWISE_STRIDED if g.stride_h > 1 else figure) * macs(g, True)
-    if isinstance(params, abi.ConvUpdateParams):
+    if isinstance(params, ConvUpdate):
         return TINY_UPDATE * macs(params.geometry, False)
-    if isinstance(params, abi.DepthwiseUpdateParams):
+    if isinstance(params, DepthwiseUpdate):
         return TINY_UPDATE * macs(params.geometry, True)
     return 0.0
 
@@ -164,8 +178,8 @@ def forward_in_tflm(core: str, model: Model) -> int | None:
     return sum(
         n
         for op, n in zip(model.graph.ops, counts, strict=True)
-        if not op.name.startswith(abi.OP_PREFIX)
-        or isinstance(abi.unpack(op.custom_options or b""), _FORWARD)
+        if not op.name.startswith(OP_PREFIX)
+        or isinstance(unpack(op.custom_options or b""), _FORWARD)
     )
 
 
@@ -197,7 +211,7 @@ def row_of(
         if phase is not Phase.FORWARD:
             by_kind[params.OP] += n
     split = by_phase[Phase.FORWARD]
-    builtin = [op for op in step.model.graph.ops if not op.name.startswith(abi.OP_PREFIX)]
+    builtin = [op for op in step.model.graph.ops if not op.name.startswith(OP_PREFIX)]
     forward: dict[str, int | None] = {
         "figures": split + round(sum(map(cmsis_nn, builtin))) if core in CMSIS_NN_CORES else None,
         "ours": split + sum(counts[params.pack()] for params in step.streams),

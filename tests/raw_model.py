@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tflm_train.model import Model
 from tflm_train.model.flatbuffer import BUFFER_ALIGNMENT, serialize
 
 
@@ -21,6 +22,49 @@ def edit(data: bytes, change: Callable[[Any], None]) -> bytes:
     model = read(data)
     change(model)
     return serialize(model, [])
+
+
+def empty_model(versions: Mapping[str, int], name: str) -> Model:
+    """A model without operators and tensors, for a graph made by hand; no converter is needed.
+
+    Args:
+      versions: The builtin operators that it may hold, and the version of each.
+      name: What to call it in messages.
+    """
+    raw = schema.ModelT()
+    raw.version = 3
+    raw.buffers = [schema.BufferT()]
+    raw.operatorCodes = []
+    for operator, version in {"ADD": 2, **versions}.items():
+        code = schema.OperatorCodeT()
+        builtin = getattr(schema.BuiltinOperator, operator)
+        code.builtinCode = builtin
+        code.deprecatedBuiltinCode = min(
+            builtin, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
+        )
+        code.version = version
+        raw.operatorCodes.append(code)
+    raw.subgraphs = [_one_add()]
+    model = Model(serialize(raw, []), name)
+    graph = model.graph
+    graph.ops, graph.tensors, graph.inputs, graph.outputs = [], [], [], []
+    return model
+
+
+def _one_add() -> Any:
+    """A graph to begin with: a file without operators cannot be read."""
+    graph = schema.SubGraphT()
+    graph.tensors = []
+    for name in (b"x", b"y"):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = name, [1], schema.TensorType.INT8
+        graph.tensors.append(tensor)
+    add = schema.OperatorT()
+    add.opcodeIndex, add.inputs, add.outputs = 0, [0, 0], [1]
+    add.builtinOptionsType = schema.BuiltinOptions.AddOptions
+    add.builtinOptions = schema.AddOptionsT()
+    graph.operators, graph.inputs, graph.outputs = [add], [0], [1]
+    return graph
 
 
 def plain(node: Any) -> Any:

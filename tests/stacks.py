@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from tests import raw_model
 from tflm_train.model import Model, Op, Quantization, Tensor
-from tflm_train.model.flatbuffer import serialize
 
-_CODES = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "ADD": 2, "PAD": 2, "MAX_POOL_2D": 2}
+_VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "ADD": 2, "PAD": 2, "MAX_POOL_2D": 2}
 ACTIVATIONS = (0, 1, 3)  # NONE, RELU, RELU6
 
 
@@ -34,18 +34,7 @@ class Stack:
     @staticmethod
     def start(height: int, width: int, channels: int, seed: int) -> Stack:
         """A stack without layers."""
-        raw = schema.ModelT()
-        raw.version = 3
-        raw.buffers = [schema.BufferT()]
-        raw.operatorCodes = []
-        for name, version in _CODES.items():
-            code = schema.OperatorCodeT()
-            code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
-            code.version = version
-            raw.operatorCodes.append(code)
-        raw.subgraphs = [_one_add(list(_CODES).index("ADD"))]
-        model = Model(serialize(raw, []), "stack")
-        model.graph.ops, model.graph.tensors = [], []
+        model = raw_model.empty_model(_VERSIONS, "stack")
         rng = np.random.default_rng(seed)
         top = model.graph.add(_activation("input", (1, height, width, channels), rng))
         model.graph.inputs = [top]
@@ -152,22 +141,6 @@ class Stack:
         self.model.graph.ops.append(Op(name, inputs, [y], options))
         self.top = y
         self.count += 1
-
-
-def _one_add(opcode: int) -> Any:
-    """A graph to begin with: a file without operators cannot be read."""
-    graph = schema.SubGraphT()
-    graph.tensors = []
-    for name in (b"x", b"y"):
-        tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.type = name, [1], schema.TensorType.INT8
-        graph.tensors.append(tensor)
-    add = schema.OperatorT()
-    add.opcodeIndex, add.inputs, add.outputs = opcode, [0, 0], [1]
-    add.builtinOptionsType = schema.BuiltinOptions.AddOptions
-    add.builtinOptions = schema.AddOptionsT()
-    graph.operators, graph.inputs, graph.outputs = [add], [0], [1]
-    return graph
 
 
 def _activation(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:

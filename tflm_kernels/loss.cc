@@ -136,7 +136,7 @@ void Quantize(const LossParams& params, const float* d, float* scales, int8_t* g
 size_t LossScratchBytes(const LossParams& params) { return sizeof(float) * params.classes; }
 
 bool Loss(const LossParams& params, const int8_t* logits, const void* target,
-          const float* class_weights, TrainState* state, float* scales, int8_t* grad, float* loss,
+          const float* class_weights, StepState* state, float* scales, int8_t* grad, float* loss,
           void* scratch) {
   if (!IsInRange(params, target)) return false;
   float* d = static_cast<float*>(scratch);

@@ -29,7 +29,7 @@ size_t LossScratchBytes(const LossParams& params);
 // class that does not exist, a probability outside [0, 1], a value that is not
 // a number or beyond +-2^40.
 bool Loss(const LossParams& params, const int8_t* logits, const void* target,
-          const float* class_weights, TrainState* state, float* scales, int8_t* grad, float* loss,
+          const float* class_weights, StepState* state, float* scales, int8_t* grad, float* loss,
           void* scratch);
 
 }  // namespace tflm_train

@@ -8,6 +8,7 @@
 #include "tflm_kernels/spec/geometry.h"
 #include "tflm_kernels/spec/numerics.h"
 #include "tflm_kernels/update_plan.h"
+#include "tflm_kernels/update_rule.h"
 #include "tflm_kernels/weight_stepper.h"
 
 #if defined(TFLM_TRAIN_MVE)
@@ -240,17 +241,15 @@ void SumDepthwiseTap(const DepthwiseUpdateParams& params, const PixelGrid& x, co
   }
 }
 
-}  // namespace
-
-size_t ConvUpdateScratchBytes(const ConvUpdateParams& params) { return UpdatePlan(params).bytes(); }
-
-void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
-                const TrainState& state, const float* scales, const float* kw, const float* kb,
-                int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
-                void* scratch) {
+// Steps the weights and the bias of a convolution by the gradients of this sample. Not inlined into
+// the rule, where its arguments would be read from the rule's memory again and again.
+__attribute__((noinline)) void StepConv(const ConvUpdateParams& params, const int8_t* x,
+                                        const int8_t* grad, const StepState& state, float base,
+                                        const float* kw, const float* kb, int8_t* weights,
+                                        int32_t* bias, int8_t* residual, const int16_t* channels,
+                                        void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
-  const float base = state.learning_rate * scales[update.slot];
   const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
   const WeightStepper stepper(update, state, base, positions, g.in_c, weights, residual, channels);
   const UpdatePlan plan(params);
@@ -287,17 +286,14 @@ void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* g
   StepBias(g.out_h * g.out_w, g.out_c, grad, biases);
 }
 
-size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params) {
-  return 2 * sizeof(int32_t) * params.geometry.out_c;
-}
-
-void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
-                     const TrainState& state, const float* scales, const float* kw, const float* kb,
-                     int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
-                     void* scratch) {
+// The same of a depthwise convolution.
+__attribute__((noinline)) void StepDepthwise(const DepthwiseUpdateParams& params, const int8_t* x,
+                                             const int8_t* grad, const StepState& state, float base,
+                                             const float* kw, const float* kb, int8_t* weights,
+                                             int32_t* bias, int8_t* residual,
+                                             const int16_t* channels, void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
-  const float base = state.learning_rate * scales[update.slot];
   const WeightStepper stepper(update, state, base, g.out_h * g.out_w, g.out_c, weights, residual,
                               channels);
 #if defined(TFLM_TRAIN_MVE)
@@ -341,10 +337,78 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, BiasStepper(base, kb, bias));
 }
 
-void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
-                const float* scales, const float* kb, int32_t* bias) {
-  const float base = state.learning_rate * scales[params.slot];
-  StepBias(params.positions, params.channels, grad, BiasStepper(base, kb, bias));
+// Runs step(base, weights, bias), which steps these by the gradients of this sample, under the
+// layer's rule.
+template <typename Step>
+void RunRule(const RuleParams& rule, const StepState& state, float scale,
+             const GradientBound& bound, const DecayedLayer& layer, int32_t weights,
+             const TrainedTensors& trained, const Step& step) {
+  const float base = StepBase(rule, state, scale, bound);
+  const bool moves = MovesWeights(rule, state);
+  if (moves && rule.weight_decay > 0.0f) {
+    DecayWeights(layer, state.learning_rate * rule.weight_decay, StepKey(state, layer.update.layer),
+                 trained.weights, trained.residual);
+  }
+  if (rule.steps <= 1) return step(base, trained.weights, trained.bias);
+  step(base, trained.gathered, trained.bias == nullptr ? nullptr : trained.bias_gathered);
+  if (!moves) return;
+  ApplySteps(weights, trained.gathered, trained.weights);
+  if (trained.bias != nullptr) {
+    ApplyBiasSteps(layer.geometry.out_c, trained.bias_gathered, trained.bias);
+  }
+}
+
+// What the norm of a layer's gradient is bounded by.
+GradientBound BoundOf(const Geometry& g, const UpdateParams& update, const int8_t* x,
+                      const int8_t* grad) {
+  return {grad, g.out_h * g.out_w * g.out_c, x, g.in_h * g.in_w * g.in_c, update.x_zero_point};
+}
+
+}  // namespace
+
+size_t ConvUpdateScratchBytes(const ConvUpdateParams& params) { return UpdatePlan(params).bytes(); }
+
+void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
+                const StepState& state, const float* scales, const float* kw, const float* kb,
+                const TrainedTensors& trained, const int16_t* channels, void* scratch) {
+  const Geometry& g = params.geometry;
+  const UpdateParams& update = params.update;
+  const int32_t taps = g.k_h * g.k_w;
+  RunRule(params.rule, state, scales[update.slot], BoundOf(g, update, x, grad),
+          {g, update, taps, g.in_c, kw, channels}, g.out_c * taps * g.in_c, trained,
+          [&](float base, int8_t* weights, int32_t* bias) {
+            StepConv(params, x, grad, state, base, kw, kb, weights, bias, trained.residual,
+                     channels, scratch);
+          });
+}
+
+size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params) {
+  return 2 * sizeof(int32_t) * params.geometry.out_c;
+}
+
+void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
+                     const StepState& state, const float* scales, const float* kw, const float* kb,
+                     const TrainedTensors& trained, const int16_t* channels, void* scratch) {
+  const Geometry& g = params.geometry;
+  const UpdateParams& update = params.update;
+  RunRule(params.rule, state, scales[update.slot], BoundOf(g, update, x, grad),
+          {g, update, 0, g.out_c, kw, channels}, g.k_h * g.k_w * g.out_c, trained,
+          [&](float base, int8_t* weights, int32_t* bias) {
+            StepDepthwise(params, x, grad, state, base, kw, kb, weights, bias, trained.residual,
+                          channels, scratch);
+          });
+}
+
+void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const StepState& state,
+                const float* scales, const float* kb, int32_t* bias, int32_t* gathered) {
+  const RuleParams& rule = params.rule;
+  const GradientBound bound = {grad, params.positions * params.channels, nullptr, 0, 0};
+  const float base = StepBase(rule, state, scales[params.slot], bound);
+  int32_t* const stepped = rule.steps <= 1 ? bias : gathered;
+  StepBias(params.positions, params.channels, grad, BiasStepper(base, kb, stepped));
+  if (rule.steps > 1 && MovesWeights(rule, state)) {
+    ApplyBiasSteps(params.channels, gathered, bias);
+  }
 }
 
 }  // namespace tflm_train

@@ -12,6 +12,16 @@
 
 namespace tflm_train {
 
+// What an update changes.
+struct TrainedTensors {
+  int8_t* weights;
+  int32_t* bias;           // nullptr: not trained
+  int8_t* residual;        // with residual_bits 8: int8, as weights; 4: two elements to a byte,
+                           // the even one in the low nibble; 0: nullptr
+  int8_t* gathered;        // with rule.steps > 1: whole steps to come, as weights; else nullptr
+  int32_t* bias_gathered;  // likewise, as bias
+};
+
 // Scratch of ConvUpdate: int32 [in_c].
 size_t ConvUpdateScratchBytes(const ConvUpdateParams& params);
 
@@ -23,18 +33,14 @@ size_t ConvUpdateScratchBytes(const ConvUpdateParams& params);
 //   state       learning_rate, step and seed are read
 //   scales      float, all slots; slot read
 //   kw          float [out_c], s_x / s_W; 0 freezes a channel
-//   kb          float [out_c], 1 / (s_x * s_W); nullptr when bias is
-//   weights     int8 [out_c][k_h][k_w][in_c], changed in place
-//   bias        int32 [out_c], changed in place; nullptr: not trained
-//   residual    with residual_bits 8: int8, as weights; 4: two elements to a byte, the
-//               even one in the low nibble; 0: nullptr. Changed in place
+//   kb          float [out_c], 1 / (s_x * s_W); not read without a bias
+//   trained     weights int8 [out_c][k_h][k_w][in_c], bias int32 [out_c]
 //   channels    int16 [in_c], where in rows of row_channels the weights stand;
 //               nullptr: they are the whole layer
 //   scratch     ConvUpdateScratchBytes(params) bytes, 4-byte aligned, of the caller
 void ConvUpdate(const ConvUpdateParams& params, const int8_t* x, const int8_t* grad,
-                const TrainState& state, const float* scales, const float* kw, const float* kb,
-                int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
-                void* scratch);
+                const StepState& state, const float* scales, const float* kw, const float* kb,
+                const TrainedTensors& trained, const int16_t* channels, void* scratch);
 
 // Scratch of DepthwiseUpdate: int32 [2][out_c].
 size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params);
@@ -42,13 +48,12 @@ size_t DepthwiseUpdateScratchBytes(const DepthwiseUpdateParams& params);
 // Update of DEPTHWISE_CONV_2D: as ConvUpdate, but
 //
 //   params      out_c == in_c * multiplier
-//   weights     int8 [k_h][k_w][out_c]; residual likewise
+//   trained     weights int8 [k_h][k_w][out_c]; residual and gathered likewise
 //   channels    int16 [out_c]
 //   scratch     DepthwiseUpdateScratchBytes(params) bytes
 void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const int8_t* grad,
-                     const TrainState& state, const float* scales, const float* kw, const float* kb,
-                     int8_t* weights, int32_t* bias, int8_t* residual, const int16_t* channels,
-                     void* scratch);
+                     const StepState& state, const float* scales, const float* kw, const float* kb,
+                     const TrainedTensors& trained, const int16_t* channels, void* scratch);
 
 // Update of a bias alone.
 //
@@ -57,8 +62,9 @@ void DepthwiseUpdate(const DepthwiseUpdateParams& params, const int8_t* x, const
 //   scales      float, all slots; slot read
 //   kb          float [channels], 1 / (s_x * s_W)
 //   bias        int32 [channels], changed in place
-void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const TrainState& state,
-                const float* scales, const float* kb, int32_t* bias);
+//   gathered    int32 [channels], with rule.steps > 1: steps to come; else nullptr
+void BiasUpdate(const BiasUpdateParams& params, const int8_t* grad, const StepState& state,
+                const float* scales, const float* kb, int32_t* bias, int32_t* gathered);
 
 }  // namespace tflm_train
 

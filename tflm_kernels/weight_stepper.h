@@ -32,19 +32,24 @@ constexpr WeightRow ConvWeightRow(int32_t c, int32_t tap, int32_t taps) {
   return {static_cast<uint32_t>(c * taps + tap), static_cast<uint32_t>((c >> 1) * taps + tap)};
 }
 
+// Of a layer's random numbers in this step.
+inline uint32_t StepKey(const StepState& state, int32_t layer) {
+  return Hash(Hash(state.seed + state.step * 0x9E3779B9u) ^
+              (static_cast<uint32_t>(layer) * 0x85EBCA6Bu));
+}
+
 class WeightStepper {
  public:
   // positions: that gradients are summed over. row: elements of a row of the weights.
   // weights, residual, channels: see ConvUpdate.
-  WeightStepper(const UpdateParams& params, const TrainState& state, float base, int32_t positions,
+  WeightStepper(const UpdateParams& params, const StepState& state, float base, int32_t positions,
                 int32_t row, int8_t* weights, int8_t* residual, const int16_t* channels)
       : residual_bits_(params.residual_bits),
         gain_shift_(params.gain_shift),
         gain_(-PowerOfTwo((params.residual_bits == 8 ? 8 : 16) + 32 - params.gain_shift)),
         base_(base),
         scale_(base * gain_),
-        key_(Hash(Hash(state.seed + state.step * 0x9E3779B9u) ^
-                  (static_cast<uint32_t>(params.layer) * 0x85EBCA6Bu))),
+        key_(StepKey(state, params.layer)),
         row_(row),
         weights_(weights),
         residual_(residual),

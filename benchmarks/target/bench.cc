@@ -193,7 +193,8 @@ Measured CountUpdate(const Params& params, int32_t weight_count, int32_t row,
       params.update.row_channels == row ? nullptr : KeptChannels(params.update.row_channels, row);
   void* scratch = Allocate<uint8_t>(scratch_bytes(params));
   const auto run = [&] {
-    kernel(params, x, grad, state, scales, kw, kb, weights, bias, residual, channels, scratch);
+    kernel(params, x, grad, state, scales, kw, kb, {weights, bias, residual, nullptr, nullptr},
+           channels, scratch);
   };
   if (channels != nullptr || params.update.residual_bits != 8) return Count(run);
   constexpr bool depthwise = std::is_same<Params, tflm_train::DepthwiseUpdateParams>::value;
@@ -226,7 +227,7 @@ Measured CountBiasUpdate(const uint8_t* options) {
   const float* scales = Filled(kSlots, 1.0f);
   const float* kb = Filled(params.channels, 1.0f);
   int32_t* bias = Filled<int32_t>(params.channels, 1000);
-  return Count([&] { tflm_train::BiasUpdate(params, grad, state, scales, kb, bias); });
+  return Count([&] { tflm_train::BiasUpdate(params, grad, state, scales, kb, bias, nullptr); });
 }
 
 Measured CountPoolGrad(const uint8_t* options) {

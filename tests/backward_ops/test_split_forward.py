@@ -15,7 +15,7 @@ import tflm_train as tt
 from tests.models import CONVERTED, converted_model
 from tests.networks import NETWORKS, load_network
 from tests.steps import random_inputs
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops import split_forward
 from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.layer_rule import LayerRule
@@ -38,7 +38,7 @@ def reference(layer: Layer, x: Int8) -> Int8:
         None if layer.bias is None else layer.bias.data,
         *layer_multipliers(layer),
         rule.geometry(layer.op),
-        abi.OutputFields(layer.x.zero_point, layer.op.output.zero_point, *limits),
+        ops.OutputFields(layer.x.zero_point, layer.op.output.zero_point, *limits),
         layer.op.name == "DEPTHWISE_CONV_2D",
     )
 

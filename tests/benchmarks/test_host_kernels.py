@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from benchmarks import host_kernels, kernels
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 
 
 def test_kernels_and_naive_loops_are_measured() -> None:
     point = kernels.layer(4, 8, 12)
-    none, bits = abi.MaskFields(), abi.MaskFields(int(abi.MaskKind.BITS), -128, 127)
+    none, bits = ops.MaskFields(), ops.MaskFields(int(ops.MaskKind.BITS), -128, 127)
     masked, plain, mask = host_kernels.measure(
         [
             kernels.conv_input_grad(point, bits),
             kernels.conv_input_grad(point, none),
-            abi.ClampMaskParams(64, -128, 127),
+            ops.ClampMask(64, -128, 127),
         ]
     )
     assert masked.naive_nanoseconds is None and mask.naive_nanoseconds is None

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 
 from benchmarks import kernels, whole_step
-from tflm_train import kernel_abi as abi
+from tflm_train.ops import ALL, BiasUpdate, ClampMask, MaskFields
 
 RESULTS = kernels.BASELINE.with_name("whole_step.json")
 
 
 def test_equal_ops_are_counted_once_and_all_are_found(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    ops = [abi.ClampMaskParams(size, -128, 127) for size in (*range(1, 300), 1, 2)]
+    ops = [ClampMask(size, -128, 127) for size in (*range(1, 300), 1, 2)]
     seen: list[int] = []
 
-    def count(core: str, operators: list[abi.ClampMaskParams]) -> list[int]:
+    def count(core: str, operators: list[ClampMask]) -> list[int]:
         assert core == "m7"
         seen.extend(op.size for op in operators)
         return [op.size * 10 for op in operators]
@@ -26,7 +26,7 @@ def test_equal_ops_are_counted_once_and_all_are_found(monkeypatch) -> None:  # t
 
 
 def test_tiny_engine_figures() -> None:
-    none = abi.MaskFields()
+    none = MaskFields()
     point = kernels.layer(8, 48, 288)
     small, large, strided = (
         kernels.layer(*c) for c in ((4, 8, 8, 3), (8, 8, 8, 3), (8, 8, 8, 3, 2))
@@ -37,13 +37,13 @@ def test_tiny_engine_figures() -> None:
         (kernels.depthwise_input_grad(small, none), 4.0 * 4 * 4 * 8 * 9),
         (kernels.depthwise_input_grad(large, none), 3.4 * 8 * 8 * 8 * 9),
         (kernels.depthwise_input_grad(strided, none), 11.9 * 4 * 4 * 8 * 9),
-        (abi.BiasUpdateParams(64, 8, 0), 0.0),
+        (BiasUpdate(64, 8, 0), 0.0),
     ]
     assert [whole_step.tiny_engine(params) for params, _ in figures] == [n for _, n in figures]
 
 
 def test_every_kind_of_op_has_a_phase() -> None:
-    kinds = {kind.OP: whole_step.phase_of(kind.__new__(kind)) for kind in abi.ALL_PARAMS}
+    kinds = {kind.OP: whole_step.phase_of(kind.__new__(kind)) for kind in ALL}
     updates = [op for op, phase in kinds.items() if phase is whole_step.Phase.UPDATE]
     forward = [op for op, phase in kinds.items() if phase is whole_step.Phase.FORWARD]
     assert updates == ["CONV_UPDATE", "DEPTHWISE_UPDATE", "BIAS_UPDATE"]

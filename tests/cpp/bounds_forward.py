@@ -4,7 +4,7 @@ import numpy as np
 from golden_cases import Forward, weight_shape
 from golden_inputs import Array, random_int8
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.ops.geometry import Geometry
 
 _HALF = 1 << 29
@@ -14,7 +14,7 @@ _MULTIPLIER = 3 << 29  # 0.75
 def _layer(
     geometry: Geometry, depthwise: bool, x: Array, weights: Array, bias: Array, shift: Array
 ) -> Forward:
-    output = abi.OutputFields(-128, 3, -128, 127)
+    output = ops.OutputFields(-128, 3, -128, 127)
     multiplier = np.full(geometry.out_c, _MULTIPLIER, np.int32)
     return Forward(
         geometry, depthwise, x, weights, output, multiplier, shift, bias.astype(np.int32)

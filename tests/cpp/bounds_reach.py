@@ -10,7 +10,7 @@ import numpy as np
 from golden_cases import InputGradient, Update, weight_shape
 from golden_inputs import Array, Suite, bits, slots
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops import numerics
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.ops.geometry import Geometry
@@ -59,7 +59,7 @@ class Reach:
 
     def _input_gradient(
         self, gradient: Gradient, weights: Array
-    ) -> tuple[np.float32, abi.OpParams, list[Array]]:
+    ) -> tuple[np.float32, ops.Params, list[Array]]:
         scales = np.ones(self.geometry.out_c, np.float32)
         case = InputGradient(
             self.geometry, self.depthwise, gradient, weights, scales, np.float32(0), steady=True
@@ -70,7 +70,7 @@ class Reach:
 
     def _update(
         self, gradient: Gradient, weights: Array
-    ) -> tuple[np.float32, abi.OpParams, list[Array]]:
+    ) -> tuple[np.float32, ops.Params, list[Array]]:
         g = self.geometry
         x = drawn(_INPUT, g.in_h * g.in_w * g.in_c, 127).reshape(g.in_h, g.in_w, g.in_c)
         residual = drawn(_RESIDUAL, weights.size, 127).reshape(weights.shape)

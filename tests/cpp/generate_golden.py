@@ -24,11 +24,12 @@ import golden_gradients
 import golden_numbers
 import golden_operators
 import golden_partial
+import golden_rules
 import golden_training
 import golden_updates
 from golden_inputs import Array, Suite, bits, random_int8
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops import numerics, split_forward
 
 
@@ -136,16 +137,16 @@ def state_blob() -> Suite:
         payload = b"".join(v.tobytes() for v in variables)
         fingerprint, step, seed = int(rng.integers(2**63)), 1234567, 0xFEDCBA98
         head = (
-            abi.BLOB_MAGIC,
-            abi.BLOB_VERSION,
-            abi.BLOB_HEADER.size,
+            ops.BLOB_MAGIC,
+            ops.BLOB_VERSION,
+            ops.BLOB_HEADER.size,
             fingerprint,
             step,
             seed,
         )
-        unsealed = abi.BLOB_HEADER.pack(*head, len(payload), 0)[:-4]
+        unsealed = ops.BLOB_HEADER.pack(*head, len(payload), 0)[:-4]
         crc = zlib.crc32(unsealed + payload)
-        blob = abi.BLOB_HEADER.pack(*head, len(payload), crc) + payload
+        blob = ops.BLOB_HEADER.pack(*head, len(payload), crc) + payload
         suite.case(
             f"{len(sizes)}_variables",
             fingerprint & 0xFFFFFFFF,
@@ -166,6 +167,7 @@ def all_suites() -> Iterator[Suite]:
     yield from golden_gradients.suites()
     yield from golden_operators.suites()
     yield from golden_updates.suites()
+    yield from golden_rules.suites()
     yield from golden_partial.suites()
     yield from golden_training.suites()
     yield from primitives()

@@ -17,7 +17,7 @@ from golden_inputs import (
     slots,
 )
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, split_forward
 from tflm_train.backward_ops.accumulate import accumulate
 from tflm_train.backward_ops.numerics import Mask, Requantized
@@ -102,7 +102,7 @@ class InputGradient:
             small=small,
         )
 
-    def computed(self) -> tuple[np.float32, abi.OpParams, Array, Requantized]:
+    def computed(self) -> tuple[np.float32, ops.Params, Array, Requantized]:
         """The range before the step, the operator's parameters, its multipliers, its results."""
         kept = 0 if self.split is None else self.split.kept
         slot_addend = -1 if self.addend is None else SLOT_ADDEND
@@ -111,16 +111,16 @@ class InputGradient:
         range_ = self._step(self.range_).range_ if self.steady else self.range_
         return range_, params, m, self._step(range_)
 
-    def _parameters(self, common: tuple[Any, ...], kept: int) -> tuple[abi.OpParams, Array]:
+    def _parameters(self, common: tuple[Any, ...], kept: int) -> tuple[ops.Params, Array]:
         """The operator's parameters, and its constant beside the weights."""
         g = self.geometry
         if self.depthwise:
             d = depthwise_conv_2d.depthwise_multipliers(self.scales, g)
             multiplier = g.out_c // g.in_c
-            return abi.DepthwiseInputGradParams(*common, float(d.unit_scale), multiplier, kept), d.m
+            return ops.DepthwiseInputGrad(*common, float(d.unit_scale), multiplier, kept), d.m
         c = conv_2d.conv_multipliers(self.scales, g)
         transposed = int(isinstance(g, TransposedGeometry))
-        return abi.ConvInputGradParams(
+        return ops.ConvInputGrad(
             *common, float(c.unit_scale), c.group, c.group_shift, kept, transposed
         ), c.m
 
@@ -212,12 +212,12 @@ class Update:
         in_c = self.kept.size * g.in_c // g.out_c
         return dataclasses.replace(g, in_c=in_c, out_c=self.kept.size)
 
-    def params(self) -> abi.OpParams:
+    def params(self) -> ops.Params:
         """The operator's parameters."""
         g, fields = self.kept_geometry, self._fields()
         if self.depthwise:
-            return abi.DepthwiseUpdateParams(g, fields, g.out_c // g.in_c)
-        return abi.ConvUpdateParams(g, fields, int(isinstance(g, TransposedGeometry)))
+            return ops.DepthwiseUpdate(g, fields, g.out_c // g.in_c)
+        return ops.ConvUpdate(g, fields, int(isinstance(g, TransposedGeometry)))
 
     def result(self) -> update.Parameters:
         """The whole layer after the step."""
@@ -236,10 +236,10 @@ class Update:
             taps=self.taps,
         )
 
-    def _fields(self) -> abi.UpdateFields:
+    def _fields(self) -> ops.UpdateFields:
         g = self.geometry
         window = self.taps or TapWindow(0, g.k_h, 0, g.k_w)
-        return abi.UpdateFields(
+        return ops.UpdateFields(
             SLOT_IN,
             LAYER,
             self.zero_point,
@@ -253,13 +253,13 @@ class Update:
         )
 
     def _state(self) -> Array:
-        state = np.zeros(abi.STATE_WORDS, np.uint32)
-        state[abi.StateWord.MAGIC] = abi.STATE_MAGIC
-        state[abi.StateWord.VERSION] = abi.VERSION
-        state[abi.StateWord.TRAINING] = 1
-        state[abi.StateWord.STEP] = self.step
-        state[abi.StateWord.SEED] = self.seed
-        state[abi.StateWord.LEARNING_RATE] = bits(self.learning_rate)
+        state = np.zeros(ops.STATE_WORDS, np.uint32)
+        state[ops.StateWord.MAGIC] = ops.STATE_MAGIC
+        state[ops.StateWord.VERSION] = ops.VERSION
+        state[ops.StateWord.TRAINING] = 1
+        state[ops.StateWord.STEP] = self.step
+        state[ops.StateWord.SEED] = self.seed
+        state[ops.StateWord.LEARNING_RATE] = bits(self.learning_rate)
         return state
 
 
@@ -297,7 +297,7 @@ class Forward:
     depthwise: bool
     x: Array
     weights: Array
-    output: abi.OutputFields
+    output: ops.OutputFields
     multiplier: Array
     shift: Array
     bias: Array | None = None
@@ -316,10 +316,10 @@ class Forward:
             self.output,
             self.depthwise,
         )
-        params: abi.OpParams = (
-            abi.SplitDepthwiseParams(g, self.output, split.kept, g.out_c // g.in_c)
+        params: ops.Params = (
+            ops.SplitDepthwise(g, self.output, split.kept, g.out_c // g.in_c)
             if self.depthwise
-            else abi.SplitConvParams(g, self.output, split.kept)
+            else ops.SplitConv(g, self.output, split.kept)
         )
         suite.case(
             name,
@@ -365,7 +365,7 @@ class BiasUpdate:
         )
         suite.case(
             name,
-            abi.BiasUpdateParams(positions, channels, SLOT_IN).pack(),
+            ops.BiasUpdate(positions, channels, SLOT_IN).pack(),
             int(bits(self.learning_rate)),
             slots(in_=self.gradient.scale),
             self.gradient.q,
@@ -388,7 +388,7 @@ class ClampMask:
     def add_to(self, suite: Suite, name: str, small: bool = False) -> None:
         """Adds a case to the operator's suite."""
         want = numerics.clamp_mask(self.activation, self.act_min, self.act_max)
-        params = abi.ClampMaskParams(self.activation.size, self.act_min, self.act_max)
+        params = ops.ClampMask(self.activation.size, self.act_min, self.act_max)
         suite.case(name, params.pack(), self.activation, want.size, want, small=small)
 
 
@@ -408,7 +408,7 @@ class Accumulation:
         want_scales = scales.copy()
         want_scales[4] = result.scale
         slots_in = tuple(i if i < count else -1 for i in range(4))
-        params = abi.AccumulateParams(size, mask_fields(self.mask), count, slots_in, 4)
+        params = ops.Accumulate(size, mask_fields(self.mask), count, slots_in, 4)
         quantized = [g.q for g in self.gradients] + [None] * (4 - count)
         suite.case(
             name,

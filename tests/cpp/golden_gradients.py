@@ -26,7 +26,7 @@ from golden_inputs import (
     weight_scales,
 )
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops import pool
 from tflm_train.backward_ops.losses import reference_loss
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
@@ -234,7 +234,7 @@ def pool_grad() -> Suite:
         range_ = np.float32((20000, 0)[number % 2])
         result = pool.pool_gradient(gradient, g, range_, mask)
         count = pool.uniform_count(g)
-        params = abi.PoolGradParams(
+        params = ops.PoolGrad(
             g,
             mask_fields(mask),
             SLOT_IN,
@@ -310,7 +310,7 @@ def loss() -> Suite:
     # The other class's exp(-255 scale) is 2^-19.5, and 2^-20.5: too little of a gradient.
     cases += [(np.array([127, -128], np.int8), 0, b * np.log(2) / 255) for b in (19.5, 20.5)]
     for number, (logits, label, scale) in enumerate(cases):
-        params = abi.LossParams(logits.size, -3, float(np.float32(scale)), SLOT_OUT)
+        params = ops.Loss(logits.size, -3, float(np.float32(scale)), SLOT_OUT)
         name = f"classes{logits.size}_label{label}_number{number}"
         _loss_case(suite, name, params, logits, label, None, number < 12)
     for number in range(48):
@@ -344,7 +344,7 @@ def _random_loss_case(suite: Suite, rng: np.random.Generator, number: int) -> No
     elif number % 6 == 2:  # nothing left to learn
         target = (outputs.astype(np.int32) + 3).astype(np.float32) * np.float32(scale)
         target_kind = TargetKind.VALUES
-    params = abi.LossParams(
+    params = ops.Loss(
         size, -3, float(np.float32(scale)), SLOT_OUT, kind, target_kind,
         float(np.float32(1 - smoothing)), float(np.float32(smoothing / size)),
         float(np.float32(rng.uniform(0.01, 0.5))), 7,
@@ -356,7 +356,7 @@ def _random_loss_case(suite: Suite, rng: np.random.Generator, number: int) -> No
 def _loss_case(
     suite: Suite,
     name: str,
-    params: abi.LossParams,
+    params: ops.Loss,
     logits: Array,
     target: int | Array,
     weights: Array | None,

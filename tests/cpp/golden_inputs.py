@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops import numerics
 from tflm_train.backward_ops.numerics import Mask
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
@@ -215,20 +215,20 @@ def remainders(depthwise: bool = False) -> list[Geometry]:
 
 def random_mask(rng: np.random.Generator, size: int, kind: int) -> Mask | None:
     """A mask of each kind; about a third of the elements are stopped."""
-    if kind == abi.MaskKind.NONE:
+    if kind == ops.MaskKind.NONE:
         return None
     activation = np.clip(rng.integers(-160, 161, size), -128, 60).astype(np.int8)
     activation = np.maximum(activation, np.int8(-70))
-    if kind == abi.MaskKind.ACTIVATION:
+    if kind == ops.MaskKind.ACTIVATION:
         return Mask(numerics.MaskKind.ACTIVATION, activation, -70, 60)
     packed = numerics.clamp_mask(activation, -70, 60)
     return Mask(numerics.MaskKind.BITS, packed)
 
 
-def mask_fields(mask: Mask | None) -> abi.MaskFields:
+def mask_fields(mask: Mask | None) -> ops.MaskFields:
     if mask is None:
-        return abi.MaskFields()
-    return abi.MaskFields(int(mask.kind), mask.act_min, mask.act_max)
+        return ops.MaskFields()
+    return ops.MaskFields(int(mask.kind), mask.act_min, mask.act_max)
 
 
 def mask_bytes(mask: Mask | None) -> Array | None:

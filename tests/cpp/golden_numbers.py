@@ -67,8 +67,9 @@ def chosen(suites: Mapping[str, Suite]) -> Numbers:
 def add_to(suites: Mapping[str, Suite]) -> None:
     """Adds the committed cases to their suites."""
     for name, rows in committed()[1].items():
-        for key, row in rows.items():
-            suites[name].case(f"frozen_{key}", *map(decoded, row), small=True)
+        for number, (key, row) in enumerate(rows.items()):
+            # The smallest board has room for one of each.
+            suites[name].case(f"frozen_{key}", *map(decoded, row), small=number == 0)
 
 
 def committed() -> tuple[int, Numbers]:

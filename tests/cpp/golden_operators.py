@@ -19,7 +19,7 @@ from golden_inputs import (
     slots,
 )
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops import l2_normalization, max_pool, move, product, resize
 from tflm_train.backward_ops.numerics import Mask, Requantized
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
@@ -65,7 +65,7 @@ def move_grad() -> Suite:
             divisor = 1 + 12 * (number % 2)
             result = move.move_gradient(gradient, joined, mask, divisor)
             axes = (MoveAxis(),) * (5 - len(joined.axes)) + joined.axes
-            params = abi.MoveGradParams(
+            params = ops.MoveGrad(
                 axes, joined.offset, gradient.q.size,
                 mask_fields(mask), SLOT_IN, SLOT_OUT, divisor,
             )  # fmt: skip
@@ -169,7 +169,7 @@ def _product_case(
         table = rng.integers(-32767, 32768, entries).astype(np.int16)
     v = _Variant(rng, number, q_shape, int(np.prod([axis.size for axis in plan.kept])))
     result = product.product_gradient(v.gradient, x, table, plan, v.range, v.mask, v.addend)
-    params = abi.ProductGradParams(
+    params = ops.ProductGrad(
         plan.kept, plan.reduced, v.gradient.q.size, 0 if x is None else x.size,
         kind, value, *v.fields, v.slot_addend, float(plan.unit_scale),
     )  # fmt: skip
@@ -206,7 +206,7 @@ def max_pool_grad() -> Suite:
             y[windows] = np.maximum(y[windows], x[tap.in_rows, tap.in_cols])
         v = _Variant(rng, number - number % len(VARIANTS) // 2, y.shape, x.size)
         result = max_pool.max_pool_gradient(v.gradient, x, y, g, v.range, v.mask)
-        params = abi.MaxPoolGradParams(g, *v.fields)
+        params = ops.MaxPoolGrad(g, *v.fields)
         suite.case(
             f"{describe(g)}_{v.name}",
             params.pack(),
@@ -229,7 +229,7 @@ def resize_grad() -> Suite:
         result = resize.resize_gradient(
             v.gradient, rows, columns, (in_h, in_w), v.range, v.mask, v.addend
         )
-        params = abi.ResizeGradParams(in_h, in_w, channels, out_h, out_w, *v.fields, v.slot_addend)
+        params = ops.ResizeGrad(in_h, in_w, channels, out_h, out_w, *v.fields, v.slot_addend)
         suite.case(
             f"{in_h}x{in_w}_to_{out_h}x{out_w}x{channels}_number{number}_{v.name}",
             params.pack(),
@@ -255,7 +255,7 @@ def l2_norm_grad() -> Suite:
         result = l2_normalization.l2_norm_gradient(
             v.gradient, x, y, scale, zero_point, v.range, v.mask
         )
-        params = abi.L2NormGradParams(size, zero_point, float(scale), *v.fields)
+        params = ops.L2NormGrad(size, zero_point, float(scale), *v.fields)
         suite.case(
             f"size{size}_{v.name}",
             params.pack(),

@@ -14,7 +14,7 @@ from golden_inputs import (
     split_weights,
 )
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops import split_forward
 from tflm_train.ops.geometry import Geometry
 
@@ -50,7 +50,7 @@ def split_cases(
     split = Split(*split_weights(rng, weights, kept, depthwise))
     bias = rng.integers(-20000, 20000, g.out_c).astype(np.int32) if with_bias else None
     zero_points = (int(v) for v in rng.integers(-128, 128, 2))
-    output = abi.OutputFields(*zero_points, *clamp)
+    output = ops.OutputFields(*zero_points, *clamp)
     sums = split_forward.accumulate(x, weights, bias, g, output.x_zero_point, depthwise)
     multiplier, shift = random_multipliers(rng, sums)
     case = Forward(g, depthwise, x, weights, output, multiplier, shift, bias, split)
@@ -99,7 +99,7 @@ def channel_save() -> Suite:
         saved = values[:, chosen]
         suite.case(
             f"{kept}_of_{positions}x{channels}",
-            abi.ChannelSaveParams(positions, channels, kept).pack(),
+            ops.ChannelSave(positions, channels, kept).pack(),
             values,
             chosen.astype(np.int16),
             saved.size,

@@ -15,12 +15,27 @@ from golden_inputs import Array, Suite, bits
 
 from tests.stacks import Stack
 from tests.steps import random_inputs
-from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops import numerics, split_forward
 from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.kernel import Step, Twin
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops import (
+    BLOB_HEADER,
+    OP_PREFIX,
+    STREAM_INPUT,
+    ConvInputGrad,
+    DepthwiseInputGrad,
+    Loss,
+    OutputFields,
+    Params,
+    SplitConv,
+    SplitDepthwise,
+    StageFields,
+    StageKind,
+    Stream,
+    unpack,
+)
 from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.tensors import Role
 from tflm_train.qas.kernels import KERNELS
@@ -32,7 +47,7 @@ from tflm_train.rewriter.stream import _add_fields
 from tflm_train.scheme import Scheme, WeightUpdate
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)  # one step each
-OPERANDS = (7, 3)  # inputs, and what an op leaves behind; -1 where it has fewer
+OPERANDS = (9, 3)  # inputs, and what an op leaves behind; -1 where it has fewer
 LINEAR, RELU, RELU6 = 0, 1, 3
 _ALIGNMENT = 4
 _ZEROS, _UNSET = -1, -2  # instead of an offset in the data
@@ -78,9 +93,9 @@ class Reference(BackwardReference):
         last = _crc32([*self.variables.values()])
         return [*(self._checksums[id(op)] for op, _ in self.ops), last]
 
-    def left_behind(self, op: Op, params: abi.OpParams) -> list[Tensor]:
+    def left_behind(self, op: Op, params: Params) -> list[Tensor]:
         """What an op computes: its outputs, of an update the variables, of the loss its value."""
-        if isinstance(params, abi.LossParams):
+        if isinstance(params, Loss):
             return [op.output, self._loss]
         if KERNELS[type(params)].twin is None:
             return op.outputs
@@ -91,7 +106,7 @@ class Reference(BackwardReference):
         super().run(twin, op, params, step)
         left = self.left_behind(op, params)
         self._record(op, [step.loss if t is self._loss else step.value(t) for t in left])
-        if isinstance(params, abi.ConvInputGradParams | abi.DepthwiseInputGradParams):
+        if isinstance(params, ConvInputGrad | DepthwiseInputGrad):
             largest = int(np.abs(step.value(op.inputs[0]).astype(np.int32)).max(initial=0))
             predicted, needed = (
                 numerics.predicted_exponent(ranges[params.slot_out], largest)
@@ -105,10 +120,10 @@ class Reference(BackwardReference):
 
     def _run_forward(self, op: Op, params: Any) -> Array:
         values = [None if t is None else self._forward_value(t) for t in op.inputs]
-        if isinstance(params, abi.StreamParams):
+        if isinstance(params, Stream):
             return _add(values[0], values[1], params.stages[0])
         x, weights, columns, listed, bias, multiplier, shift = values
-        depthwise = isinstance(params, abi.SplitDepthwiseParams)
+        depthwise = isinstance(params, SplitDepthwise)
         if params.kept > 0:
             merges = (split_forward.merge_conv_weights, split_forward.merge_depthwise_weights)
             weights = merges[depthwise](weights, columns, listed)
@@ -127,8 +142,8 @@ def _as_ours(op: Op) -> tuple[Op, Any]:
     A builtin convolution becomes a SPLIT_CONV or SPLIT_DEPTHWISE without columns, an ADD has the
     parameters of a STREAM.
     """
-    if op.name.startswith(abi.OP_PREFIX):
-        return op, abi.unpack(op.custom_options or b"")
+    if op.name.startswith(OP_PREFIX):
+        return op, unpack(op.custom_options or b"")
     if op.name == "ADD":
         return op, _add_params(op)
     layer = Layer(-1, op, -1)
@@ -139,26 +154,26 @@ def _as_ours(op: Op) -> tuple[Op, Any]:
     inputs = [layer.x, layer.weights, None, None, layer.bias, multiplier, shift]
     clamp = clamp_of(op)
     limits = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
-    output = abi.OutputFields(layer.x.zero_point, op.output.zero_point, *limits)
+    output = OutputFields(layer.x.zero_point, op.output.zero_point, *limits)
     g = padded_geometry(op, None)
-    params: abi.OpParams = abi.SplitConvParams(g, output, 0)
+    params: Params = SplitConv(g, output, 0)
     if op.name == "DEPTHWISE_CONV_2D":
-        params = abi.SplitDepthwiseParams(g, output, 0, g.out_c // g.in_c)
+        params = SplitDepthwise(g, output, 0, g.out_c // g.in_c)
     return Op(params.custom_name, inputs, op.outputs), params
 
 
-def _add_params(op: Op) -> abi.StreamParams:
+def _add_params(op: Op) -> Stream:
     _, height, width, channels = op.output.shape
     g = Geometry.from_options((height, width, channels), channels, (1, 1))
     assert op.options.fusedActivationFunction == LINEAR
-    output = abi.OutputFields(op.input.zero_point, op.output.zero_point, -128, 127)
-    source = abi.STREAM_INPUT
-    kind = abi.StageKind.ADD
-    stage = abi.StageFields(kind, g, output, 1, source, source, height, add=_add_fields(op))
-    return abi.StreamParams((stage,))
+    output = OutputFields(op.input.zero_point, op.output.zero_point, -128, 127)
+    source = STREAM_INPUT
+    kind = StageKind.ADD
+    stage = StageFields(kind, g, output, 1, source, source, height, add=_add_fields(op))
+    return Stream((stage,))
 
 
-def _add(x: Array, addend: Array, stage: abi.StageFields) -> Array:
+def _add(x: Array, addend: Array, stage: StageFields) -> Array:
     """ADD as docs/NUMERICS.md has it under STREAM."""
     f = stage.add
     scaled = (
@@ -216,7 +231,7 @@ def training_case(suite: Suite, name: str, model: Model, scheme: Scheme, small: 
     for x, label, rate in zip(samples, labels, RATES, strict=True):
         before = reference.state()
         want += reference.checksums(x, label, rate)
-        assert reference.state()[abi.BLOB_HEADER.size :] != before[abi.BLOB_HEADER.size :], name
+        assert reference.state()[BLOB_HEADER.size :] != before[BLOB_HEADER.size :], name
     assert reference.growths > 0, f"{name}: no predicted exponent ever overflows"
     suite.case(
         name,

@@ -54,6 +54,7 @@ class Interpreter {
     table_->entries[0] = {weights, sizeof(weights)};
     std::memset(weights, 7, sizeof(weights));
     tflm_train::StateInitialize(tflm_train::RestoreParams(), table_);
+    tflm_train::StateDescribe(tflm_train::RestoreParams(), *table_, state_);
     return 0;
   }
 

@@ -346,6 +346,7 @@ TEST(Journal, CarriesTheTrainingState) {
   table->entries[0] = {weights, 37};
   table->entries[1] = {bias, 12};
   tflm_train::StateInitialize(tflm_train::RestoreParams(), table);
+  tflm_train::StateDescribe(tflm_train::RestoreParams(), *table, state);
   EXPECT_EQ(StateSave(state, at.journal), StateStatus::kStorageFailed);  // not open
   EXPECT_EQ(at.journal.Open(), JournalStatus::kEmpty);
   EXPECT_EQ(StateLoad(state, at.journal), StateStatus::kNotABlob);

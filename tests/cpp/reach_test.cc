@@ -126,8 +126,9 @@ class Reach {
     int8_t* const weights = Draw(kWeights, count, 127);
     int8_t* const residual = Draw(kResidual, count, 127);
     kernel(params, x, grad, state, scales,
-           Equal(static_cast<size_t>(g.out_c), Float(golden_.number)), nullptr, weights, nullptr,
-           residual, nullptr, GuardedBytes(scratch_bytes(params)));
+           Equal(static_cast<size_t>(g.out_c), Float(golden_.number)), nullptr,
+           {weights, nullptr, residual, nullptr, nullptr}, nullptr,
+           GuardedBytes(scratch_bytes(params)));
     Add(weights, count);
     Add(residual, count);
     ExpectChecksum();

@@ -44,6 +44,7 @@ struct Model {
     params.fingerprint_hi = golden.fingerprint_hi;
     params.seed = 7;
     tflm_train::StateInitialize(params, table);
+    tflm_train::StateDescribe(params, *table, state);
   }
 
   void SetVariables(const uint8_t* payload) {
@@ -155,6 +156,7 @@ TEST(State, ASourceThatFailsLeavesOldWeightsOrFactoryWeights) {
     params.fingerprint_lo = golden.fingerprint_lo;
     params.fingerprint_hi = golden.fingerprint_hi;
     tflm_train::StateInitialize(params, model.table);
+    tflm_train::StateDescribe(params, *model.table, model.state);
     model.SetVariables(zeros);
     FailingSource source = {golden.blob, n};
     const StateStatus status =

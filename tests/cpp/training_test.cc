@@ -18,9 +18,9 @@ namespace {
 
 using tflm_train::OpHeader;
 using tflm_train::OpKind;
-using tflm_train::TrainState;
+using tflm_train::StepState;
 
-constexpr int kInputs = 7, kOperands = kInputs + 3;
+constexpr int kInputs = 9, kOperands = kInputs + 3;
 constexpr int kMaxTensors = 160;
 
 struct TrainingCase {
@@ -63,7 +63,7 @@ class Trainer {
       return true;
     });
     scratch_ = Guarded<uint8_t>(scratch_bytes_);
-    TrainState* state = State();
+    StepState* state = State();
     *state = {};
     state->training = 1;
     state->seed = golden.seed;
@@ -131,7 +131,7 @@ class Trainer {
   T* Tensor(int16_t index) {
     return index < 0 ? nullptr : reinterpret_cast<T*>(tensors_[index]);
   }
-  TrainState* State() { return Tensor<TrainState>(static_cast<int16_t>(golden_.state)); }
+  StepState* State() { return Tensor<StepState>(static_cast<int16_t>(golden_.state)); }
   float* Scales() { return Tensor<float>(static_cast<int16_t>(golden_.scales)); }
   float* Ranges() { return Tensor<float>(static_cast<int16_t>(golden_.ranges)); }
 
@@ -166,8 +166,10 @@ class Trainer {
     const Params params = ReadParams<Params>(options);
     const float* kw = Tensor<float>(t[2]);
     kernel(params, Tensor<int8_t>(t[0]), Tensor<int8_t>(t[1]), *State(), Scales(), kw,
-           kw + params.geometry.out_c, Tensor<int8_t>(t[3]), Tensor<int32_t>(t[4]),
-           Tensor<int8_t>(t[5]), Tensor<int16_t>(t[6]), scratch_);
+           kw + params.geometry.out_c,
+           {Tensor<int8_t>(t[3]), Tensor<int32_t>(t[4]), Tensor<int8_t>(t[5]), Tensor<int8_t>(t[6]),
+            Tensor<int32_t>(t[7])},
+           Tensor<int16_t>(t[8]), scratch_);
   }
 
   template <typename Params, typename Kernel>
@@ -225,7 +227,8 @@ class Trainer {
                                                             tflm_train::DepthwiseUpdate);
       case OpKind::kBiasUpdate:
         return BiasUpdate(ReadParams<tflm_train::BiasUpdateParams>(options), Tensor<int8_t>(t[0]),
-                          *State(), Scales(), Tensor<float>(t[1]), Tensor<int32_t>(t[2]));
+                          *State(), Scales(), Tensor<float>(t[1]), Tensor<int32_t>(t[2]),
+                          Tensor<int32_t>(t[3]));
       case OpKind::kSplitConv:
         return RunSplit<tflm_train::SplitConvParams>(options, t, tflm_train::SplitConv);
       case OpKind::kSplitDepthwise:

@@ -61,8 +61,9 @@ void RunCases(const char* suite, const UpdateCase (&cases)[kCount], ScratchBytes
     int8_t* residual = has_residual ? GuardedCopy(golden.residual, golden.residual_bytes) : nullptr;
     kernel(params, golden.x, golden.grad, state, Floats(golden.scales, kSlots),
            Floats(golden.kw, golden.channel_count),
-           has_bias ? Floats(golden.kb, golden.channel_count) : nullptr, weights, bias, residual,
-           golden.channels, GuardedBytes(scratch_bytes(params)));
+           has_bias ? Floats(golden.kb, golden.channel_count) : nullptr,
+           {weights, bias, residual, nullptr, nullptr}, golden.channels,
+           GuardedBytes(scratch_bytes(params)));
     EXPECT_SAME(weights, golden.want_weights, golden.weight_count);
     if (has_bias) EXPECT_SAME(bias, golden.want_bias, golden.channel_count);
     if (has_residual) EXPECT_SAME(residual, golden.want_residual, golden.residual_bytes);
@@ -88,7 +89,7 @@ TEST(BiasUpdate, Golden) {
     state.learning_rate = Float(golden.learning_rate);
     int32_t* bias = GuardedCopy(golden.bias, golden.channels);
     tflm_train::BiasUpdate(params, golden.grad, state, Floats(golden.scales, kSlots),
-                           Floats(golden.kb, golden.channels), bias);
+                           Floats(golden.kb, golden.channels), bias, nullptr);
     EXPECT_SAME(bias, golden.want_bias, golden.channels);
   }
 }

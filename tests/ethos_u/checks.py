@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.ethos_u.vela import Placement, key_of, names, place
-from tflm_train import kernel_abi as abi
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.offline_plan import METADATA_NAME, read_offsets
+from tflm_train.ops import OP_PREFIX, ConvInputGrad, DepthwiseInputGrad, Loss, Restore, unpack
 from tflm_train.ops.tensors import Role
 
-_RESTORE = abi.OP_PREFIX + abi.RestoreParams.OP
-_LOSS = abi.OP_PREFIX + abi.LossParams.OP
-_INPUT_GRADIENTS = tuple(
-    abi.OP_PREFIX + params.OP for params in (abi.ConvInputGradParams, abi.DepthwiseInputGradParams)
-)
+_RESTORE = OP_PREFIX + Restore.OP
+_LOSS = OP_PREFIX + Loss.OP
+_INPUT_GRADIENTS = tuple(OP_PREFIX + params.OP for params in (ConvInputGrad, DepthwiseInputGrad))
 
 
 @dataclass
@@ -68,9 +66,9 @@ def check(before: Model, after: Model) -> Report:
 
 def written_in_place(op: Op) -> list[Tensor]:
     """The variables that one of our operators changes."""
-    if not op.name.startswith(abi.OP_PREFIX):
+    if not op.name.startswith(OP_PREFIX):
         return []
-    inputs = abi.unpack(op.custom_options or b"", op.name).inputs_of(op)
+    inputs = unpack(op.custom_options or b"", op.name).inputs_of(op)
     return list(inputs.having(Role.VARIABLE))
 
 
@@ -117,7 +115,7 @@ def _related(before: Model, update: Op, variable: Tensor) -> Iterator[tuple[Op, 
             yield op, f"{op.name} ({key_of(op)[0]!r}), whose output it reads"
         if not any(tensor is variable for tensor in op.inputs):
             continue
-        if not op.name.startswith(abi.OP_PREFIX):
+        if not op.name.startswith(OP_PREFIX):
             yield op, "its layer"
         elif op.name in _INPUT_GRADIENTS:
             yield op, "its layer's input gradient"
@@ -138,7 +136,7 @@ def _interface(before: Model, after: Model) -> Iterator[str]:
 def _our_ops(before: Model, after: Model) -> Iterator[str]:
     kept = {key_of(op): op for op in after.graph.ops}
     for op in before.graph.ops:
-        if not op.name.startswith(abi.OP_PREFIX):
+        if not op.name.startswith(OP_PREFIX):
             continue
         now = kept.get(key_of(op))
         where = f"{op.name} ({key_of(op)[0]!r})"

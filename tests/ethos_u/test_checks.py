@@ -8,15 +8,15 @@ import pytest
 
 import tflm_train as tt
 from tests.ethos_u.checks import check, written_in_place
-from tflm_train import kernel_abi as abi
 from tflm_train.graph import Graph, Op
 from tflm_train.model import Model
 from tflm_train.model.offline_plan import METADATA_NAME
+from tflm_train.ops import OP_PREFIX, ConvUpdate, Loss, Restore
 from tflm_train.scheme import Scheme
 
-UPDATE = abi.OP_PREFIX + abi.ConvUpdateParams.OP
-LOSS = abi.OP_PREFIX + abi.LossParams.OP
-RESTORE = abi.OP_PREFIX + abi.RestoreParams.OP
+UPDATE = OP_PREFIX + ConvUpdate.OP
+LOSS = OP_PREFIX + Loss.OP
+RESTORE = OP_PREFIX + Restore.OP
 
 
 @pytest.fixture

@@ -16,11 +16,13 @@ from tests.ethos_u.vela import ACCELERATORS, compile_model
 from tests.models import TRAINABLE
 from tests.steps import full_scheme, random_inputs, random_target
 from tflm_train.errors import ModelError
+from tflm_train.export import export_project
 from tflm_train.export.resolver import exact_resolver
 from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, load
 from tflm_train.model.layers import list_layers
 from tflm_train.scheme import Head, Scheme, WeightUpdate
+from tflm_train.trained.trainable_model import TrainableModel
 
 RATE = 0.05
 SHARED_MODELS = ("kws_ref_model", "person_detect", "vww_96_int8")
@@ -107,3 +109,11 @@ def test_what_only_a_board_can_run(digits: Model, vela: Path, tmp_path: Path) ->
     with pytest.raises(ModelError, match=r"op 0 \(ethos-u\) runs on an Ethos-U, not here; take"):
         tt.Interpreter(compiled)
     assert exact_resolver(compiled).calls == ("resolver.AddEthosU()",)
+
+
+def test_firmware_of_a_compiled_model(digits: Model, vela: Path, tmp_path: Path) -> None:
+    """Its softmax is on the NPU; the trainer still knows which output is the trained one."""
+    compiled = compile_model(vela, rewrite(digits, "head"), ACCELERATORS[0], tmp_path)
+    assert TrainableModel.read(compiled).trained_output == 0
+    project = export_project(compiled, "c-array", name="digits")
+    assert any("resolver.AddEthosU()" in str(text) for text in project.files.values())

@@ -17,7 +17,7 @@ import tflm_train as tt
 from tests.export.builds import ARDUINO, ROOT, as_cpp, check_syntax
 from tests.loss_models import loss_model
 from tests.steps import weights_of
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.errors import DataError, ModelError, TflmTrainError, UnsupportedError
 from tflm_train.export import FORMATS, export_project
 from tflm_train.export.description import plan_arena
@@ -64,7 +64,7 @@ def test_the_resolver_is_exact(digits_train: Model) -> None:
     calls = exact_resolver(digits_train).calls
     assert len(calls) == len(set(calls)) == len({op.name for op in digits_train.graph.ops})
     for op in digits_train.graph.ops:
-        kind = op.name.removeprefix(abi.OP_PREFIX)
+        kind = op.name.removeprefix(ops.OP_PREFIX)
         if op.is_custom:
             assert any(f"Register_TRAIN_{kind}()" in call for call in calls)
     assert "resolver.AddDepthwiseConv2D()" in calls and "resolver.AddSoftmax()" in calls

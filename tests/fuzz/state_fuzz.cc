@@ -44,6 +44,7 @@ class Model {
     params.fingerprint_lo = 0x11223344;
     params.fingerprint_hi = 0x55667788;
     tflm_train::StateInitialize(params, table_);
+    tflm_train::StateDescribe(params, *table_, &state_);
   }
   ~Model() {
     for (size_t i = 0; i < kCount; ++i) std::free(table_->entries[i].data);

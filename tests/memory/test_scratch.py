@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.ops.geometry import Geometry
 from tflm_train.runtime.host_library import host_library
 
 _KERNELS = Path(__file__).resolve().parents[2] / "tflm_kernels"
 _LAYERS = 20_000
-_MASK = abi.MaskFields()
-_OUTPUT = abi.OutputFields(0, 0, -128, 127)
+_MASK = ops.MaskFields()
+_OUTPUT = ops.OutputFields(0, 0, -128, 127)
 
 Draw = Callable[[int, int], int]
 """A random number between two, both included."""
@@ -51,46 +51,46 @@ def geometry(draw: Draw, depthwise: bool = False) -> Geometry:
     return Geometry(*in_size, in_c, *out, out_c, *kernel, *stride, *dilation, *pads)
 
 
-def _conv_input_grad(draw: Draw) -> abi.OpParams:
+def _conv_input_grad(draw: Draw) -> ops.Params:
     g = geometry(draw)
     group = draw(1, g.out_c) if draw(0, 4) == 0 else g.out_c
     kept = draw(0, g.in_c - 1) if draw(0, 1) else 0
     transposed = int(draw(0, 4) == 0)
-    return abi.ConvInputGradParams(g, _MASK, 0, 1, -1, 1.0, group, 1, kept, transposed)
+    return ops.ConvInputGrad(g, _MASK, 0, 1, -1, 1.0, group, 1, kept, transposed)
 
 
-def _depthwise_input_grad(draw: Draw) -> abi.OpParams:
+def _depthwise_input_grad(draw: Draw) -> ops.Params:
     g = geometry(draw, depthwise=True)
-    return abi.DepthwiseInputGradParams(g, _MASK, 0, 1, -1, 1.0, g.out_c // g.in_c, 0)
+    return ops.DepthwiseInputGrad(g, _MASK, 0, 1, -1, 1.0, g.out_c // g.in_c, 0)
 
 
-def _update(g: Geometry) -> abi.UpdateFields:
-    return abi.UpdateFields(0, 0, 0, 8, 8, 0, g.k_h, 0, g.k_w, g.in_c)
+def _update(g: Geometry) -> ops.UpdateFields:
+    return ops.UpdateFields(0, 0, 0, 8, 8, 0, g.k_h, 0, g.k_w, g.in_c)
 
 
-def _conv_update(draw: Draw) -> abi.OpParams:
+def _conv_update(draw: Draw) -> ops.Params:
     g = geometry(draw)
-    return abi.ConvUpdateParams(g, _update(g), draw(0, 1))
+    return ops.ConvUpdate(g, _update(g), draw(0, 1))
 
 
-def _depthwise_update(draw: Draw) -> abi.OpParams:
+def _depthwise_update(draw: Draw) -> ops.Params:
     g = geometry(draw, depthwise=True)
-    return abi.DepthwiseUpdateParams(g, _update(g), g.out_c // g.in_c)
+    return ops.DepthwiseUpdate(g, _update(g), g.out_c // g.in_c)
 
 
-def _product_grad(draw: Draw) -> abi.OpParams:
-    axes = tuple(abi.ProductAxis(size(draw, 64), 0, 0) for _ in range(7))
-    return abi.ProductGradParams(axes[:4], axes[4:], 1, 1, 0, 0, _MASK, 0, 1, -1, 1.0)
+def _product_grad(draw: Draw) -> ops.Params:
+    axes = tuple(ops.ProductAxis(size(draw, 64), 0, 0) for _ in range(7))
+    return ops.ProductGrad(axes[:4], axes[4:], 1, 1, 0, 0, _MASK, 0, 1, -1, 1.0)
 
 
-def _stream(draw: Draw) -> abi.OpParams:
+def _stream(draw: Draw) -> ops.Params:
     stages = []
     for _ in range(draw(1, 8)):
         kind = draw(0, 2)
-        g = geometry(draw, depthwise=kind == abi.StageKind.DEPTHWISE)
+        g = geometry(draw, depthwise=kind == ops.StageKind.DEPTHWISE)
         kept = draw(0, 1)
         stages.append(
-            abi.StageFields(
+            ops.StageFields(
                 kind,
                 g,
                 _OUTPUT,
@@ -102,22 +102,22 @@ def _stream(draw: Draw) -> abi.OpParams:
                 kept_channels=draw(1, g.out_c) if draw(0, 1) else g.out_c,
             )
         )
-    return abi.StreamParams(tuple(stages))
+    return ops.Stream(tuple(stages))
 
 
-KINDS: dict[str, Callable[[Draw], abi.OpParams]] = {
-    "Loss": lambda draw: abi.LossParams(size(draw, 1000), 0, 1.0, 0),
+KINDS: dict[str, Callable[[Draw], ops.Params]] = {
+    "Loss": lambda draw: ops.Loss(size(draw, 1000), 0, 1.0, 0),
     "ConvInputGrad": _conv_input_grad,
     "DepthwiseInputGrad": _depthwise_input_grad,
-    "PoolGrad": lambda draw: abi.PoolGradParams(geometry(draw, True), _MASK, 0, 1, draw(0, 1), 4),
+    "PoolGrad": lambda draw: ops.PoolGrad(geometry(draw, True), _MASK, 0, 1, draw(0, 1), 4),
     "ConvUpdate": _conv_update,
     "DepthwiseUpdate": _depthwise_update,
-    "SplitConv": lambda draw: abi.SplitConvParams(geometry(draw), _OUTPUT, 0),
-    "SplitDepthwise": lambda draw: abi.SplitDepthwiseParams(geometry(draw, True), _OUTPUT, 0, 1),
+    "SplitConv": lambda draw: ops.SplitConv(geometry(draw), _OUTPUT, 0),
+    "SplitDepthwise": lambda draw: ops.SplitDepthwise(geometry(draw, True), _OUTPUT, 0, 1),
     "ProductGrad": _product_grad,
-    "MaxPoolGrad": lambda draw: abi.MaxPoolGradParams(geometry(draw, True), _MASK, 0, 1),
-    "ResizeGrad": lambda draw: abi.ResizeGradParams(3, 3, size(draw), 6, 6, _MASK, 0, 1, -1),
-    "L2NormGrad": lambda draw: abi.L2NormGradParams(size(draw), 0, 1.0, _MASK, 0, 1),
+    "MaxPoolGrad": lambda draw: ops.MaxPoolGrad(geometry(draw, True), _MASK, 0, 1),
+    "ResizeGrad": lambda draw: ops.ResizeGrad(3, 3, size(draw), 6, 6, _MASK, 0, 1, -1),
+    "L2NormGrad": lambda draw: ops.L2NormGrad(size(draw), 0, 1.0, _MASK, 0, 1),
     "Stream": _stream,
 }
 """A random op of each kind that wants scratch memory."""
@@ -125,7 +125,7 @@ WEIGHTS = {"ConvInputGrad": 5, "DepthwiseInputGrad": 8, "ConvUpdate": 5, "Stream
 """How many times as often those are drawn whose memory is not just a product."""
 
 
-def scratch_in_cpp(params: list[abi.OpParams]) -> list[int]:
+def scratch_in_cpp(params: list[ops.Params]) -> list[int]:
     """What the kernels of this machine ask for."""
     found = (ctypes.c_uint64 * len(params))()
     options = b"".join(p.pack() for p in params)

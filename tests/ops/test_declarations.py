@@ -66,7 +66,10 @@ def test_every_expression_of_a_declaration_is_understood(cls: type[ops.Params]) 
         (struct.pack("<HHI", 99, 1, 8), "unknown training op kind 99, version 1"),
         (struct.pack("<HHI4I", 2, 999, 24, 0, 0, 0, 0), "training op kind 2, version 999"),
         (struct.pack("<HHI4I", 11, ops.VERSION, 20, 0, 0, 0, 0), "BIAS_UPDATE: 24 bytes"),
-        (struct.pack("<HHI2I", 11, ops.VERSION, 16, 0, 0), "BIAS_UPDATE: 8 bytes, expected 16"),
+        (
+            struct.pack("<HHI2I", 11, ops.VERSION, 16, 0, 0),
+            f"BIAS_UPDATE: 8 bytes, expected {4 * len(words_of(ops.BiasUpdate))}",
+        ),
     ],
 )
 def test_damaged_options_are_refused(data: bytes, words: str) -> None:

@@ -11,18 +11,30 @@ import tflm_train as tt
 from tests import raw_model
 from tests.models import TRAINABLE
 from tests.steps import full_scheme, weights_of
-from tflm_train import kernel_abi as abi
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op
 from tflm_train.model.layers import list_layers
+from tflm_train.ops import (
+    OP_PREFIX,
+    BiasUpdate,
+    ChannelSave,
+    ClampMask,
+    ConvInputGrad,
+    ConvUpdate,
+    DepthwiseInputGrad,
+    DepthwiseUpdate,
+    Loss,
+    Params,
+    unpack,
+)
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
-SAVES = (abi.ClampMaskParams, abi.ChannelSaveParams)
-UPDATES = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams, abi.BiasUpdateParams)
+SAVES = (ClampMask, ChannelSave)
+UPDATES = (ConvUpdate, DepthwiseUpdate, BiasUpdate)
 
 
-def params_of(op: Op) -> abi.OpParams | None:
-    return abi.unpack(op.custom_options or b"") if op.name.startswith(abi.OP_PREFIX) else None
+def params_of(op: Op) -> Params | None:
+    return unpack(op.custom_options or b"") if op.name.startswith(OP_PREFIX) else None
 
 
 @pytest.fixture(params=[*TRAINABLE, "digits"])
@@ -113,14 +125,15 @@ def test_updates_are_reached_through_tokens(pair: tuple[Model, Model]) -> None:
     assert tokens == [op.output for op in reversed(updates)]
     assert all(op.output.name.endswith("/done") and op.output.nbytes == 1 for op in updates)
     gradients = {
-        id(op.inputs[abi.InputGradInput.WEIGHTS]): op.output
+        id(params.inputs_of(op).weights): op.output
         for op in new.graph.ops
-        if isinstance(params_of(op), abi.ConvInputGradParams | abi.DepthwiseInputGradParams)
+        if isinstance(params := params_of(op), ConvInputGrad | DepthwiseInputGrad)
     }
     for op in updates:
-        if not isinstance(params_of(op), abi.BiasUpdateParams):
-            weights = id(op.inputs[abi.UpdateInput.WEIGHTS])
-            assert op.inputs[abi.UpdateInput.AFTER] is gradients.get(weights)
+        params = params_of(op)
+        if isinstance(params, ConvUpdate | DepthwiseUpdate):
+            inputs = params.inputs_of(op)
+            assert inputs.after is gradients.get(id(inputs.weights))
 
 
 def test_the_last_op_keeps_all_variables(pair: tuple[Model, Model]) -> None:
@@ -132,7 +145,7 @@ def test_the_last_op_keeps_all_variables(pair: tuple[Model, Model]) -> None:
 
 def test_the_loss_waits_for_what_the_forward_pass_saves(pair: tuple[Model, Model]) -> None:
     ops = pair[1].graph.ops
-    loss = next(op for op in ops if isinstance(params_of(op), abi.LossParams))
+    loss = next(op for op in ops if isinstance(params_of(op), Loss))
     saves = [op for op in ops[: ops.index(loss)] if isinstance(params_of(op), SAVES)]
     assert loss.inputs[3:-2] == [op.output for op in reversed(saves)]
 
@@ -196,7 +209,7 @@ def test_buffers_are_aligned(pair: tuple[Model, Model]) -> None:
 def test_slots_are_used_once_and_all(pair: tuple[Model, Model]) -> None:
     _, new = pair
     slots = [getattr(p, "slot_out", None) for p in map(params_of, new.graph.ops)]
-    slots += [p.slot for p in map(params_of, new.graph.ops) if isinstance(p, abi.LossParams)]
+    slots += [p.slot for p in map(params_of, new.graph.ops) if isinstance(p, Loss)]
     used = sorted(slot for slot in slots if slot is not None)
     sizes = {t.name: t.shape for t in new.graph.tensors}
     assert used == list(range(len(used)))

@@ -10,10 +10,10 @@ import pytest
 import tflm_train as tt
 from benchmarks.orders import differing_orders, with_order
 from tests.steps import RATE, full_scheme, random_inputs
-from tflm_train import kernel_abi as abi
 from tflm_train.errors import ModelError, RuntimeFailure
 from tflm_train.model import Model, Op
 from tflm_train.model.layers import list_layers
+from tflm_train.ops import OP_PREFIX
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme, WeightUpdate
 
@@ -53,7 +53,7 @@ def test_any_order_that_the_tensors_allow(converted: Converted, name: str, schem
 
 
 def is_ours(op: Op) -> bool:
-    return op.name.startswith(abi.OP_PREFIX)
+    return op.name.startswith(OP_PREFIX)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -14,13 +14,13 @@ import tflm_train as tt
 from tests.memory.test_memory_report import assert_predicted
 from tests.networks import load_network
 from tests.stacks import ACTIVATIONS, Stack
-from tflm_train import kernel_abi as abi
 from tflm_train.cost.instructions import builtin_cost
 from tflm_train.cost.macs import forward_macs
 from tflm_train.errors import ModelError
 from tflm_train.memory import memory_report
 from tflm_train.model import Model
 from tflm_train.model.offline_plan import read_offsets, write_offsets
+from tflm_train.ops import Stream, unpack
 from tflm_train.rewriter import optimize as optimize_module
 from tflm_train.rewriter.emit_stream import make_stream
 from tflm_train.rewriter.fold_pad import fold_pads
@@ -126,8 +126,8 @@ def residual_stack() -> Model:
 
 def test_rings_hold_what_is_needed_and_no_more() -> None:
     (op,) = streamed(residual_stack()).graph.ops
-    params = abi.unpack(op.custom_options or b"")
-    assert isinstance(params, abi.StreamParams)
+    params = unpack(op.custom_options or b"")
+    assert isinstance(params, Stream)
     # Kernel rows; one row where a 1x1 layer reads it; the skip's lag; the last is whole.
     assert [s.ring_rows for s in params.stages] == [2, 3, 1, 1, 3, 6]
 
@@ -159,11 +159,11 @@ def test_memory_model_agrees_with_the_interpreter() -> None:
 def test_inconsistent_programs_are_refused(stage: int, change: dict[str, int], words: str) -> None:
     model = streamed(residual_stack())
     (op,) = model.graph.ops
-    params = abi.unpack(op.custom_options or b"")
-    assert isinstance(params, abi.StreamParams)
+    params = unpack(op.custom_options or b"")
+    assert isinstance(params, Stream)
     stages = list(params.stages)
     stages[stage] = dataclasses.replace(stages[stage], **change)  # type: ignore[arg-type]
-    op.custom_options = abi.StreamParams(tuple(stages)).pack()
+    op.custom_options = Stream(tuple(stages)).pack()
     with pytest.raises(ModelError) as error:
         tt.Interpreter(model.to_bytes())
     assert words in str(error.value)
@@ -237,8 +237,8 @@ def test_zeros_of_kernels_are_left_out() -> None:
         weights.data[:, :, 3:] = 0
     model = stack.finish()
     small = streamed(model)
-    params = abi.unpack(small.graph.ops[0].custom_options or b"")
-    assert isinstance(params, abi.StreamParams)
+    params = unpack(small.graph.ops[0].custom_options or b"")
+    assert isinstance(params, Stream)
     # The second layer has no padding that could take its leading row's place.
     sizes = [(s.geometry.k_h, s.geometry.k_w, s.geometry.pad_t) for s in params.stages]
     assert sizes == [(3, 3, 0), (4, 3, 0)]

@@ -12,7 +12,7 @@ import pytest
 import tflm_train as tt
 from tests.memory.test_memory_report import assert_predicted
 from tests.steps import full_scheme, weights_of
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
@@ -21,7 +21,7 @@ from tflm_train.scheme.library import find_scheme
 from tflm_train.trained.merge import merge
 
 STEPS = 3
-STREAM = abi.OP_PREFIX + abi.StreamParams.OP
+STREAM = ops.OP_PREFIX + ops.Stream.OP
 
 
 # The paper's totals for sparse updates at 128x128. Its 135 KB for proxyless are met by 12 bytes.

@@ -15,10 +15,10 @@ from ai_edge_litert import schema_py_generated as schema
 import tflm_train as tt
 from tests import raw_model
 from tests.steps import DIGITS, RATE, full_scheme, random_inputs, train, weights_of
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
-from tflm_train.kernel_abi import StateWord
 from tflm_train.model import Model, load
+from tflm_train.ops import StateWord
 from tflm_train.scheme import Scheme
 
 pytestmark = pytest.mark.interpreter
@@ -79,7 +79,7 @@ class TestReproducibility:
 
         first = run(1)
         assert run(1) == first
-        payload = abi.BLOB_HEADER.size
+        payload = ops.BLOB_HEADER.size
         differs = run(2)[payload:] != first[payload:]
         assert differs == (residual_bits == 0), "only stochastic rounding uses the seed"
 
@@ -148,10 +148,10 @@ class TestState:
 
     def test_layout(self, trained: tt.Interpreter) -> None:
         blob = trained.state()
-        magic, version, header, fingerprint, step, seed, size, crc = abi.BLOB_HEADER.unpack_from(
+        magic, version, header, fingerprint, step, seed, size, crc = ops.BLOB_HEADER.unpack_from(
             blob
         )
-        assert (magic, version, header) == (abi.BLOB_MAGIC, abi.BLOB_VERSION, 32)
+        assert (magic, version, header) == (ops.BLOB_MAGIC, ops.BLOB_VERSION, 32)
         assert (fingerprint, step, seed) == (trained.fingerprint, 3, SPARSE.seed)
         assert size == len(blob) - 32 == sum(v.nbytes for v in trained.variables().values())
         assert crc == zlib.crc32(blob[:28] + blob[32:])

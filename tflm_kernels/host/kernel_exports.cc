@@ -185,8 +185,8 @@ void TflmTrainKernelConvUpdate(const tflm_train::ConvUpdateParams* params, const
                                int8_t* weights, int32_t* bias, int8_t* residual,
                                const int16_t* channels) {
   const Scratch scratch(tflm_train::ConvUpdateScratchBytes(*params));
-  tflm_train::ConvUpdate(*params, x, grad, *state, scales, kw, kb, weights, bias, residual,
-                         channels, scratch.get());
+  tflm_train::ConvUpdate(*params, x, grad, *state, scales, kw, kb,
+                         {weights, bias, residual, nullptr, nullptr}, channels, scratch.get());
 }
 
 void TflmTrainKernelDepthwiseUpdate(const tflm_train::DepthwiseUpdateParams* params,
@@ -195,8 +195,8 @@ void TflmTrainKernelDepthwiseUpdate(const tflm_train::DepthwiseUpdateParams* par
                                     const float* kw, const float* kb, int8_t* weights,
                                     int32_t* bias, int8_t* residual, const int16_t* channels) {
   const Scratch scratch(tflm_train::DepthwiseUpdateScratchBytes(*params));
-  tflm_train::DepthwiseUpdate(*params, x, grad, *state, scales, kw, kb, weights, bias, residual,
-                              channels, scratch.get());
+  tflm_train::DepthwiseUpdate(*params, x, grad, *state, scales, kw, kb,
+                              {weights, bias, residual, nullptr, nullptr}, channels, scratch.get());
 }
 
 void TflmTrainKernelChannelSave(const tflm_train::ChannelSaveParams* params, const int8_t* values,
@@ -225,7 +225,7 @@ void TflmTrainKernelSplitDepthwise(const tflm_train::SplitDepthwiseParams* param
 void TflmTrainKernelBiasUpdate(const tflm_train::BiasUpdateParams* params, const int8_t* grad,
                                const tflm_train::TrainState* state, const float* scales,
                                const float* kb, int32_t* bias) {
-  tflm_train::BiasUpdate(*params, grad, *state, scales, kb, bias);
+  tflm_train::BiasUpdate(*params, grad, *state, scales, kb, bias, nullptr);
 }
 
 // The primitives of section 1.

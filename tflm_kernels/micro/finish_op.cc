@@ -2,8 +2,6 @@
 // of a training step comes before it, and hands loss and state to the outside.
 // It names all variables, so that their memory is theirs to the end.
 
-#include <cstring>
-
 #include "tflm_kernels/micro/train_ops.h"
 #include "tflm_kernels/micro/training_op.h"
 
@@ -20,12 +18,14 @@ struct FinishOp : OpDefaults, FinishTensors {
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
-    TrainState* const live = node.State();
+    LiveState* const live = node.State();
     if (live->training != 0 && !StepMarks(live).HasAll(params.marks)) {
       return node.Fail("a part of the step has not run: the operators are in a wrong order");
     }
     *node.Output<float>(Out::kLoss) = live->loss;
-    std::memcpy(node.Input<TrainState>(In::kHandle), live, sizeof(*live));
+    TrainState* const handle = node.Input<TrainState>(In::kHandle);
+    handle->step = live->step;
+    handle->loss = live->loss;
     // What runs before RESTORE in the next Invoke finds that it does not train.
     live->training = 0;
     return true;

@@ -16,10 +16,11 @@ bool RunInputGrad(const Params& params, const OpNode& node, const OpMemory& memo
   using In = ConvInputGradTensors::In;
   const Geometry& g = params.geometry;
   if (node.HasInput(In::kBias)) {
-    const BiasUpdateParams update = {{}, g.out_h * g.out_w, g.out_c, params.slot_in, kNoMark};
+    const BiasUpdateParams update = {{},      g.out_h * g.out_w, g.out_c, params.slot_in,
+                                     kNoMark, {1, 0, 0, 0, 0}};  // a step for each sample
     BiasUpdate(update, node.Input<int8_t>(In::kGradient), *node.State(),
                node.Input<float>(In::kScales), node.Input<float>(In::kBiasFactors),
-               node.Input<int32_t>(In::kBias));
+               node.Input<int32_t>(In::kBias), nullptr);
   }
   kernel(params, node.Input<int8_t>(In::kGradient), node.Input<int8_t>(In::kWeights),
          node.Input<int8_t>(In::kColumns), node.Input<int16_t>(In::kChannels),

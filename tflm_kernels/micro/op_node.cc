@@ -153,7 +153,7 @@ bool OpNode::CheckAbsent(int index, const char* label) const {
 }
 
 bool OpNode::CheckMark(int32_t mark) const {
-  const int32_t words = ElementCount(*InputTensor(-1)) - kStateWords;
+  const int32_t words = ElementCount(*InputTensor(-1)) - kLiveWords;
   return CheckField({"mark", mark, kNoMark, Product({words, kMarksPerWord}) - 1});
 }
 

@@ -80,7 +80,7 @@ class OpNode {
     return Data<T>(OutputTensor(index));
   }
   // The live state: the last input, where an op has it.
-  TrainState* State() const { return Input<TrainState>(input_count() - 1); }
+  LiveState* State() const { return Input<LiveState>(-1); }
 
  private:
   template <typename T>

@@ -55,9 +55,9 @@ struct RestoreOp : OpDefaults, RestoreTensors {
     if (!IsValidLearningRate(learning_rate)) {
       return node.Fail("the learning rate is negative or not finite");
     }
-    TrainState* state = node.Output<TrainState>(Out::kControl);
+    LiveState* state = node.Output<LiveState>(Out::kControl);
+    VariableTable* table = &static_cast<RestoreMemory*>(memory.persistent)->table;
     if (state->magic != kStateMagic) {
-      VariableTable* table = &static_cast<RestoreMemory*>(memory.persistent)->table;
       table->state = state;
       table->count = params.variable_count;
       size_t at = 0;
@@ -70,9 +70,10 @@ struct RestoreOp : OpDefaults, RestoreTensors {
     state->learning_rate = learning_rate;
     state->training = learning_rate > 0.0f ? 1 : 0;
     state->loss = 0.0f;
-    std::memset(state + 1, 0, ControlBytes(node) - sizeof(*state));  // the marks
+    std::memset(static_cast<void*>(state + 1), 0,
+                ControlBytes(node) - sizeof(*state));  // the marks
     // Here already, so that the handle is whole when a later op fails.
-    std::memcpy(node.Output<TrainState>(Out::kHandle), state, sizeof(*state));
+    StateDescribe(params, *table, node.Output<TrainState>(Out::kHandle));
     return true;
   }
 

@@ -139,7 +139,7 @@ struct StreamOp : OpDefaults, StreamTensors {
   static bool CheckMarks(const Params& program, const OpNode& node) {
     const int32_t words = node.HasInput(-1) ? ElementCount(*node.InputTensor(-1)) : 0;
     if (!node.CheckInput(node.input_count() - 1, "state", kTfLiteInt32,
-                         words > kStateWords ? words : kStateWords + 1)) {
+                         words > kLiveWords ? words : kLiveWords + 1)) {
       return false;
     }
     for (int32_t i = 0; i < program.count(); ++i) {

@@ -15,8 +15,10 @@ bool RunUpdate(const Params& params, const OpNode& node, const OpMemory& memory,
   const float* const kw = node.Input<float>(In::kFactors);
   const float* const kb = kw + params.geometry.out_c;
   update(params, node.Input<int8_t>(In::kX), node.Input<int8_t>(In::kGradient), *node.State(),
-         node.Input<float>(In::kScales), kw, kb, node.Input<int8_t>(In::kWeights),
-         node.Input<int32_t>(In::kBias), node.Input<int8_t>(In::kResidual),
+         node.Input<float>(In::kScales), kw, kb,
+         {node.Input<int8_t>(In::kWeights), node.Input<int32_t>(In::kBias),
+          node.Input<int8_t>(In::kResidual), node.Input<int8_t>(In::kGathered),
+          node.Input<int32_t>(In::kBiasGathered)},
          node.Input<int16_t>(In::kChannels), memory.scratch);
   *node.Output<int8_t>(ConvUpdateTensors::Out::kToken) = 1;
   return true;
@@ -42,7 +44,7 @@ struct BiasUpdateOp : OpDefaults, BiasUpdateTensors {
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
     BiasUpdate(params, node.Input<int8_t>(In::kGradient), *node.State(),
                node.Input<float>(In::kScales), node.Input<float>(In::kFactors),
-               node.Input<int32_t>(In::kBias));
+               node.Input<int32_t>(In::kBias), node.Input<int32_t>(In::kBiasGathered));
     *node.Output<int8_t>(Out::kToken) = 1;
     return true;
   }

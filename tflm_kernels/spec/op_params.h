@@ -234,6 +234,16 @@ struct UpdateParams {
 };
 static_assert(sizeof(UpdateParams) == 56, "packed");
 
+// What an update rule adds to plain SGD.
+struct RuleParams {
+  int32_t steps;       // samples that make one step of the weights
+  float weight_decay;  // times the learning rate: what a step takes off
+  float clip_norm;     // largest norm of the gradient; 0: no limit
+  float clip_x;        // min(taps, positions) * s_x^2; 0: only the bias trains
+  float clip_bias;     // output positions where the bias trains, else 0
+};
+static_assert(sizeof(RuleParams) == 20, "packed");
+
 // Weight gradient and update in place, CONV_2D, FULLY_CONNECTED and
 // TRANSPOSE_CONV.
 struct ConvUpdateParams {
@@ -242,8 +252,9 @@ struct ConvUpdateParams {
   Geometry geometry;
   UpdateParams update;
   int32_t transposed;  // 1: the layer is a TRANSPOSE_CONV
+  RuleParams rule;
 };
-static_assert(sizeof(ConvUpdateParams) == 124, "packed");
+static_assert(sizeof(ConvUpdateParams) == 144, "packed");
 
 // Weight gradient and update in place, DEPTHWISE_CONV_2D.
 struct DepthwiseUpdateParams {
@@ -252,8 +263,9 @@ struct DepthwiseUpdateParams {
   Geometry geometry;
   UpdateParams update;
   int32_t multiplier;  // out_c / in_c
+  RuleParams rule;
 };
-static_assert(sizeof(DepthwiseUpdateParams) == 124, "packed");
+static_assert(sizeof(DepthwiseUpdateParams) == 144, "packed");
 
 // Bias gradient and update in place.
 struct BiasUpdateParams {
@@ -263,8 +275,9 @@ struct BiasUpdateParams {
   int32_t channels;
   int32_t slot;
   int32_t mark_out;  // of the token
+  RuleParams rule;
 };
-static_assert(sizeof(BiasUpdateParams) == 24, "packed");
+static_assert(sizeof(BiasUpdateParams) == 44, "packed");
 
 // Keeps only the trained channels of an activation or a gradient.
 struct ChannelSaveParams {

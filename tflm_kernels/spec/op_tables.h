@@ -144,7 +144,7 @@ constexpr FieldTable kStreamStageTable = {kStreamStageCode, kStreamStageFields, 
 
 // RESTORE
 constexpr uint8_t kRestoreCode[] = {
-    3, 142, 128, 0, 142, 129, 255, 127, 0, 0, 142, 128, 1, 142, 128, 17, 142, 128, 16, 142
+    3, 142, 128, 0, 142, 129, 255, 127, 0, 0, 142, 128, 1, 142, 128, 8, 142, 128, 16, 142
 };
 constexpr FieldRow kRestoreFields[] = {
     {"variable_count", 0, 2, 5},
@@ -172,7 +172,7 @@ constexpr uint8_t kLossCode[] = {
     0, 142, 128, 1, 142, 128, 128, 142, 128, 127, 142, 3, 142, 128, 0, 142, 4, 142, 128, 2, 142, 5,
     142, 128, 0, 2, 140, 142, 5, 128, 0, 139, 128, 1, 0, 141, 142, 5, 128, 0, 139, 128, 2, 5, 128,
     1, 139, 128, 1, 128, 9, 141, 141, 142, 4, 128, 2, 139, 128, 0, 128, 2, 141, 142, 3, 128, 1, 133,
-    142, 128, 17, 142
+    142, 128, 8, 142
 };
 constexpr FieldRow kLossFields[] = {
     {"classes", 0, 2, 255},
@@ -206,7 +206,7 @@ struct LossTensors {
 // CLAMP_MASK
 constexpr uint8_t kClampMaskCode[] = {
     0, 142, 128, 1, 142, 129, 248, 255, 255, 127, 142, 128, 128, 142, 2, 142, 128, 127, 142, 3, 142,
-    128, 255, 142, 128, 17, 142, 0, 128, 7, 133, 128, 8, 135, 142
+    128, 255, 142, 128, 8, 142, 0, 128, 7, 133, 128, 8, 135, 142
 };
 constexpr FieldRow kClampMaskFields[] = {
     {"size", 0, 2, 5},
@@ -239,7 +239,7 @@ constexpr uint8_t kConvInputGradCode[] = {
     2, 24, 134, 132, 142, 5, 142, 128, 0, 24, 140, 142, 5, 6, 132, 7, 132, 24, 132, 142, 2, 142, 14,
     128, 0, 139, 131, 142, 14, 128, 1, 139, 0, 1, 132, 2, 132, 0, 1, 132, 2, 132, 128, 7, 133, 128,
     8, 135, 141, 142, 14, 128, 1, 139, 128, 9, 128, 3, 141, 142, 20, 128, 255, 139, 131, 142, 0, 1,
-    132, 2, 132, 142, 130, 8, 142, 128, 2, 142, 18, 19, 138, 20, 138, 128, 1, 133, 142, 128, 17, 142
+    132, 2, 132, 142, 130, 8, 142, 128, 2, 142, 18, 19, 138, 20, 138, 128, 1, 133, 142, 128, 8, 142
 };
 constexpr FieldRow kConvInputGradFields[] = {
     {"slot_in", 0, 2, 255},
@@ -289,7 +289,7 @@ constexpr uint8_t kDepthwiseInputGradCode[] = {
     142, 128, 0, 23, 140, 142, 6, 7, 132, 23, 132, 142, 14, 128, 0, 139, 131, 142, 14, 128, 1, 139,
     0, 1, 132, 2, 132, 0, 1, 132, 2, 132, 128, 7, 133, 128, 8, 135, 141, 142, 14, 128, 1, 139, 128,
     9, 128, 3, 141, 142, 20, 128, 255, 139, 131, 142, 0, 1, 132, 2, 132, 142, 130, 8, 142, 128, 2,
-    142, 18, 19, 138, 20, 138, 128, 1, 133, 142, 128, 17, 142
+    142, 18, 19, 138, 20, 138, 128, 1, 133, 142, 128, 8, 142
 };
 constexpr FieldRow kDepthwiseInputGradFields[] = {
     {"slot_in", 0, 2, 255},
@@ -338,7 +338,7 @@ constexpr uint8_t kPoolGradCode[] = {
     20, 128, 1, 4, 140, 132, 7, 128, 1, 141, 142, 20, 128, 1, 6, 7, 132, 141, 142, 129, 0, 4, 0, 0,
     142, 3, 4, 132, 5, 132, 142, 14, 128, 0, 139, 131, 142, 14, 128, 1, 139, 0, 1, 132, 2, 132, 0,
     1, 132, 2, 132, 128, 7, 133, 128, 8, 135, 141, 142, 14, 128, 1, 139, 128, 9, 128, 3, 141, 142,
-    18, 19, 138, 128, 1, 133, 142, 128, 17, 142, 0, 1, 132, 2, 132, 142
+    18, 19, 138, 128, 1, 133, 142, 128, 8, 142, 0, 1, 132, 2, 132, 142
 };
 constexpr FieldRow kPoolGradFields[] = {
     {"slot_in", 0, 2, 255},
@@ -381,7 +381,7 @@ constexpr uint8_t kAccumulateCode[] = {
     142, 128, 255, 128, 0, 5, 140, 133, 142, 7, 142, 128, 255, 128, 1, 5, 140, 133, 142, 8, 142,
     128, 255, 128, 2, 5, 140, 133, 142, 9, 142, 128, 255, 128, 3, 5, 140, 133, 142, 1, 128, 0, 139,
     131, 142, 1, 128, 1, 139, 0, 0, 128, 7, 133, 128, 8, 135, 141, 142, 1, 128, 1, 139, 128, 9, 128,
-    3, 141, 142, 6, 7, 138, 8, 138, 9, 138, 10, 138, 128, 1, 133, 142, 128, 17, 142
+    3, 141, 142, 6, 7, 138, 8, 138, 9, 138, 10, 138, 128, 1, 133, 142, 128, 8, 142
 };
 constexpr FieldRow kAccumulateFields[] = {
     {"size", 0, 2, 5},
@@ -415,12 +415,13 @@ constexpr uint8_t kConvUpdateCode[] = {
     14, 142, 128, 0, 142, 16, 142, 128, 128, 142, 128, 127, 142, 17, 142, 128, 8, 142, 18, 142, 19,
     142, 20, 128, 1, 134, 142, 20, 142, 128, 1, 142, 6, 142, 21, 142, 22, 128, 1, 134, 142, 22, 142,
     7, 142, 23, 142, 2, 142, 129, 0, 0, 16, 0, 142, 24, 142, 128, 255, 142, 25, 142, 26, 142, 27,
-    142, 28, 142, 17, 17, 128, 4, 135, 128, 4, 132, 134, 142, 3, 4, 132, 18, 136, 142, 129, 7, 3, 1,
-    0, 142, 28, 0, 1, 132, 128, 1, 141, 142, 3, 4, 132, 142, 0, 1, 132, 2, 132, 142, 3, 4, 132, 5,
-    132, 142, 128, 1, 130, 4, 133, 5, 132, 142, 5, 6, 132, 7, 132, 2, 132, 142, 128, 2, 142, 5, 142,
-    17, 128, 0, 139, 131, 142, 17, 128, 4, 139, 5, 6, 132, 7, 132, 2, 132, 128, 1, 133, 128, 2, 135,
-    5, 6, 132, 7, 132, 2, 132, 141, 142, 17, 128, 4, 139, 128, 3, 128, 9, 141, 142, 23, 2, 139, 131,
-    142, 14, 128, 1, 133, 142, 128, 17, 142
+    142, 28, 142, 29, 142, 129, 0, 128, 0, 0, 142, 17, 17, 128, 4, 135, 128, 4, 132, 134, 142, 3, 4,
+    132, 18, 136, 142, 129, 7, 3, 1, 0, 142, 29, 128, 1, 139, 131, 17, 128, 8, 141, 142, 28, 0, 1,
+    132, 128, 1, 141, 142, 3, 4, 132, 142, 0, 1, 132, 2, 132, 142, 3, 4, 132, 5, 132, 142, 128, 1,
+    130, 4, 133, 5, 132, 142, 5, 6, 132, 7, 132, 2, 132, 142, 128, 2, 142, 5, 142, 17, 128, 0, 139,
+    131, 142, 17, 128, 4, 139, 5, 6, 132, 7, 132, 2, 132, 128, 1, 133, 128, 2, 135, 5, 6, 132, 7,
+    132, 2, 132, 141, 142, 17, 128, 4, 139, 128, 3, 128, 9, 141, 142, 29, 128, 1, 139, 131, 142,
+    130, 4, 29, 128, 1, 139, 131, 132, 142, 23, 2, 139, 131, 142, 14, 128, 1, 133, 142
 };
 constexpr FieldRow kConvUpdateFields[] = {
     {"slot", 0, 2, 255},
@@ -437,32 +438,37 @@ constexpr FieldRow kConvUpdateFields[] = {
     {"mark_after", 62, 57, 255},
     {"mark_out", 64, 57, 255},
     {"transposed", 66, 2, 29},
-    {"residual_bits % 4", 68, 2, 2},
-    {"out_h * out_w << gain_shift", 78, 29, 84},
-    {"in_h * in_w", 90, 29, 98},
+    {"steps", 68, 29, 70},
+    {"residual_bits % 4", 76, 2, 2},
+    {"out_h * out_w << gain_shift", 86, 29, 92},
+    {"residual_bits of gathered steps", 98, 15, 15},
+    {"in_h * in_w", 108, 29, 116},
 };
 constexpr TensorRow kConvUpdateRows[] = {
-    {"layer input", 255, 102, 24, 9},
-    {"output gradient", 255, 108, 25, 9},
-    {"factors", 255, 114, 255, 1},
-    {"weights", 255, 122, 255, 9 | kMustBeVariable},
-    {"bias", 130, 133, 255, 2 | kMustBeVariable},
-    {"residual", 135, 141, 255, 0 | kMustBeVariable},
-    {"channels", 177, 47, 255, 7},
-    {"after", 130, 255, 26, 9},
-    {"scales", 255, 182, 14, 1 | kAtLeast},
-    {"state", 255, 187, 255, 2 | kMustBeVariable | kAtLeast},
+    {"layer input", 255, 120, 24, 9},
+    {"output gradient", 255, 126, 25, 9},
+    {"factors", 255, 132, 255, 1},
+    {"weights", 255, 140, 255, 9 | kMustBeVariable},
+    {"bias", 148, 151, 255, 2 | kMustBeVariable},
+    {"residual", 153, 159, 255, 0 | kMustBeVariable},
+    {"gathered steps", 195, 140, 255, 9 | kMustBeVariable},
+    {"gathered steps of the bias", 201, 151, 255, 2 | kMustBeVariable},
+    {"channels", 210, 47, 255, 7},
+    {"after", 148, 255, 26, 9},
+    {"scales", 255, 215, 14, 1 | kAtLeast},
+    {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
     {"token", 255, 29, 27, 9},
 };
 constexpr OpTable kConvUpdateTable = {
-    "TFLM_TRAIN_CONV_UPDATE", {kConvUpdateCode, kConvUpdateFields, 17},
-    kConvUpdateRows, OpKind::kConvUpdate, 124, 10, 1,
+    "TFLM_TRAIN_CONV_UPDATE", {kConvUpdateCode, kConvUpdateFields, 19},
+    kConvUpdateRows, OpKind::kConvUpdate, 144, 12, 1,
     true, {0, 255, 255}};
 struct ConvUpdateTensors {
   using Params = ConvUpdateParams;
   static const OpTable& Table() { return kConvUpdateTable; }
   struct In { enum : int8_t { kX = 0, kGradient = 1, kFactors = 2, kWeights = 3, kBias = 4,
-      kResidual = 5, kChannels = 6, kAfter = 7, kScales = 8, kState = 9 }; };
+      kResidual = 5, kGathered = 6, kBiasGathered = 7, kChannels = 8, kAfter = 9, kScales = 10,
+      kState = 11 }; };
   struct Out { enum : int8_t { kToken = 0 }; };
 };
 
@@ -471,11 +477,13 @@ constexpr uint8_t kDepthwiseUpdateCode[] = {
     14, 142, 128, 0, 142, 16, 142, 128, 128, 142, 128, 127, 142, 17, 142, 128, 8, 142, 18, 142, 19,
     142, 20, 128, 1, 134, 142, 20, 142, 128, 1, 142, 6, 142, 21, 142, 22, 128, 1, 134, 142, 22, 142,
     7, 142, 23, 142, 5, 142, 129, 0, 0, 16, 0, 142, 24, 142, 128, 255, 142, 25, 142, 26, 142, 27,
-    142, 28, 142, 17, 17, 128, 4, 135, 128, 4, 132, 134, 142, 3, 4, 132, 18, 136, 142, 129, 7, 3, 1,
-    0, 142, 2, 28, 132, 142, 0, 1, 132, 2, 132, 142, 3, 4, 132, 5, 132, 142, 128, 1, 130, 4, 133, 5,
-    132, 142, 6, 7, 132, 5, 132, 142, 128, 2, 142, 17, 128, 0, 139, 131, 142, 17, 128, 4, 139, 6, 7,
-    132, 5, 132, 128, 1, 133, 128, 2, 135, 6, 7, 132, 5, 132, 141, 142, 17, 128, 4, 139, 128, 3,
-    128, 9, 141, 142, 23, 5, 139, 131, 142, 14, 128, 1, 133, 142, 128, 17, 142
+    142, 28, 142, 29, 142, 129, 0, 128, 0, 0, 142, 17, 17, 128, 4, 135, 128, 4, 132, 134, 142, 3, 4,
+    132, 18, 136, 142, 129, 7, 3, 1, 0, 142, 29, 128, 1, 139, 131, 17, 128, 8, 141, 142, 2, 28, 132,
+    142, 0, 1, 132, 2, 132, 142, 3, 4, 132, 5, 132, 142, 128, 1, 130, 4, 133, 5, 132, 142, 6, 7,
+    132, 5, 132, 142, 128, 2, 142, 17, 128, 0, 139, 131, 142, 17, 128, 4, 139, 6, 7, 132, 5, 132,
+    128, 1, 133, 128, 2, 135, 6, 7, 132, 5, 132, 141, 142, 17, 128, 4, 139, 128, 3, 128, 9, 141,
+    142, 29, 128, 1, 139, 131, 142, 130, 4, 29, 128, 1, 139, 131, 132, 142, 23, 5, 139, 131, 142,
+    14, 128, 1, 133, 142
 };
 constexpr FieldRow kDepthwiseUpdateFields[] = {
     {"slot", 0, 2, 255},
@@ -492,68 +500,77 @@ constexpr FieldRow kDepthwiseUpdateFields[] = {
     {"mark_after", 62, 57, 255},
     {"mark_out", 64, 57, 255},
     {"multiplier", 66, 29, 47},
-    {"residual_bits % 4", 68, 2, 2},
-    {"out_h * out_w << gain_shift", 78, 29, 84},
-    {"in_c * multiplier", 90, 47, 47},
+    {"steps", 68, 29, 70},
+    {"residual_bits % 4", 76, 2, 2},
+    {"out_h * out_w << gain_shift", 86, 29, 92},
+    {"residual_bits of gathered steps", 98, 15, 15},
+    {"in_c * multiplier", 108, 47, 47},
 };
 constexpr TensorRow kDepthwiseUpdateRows[] = {
-    {"layer input", 255, 94, 24, 9},
-    {"output gradient", 255, 100, 25, 9},
-    {"factors", 255, 106, 255, 1},
-    {"weights", 255, 114, 255, 9 | kMustBeVariable},
-    {"bias", 120, 47, 255, 2 | kMustBeVariable},
-    {"residual", 123, 129, 255, 0 | kMustBeVariable},
-    {"channels", 161, 47, 255, 7},
-    {"after", 120, 255, 26, 9},
-    {"scales", 255, 166, 14, 1 | kAtLeast},
-    {"state", 255, 171, 255, 2 | kMustBeVariable | kAtLeast},
+    {"layer input", 255, 112, 24, 9},
+    {"output gradient", 255, 118, 25, 9},
+    {"factors", 255, 124, 255, 1},
+    {"weights", 255, 132, 255, 9 | kMustBeVariable},
+    {"bias", 138, 47, 255, 2 | kMustBeVariable},
+    {"residual", 141, 147, 255, 0 | kMustBeVariable},
+    {"gathered steps", 179, 132, 255, 9 | kMustBeVariable},
+    {"gathered steps of the bias", 185, 47, 255, 2 | kMustBeVariable},
+    {"channels", 194, 47, 255, 7},
+    {"after", 138, 255, 26, 9},
+    {"scales", 255, 199, 14, 1 | kAtLeast},
+    {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
     {"token", 255, 29, 27, 9},
 };
 constexpr OpTable kDepthwiseUpdateTable = {
-    "TFLM_TRAIN_DEPTHWISE_UPDATE", {kDepthwiseUpdateCode, kDepthwiseUpdateFields, 17},
-    kDepthwiseUpdateRows, OpKind::kDepthwiseUpdate, 124, 10, 1,
+    "TFLM_TRAIN_DEPTHWISE_UPDATE", {kDepthwiseUpdateCode, kDepthwiseUpdateFields, 19},
+    kDepthwiseUpdateRows, OpKind::kDepthwiseUpdate, 144, 12, 1,
     true, {0, 255, 255}};
 struct DepthwiseUpdateTensors {
   using Params = DepthwiseUpdateParams;
   static const OpTable& Table() { return kDepthwiseUpdateTable; }
   struct In { enum : int8_t { kX = 0, kGradient = 1, kFactors = 2, kWeights = 3, kBias = 4,
-      kResidual = 5, kChannels = 6, kAfter = 7, kScales = 8, kState = 9 }; };
+      kResidual = 5, kGathered = 6, kBiasGathered = 7, kChannels = 8, kAfter = 9, kScales = 10,
+      kState = 11 }; };
   struct Out { enum : int8_t { kToken = 0 }; };
 };
 
 // BIAS_UPDATE
 constexpr uint8_t kBiasUpdateCode[] = {
-    0, 142, 128, 1, 142, 129, 255, 255, 255, 0, 142, 2, 142, 128, 0, 142, 3, 142, 128, 255, 142, 0,
-    1, 132, 142, 2, 128, 1, 133, 142, 128, 17, 142
+    0, 142, 128, 1, 142, 129, 255, 255, 255, 0, 142, 2, 142, 128, 0, 142, 3, 142, 128, 255, 142, 4,
+    142, 129, 0, 128, 0, 0, 142, 0, 1, 132, 142, 4, 128, 1, 139, 131, 142, 2, 128, 1, 133, 142, 128,
+    8, 142
 };
 constexpr FieldRow kBiasUpdateFields[] = {
     {"positions", 0, 2, 5},
     {"channels", 3, 2, 255},
     {"slot", 11, 13, 255},
     {"mark_out", 16, 18, 255},
+    {"steps", 21, 2, 23},
 };
 constexpr TensorRow kBiasUpdateRows[] = {
-    {"output gradient", 255, 21, 2, 9},
+    {"output gradient", 255, 29, 2, 9},
     {"factors", 255, 3, 255, 1},
     {"bias", 255, 3, 255, 2 | kMustBeVariable},
-    {"scales", 255, 25, 255, 1 | kAtLeast},
-    {"state", 255, 30, 255, 2 | kMustBeVariable | kAtLeast},
+    {"gathered steps", 33, 3, 255, 2 | kMustBeVariable},
+    {"scales", 255, 39, 255, 1 | kAtLeast},
+    {"state", 255, 44, 255, 2 | kMustBeVariable | kAtLeast},
     {"token", 255, 2, 3, 9},
 };
 constexpr OpTable kBiasUpdateTable = {
-    "TFLM_TRAIN_BIAS_UPDATE", {kBiasUpdateCode, kBiasUpdateFields, 4},
-    kBiasUpdateRows, OpKind::kBiasUpdate, 24, 5, 1,
+    "TFLM_TRAIN_BIAS_UPDATE", {kBiasUpdateCode, kBiasUpdateFields, 5},
+    kBiasUpdateRows, OpKind::kBiasUpdate, 44, 6, 1,
     true, {255, 255, 255}};
 struct BiasUpdateTensors {
   using Params = BiasUpdateParams;
   static const OpTable& Table() { return kBiasUpdateTable; }
-  struct In { enum : int8_t { kGradient = 0, kFactors = 1, kBias = 2, kScales = 3, kState = 4 }; };
+  struct In { enum : int8_t { kGradient = 0, kFactors = 1, kBias = 2, kBiasGathered = 3, kScales =
+      4, kState = 5 }; };
   struct Out { enum : int8_t { kToken = 0 }; };
 };
 
 // CHANNEL_SAVE
 constexpr uint8_t kChannelSaveCode[] = {
-    0, 142, 128, 1, 142, 2, 142, 3, 142, 128, 255, 142, 4, 142, 0, 1, 132, 142, 128, 17, 142, 0, 2,
+    0, 142, 128, 1, 142, 2, 142, 3, 142, 128, 255, 142, 4, 142, 0, 1, 132, 142, 128, 8, 142, 0, 2,
     132, 142
 };
 constexpr FieldRow kChannelSaveFields[] = {
@@ -645,7 +662,7 @@ struct SplitDepthwiseTensors {
 
 // FINISH
 constexpr uint8_t kFinishCode[] = {
-    0, 142, 128, 0, 142, 128, 16, 142, 128, 17, 142, 128, 1, 142
+    0, 142, 128, 0, 142, 128, 16, 142, 128, 8, 142, 128, 1, 142
 };
 constexpr FieldRow kFinishFields[] = {
     {"marks", 0, 2, 255},
@@ -676,7 +693,7 @@ constexpr uint8_t kProductGradCode[] = {
     0, 141, 142, 23, 128, 2, 140, 131, 142, 23, 128, 2, 139, 129, 0, 1, 0, 0, 128, 2, 9, 132, 141,
     142, 25, 128, 0, 139, 131, 142, 25, 128, 1, 139, 0, 3, 132, 6, 132, 9, 132, 0, 3, 132, 6, 132,
     9, 132, 128, 7, 133, 128, 8, 135, 141, 142, 25, 128, 1, 139, 128, 9, 128, 3, 141, 142, 31, 128,
-    255, 139, 131, 142, 29, 30, 138, 31, 138, 128, 1, 133, 142, 128, 17, 142
+    255, 139, 131, 142, 29, 30, 138, 31, 138, 128, 1, 133, 142, 128, 8, 142
 };
 constexpr FieldRow kProductGradFields[] = {
     {"q_size", 0, 2, 255},
@@ -716,7 +733,7 @@ constexpr uint8_t kMoveGradCode[] = {
     31, 142, 128, 0, 142, 32, 142, 33, 142, 128, 1, 142, 0, 5, 132, 10, 132, 15, 132, 20, 132, 142,
     129, 254, 255, 255, 127, 142, 26, 142, 27, 128, 0, 139, 131, 142, 27, 128, 1, 139, 0, 5, 132,
     10, 132, 15, 132, 20, 132, 0, 5, 132, 10, 132, 15, 132, 20, 132, 128, 7, 133, 128, 8, 135, 141,
-    142, 27, 128, 1, 139, 128, 9, 128, 3, 141, 142, 31, 32, 138, 128, 1, 133, 142, 128, 17, 142
+    142, 27, 128, 1, 139, 128, 9, 128, 3, 141, 142, 31, 32, 138, 128, 1, 133, 142, 128, 8, 142
 };
 constexpr FieldRow kMoveGradFields[] = {
     {"slot_in", 0, 2, 255},
@@ -747,7 +764,7 @@ constexpr uint8_t kMaxPoolGradCode[] = {
     18, 142, 128, 0, 142, 19, 142, 10, 142, 128, 1, 142, 11, 142, 5, 142, 2, 142, 6, 7, 132, 142,
     129, 8, 4, 2, 1, 142, 3, 4, 132, 5, 132, 142, 0, 1, 132, 2, 132, 142, 14, 128, 0, 139, 131, 142,
     14, 128, 1, 139, 0, 1, 132, 2, 132, 0, 1, 132, 2, 132, 128, 7, 133, 128, 8, 135, 141, 142, 14,
-    128, 1, 139, 128, 9, 128, 3, 141, 142, 18, 19, 138, 128, 1, 133, 142, 128, 17, 142
+    128, 1, 139, 128, 9, 128, 3, 141, 142, 18, 19, 138, 128, 1, 133, 142, 128, 8, 142
 };
 constexpr FieldRow kMaxPoolGradFields[] = {
     {"slot_in", 0, 2, 255},
@@ -785,7 +802,7 @@ constexpr uint8_t kResizeGradCode[] = {
     142, 11, 142, 128, 255, 142, 0, 1, 132, 2, 132, 142, 129, 254, 255, 255, 127, 142, 3, 4, 132, 2,
     132, 142, 128, 2, 3, 132, 142, 128, 2, 4, 132, 142, 5, 128, 0, 139, 131, 142, 5, 128, 1, 139, 0,
     1, 132, 2, 132, 0, 1, 132, 2, 132, 128, 7, 133, 128, 8, 135, 141, 142, 5, 128, 1, 139, 128, 9,
-    128, 3, 141, 142, 11, 128, 255, 139, 131, 142, 9, 10, 138, 11, 138, 128, 1, 133, 142, 128, 17,
+    128, 3, 141, 142, 11, 128, 255, 139, 131, 142, 9, 10, 138, 11, 138, 128, 1, 133, 142, 128, 8,
     142
 };
 constexpr FieldRow kResizeGradFields[] = {
@@ -827,7 +844,7 @@ struct ResizeGradTensors {
 constexpr uint8_t kL2NormGradCode[] = {
     0, 142, 128, 1, 142, 129, 0, 16, 0, 0, 142, 128, 128, 142, 128, 127, 142, 7, 142, 128, 0, 142,
     8, 142, 3, 128, 0, 139, 131, 142, 3, 128, 1, 139, 0, 0, 128, 7, 133, 128, 8, 135, 141, 142, 3,
-    128, 1, 139, 128, 9, 128, 3, 141, 142, 7, 8, 138, 128, 1, 133, 142, 128, 17, 142
+    128, 1, 139, 128, 9, 128, 3, 141, 142, 7, 8, 138, 128, 1, 133, 142, 128, 8, 142
 };
 constexpr FieldRow kL2NormGradFields[] = {
     {"size", 0, 2, 5},

@@ -13,12 +13,17 @@ constexpr uint32_t kBlobMagic = 0x56535454;  // "TTSV"
 constexpr uint32_t kBlobVersion = 1;
 constexpr size_t kChecksumOffset = 28;
 
+TrainState CopyOf(const TrainState* state) {
+  TrainState copy;
+  // Byte by byte: a caller's copy of the tensor may lie at any address.
+  std::memcpy(static_cast<void*>(&copy), static_cast<const void*>(state), sizeof(copy));
+  return copy;
+}
+
 // The table that a state tensor or its copy leads to; nullptr before the first
 // Invoke.
 VariableTable* TableOf(const TrainState* state) {
-  TrainState copy;
-  // Byte by byte: a caller's copy of the tensor may lie at any address.
-  std::memcpy(&copy, static_cast<const void*>(state), sizeof(copy));
+  const TrainState copy = CopyOf(state);
   if (copy.magic != kStateMagic || copy.abi_version != kAbiVersion) return nullptr;
   const uint64_t address = (static_cast<uint64_t>(copy.table_hi) << 32) | copy.table_lo;
   return reinterpret_cast<VariableTable*>(static_cast<uintptr_t>(address));
@@ -31,16 +36,16 @@ VariableTable* ReadyTableOf(const TrainState* state) {
 }
 
 // Everything about a header but its checksum.
-StateStatus CheckHeader(const uint8_t* header, const TrainState& live, size_t blob_size) {
+StateStatus CheckHeader(const uint8_t* header, const TrainState& state, size_t blob_size) {
   if (GetWord(header, 0) != kBlobMagic) return StateStatus::kNotABlob;
   if (GetWord(header, 4) != (kBlobVersion | kStateHeaderBytes << 16)) {
     return StateStatus::kWrongVersion;
   }
-  if (GetWord(header, 8) != live.fingerprint_lo || GetWord(header, 12) != live.fingerprint_hi) {
+  if (GetWord(header, 8) != state.fingerprint_lo || GetWord(header, 12) != state.fingerprint_hi) {
     return StateStatus::kWrongModel;
   }
-  if (GetWord(header, 24) != live.payload_bytes ||
-      blob_size - kStateHeaderBytes != live.payload_bytes) {
+  if (GetWord(header, 24) != state.payload_bytes ||
+      blob_size - kStateHeaderBytes != state.payload_bytes) {
     return StateStatus::kWrongSize;
   }
   return StateStatus::kOk;
@@ -65,18 +70,24 @@ bool ReadMemory(void* context, size_t offset, void* data, size_t size) {
 }  // namespace
 
 void StateInitialize(const RestoreParams& params, VariableTable* table) {
-  TrainState* state = table->state;
-  const uint64_t address = reinterpret_cast<uintptr_t>(table);
-  std::memset(state, 0, sizeof(*state));
-  state->abi_version = kAbiVersion;
-  state->seed = params.seed;
+  StepState* const live = table->state;
+  std::memset(static_cast<void*>(live), 0, sizeof(*live));
+  live->abi_version = kAbiVersion;
+  live->seed = params.seed;
+  live->magic = kStateMagic;
+}
+
+void StateDescribe(const RestoreParams& params, const VariableTable& table, TrainState* state) {
+  const StepState live = *table.state;
+  const uint64_t address = reinterpret_cast<uintptr_t>(&table);
+  std::memset(static_cast<void*>(state), 0, sizeof(*state));
+  static_cast<StepState&>(*state) = live;
   state->fingerprint_lo = params.fingerprint_lo;
   state->fingerprint_hi = params.fingerprint_hi;
   state->table_lo = static_cast<uint32_t>(address);
   state->table_hi = static_cast<uint32_t>(address >> 32);
-  state->variable_count = table->count;
-  for (uint32_t i = 0; i < table->count; ++i) state->payload_bytes += table->entries[i].bytes;
-  state->magic = kStateMagic;
+  state->variable_count = table.count;
+  for (uint32_t i = 0; i < table.count; ++i) state->payload_bytes += table.entries[i].bytes;
 }
 
 bool IsValidLearningRate(float learning_rate) {
@@ -111,21 +122,22 @@ const char* StateStatusMessage(StateStatus status) {
 
 size_t StateSize(const TrainState* state) {
   const VariableTable* table = ReadyTableOf(state);
-  return table == nullptr ? 0 : kStateHeaderBytes + table->state->payload_bytes;
+  return table == nullptr ? 0 : kStateHeaderBytes + CopyOf(state).payload_bytes;
 }
 
 StateStatus StateSaveTo(const TrainState* state, const BlobSink& sink) {
   const VariableTable* table = ReadyTableOf(state);
   if (table == nullptr) return StateStatus::kNotReady;
-  const TrainState& live = *table->state;
+  const TrainState copy = CopyOf(state);
+  const StepState& live = *table->state;
   uint8_t header[kStateHeaderBytes];
   PutWord(header, 0, kBlobMagic);
   PutWord(header, 4, kBlobVersion | kStateHeaderBytes << 16);
-  PutWord(header, 8, live.fingerprint_lo);
-  PutWord(header, 12, live.fingerprint_hi);
+  PutWord(header, 8, copy.fingerprint_lo);
+  PutWord(header, 12, copy.fingerprint_hi);
   PutWord(header, 16, live.step);
   PutWord(header, 20, live.seed);
-  PutWord(header, 24, live.payload_bytes);
+  PutWord(header, 24, copy.payload_bytes);
   uint32_t crc = UpdateCrc32(kCrc32Start, header, kChecksumOffset);
   for (uint32_t i = 0; i < table->count; ++i) {
     crc = UpdateCrc32(crc, table->entries[i].data, table->entries[i].bytes);
@@ -150,11 +162,11 @@ StateStatus StateSave(const TrainState* state, void* blob, size_t capacity) {
 StateStatus StateLoadFrom(const TrainState* state, const BlobSource& source) {
   const VariableTable* table = ReadyTableOf(state);
   if (table == nullptr) return StateStatus::kNotReady;
-  TrainState& live = *table->state;
+  StepState& live = *table->state;
   uint8_t header[kStateHeaderBytes];
   if (source.size < sizeof(header)) return StateStatus::kNotABlob;
   if (!source.read(source.context, 0, header, sizeof(header))) return StateStatus::kStorageFailed;
-  const StateStatus status = CheckHeader(header, live, source.size);
+  const StateStatus status = CheckHeader(header, CopyOf(state), source.size);
   if (status != StateStatus::kOk) return status;
   uint32_t crc = UpdateCrc32(kCrc32Start, header, kChecksumOffset);
   for (size_t at = sizeof(header); at < source.size;) {

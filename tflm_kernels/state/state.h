@@ -2,7 +2,7 @@
 // saves, loads and resets what has been learnt. No heap, no globals; any number
 // of interpreters side by side.
 //
-// With an interpreter at hand, micro/interpreter_state.h is more convenient:
+// With an interpreter at hand, interpreter_state.h is more convenient:
 // the same functions, on the interpreter or on its output. Here `state` is the
 // state tensor's data, or a copy of its 64 bytes: it only leads to the live
 // one. It is valid from the first Invoke() on, for as long as the arena is.
@@ -20,15 +20,27 @@ namespace tflm_train {
 constexpr uint32_t kStateMagic = 0x4E525454;  // "TTRN"
 constexpr int kStateWords = 16;
 
-// The int32 [16] tensor `train/state`, which the last op of the graph makes: a
-// copy of the live state, which is the beginning of `train/control`.
-struct TrainState {
-  uint32_t magic;                           // kStateMagic once the variables hold weights
-  uint32_t abi_version;                     // kAbiVersion
-  int32_t training;                         // 1: this Invoke is a training step
-  uint32_t step;                            // steps taken, 1 within the first
-  uint32_t seed;                            // of the random rounding
-  float learning_rate;                      // of this Invoke
+// What the ops need to know of a step.
+struct StepState {
+  uint32_t magic;        // kStateMagic once the variables hold weights
+  uint32_t abi_version;  // kAbiVersion
+  int32_t training;      // 1: this Invoke is a training step
+  uint32_t step;         // steps taken, 1 within the first
+  uint32_t seed;         // of the random rounding
+  float learning_rate;   // of this Invoke
+};
+
+// The live state: the beginning of the variable `train/control`, which the marks
+// (StepMarks) follow.
+struct LiveState : StepState {
+  float loss;  // of this step, before the update; 0 when this Invoke does not train
+};
+constexpr int kLiveWords = 7;
+static_assert(sizeof(LiveState) == 4 * kLiveWords, "marks follow at once");
+
+// The int32 [16] tensor `train/state`: a copy of what a step knows, and the way
+// to the variables.
+struct TrainState : StepState {
   uint32_t fingerprint_lo, fingerprint_hi;  // of the model
   uint32_t table_lo, table_hi;              // native pointer to the VariableTable, zero-extended
   uint32_t variable_count;
@@ -45,7 +57,7 @@ constexpr int kMarksPerWord = 32;
 // refuses to read what is not set, so that a wrong order of the ops is noticed.
 class StepMarks {
  public:
-  explicit StepMarks(TrainState* state) : words_(reinterpret_cast<uint32_t*>(state + 1)) {}
+  explicit StepMarks(LiveState* state) : words_(reinterpret_cast<uint32_t*>(state + 1)) {}
 
   bool Has(int32_t mark) const {
     return mark == kNoMark || (words_[mark / kMarksPerWord] >> (mark % kMarksPerWord) & 1) != 0;
@@ -70,7 +82,7 @@ struct VariableEntry {
   uint32_t bytes;
 };
 struct VariableTable {
-  TrainState* state;  // the live one
+  StepState* state;  // the live one
   uint32_t count;
   VariableEntry entries[1];  // [count]
 };
@@ -79,9 +91,12 @@ constexpr size_t VariableTableBytes(size_t count) {
   return offsetof(VariableTable, entries) + count * sizeof(VariableEntry);
 }
 
-// Fills the state after the variables have been restored; table->state is
-// written.
+// Fills the live state of a table after the variables have been restored.
 void StateInitialize(const RestoreParams& params, VariableTable* table);
+
+// What firmware gets to see: the live state, the model, and where the table is.
+// `state` may be the live one.
+void StateDescribe(const RestoreParams& params, const VariableTable& table, TrainState* state);
 
 // Whether a learning rate is finite and not negative.
 bool IsValidLearningRate(float learning_rate);

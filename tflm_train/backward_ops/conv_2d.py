@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.kernel import HALF_WORD, LANES, WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.layer_rule import LayerRule, has_batch_one, window_geometry
@@ -209,11 +208,11 @@ class Conv2DRule(LayerRule):
         mask: MaskInput,
         addend: Addend,
         kept: int,
-    ) -> tuple[abi.OpParams, npt.NDArray[np.generic]]:
+    ) -> tuple[ops.Params, npt.NDArray[np.generic]]:
         geometry = self.geometry(op)
         assert op.inputs[1] is not None and op.inputs[1].quantization is not None
         c = conv_multipliers(op.inputs[1].quantization.scale, geometry)
-        params = abi.ConvInputGradParams(
+        params = ops.ConvInputGrad(
             geometry,
             mask.fields,
             gradient.slot,

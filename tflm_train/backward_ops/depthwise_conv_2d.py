@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.conv_2d import channel_scales
 from tflm_train.backward_ops.depthwise_scratch import depthwise_input_grad_scratch
@@ -166,11 +165,11 @@ class DepthwiseConv2DRule(LayerRule):
         mask: MaskInput,
         addend: Addend,
         kept: int,
-    ) -> tuple[abi.OpParams, npt.NDArray[np.generic]]:
+    ) -> tuple[ops.Params, npt.NDArray[np.generic]]:
         geometry = self.geometry(op)
         assert op.inputs[1] is not None and op.inputs[1].quantization is not None
         c = depthwise_multipliers(op.inputs[1].quantization.scale, geometry)
-        params = abi.DepthwiseInputGradParams(
+        params = ops.DepthwiseInputGrad(
             geometry,
             mask.fields,
             gradient.slot,

@@ -7,7 +7,7 @@ import abc
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.constraints import has_known_activation
 from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.rule import (
@@ -22,6 +22,8 @@ from tflm_train.backward_ops.rule import (
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.builtin import layer_form_of
 from tflm_train.ops.geometry import Geometry, Padding
+
+LayerGradient = ops.TrainingOp[ops.LayerGradientInputs, ops.GradientOutputs]
 
 
 class LayerRule(GradientRule):
@@ -46,7 +48,7 @@ class LayerRule(GradientRule):
         mask: MaskInput,
         addend: Addend,
         kept: int,
-    ) -> tuple[abi.OpParams, npt.NDArray[np.generic]]:
+    ) -> tuple[LayerGradient, npt.NDArray[np.generic]]:
         """Parameters and per-channel multipliers of the op that writes the input gradient."""
 
     def constraints(self) -> list[Constraint]:
@@ -67,24 +69,22 @@ class LayerRule(GradientRule):
             kept = 0 if columns is None else columns.kept.size
             params, m = self.input_gradient_params(op, gradient, made, mask, addend, kept)
             multipliers = tape.constant(f"{made.tensor.name}/multipliers", m)
-            tape.emit(
-                params,
-                [
-                    gradient.tensor,
-                    op.inputs[1],
-                    multipliers,
-                    None if columns is None else columns.weights,
-                    None if columns is None else columns.listed,
-                    mask.tensor,
-                    addend.tensor,
-                    None,  # BIAS_UPDATE may join it, see `fuse_bias`
-                    None,
-                    tape.scales,
-                    tape.ranges,
-                    tape.state,
-                ],
-                [made.tensor],
+            inputs = ops.LayerGradientInputs(
+                gradient=gradient.tensor,
+                weights=layer_weights(op),
+                multipliers=multipliers,
+                columns=None if columns is None else columns.weights,
+                channels=None if columns is None else columns.listed,
+                mask=mask.tensor,
+                addend=addend.tensor,
+                # BIAS_UPDATE may join it, see `fuse_bias`.
+                bias_factors=None,
+                bias=None,
+                scales=tape.scales,
+                ranges=tape.ranges,
+                state=tape.state,
             )
+            tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
             tape.old_weights_read(op, made)
 
         tape.produce(layer_input(op), produce, takes_addend=True)
@@ -96,6 +96,15 @@ def layer_input(op: Op) -> Tensor:
     form = layer_form_of(op)
     assert form is not None
     tensor = op.inputs[form.input]
+    assert tensor is not None
+    return tensor
+
+
+def layer_weights(op: Op) -> Tensor:
+    """The filter of a layer."""
+    form = layer_form_of(op)
+    assert form is not None
+    tensor = op.inputs[form.weights]
     assert tensor is not None
     return tensor
 

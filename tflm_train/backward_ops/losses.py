@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops import (
     mean_squared_error,
@@ -175,7 +174,7 @@ def smoothing_of(rule: LossRule, amount: float, size: int) -> Smoothing:
 
 def loss_params(
     rule: LossRule, target: TargetKind, smoothing: float, logits: Tensor, source: Tensor, slot: int
-) -> abi.LossParams:
+) -> ops.Loss:
     """Parameters of the LOSS op.
 
     Args:
@@ -188,7 +187,7 @@ def loss_params(
     """
     smooth = smoothing_of(rule, smoothing, logits.size)
     from_input = target is TargetKind.INPUT
-    return abi.LossParams(
+    return ops.Loss(
         classes=logits.size,
         zero_point=logits.zero_point,
         scale=logits.scale,
@@ -203,7 +202,7 @@ def loss_params(
 
 
 def reference_loss(
-    params: abi.LossParams,
+    params: ops.Loss,
     logits: Int8Array,
     target: int | Float32Array | Int8Array,
     class_weights: Float32Array | None = None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.constraints import (
     constant_of,
@@ -95,12 +94,17 @@ class MaxPool2DRule(GradientRule):
     def backward(self, op: Op, gradient: TapeGradient, tape: Tape) -> None:
         def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
             del addend
-            params = abi.MaxPoolGradParams(self.geometry(op), mask.fields, gradient.slot, made.slot)
-            inputs = [
-                gradient.tensor, op.input, op.output,
-                mask.tensor, tape.scales, tape.ranges, tape.state,
-            ]  # fmt: skip
-            tape.emit(params, inputs, [made.tensor])
+            params = ops.MaxPoolGrad(self.geometry(op), mask.fields, gradient.slot, made.slot)
+            inputs = ops.ComparedInputs(
+                gradient=gradient.tensor,
+                x=op.input,
+                y=op.output,
+                mask=mask.tensor,
+                scales=tape.scales,
+                ranges=tape.ranges,
+                state=tape.state,
+            )
+            tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
 
         tape.produce(op.input, produce, takes_addend=False)
 

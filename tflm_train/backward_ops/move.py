@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.kernel import Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import Int8Array, Mask, QuantizedGradient, apply_mask
@@ -156,11 +155,14 @@ def produce_move(
 
     def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
         del addend
-        params = abi.MoveGradParams(
+        params = ops.MoveGrad(
             axes, move.offset, gradient.tensor.size,
             mask.fields, gradient.slot, made.slot, divisor,
         )  # fmt: skip
-        tape.emit(params, [gradient.tensor, mask.tensor, tape.scales, tape.state], [made.tensor])
+        inputs = ops.MoveGradInputs(
+            gradient=gradient.tensor, mask=mask.tensor, scales=tape.scales, state=tape.state
+        )
+        tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
 
     tape.produce(tensor, produce, takes_addend=False)
 

@@ -8,7 +8,6 @@ sum has one term and the division is left to the scale: `q` is only copied.
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.constraints import (
     has_image_input,
@@ -119,7 +118,7 @@ class AveragePool2DRule(GradientRule):
 
         def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
             del addend
-            params = abi.PoolGradParams(
+            params = ops.PoolGrad(
                 geometry,
                 mask.fields,
                 gradient.slot,
@@ -127,8 +126,14 @@ class AveragePool2DRule(GradientRule):
                 uniform=int(count is not None),
                 count=count or 0,
             )
-            inputs = [gradient.tensor, mask.tensor, tape.scales, tape.ranges, tape.state]
-            tape.emit(params, inputs, [made.tensor])
+            inputs = ops.PoolGradInputs(
+                gradient=gradient.tensor,
+                mask=mask.tensor,
+                scales=tape.scales,
+                ranges=tape.ranges,
+                state=tape.state,
+            )
+            tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
 
         tape.produce(op.input, produce, takes_addend=False)
 

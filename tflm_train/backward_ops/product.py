@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.move import dense_strides
@@ -261,7 +260,7 @@ def produce_product(
     product = plan(names, factor)
 
     def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
-        params = abi.ProductGradParams(
+        params = ops.ProductGrad(
             product.kept, product.reduced,
             gradient.tensor.size, 0 if factor.x is None else factor.x.size,
             factor.kind, factor.value, mask.fields,
@@ -270,25 +269,22 @@ def produce_product(
         table = None
         if factor.table is not None:
             table = tape.constant(f"{made.tensor.name}/derivative", factor.table)
-        tape.emit(
-            params,
-            [
-                gradient.tensor,
-                factor.x,
-                table,
-                mask.tensor,
-                addend.tensor,
-                tape.scales,
-                tape.ranges,
-                tape.state,
-            ],
-            [made.tensor],
+        inputs = ops.ProductGradInputs(
+            gradient=gradient.tensor,
+            x=factor.x,
+            table=table,
+            mask=mask.tensor,
+            addend=addend.tensor,
+            scales=tape.scales,
+            ranges=tape.ranges,
+            state=tape.state,
         )
+        tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
 
     tape.produce(tensor, produce, takes_addend=True)
 
 
-def product_of(params: abi.ProductGradParams) -> Product:
+def product_of(params: ops.ProductGrad) -> Product:
     """What the parameters of an op say."""
     return Product(
         params.kept,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.constraints import has_image_input, has_int8_activations
 from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
@@ -117,21 +116,21 @@ class ResizeRule(GradientRule):
         channels = op.input.shape[3]
 
         def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
-            params = abi.ResizeGradParams(
+            params = ops.ResizeGrad(
                 in_h, in_w, channels, len(rows), len(columns),
                 mask.fields, gradient.slot, made.slot, addend.slot,
             )  # fmt: skip
-            inputs = [
-                gradient.tensor,
-                tape.constant(f"{made.tensor.name}/rows", rows),
-                tape.constant(f"{made.tensor.name}/columns", columns),
-                mask.tensor,
-                addend.tensor,
-                tape.scales,
-                tape.ranges,
-                tape.state,
-            ]
-            tape.emit(params, inputs, [made.tensor])
+            inputs = ops.ResizeGradInputs(
+                gradient=gradient.tensor,
+                rows=tape.constant(f"{made.tensor.name}/rows", rows),
+                columns=tape.constant(f"{made.tensor.name}/columns", columns),
+                mask=mask.tensor,
+                addend=addend.tensor,
+                scales=tape.scales,
+                ranges=tape.ranges,
+                state=tape.state,
+            )
+            tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
 
         tape.produce(op.input, produce, takes_addend=True)
 

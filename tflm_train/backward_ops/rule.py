@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.graph import Op, Tensor
+from tflm_train.ops.declaration import Inputs, Outputs
 from tflm_train.ops.geometry import Geometry
 
 
@@ -46,7 +47,7 @@ class Clamp:
 class MaskInput:
     """The clamp mask a gradient is written through: parameters and the tensor they refer to."""
 
-    fields: abi.MaskFields = field(default_factory=abi.MaskFields)
+    fields: ops.MaskFields = field(default_factory=ops.MaskFields)
     tensor: Tensor | None = None
 
 
@@ -134,7 +135,7 @@ class Tape(Protocol):
         ...
 
     def emit(
-        self, params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]
+        self, params: ops.TrainingOp[Inputs, Outputs], inputs: Inputs, outputs: Outputs
     ) -> object:
         """Emits a training op."""
         ...

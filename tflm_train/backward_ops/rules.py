@@ -13,6 +13,10 @@ from tflm_train.graph import Op
 
 RULES: dict[str, GradientRule] = dict(sorted(declared("RULES", by=__name__).items()))
 """The rules by operator; each of them has a row in `ops.builtin`."""
+TRAINING_IN_PART = tuple(
+    name for name, rule in RULES.items() if isinstance(rule, LayerRule) and rule.trains_in_part
+)
+"""The layers of which some of the input channels can train without the others."""
 
 
 def layer_rule_of(op: Op) -> LayerRule:

@@ -8,7 +8,6 @@ weights, and the result is that of TFLM's CONV_2D, FULLY_CONNECTED or DEPTHWISE_
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
 from tflm_train import ops
 from tflm_train.backward_ops.kernel import HALF_WORD, WORD, Kernel, Kernels
 from tflm_train.backward_ops.numerics import Int8Array, Int32Array
@@ -120,7 +119,7 @@ def forward(
     multiplier: Int32Array,
     shift: Int32Array,
     geometry: Geometry,
-    output: abi.OutputFields,
+    output: ops.OutputFields,
     depthwise: bool,
 ) -> Int8Array:
     """SPLIT_CONV and SPLIT_DEPTHWISE, with the weights merged.

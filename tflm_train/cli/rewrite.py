@@ -14,6 +14,7 @@ from tflm_train.errors import SchemeError
 from tflm_train.files import is_json_report, write_file
 from tflm_train.model import load
 from tflm_train.model.kinds import is_rewritten_model
+from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.budget import parse_bytes, require_fit
@@ -22,7 +23,6 @@ from tflm_train.rewriter.report import RewriteReport
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import MAX_CLASSES, parse_classes
 from tflm_train.scheme.library import find_scheme
-from tflm_train.scheme.scheme import RESIDUAL_BITS
 
 
 @dataclass(frozen=True, kw_only=True)

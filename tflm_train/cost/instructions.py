@@ -6,8 +6,8 @@ QEMU: those of our kernels here, those of TFLM's CMSIS-NN kernels in the operato
 
 from __future__ import annotations
 
-from tflm_train import kernel_abi as abi
 from tflm_train.graph import Op
+from tflm_train.ops import StageFields, StageKind
 from tflm_train.ops.builtin import builtin_of
 
 # Per multiply-accumulate, per output; to collect what lies under a kernel larger than 1x1.
@@ -23,13 +23,13 @@ def builtin_cost(op: Op) -> float:
     return 0.0 if row is None or row.instructions is None else row.instructions(op)
 
 
-def stage_cost(stage: abi.StageFields) -> float:
+def stage_cost(stage: StageFields) -> float:
     """Instructions of one stage of a STREAM."""
     g = stage.geometry
     outputs, taps = g.positions * g.out_c, g.k_h * g.k_w
-    if stage.stage_kind == abi.StageKind.ADD:
+    if stage.stage_kind == StageKind.ADD:
         return _ADD * outputs
-    if stage.stage_kind == abi.StageKind.DEPTHWISE:
+    if stage.stage_kind == StageKind.DEPTHWISE:
         return outputs * (_DEPTHWISE * taps + _DEPTHWISE_OUTPUT)
     depth = taps * g.in_c
     patch = _PATCH + _PATCH_ELEMENT * depth + (_PATCH_TAP * taps if taps > 1 else 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.graph import Graph, Op
 from tflm_train.ops.builtin import layer_form_of
 from tflm_train.ops.geometry import Geometry
@@ -24,22 +24,22 @@ def _op_macs(op: Op) -> int:
     form = layer_form_of(op)
     if form is not None:
         return form.macs(op)
-    if not op.name.startswith(abi.OP_PREFIX) or op.custom_options is None:
+    if not op.name.startswith(ops.OP_PREFIX) or op.custom_options is None:
         return 0
-    params = abi.unpack(op.custom_options)
-    if isinstance(params, abi.SplitConvParams):
+    params = ops.unpack(op.custom_options)
+    if isinstance(params, ops.SplitConv):
         return _conv_macs(params.geometry)
-    if isinstance(params, abi.SplitDepthwiseParams):
+    if isinstance(params, ops.SplitDepthwise):
         return _depthwise_macs(params.geometry)
-    if isinstance(params, abi.StreamParams):
+    if isinstance(params, ops.Stream):
         return sum(map(_stage_macs, params.stages))
     return 0
 
 
-def _stage_macs(stage: abi.StageFields) -> int:
-    if stage.stage_kind == abi.StageKind.CONV:
+def _stage_macs(stage: ops.StageFields) -> int:
+    if stage.stage_kind == ops.StageKind.CONV:
         return _conv_macs(stage.geometry)
-    if stage.stage_kind == abi.StageKind.DEPTHWISE:
+    if stage.stage_kind == ops.StageKind.DEPTHWISE:
         return _depthwise_macs(stage.geometry)
     return 0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, flatbuffer
@@ -50,11 +50,11 @@ def exact_resolver(model: Model) -> Resolver:
             if name in _CUSTOM:
                 builtins.append(f"resolver.Add{_CUSTOM[name]}()")
                 continue
-            if not name.startswith(abi.OP_PREFIX):
+            if not name.startswith(ops.OP_PREFIX):
                 raise UnsupportedError(
                     f"{model.name}: custom op {name!r} is not ours: register it beside AddOps"
                 )
-            kind = name.removeprefix(abi.OP_PREFIX)
+            kind = name.removeprefix(ops.OP_PREFIX)
             call = f"::tflm_train::AddTrainOp(resolver, ::tflm_train::Register_TRAIN_{kind}())"
             training.append(call)
         else:

@@ -6,7 +6,7 @@ import io
 import textwrap
 from typing import Any
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.errors import RuntimeFailure
 from tflm_train.memory.extra import MASK_PREFIX
 from tflm_train.memory.planner import Buffer, BufferKind
@@ -83,7 +83,7 @@ def _draw_timeline(axis: Any, report: MemoryReport) -> None:
 
 def _mark_peak(axis: Any, report: MemoryReport, height: float) -> None:
     op = report.peak_op
-    name = report.op_names[op].removeprefix(abi.OP_PREFIX) if op >= 0 else "inputs"
+    name = report.op_names[op].removeprefix(ops.OP_PREFIX) if op >= 0 else "inputs"
     axis.axvline(op, color="#cb181d", linestyle="--", linewidth=1.2, zorder=4)
     blamed = ", ".join(_short(b) for b in report.peak_buffers()[:3])
     text = f"peak: op {op} ({name}), {report.peak_bytes / _KB:.1f} KB alive: {blamed}"

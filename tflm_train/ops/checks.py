@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from tflm_train.graph import Op, Tensor
-from tflm_train.ops.constants import MARKS_PER_WORD, NUMBERS
-from tflm_train.ops.contract import STATE_WORDS
+from tflm_train.ops.constants import NUMBERS
 from tflm_train.ops.declaration import TrainingOp, scope_of
-from tflm_train.ops.expression import Scope, evaluate
+from tflm_train.ops.expression import LARGEST, Scope, evaluate
 from tflm_train.ops.fields import Rule, Struct, Word, cached, members_of, names_of, words_of
 from tflm_train.ops.structs import PARTS
 from tflm_train.ops.tensors import FREE, TYPES, Slot, Tensors, must_be_constant, must_be_variable
@@ -80,11 +77,13 @@ def _field_reasons(part: Struct, present: Sequence[bool]) -> Iterator[str]:
             for element in value if member.is_array else (value,):
                 yield from _field_reasons(element, present)
     for rule in limits_of(cls):
-        value = evaluate(_code(cls, rule.value), words, present)
-        for text, sign, bound in ((rule.low, 1, "least"), (rule.high, -1, "most")):
-            limit = evaluate(_code(cls, text), words, present) if text else value
-            if sign * value < sign * limit:
-                yield f"{rule.name} is {value}, must be at {bound} {limit}"
+        value, low, high = (
+            evaluate(_code(cls, text), words, present) if text else otherwise
+            for text, otherwise in ((rule.value, 0), (rule.low, -LARGEST - 1), (rule.high, LARGEST))
+        )
+        if not low <= value <= high:
+            limits = f"{low}" if low == high else f"{low} to {high}"
+            yield f"{rule.name} is {value}, must be {limits}"
 
 
 def _tensor_reasons(
@@ -130,8 +129,10 @@ def _content_reasons(name: str, tensor: Tensor, slot: Slot, value: Any) -> Itera
     if must_be_constant(spec):
         if tensor.data is None:
             yield f"{name} must be a constant"
-        elif spec.below and np.any((tensor.data < 0) | (tensor.data >= value(spec.below))):
-            yield f"{name} lists what is not from 0 to {value(spec.below) - 1}"
+        elif spec.below:
+            outside = tensor.data[(tensor.data < 0) | (tensor.data >= value(spec.below))]
+            if outside.size:
+                yield f"{name} lists {outside[0]}, must be 0 to {value(spec.below) - 1}"
 
 
 def _beside_slots(
@@ -146,8 +147,3 @@ def _beside_slots(
             if index < len(tensors):
                 yield index, number, tensors[index], slot
             index += 1
-
-
-def marks_of(state: Tensor) -> int:
-    """How many marks `train/control` has room for."""
-    return (state.size - STATE_WORDS) * MARKS_PER_WORD

@@ -15,6 +15,8 @@ INFER_SIGNATURE, TRAIN_SIGNATURE = "infer", "train"
 """Names of the signatures that a rewrite adds."""
 STATE_MAGIC = 0x4E525454
 STATE_WORDS = 16
+LIVE_WORDS = 7
+"""Of the live state in `train/control`; a bit for each mark follows."""
 """Of `train/state`; those of `train/control` have the marks of a step behind them."""
 BLOB_MAGIC = 0x56535454
 BLOB_VERSION = 1
@@ -45,6 +47,7 @@ __all__ = [
     "EXTRA_INPUTS",
     "EXTRA_OUTPUTS",
     "INFER_SIGNATURE",
+    "LIVE_WORDS",
     "OP_PREFIX",
     "STATE_MAGIC",
     "STATE_WORDS",

@@ -101,6 +101,9 @@ class Word:
     number: Number
 
 
+_S = TypeVar("_S", bound="Struct")
+
+
 @dataclass(frozen=True)
 class Struct:
     """Base of the structs."""
@@ -191,6 +194,24 @@ def names_of(cls: type[Struct]) -> dict[str, int]:
     short = [path.rpartition(".")[2] for path in paths]
     names.update({s: i for i, s in enumerate(short) if short.count(s) == 1 and "]" not in s})
     return names
+
+
+def number_of(cls: type[Struct], name: str) -> Number:
+    """What a field holds, which is named as in an expression."""
+    return words_of(cls)[names_of(cls)[name]].number
+
+
+def with_field(part: _S, name: str, value: int) -> _S:
+    """A struct with another number in one field, which is named as in an expression."""
+    path = words_of(type(part))[names_of(type(part))[name]].path
+    outer, _, inner = path.partition(".")
+    new = with_field(getattr(part, outer), inner, value) if inner else value
+    return dataclasses.replace(part, **{outer: new})
+
+
+def field_of(part: Struct, name: str) -> int:
+    """The number in a field, which is named as in an expression."""
+    return part.words()[names_of(type(part))[name]]
 
 
 def _collect(node: Any, values: list[Any]) -> None:

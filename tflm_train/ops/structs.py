@@ -51,6 +51,21 @@ class UpdateFields(Struct):
 
 
 @dataclass(frozen=True)
+class RuleFields(Struct):
+    """What an update rule adds to plain SGD."""
+
+    CPP: ClassVar[str] = "RuleParams"
+    steps: Annotated[int, Number("samples that make one step of the weights", "1", "1 << 15")] = 1
+    weight_decay: Annotated[float, Number("times the learning rate: what a step takes off")] = 0.0
+    clip_norm: Annotated[float, Number("largest norm of the gradient; 0: no limit")] = 0.0
+    clip_x: Annotated[float, Number("min(taps, positions) * s_x^2; 0: only the bias trains")] = 0.0
+    clip_bias: Annotated[float, Number("output positions where the bias trains, else 0")] = 0.0
+
+
+PLAIN_SGD = RuleFields()
+
+
+@dataclass(frozen=True)
 class OutputFields(Struct):
     """Quantization of a forward layer's input and output."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
@@ -117,6 +117,11 @@ class Slot:
         return self.spec.label or self.name.replace("_", " ")
 
 
+def place_of(cls: type[Tensors], name: str) -> int:
+    """The index of a tensor, or of a run's first one, in an op's list."""
+    return [slot.name for slot in slots_of(cls)].index(name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tensors:
     """Base of the lists of tensors."""
@@ -158,14 +163,20 @@ class Tensors:
 
     def having(self, *roles: Role) -> list[Tensor]:
         """Those with one of some roles."""
-        named = [
-            getattr(self, slot.name) for slot in slots_of(type(self)) if slot.spec.role in roles
-        ]
-        return [t for value in named for t in _several(value) if t is not None]
+        return [tensor for slot, tensor in self.beside_slots() if slot.spec.role in roles]
 
+    def lacking(self, role: Role) -> list[Tensor]:
+        """Those with any other role."""
+        return [tensor for slot, tensor in self.beside_slots() if slot.spec.role is not role]
 
-def _several(value: Tensor | tuple[Tensor | None, ...] | None) -> Iterable[Tensor | None]:
-    return value if isinstance(value, tuple) else (value,)
+    def beside_slots(self) -> list[tuple[Slot, Tensor]]:
+        """The tensors that are there, each with its place."""
+        found = []
+        for slot in slots_of(type(self)):
+            value = getattr(self, slot.name)
+            tensors = value if slot.is_run else (value,)
+            found += [(slot, tensor) for tensor in tensors if tensor is not None]
+        return found
 
 
 @cached

@@ -7,6 +7,7 @@ CMSIS-NN would cache sums of weights it takes for constants.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from tflm_train.errors import UnsupportedError
 from tflm_train.model import Tensor
 from tflm_train.model.layers import Layer
 from tflm_train.qas import factors
+from tflm_train.qas.update_rule import Kept
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import ONE_PRODUCER, VARIABLES_CHOSEN
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, Variable
@@ -85,9 +87,9 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
         layer=layer,
         weights=None,
         columns=None,
-        residual=None,
         weight_factors=weight_factors,
         bias=None,
+        kept={},
         bias_factors=bias_factors,
         frozen_channels=int(np.count_nonzero(frozen)),
         taps=trainable_taps(_as_kernel(layer)),
@@ -103,10 +105,14 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
             trained,
             weights=variable,
             columns=columns,
-            residual=_make_residual(graph, f"update/{layer.name}/residual", variable),
         )
+        kept_for_weights = scheme.optimizer.kept_for_weights(scheme.residual_bits)
+        trained.kept.update(_make_kept(graph, layer, variable, kept_for_weights))
     if bias is not None:
-        trained = dataclasses.replace(trained, bias=_make_variable(graph, layer, bias))
+        variable = _make_variable(graph, layer, bias)
+        trained = dataclasses.replace(trained, bias=variable)
+        kept_for_bias = scheme.optimizer.kept_for_bias()
+        trained.kept.update(_make_kept(graph, layer, variable, kept_for_bias))
     return trained
 
 
@@ -143,16 +149,18 @@ def _make_columns(
     return Columns(columns, kept, graph.constant(f"{prefix}/channels", listed.astype(np.int16)))
 
 
-def _make_residual(graph: TrainingGraph, name: str, weights: Tensor) -> Tensor | None:
-    bits = graph.plan.scheme.residual_bits
-    if bits == 0:
-        return None
-    if bits == 8:
-        residual = Tensor.make(name, np.int8, weights.shape, is_variable=True)
-    else:
-        residual = Tensor.make(name, np.uint8, ((weights.size + 1) // 2,), is_variable=True)
-    graph.variables.append(Variable(graph.model.graph.add(residual), None))
-    return residual
+def _make_kept(
+    graph: TrainingGraph, layer: Layer, trained: Tensor, kept: Sequence[Kept]
+) -> dict[str, Tensor]:
+    """What the update rule keeps beside a trained tensor, by role; all zeros at first."""
+    made = {}
+    for what in kept:
+        shape = ((trained.size + 1) // 2,) if what.packed else trained.shape
+        name = f"update/{layer.name}/{what.role}"
+        tensor = graph.model.graph.add(Tensor.make(name, what.dtype, shape, is_variable=True))
+        graph.variables.append(Variable(tensor, None))
+        made[what.role] = tensor
+    return made
 
 
 def _as_kernel(layer: Layer) -> npt.NDArray[np.int8]:

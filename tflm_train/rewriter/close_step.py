@@ -12,14 +12,13 @@ activations, and TFLM takes the memory of a tensor for free from its last use on
 
 from __future__ import annotations
 
-from tflm_train import kernel_abi as abi
-from tflm_train.model import Tensor
+from tflm_train.ops import ChannelSave, ClampMask, Loss
 from tflm_train.ops.declaration import set_input
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import ENCLOSED, IN_ORDER
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
-_SAVES = (abi.ClampMaskParams, abi.ChannelSaveParams)
+_SAVES = (ClampMask, ChannelSave)
 
 
 def close_step(graph: TrainingGraph) -> None:
@@ -29,14 +28,13 @@ def close_step(graph: TrainingGraph) -> None:
       graph: Its model's ops in execution order; the inputs of these two change.
     """
     ops = [op for op in graph.model.graph.ops if isinstance(op, TrainOp)]
-    loss = next(op for op in ops if isinstance(op.params, abi.LossParams))
+    loss = next(op for op in ops if isinstance(op.params, Loss))
     saves = [op.output for op in ops[: ops.index(loss)] if isinstance(op.params, _SAVES)]
     set_input(loss, loss.params, saved=tuple(reversed(saves)))
     position = {id(op.output): index for index, op in enumerate(ops)}
     tokens = sorted(graph.tokens, key=lambda token: -position[id(token)])
     variables = [*(variable.tensor for variable in graph.variables), graph.learning_rate]
-    reads: list[Tensor | None] = [*tokens, *variables, graph.state, graph.control]
-    ops[-1].inputs = reads
+    set_input(ops[-1], ops[-1].params, after=(*tokens, *variables))
 
 
 CLOSE_STEP = Pass("close_step", close_step, requires=(IN_ORDER,), ensures=(ENCLOSED,))

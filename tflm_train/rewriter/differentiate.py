@@ -14,14 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.losses import find_logits, find_target_input, loss_params
 from tflm_train.backward_ops.rule import Addend, Columns, Gradient, MaskInput, Producer
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Op, Tensor
+from tflm_train.ops.declaration import Inputs, Outputs
 from tflm_train.ops.geometry import Geometry, TransposedGeometry
 from tflm_train.qas import gain_shift
+from tflm_train.qas.update_rule import LayerSize
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import (
     ALL_FINISHED,
@@ -114,7 +116,7 @@ class _Tape:
     def old_weights_read(self, op: Op, made: Gradient) -> None:
         update = self._updates.get(id(op))
         if update is not None:
-            update.inputs[abi.UpdateInput.AFTER] = made.tensor
+            ops.set_input(update, update.params, after=made.tensor)
 
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
         key = (data.dtype.str, data.shape, data.tobytes())
@@ -123,7 +125,7 @@ class _Tape:
         return self._constants[key]
 
     def emit(
-        self, params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]
+        self, params: ops.TrainingOp[Inputs, Outputs], inputs: Inputs, outputs: Outputs
     ) -> object:
         return self._graph.emit(params, inputs, outputs)
 
@@ -151,8 +153,12 @@ class _Tape:
             for tensor in outputs:
                 finished = dataclasses.replace(self._finish(op, tensor), of=tensor)
                 RULES[op.name].backward(op, finished, self)
-        tokens: list[Tensor | None] = [*graph.tokens]  # more: see `close_step`
-        graph.emit(abi.FinishParams(), [*tokens, graph.state, self.state], [graph.loss])
+        # FINISH waits for more: see `close_step`.
+        graph.emit(
+            ops.Finish(),
+            ops.FinishInputs(after=tuple(graph.tokens), handle=graph.state, state=self.state),
+            ops.FinishOutputs(loss=graph.loss),
+        )
 
     def _emit_loss(self) -> Gradient:
         graph, logits, loss = self._graph, self._logits, self._graph.plan.scheme.loss
@@ -172,8 +178,15 @@ class _Tape:
         params = loss_params(
             loss.rule, loss.target_kind, loss.label_smoothing, logits, target, gradient.slot
         )
-        inputs = [logits, target, weights, self.scales, self.state]
-        graph.emit(params, inputs, [gradient.tensor])
+        inputs = ops.LossInputs(
+            logits=logits,
+            target=target,
+            class_weights=weights,
+            saved=(),  # see `close_step`
+            scales=self.scales,
+            state=self.state,
+        )
+        graph.emit(params, inputs, ops.LossOutputs(gradient=gradient.tensor))
         return gradient
 
     def _check(self, op: Op) -> None:
@@ -234,27 +247,38 @@ class _Tape:
         clamp = RULES[op.name].clamp(op)
         if clamp is None:
             return MaskInput()
-        fields = abi.MaskFields(abi.MaskKind.ACTIVATION, clamp.act_min, clamp.act_max)
+        fields = ops.MaskFields(ops.MaskKind.ACTIVATION, clamp.act_min, clamp.act_max)
         return MaskInput(fields, tensor)
 
     def _accumulate(self, tensor: Tensor, parts: list[Gradient], mask: MaskInput) -> Gradient:
         gradient = self._graph.new_gradient(tensor)
         slots = (*(p.slot for p in parts), *[-1] * (_MAX_ACCUMULATED - len(parts)))
-        params = abi.AccumulateParams(tensor.size, mask.fields, len(parts), slots, gradient.slot)
-        inputs = [*(p.tensor for p in parts), mask.tensor, self.scales, self.state]
-        self.emit(params, inputs, [gradient.tensor])
+        params = ops.Accumulate(tensor.size, mask.fields, len(parts), slots, gradient.slot)
+        inputs = ops.AccumulateInputs(
+            gradients=tuple(part.tensor for part in parts),
+            mask=mask.tensor,
+            scales=self.scales,
+            state=self.state,
+        )
+        self.emit(params, inputs, ops.GradientOutputs(gradient=gradient.tensor))
         return gradient
 
     def _update_bias(self, trained: TrainedLayer, gradient: Gradient, geometry: Geometry) -> None:
         assert trained.bias is not None
-        params = abi.BiasUpdateParams(
-            geometry.out_h * geometry.out_w, geometry.out_c, gradient.slot
-        )
+        positions = geometry.out_h * geometry.out_w
+        size = LayerSize(0, 0, positions, trained.layer.x.scale)
+        rule = self._graph.plan.scheme.optimizer.fields(size)
+        params = ops.BiasUpdate(positions, geometry.out_c, gradient.slot, rule=rule)
         name = trained.layer.name
         factors = self._graph.constant(f"update/{name}/bias_factors", trained.bias_factors)
-        inputs: list[Tensor | None] = [
-            gradient.tensor, factors, trained.bias, self.scales, self.state,
-        ]  # fmt: skip
+        inputs = ops.BiasUpdateInputs(
+            gradient=gradient.tensor,
+            factors=factors,
+            bias=trained.bias,
+            bias_gathered=trained.kept.get("bias_gathered"),
+            scales=self.scales,
+            state=self.state,
+        )
         self._graph.emit_update(f"{name}/bias", params, inputs)
 
     def _update_weights(
@@ -277,7 +301,7 @@ class _Tape:
                     self._update_bias(trained, gradient, geometry)
                 geometry = dataclasses.replace(geometry, out_c=kept.size)
                 bias = None
-        fields = abi.UpdateFields(
+        fields = ops.UpdateFields(
             gradient.slot,
             trained.layer.index,
             trained.layer.x.zero_point,
@@ -286,21 +310,38 @@ class _Tape:
             *trained.taps,
             row_channels,
         )
-        params: abi.OpParams
+        y0, y1, x0, x1 = trained.taps
+        size = LayerSize(
+            (y1 - y0) * (x1 - x0),
+            geometry.positions,
+            0 if bias is None else geometry.out_h * geometry.out_w,
+            trained.layer.x.scale,
+        )
+        rule = self._graph.plan.scheme.optimizer.fields(size)
+        params: ops.TrainingOp[ops.WeightUpdateInputs, ops.UpdateOutputs]
         if depthwise:
-            params = abi.DepthwiseUpdateParams(geometry, fields, multiplier)
+            params = ops.DepthwiseUpdate(geometry, fields, multiplier, rule)
         else:
             transposed = isinstance(geometry, TransposedGeometry)
-            params = abi.ConvUpdateParams(geometry, fields, int(transposed))
+            params = ops.ConvUpdate(geometry, fields, int(transposed), rule)
         name = trained.layer.name
         of_bias = [] if bias is None else [trained.bias_factors]
         factors = np.stack([trained.weight_factors, *of_bias])
-        inputs = [
-            x, q, self._graph.constant(f"update/{name}/factors", factors),
-            trained.weights, bias, trained.residual, listed,
-            None,  # see `old_weights_read`
-            self.scales, self.state,
-        ]  # fmt: skip
+        assert trained.weights is not None
+        inputs = ops.WeightUpdateInputs(
+            x=x,
+            gradient=q,
+            factors=self._graph.constant(f"update/{name}/factors", factors),
+            weights=trained.weights,
+            bias=bias,
+            residual=trained.kept.get("residual"),
+            gathered=trained.kept.get("gathered"),
+            bias_gathered=None if bias is None else trained.kept.get("bias_gathered"),
+            channels=listed,
+            after=None,  # see `old_weights_read`
+            scales=self.scales,
+            state=self.state,
+        )
         self._updates[id(op)] = self._graph.emit_update(name, params, inputs)
 
     def _kept_channels(self, trained: TrainedLayer, kept: npt.NDArray[np.int64]) -> Tensor:
@@ -324,6 +365,7 @@ class _Tape:
         saved = Tensor.make(prefix, np.int8, (positions, kept.size))
         saved.quantization = source.quantization
         listed = self.constant(f"{prefix}/channels", kept.astype(np.int16))
-        params = abi.ChannelSaveParams(positions, channels, kept.size)
-        self.emit(params, [source, listed, self.state], [self._graph.model.graph.add(saved)])
+        params = ops.ChannelSave(positions, channels, kept.size)
+        inputs = ops.ChannelSaveInputs(values=source, channels=listed, state=self.state)
+        self.emit(params, inputs, ops.ChannelSaveOutputs(saved=self._graph.model.graph.add(saved)))
         return saved

@@ -11,10 +11,11 @@ import dataclasses
 
 import numpy as np
 
-from tflm_train import kernel_abi as abi
 from tflm_train.model import Graph, Op, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops import StageFields, Stream, StreamInputs, StreamOutputs
 from tflm_train.ops.target import align
+from tflm_train.ops.tensors import place_of
 from tflm_train.rewriter.split_layers import layer_multipliers
 from tflm_train.rewriter.stream import Run, Taps, split_params
 from tflm_train.rewriter.training_graph import TrainOp
@@ -34,68 +35,75 @@ def make_stream(graph: Graph, run: Run) -> TrainOp:
       The op.
     """
     constants = bytearray()
-    inputs: list[Tensor | None] = [run.source, None]
-    stages: list[abi.StageFields] = []
+    own: list[Tensor] = []
+    stages: list[StageFields] = []
     for op, taps, stage in zip(run.layers, run.taps, run.stages, strict=True):
-        if stage.stage_kind != abi.StageKind.ADD:
-            stage = _with_constants(graph, op, taps, stage, constants, inputs)
+        if op.name != "ADD":
+            stage = _with_constants(graph, op, taps, stage, constants, own)
         stages.append(stage)
     # One without a meaning where there are none: inputs that are left out may get lost.
     data = np.frombuffer(bytes(constants or b"\0"), np.int8)
     name = f"constants/{run.layers[0].output.short_name}"
-    inputs[1] = graph.add(Tensor.constant(name, data))
-    first_list = len(inputs)
-    inputs += run.lists
+    first_list = _place(own)
+    own += run.lists
     for index, stage in enumerate(stages):
         if stage.kept_list != 0:
             at = first_list + stage.kept_list - 1
             stages[index] = dataclasses.replace(stage, kept_list=at)
     if run.state is not None:
-        inputs.append(run.state)
-    return TrainOp.make(abi.StreamParams(tuple(stages)), inputs, list(run.outputs))
+        own.append(run.state)
+    inputs = StreamInputs(
+        x=run.source, constants=graph.add(Tensor.constant(name, data)), own=tuple(own)
+    )
+    last, *saved = run.outputs
+    return TrainOp.make(Stream(tuple(stages)), inputs, StreamOutputs(y=last, saved=tuple(saved)))
+
+
+def _place(own: list[Tensor]) -> int:
+    """Where the next tensor of a stage's own will be among the op's inputs."""
+    return place_of(StreamInputs, "own") + len(own)
 
 
 def _with_constants(
     graph: Graph,
     op: Op,
     taps: Taps | None,
-    stage: abi.StageFields,
+    stage: StageFields,
     constants: bytearray,
-    inputs: list[Tensor | None],
-) -> abi.StageFields:
+    own: list[Tensor],
+) -> StageFields:
     """Appends a stage's constants and the tensors that stay inputs; the stage then names them."""
     start = len(constants)
-    weights = op.inputs[1]
-    assert weights is not None
-    if split_params(op) is None:
+    split = split_params(op)
+    if split is None:
         layer = Layer(-1, op, -1)
         requantization, bias = np.stack(layer_multipliers(layer)), layer.bias
+        weights, trained = layer.weights, []
     else:
-        wanted = (abi.SplitInput.MULTIPLIERS, abi.SplitInput.SHIFTS, abi.SplitInput.BIAS)
-        multipliers, shifts, bias = (op.optional_input(i) for i in wanted)
-        assert multipliers is not None and shifts is not None
-        assert multipliers.data is not None and shifts.data is not None
-        requantization = np.stack([multipliers.data, shifts.data])
+        parts = split.inputs_of(op)
+        assert parts.multipliers.data is not None and parts.shifts.data is not None
+        requantization, bias = np.stack([parts.multipliers.data, parts.shifts.data]), parts.bias
+        weights, trained = parts.weights, [parts.columns, parts.channels]
     _append(constants, requantization.tobytes())
     if bias is None:
         stage = dataclasses.replace(stage, bias_input=_NO_BIAS)
     elif bias.data is None:
-        stage = dataclasses.replace(stage, bias_input=len(inputs))
-        inputs.append(bias)
+        stage = dataclasses.replace(stage, bias_input=_place(own))
+        own.append(bias)
     else:
         _append(constants, bias.data.tobytes())
     if weights.data is None or (taps is None and len(graph.consumers(weights)) > 1):
-        stage = dataclasses.replace(stage, weights_input=len(inputs))
-        inputs.append(weights)
+        stage = dataclasses.replace(stage, weights_input=_place(own))
+        own.append(weights)
     elif taps is None:
         _append(constants, weights.data.tobytes())
     else:
         y0, y1, x0, x1 = taps
         _append(constants, weights.data[:, y0:y1, x0:x1].tobytes())
     if stage.columns > 0:
-        at = len(inputs)
+        at = _place(own)
         stage = dataclasses.replace(stage, columns_input=at, channels_input=at + 1)
-        inputs += [op.inputs[abi.SplitInput.COLUMNS], op.inputs[abi.SplitInput.CHANNELS]]
+        own += trained
     return dataclasses.replace(stage, constants=start)
 
 

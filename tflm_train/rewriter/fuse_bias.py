@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tflm_train import kernel_abi as abi
 from tflm_train.model import Op
+from tflm_train.ops import BiasUpdate, ConvInputGrad, DepthwiseInputGrad, Finish, set_input
+from tflm_train.ops.structs import PLAIN_SGD
 from tflm_train.rewriter.mark_step import MARKED
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import IN_ORDER, UPDATED
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
-_INPUT_GRADIENTS = (abi.ConvInputGradParams, abi.DepthwiseInputGradParams)
+_INPUT_GRADIENTS = (ConvInputGrad, DepthwiseInputGrad)
 
 
 def fuse_bias_updates(ops: Sequence[Op]) -> list[Op]:
@@ -35,16 +36,23 @@ def fuse_bias_updates(ops: Sequence[Op]) -> list[Op]:
     kept: list[Op] = []
     fused: set[int] = set()
     for op in ops:
-        is_update = isinstance(op, TrainOp) and isinstance(op.params, abi.BiasUpdateParams)
-        reader = readers.get(id(op.input)) if is_update else None
-        if reader is None or reader.inputs[abi.InputGradInput.BIAS] is not None:
+        # What clips or gathers has an op of its own.
+        is_plain = (
+            isinstance(op, TrainOp)
+            and isinstance(op.params, BiasUpdate)
+            and op.params.rule == PLAIN_SGD
+        )
+        reader = readers.get(id(op.input)) if is_plain else None
+        if reader is None or reader.params.inputs_of(reader).bias is not None:
             kept.append(op)
             continue
-        reader.inputs[abi.InputGradInput.BIAS_FACTORS] = op.inputs[abi.BiasUpdateInput.FACTORS]
-        reader.inputs[abi.InputGradInput.BIAS] = op.inputs[abi.BiasUpdateInput.BIAS]
+        update = BiasUpdate.inputs_of(op)
+        set_input(reader, reader.params, bias=update.bias, bias_factors=update.factors)
         fused.add(id(op.output))
     finish = ops[-1]
-    finish.inputs = [t for t in finish.inputs if id(t) not in fused]
+    assert isinstance(finish, TrainOp)
+    after = Finish.inputs_of(finish).after
+    set_input(finish, finish.params, after=tuple(t for t in after if id(t) not in fused))
     return kept
 
 

@@ -7,19 +7,16 @@ set. A gradient's mark is its slot; the others follow.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
-from tflm_train import kernel_abi as abi
 from tflm_train.model import Tensor
-from tflm_train.ops import Role
+from tflm_train.ops import MARKS_PER_WORD, NO_MARK, Finish, Params, Stream
+from tflm_train.ops.contract import LIVE_WORDS
+from tflm_train.ops.fields import field_of, number_of, with_field
+from tflm_train.ops.tensors import Tensors
 from tflm_train.rewriter.passes import Pass, Property
-from tflm_train.rewriter.properties import IN_ORDER, SLOTS_NUMBERED, UPDATED, ops_of, slot_out
+from tflm_train.rewriter.properties import IN_ORDER, SLOTS_NUMBERED, UPDATED, ops_of
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
-
-_WEIGHT_UPDATES = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams)
-_OTHERS = (abi.ClampMaskParams, abi.ChannelSaveParams, abi.BiasUpdateParams)
-"""What makes something that is no gradient, beside them."""
 
 
 def mark_step(graph: TrainingGraph) -> None:
@@ -29,18 +26,22 @@ def mark_step(graph: TrainingGraph) -> None:
       graph: Its ops in order, none of them a STREAM; the control tensor gets a bit for each mark.
     """
     training = _training(graph)
-    slots = [slot_out(op) for op in training]
-    marks = {id(op.output): s for op, s in zip(training, slots, strict=True) if s is not None}
+    marks: dict[int, int] = {}
     for op in training:
-        if isinstance(op.params, (*_WEIGHT_UPDATES, *_OTHERS)):
-            marks[id(op.output)] = len(marks)
+        for tensor, name in _marked(op, op.params.outputs_of(op)):
+            if not _is_mark(op, name):
+                marks[id(tensor)] = field_of(op.params, name)
     for op in training:
-        if isinstance(op.params, abi.FinishParams):
-            op.params = abi.FinishParams(len(marks))
-        op.params = _with_marks(op, lambda t: marks.get(id(t), abi.NO_MARK))
+        for tensor, name in _marked(op, op.params.outputs_of(op)):
+            if _is_mark(op, name):
+                marks[id(tensor)] = len(marks)
+    for op in training:
+        if isinstance(op.params, Finish):
+            op.params = Finish(len(marks))
+        op.params = _with_marks(op, marks)
         op.custom_options = op.params.pack()
-    words = -(-len(marks) // abi.MARKS_PER_WORD)
-    graph.control.shape = (abi.STATE_WORDS + words,)
+    words = -(-len(marks) // MARKS_PER_WORD)
+    graph.control.shape = (LIVE_WORDS + words,)
 
 
 def _wrong_marks(graph: TrainingGraph) -> Iterator[str]:
@@ -48,10 +49,10 @@ def _wrong_marks(graph: TrainingGraph) -> Iterator[str]:
     made = [pair for op in training for pair in _made_marks(op)]
     marks = {id(tensor): mark for tensor, mark in made}
     for op in training:
-        if isinstance(op.params, abi.FinishParams):
+        if isinstance(op.params, Finish):
             if sorted(mark for _, mark in made) != list(range(op.params.marks)):
                 yield f"of {op.params.marks} marks {sorted(mark for _, mark in made)} are set"
-        elif op.params != _with_marks(op, lambda t: marks.get(id(t), abi.NO_MARK)):
+        elif op.params != _with_marks(op, marks):
             yield f"{op.name} of {op.output.name!r} looks for other marks"
 
 
@@ -67,40 +68,32 @@ def _training(graph: TrainingGraph) -> list[TrainOp]:
 
 def _made_marks(op: TrainOp) -> Iterator[tuple[Tensor, int]]:
     """The marks that an op sets, with their tensors."""
-    slot = slot_out(op)
-    if slot is not None:
-        yield op.output, slot
-    elif isinstance(op.params, _WEIGHT_UPDATES):
-        yield op.output, op.params.update.mark_out
-    elif isinstance(op.params, _OTHERS):
-        yield op.output, op.params.mark_out
-    elif isinstance(op.params, abi.StreamParams):
+    if isinstance(op.params, Stream):
         for stage in op.params.stages:
             if stage.mask_output != 0:
                 yield op.outputs[stage.mask_output], stage.mask_mark
             if stage.kept_list != 0:
                 yield op.outputs[stage.kept_output], stage.kept_mark
+    for tensor, name in _marked(op, op.params.outputs_of(op)):
+        yield tensor, field_of(op.params, name)
 
 
-def _with_marks(op: TrainOp, mark_of: Callable[[Tensor | None], int]) -> abi.OpParams:
+def _with_marks(op: TrainOp, marks: Mapping[int, int]) -> Params:
     params = op.params
-    if isinstance(params, abi.ClampMaskParams | abi.BiasUpdateParams):
-        return dataclasses.replace(params, mark_out=mark_of(op.output))
-    if isinstance(params, abi.ChannelSaveParams):
-        return dataclasses.replace(params, mark_in=mark_of(op.input), mark_out=mark_of(op.output))
-    if isinstance(params, _WEIGHT_UPDATES):
-        inputs = params.inputs_of(op)
-        fields = dataclasses.replace(
-            params.update,
-            mark_x=mark_of(inputs.x),
-            mark_grad=mark_of(inputs.gradient),
-            mark_after=mark_of(inputs.after),
-            mark_out=mark_of(op.output),
-        )
-        return dataclasses.replace(params, update=fields)
-    mask: abi.MaskFields | None = getattr(params, "mask", None)
-    if mask is None:
-        return params
-    tensor = next(iter(params.inputs_of(op).having(Role.MASK)), None)
-    mask = dataclasses.replace(mask, mark=mark_of(tensor))
-    return dataclasses.replace(params, mask=mask)  # type: ignore[call-arg]
+    for tensors in (params.inputs_of(op), params.outputs_of(op)):
+        for tensor, name in _marked(op, tensors):
+            if _is_mark(op, name):
+                params = with_field(params, name, marks.get(id(tensor), NO_MARK))
+    return params
+
+
+def _marked(op: TrainOp, tensors: Tensors) -> Iterator[tuple[Tensor, str]]:
+    """The tensors that a step makes, each with the field that has its mark."""
+    for slot, tensor in tensors.beside_slots():
+        if slot.spec.mark and not slot.is_run:
+            yield tensor, slot.spec.mark
+
+
+def _is_mark(op: TrainOp, name: str) -> bool:
+    """Whether a field is a mark of its own, and not a gradient's slot."""
+    return number_of(type(op.params), name).low == "NO_MARK"

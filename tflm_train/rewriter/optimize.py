@@ -15,7 +15,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tflm_train import kernel_abi as abi
 from tflm_train.cost.instructions import builtin_cost, stage_cost
 from tflm_train.cost.macs import forward_macs
 from tflm_train.errors import UnsupportedError
@@ -24,6 +23,7 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.model.written import write_checked
+from tflm_train.ops import OP_PREFIX, StageKind
 from tflm_train.ops.builtin import kernel_memory
 from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.emit_stream import make_stream
@@ -126,7 +126,7 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
       UnsupportedError: The model holds ops of ours already.
     """
     work = Model(model.source, model.name)
-    if any(op.name.startswith(abi.OP_PREFIX) for op in work.graph.ops):
+    if any(op.name.startswith(OP_PREFIX) for op in work.graph.ops):
         raise UnsupportedError(
             f"{model.name} holds ops of ours already; optimize the original model instead "
             "(`rewrite --stream auto` does it for training)"
@@ -248,7 +248,7 @@ def _is_allowed(run: Run, choice: Choice) -> bool:
     if len(run.stages) > 1:
         return choice.stream is Streaming.AUTO
     # A lone ADD gains nothing.
-    return choice.forward is not Forward.BUILTIN and run.stages[0].stage_kind != abi.StageKind.ADD
+    return choice.forward is not Forward.BUILTIN and run.stages[0].stage_kind != StageKind.ADD
 
 
 def _as_it_is(op: Op, start: int, crossing: int, kernels: KernelSet) -> _Segment:

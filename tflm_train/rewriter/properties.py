@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tflm_train import kernel_abi as abi
 from tflm_train.model import Op, Tensor
+from tflm_train.ops import ChannelSave, ClampMask, Finish, Loss, Params, Restore, Stream
 from tflm_train.ops.tensors import Role
 from tflm_train.rewriter.passes import Property
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
@@ -47,11 +47,11 @@ def _without_variables(graph: TrainingGraph) -> Iterator[str]:
     chosen = {id(v.tensor) for v in graph.variables}
     for layer in graph.plan.trained:
         trained = graph.trained.get(id(layer.op))
-        tensors = [] if trained is None else [trained.weights, trained.residual, trained.bias]
-        if not any(t is not None for t in tensors):
+        tensors = [] if trained is None else trained.variables
+        if not tensors:
             yield f"{layer} has none"
         for tensor in tensors:
-            if tensor is not None and id(tensor) not in chosen:
+            if id(tensor) not in chosen:
                 yield f"nothing restores {tensor.name!r}"
     for variable in graph.variables:
         if not variable.tensor.is_variable or variable.tensor.data is not None:
@@ -64,8 +64,8 @@ VARIABLES_CHOSEN = Property("every trained layer has its variables", _without_va
 def _without_update(graph: TrainingGraph) -> Iterator[str]:
     changing = [id(t) for op in ops_of(graph) for t in changed_by(op)]
     for trained in graph.trained.values():
-        for tensor in (trained.weights, trained.residual, trained.bias):
-            if tensor is not None and changing.count(id(tensor)) != 1:
+        for tensor in trained.variables:
+            if changing.count(id(tensor)) != 1:
                 yield f"{tensor.name!r} has {changing.count(id(tensor))} updates"
 
 
@@ -94,7 +94,7 @@ READ_BEFORE_CHANGED = Property(
 def _dead(graph: TrainingGraph) -> Iterator[str]:
     ops = ops_of(graph)
     before = _ancestors(ops)
-    finish = [op for op in ops if isinstance(op, TrainOp) and _is(op, abi.FinishParams)]
+    finish = [op for op in ops if isinstance(op, TrainOp) and _is(op, Finish)]
     if len(finish) != 1:
         yield f"there are {len(finish)} of them"
         return
@@ -109,7 +109,7 @@ ALL_FINISHED = Property("FINISH comes after every operator of the step", _dead)
 
 def _belongs_to_step(op: Op) -> bool:
     """Whether the step needs an op of ours; forward ops may serve other outputs alone."""
-    return isinstance(op, TrainOp) and abi.StreamParams.KIND != op.params.KIND
+    return isinstance(op, TrainOp) and Stream.KIND != op.params.KIND
 
 
 def _unused_slots(graph: TrainingGraph) -> Iterator[str]:
@@ -128,7 +128,7 @@ def slot_out(op: Op) -> int | None:
     """The slot of the gradient that an operator makes, None where it makes none."""
     if not isinstance(op, TrainOp):
         return None
-    slot = op.params.slot if isinstance(op.params, abi.LossParams) else None
+    slot = op.params.slot if isinstance(op.params, Loss) else None
     return getattr(op.params, "slot_out", slot)
 
 
@@ -137,8 +137,8 @@ def _masks_kept_whole(graph: TrainingGraph) -> Iterator[str]:
     needed = {
         id(t)
         for op in training
-        if _belongs_to_step(op) and not _is(op, abi.ClampMaskParams, abi.ChannelSaveParams)
-        for t in op.params.inputs_of(op).having(*(role for role in Role if role is not Role.MASK))
+        if _belongs_to_step(op) and not _is(op, ClampMask, ChannelSave)
+        for t in op.params.inputs_of(op).lacking(Role.MASK)
     }
     for op in training:
         for mask in _masks(op):
@@ -167,12 +167,17 @@ LAYERS_SPLIT = Property("a layer that trains in part reads its columns", _whole_
 
 def _out_of_order(graph: TrainingGraph) -> Iterator[str]:
     ops = ops_of(graph)
-    unwritten = {id(t) for op in ops for t in op.outputs}
+    later = {id(t) for op in ops for t in op.outputs}
+    known = {id(t) for t in graph.model.graph.inputs}
     for op in ops:
         for tensor in op.inputs:
-            if tensor is not None and id(tensor) in unwritten:
+            if tensor is None or id(tensor) in known:
+                continue
+            # A stateful layer's own variables have no producer.
+            is_there = tensor.data is not None or tensor.is_variable or tensor.nbytes == 0
+            if id(tensor) in later or not is_there:
                 yield f"{op.name} reads {tensor.name!r} before it is written"
-        unwritten.difference_update(id(t) for t in op.outputs)
+        known.update(id(t) for t in op.outputs)
 
 
 IN_ORDER = Property("each tensor is written before it is read", _out_of_order)
@@ -180,14 +185,14 @@ IN_ORDER = Property("each tensor is written before it is read", _out_of_order)
 
 def _ends(graph: TrainingGraph) -> Iterator[str]:
     first, *_, last = ops_of(graph)
-    if not (isinstance(first, TrainOp) and _is(first, abi.RestoreParams)):
+    if not (isinstance(first, TrainOp) and _is(first, Restore)):
         yield f"the first is {first.name}"
     made = {id(t) for t in first.outputs}
     for op in ops_of(graph):
         for tensor in changed_by(op):
             if id(tensor) not in made:
                 yield f"nothing makes {tensor.name!r}"
-    if not (isinstance(last, TrainOp) and _is(last, abi.FinishParams)):
+    if not (isinstance(last, TrainOp) and _is(last, Finish)):
         yield f"the last is {last.name}"
     named = {id(t) for t in last.inputs}
     for tensor in [*first.outputs, graph.learning_rate]:
@@ -207,7 +212,7 @@ def _left_out(graph: TrainingGraph) -> Iterator[str]:
 NO_TRAILING_ABSENT = Property("no last input is left out", _left_out)
 
 
-def _is(op: TrainOp, *kinds: type[abi.OpParams]) -> bool:
+def _is(op: TrainOp, *kinds: type[Params]) -> bool:
     return isinstance(op.params, kinds)
 
 

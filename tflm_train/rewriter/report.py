@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from tflm_train import kernel_abi as abi
 from tflm_train.cost.macs import forward_macs
 from tflm_train.memory import MemoryReport, memory_report
 from tflm_train.memory.extra import ExtraMemory, analytic_extra_memory, kept_memory
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Model
+from tflm_train.ops import OP_PREFIX
 from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
 from tflm_train.scheme import resolve
 from tflm_train.scheme.select import select_channels
@@ -115,9 +115,9 @@ def build_report(
       The report.
     """
     counts = Counter(
-        op.name.removeprefix(abi.OP_PREFIX)
+        op.name.removeprefix(OP_PREFIX)
         for op in graph.model.graph.ops
-        if op.name.startswith(abi.OP_PREFIX)
+        if op.name.startswith(OP_PREFIX)
     )
     layers = sorted((_describe(graph, t) for t in graph.trained.values()), key=lambda x: x.index)
     frozen = sum(layer.frozen_channels for layer in layers)
@@ -168,7 +168,6 @@ def unmodelled_warnings(memory: MemoryReport) -> list[str]:
 
 def _describe(graph: TrainingGraph, trained: TrainedLayer) -> TrainedLayerReport:
     layer = trained.layer
-    variables = (trained.weights, trained.residual, trained.bias)
     y0, y1, x0, x1 = trained.taps
     return TrainedLayerReport(
         index=layer.index,
@@ -177,7 +176,7 @@ def _describe(graph: TrainingGraph, trained: TrainedLayer) -> TrainedLayerReport
         head=layer.index == graph.plan.head.index,
         weights=0 if trained.weights is None else trained.weights.size,
         biases=0 if trained.bias is None else trained.bias.size,
-        variable_bytes=sum(v.nbytes for v in variables if v is not None),
+        variable_bytes=sum(v.nbytes for v in trained.variables),
         trained_taps=(y1 - y0, x1 - x0),
         frozen_channels=trained.frozen_channels,
     )

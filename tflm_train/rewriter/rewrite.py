@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, offline_plan
@@ -80,7 +80,7 @@ def rewrite(
       SchemeError: The scheme does not fit the model.
       UnsupportedError: Something between the loss and a trained layer cannot be differentiated.
     """
-    if any(op.name.startswith(abi.OP_PREFIX) for op in model.graph.ops):
+    if any(op.name.startswith(ops.OP_PREFIX) for op in model.graph.ops):
         raise UnsupportedError(
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
@@ -116,7 +116,7 @@ def _fingerprint(model: Model, scheme: Scheme) -> int:
     """64 bits that tell which model and scheme a saved state belongs to."""
     digest = hashlib.sha256(model.source)
     digest.update(json.dumps(scheme.to_dict(), sort_keys=True).encode())
-    digest.update(abi.VERSION.to_bytes(2, "little"))
+    digest.update(ops.VERSION.to_bytes(2, "little"))
     return int.from_bytes(digest.digest()[:8], "little")
 
 
@@ -145,7 +145,7 @@ def _scale_warnings(graph: TrainingGraph) -> list[str]:
 
 
 def _logits_warnings(graph: TrainingGraph) -> list[str]:
-    loss = next(op.params for op in graph.training if isinstance(op.params, abi.LossParams))
+    loss = next(op.params for op in graph.training if isinstance(op.params, ops.Loss))
     low = LOGITS_SCALE_RANGE[0]
     if loss.scale >= low or loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
         return []

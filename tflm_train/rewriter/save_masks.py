@@ -9,15 +9,13 @@ import dataclasses
 
 import numpy as np
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.memory.extra import MASK_PREFIX
 from tflm_train.model import Tensor
-from tflm_train.ops import Role, set_input
+from tflm_train.ops import ClampMaskInputs, ClampMaskOutputs, Role, set_input
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import MASKS_ARE_BITS, UPDATED
 from tflm_train.rewriter.training_graph import TrainingGraph
-
-_NO_MASK = tuple(role for role in Role if role is not Role.MASK)
 
 
 def save_masks(graph: TrainingGraph) -> TrainingGraph:
@@ -26,7 +24,7 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
     bits: dict[int, Tensor] = {}
     for op in list(graph.training):
         mask = getattr(op.params, "mask", None)
-        if mask is None or mask.mask_kind != abi.MaskKind.ACTIVATION:
+        if mask is None or mask.mask_kind != ops.MaskKind.ACTIVATION:
             continue
         (activation,) = op.params.inputs_of(op).having(Role.MASK)
         if id(activation) in needed_whole:
@@ -34,7 +32,7 @@ def save_masks(graph: TrainingGraph) -> TrainingGraph:
         if id(activation) not in bits:
             bits[id(activation)] = _emit_mask(graph, activation, mask)
         set_input(op, op.params, mask=bits[id(activation)])
-        fields = dataclasses.replace(mask, mask_kind=abi.MaskKind.BITS)
+        fields = dataclasses.replace(mask, mask_kind=ops.MaskKind.BITS)
         op.params = dataclasses.replace(op.params, mask=fields)  # type: ignore[call-arg]
     return graph
 
@@ -43,23 +41,20 @@ SAVE_MASKS = Pass("save_masks", save_masks, requires=(UPDATED,), ensures=(MASKS_
 
 
 def whole_activations(graph: TrainingGraph) -> set[int]:
-    """Ids of the activations that stay alive until the backward pass anyway.
-
-    They are what a training op reads as something else than the mask of the gradient it writes.
-    """
-    return {
-        id(tensor)
-        for op in graph.training
-        if not isinstance(op.params, abi.ClampMaskParams | abi.ChannelSaveParams)
-        for tensor in op.params.inputs_of(op).having(*_NO_MASK)
-    }
+    """Ids of the activations that stay alive until the backward pass anyway."""
+    needed: set[int] = set()
+    for op in graph.training:
+        if not isinstance(op.params, ops.ClampMask | ops.ChannelSave):
+            needed |= {id(t) for t in op.params.inputs_of(op).lacking(Role.MASK)}
+    return needed
 
 
-def _emit_mask(graph: TrainingGraph, activation: Tensor, mask: abi.MaskFields) -> Tensor:
+def _emit_mask(graph: TrainingGraph, activation: Tensor, mask: ops.MaskFields) -> Tensor:
     size = (activation.size + 7) // 8
     tensor = graph.model.graph.add(
         Tensor.make(f"{MASK_PREFIX}{activation.short_name}", np.uint8, (size,))
     )
-    params = abi.ClampMaskParams(activation.size, mask.act_min, mask.act_max)
-    graph.emit(params, [activation, graph.control], [tensor])
+    params = ops.ClampMask(activation.size, mask.act_min, mask.act_max)
+    inputs = ClampMaskInputs(activation=activation, state=graph.control)
+    graph.emit(params, inputs, ClampMaskOutputs(bits=tensor))
     return tensor

@@ -12,14 +12,14 @@ import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tflm_train import kernel_abi as abi
 from tflm_train.memory.planner import plan_arena
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Op, Tensor
+from tflm_train.ops import BiasUpdate, ChannelSave, ClampMask, ConvUpdate, DepthwiseUpdate
 from tflm_train.rewriter.save_masks import whole_activations
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 
-_UPDATES = (abi.ConvUpdateParams, abi.DepthwiseUpdateParams, abi.BiasUpdateParams)
+_UPDATES = (ConvUpdate, DepthwiseUpdate, BiasUpdate)
 
 
 class Order(enum.StrEnum):
@@ -89,10 +89,11 @@ def _split_training(graph: TrainingGraph) -> tuple[dict[int, list[TrainOp]], lis
     late: dict[int, TrainOp] = {}
     rest: list[TrainOp] = []
     for op in graph.training:
-        source = id(op.inputs[0])
-        if isinstance(op.params, abi.ChannelSaveParams) and (source in produced or source in alive):
-            late[id(op.outputs[0])] = op
-        elif isinstance(op.params, abi.ChannelSaveParams | abi.ClampMaskParams):
+        source = id(op.input)
+        is_there = op.input.data is not None or source in produced or source in alive
+        if isinstance(op.params, ChannelSave) and is_there:
+            late[id(op.output)] = op
+        elif isinstance(op.params, ChannelSave | ClampMask):
             early.setdefault(source, []).append(op)
         else:
             rest.append(op)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.rule import Columns
 from tflm_train.backward_ops.rules import layer_rule_of
@@ -70,26 +70,26 @@ def _split(graph: TrainingGraph, layer: Layer, columns: Columns) -> Op:
     geometry = layer_rule_of(op).geometry(op)
     clamp = clamp_of(op)
     act_min, act_max = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
-    output = abi.OutputFields(layer.x.zero_point, op.output.zero_point, act_min, act_max)
+    output = ops.OutputFields(layer.x.zero_point, op.output.zero_point, act_min, act_max)
     kept = columns.kept.size
-    params: abi.OpParams
+    params: ops.TrainingOp[ops.SplitInputs, ops.LayerOutputs]
     if layer.is_depthwise:
         multiplier = geometry.out_c // geometry.in_c
-        params = abi.SplitDepthwiseParams(geometry, output, kept, multiplier)
+        params = ops.SplitDepthwise(geometry, output, kept, multiplier)
     else:
-        params = abi.SplitConvParams(geometry, output, kept)
+        params = ops.SplitConv(geometry, output, kept)
         _keep_rest(layer, columns)
     multipliers, shifts = layer_multipliers(layer)
-    inputs = [
-        layer.x,
-        layer.weights,
-        columns.weights,
-        columns.listed,
-        layer.bias,
-        graph.constant(f"train/{layer.name}/multipliers", multipliers),
-        graph.constant(f"train/{layer.name}/shifts", shifts),
-    ]
-    split = TrainOp.make(params, inputs, [op.output])
+    inputs = ops.SplitInputs(
+        x=layer.x,
+        weights=layer.weights,
+        columns=columns.weights,
+        channels=columns.listed,
+        bias=layer.bias,
+        multipliers=graph.constant(f"train/{layer.name}/multipliers", multipliers),
+        shifts=graph.constant(f"train/{layer.name}/shifts", shifts),
+    )
+    split = TrainOp.make(params, inputs, ops.LayerOutputs(y=op.output))
     # For `merge`, which brings the builtin op back (a RELU whose clamp is the whole range cannot be
     # told from none by `params`). They travel in metadata: see `model/layer_options.py`.
     split.options = op.options

@@ -19,10 +19,22 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.fused_activation import clamp_of, why_not_activation
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.graph import Op, Tensor
+from tflm_train.ops import (
+    MAX_STREAM_STAGES,
+    STREAM_INPUT,
+    AddFields,
+    ChannelSave,
+    ClampMask,
+    OutputFields,
+    SplitConv,
+    SplitDepthwise,
+    StageFields,
+    StageKind,
+    Stream,
+)
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.geometry import Geometry
 from tflm_train.rewriter.choose_variables import trainable_taps
@@ -43,7 +55,7 @@ def can_stream(op: Op) -> bool:
     kind = stage_kind(op)
     if kind is None:
         return False
-    if kind is abi.StageKind.ADD:
+    if kind is StageKind.ADD:
         return _is_plain_add(op)
     if split_params(op) is not None:
         return len(op.input.shape) == len(op.output.shape) == 4
@@ -53,21 +65,19 @@ def can_stream(op: Op) -> bool:
     return RULES[op.name].why_not(op) is None
 
 
-def stage_kind(op: Op) -> abi.StageKind | None:
+def stage_kind(op: Op) -> StageKind | None:
     """What stage computes an op; None where nothing does."""
     split = split_params(op)
     if split is not None:
-        depthwise = isinstance(split, abi.SplitDepthwiseParams)
-        return abi.StageKind.DEPTHWISE if depthwise else abi.StageKind.CONV
+        depthwise = isinstance(split, SplitDepthwise)
+        return StageKind.DEPTHWISE if depthwise else StageKind.CONV
     row = builtin_of(op)
     return None if row is None else row.stage
 
 
-def split_params(op: Op) -> abi.SplitConvParams | abi.SplitDepthwiseParams | None:
+def split_params(op: Op) -> SplitConv | SplitDepthwise | None:
     """The parameters of a layer that trains in part; None for other ops."""
-    if isinstance(op, TrainOp) and isinstance(
-        op.params, abi.SplitConvParams | abi.SplitDepthwiseParams
-    ):
+    if isinstance(op, TrainOp) and isinstance(op.params, SplitConv | SplitDepthwise):
         return op.params
     return None
 
@@ -91,7 +101,7 @@ class Run:
 
     ops: tuple[Op, ...]
     source: Tensor
-    stages: tuple[abi.StageFields, ...]
+    stages: tuple[StageFields, ...]
     outputs: tuple[Tensor, ...]
     lists: tuple[Tensor, ...]
     state: Tensor | None
@@ -99,9 +109,9 @@ class Run:
     lead: int
 
     @property
-    def params(self) -> abi.StreamParams:
+    def params(self) -> Stream:
         """The op's parameters."""
-        return abi.StreamParams(self.stages)
+        return Stream(self.stages)
 
     @property
     def layers(self) -> list[Op]:
@@ -139,7 +149,7 @@ def find_run(
       or save of an activation what a STREAM cannot.
     """
     layers = _layers(ops)
-    if not layers or is_spatial_pad(ops[-1]) or len(layers) > abi.MAX_STREAM_STAGES:
+    if not layers or is_spatial_pad(ops[-1]) or len(layers) > MAX_STREAM_STAGES:
         return None
     if any(is_spatial_pad(op) and id(op.output) in used_outside for op in ops):
         return None
@@ -152,7 +162,7 @@ def find_run(
     for op in layers:
         pad = pads.get(id(op.input)) if is_windowed(op) else None
         first = op.input if pad is None else pad.input
-        second = op.inputs[1] if stage_kind(op) is abi.StageKind.ADD else None
+        second = op.inputs[1] if stage_kind(op) is StageKind.ADD else None
         sources.append((first,) if second is None else (first, second))
     if any(id(t) in pads for read in sources for t in read):
         return None  # an ADD or another PAD reads it
@@ -164,11 +174,11 @@ def find_run(
     taps = nonzero_taps(layers) if taps is None else taps
     used = [_used_taps(taps.get(id(op)), g) for op, g in zip(layers, geometries, strict=True)]
     geometries = [_trimmed(g, t) for g, t in zip(geometries, used, strict=True)]
-    indices = [tuple(made.get(id(t), abi.STREAM_INPUT) for t in read) for read in sources]
+    indices = [tuple(made.get(id(t), STREAM_INPUT) for t in read) for read in sources]
     complete = [s != _Saved() for s in saved]
-    reader = next(i for i, read in enumerate(indices) if abi.STREAM_INPUT in read)
+    reader = next(i for i, read in enumerate(indices) if STREAM_INPUT in read)
     plan = plan_rows(geometries, indices, complete, source.nbytes // geometries[reader].in_h)
-    stages: list[abi.StageFields] = []
+    stages: list[StageFields] = []
     outputs = [layers[-1].output]
     lists: list[Tensor] = []
     for op, geometry, read, ring, kept in zip(
@@ -176,7 +186,8 @@ def find_run(
     ):
         stage = _stage(op, geometry, read, ring)
         stages.append(_with_saved(stage, kept, op, outputs, lists))
-    state = next((op.inputs[-1] for op in ops if _is_saving(op)), None)
+    saving = [op for op in ops if isinstance(op, TrainOp) and _is_saving(op)]
+    state = saving[0].params.inputs_of(saving[0]).state if saving else None
     return Run(
         tuple(ops),
         source,
@@ -214,7 +225,7 @@ def _find_saved(layers: list[Op], ops: Sequence[Op], used_outside: set[int]) -> 
             continue
         assert isinstance(op, TrainOp)
         before = saved.get(id(op.input))
-        is_mask = isinstance(op.params, abi.ClampMaskParams)
+        is_mask = isinstance(op.params, ClampMask)
         if before is None or (before.mask if is_mask else before.channels or before.is_whole):
             return None
         saved[id(op.input)] = (
@@ -226,16 +237,16 @@ def _find_saved(layers: list[Op], ops: Sequence[Op], used_outside: set[int]) -> 
 
 
 def _with_saved(
-    stage: abi.StageFields,
+    stage: StageFields,
     saved: _Saved,
     op: Op,
     outputs: list[Tensor],
     lists: list[Tensor],
-) -> abi.StageFields:
+) -> StageFields:
     """The stage with its further outputs, which are appended, as are channel lists."""
     if saved.mask is not None:
         clamp = saved.mask.params
-        assert isinstance(clamp, abi.ClampMaskParams)
+        assert isinstance(clamp, ClampMask)
         assert (clamp.act_min, clamp.act_max) == (stage.output.act_min, stage.output.act_max)
         outputs.append(saved.mask.output)
         stage = dataclasses.replace(stage, mask_output=len(outputs) - 1, mask_mark=clamp.mark_out)
@@ -248,10 +259,10 @@ def _with_saved(
             kept_channels=stage.geometry.out_c,
         )
     if saved.channels is not None:
-        save, listed = saved.channels.params, saved.channels.inputs[1]
-        assert isinstance(save, abi.ChannelSaveParams) and listed is not None
+        save = saved.channels.params
+        assert isinstance(save, ChannelSave)
         outputs.append(saved.channels.output)
-        lists.append(listed)
+        lists.append(save.inputs_of(saved.channels).channels)
         stage = dataclasses.replace(
             stage,
             kept_output=len(outputs) - 1,
@@ -268,7 +279,7 @@ def _layers(ops: Sequence[Op]) -> list[Op]:
 
 def _is_saving(op: Op) -> bool:
     """Whether an op only saves something of an activation."""
-    saving = (abi.ClampMaskParams, abi.ChannelSaveParams)
+    saving = (ClampMask, ChannelSave)
     return isinstance(op, TrainOp) and isinstance(op.params, saving)
 
 
@@ -276,7 +287,7 @@ def _geometry(op: Op, pad: Op | None) -> Geometry:
     split = split_params(op)
     if split is not None:
         return split.geometry
-    if stage_kind(op) is not abi.StageKind.ADD:
+    if stage_kind(op) is not StageKind.ADD:
         return padded_geometry(op, pad)
     _, height, width, channels = op.output.shape
     return Geometry.from_options((height, width, channels), channels, (1, 1))
@@ -306,29 +317,29 @@ def _trimmed(geometry: Geometry, taps: Taps | None) -> Geometry:
     )
 
 
-def _stage(op: Op, geometry: Geometry, read: tuple[int, ...], ring: int) -> abi.StageFields:
+def _stage(op: Op, geometry: Geometry, read: tuple[int, ...], ring: int) -> StageFields:
     split, kind = split_params(op), stage_kind(op)
     assert kind is not None
-    multiplier = geometry.out_c // geometry.in_c if kind is abi.StageKind.DEPTHWISE else 1
+    multiplier = geometry.out_c // geometry.in_c if kind is StageKind.DEPTHWISE else 1
     if split is not None:
-        return abi.StageFields(
+        return StageFields(
             kind,
             geometry,
             split.output,
             multiplier,
             read[0],
-            abi.STREAM_INPUT,
+            STREAM_INPUT,
             ring,
             columns=split.kept,
         )
     clamp = clamp_of(op)
     act_min, act_max = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
-    output = abi.OutputFields(op.input.zero_point, op.output.zero_point, act_min, act_max)
-    if kind is abi.StageKind.ADD:
-        return abi.StageFields(
+    output = OutputFields(op.input.zero_point, op.output.zero_point, act_min, act_max)
+    if kind is StageKind.ADD:
+        return StageFields(
             kind, geometry, output, multiplier, read[0], read[1], ring, add=_add_fields(op)
         )
-    return abi.StageFields(kind, geometry, output, multiplier, read[0], abi.STREAM_INPUT, ring)
+    return StageFields(kind, geometry, output, multiplier, read[0], STREAM_INPUT, ring)
 
 
 def _is_plain_add(op: Op) -> bool:
@@ -350,8 +361,8 @@ def _add_scales(op: Op) -> tuple[float, float, float]:
     return op.input.scale / twice_max, second.scale / twice_max, total
 
 
-def _add_fields(op: Op) -> abi.AddFields:
+def _add_fields(op: Op) -> AddFields:
     second = op.inputs[1]
     assert second is not None
     scaled = [number for real in _add_scales(op) for number in quantize_multiplier(real)]
-    return abi.AddFields(second.zero_point, *scaled)
+    return AddFields(second.zero_point, *scaled)

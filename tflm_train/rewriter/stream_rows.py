@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.ops.geometry import Geometry
 
 
@@ -33,7 +33,7 @@ def plan_rows(
 
     Args:
       geometries: Of the stages.
-      sources: For each stage the stages that it reads, `abi.STREAM_INPUT` for the op's input.
+      sources: For each stage the stages that it reads, `ops.STREAM_INPUT` for the op's input.
       complete: Whether all rows of a stage are computed even if no stage reads them.
       row_bytes: Of one row of the op's input.
 
@@ -41,13 +41,13 @@ def plan_rows(
       The rings and the lead.
     """
     last = len(geometries) - 1
-    readers = [i for i, read in enumerate(sources) if abi.STREAM_INPUT in read]
+    readers = [i for i, read in enumerate(sources) if ops.STREAM_INPUT in read]
     row_size = geometries[last].out_w * geometries[last].out_c
     rings = [0] * len(geometries)
     lead = 0
     for index, top, rows in _play(geometries, sources, complete):
         for source in sources[index]:
-            if source != abi.STREAM_INPUT:
+            if source != ops.STREAM_INPUT:
                 rings[source] = max(rings[source], rows[source] - max(top, 0))
         if index == last:
             unused = _unused_rows(geometries, readers, rows)
@@ -84,7 +84,7 @@ def _play(
     last = len(geometries) - 1
     rows = [0] * len(geometries)
     consumer = [last] * len(geometries)
-    inside = [[s for s in read if s != abi.STREAM_INPUT] for read in sources]
+    inside = [[s for s in read if s != ops.STREAM_INPUT] for read in sources]
     for target in [last, *(i for i, wanted in enumerate(complete[:last]) if wanted)]:
         consumer[target] = index = target
         while rows[target] < geometries[target].out_h:

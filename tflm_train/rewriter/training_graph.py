@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
 from tflm_train.backward_ops.rule import Columns, Gradient
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops import STATE_WORDS, Params, UpdateOutputs
 from tflm_train.ops.constants import TargetKind
+from tflm_train.ops.contract import LIVE_WORDS
+from tflm_train.ops.declaration import Inputs, Outputs, TrainingOp
 from tflm_train.scheme import UpdatePlan
 
 
@@ -19,12 +21,13 @@ from tflm_train.scheme import UpdatePlan
 class TrainOp(Op):
     """One of our custom ops: its parameters stay typed until the model is written."""
 
-    params: abi.OpParams = field(kw_only=True)
+    params: Params = field(kw_only=True)
 
     @staticmethod
-    def make(params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]) -> TrainOp:
-        """Makes an op from its parameters."""
-        return TrainOp(params.custom_name, inputs, outputs, is_custom=True, params=params)
+    def make(params: TrainingOp[Inputs, Outputs], inputs: Inputs, outputs: Outputs) -> TrainOp:
+        """Makes an op from its parameters and named tensors."""
+        made = [t for t in outputs.in_order() if t is not None]
+        return TrainOp(params.custom_name, inputs.in_order(), made, is_custom=True, params=params)
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class TrainedLayer:
       weights: Its weight variable (the columns of a layer that trains in part), None where only the
         bias trains.
       columns: Which part trains; None where the whole layer does.
-      residual: Low bits of the weights: int8, or uint8 pairs of 4 bits; None with residual_bits 0.
       bias: Its bias variable, None where the layer has none.
+      kept: What the update rule keeps beside weights and bias, by the role it has there.
       weight_factors: float32 [trained out channels], s_x / s_W (0 for frozen channels).
       bias_factors: float32 [out channels], 1 / (s_x * s_W).
       frozen_channels: How many channels were frozen because their scale is degenerate.
@@ -60,12 +63,18 @@ class TrainedLayer:
     layer: Layer
     weights: Tensor | None
     columns: Columns | None
-    residual: Tensor | None
     bias: Tensor | None
+    kept: dict[str, Tensor]
     weight_factors: npt.NDArray[np.float32]
     bias_factors: npt.NDArray[np.float32]
     frozen_channels: int
     taps: tuple[int, int, int, int]
+
+    @property
+    def variables(self) -> list[Tensor]:
+        """All that an update changes."""
+        trained = [t for t in (self.weights, self.bias) if t is not None]
+        return [*trained, *self.kept.values()]
 
 
 @dataclass(eq=False)
@@ -120,8 +129,8 @@ class TrainingGraph:
             model=model,
             plan=plan,
             forward=list(model.graph.ops),
-            state=model.graph.add(Tensor.make("train/state", np.int32, (abi.STATE_WORDS,))),
-            control=variable("train/control", np.int32, abi.STATE_WORDS + 1),
+            state=model.graph.add(Tensor.make("train/state", np.int32, (STATE_WORDS,))),
+            control=variable("train/control", np.int32, LIVE_WORDS + 1),
             learning_rate=variable("train/learning_rate", np.float32, 1),
             label=_make_label(model, plan),
             loss=model.graph.add(Tensor.make("train/loss", np.float32, (1,))),
@@ -142,14 +151,16 @@ class TrainingGraph:
         return [*label, self.learning_rate]
 
     def emit(
-        self, params: abi.OpParams, inputs: list[Tensor | None], outputs: list[Tensor]
+        self, params: TrainingOp[Inputs, Outputs], inputs: Inputs, outputs: Outputs
     ) -> TrainOp:
         """Adds one of our ops."""
         op = TrainOp.make(params, inputs, outputs)
         self.training.append(op)
         return op
 
-    def emit_update(self, name: str, params: abi.OpParams, inputs: list[Tensor | None]) -> TrainOp:
+    def emit_update(
+        self, name: str, params: TrainingOp[Inputs, UpdateOutputs], inputs: Inputs
+    ) -> TrainOp:
         """Adds an op that changes variables among its inputs.
 
         Args:
@@ -162,7 +173,7 @@ class TrainingGraph:
         """
         token = self.model.graph.add(Tensor.make(f"update/{name}/done", np.int8, (1,)))
         self.tokens.append(token)
-        return self.emit(params, inputs, [token])
+        return self.emit(params, inputs, UpdateOutputs(token=token))
 
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
         """Adds a constant (it stays in flash)."""

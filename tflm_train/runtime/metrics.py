@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.losses import FOLDED_OPS
+from tflm_train.backward_ops.losses import FOLDED_OPS, SIGMOID_CROSS_ENTROPY, SOFTMAX_CROSS_ENTROPY
 from tflm_train.model import Model, Tensor
 from tflm_train.runtime.interpreter import Interpreter
 
@@ -72,10 +72,12 @@ def metric_for(interpreter: Interpreter, y: Array) -> Metric:
     indices = y.ndim == 1 and y.dtype.kind in "iu" and output.size > 1
     if interpreter.is_regression:
         return Metric(MEAN_SQUARED_ERROR, output)
-    if indices or (y.ndim > 1 and ("SOFTMAX" in ending or interpreter.is_one_of_several)):
+    is_distribution = SOFTMAX_CROSS_ENTROPY.activation in ending or interpreter.is_one_of_several
+    if indices or (y.ndim > 1 and is_distribution):
         return Metric(ACCURACY, output)
-    if "LOGISTIC" in ending or interpreter.loss is not None:
-        return Metric(ACCURACY, output, _EVEN_ODDS if "LOGISTIC" in ending else 0.0)
+    are_probabilities = SIGMOID_CROSS_ENTROPY.activation in ending
+    if are_probabilities or interpreter.loss is not None:
+        return Metric(ACCURACY, output, _EVEN_ODDS if are_probabilities else 0.0)
     return Metric(MEAN_SQUARED_ERROR, output)
 
 

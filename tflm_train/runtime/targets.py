@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train import kernel_abi as abi
+from tflm_train import ops
 from tflm_train.backward_ops.loss import (
     check_probabilities,
     check_values,
@@ -17,7 +17,7 @@ from tflm_train.errors import DataError
 from tflm_train.ops.constants import LossKind, TargetKind
 
 
-def target_array(loss: abi.LossParams, target: npt.ArrayLike | None) -> npt.NDArray[Any] | None:
+def target_array(loss: ops.Loss, target: npt.ArrayLike | None) -> npt.NDArray[Any] | None:
     """A target as the model's `train/label` input takes it; None where it has none.
 
     Args:
@@ -57,7 +57,7 @@ def target_array(loss: abi.LossParams, target: npt.ArrayLike | None) -> npt.NDAr
     return values
 
 
-def _one_hot(label: int, loss: abi.LossParams) -> npt.NDArray[np.float32]:
+def _one_hot(label: int, loss: ops.Loss) -> npt.NDArray[np.float32]:
     if loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
         raise DataError(f"the target is one number; the model has {loss.classes} outputs")
     return one_hot(label, loss.classes)

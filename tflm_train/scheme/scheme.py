@@ -11,6 +11,7 @@ The example is also the test of this module's parser::
         - {layer: 21, ratio: 1.0}  # a layer's index or name, share of its input channels
         - {layer: 24, ratio: 1/4, select: magnitude}
         - {layer: 27, channels: 12}      # a number of channels, or a list of them
+    optimizer: sgd                 # or with options, see optimizer.py
     residual_bits: 8               # 4 or 0: less RAM, stochastic rounding
     seed: 0
 
@@ -30,12 +31,13 @@ from typing import Any
 
 from tflm_train.backward_ops.losses import SOFTMAX_CROSS_ENTROPY
 from tflm_train.errors import SchemeError
+from tflm_train.qas.update_rule import RESIDUAL_BITS, Sgd, UpdateRule
 from tflm_train.scheme.head import Head, read_head
 from tflm_train.scheme.loss import Loss, read_loss
+from tflm_train.scheme.optimizer import read_optimizer
 from tflm_train.scheme.yaml_reader import MappingReader, ScalarReader, read_document
 
 VERSION = 1
-RESIDUAL_BITS = (0, 4, 8)
 SELECTIONS = ("magnitude", "first", "random")
 
 LayerRef = int | str
@@ -72,6 +74,7 @@ class Scheme:
       residual_bits: Extra bits kept per trained weight: 8 (rounds to nearest), 4 or 0 (stochastic).
       seed: Of the stochastic rounding.
       qas: Quantization-aware scaling; False only for ablation.
+      optimizer: How a gradient becomes a step.
     """
 
     loss: Loss = field(default_factory=Loss)
@@ -83,6 +86,7 @@ class Scheme:
     seed: int = 0
     qas: bool = True
     output: LayerRef = 0
+    optimizer: UpdateRule = field(default_factory=Sgd)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Scheme:
@@ -118,22 +122,28 @@ class Scheme:
         head = read_head(top.get("head").optional_mapping(), fewest)
         output = top.get("output")
         last, layers, weights = _read_update(top.get("update").optional_mapping())
-        residual_bits = _read_residual(top.get("residual_bits"))
+        optimizer = read_optimizer(top.get("optimizer"))
+        residual_bits = _read_residual(top.get("residual_bits"), optimizer)
         seed = top.get("seed").integer(default=0, low=0, high=2**32 - 1).value
         qas = top.get("qas").boolean(default=True)
         top.finish()
         trained = 0 if output.absent else output.layer()
-        return Scheme(loss, head, last, layers, weights, residual_bits, seed, qas, trained)
+        return Scheme(
+            loss, head, last, layers, weights, residual_bits, seed, qas, trained, optimizer
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The scheme as plain values, for reports and fingerprints."""
         return asdict(self)
 
 
-def _read_residual(reader: ScalarReader) -> int:
+def _read_residual(reader: ScalarReader, optimizer: UpdateRule) -> int:
     bits = reader.integer(default=8)
     if bits.value not in RESIDUAL_BITS:
         raise bits.error(f"residual_bits must be one of {RESIDUAL_BITS}, not {bits.value}")
+    if bits.value not in optimizer.residual_bits:
+        needed = " or ".join(str(b) for b in optimizer.residual_bits)
+        raise bits.error(f"accumulated steps need `residual_bits: {needed}`, not {bits.value}")
     return bits.value
 
 

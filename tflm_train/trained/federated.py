@@ -57,6 +57,9 @@ def average(
             limits = np.iinfo(np.int32)
             mean = np.clip(_round(_mean(column, shares)), limits.min, limits.max)
             averaged[variable.key] = mean.astype(np.int32)
+        elif variable.kind in (VariableKind.GATHERED, VariableKind.BIAS_GATHERED):
+            # Steps that were not made on any device are nothing that could be averaged.
+            averaged[variable.key] = np.zeros_like(column[0])
         elif variable.key not in averaged:
             averaged[variable.key] = np.max(column, axis=0)
     means = [averaged[variable.key] for variable in variables]

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from tflm_train.backward_ops.rules import TRAINING_IN_PART
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
 from tflm_train.model.kinds import is_model
@@ -25,6 +26,7 @@ from tflm_train.model.layer_options import restore_layer_options
 from tflm_train.model.metadata import trim_interface
 from tflm_train.model.written import check_written
 from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, Stream
+from tflm_train.ops.builtin import BUILTINS
 from tflm_train.ops.constants import NO_MARK
 from tflm_train.ops.contract import TRAIN_SIGNATURE
 from tflm_train.ops.reading import is_ours, read_params
@@ -34,11 +36,7 @@ from tflm_train.trained.trainable_model import TrainableModel
 METADATA_NAME = "tflm_train.merged"
 # Our note of an earlier merge, and a plan of the arena that held the training tensors as well.
 _DROPPED_METADATA = (METADATA_NAME.encode(), offline_plan.METADATA_NAME.encode())
-_BUILTINS = {
-    schema.Conv2DOptionsT: "CONV_2D",
-    schema.DepthwiseConv2DOptionsT: "DEPTHWISE_CONV_2D",
-    schema.FullyConnectedOptionsT: "FULLY_CONNECTED",
-}
+_BUILTINS = {BUILTINS[name].options: name for name in TRAINING_IN_PART}
 
 
 def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = None) -> bytes:
@@ -143,9 +141,9 @@ def _without_saved(op: Op, model: Model) -> Op:
         )
     added = 1 + sum(stage.kept_list != 0 for stage in params.stages)  # the state, channel lists
     options = Stream(tuple(stages)).pack()
-    return dataclasses.replace(
-        op, inputs=op.inputs[:-added], outputs=outputs, custom_options=options
-    )
+    inputs = Stream.inputs_of(op)
+    kept = dataclasses.replace(inputs, own=inputs.own[:-added]).in_order()
+    return dataclasses.replace(op, inputs=kept, outputs=outputs, custom_options=options)
 
 
 def _constant(tensor: Tensor) -> npt.NDArray[Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import ModelError
-from tflm_train.graph import TRAINING_OP_PREFIX, Op, Tensor
+from tflm_train.graph import NPU_OP, TRAINING_OP_PREFIX, Op, Tensor
 from tflm_train.model import Model
 from tflm_train.ops import (
     ConvUpdate,
@@ -33,6 +33,10 @@ class VariableKind(enum.StrEnum):
     RESIDUAL = "residual"
     """The low bits of weights."""
     BIAS = "bias"
+    GATHERED = "gathered"
+    """Steps of weights that an update rule has not made yet."""
+    BIAS_GATHERED = "bias_gathered"
+    """Those of a bias."""
     SCALES = "scales"
     """`train/scales`: one for each gradient tensor."""
     RANGES = "ranges"
@@ -242,12 +246,21 @@ def _trained_output(model: Model, outputs: Sequence[Tensor], logits: Tensor) -> 
         tensor = output
         while tensor is not logits:
             op = model.graph.producer(tensor)
-            if op is None or op.name not in FOLDED_OPS:
+            if op is not None and op.name == NPU_OP and _spans(op, logits, tensor):
+                tensor = logits
+            elif op is not None and op.name in FOLDED_OPS:
+                tensor = op.input
+            else:
                 break
-            tensor = op.input
         else:
             return index
     raise _damaged(model, "none of its outputs is what the loss is about")
+
+
+def _spans(op: Op, logits: Tensor, output: Tensor) -> bool:
+    """Whether an op of an NPU, which does not tell what it computes, makes one of the other."""
+    is_near = any(tensor is logits for tensor in [*op.inputs, *op.outputs])
+    return is_near and logits.size == output.size
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Interpreter {
       table_.count = 1;
       table_.entries[0] = {&weight, sizeof(weight)};
       tflm_train::StateInitialize(tflm_train::RestoreParams(), &table_);
+      tflm_train::StateDescribe(tflm_train::RestoreParams(), table_, &state);
     }
     return 0;
   }

@@ -1,4 +1,7 @@
-"""Sizes of the scratch buffers that CMSIS-NN asks for, by its `*_get_buffer_size` functions."""
+"""Sizes of the scratch buffers that CMSIS-NN asks for: its `*_get_buffer_size` functions.
+
+They are those of August 2026, as a GCC builds them.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,18 @@ def conv_scratch(case: KernelCase, filter_depth: int) -> int:
     columns = filters.shape[1] * filters.shape[2] * x.shape[3]
     if not case.helium:
         return 2 * 2 * (-(-columns // 4) * 4)
-    one_row = x.shape[1] == filters.shape[1] == 1 and undilated and whole
+    # The library does not ask for the vertical dilation here, which a kernel of one row has not.
+    one_row = x.shape[1] == filters.shape[1] == options.dilationWFactor == 1 and whole
     if one_row and options.strideW * x.shape[3] % 4 == 0:
         return _row_conv_scratch(options.strideW, pads[1], x, filters, output)
     return _vector_conv_scratch(columns)
+
+
+def wide_conv_scratch(case: KernelCase) -> int:
+    """`arm_convolve_wrapper_s16_get_buffer_size`, for int16 activations."""
+    filters = case.tensor(1)
+    columns = filters.shape[1] * filters.shape[2] * case.x.shape[3]
+    return 2 * 4 * 8 * -(-columns // 8) if case.helium else 2 * 2 * columns
 
 
 def depthwise_scratch(case: KernelCase) -> int:

@@ -150,7 +150,7 @@ ROWS = (
     BuiltinOperator(
         "RSQRT",
         same_shape,
-        memory=fixed(None, "iiiibee"),
+        memory=fixed(None, "iiiibie"),
         partials=((Term(_rsqrt_derivative, of=None),),),
     ),
     BuiltinOperator(
@@ -160,7 +160,7 @@ ROWS = (
         "SQUARED_DIFFERENCE",
         broadcast,
         _TWO,
-        memory=fixed(None, ("b", "biiiiiiiiiiiiffqqhhiiiii")),
+        memory=fixed(None, "b", ("biiiiiiiiiiiiffqqhhiiiii",)),
         partials=((_times(2, 0), _times(-2, 1)), (_times(-2, 0), _times(2, 1))),
     ),
     BuiltinOperator(

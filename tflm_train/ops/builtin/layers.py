@@ -9,6 +9,7 @@ from tflm_train.ops.builtin.cmsis_nn import (
     conv_scratch,
     depthwise_scratch,
     transpose_conv_scratch,
+    wide_conv_scratch,
 )
 from tflm_train.ops.builtin.memory import WORD, KernelCase, KernelMemory, some
 from tflm_train.ops.builtin.operator import BuiltinOperator, LayerForm
@@ -114,30 +115,25 @@ def _fully_connected_shape(op: Op) -> Shapes:
 
 def _conv_memory(case: KernelCase) -> KernelMemory:
     filters = case.tensor(1)
-    data: Struct = (_CONV_DATA + case.scratch_indices,)
-    channels: tuple[int, ...] = (WORD * filters.shape[0],) * 2
-    scratch = 0
-    if case.cmsis:
-        data = (data, "i")
-        if not case.quantized:
-            channels = ()
-        elif case.is_int8:
-            scratch = conv_scratch(case, filters.shape[3])
-    return KernelMemory(("eiieiie",), data, channels, some(scratch))
+    scratch = conv_scratch(case, filters.shape[3]) if case.is_int8 else wide_conv_scratch(case)
+    return _convolution_memory(case, "eiieiie", filters.shape[0], scratch)
 
 
 def _depthwise_memory(case: KernelCase) -> KernelMemory:
-    filters = case.tensor(1)
+    scratch = depthwise_scratch(case) if case.is_int8 else 0
+    return _convolution_memory(case, "eiiieii", case.tensor(1).shape[3], scratch)
+
+
+def _convolution_memory(
+    case: KernelCase, options: str, channels: int, scratch: int
+) -> KernelMemory:
+    """Multiplier and shift of each channel; `scratch` is what CMSIS-NN asks for, if quantized."""
     data: Struct = (_CONV_DATA + case.scratch_indices,)
-    channels: tuple[int, ...] = (WORD * filters.shape[3],) * 2
-    scratch = 0
-    if case.cmsis:
-        data = (data, "i")
-        if not case.quantized:
-            channels = ()
-        elif case.is_int8:
-            scratch = depthwise_scratch(case)
-    return KernelMemory(("eiiieii",), data, channels, some(scratch))
+    if not case.cmsis:
+        return KernelMemory((options,), data, (WORD * channels,) * 2)
+    if not case.quantized:
+        return KernelMemory((options,), (data, "i"))
+    return KernelMemory((options,), (data, "i"), (WORD * channels,) * 2, some(scratch))
 
 
 def _fully_connected_memory(case: KernelCase) -> KernelMemory:
@@ -169,8 +165,9 @@ def _transpose_conv_memory(case: KernelCase) -> KernelMemory:
     scratch: tuple[int, ...] = ()
     if x.type_name == "INT8" and not case.cmsis:
         scratch = (WORD * output.size,)
-    if x.type_name == "INT8" and case.cmsis:
+    if case.cmsis:
         indices = "iii"
+    if x.type_name == "INT8" and case.cmsis:
         scratch = transpose_conv_scratch(case, x, filters, output)
     if x.type_name == "INT16":
         scratch = (2 * WORD * output.size,)

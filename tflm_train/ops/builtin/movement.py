@@ -5,7 +5,7 @@ from __future__ import annotations
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.graph import Op
-from tflm_train.ops.builtin.memory import fixed
+from tflm_train.ops.builtin.memory import KernelCase, KernelMemory, fixed, writable_shape
 from tflm_train.ops.builtin.operator import BuiltinOperator
 from tflm_train.ops.builtin.shapes import (
     ANY,
@@ -127,14 +127,17 @@ def _block_size(op: Op) -> int:
     return block
 
 
+def _blocks_memory(case: KernelCase) -> KernelMemory:
+    return KernelMemory(("i",), buffers=(writable_shape(case.op.output),))
+
+
 ROWS = (
     BuiltinOperator("BATCH_TO_SPACE_ND", unknown_shape, _THREE, memory=fixed(None)),
-    # The output's dimensions, made writable.
     BuiltinOperator(
         "DEPTH_TO_SPACE",
         _depth_to_space_shape,
         options=schema.DepthToSpaceOptionsT,
-        memory=fixed("i", "iiiii"),
+        memory=_blocks_memory,
     ),
     BuiltinOperator("EXPAND_DIMS", same_size, _TWO, memory=fixed(None)),
     BuiltinOperator("PAD", _pad_shape, _TWO, memory=_PAD_MEMORY),
@@ -155,7 +158,7 @@ ROWS = (
         "SPACE_TO_DEPTH",
         _space_to_depth_shape,
         options=schema.SpaceToDepthOptionsT,
-        memory=fixed("i", "iiiii"),
+        memory=_blocks_memory,
     ),
     BuiltinOperator("SQUEEZE", same_size, memory=fixed("iiiiiiiii")),
     BuiltinOperator(

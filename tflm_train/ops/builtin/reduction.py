@@ -41,7 +41,7 @@ def _reduction_shape(op: Op) -> Shapes:
 
 
 def _average_pool_memory(case: KernelCase) -> KernelMemory:
-    return _pool_memory(case, WORD * case.x.shape[3] if case.is_int8 and case.dsp else 0)
+    return _pool_memory(case, WORD * case.x.shape[3] if case.quantized and case.dsp else 0)
 
 
 def _max_pool_memory(case: KernelCase) -> KernelMemory:

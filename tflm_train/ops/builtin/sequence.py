@@ -75,15 +75,17 @@ def _batch_matmul_memory(case: KernelCase) -> KernelMemory:
         data = (data, ("iiii",), "i")
         if case.is_int8 and case.helium:
             scratch = WORD * case.op.output.shape[-1]
-    buffers = [writable_shape(case.op.output)]
-    if case.quantized:
-        buffers.append(7 * WORD)
+    buffers: list[int] = []
     for transposed, index in ((options.adjX, 0), (not options.adjY, 1)):
         if transposed:
             # A tensor struct, its dimensions and room for the transposed values.
             tensor = case.tensor(index)
             struct = case.target.size_of("PPe")
             buffers += [struct, writable_shape(tensor), tensor.nbytes]
+    buffers.append(writable_shape(case.op.output))
+    if case.quantized:
+        # The multiplier and its like; CMSIS-NN asks for them last.
+        buffers.insert(len(buffers) if case.cmsis else 0, 7 * WORD)
     return KernelMemory(("bbb",), data, (), some(scratch), tuple(buffers))
 
 
@@ -97,7 +99,7 @@ def _svdf_memory(case: KernelCase) -> KernelMemory:
     scratch: tuple[int, ...] = (WORD * batch * filters,)
     if times.type_name in ("INT8", "INT16"):
         scratch += (WORD * batch * units,)
-        if case.helium and times.type_name == "INT8":
+        if case.helium:
             channels = (WORD * filters,)
     return KernelMemory(("ieb",), data, channels, scratch)
 

@@ -23,7 +23,7 @@ Size = Annotated[int, Number("elements", "1", "LARGEST - 1")]
 Positive = Annotated[int, Number("", "1")]
 Flag = Annotated[int, Number("", "0", "1")]
 
-State = Annotated[Tensor, Spec(Role.STATE, "INT32", "17", at_least=True)]
+State = Annotated[Tensor, Spec(Role.STATE, "INT32", "8", at_least=True)]
 Token = Annotated[Tensor, Spec(Role.TOKEN, "INT8", "1", mark="mark_out")]
 MarkField = Annotated[int, Number("", "NO_MARK")]
 Scales = Annotated[Tensor, Spec(Role.SCALES, "FLOAT32", "slots", at_least=True)]

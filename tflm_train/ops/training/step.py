@@ -30,7 +30,7 @@ class RestoreInputs(Tensors):
 class RestoreOutputs(Tensors):
     """Of RESTORE: the live state, a copy of its words for the outside, what trains."""
 
-    control: Annotated[Tensor, Spec(Role.STATE, "INT32", "17", at_least=True)]
+    control: Annotated[Tensor, Spec(Role.STATE, "INT32", "8", at_least=True)]
     handle: Annotated[Tensor, Spec(Role.RESULT, "INT32", "16")]
     variables: Annotated[tuple[Tensor, ...], Spec(Role.VARIABLE, "", present="variable_count")]
 

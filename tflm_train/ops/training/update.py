@@ -10,7 +10,7 @@ from tflm_train.ops.constants import NO_MARK
 from tflm_train.ops.declaration import Rule, TrainingOp, terms
 from tflm_train.ops.fields import Number
 from tflm_train.ops.geometry import Geometry
-from tflm_train.ops.structs import UpdateFields
+from tflm_train.ops.structs import PLAIN_SGD, RuleFields, UpdateFields
 from tflm_train.ops.tensors import Role, Spec, Tensors
 from tflm_train.ops.training.common import (
     WINDOWED,
@@ -46,6 +46,20 @@ class WeightUpdateInputs(Tensors):
             present="residual_bits != 0",
         ),
     ]
+    gathered: Annotated[
+        Tensor | None,
+        Spec(Role.VARIABLE, "INT8", "weights", present="steps != 1", label="gathered steps"),
+    ]
+    bias_gathered: Annotated[
+        Tensor | None,
+        Spec(
+            Role.VARIABLE,
+            "INT32",
+            "out_c",
+            present="has(bias) and steps != 1",
+            label="gathered steps of the bias",
+        ),
+    ]
     channels: Annotated[
         Tensor | None, Spec(Role.FACTORS, "INT16", "row", present="row_channels != row")
     ]
@@ -64,6 +78,8 @@ class UpdateOutputs(Tensors):
 _UPDATE_RULES = (
     Rule("residual_bits % 4", "residual_bits - residual_bits // 4 * 4", "0", "0"),
     Rule("out_h * out_w << gain_shift", "positions << gain_shift", "1", "LARGEST // (127 * 255)"),
+    # What is gathered lies above an 8-bit residual.
+    Rule("residual_bits of gathered steps", "residual_bits if steps != 1 else 8", "8", "8"),
 )
 
 
@@ -82,6 +98,7 @@ class ConvUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
     geometry: Geometry
     update: UpdateFields
     transposed: Annotated[Flag, Number("1: the layer is a TRANSPOSE_CONV", "0", "1")] = 0
+    rule: RuleFields = PLAIN_SGD
 
 
 @dataclass(frozen=True)
@@ -95,6 +112,7 @@ class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
     geometry: Geometry
     update: UpdateFields
     multiplier: Annotated[int, Number("out_c / in_c", "1", "out_c")]
+    rule: RuleFields = PLAIN_SGD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +124,10 @@ class BiasUpdateInputs(Tensors):
     ]
     factors: Annotated[Tensor, Spec(Role.FACTORS, "FLOAT32", "channels")]
     bias: Annotated[Tensor, Spec(Role.VARIABLE, "INT32", "channels")]
+    bias_gathered: Annotated[
+        Tensor | None,
+        Spec(Role.VARIABLE, "INT32", "channels", present="steps != 1", label="gathered steps"),
+    ]
     scales: Scales
     state: State
 
@@ -121,3 +143,4 @@ class BiasUpdate(TrainingOp[BiasUpdateInputs, UpdateOutputs]):
     channels: Annotated[int, Number("", "1")]
     slot: SlotField
     mark_out: Annotated[int, Number("of the token", "NO_MARK")] = NO_MARK
+    rule: RuleFields = PLAIN_SGD

@@ -1,0 +1,54 @@
+"""The memory model's kernels against what TFLM's asked for when they were last measured.
+
+No TFLM is needed: benchmarks/results/kernel_memory.json holds the measurement, exact in every
+byte, so that a wrong number in the model does not wait for someone who has a TFLM at hand.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.memory.kernel_cases import kernel_cases
+from tests.memory.kernel_rows import REFUSED, predicted_row
+from tflm_train.memory import KernelSet
+from tflm_train.ops.builtin import BUILTINS
+
+TABLE = Path(__file__).resolve().parents[2] / "benchmarks/results/kernel_memory.json"
+MODELLED = {row.name for row in BUILTINS.values() if row.memory is not None}
+BUILDS = ("reference m7", "cmsis_nn m4", "cmsis_nn m7", "cmsis_nn_helium m55")
+UNMEASURED: frozenset[str] = frozenset()
+"""Operators of the memory model that nobody with a TFLM at hand has measured yet."""
+
+
+@cache
+def measured() -> dict[str, dict[str, str]]:
+    return dict(json.loads(TABLE.read_text())["rows"])
+
+
+def test_every_operator_is_measured() -> None:
+    measured_ones = {case.split("(")[0] for case in kernel_cases()}
+    hint = "add cases to kernel_cases, the kernel to allocations.cc, and measure (or UNMEASURED)"
+    assert measured_ones | UNMEASURED == MODELLED and not measured_ones & UNMEASURED, hint
+
+
+def test_the_table_holds_these_cases() -> None:
+    assert list(measured()) == list(kernel_cases())
+    assert all(set(row) == set(BUILDS) for row in measured().values())
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("operator", sorted(MODELLED - UNMEASURED))
+def test_prediction(operator: str, build: str) -> None:
+    kernels = KernelSet(build.split()[0])
+    rows = {
+        case: (predicted_row(model, kernels), measured()[case][build])
+        for case, model in kernel_cases().items()
+        if case.startswith(f"{operator}(") and measured()[case][build] != REFUSED
+    }
+    assert rows
+    wrong = {case: row for case, row in rows.items() if row[0] != row[1]}
+    assert not wrong, "predicted, measured"
