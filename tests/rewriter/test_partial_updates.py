@@ -43,6 +43,7 @@ from tflm_train.ops import (
     set_input,
     unpack,
 )
+from tflm_train.ops.contract import LIVE_WORDS
 from tflm_train.qas.update import pack_nibbles, unpack_nibbles
 from tflm_train.reference import BackwardReference
 from tflm_train.scheme import Head, Scheme, WeightUpdate, resolve
@@ -443,7 +444,7 @@ class TestWhatIsKept:
         new = rewritten(model, scheme)
         sizes = {t.name: t.nbytes for t in new.graph.ops[0].outputs}
         expected = {
-            "train/control": 64 + 4,
+            "train/control": 4 * (LIVE_WORDS + 1),
             "train/state": 64,
             "train/ranges": 4 * len(gradient_slots(new)),
             "train/scales": 4 * len(gradient_slots(new)),

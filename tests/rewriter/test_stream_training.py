@@ -24,14 +24,14 @@ STEPS = 3
 STREAM = ops.OP_PREFIX + ops.Stream.OP
 
 
-# The paper's totals for sparse updates at 128x128. Its 135 KB for proxyless are met by 12 bytes.
+# The paper's totals for sparse updates at 128x128.
 ARENAS = {
     ("mbv2-w0.35-49kb", 8): 128 << 10,
     ("mcunet-5fps-49kb", 8): 128 << 10,
     ("proxyless-w0.3-49kb", 8): 128 << 10,
     ("mbv2-w0.35-99kb", 0): 141 << 10,
     ("mcunet-5fps-99kb", 0): 173 << 10,
-    ("proxyless-w0.3-98kb", 0): 136 << 10,
+    ("proxyless-w0.3-98kb", 0): 135 << 10,
     ("proxyless-w0.3-98kb", 8): 256 << 10,
 }
 

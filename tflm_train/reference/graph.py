@@ -100,5 +100,6 @@ class BackwardReference:
         twin(op, params, step)
 
     def _values_of(self, kind: VariableKind) -> Array:
-        tensors = (v.tensor for v in self.trainable.variables if v.kind is kind)
-        return self._values[id(next(tensors))]
+        """Those of scales or ranges; none where no op of the model has a use for them."""
+        tensors = [v.tensor for v in self.trainable.variables if v.kind is kind]
+        return self._values[id(tensors[0])] if tensors else np.zeros(0, np.float32)
