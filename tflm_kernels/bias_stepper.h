@@ -27,13 +27,13 @@ class BiasStepper {
     const int64_t d = RoundToInt32(static_cast<float>(sum) * (base_ * kb_[c]));
     if (d == 0) return;
     const int64_t b = bias_[c] - d;
-    bias_[c] = static_cast<int32_t>(b > kMax ? kMax : b < -kMax ? -kMax : b);
+    bias_[c] = static_cast<int32_t>(b > kMaxBias ? kMaxBias : b < -kMaxBias ? -kMaxBias : b);
   }
 
 #if defined(TFLM_TRAIN_MVE)
   // Those of eight channels; false, and nothing is changed, where one moves too far for it.
   bool StepEight(int32_t c, const mve::Eight& sums) const {
-    return mve::StepBiases(sums, base_, kb_ + c, kMax, bias_ + c);
+    return mve::StepBiases(sums, base_, kb_ + c, kMaxBias, bias_ + c);
   }
 #endif
 
@@ -59,8 +59,6 @@ class BiasStepper {
   }
 
  private:
-  static constexpr int32_t kMax = 1 << 30;
-
   float base_;
   const float* kb_;
   int32_t* bias_;

@@ -11,7 +11,6 @@ namespace {
 constexpr int32_t kSquaresAtOnce = 1 << 15;
 // Tells the random numbers of the decay from those of the step.
 constexpr uint32_t kDecayKey = 0x6A09E667u;
-constexpr int32_t kMaxBias = 1 << 30;
 
 int64_t SumOfSquares(const int8_t* values, int32_t size, int32_t zero_point) {
   int64_t sum = 0;

@@ -284,7 +284,7 @@ class _Tape:
     def _update_weights(
         self, op: Op, trained: TrainedLayer, gradient: Gradient, geometry: Geometry
     ) -> None:
-        depthwise = op.name == "DEPTHWISE_CONV_2D"
+        depthwise = trained.layer.is_depthwise
         multiplier = geometry.out_c // geometry.in_c
         row_channels = geometry.out_c if depthwise else geometry.in_c
         x, q, bias, listed = trained.layer.x, gradient.tensor, trained.bias, None
