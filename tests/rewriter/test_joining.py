@@ -10,13 +10,13 @@ from tests.steps import assert_follows_reference, weights_of
 from tflm_train.model import Model
 from tflm_train.scheme import Scheme
 
-LINEAR = 0
+LINEAR, RELU = 0, 1
 
 
-def forked(*branches: str) -> Model:
-    """One layer whose output goes through both branches, which an ADD joins."""
+def forked(*branches: str, activation: int = LINEAR) -> Model:
+    """One layer whose output goes through the branches, which ADDs join."""
     stack = Stack.start(6, 5, 3, 61)
-    stack.conv(4, 3, 1, True, LINEAR)
+    stack.conv(4, 3, 1, True, activation)
     fork = stack.top
     ends = []
     for branch in branches:
@@ -26,7 +26,8 @@ def forked(*branches: str) -> Model:
         else:
             stack.max_pool(3, 1)
         ends.append(stack.top)
-    stack.add(ends[0], LINEAR)
+    for end in ends[:-1]:
+        stack.add(end, LINEAR)
     stack.conv(3, 5, 2, False, LINEAR)
     return stack.finish(trainable=True)
 
@@ -45,5 +46,14 @@ def test_a_producer_that_takes_the_others_along_comes_last(
     branches: tuple[str, ...], accumulates: int
 ) -> None:
     result = tt.rewrite(forked(*branches), Scheme(weights=weights_of(0)))
+    assert result.report.ops.get("ACCUMULATE", 0) == accumulates
+    assert_follows_reference(Model(result.model_bytes))
+
+
+@pytest.mark.parametrize(("branches", "accumulates"), [(4, 1), (5, 2), (7, 2), (8, 3)])
+def test_up_to_four_gradients_meet_in_one_operator(branches: int, accumulates: int) -> None:
+    """The last one masks as well, as it would not if it had done four before."""
+    model = forked(*["pool"] * branches, activation=RELU)
+    result = tt.rewrite(model, Scheme(weights=weights_of(0)))
     assert result.report.ops.get("ACCUMULATE", 0) == accumulates
     assert_follows_reference(Model(result.model_bytes))

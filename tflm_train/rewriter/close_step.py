@@ -6,7 +6,7 @@ trains alike. For one in which little is alive at a time, the loss waits for wha
 saves, so that activations die early, and the updates stand at FINISH last one first: who looks for
 the ops of the last input first (Arm's Vela) finds the order of the file.
 
-FINISH names all variables, the latent and what it comes from among them, because a planner that is not TFLM's own may place them among the
+FINISH names all variables, because a planner that is not TFLM's own may place them among the
 activations, and TFLM takes the memory of a tensor for free from its last use on.
 """
 

@@ -50,7 +50,7 @@ def make_stream(graph: Graph, run: Run, source: Tensor | None = None) -> TrainOp
     own: list[Tensor] = []
     stages: list[StageFields] = []
     for op, taps, stage in zip(run.layers, run.taps, run.stages, strict=True):
-        if op.name != "ADD":
+        if stage.stage_kind != StageKind.ADD:
             stage = _with_constants(graph, op, taps, stage, constants, own)
         stages.append(stage)
     # One without a meaning where there are none: inputs that are left out may get lost.
@@ -106,9 +106,7 @@ def make_gate(graph: Graph, x: Tensor, y: Tensor, source: Tensor) -> TrainOp:
     _append(constants, np.full(channels, _GATE_WEIGHT, np.int8).tobytes())
     data = np.frombuffer(bytes(constants), np.int8)
     name = f"constants/{y.short_name}"
-    inputs = StreamInputs(
-        x=x, constants=graph.add(Tensor.constant(name, data)), own=(source,)
-    )
+    inputs = StreamInputs(x=x, constants=graph.add(Tensor.constant(name, data)), own=(source,))
     return TrainOp.make(Stream((stage,)), inputs, StreamOutputs(y=y, saved=()))
 
 

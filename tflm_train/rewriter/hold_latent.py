@@ -11,15 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from tflm_train.errors import UnsupportedError
-from tflm_train.graph import Graph, Tensor
+from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.model.layers import ancestors
+from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.contract import SOURCE_INPUT
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import IN_ORDER, LAYERS_SPLIT, MASKS_ARE_BITS
 from tflm_train.rewriter.training_graph import FrozenPart, TrainingGraph
 from tflm_train.trained.cut import find_boundary, why_no_boundary
-
-_MOVES = ("RESHAPE", "PAD")
 
 
 def hold_latent(graph: TrainingGraph) -> None:
@@ -66,9 +65,14 @@ HOLD_LATENT = Pass("hold_latent", hold_latent, requires=(IN_ORDER, LAYERS_SPLIT,
 def _before_moves(graph: Graph, boundary: Tensor) -> Tensor:
     """The tensor before ops that only move it, and may make it larger."""
     producer = graph.producer(boundary)
-    while producer is not None and producer.name in _MOVES:
+    while producer is not None and _moves(producer):
         before = producer.input
         if before is not graph.inputs[0] and why_no_boundary(graph, before) is not None:
             break
         boundary, producer = before, graph.producer(before)
     return boundary
+
+
+def _moves(op: Op) -> bool:
+    row = builtin_of(op)
+    return row is not None and (row.pads_with_zero or row.shape_input is not None)

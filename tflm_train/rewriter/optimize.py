@@ -28,7 +28,7 @@ from tflm_train.ops.builtin import builtin_of, kernel_memory
 from tflm_train.ops.contract import LATENT_OUTPUT
 from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.emit_stream import make_gate, make_stream
-from tflm_train.rewriter.fold_pad import fold_pads, is_windowed
+from tflm_train.rewriter.fold_pad import fold_pads, is_pad, is_windowed
 from tflm_train.rewriter.overlay import overlay_streams
 from tflm_train.rewriter.stream import Run, can_stream, find_run, nonzero_taps
 from tflm_train.rewriter.training_graph import FrozenPart, TrainOp
@@ -37,7 +37,6 @@ _ALIGNMENT = 16
 _NODE_BYTES = 32  # TFLM's NodeAndRegistration, 32-bit pointers
 _TENSOR_BYTES = 12  # TfLiteEvalTensor
 _HANDLE_BYTES = 4  # of a scratch buffer
-_HEAVY = ("BATCH_MATMUL",)  # without weights of its own, but as costly as a layer
 _CAPS = 24  # heads that are tried
 _PRICES = (0.0, *(10.0 ** (-e / 3) for e in range(3, 22)))  # bytes that an instruction may cost
 
@@ -157,7 +156,7 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
 
 
 def _count_pads(graph: Graph) -> int:
-    return sum(op.name == "PAD" for op in graph.ops)
+    return sum(map(is_pad, graph.ops))
 
 
 class NoFormError(UnsupportedError):
@@ -173,9 +172,7 @@ class NoFormError(UnsupportedError):
         self.op = op
 
 
-def stream_layers(
-    model: Model, choice: Choice, frozen: FrozenPart | None = None
-) -> list[_Segment]:
+def stream_layers(model: Model, choice: Choice, frozen: FrozenPart | None = None) -> list[_Segment]:
     """Puts the STREAMs of the best choice into a model whose ops are in execution order.
 
     Args:
@@ -284,7 +281,9 @@ def _first_unreached(by_stop: Sequence[Sequence[_Segment]]) -> int | None:
 def _is_light(op: Op) -> bool:
     """Whether a frozen op that cannot be left out may run for nothing: it costs little."""
     row = builtin_of(op)
-    return row is not None and row.layer is None and row.name not in _HEAVY
+    if row is None or row.memory is None:
+        return False  # nothing is known of it
+    return row.layer is None and not row.is_heavy
 
 
 def _all_segments(

@@ -13,8 +13,7 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
 from tflm_train.model.layer_options import store_layer_options
 from tflm_train.model.written import write_checked
-from tflm_train.ops.constants import LossKind
-from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
+from tflm_train.rewriter.attach_head import attach_head
 from tflm_train.rewriter.choose_variables import CHOOSE_VARIABLES
 from tflm_train.rewriter.close_step import CLOSE_STEP
 from tflm_train.rewriter.describe import describe_head, describe_interface
@@ -104,7 +103,7 @@ def rewrite(
     latent = (HOLD_LATENT,) if scheme.latent else ()
     passes = (*made, ordered, *latent, CLOSE_STEP, MARK_STEP)
     held = run_passes(graph, passes, held=(ONE_PRODUCER,))
-    graph.warnings += _logits_warnings(graph) + _scale_warnings(graph)
+    graph.warnings += _scale_warnings(graph)
     describe_interface(graph)
     unstreamed = memory = memory_report(work, kernels)
     if streams:
@@ -137,9 +136,10 @@ def _why_no_latent(model: Model, frozen: Op) -> str:
 def _fingerprint(model: Model, scheme: Scheme) -> int:
     """64 bits that tell which model and scheme a saved state belongs to."""
     digest = hashlib.sha256(model.source)
-    # The states of a model are the same with and without latents.
-    chosen = {key: value for key, value in scheme.to_dict().items() if key != "latent"}
-    digest.update(json.dumps(chosen, sort_keys=True).encode())
+    settings = scheme.to_dict()
+    del settings["model"]  # that is in the digest itself
+    del settings["latent"]  # states are the same with and without
+    digest.update(json.dumps(settings, sort_keys=True).encode())
     digest.update(ops.VERSION.to_bytes(2, "little"))
     return int.from_bytes(digest.digest()[:8], "little")
 
@@ -165,15 +165,4 @@ def _scale_warnings(graph: TrainingGraph) -> list[str]:
         f"the inputs of {len(tiny)} trained layers have scales as small as "
         f"{min(layer.x.scale for layer in tiny):.2g} ({tiny[-1]}): the model was quantized on data "
         "that left them at zero, so they cannot learn; quantize it again on representative data"
-    ]
-
-
-def _logits_warnings(graph: TrainingGraph) -> list[str]:
-    loss = next(op.params for op in graph.training if isinstance(op.params, ops.Loss))
-    low = LOGITS_SCALE_RANGE[0]
-    if loss.scale >= low or loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
-        return []
-    return [
-        f"the logits' scale is {loss.scale:.3g}: below {low} confidence saturates and training "
-        "suffers; give the scheme a fresh head (`head: {classes: N}`)"
     ]
