@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
 from tflm_train.errors import TflmTrainError
 from tflm_train.files import is_png, write_file
+from tflm_train.learning.frozen_once import OnLatent
+from tflm_train.learning.latent_cache import CACHE_VARIABLE, DEFAULT_LIMIT
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.memory.plot import draw_memory
 from tflm_train.rewriter.optimize import Forward, Streaming
@@ -52,6 +56,38 @@ def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:
         help="other layers: the builtin op, ours with its constants in flash, or whichever takes "
         f"less RAM (default: {forward})",
     )
+
+
+def add_cache(parser: Parser) -> None:
+    """Adds --cache, for `LatentCache.of_user`."""
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="where to keep what frozen layers give for each sample, or `none` (default: "
+        f"${CACHE_VARIABLE}, else tflm_train in $XDG_CACHE_HOME or ~/.cache; at most "
+        f"{DEFAULT_LIMIT >> 30} GB)",
+    )
+
+
+def frozen_layers(progress: Progress, quiet: bool) -> OnLatent:
+    """Shows how far the frozen layers are; in a pipe or log file, one line when they are through.
+
+    Args:
+      progress: Where a bar is added.
+      quiet: Show nothing.
+    """
+    tasks: list[TaskID] = []
+    started = time.monotonic()
+
+    def on_latent(done: int, count: int) -> None:
+        if not tasks:
+            tasks.append(progress.add_task("frozen layers", total=count))
+        progress.update(tasks[0], completed=done, visible=done < count)
+        if done == count and progress.disable and not quiet:
+            seconds = time.monotonic() - started
+            print(f"frozen layers: {count} samples, {seconds:.1f} s", file=sys.stderr)
+
+    return on_latent
 
 
 def require_another_file(output: Path, source: Path) -> None:
