@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tflm_train.cli import shared, tables
+from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError
 from tflm_train.files import read_state
@@ -69,7 +69,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--data", required=True, help=shared.DATA_HELP)
     parser.add_argument("--limit", type=int, help="use only the first N test samples")
     parser.add_argument("--load-state", help="a state that `train --save-state` wrote")
-    shared.add_cache(parser)
+    latents.add_cache(parser)
 
 
 def _run(arguments: argparse.Namespace) -> Evaluation:
@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> Evaluation:
     x = model_inputs(interpreter, dataset.x_test[: arguments.limit], "x_test")
     _, wanted = targets(interpreter, dataset, x, x, arguments.limit)
     with shared.progress(arguments.json) as progress:
-        on_latent = shared.frozen_layers(progress, arguments.json)
+        on_latent = latents.frozen_layers(progress, arguments.json)
         once = FrozenOnce(interpreter, LatentCache.of_user(arguments.cache), on_latent)
         (inputs,) = once.inputs(x)
         task = progress.add_task("evaluating", total=len(wanted))

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.cli import shared, tables
+from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.files import read_state, write_file
 from tflm_train.learning import LatentCache, train
@@ -59,7 +59,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--limit", type=int, help="use only the first N training and test samples")
     parser.add_argument("--load-state", help="start from this state, not from the factory's")
     parser.add_argument("--save-state", help="write the trained state to this file")
-    shared.add_cache(parser)
+    latents.add_cache(parser)
     shared.add_force(parser)
 
 
@@ -113,7 +113,7 @@ def _train(interpreter: Interpreter, arguments: argparse.Namespace) -> TrainingR
             interpreter,
             dataset,
             cache=LatentCache.of_user(arguments.cache),
-            on_latent=shared.frozen_layers(progress, arguments.json),
+            on_latent=latents.frozen_layers(progress, arguments.json),
             epochs=arguments.epochs,
             learning_rate=arguments.lr,
             schedule=arguments.schedule,
