@@ -28,13 +28,14 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.report import Column, add_report_options, publish, show
-from benchmarks.tail import Boundary, Cut, cut
 from benchmarks.tasks import DIGITS, MCUNET, RESNET, Task, available, every_layer
 from tflm_train import Interpreter, Model, ops, rewrite
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.runtime.latents import Latents
 from tflm_train.runtime.metrics import real_values
+from tflm_train.trained.cut import Cut, cut
 from tflm_train.trained.merge import merge
 
 Array = npt.NDArray[Any]
@@ -137,7 +138,7 @@ def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any
 
     whole = Model(rewrite(case.task.model(), case.task.scheme).model_bytes, case.task.name)
     parts = cut(whole)
-    boundary, data = Boundary(whole, parts, cache), case.task.dataset()
+    boundary, data = Latents(whole, parts, cache), case.task.dataset()
     interpreter = Interpreter(parts.tail, preserve_all=True)
     x_train = boundary.activations(data.x_train[: case.steps], "x_train")
     target_of = _input_as_target if interpreter.learns_its_input else _class_as_target

@@ -6,7 +6,7 @@ Comparison: the same scheme, data, order and schedule in int8 (every step in the
 float32 (`float_twin`). Ablation: quantization-aware scaling on and off, each over a grid of as many
 learning rates that brackets its own best: without QAS the steps are smaller by the squared weight
 scales, so its useful rates lie orders of magnitude higher. Frozen early layers run once per sample
-(`tail`), which changes no bit.
+(`trained.cut`), which changes no bit.
 
 The two best runs of the ablation are compared, each chosen by the same test samples from as many
 rates. "Clearly worse" means by more than two standard errors of the difference of two shares.
@@ -24,15 +24,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Column, add_report_options, publish, show
-from benchmarks.tail import CACHE, Boundary, cut
-from benchmarks.tasks import KWS, MCUNET, Task, available
+from benchmarks.tasks import CACHE, KWS, MCUNET, Task, available
 from tflm_train import Interpreter, Model, rewrite
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.runtime.data import Dataset
+from tflm_train.runtime.latents import Latents
 from tflm_train.runtime.training import train
 from tflm_train.scheme import WeightUpdate
 from tflm_train.scheme.resolve import resolve
 from tflm_train.scheme.select import select_channels
+from tflm_train.trained.cut import cut
 
 QUICK_SAMPLES = 200
 TOLERANCE = 0.015
@@ -75,7 +76,7 @@ class Laboratory:
         data.check_classes(Interpreter(whole).classes)
         # The plain model's trunk is the same for every scheme with this boundary.
         trunk = cut(self._model, self._boundary)
-        self._data: Dataset = Boundary(whole, trunk, cache).dataset(data, limit)
+        self._data: Dataset = Latents(whole, trunk, cache).dataset(data, limit)
         self.test_samples = len(self._data.y_test)
 
     def train_int8(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import tflm_train as tt
 from tests.cli.helpers import SCHEME, Run, assert_refused, listing
 from tests.steps import DIGITS
-from tflm_train.model import load
+from tflm_train.model import Model, load
 from tflm_train.scheme import Scheme
 
 
@@ -128,3 +129,28 @@ def test_classes_on_the_command_line(run: Run, folder: Path, classes: str, count
     assert run(*arguments, classes).status == 0
     assert tt.Interpreter(folder / "digits_train.tflite").classes == count
     assert_refused(run(*arguments, "many"), "--classes must be a number from 1 to 4096, or +N")
+
+
+def test_labels_on_the_command_line(run: Run, folder: Path) -> None:
+    arguments = ["rewrite", folder / "digits.tflite", "--preset", "head", "--labels"]
+    assert run(*arguments, "cat, dog,cow").status == 0
+    assert tt.Interpreter(folder / "digits_train.tflite").classes == 3
+    assert_refused(run(*arguments, "cat,dog", "--classes", "3"), "2 names for 3 new classes")
+    assert_refused(run(*arguments, "cat,cat"), "give different names")
+    assert run(*arguments, "cat,dog", "--classes", "+2").status == 0
+    assert tt.Interpreter(folder / "digits_train.tflite").classes == 12
+
+
+def test_what_all_leaves_out_is_named(
+    run: Run, folder: Path, converted: Callable[[str], Model]
+) -> None:
+    model = folder / "opaque.tflite"
+    model.write_bytes(converted("opaque").source)
+    (folder / "s.yaml").write_text("version: 1\nupdate: {biases: all}\n")
+    told = run("rewrite", model, "--scheme", folder / "s.yaml", "--json").json
+    assert [(layer["index"], "SPACE_TO_DEPTH" in layer["why"]) for layer in told["left_out"]] == [
+        (0, True), (1, True),
+    ]  # fmt: skip
+    assert "left out: layers 0, 1: op 2 (SPACE_TO_DEPTH" in run(
+        "rewrite", model, "--scheme", folder / "s.yaml"
+    ).out.replace("\n", " ")

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.errors import SchemeError
 from tflm_train.files import is_json_report, write_file
-from tflm_train.model import load
+from tflm_train.model import Model, load
 from tflm_train.model.kinds import is_rewritten_model
 from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
@@ -21,8 +20,8 @@ from tflm_train.rewriter.budget import parse_bytes, require_fit
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.report import RewriteReport
 from tflm_train.scheme import Scheme
-from tflm_train.scheme.head import MAX_CLASSES, parse_classes
 from tflm_train.scheme.library import find_scheme
+from tflm_train.scheme.presets import Preset, preset_scheme
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +40,16 @@ class Rewritten(RewriteReport):
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="an int8 .tflite file")
-    parser.add_argument(
-        "--scheme",
-        required=True,
-        help="what to train: a YAML file, or the name of a ready scheme (`scheme list`)",
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument(
+        "--scheme", help="what to train: a YAML file, or the name of a ready scheme (`scheme list`)"
     )
-    parser.add_argument(
-        "--classes", help="instead of the scheme's number of classes; +N adds N classes"
+    chosen.add_argument(
+        "--preset",
+        choices=[str(preset) for preset in Preset],
+        help="what to train, for any model (`scheme list`)",
     )
+    shared.add_classes(parser)
     parser.add_argument(
         "--residual-bits", type=int, choices=RESIDUAL_BITS, help="instead of the scheme's"
     )
@@ -74,9 +75,9 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     source = Path(arguments.model)
     output = Path(arguments.output or source.with_name(f"{source.stem}_train.tflite"))
     shared.require_another_file(output, source)
-    scheme = _chosen_scheme(arguments)
     budget = None if arguments.budget is None else parse_bytes(arguments.budget)
     model = load(source)
+    scheme = _chosen_scheme(arguments, model)
     result = rewrite(
         model,
         scheme,
@@ -99,17 +100,12 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     return rewritten
 
 
-def _chosen_scheme(arguments: argparse.Namespace) -> Scheme:
-    chosen = find_scheme(arguments.scheme)
-    if arguments.classes is not None:
-        parsed = parse_classes(arguments.classes)
-        if parsed is None:
-            raise SchemeError(
-                f"--classes must be a number from 1 to {MAX_CLASSES}, or +N to add N classes, not "
-                f"{arguments.classes!r}"
-            )
-        classes, add = parsed
-        head = dataclasses.replace(chosen.head, classes=classes, add=add)
+def _chosen_scheme(arguments: argparse.Namespace, model: Model) -> Scheme:
+    if arguments.preset is not None:
+        chosen = preset_scheme(Preset(arguments.preset), model, shared.chosen_head(arguments))
+    else:
+        chosen = find_scheme(arguments.scheme)
+        head = shared.chosen_head(arguments, chosen.head)
         chosen = dataclasses.replace(chosen, head=head)
     if arguments.residual_bits is not None:
         chosen = dataclasses.replace(chosen, residual_bits=arguments.residual_bits)
@@ -134,6 +130,11 @@ def _show(result: Rewritten) -> None:
         )
     console = tables.console()
     console.print(table)
+    reasons: dict[str, list[str]] = {}
+    for left in result.left_out:
+        reasons.setdefault(left.why, []).append(str(left.index))
+    for why, layers in reasons.items():
+        console.print(f"left out: layers {', '.join(layers)}: {why}")
     added = ", ".join(f"{count} {name}" for name, count in result.ops.items())
     console.print(f"ops added: {added}")
     tables.show_arena({"inference": result.arena_before, "training": result.arena}, result.kernels)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
-from tflm_train.errors import TflmTrainError
+from tflm_train.errors import SchemeError, TflmTrainError
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.memory.plot import draw_memory
 from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.scheme.head import KEPT_HEAD, MAX_CLASSES, Head, parse_classes
 
 DATA_HELP = (
     "an .npz file with x_train, y_train, x_test, y_test (uint8 images are resized to the model's "
@@ -52,6 +55,53 @@ def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:
         help="other layers: the builtin op, ours with its constants in flash, or whichever takes "
         f"less RAM (default: {forward})",
     )
+
+
+def add_classes(parser: Parser) -> None:
+    """Adds --classes and --labels, for `chosen_head`."""
+    parser.add_argument(
+        "--classes", metavar="N", help="a fresh head for N classes; +N adds N to those it has"
+    )
+    parser.add_argument(
+        "--labels", metavar="A,B,...", help="the new classes' names; alone: a fresh head for them"
+    )
+
+
+def chosen_head(arguments: argparse.Namespace, head: Head = KEPT_HEAD) -> Head:
+    """What --classes and --labels make of a scheme's head.
+
+    Args:
+      arguments: Of the command line.
+      head: The scheme's.
+
+    Raises:
+      SchemeError: They are no number of classes, or contradict each other.
+    """
+    labels = head.labels
+    if arguments.classes is not None:
+        parsed = parse_classes(arguments.classes)
+        if parsed is None:
+            raise SchemeError(
+                f"--classes must be a number from 1 to {MAX_CLASSES}, or +N to add N classes, not "
+                f"{arguments.classes!r}"
+            )
+        classes, add = parsed
+        if labels and len(labels) != (classes or add):
+            labels = ()
+        head = dataclasses.replace(head, classes=classes, add=add, labels=labels)
+    if arguments.labels is None:
+        return head
+    labels = tuple(label.strip() for label in arguments.labels.split(","))
+    if "" in labels or len(set(labels)) != len(labels):
+        raise SchemeError(f"--labels {arguments.labels!r}: give different names, with commas")
+    if head.classes is None and not head.add:
+        head = dataclasses.replace(head, classes=len(labels))
+    if len(labels) != (head.classes or head.add):
+        raise SchemeError(
+            f"--labels: {len(labels)} names for {head.classes or head.add} new classes; give one "
+            "for each"
+        )
+    return dataclasses.replace(head, labels=labels)
 
 
 def require_another_file(output: Path, source: Path) -> None:

@@ -11,6 +11,7 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model
 from tflm_train.rewriter.rewrite import rewrite
 from tflm_train.scheme import Scheme
+from tflm_train.scheme.scheme import ALL
 
 _UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1 << 20, "MIB": 1 << 20}
 _NAMED = 5  # how many proposals a message lists
@@ -116,12 +117,13 @@ def _proposals(scheme: Scheme) -> Iterator[tuple[str, Scheme]]:
         if bits < scheme.residual_bits:
             label = f"residual_bits {scheme.residual_bits} -> {bits}"
             yield label, dataclasses.replace(scheme, residual_bits=bits)
-    for index, update in enumerate(scheme.weights):
-        rest = scheme.weights[:index] + scheme.weights[index + 1 :]
+    named = () if scheme.weights == ALL else scheme.weights
+    for index, update in enumerate(named):
+        rest = named[:index] + named[index + 1 :]
         if rest or scheme.head.train or scheme.biases_last or scheme.bias_layers:
             label = f"weights of layer {update.layer}"
             yield label, dataclasses.replace(scheme, weights=rest)
-    if scheme.biases_last > 1:
+    if scheme.biases_last != ALL and scheme.biases_last > 1:
         fewer = scheme.biases_last // 2
         label = f"biases: last {scheme.biases_last} -> {fewer}"
         yield label, dataclasses.replace(scheme, biases_last=fewer)

@@ -27,7 +27,7 @@ from tflm_train.ops import OP_PREFIX, StageKind
 from tflm_train.ops.builtin import kernel_memory
 from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.emit_stream import make_stream
-from tflm_train.rewriter.fold_pad import fold_pads, is_windowed
+from tflm_train.rewriter.fold_pad import fold_pads, is_pad, is_windowed
 from tflm_train.rewriter.overlay import overlay_streams
 from tflm_train.rewriter.stream import Run, can_stream, find_run, nonzero_taps
 from tflm_train.rewriter.training_graph import TrainOp
@@ -155,7 +155,7 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
 
 
 def _count_pads(graph: Graph) -> int:
-    return sum(op.name == "PAD" for op in graph.ops)
+    return sum(map(is_pad, graph.ops))
 
 
 def stream_layers(model: Model, choice: Choice) -> list[_Segment]:

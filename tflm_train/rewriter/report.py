@@ -44,6 +44,21 @@ class TrainedLayerReport:
 
 
 @dataclass(frozen=True)
+class LeftOutLayer:
+    """A layer that `all` would name but that cannot train.
+
+    Attributes:
+      index: Its number.
+      name: Its name.
+      why: The reason.
+    """
+
+    index: int
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
 class ExtraMemoryReport:
     """RAM that training keeps beyond inference, counted in two ways.
 
@@ -75,6 +90,7 @@ class RewriteReport:
 
     Attributes:
       layers: The layers that train, in order.
+      left_out: The layers that the scheme's `all` leaves out because they cannot train.
       ops: How many of our ops there are, by name.
       kernels: What runs the builtin operators, for the arenas.
       arena: The arena of the rewritten model on a Cortex-M.
@@ -88,6 +104,7 @@ class RewriteReport:
     """
 
     layers: tuple[TrainedLayerReport, ...]
+    left_out: tuple[LeftOutLayer, ...]
     ops: dict[str, int]
     kernels: str
     arena: Arena
@@ -130,6 +147,9 @@ def build_report(
     warnings += unmodelled_warnings(memory)
     return RewriteReport(
         layers=tuple(layers),
+        left_out=tuple(
+            LeftOutLayer(layer.index, layer.name, why) for layer, why in graph.plan.left_out
+        ),
         ops=dict(counts),
         kernels=str(memory.kernels),
         arena=memory.arena(),

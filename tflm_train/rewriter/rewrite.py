@@ -13,8 +13,7 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, offline_plan
 from tflm_train.model.layer_options import store_layer_options
 from tflm_train.model.written import write_checked
-from tflm_train.ops.constants import LossKind
-from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
+from tflm_train.rewriter.attach_head import attach_head
 from tflm_train.rewriter.choose_variables import CHOOSE_VARIABLES
 from tflm_train.rewriter.close_step import CLOSE_STEP
 from tflm_train.rewriter.describe import describe_head, describe_interface
@@ -100,7 +99,7 @@ def rewrite(
     made = (CHOOSE_VARIABLES, DIFFERENTIATE, SAVE_MASKS, SPLIT_LAYERS)
     ordered = Pass("order_ops", order_all, requires=(UPDATED, LAYERS_SPLIT), ensures=(IN_ORDER,))
     held = run_passes(graph, (*made, ordered, CLOSE_STEP, MARK_STEP), held=(ONE_PRODUCER,))
-    graph.warnings += _logits_warnings(graph) + _scale_warnings(graph)
+    graph.warnings += _scale_warnings(graph)
     describe_interface(graph)
     unstreamed = memory = memory_report(work, kernels)
     if choice.changes_anything:
@@ -115,7 +114,9 @@ def rewrite(
 def _fingerprint(model: Model, scheme: Scheme) -> int:
     """64 bits that tell which model and scheme a saved state belongs to."""
     digest = hashlib.sha256(model.source)
-    digest.update(json.dumps(scheme.to_dict(), sort_keys=True).encode())
+    settings = scheme.to_dict()
+    del settings["model"]  # that is in the digest itself
+    digest.update(json.dumps(settings, sort_keys=True).encode())
     digest.update(ops.VERSION.to_bytes(2, "little"))
     return int.from_bytes(digest.digest()[:8], "little")
 
@@ -141,15 +142,4 @@ def _scale_warnings(graph: TrainingGraph) -> list[str]:
         f"the inputs of {len(tiny)} trained layers have scales as small as "
         f"{min(layer.x.scale for layer in tiny):.2g} ({tiny[-1]}): the model was quantized on data "
         "that left them at zero, so they cannot learn; quantize it again on representative data"
-    ]
-
-
-def _logits_warnings(graph: TrainingGraph) -> list[str]:
-    loss = next(op.params for op in graph.training if isinstance(op.params, ops.Loss))
-    low = LOGITS_SCALE_RANGE[0]
-    if loss.scale >= low or loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
-        return []
-    return [
-        f"the logits' scale is {loss.scale:.3g}: below {low} confidence saturates and training "
-        "suffers; give the scheme a fresh head (`head: {classes: N}`)"
     ]

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
-from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
 from tflm_train.ops import Loss
 from tflm_train.ops.constants import LossKind, TargetKind
+from tflm_train.ops.npu import ETHOS_U
 from tflm_train.ops.reading import is_ours
 from tflm_train.runtime.host_library import (
     REGISTERER,
@@ -242,10 +242,10 @@ class Interpreter:
                 f"{self.model.name}: TFLM cannot run this model: no operator calls subgraph "
                 f"{self.model.uncalled_subgraphs[0]}; convert it with one signature only"
             )
-        npu = next((op for op in self.model.graph.ops if op.name == NPU_OP), None)
+        npu = next((op for op in self.model.graph.ops if ETHOS_U.is_kind_of(op)), None)
         if npu is not None:
             raise ModelError(
-                f"{self.model.name}: op {self.model.graph.index(npu)} ({NPU_OP}) runs on an "
+                f"{self.model.name}: op {self.model.graph.index(npu)} ({npu.name}) runs on an "
                 "Ethos-U, not here; take the model as it was before Vela, whose states are the same"
             )
         if self._uses_kernels:

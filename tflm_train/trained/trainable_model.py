@@ -6,9 +6,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tflm_train.backward_ops.losses import FOLDED_OPS
 from tflm_train.errors import ModelError
-from tflm_train.graph import NPU_OP, TRAINING_OP_PREFIX, Op, Tensor
+from tflm_train.graph import TRAINING_OP_PREFIX, Op, Tensor
 from tflm_train.model import Model
 from tflm_train.ops import (
     ConvUpdate,
@@ -19,7 +18,9 @@ from tflm_train.ops import (
     Role,
     TargetKind,
 )
+from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.contract import EXTRA_INPUTS, EXTRA_OUTPUTS, STATE_WORDS
+from tflm_train.ops.npu import ETHOS_U
 from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.ops.tensors import slots_of
 
@@ -246,9 +247,10 @@ def _trained_output(model: Model, outputs: Sequence[Tensor], logits: Tensor) -> 
         tensor = output
         while tensor is not logits:
             op = model.graph.producer(tensor)
-            if op is not None and op.name == NPU_OP and _spans(op, logits, tensor):
+            row = None if op is None else builtin_of(op)
+            if op is not None and ETHOS_U.is_kind_of(op) and _spans(op, logits, tensor):
                 tensor = logits
-            elif op is not None and op.name in FOLDED_OPS:
+            elif op is not None and row is not None and row.is_folded:
                 tensor = op.input
             else:
                 break

@@ -20,7 +20,7 @@ from tflm_train.ops.builtin.shapes import (
     same_shape,
     tensor_of,
 )
-from tflm_train.ops.constants import StageKind
+from tflm_train.ops.constants import LossKind, StageKind
 from tflm_train.ops.target import Struct
 
 _TWO = (2, 2)
@@ -136,6 +136,7 @@ ROWS = (
         same_shape,
         memory=fixed(None, "iiii"),
         partials=((Term(_logistic_derivative, of=None),),),
+        loss=LossKind.SIGMOID_CROSS_ENTROPY,
     ),
     BuiltinOperator("MAXIMUM", broadcast, _TWO, memory=fixed(None)),
     BuiltinOperator("MINIMUM", broadcast, _TWO, memory=fixed(None)),
@@ -154,7 +155,11 @@ ROWS = (
         partials=((Term(_rsqrt_derivative, of=None),),),
     ),
     BuiltinOperator(
-        "SOFTMAX", _softmax_shape, options=schema.SoftmaxOptionsT, memory=_softmax_memory
+        "SOFTMAX",
+        _softmax_shape,
+        options=schema.SoftmaxOptionsT,
+        memory=_softmax_memory,
+        loss=LossKind.SOFTMAX_CROSS_ENTROPY,
     ),
     BuiltinOperator(
         "SQUARED_DIFFERENCE",

@@ -210,7 +210,7 @@ ROWS = (
         (2, 3),
         schema.Conv2DOptionsT,
         memory=_conv_memory,
-        layer=LayerForm(_conv_macs, is_window=True),
+        layer=LayerForm(_conv_macs, is_window=True, is_resizable=True),
         stage=StageKind.CONV,
         instructions=_conv_instructions,
     ),
@@ -230,7 +230,13 @@ ROWS = (
         (2, 3),
         schema.FullyConnectedOptionsT,
         memory=_fully_connected_memory,
-        layer=LayerForm(_conv_macs, flattens=True, scales_in_float=True, prepared_twice=False),
+        layer=LayerForm(
+            _conv_macs,
+            flattens=True,
+            scales_in_float=True,
+            prepared_twice=False,
+            is_resizable=True,
+        ),
     ),
     BuiltinOperator(
         "TRANSPOSE_CONV",
