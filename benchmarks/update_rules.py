@@ -4,7 +4,7 @@
 
 Every rule trains the same layers of the same model on the same data in the same orders, over a grid
 of learning rates and two seeds, every step in the TFLM interpreter. Frozen early layers run once
-per sample (`tail`), which changes no bit.
+per sample (`trained.cut`), which changes no bit.
 
 A rule is judged by its best rate, which the same test samples choose for all rules from as many
 rates; "no different" means by less than two standard errors of the difference of two shares. How
@@ -25,8 +25,7 @@ import numpy as np
 
 from benchmarks.learning import QUICK_SAMPLES, Laboratory
 from benchmarks.report import Column, add_report_options, publish, show
-from benchmarks.tail import CACHE
-from benchmarks.tasks import DIGITS, KWS, Task, available
+from benchmarks.tasks import CACHE, DIGITS, KWS, Task, available
 from tflm_train import rewrite
 from tflm_train.qas.update_rule import AccumulatedSgd, Sgd, UpdateRule
 from tflm_train.runtime.data import Dataset
