@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.learning import QUICK_SAMPLES, Laboratory
 from benchmarks.report import Column, add_report_options, publish, show
-from benchmarks.tasks import CACHE, MCUNET, SHARED, Task
+from benchmarks.tasks import MCUNET, SHARED, Task
 from tflm_train import Scheme, rewrite
 from tflm_train.memory import memory_report
 from tflm_train.model import Model, load
@@ -50,7 +50,7 @@ def run(data: str, name: str, weights: str, limit: int | None, seed: int) -> dic
     task: Task = replace(
         MCUNET, name=name, data_path=SHARED / "data" / f"{data}.npz", scheme=scheme
     )
-    laboratory = Laboratory(task, limit, CACHE)
+    laboratory = Laboratory(task, limit)
     train = laboratory.train_float if weights == FLOAT else laboratory.train_int8
     record = train(task.rate, seed=seed)
     return {

@@ -23,12 +23,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.latents import latent_dataset
 from benchmarks.report import Column, add_report_options, publish, show
-from benchmarks.tasks import CACHE, KWS, MCUNET, Task, available
+from benchmarks.tasks import KWS, MCUNET, Task, available
 from tflm_train import Interpreter, Model, rewrite
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.runtime.data import Dataset
-from tflm_train.runtime.latents import Latents
 from tflm_train.runtime.training import train
 from tflm_train.scheme import WeightUpdate
 from tflm_train.scheme.resolve import resolve
@@ -63,10 +63,9 @@ class Laboratory:
     Args:
         task: what trains.
         limit: use only the first samples of each part.
-        cache: folder for boundary activations, or None.
     """
 
-    def __init__(self, task: Task, limit: int | None = None, cache: Path | None = None) -> None:
+    def __init__(self, task: Task, limit: int | None = None) -> None:
         self.task = task
         self._model = task.model()
         whole = self._rewritten(qas=True)
@@ -74,9 +73,7 @@ class Laboratory:
         self._boundary = parts.boundary
         data = task.dataset()
         data.check_classes(Interpreter(whole).classes)
-        # The plain model's trunk is the same for every scheme with this boundary.
-        trunk = cut(self._model, self._boundary)
-        self._data: Dataset = Latents(whole, trunk, cache).dataset(data, limit)
+        self._data: Dataset = latent_dataset(whole, data, limit)
         self.test_samples = len(self._data.y_test)
 
     def train_int8(
@@ -290,7 +287,7 @@ def main() -> int:
     comparisons, rows, verdicts = [], [], []
     for study in (study for study in STUDIES if study.task in here):
         limit = QUICK_SAMPLES if arguments.quick else None
-        laboratory = Laboratory(study.task, limit, CACHE)
+        laboratory = Laboratory(study.task, limit)
         comparisons.append(compare(laboratory, arguments.seed))
         if not arguments.no_ablation:
             ablation = ablate(laboratory, study, arguments.seed)

@@ -13,8 +13,7 @@ import numpy as np
 
 from tflm_train.model import Graph, Op, Tensor
 from tflm_train.model.layers import Layer
-from tflm_train.ops import StageFields, Stream, StreamInputs, StreamOutputs
-from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops import StageFields, StageKind, Stream, StreamInputs, StreamOutputs
 from tflm_train.ops.target import align
 from tflm_train.ops.tensors import place_of
 from tflm_train.rewriter.split_layers import layer_multipliers
@@ -39,7 +38,7 @@ def make_stream(graph: Graph, run: Run) -> TrainOp:
     own: list[Tensor] = []
     stages: list[StageFields] = []
     for op, taps, stage in zip(run.layers, run.taps, run.stages, strict=True):
-        if layer_form_of(op) is not None:
+        if stage.stage_kind != StageKind.ADD:
             stage = _with_constants(graph, op, taps, stage, constants, own)
         stages.append(stage)
     # One without a meaning where there are none: inputs that are left out may get lost.

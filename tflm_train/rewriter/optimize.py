@@ -15,7 +15,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tflm_train.cost.instructions import builtin_cost, stage_cost
+from tflm_train.cost.cores import Core
+from tflm_train.cost.instructions import builtin_cost, split_cost, stage_cost
 from tflm_train.cost.macs import forward_macs
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph.liveness import Liveness
@@ -23,7 +24,7 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.model.written import write_checked
-from tflm_train.ops import OP_PREFIX, StageKind
+from tflm_train.ops import OP_PREFIX, SplitConv, SplitDepthwise, StageKind, Stream
 from tflm_train.ops.builtin import kernel_memory
 from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.emit_stream import make_stream
@@ -64,12 +65,31 @@ class Choice:
       forward: Whether single layers may (AUTO), must (FLASH) or must not leave their builtin op.
       max_slowdown: Largest estimated time of the forward layers relative to builtin ones.
       kernels: What runs the builtin ops.
+      core: What the time is estimated for; None: a core on which these kernels run.
     """
 
     stream: Streaming = Streaming.AUTO
     forward: Forward = Forward.AUTO
     max_slowdown: float = math.inf
     kernels: KernelSet = KernelSet.CMSIS_NN
+    core: Core | None = None
+
+    def time_of(self, op: Op) -> float:
+        """Estimated instructions of an op; 0 where they do not depend on the choice."""
+        params = op.params if isinstance(op, TrainOp) else None
+        if isinstance(params, Stream):
+            return sum(stage_cost(stage, self._core) for stage in params.stages)
+        if isinstance(params, SplitConv | SplitDepthwise):
+            return split_cost(params, self._core)
+        return builtin_cost(op, self._core, self.kernels)
+
+    def time_of_run(self, run: Run) -> float:
+        """Estimated instructions of a run as a STREAM."""
+        return sum(stage_cost(stage, self._core) for stage in run.stages)
+
+    @property
+    def _core(self) -> Core:
+        return Core.of(self.kernels) if self.core is None else self.core
 
     @property
     def changes_anything(self) -> bool:
@@ -132,7 +152,7 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
             "(`rewrite --stream auto` does it for training)"
         )
     before = memory_report(model, choice.kernels)
-    builtin_time = sum(builtin_cost(op) for op in work.graph.ops)
+    builtin_time = sum(map(choice.time_of, work.graph.ops))
     macs, pads = forward_macs(work.graph), _count_pads(work.graph)
     fold_pads(work.graph)
     segments = stream_layers(work, choice)
@@ -191,7 +211,15 @@ def choose_segments(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[_Se
       The segments in order, each a single op as it is or a run to stream.
     """
     by_stop = _all_segments(Liveness(ops, graph.inputs, graph.outputs), ops, choice)
-    limit = choice.max_slowdown * sum(builtin_cost(op) for op in ops)
+    free = _smallest(by_stop, math.inf)
+    limit = choice.max_slowdown * sum(map(choice.time_of, ops))
+    if sum(s.time for s in free) <= limit:
+        return free
+    return _smallest(by_stop, limit) or [s for x in by_stop[1:] for s in x if s.run is None]
+
+
+def _smallest(by_stop: Sequence[Sequence[_Segment]], limit: float) -> list[_Segment]:
+    """The plan that takes the least memory in at most `limit` instructions; [] if none is found."""
     heads = sorted({s.alive for found in by_stop for s in found})
     smallest = _smallest_head(by_stop)
     caps = [head for head in heads if head >= smallest]
@@ -206,7 +234,7 @@ def choose_segments(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[_Se
             size = max(s.alive for s in plan) + sum(s.kept for s in plan) if plan else math.inf
             if plan and size < best_size and sum(s.time for s in plan) <= limit:
                 best, best_size = plan, size
-    return best or [s for found in by_stop[1:] for s in found if s.run is None]
+    return best
 
 
 def apply_segments(graph: Graph, ops: Sequence[Op], segments: Sequence[_Segment]) -> list[Op]:
@@ -230,7 +258,7 @@ def _all_segments(liveness: Liveness, ops: Sequence[Op], choice: Choice) -> list
         crossing = crossings[start]
         must_run = choice.forward is Forward.FLASH and is_windowed(op) and streamable[start]
         if not must_run:
-            by_stop[start + 1].append(_as_it_is(op, start, crossing, choice.kernels))
+            by_stop[start + 1].append(_as_it_is(op, start, crossing, choice))
         for stop in range(start + 1, len(ops) + 1):
             if not streamable[stop - 1]:
                 break
@@ -240,7 +268,7 @@ def _all_segments(liveness: Liveness, ops: Sequence[Op], choice: Choice) -> list
             if run is not None and _is_allowed(run, choice):
                 dies = _is_planned(run.source) and not liveness.is_needed(run.source, stop)
                 saved = _shared_bytes(run) if dies else 0
-                by_stop[stop].append(_streamed(run, start, stop, crossing - saved))
+                by_stop[stop].append(_streamed(run, start, stop, crossing - saved, choice))
     return by_stop
 
 
@@ -251,27 +279,27 @@ def _is_allowed(run: Run, choice: Choice) -> bool:
     return choice.forward is not Forward.BUILTIN and run.stages[0].stage_kind != StageKind.ADD
 
 
-def _as_it_is(op: Op, start: int, crossing: int, kernels: KernelSet) -> _Segment:
+def _as_it_is(op: Op, start: int, crossing: int, choice: Choice) -> _Segment:
     alive = crossing + sum(_bytes(t) for t in op.outputs if _is_planned(t))
     kept = _NODE_BYTES + _TENSOR_BYTES * (len(op.inputs) + len(op.outputs))
     if isinstance(op, TrainOp):
         alive += align(scratch_of(op.params), _ALIGNMENT)
-    memory = kernel_memory(op, kernels, CORTEX_M)
+    memory = kernel_memory(op, choice.kernels, CORTEX_M)
     if memory is not None:
         alive += sum(align(size, _ALIGNMENT) for size in memory.scratch)
         kept += sum(align(size, _ALIGNMENT) for size in memory.channels)
         kept += 0 if memory.data is None else align(CORTEX_M.size_of(*memory.data), _ALIGNMENT)
         kept += 0 if memory.options is None else CORTEX_M.size_of(*memory.options)
-    return _Segment(start, start + 1, alive, kept, builtin_cost(op), None)
+    return _Segment(start, start + 1, alive, kept, choice.time_of(op), None)
 
 
-def _streamed(run: Run, start: int, stop: int, crossing: int) -> _Segment:
+def _streamed(run: Run, start: int, stop: int, crossing: int, choice: Choice) -> _Segment:
     alive = crossing + sum(map(_bytes, run.outputs))
     alive += align(scratch_of(run.params), _ALIGNMENT)
     tensors = 2 + sum(t.is_variable for op in run.layers for t in op.inputs[1:] if t is not None)
     tensors += len(run.outputs)
     kept = _NODE_BYTES + _HANDLE_BYTES + _TENSOR_BYTES * tensors
-    return _Segment(start, stop, alive, kept, sum(map(stage_cost, run.stages)), run)
+    return _Segment(start, stop, alive, kept, choice.time_of_run(run), run)
 
 
 def _shared_bytes(run: Run) -> int:

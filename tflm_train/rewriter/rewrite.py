@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 
 from tflm_train import ops
+from tflm_train.cost.cores import Core
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, offline_plan
@@ -45,12 +47,14 @@ class RewriteResult:
       report: What was added.
       memory: The arena on a Cortex-M.
       memory_unstreamed: What it would be with every forward layer a builtin op.
+      slowdown: Estimated time of the forward layers relative to that.
     """
 
     model_bytes: bytes
     report: RewriteReport
     memory: MemoryReport
     memory_unstreamed: MemoryReport
+    slowdown: float
 
 
 def rewrite(
@@ -61,6 +65,8 @@ def rewrite(
     order: Order = Order.BEST,
     stream: Streaming = Streaming.OFF,
     forward: Forward = Forward.BUILTIN,
+    max_slowdown: float = math.inf,
+    core: Core | None = None,
 ) -> RewriteResult:
     """Makes a model trainable.
 
@@ -71,6 +77,8 @@ def rewrite(
       kernels: What will run the builtin operators; only the memory report depends on it.
       stream: Whether runs of layers become one op each, to save memory.
       forward: Whether other layers leave their builtin op for one with constants in flash.
+      max_slowdown: Largest estimated time of the forward layers relative to builtin ops.
+      core: What the time is estimated for; None: a core on which these kernels run.
 
     Returns:
       The rewritten model and the report.
@@ -84,7 +92,7 @@ def rewrite(
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
     work = Model(model.source, model.name)
-    choice = Choice(stream, forward, kernels=KernelSet(kernels))
+    choice = Choice(stream, forward, max_slowdown, KernelSet(kernels), core)
     if choice.changes_anything:
         fold_pads(work.graph)
     plan = resolve(scheme, work)
@@ -102,13 +110,16 @@ def rewrite(
     graph.warnings += _scale_warnings(graph)
     describe_interface(graph)
     unstreamed = memory = memory_report(work, kernels)
+    time = sum(map(choice.time_of, work.graph.ops))
     if choice.changes_anything:
         streamed = Pass("stream_layers", lambda _: stream_layers(work, choice), requires=(MARKED,))
         run_passes(graph, (FUSE_BIAS, MARK_STEP, streamed), held)
         memory = memory_report(work, kernels)
     store_layer_options(work)
     data = write_checked(work)
-    return RewriteResult(data, build_report(model, graph, data, memory), memory, unstreamed)
+    report = build_report(model, graph, data, memory)
+    slowdown = sum(map(choice.time_of, work.graph.ops)) / time if time else 1.0
+    return RewriteResult(data, report, memory, unstreamed, slowdown)
 
 
 def _fingerprint(model: Model, scheme: Scheme) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.rule import Columns, Gradient
+from tflm_train.backward_ops.rule import Gradient
+from tflm_train.backward_ops.trained_layer import TrainedLayer
 from tflm_train.model import Model, Op, Tensor
-from tflm_train.model.layers import Layer
 from tflm_train.ops import STATE_WORDS, Params, UpdateOutputs
 from tflm_train.ops.constants import TargetKind
 from tflm_train.ops.contract import LIVE_WORDS
@@ -41,40 +41,6 @@ class Variable:
 
     tensor: Tensor
     factory: npt.NDArray[np.generic] | None
-
-
-@dataclass(frozen=True)
-class TrainedLayer:
-    """A layer of the plan with the tensors its update needs.
-
-    Attributes:
-      layer: The layer.
-      weights: Its weight variable (the columns of a layer that trains in part), None where only the
-        bias trains.
-      columns: Which part trains; None where the whole layer does.
-      bias: Its bias variable, None where the layer has none.
-      kept: What the update rule keeps beside weights and bias, by the role it has there.
-      weight_factors: float32 [trained out channels], s_x / s_W (0 for frozen channels).
-      bias_factors: float32 [out channels], 1 / (s_x * s_W).
-      frozen_channels: How many channels were frozen because their scale is degenerate.
-      taps: (y0, y1, x0, x1), the trained taps of the kernel.
-    """
-
-    layer: Layer
-    weights: Tensor | None
-    columns: Columns | None
-    bias: Tensor | None
-    kept: dict[str, Tensor]
-    weight_factors: npt.NDArray[np.float32]
-    bias_factors: npt.NDArray[np.float32]
-    frozen_channels: int
-    taps: tuple[int, int, int, int]
-
-    @property
-    def variables(self) -> list[Tensor]:
-        """All that an update changes."""
-        trained = [t for t in (self.weights, self.bias) if t is not None]
-        return [*trained, *self.kept.values()]
 
 
 @dataclass(eq=False)

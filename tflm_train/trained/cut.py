@@ -138,6 +138,22 @@ def why_no_boundary(graph: Graph, boundary: Tensor) -> str | None:
     return None
 
 
+def has_memory(graph: Graph) -> bool:
+    """Whether a run of the model may depend on earlier ones otherwise than through its state.
+
+    Args:
+      graph: Of a plain or rewritten model.
+    """
+    made = {id(tensor) for op in graph.ops for tensor in op.outputs}
+    made |= {id(tensor) for tensor in graph.inputs}
+    return any(
+        (op.is_custom and not is_ours(op))
+        or op.name in _WITH_MEMORY
+        or any(tensor.is_variable and id(tensor) not in made for tensor in _tensors(op))
+        for op in graph.ops
+    )
+
+
 def _why_op(op: Op) -> str | None:
     """What keeps an op out of the trunk: it must give the same for a sample whenever it runs."""
     if Stream.is_kind_of(op):

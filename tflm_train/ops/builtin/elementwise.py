@@ -26,7 +26,6 @@ from tflm_train.ops.target import Struct
 _TWO = (2, 2)
 _SOFTMAX_BITS = 26
 _SOFTMAX_DATA = "diiiiiifPPPPP"  # SoftmaxParams
-_ADD_INSTRUCTIONS = 81.0  # per output, as in `layers`
 
 
 def _softmax_shape(op: Op) -> Shapes:
@@ -61,10 +60,6 @@ def _softmax_memory(case: KernelCase) -> KernelMemory:
         data = (data, "ii")
     tables = (2 * 513,) * 2 if case.x.type_name == "INT16" else ()
     return KernelMemory(("f",), data, buffers=tables)
-
-
-def _add_instructions(op: Op) -> float:
-    return _ADD_INSTRUCTIONS * op.output.size
 
 
 def _logistic_derivative(y: Real, options: Any) -> Real:
@@ -108,7 +103,6 @@ ROWS = (
         _TWO,
         schema.AddOptionsT,
         memory=fixed("eb", "biiiiiiiiiiiiff"),
-        instructions=_add_instructions,
         stage=StageKind.ADD,
     ),
     BuiltinOperator(

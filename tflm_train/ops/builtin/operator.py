@@ -79,8 +79,6 @@ class BuiltinOperator:
         name.
       has_kernel: Whether TFLM can run it.
       layer: How its weights lie; None for an operator without.
-      instructions: About how many TFLM's CMSIS-NN kernel takes on a Cortex-M7; None where nothing
-        compares its cost.
       stage: What computes it as a part of a STREAM; None where nothing does.
       keeps_real_values: Whether it only writes the same numbers in another type or scale.
       keeps_channels: Whether, where its output has as many channels as its input, each is made of
@@ -102,7 +100,6 @@ class BuiltinOperator:
     method: str | None = None
     has_kernel: bool = True
     layer: LayerForm | None = None
-    instructions: Callable[[Op], float] | None = None
     stage: StageKind | None = None
     keeps_real_values: bool = False
     keeps_channels: bool = False
