@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.backward_ops import float_reference as ref
+from tests.qas.whole_layer import Parameters, update_layer
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d
 from tflm_train.backward_ops.numerics import hash32
 from tflm_train.errors import UnsupportedError
 from tflm_train.ops.geometry import Geometry, TapWindow
 from tflm_train.qas import update
-from tflm_train.qas.update import Parameters
 
 INT32_MAX = 2**31 - 1
 
@@ -52,7 +52,7 @@ def test_a_step_is_float_sgd_in_real_weight_space(
     learning_rate = np.float32(10**log10_step / np.abs(dw / per_channel).max())
 
     G, B = layer.weight_gradient(gradient.q, x.x, x.zero_point, g)
-    after = update.update_layer(
+    after = update_layer(
         before, G, B, update.factors(float(x.scale), s_w), g,
         learning_rate=learning_rate, grad_scale=gradient.scale, depthwise=depthwise, key=seed,
         residual_bits=8 if with_residual else 0,
@@ -217,7 +217,7 @@ def test_dead_channels_stay_and_nothing_leaves_its_range(
     G = rng.integers(-127 * 255 * 16, 127 * 255 * 16, shape).astype(np.int32)
     B = rng.integers(-127 * 16, 127 * 16, 5).astype(np.int32)
     factors = update.factors(0.02, np.array([0.01, 1e-9, 0.02, 0.0, 0.01]))
-    after = update.update_layer(
+    after = update_layer(
         before, G, B, factors, geometry,
         learning_rate=learning_rate, grad_scale=np.float32(0.01), depthwise=False, key=seed,
         residual_bits=8 if with_residual else 0,
