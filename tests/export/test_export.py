@@ -203,7 +203,7 @@ def test_trainers_of_latents_compile(case: str, tmp_path: Path) -> None:
     name, loss = LOSSES[case]
     model = Model(loss_model(name), name)
     scheme = Scheme(loss=loss, latent=True)
-    if case == "autoencoder":  # whose latent is its input
+    if case != "labels":  # a frozen FULLY_CONNECTED always runs: the latent is the input
         scheme = dataclasses.replace(scheme, weights=weights_of(0))
     rewritten = Model(tt.rewrite(model, scheme).model_bytes, "m.tflite")
     project = export_project(rewritten, "c-array", name="m")
@@ -213,7 +213,8 @@ def test_trainers_of_latents_compile(case: str, tmp_path: Path) -> None:
     assert f"kLatentOutput = {len(graph.outputs) - 1};" in text
     assert f"kLatentSize = {graph.outputs[-1].size};" in text
     project.write(tmp_path)
-    label = "" if case == "autoencoder" else "m::Label label[m::kLabelSize] = {}; "
+    array = "" if graph.inputs[1].size == 1 else "[m::kLabelSize]"
+    label = "" if case == "autoencoder" else f"m::Label label{array} = {{}};"
     use = f"""
 #include "m.h"
 float Learn(m::Trainer& trainer, int8_t* kept) {{
