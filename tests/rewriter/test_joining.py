@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import tflm_train as tt
 from tests.stacks import Stack
-from tests.steps import assert_follows_reference, weights_of
+from tests.steps import assert_follows_reference, train, weights_of
 from tflm_train.model import Model
+from tflm_train.model.layers import list_layers
+from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme
 
 LINEAR, RELU = 0, 1
@@ -57,3 +60,19 @@ def test_up_to_four_gradients_meet_in_one_operator(branches: int, accumulates: i
     result = tt.rewrite(model, Scheme(weights=weights_of(0)))
     assert result.report.ops.get("ACCUMULATE", 0) == accumulates
     assert_follows_reference(Model(result.model_bytes))
+
+
+def test_each_bias_trains_where_layers_share_a_gradient() -> None:
+    """One of them goes along with the input gradient, which has room for no other."""
+    model = forked(*["conv"] * 4)
+    scheme = Scheme(weights=weights_of(0), biases_last=5)
+    # Biases join input gradients in streamed models only.
+    result = tt.rewrite(model, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
+    assert 0 < result.report.ops["BIAS_UPDATE"] < 4
+    interpreter = tt.Interpreter(result.model_bytes)
+    before = interpreter.variables()
+    train(interpreter, 3)
+    after = interpreter.variables()
+    biases = [name for name in before if name.startswith("bias_")]
+    assert len(biases) == sum(layer.bias is not None for layer in list_layers(model.graph)) >= 4
+    assert all(np.any(before[name] != after[name]) for name in biases)

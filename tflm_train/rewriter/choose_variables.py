@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.rule import Columns
 from tflm_train.backward_ops.rules import layer_rule_of
+from tflm_train.backward_ops.trained_layer import Columns, TrainedLayer
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Tensor
 from tflm_train.model.layers import Layer
@@ -21,7 +21,7 @@ from tflm_train.qas import factors
 from tflm_train.qas.update_rule import Kept
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import ONE_PRODUCER, VARIABLES_CHOSEN
-from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, Variable
+from tflm_train.rewriter.training_graph import TrainingGraph, Variable
 from tflm_train.scheme.gradient_path import why_not_input, why_not_tensor
 from tflm_train.scheme.select import select_channels
 

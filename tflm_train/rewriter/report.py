@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from tflm_train.backward_ops.trained_layer import TrainedLayer
 from tflm_train.cost.macs import forward_macs
 from tflm_train.memory import MemoryReport, memory_report
 from tflm_train.memory.extra import ExtraMemory, analytic_extra_memory, kept_memory
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Model
 from tflm_train.ops import OP_PREFIX
-from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
+from tflm_train.rewriter.training_graph import TrainingGraph
 from tflm_train.scheme import resolve
 from tflm_train.scheme.select import select_channels
 
