@@ -1,4 +1,4 @@
-"""Factory models for the stories that have none: small activity classifiers, made by a seeded recipe.
+"""Factory models for the stories that have none: small activity classifiers, by a seeded recipe.
 
 A window of T samples of 6 axes, each axis normalised by what the factory's data has of it, goes
 through three convolutions along time; the latent behind the first one is T / 2 x 16 int8.
