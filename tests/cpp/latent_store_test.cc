@@ -27,11 +27,11 @@ constexpr LatentStoreSize kSize = {kRecords, kGroups, 77};
 
 // Emulated boards go through a part.
 #if defined(__arm__)
-constexpr uint32_t kSamples = 9;
-constexpr size_t kGoOnEvery = 16;
+constexpr uint32_t kSamples = 8;
+constexpr size_t kGoOnEvery = 64;
 #else
-constexpr uint32_t kSamples = 24;
-constexpr size_t kGoOnEvery = 8;
+constexpr uint32_t kSamples = 14;
+constexpr size_t kGoOnEvery = 12;
 #endif
 
 // Latents are a run of bytes that depends on their number, which comes first.
@@ -94,9 +94,11 @@ struct Geometry {
 constexpr Geometry kGeometries[] = {
     {"two large blocks", {2 * 1024, 1024, 4}},
     {"many small blocks", {24 * 128, 128, 8}},
+#if !defined(__arm__)
     {"wide program units", {6 * 512, 512, 32}},
     {"units of a byte", {4 * 600 + 77, 200, 1}},
     {"units larger than a record", {6 * 1280, 1280, 128}},
+#endif
 };
 
 constexpr Cut kCuts[] = {Cut::kTorn, Cut::kEcc, Cut::kMarginal};

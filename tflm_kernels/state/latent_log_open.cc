@@ -63,20 +63,29 @@ LatentStatus LatentLog::FindHead(bool* only_copies) {
   uint32_t newest = 0;  // numbers begin at 1
   for (size_t sector = 0; sector < layout_.sectors; ++sector) {
     Header header = {};
-    const bool has_header = ReadHeader(sector, &header);
-    if (has_header && header.erases > erases_) erases_ = header.erases;
-    const bool ours = has_header && header.format == key_;
-    other |= has_header && !ours;
-    const uint32_t number = ours ? header.sequence : NewestEntry(sector);
+    if (!ReadHeader(sector, &header)) continue;
+    if (header.erases > erases_) erases_ = header.erases;
+    other |= header.format != key_;
+    if (header.format == key_ && header.sequence > newest) {
+      newest = header.sequence;
+      head_ = sector;
+    }
+  }
+  const uint32_t entry = newest == 0 ? 0 : NewestEntry(head_);
+  *only_copies = entry <= newest;
+  if (entry > newest) newest = entry;
+  for (size_t sector = 0; sector < layout_.sectors; ++sector) {
+    Header header = {};
+    if (ReadHeader(sector, &header) && header.format == key_) continue;
+    const uint32_t number = NewestEntry(sector);
     if (number > newest) {
       newest = number;
       head_ = sector;
-      *only_copies = ours;
+      *only_copies = false;
     }
   }
-  if (newest == 0) return other ? LatentStatus::kOtherModel : LatentStatus::kEmpty;
-  *only_copies = *only_copies && NewestEntry(head_) <= newest;
-  return LatentStatus::kOk;
+  if (newest > 0) return LatentStatus::kOk;
+  return other ? LatentStatus::kOtherModel : LatentStatus::kEmpty;
 }
 
 // All sectors in the order in which they were written; of the one left out only its number.
