@@ -6,8 +6,8 @@
 mcunet-5fps.nopad, a fresh head of 10 classes: head only, biases of the last 22 layers, and the
 paper's ~49, ~99 and ~148 KB schemes, each with 8, 4 and 0 residual bits, and in float32
 (`float_twin`). Every int8 step runs in the TFLM interpreter; frozen early layers run once per
-sample (`tail`), which changes no bit. A run that is broken off goes on where `--save` left off;
-runs of other seeds or data sets are kept in the file and shown too.
+sample (`trained.cut`), which changes no bit. A run that is broken off goes on where `--save` left
+off; runs of other seeds or data sets are kept in the file and shown too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from typing import Any
 
 from benchmarks.learning import QUICK_SAMPLES, Laboratory
 from benchmarks.report import Column, add_report_options, publish, show
-from benchmarks.tail import CACHE
 from benchmarks.tasks import MCUNET, SHARED, Task
 from tflm_train import Scheme, rewrite
 from tflm_train.memory import memory_report
@@ -51,7 +50,7 @@ def run(data: str, name: str, weights: str, limit: int | None, seed: int) -> dic
     task: Task = replace(
         MCUNET, name=name, data_path=SHARED / "data" / f"{data}.npz", scheme=scheme
     )
-    laboratory = Laboratory(task, limit, CACHE)
+    laboratory = Laboratory(task, limit)
     train = laboratory.train_float if weights == FLOAT else laboratory.train_int8
     record = train(task.rate, seed=seed)
     return {

@@ -27,14 +27,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.latents import latents_of
 from benchmarks.report import Column, add_report_options, publish, show
-from benchmarks.tail import Boundary, Cut, cut
 from benchmarks.tasks import DIGITS, MCUNET, RESNET, Task, available, every_layer
 from tflm_train import Interpreter, Model, ops, rewrite
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.runtime.metrics import real_values
+from tflm_train.trained.cut import Cut, cut
 from tflm_train.trained.merge import merge
 
 Array = npt.NDArray[Any]
@@ -118,13 +119,12 @@ class Row:
     worst_image_norm_ratio: float
 
 
-def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any]:
+def measure(case: Case, images: int) -> dict[str, Any]:
     """Compares the gradients of every trained layer on test images with their true labels.
 
     Args:
         case: the model and how it gets into the state that is measured.
         images: how many test images.
-        cache: folder for boundary activations, or None.
 
     Returns:
         `task`, `model`, `images`, `images_without_gradient` (loss so small that int8 training does
@@ -137,9 +137,9 @@ def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any
 
     whole = Model(rewrite(case.task.model(), case.task.scheme).model_bytes, case.task.name)
     parts = cut(whole)
-    boundary, data = Boundary(whole, parts, cache), case.task.dataset()
+    data = case.task.dataset()
     interpreter = Interpreter(parts.tail, preserve_all=True)
-    x_train = boundary.activations(data.x_train[: case.steps], "x_train")
+    x_train = latents_of(whole, data.x_train[: case.steps], "x_train")
     target_of = _input_as_target if interpreter.learns_its_input else _class_as_target
     for x, label in zip(x_train, data.y_train, strict=False):
         interpreter.train_step(x, target_of(interpreter, x, label)[0], case.rate)
@@ -152,7 +152,7 @@ def measure(case: Case, images: int, cache: Path | None = None) -> dict[str, Any
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "merged.tflite"
         path.write_bytes(merged.source)
-        x_test = boundary.activations(data.x_test[:images], "x_test")
+        x_test = latents_of(whole, data.x_test[:images], "x_test")
         for x, label in zip(x_test, data.y_test, strict=False):
             interpreter.load_state(state)
             given, target = target_of(interpreter, x, label)

@@ -37,7 +37,7 @@ class Case:
       name: Unique, for people.
       params: The operator.
       macs: Nominal multiply-accumulates; of operators without, their elements.
-      limits: What issue 4 asks for, instructions per multiply-accumulate by core.
+      limits: The most that is allowed, instructions per multiply-accumulate by core.
     """
 
     name: str
@@ -87,7 +87,7 @@ def update(g: Geometry, residual_bits: int, depthwise: bool) -> ops.Params:
 
 
 def cases() -> Iterator[Case]:
-    """The shapes of issue 4, and the operators around them."""
+    """The shapes of the paper's networks, and the operators around them."""
     none = ops.MaskFields()
     points = [layer(8, 48, 288), layer(8, 288, 48), layer(4, 56, 336), layer(4, 336, 56)]
     for g in points:

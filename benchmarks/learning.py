@@ -6,7 +6,7 @@ Comparison: the same scheme, data, order and schedule in int8 (every step in the
 float32 (`float_twin`). Ablation: quantization-aware scaling on and off, each over a grid of as many
 learning rates that brackets its own best: without QAS the steps are smaller by the squared weight
 scales, so its useful rates lie orders of magnitude higher. Frozen early layers run once per sample
-(`tail`), which changes no bit.
+(`trained.cut`), which changes no bit.
 
 The two best runs of the ablation are compared, each chosen by the same test samples from as many
 rates. "Clearly worse" means by more than two standard errors of the difference of two shares.
@@ -23,8 +23,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.latents import latent_dataset
 from benchmarks.report import Column, add_report_options, publish, show
-from benchmarks.tail import CACHE, Boundary, cut
 from benchmarks.tasks import KWS, MCUNET, Task, available
 from tflm_train import Interpreter, Model, rewrite
 from tflm_train.model.layers import Layer, list_layers
@@ -33,6 +33,7 @@ from tflm_train.runtime.training import train
 from tflm_train.scheme import WeightUpdate
 from tflm_train.scheme.resolve import resolve
 from tflm_train.scheme.select import select_channels
+from tflm_train.trained.cut import cut
 
 QUICK_SAMPLES = 200
 TOLERANCE = 0.015
@@ -62,20 +63,18 @@ class Laboratory:
     Args:
         task: what trains.
         limit: use only the first samples of each part.
-        cache: folder for boundary activations, or None.
+        data: instead of the task's own.
     """
 
-    def __init__(self, task: Task, limit: int | None = None, cache: Path | None = None) -> None:
+    def __init__(self, task: Task, limit: int | None = None, data: Dataset | None = None) -> None:
         self.task = task
         self._model = task.model()
         whole = self._rewritten(qas=True)
         parts = cut(whole)
         self._boundary = parts.boundary
-        data = task.dataset()
+        data = task.dataset() if data is None else data
         data.check_classes(Interpreter(whole).classes)
-        # The plain model's trunk is the same for every scheme with this boundary.
-        trunk = cut(self._model, self._boundary)
-        self._data: Dataset = Boundary(whole, trunk, cache).dataset(data, limit)
+        self._data: Dataset = latent_dataset(whole, data, limit)
         self.test_samples = len(self._data.y_test)
 
     def train_int8(
@@ -289,7 +288,7 @@ def main() -> int:
     comparisons, rows, verdicts = [], [], []
     for study in (study for study in STUDIES if study.task in here):
         limit = QUICK_SAMPLES if arguments.quick else None
-        laboratory = Laboratory(study.task, limit, CACHE)
+        laboratory = Laboratory(study.task, limit)
         comparisons.append(compare(laboratory, arguments.seed))
         if not arguments.no_ablation:
             ablation = ablate(laboratory, study, arguments.seed)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.all_models import CASES, MODELS, make_batch, scheme_of
+from benchmarks.all_models import MODELS, chosen_cases, make_batch, scheme_of
 from benchmarks.report import Column, add_report_options, publish, show
 from tflm_train import rewrite
 from tflm_train.model import Graph, Model, Op, load, offline_plan
@@ -43,27 +43,41 @@ def random_order(graph: Graph, rng: np.random.Generator) -> list[Op]:
     return order
 
 
-def with_order(data: bytes, order: Sequence[int]) -> bytes:
-    """A model's file with its operators in another order.
+class Orders:
+    """A model's file with its operators in other orders, without having to read it each time.
 
-    Args:
-      data: The file.
-      order: Indices of its operators.
+    The files have no offsets of tensors: those hold for one order only.
 
-    Returns:
-      The file, without offsets of tensors: they hold for one order only.
+    Attributes:
+      graph: The model's.
     """
-    model = Model(data)
-    model.graph.ops = [model.graph.ops[i] for i in order]
-    model.drop_metadata(offline_plan.METADATA_NAME)
-    return model.to_bytes()
+
+    def __init__(self, data: bytes) -> None:
+        self._model = Model(data)
+        self._model.drop_metadata(offline_plan.METADATA_NAME)
+        self.graph = self._model.graph
+
+    def file(self, order: Sequence[int]) -> bytes:
+        """The file with the operators of these indices, in this order."""
+        ops = self.graph.ops
+        self.graph.ops = [ops[i] for i in order]
+        data = self._model.to_bytes()
+        self.graph.ops = ops
+        return data
 
 
 def trace(data: bytes, samples: _Samples, rate: float) -> tuple[list[float], bytes, bytes]:
-    """Losses, output and state of some training steps and an inference."""
+    """Losses, output and state of some training steps and an inference.
+
+    A model that trains from latents also takes the first step again, from its latent.
+    """
     interpreter = Interpreter(data)
     losses = [interpreter.train_step(x, target, rate) for x, target in samples]
     output = interpreter.infer(samples[0][0])
+    if interpreter.trains_from_latents:
+        latent = interpreter.latent()
+        interpreter.infer(samples[-1][0])
+        losses.append(interpreter.train_from_latent(latent, samples[0][1], rate))
     return losses, output.tobytes(), interpreter.state()
 
 
@@ -83,20 +97,18 @@ def differing_orders(
       The number of those that gave other bits; 0 unless something is wrong.
     """
     expected = trace(data, samples, rate)
-    graph = Model(data).graph
+    orders = Orders(data)
     wrong = 0
     for _ in range(count):
-        order = [graph.index(op) for op in random_order(graph, rng)]
-        wrong += trace(with_order(data, order), samples, rate) != expected
+        order = [orders.graph.index(op) for op in random_order(orders.graph, rng)]
+        wrong += trace(orders.file(order), samples, rate) != expected
     return wrong
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Tries all models; the status is 1 when an order gave other bits."""
     rows = []
-    for case in CASES:
-        if arguments.only and not any(name in case.name for name in arguments.only):
-            continue
+    for case in chosen_cases(arguments.only):
         model = load(MODELS / f"{case.name}.tflite")
         scheme = scheme_of(case, model)
         for streamed in (False, True):

@@ -6,7 +6,7 @@
 Counted under QEMU, per multiply-accumulate (padding taps included; of an ADD, per element). The
 builtin ops' counts need a TFLM built for Cortex-M: TFLM_INCLUDE names its include folders, TFLM_LIB
 its static library, in which `{core}` stands for m7, m4, ...; without it the library is taken to be
-one for the M7. Where there is none, CMSIS-NN's figures from issue 7 stand in their place.
+one for the M7. Where there is none, fixed figures of CMSIS-NN stand in their place.
 
 Kinds of layers are single layers; of a real model all layers that `optimize` streams, each by
 itself and then the STREAMs as they are.
@@ -33,7 +33,7 @@ from tflm_train.rewriter.stream import find_run
 MODELS = ("mbv2-w0.35", "mcunet-5fps", "proxyless-w0.3", "person_detect", "vww_96_int8")
 STREAM = OP_PREFIX + Stream.OP
 
-# CMSIS-NN on Cortex-M7 as issue 7 has it: per multiply-accumulate.
+# CMSIS-NN on Cortex-M7, per multiply-accumulate.
 PUBLISHED = {"1x1": "2.3 to 3.3", "depthwise 3x3": "8.0", "first 3x3": "4.9"}
 
 

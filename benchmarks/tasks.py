@@ -14,6 +14,8 @@ from tflm_train.runtime.data import Dataset, load_dataset
 from tflm_train.scheme import Head, WeightUpdate
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+CACHE = Path(__file__).resolve().parents[1] / "build" / "benchmarks"
+"""Where what takes long to compute is kept between runs."""
 _DEMO = Path(demo_package.__file__).parent
 
 

@@ -5,7 +5,7 @@
 Every operator of the rewritten model that is ours is counted at its own shape, on random data,
 under QEMU (`benchmarks.instructions`). The forward pass is counted in up to three ways:
 
-- figures: CMSIS-NN's per multiply-accumulate from issue 4, the lowest of each range; poolings,
+- figures: CMSIS-NN's per multiply-accumulate, the lowest of each range; poolings,
   additions and PADs cost nothing. Cortex-M4 and M7 only.
 - our kernels: each convolution as a STREAM of one layer; poolings, additions and PADs as above.
 - TFLM: the model itself in TFLM, where TFLM_INCLUDE and TFLM_LIB name a build of it for the core
@@ -40,6 +40,7 @@ from tflm_train.ops import (
     ConvUpdate,
     DepthwiseInputGrad,
     DepthwiseUpdate,
+    Finish,
     Params,
     Restore,
     SplitConv,
@@ -97,7 +98,8 @@ class Step:
 
     Attributes:
       model: The rewritten model, forward layers as builtin ops.
-      ours: Our ops but for RESTORE, which does nothing after the first Invoke.
+      ours: Our ops but for RESTORE, which does nothing after the first Invoke, and FINISH, which
+        compares a few words.
       streams: All forward convolutions that are not among ours, as STREAMs.
     """
 
@@ -119,7 +121,7 @@ class Step:
 def _our_ops(model: Model) -> list[Params]:
     ops = [op for op in model.graph.ops if op.name.startswith(OP_PREFIX)]
     params = [unpack(op.custom_options or b"") for op in ops]
-    return [p for p in params if not isinstance(p, Restore)]
+    return [p for p in params if not isinstance(p, (Restore, Finish))]
 
 
 def _forward_only(stream: Stream) -> Stream:

@@ -14,6 +14,8 @@ from tests.steps import DIGITS
 from tflm_train.model import Model, load
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Nothing that a test computes goes to, or comes from, the user's cache.
+os.environ["TFLM_TRAIN_CACHE"] = "none"
 if importlib.util.find_spec("tensorflow") is None:
     # The environment of the older interpreter generation; these compare with TensorFlow.
     collect_ignore_glob = ["backward_ops/*", "qas/*"]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.requirements import ROOT
 from tools import cortex_m
-from tools.mutate import Mutation, read_list
+from tools.mutate import HOST_KINDS, Mutation, read_list
 
 _MACHINES = {machine.name for machine in cortex_m.MACHINES}
 
@@ -28,7 +28,7 @@ def test_its_tests_exist(mutation: Mutation) -> None:
     for command in mutation.tests:
         kind, *arguments = command.split()
         assert arguments, command
-        assert kind in ("pytest", "host", *_MACHINES), command
+        assert kind in ("pytest", *HOST_KINDS, *_MACHINES), command
         for argument in arguments:
             path = argument.split("::")[0] if kind == "pytest" else f"tests/cpp/{argument}.cc"
             assert argument.startswith("-") or (ROOT / path).exists(), command

@@ -22,6 +22,7 @@ struct TileAxis {
   // The end of at most `most` tiles from `first` on; no part of a tile is left over alone.
   int32_t EndOf(int32_t first, int32_t most) const {
     if (count - first <= most) return count;
+    // FAST-PATH-BOUND: part-of-a-tile
     return count - first == most + 1 ? first + most - 1 : first + most;
   }
 

@@ -13,7 +13,7 @@ def test_json(run: Run, folder: Path) -> None:
     assert len(described["layers"]) == 12
     assert {
         "index", "name", "op", "input_shape", "output_shape", "weight_shape", "macs",
-        "weight_bytes", "bias_ram_bytes", "weight_ram_bytes", "trainable", "why_not",
+        "weight_bytes", "bias_kept_bytes", "weight_kept_bytes", "trainable", "why_not",
     } <= described["layers"][0].keys()  # fmt: skip
     assert all(layer["trainable"] for layer in described["layers"])
 

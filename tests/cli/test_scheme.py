@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.cli.helpers import Run, assert_refused
-from tflm_train.scheme import Scheme
+from tflm_train.model import load
+from tflm_train.scheme import Head, Scheme
 from tflm_train.scheme.library import library_names, library_text
+from tflm_train.scheme.presets import Preset, preset_scheme
 
 
 def test_list(run: Run) -> None:
-    assert run("scheme", "list", "--json").json == {"schemes": library_names()}
-    assert run("scheme", "list").out.splitlines() == library_names()
+    presets = {str(preset): preset.summary for preset in Preset}
+    told = run("scheme", "list", "--json").json
+    assert told == {"presets": presets, "schemes": library_names()}
+    listed = run("scheme", "list").out
+    for name in (*Preset, *library_names()):
+        assert f"  {name}" in listed
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_what_is_shown_of_a_preset_is_a_scheme(run: Run, folder: Path, preset: Preset) -> None:
+    model, saved = folder / "digits.tflite", folder / "preset.yaml"
+    arguments = ["scheme", "show", preset, "--model", model, "--labels", "yes,no,3"]
+    saved.write_text(run(*arguments).out)
+    head = Head(classes=3, labels=("yes", "no", "3"))
+    expected = preset_scheme(preset, load(model), head)
+    assert Scheme.load(saved) == expected
+    told = run(*arguments, "--json").json
+    assert told["scheme"] == json.loads(json.dumps(expected.to_dict()))
+    by_scheme, by_preset = folder / "s.tflite", folder / "p.tflite"
+    assert run("rewrite", model, "--scheme", saved, "-o", by_scheme).status == 0
+    chosen = run("rewrite", model, "--preset", preset, "--labels", "yes,no,3", "-o", by_preset)
+    assert chosen.status == 0
+    assert by_scheme.read_bytes() == by_preset.read_bytes()
 
 
 @pytest.mark.parametrize("name", library_names())
@@ -31,7 +55,15 @@ def test_json_may_stand_before_the_action(run: Run) -> None:
     assert run("scheme", "--json", "list").json == run("scheme", "list", "--json").json
 
 
+def test_a_ready_scheme_names_its_model(run: Run, folder: Path) -> None:
+    model, name = folder / "digits.tflite", library_names()[0]
+    words = ("this scheme is for MobileNetV2-w0.35", "for your model use `--preset light`")
+    assert_refused(run("scheme", "show", name, "--model", model), *words)
+    assert_refused(run("rewrite", model, "--scheme", name), *words)
+
+
 def test_refusals(run: Run) -> None:
-    assert_refused(run("scheme", "show", "nothing"), "nothing", library_names()[0])
+    assert_refused(run("scheme", "show", "nothing"), "nothing", "light", library_names()[0])
+    assert_refused(run("scheme", "show", "light"), "--model")
     assert_refused(run("scheme", "show"), "name", "--help")
     assert_refused(run("scheme"), "ACTION", "--help")

@@ -141,3 +141,19 @@ def test_a_regression(run: Run, folder: Path) -> None:
         evaluated = run("evaluate", path, "--data", folder / "d.npz", "--json").json
         assert evaluated["metric"] == "mean_squared_error"
         assert evaluated["test_accuracy"] == trained["test_accuracy_before"]
+
+
+def test_frozen_layers_run_once_and_are_kept(run: Run, folder: Path, rewritten: Path) -> None:
+    cache = folder / "cache"
+    arguments = ["train", rewritten, "--data", folder / "d.npz", "--epochs", 1]
+    first = run(*arguments, "--save-state", folder / "a", "--cache", cache)
+    assert first.status == 0 and "frozen layers: " in first.err
+    kept = {file: file.stat().st_ino for file in cache.iterdir()}
+    assert kept
+    assert run(*arguments, "--save-state", folder / "b", "--cache", cache).status == 0
+    assert {file: file.stat().st_ino for file in cache.iterdir()} == kept
+    assert run(*arguments, "--save-state", folder / "c", "--cache", "none").status == 0
+    assert (folder / "a").read_bytes() == (folder / "b").read_bytes() == (folder / "c").read_bytes()
+    evaluate = ["evaluate", rewritten, "--data", folder / "d.npz", "--json", "--load-state"]
+    found = [run(*evaluate, folder / "a", "--cache", place).json for place in (cache, "none")]
+    assert found[0] == found[1]

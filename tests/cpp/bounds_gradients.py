@@ -98,6 +98,13 @@ def _conv() -> dict[str, InputGradient]:
     found["conv_plain"] = _drawn(g, False)
     transposed = TransposedGeometry(3, 4, 6, 3, 4, 5, *dataclasses.astuple(g)[6:])
     found["conv_transposed"] = _drawn(transposed, False)
+    for out_c in (8, 9):
+        # The last one's share is so small that something else in its place does not saturate, after
+        # which all would be done pixel by pixel.
+        case = _drawn(Geometry.from_options((3, 4, 8), out_c, (1, 1)), False)
+        case.gradient.q[..., -1] = np.resize([2, -2, 1], (3, 4))
+        scales = np.array([*case.scales[:-1], 1 / 127], np.float32)
+        found[f"conv_{out_c}_outputs"] = dataclasses.replace(case, scales=scales)
     for in_w, in_c in ((1, 8), (2, 8), (4, 8), (5, 7), (4, 6)):
         g = Geometry.from_options((3, in_w, in_c), 6, (3, 3), padding="SAME")
         found[f"conv_{in_w}_columns_{in_c}_channels"] = _drawn(g, False)
@@ -182,6 +189,9 @@ def _depthwise_shapes() -> dict[str, InputGradient]:
         "depthwise_5x5_dilated_columns": _same(size, (5, 5), (1, 1), (1, 2)),
         "depthwise_5x5_multiplier_2": _same(size, (5, 5), multiplier=2),
         "depthwise_one_row_of_tiles": _same((1, 6, 5), (3, 3), (2, 2)),
+        # 31 tiles and a half in a row, of which 31 are done at a time; and half a tile less.
+        "depthwise_31_tiles": Geometry(4, 61, 4, 2, 30, 4, 3, 3, 2, 2, 1, 1, 0, 0),
+        "depthwise_32_tiles": Geometry(4, 63, 4, 2, 31, 4, 3, 3, 2, 2, 1, 1, 0, 0),
         "stride2_16_channels": _same((4, 12, 16), (3, 3), (2, 2)),
         "stride2_15_channels": _same((4, 12, 15), (3, 3), (2, 2)),
         "stride2_padded_rows": Geometry(4, 12, 16, 2, 6, 16, 3, 3, 2, 2, 1, 1, 1, 0),

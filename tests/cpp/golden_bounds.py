@@ -70,6 +70,7 @@ BOUNDS: Mapping[str, Bound] = {
     "panel-groups": _bound("conv_1048_products", "conv_1049_products"),
     "panel-transposed": _bound("conv_plain", "conv_transposed"),
     "panel-lanes": _bound("conv_4_columns_8_channels", "conv_5_columns_7_channels"),
+    "whole-quanta": _bound("conv_8_outputs", "conv_9_outputs"),
     "pixel-pairs": _bound("conv_2_columns_8_channels", "conv_1_columns_8_channels"),
     "interleaved-pixels": _bound("conv_4_columns_8_channels", "conv_5_columns_7_channels"),
     "word-writes": _bound(
@@ -115,6 +116,7 @@ BOUNDS: Mapping[str, Bound] = {
         "depthwise_3x3_stride_12 depthwise_3x3_stride_21 "
         "depthwise_3x3_stride_2_pads_2_1 depthwise_3x3_stride_2_pads_1_2",
     ),
+    "part-of-a-tile": _bound("depthwise_31_tiles", "depthwise_32_tiles"),
     "tile-axis": _bound("depthwise_3x3_stride_2", "depthwise_one_row_of_tiles"),
     "never-saturates": _bound(
         "tile_saturates_exponent_10", "tile_saturates_exponent_9 tile_saturates_exponent_8"

@@ -134,6 +134,14 @@ def conv_input_grad() -> Suite:
         variant = ("steady", "steady_addend", "steady")[number % 3]
         partial = number % 4 == 3 and geometry.in_c > 1
         input_gradient_cases(suite, rng, geometry, variant, number // 2 % 3, False, False, partial)
+    # The largest prediction of an exponent, and one for the next.
+    q = rng.integers(-32, 33, (3, 4, 20)).astype(np.int8)
+    q[0, 0, 0] = 64
+    given = (Gradient(q, np.float32(1e-3)), random_int8(rng, *weight_shape(point, False)))
+    for predicted in (112.0, 112.5):
+        range_ = np.float32(2.0**16 * predicted / 64)
+        case = InputGradient(point, False, *given, weight_scales(rng, point.out_c), range_)
+        case.add_to(suite, f"predicted_{predicted}")
     # Depths at which inner loops divide differently.
     for number, depth in enumerate((8, 16, 24, 64, 72)):
         geometry = Geometry.from_options((1, 6, 4 + number % 2), depth, (1, 1))
@@ -226,9 +234,12 @@ def pool_grad() -> Suite:
         padding = "SAME" if rng.integers(2) else "VALID"
         g = Geometry.from_options(size, size[2], kernel, strides, padding=padding)  # type: ignore[arg-type]
         cases.append((g, False))
+    without_gradient = len(cases) - 1
+    # A sixth is not the same when it is rounded down.
+    cases.append((Geometry.from_options((5, 7, 11), 11, (2, 3)), False))
     for number, (g, small) in enumerate(cases):
         gradient = random_gradient(rng, g.out_h, g.out_w, g.out_c)
-        if number == len(cases) - 1:
+        if number == without_gradient:
             gradient = Gradient(np.zeros_like(gradient.q), gradient.scale)
         mask = random_mask(rng, g.in_h * g.in_w * g.in_c, number % 3)
         range_ = np.float32((20000, 0)[number % 2])

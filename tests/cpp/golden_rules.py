@@ -22,13 +22,14 @@ from golden_inputs import (
 
 from tflm_train import ops
 from tflm_train.backward_ops.kernel import Step
+from tflm_train.backward_ops.trained_layer import LayerSize
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.contract import STATE_WORDS, StateWord
 from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.tensors import slots_of
 from tflm_train.qas import update
 from tflm_train.qas.kernels import KERNELS
-from tflm_train.qas.update_rule import AccumulatedSgd, LayerSize, Sgd, UpdateRule
+from tflm_train.qas.update_rule import AccumulatedSgd, Sgd, UpdateRule
 
 INPUT_SCALE = 0.03
 CHANGED = ("weights", "bias", "residual", "gathered", "bias_gathered")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.ethos_u.vela import key_of, place
-from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.offline_plan import read_offsets, write_offsets
+from tflm_train.ops.npu import ETHOS_U
 
 
 def without_npu(before: Model, after: Model) -> Model:
@@ -27,7 +27,7 @@ def without_npu(before: Model, after: Model) -> Model:
     pinned = read_offsets(after)
     ops = []
     for op in after.graph.ops:
-        if op.name == NPU_OP:
+        if ETHOS_U.is_kind_of(op):
             ops += placement.npu_ops[id(op)]
             for tensor in _written_over_inputs(op, pinned):
                 del pinned[id(tensor)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_train.errors import ModelError
-from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, Op, Tensor, load
+from tflm_train.ops.npu import ETHOS_U
 
 ACCELERATORS = ("ethos-u55-128", "ethos-u85-256")
 
@@ -80,12 +80,12 @@ def place(before: Model, after: Model) -> Placement:
     tensor that only NPU ops write and read is not among their inputs and outputs.
     """
     ops = after.graph.ops
-    kept = {key_of(op): index for index, op in enumerate(ops) if op.name != NPU_OP}
+    kept = {key_of(op): index for index, op in enumerate(ops) if not ETHOS_U.is_kind_of(op)}
     position = {id(op): kept[key_of(op)] for op in before.graph.ops if key_of(op) in kept}
     producers = {tensor.name: op for op in before.graph.ops for tensor in op.outputs}
     placement = Placement(position, set(), {})
     for index, npu_op in enumerate(ops):
-        if npu_op.name != NPU_OP:
+        if not ETHOS_U.is_kind_of(npu_op):
             continue
         inside = _behind(npu_op, producers, placement.position.keys())
         placement.npu_ops[id(npu_op)] = [op for op in before.graph.ops if id(op) in inside]

@@ -14,6 +14,7 @@ from tests.models import CONVERTED, OPERATORS, TRAINABLE
 from tests.networks import NETWORKS, load_network
 from tests.steps import full_scheme, weights_of
 from tflm_train.memory import KernelSet, memory_report
+from tflm_train.memory.planner import BufferKind
 from tflm_train.model import Model
 from tflm_train.model.offline_plan import write_offsets
 from tflm_train.rewriter.report import RewriteFlash
@@ -47,6 +48,7 @@ def assert_predicted(model: Model) -> None:
                 # A STREAM writes its output over its input.
                 shared = a.is_pinned and b.is_pinned and (a.last == b.first or b.last == a.first)
                 assert shared or a.end <= b.offset or b.end <= a.offset
+    assert len(plan.live_bytes()) == len(plan.heights()) == len(model.graph.ops) + 1
     assert max(plan.live_bytes()) <= plan.bytes
     peak = {k for b in plan.live_at(plan.peak_time()) for k in range(b.offset, b.end)}
     assert len(peak) == reports[0].peak_bytes == max(plan.live_bytes())
@@ -128,6 +130,13 @@ def test_rewritten_real_models(name: str) -> None:
     model = load_network(name)
     scheme = Scheme(biases_last=6, weights=weights_of(4))
     assert_predicted(Model(tt.rewrite(model, scheme).model_bytes))
+
+
+def test_buffers_of_no_tensor_are_scratch(digits: Model) -> None:
+    plan = memory_report(Model(tt.rewrite(digits, full_scheme(digits)).model_bytes)).plan
+    scratch = [b for b in plan.buffers if b.kind is BufferKind.SCRATCH]
+    assert scratch
+    assert scratch == [b for b in plan.buffers if b.tensor is None]
 
 
 def test_the_rewrite_report_adds_up(digits: Model) -> None:

@@ -92,13 +92,6 @@ def test_the_logits_scale_of_the_old_head_is_kept_when_sane(converted: Converted
         assert head_of(new).op.output.scale == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_too_fine_logits_scale_is_warned_of(converted: Converted) -> None:
-    fine = with_logits_scale(converted("resnet"), 0.05)
-    warnings = tt.rewrite(fine, Scheme()).report.warnings
-    assert any("the logits' scale is 0.05" in w for w in warnings)
-    assert tt.rewrite(fine, Scheme(head=Head(classes=6))).report.warnings == ()
-
-
 def test_the_old_classifier_leaves_the_file(converted: Converted) -> None:
     model = converted("keyword")
     old = head_of(model).weights.data

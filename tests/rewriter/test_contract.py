@@ -264,11 +264,3 @@ def test_fingerprints_tell_models_and_schemes_apart(
 def test_a_rewritten_model_is_not_rewritten_again(pair: tuple[Model, Model]) -> None:
     with pytest.raises(UnsupportedError, match="holds training ops already; rewrite the original"):
         tt.rewrite(pair[1], Scheme())
-
-
-def test_a_full_update_is_warned_of(pair: tuple[Model, Model]) -> None:
-    model, _ = pair
-    warnings = tt.rewrite(model, full_scheme(model)).report.warnings
-    assert any("a full int8 update diverges" in w for w in warnings) == (
-        len(list_layers(model.graph)) > 2
-    )

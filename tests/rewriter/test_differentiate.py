@@ -206,8 +206,8 @@ class TestInspection:
         assert layer.input_shape == (1, 8, 6, 8) and layer.output_shape == (1, 8, 6, 16)
         assert layer.weight_shape == (1, 3, 3, 16) and layer.weight_bytes == 144
         assert layer.macs == 8 * 6 * 16 * 9
-        assert layer.bias_ram_bytes == 16 * 4 + 8 * 6 * 16 // 8
-        assert layer.weight_ram_bytes == 2 * 144 + 16 * 4 + 8 * 6 * 16 // 8 + 8 * 6 * 8
+        assert layer.bias_kept_bytes == 16 * 4 + 8 * 6 * 16 // 8
+        assert layer.weight_kept_bytes == 2 * 144 + 16 * 4 + 8 * 6 * 16 // 8 + 8 * 6 * 8
         assert described.ops["DEPTHWISE_CONV_2D"] == 3
         assert described.bytes == len(model.source)
 

@@ -12,6 +12,7 @@ from tflm_train.errors import SchemeError
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
 from tflm_train.scheme import Head, Scheme, UpdatePlan, resolve
+from tflm_train.scheme.signature import Signature
 
 HEAD = 5  # of the resnet
 
@@ -49,9 +50,46 @@ def test_names(plan: Plan, converted: Callable[[str], Model]) -> None:
     assert (found.biases, set(found.weights)) == ({1, 2, HEAD}, {2, HEAD})
 
 
-def test_full_update_is_noticed(plan: Plan) -> None:
-    assert plan(Scheme(weights=weights_of(*range(6)))).is_full_update
-    assert not plan(Scheme(weights=weights_of(*range(1, 6)))).is_full_update
+def test_all_layers(plan: Plan) -> None:
+    every = set(range(HEAD + 1))
+    assert plan(Scheme(biases_last="all")).biases == every
+    assert set(plan(Scheme(biases_last="all")).weights) == {HEAD}
+    full = plan(Scheme(weights="all"))
+    assert (full.biases, set(full.weights), full.left_out) == (every, every, ())
+    assert HEAD not in plan(Scheme(weights="all", head=Head(train=False))).weights
+
+
+def test_all_leaves_out_what_cannot_train(converted: Callable[[str], Model]) -> None:
+    model = converted("opaque")
+    for scheme in (Scheme(weights="all"), Scheme(biases_last="all")):
+        found = resolve(scheme, model)
+        assert [layer.index for layer in found.trained] == [2, 3]
+        assert [layer.index for layer, _ in found.left_out] == [0, 1]
+        assert all("SPACE_TO_DEPTH" in why for _, why in found.left_out)
+
+
+def test_all_takes_the_bias_where_the_weights_cannot_train(
+    converted: Callable[[str], Model],
+) -> None:
+    model = converted("resnet")
+    weights = list_layers(model.graph)[1].weights
+    assert weights.data is not None
+    weights.data = weights.data.copy()
+    weights.data.flat[0] = -128
+    both = resolve(Scheme(weights="all", biases_last="all"), model)
+    assert 1 in both.biases and 1 not in both.weights
+    ((layer, why),) = both.left_out
+    assert layer.index == 1 and why.startswith("only its bias trains: ") and "-128" in why
+
+
+def test_a_scheme_for_another_model(converted: Callable[[str], Model]) -> None:
+    model = converted("resnet")
+    layers = list_layers(model.graph)
+    channels = sum(layer.out_channels for layer in layers[:-1])
+    assert resolve(Scheme(model=Signature("mine", len(layers), channels)), model)
+    for signature in (Signature("X", len(layers), 1), Signature("X", 1, channels)):
+        with pytest.raises(SchemeError, match=r"this scheme is for X, .* use `--preset light`"):
+            resolve(Scheme(model=signature, biases_last=99), model)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +103,7 @@ def test_full_update_is_noticed(plan: Plan) -> None:
         (
             Scheme(biases_last=6),
             "update.biases.last: 6 layers asked for, but resnet has 5 below its head (layer 5); "
-            "use at most 5",
+            "use at most 5, or `all`",
         ),
         (Scheme(head=Head(train=False)), "the scheme trains nothing: name layers under `update`"),
     ],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tflm_train.errors import SchemeError
 from tflm_train.scheme import Head, Loss, Scheme, WeightUpdate, scheme
+from tflm_train.scheme.signature import Signature
 
 
 def docstring_example() -> str:
@@ -70,6 +71,17 @@ def test_names_and_numbers_of_layers() -> None:
     )
 
 
+def test_all_layers() -> None:
+    for biases in ("all", "{last: all}"):
+        text = f"version: 1\nupdate: {{biases: {biases}, weights: all}}"
+        assert Scheme.parse(text) == Scheme(biases_last="all", weights="all")
+
+
+def test_the_model_a_scheme_is_for() -> None:
+    text = "version: 1\nmodel: {name: Mine, layers: 4, channels: 96}"
+    assert Scheme.parse(text) == Scheme(model=Signature("Mine", 4, 96))
+
+
 @pytest.mark.parametrize(
     ("text", "loss"),
     [
@@ -111,6 +123,9 @@ def test_a_regression_may_have_one_output() -> None:
 REFUSED = [
     # text after `version: 1`, line, words
     ("los: x", 2, "unknown key 'los'; did you mean 'loss'?"),
+    ("update: {biases: every}", 2, "update.biases: must be a mapping of key: value"),
+    ("update: {weights: every}", 2, "update.weights: must be a list"),
+    ("model: {name: x}", 2, "model: key 'layers' is missing"),
     ("update: {bias: {last: 1}}", 2, "unknown key 'bias'; did you mean 'biases'?"),
     ("update:\n  biases: {lats: 1}", 3, "unknown key 'lats'; did you mean 'last'?"),
     ("update:\n  weights:\n  - {layer: 1,\n     ration: 1}", 5, "did you mean 'ratio'?"),
@@ -127,7 +142,7 @@ REFUSED = [
     ("head: {hidden: [1, 1, 1, 1, 1]}", 2, "at most 4 hidden layers"),
     ("head: {classes: 3, labels: [a]}", 2, "1 labels for 3 new classes; give one for each"),
     ("head: {labels: [a]}", 2, "1 labels for no new classes; give one for each, with `classes`"),
-    ("zzzzzz: 3", 2, "valid keys: version, loss, head, output, update"),
+    ("zzzzzz: 3", 2, "valid keys: version, model, loss, head, output, update"),
     ("seed: 1\nseed: 2", 3, "key 'seed' stands twice"),
     ("loss: mse", 2, "loss: 'mse' is not one of softmax_cross_entropy, sigmoid_cross_entropy,"),
     ("loss: {nam: x}", 2, "unknown key 'nam'; did you mean 'name'?"),

@@ -28,6 +28,7 @@ class EvenLanes {
   // Byte j of `depth` pixels from `from` on into lane j. The end comes first: what loops leave behind is not needed then.
   TFLM_TRAIN_INLINE void Pack(const int8_t* from, int32_t depth, int16_t* panel) const {
     const int32_t rest = depth % kQuantum, whole = depth - rest;
+    // FAST-PATH-BOUND: whole-quanta
     if (rest > 0) {
       const mve_pred16_t inside = vctp16q(static_cast<uint32_t>(rest));
       const int8_t* const last = from + whole / kQuantum * to_next_;

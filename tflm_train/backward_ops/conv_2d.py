@@ -17,7 +17,14 @@ import numpy.typing as npt
 
 from tflm_train import ops
 from tflm_train.backward_ops.kernel import HALF_WORD, LANES, WORD, Kernel, Kernels, Step
-from tflm_train.backward_ops.layer_rule import LayerRule, has_batch_one, window_geometry
+from tflm_train.backward_ops.layer_rule import (
+    LayerGradient,
+    LayerRule,
+    has_batch_one,
+    weight_scales,
+    window_geometry,
+)
+from tflm_train.backward_ops.layer_update import Channels, Part, WeightUpdate
 from tflm_train.backward_ops.numerics import (
     Int8Array,
     Int32Array,
@@ -29,7 +36,7 @@ from tflm_train.backward_ops.numerics import (
     requantize_stream,
     round_shift,
 )
-from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput
+from tflm_train.backward_ops.rule import Constraint, Destination, GradientRule
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.backward_ops.split_forward import merge_conv_weights
 from tflm_train.errors import ModelError, UnsupportedError
@@ -200,30 +207,28 @@ class Conv2DRule(LayerRule):
         assert weights is not None
         return window_geometry(op, weights.shape[0], (weights.shape[1], weights.shape[2]))
 
+    def row_channels(self, geometry: Geometry) -> int:
+        return geometry.in_c
+
+    def part(self, geometry: Geometry, kept: Channels) -> Part:
+        del geometry
+        return Part(kept)
+
+    def update_params(
+        self, geometry: Geometry, fields: ops.UpdateFields, rule: ops.RuleFields
+    ) -> WeightUpdate:
+        return ops.ConvUpdate(geometry, fields, int(isinstance(geometry, TransposedGeometry)), rule)
+
     def input_gradient_params(
-        self,
-        op: Op,
-        gradient: TapeGradient,
-        made: TapeGradient,
-        mask: MaskInput,
-        addend: Addend,
-        kept: int,
-    ) -> tuple[ops.Params, npt.NDArray[np.generic]]:
+        self, op: Op, gradient: TapeGradient, to: Destination, kept: int
+    ) -> tuple[LayerGradient, npt.NDArray[np.generic]]:
         geometry = self.geometry(op)
-        assert op.inputs[1] is not None and op.inputs[1].quantization is not None
-        c = conv_multipliers(op.inputs[1].quantization.scale, geometry)
+        c = conv_multipliers(weight_scales(op), geometry)
         params = ops.ConvInputGrad(
-            geometry,
-            mask.fields,
-            gradient.slot,
-            made.slot,
-            addend.slot,
-            float(c.unit_scale),
-            c.group,
-            c.group_shift,
-            kept,
-            int(isinstance(geometry, TransposedGeometry)),
-        )
+            geometry, to.mask.fields, gradient.slot, to.slot, to.slot_addend,
+            float(c.unit_scale), c.group, c.group_shift,
+            kept, int(isinstance(geometry, TransposedGeometry)),
+        )  # fmt: skip
         return params, c.m
 
 

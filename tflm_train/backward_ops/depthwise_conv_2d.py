@@ -18,7 +18,13 @@ from tflm_train import ops
 from tflm_train.backward_ops.conv_2d import channel_scales
 from tflm_train.backward_ops.depthwise_scratch import depthwise_input_grad_scratch
 from tflm_train.backward_ops.kernel import Kernel, Kernels, Step
-from tflm_train.backward_ops.layer_rule import LayerRule, window_geometry
+from tflm_train.backward_ops.layer_rule import (
+    LayerGradient,
+    LayerRule,
+    weight_scales,
+    window_geometry,
+)
+from tflm_train.backward_ops.layer_update import Channels, Part, WeightUpdate
 from tflm_train.backward_ops.numerics import (
     Int8Array,
     Int32Array,
@@ -29,7 +35,7 @@ from tflm_train.backward_ops.numerics import (
     max_abs,
     requantize_stream,
 )
-from tflm_train.backward_ops.rule import Addend, GradientRule, MaskInput
+from tflm_train.backward_ops.rule import Destination, GradientRule
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.backward_ops.split_forward import merge_depthwise_weights
 from tflm_train.graph import Op
@@ -157,28 +163,27 @@ class DepthwiseConv2DRule(LayerRule):
         assert weights is not None
         return window_geometry(op, weights.shape[3], (weights.shape[1], weights.shape[2]))
 
+    def row_channels(self, geometry: Geometry) -> int:
+        return geometry.out_c
+
+    def part(self, geometry: Geometry, kept: Channels) -> Part:
+        multiplier = geometry.out_c // geometry.in_c
+        return Part(kept[::multiplier] // multiplier, kept)
+
+    def update_params(
+        self, geometry: Geometry, fields: ops.UpdateFields, rule: ops.RuleFields
+    ) -> WeightUpdate:
+        return ops.DepthwiseUpdate(geometry, fields, geometry.out_c // geometry.in_c, rule)
+
     def input_gradient_params(
-        self,
-        op: Op,
-        gradient: TapeGradient,
-        made: TapeGradient,
-        mask: MaskInput,
-        addend: Addend,
-        kept: int,
-    ) -> tuple[ops.Params, npt.NDArray[np.generic]]:
+        self, op: Op, gradient: TapeGradient, to: Destination, kept: int
+    ) -> tuple[LayerGradient, npt.NDArray[np.generic]]:
         geometry = self.geometry(op)
-        assert op.inputs[1] is not None and op.inputs[1].quantization is not None
-        c = depthwise_multipliers(op.inputs[1].quantization.scale, geometry)
+        c = depthwise_multipliers(weight_scales(op), geometry)
         params = ops.DepthwiseInputGrad(
-            geometry,
-            mask.fields,
-            gradient.slot,
-            made.slot,
-            addend.slot,
-            float(c.unit_scale),
-            geometry.out_c // geometry.in_c,
-            kept,
-        )
+            geometry, to.mask.fields, gradient.slot, to.slot, to.slot_addend,
+            float(c.unit_scale), geometry.out_c // geometry.in_c, kept,
+        )  # fmt: skip
         return params, c.m
 
 

@@ -20,7 +20,7 @@ from tflm_train.backward_ops.numerics import (
     requantize_stream,
     sqrt32,
 )
-from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput, Tape
+from tflm_train.backward_ops.rule import Constraint, Destination, GradientRule, Tape, emit_gradient
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op
 
@@ -81,22 +81,12 @@ class L2NormalizationRule(GradientRule):
         return [has_int8_activations, is_one_vector, has_the_usual_scale]
 
     def backward(self, op: Op, gradient: TapeGradient, tape: Tape) -> None:
-        def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
-            del addend
+        def produce(to: Destination) -> None:
+            x = op.input
             params = ops.L2NormGrad(
-                op.input.size, op.input.zero_point, op.input.scale,
-                mask.fields, gradient.slot, made.slot,
-            )  # fmt: skip
-            inputs = ops.ComparedInputs(
-                gradient=gradient.tensor,
-                x=op.input,
-                y=op.output,
-                mask=mask.tensor,
-                scales=tape.scales,
-                ranges=tape.ranges,
-                state=tape.state,
+                x.size, x.zero_point, x.scale, to.mask.fields, gradient.slot, to.slot
             )
-            tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
+            emit_gradient(tape, params, gradient, to, x=x, y=op.output)
 
         tape.produce(op.input, produce, takes_addend=False)
 

@@ -10,17 +10,25 @@ import numpy.typing as npt
 from tflm_train import ops
 from tflm_train.backward_ops.constraints import has_known_activation
 from tflm_train.backward_ops.fused_activation import clamp_of
+from tflm_train.backward_ops.layer_update import (
+    Channels,
+    Part,
+    WeightUpdate,
+    let_wait,
+    update_layer,
+)
 from tflm_train.backward_ops.rule import (
-    Addend,
     Clamp,
     Constraint,
+    Destination,
     Gradient,
     GradientRule,
-    MaskInput,
     Tape,
+    emit_gradient,
 )
 from tflm_train.graph import Op, Tensor
-from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops.builtin import LayerForm, layer_form_of
+from tflm_train.ops.builtin.shapes import tensor_of
 from tflm_train.ops.geometry import Geometry, Padding
 
 LayerGradient = ops.TrainingOp[ops.LayerGradientInputs, ops.GradientOutputs]
@@ -40,14 +48,22 @@ class LayerRule(GradientRule):
         """The layer's geometry from its shapes and options."""
 
     @abc.abstractmethod
+    def row_channels(self, geometry: Geometry) -> int:
+        """The last dimension of its whole weights."""
+
+    @abc.abstractmethod
+    def part(self, geometry: Geometry, kept: Channels) -> Part:
+        """What is left of the layer where only these channels of its weights' last axis train."""
+
+    @abc.abstractmethod
+    def update_params(
+        self, geometry: Geometry, fields: ops.UpdateFields, rule: ops.RuleFields
+    ) -> WeightUpdate:
+        """Parameters of the op that updates its weights."""
+
+    @abc.abstractmethod
     def input_gradient_params(
-        self,
-        op: Op,
-        gradient: Gradient,
-        made: Gradient,
-        mask: MaskInput,
-        addend: Addend,
-        kept: int,
+        self, op: Op, gradient: Gradient, to: Destination, kept: int
     ) -> tuple[LayerGradient, npt.NDArray[np.generic]]:
         """Parameters and per-channel multipliers of the op that writes the input gradient."""
 
@@ -64,49 +80,53 @@ class LayerRule(GradientRule):
         return clamp_of(op)
 
     def backward(self, op: Op, gradient: Gradient, tape: Tape) -> None:
-        def produce(made: Gradient, mask: MaskInput, addend: Addend) -> None:
-            columns = tape.columns(op)
+        update = update_layer(self, op, gradient, tape)
+
+        def produce(to: Destination) -> None:
+            trained = tape.trained(op)
+            columns = None if trained is None else trained.columns
             kept = 0 if columns is None else columns.kept.size
-            params, m = self.input_gradient_params(op, gradient, made, mask, addend, kept)
-            multipliers = tape.constant(f"{made.tensor.name}/multipliers", m)
-            inputs = ops.LayerGradientInputs(
-                gradient=gradient.tensor,
+            params, m = self.input_gradient_params(op, gradient, to, kept)
+            emit_gradient(
+                tape,
+                params,
+                gradient,
+                to,
                 weights=layer_weights(op),
-                multipliers=multipliers,
+                multipliers=tape.constant(to.constant_name("multipliers"), m),
                 columns=None if columns is None else columns.weights,
                 channels=None if columns is None else columns.listed,
-                mask=mask.tensor,
-                addend=addend.tensor,
                 # BIAS_UPDATE may join it, see `fuse_bias`.
                 bias_factors=None,
                 bias=None,
-                scales=tape.scales,
-                ranges=tape.ranges,
-                state=tape.state,
             )
-            tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
-            tape.old_weights_read(op, made)
+            if update is not None:
+                let_wait(update, to.gradient)
 
         tape.produce(layer_input(op), produce, takes_addend=True)
-        tape.update(op, gradient, self.geometry(op))
 
 
 def layer_input(op: Op) -> Tensor:
     """The activation that a layer reads."""
-    form = layer_form_of(op)
-    assert form is not None
-    tensor = op.inputs[form.input]
-    assert tensor is not None
-    return tensor
+    return tensor_of(op, _form_of(op).input)
 
 
 def layer_weights(op: Op) -> Tensor:
     """The filter of a layer."""
+    return tensor_of(op, _form_of(op).weights)
+
+
+def _form_of(op: Op) -> LayerForm:
     form = layer_form_of(op)
     assert form is not None
-    tensor = op.inputs[form.weights]
-    assert tensor is not None
-    return tensor
+    return form
+
+
+def weight_scales(op: Op) -> npt.NDArray[np.float32]:
+    """The scales of a layer's filter, one or one for each output channel."""
+    quantization = layer_weights(op).quantization
+    assert quantization is not None
+    return quantization.scale
 
 
 def has_int8_layer_activations(op: Op) -> str | None:

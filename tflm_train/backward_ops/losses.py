@@ -19,7 +19,7 @@ from tflm_train.backward_ops.numerics import Float32Array, Int8Array
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Op, Tensor
 from tflm_train.model import Model
-from tflm_train.ops.builtin import BUILTINS
+from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.constants import LossKind, TargetKind
 
 Condition = Callable[[Tensor], str | None]
@@ -33,7 +33,6 @@ class LossRule:
     Attributes:
       name: In the scheme.
       kind: In the kernel.
-      activation: The operator that the loss includes when the model ends in it, if any.
       targets: What the scheme may say of the target: the first is the default.
       conditions: On the logits.
       summary: One sentence for the support table.
@@ -41,7 +40,6 @@ class LossRule:
 
     name: str
     kind: LossKind
-    activation: str | None
     targets: dict[str, TargetKind]
     conditions: tuple[Condition, ...]
     summary: str
@@ -68,7 +66,6 @@ def output_is_class_scores(logits: Tensor) -> str | None:
 SOFTMAX_CROSS_ENTROPY = LossRule(
     "softmax_cross_entropy",
     LossKind.SOFTMAX_CROSS_ENTROPY,
-    "SOFTMAX",
     {"label": TargetKind.INDEX, "probabilities": TargetKind.VALUES},
     (output_is_int8, output_is_class_scores),
     "One class of several; the target is a class index, or a teacher's probabilities.",
@@ -76,7 +73,6 @@ SOFTMAX_CROSS_ENTROPY = LossRule(
 SIGMOID_CROSS_ENTROPY = LossRule(
     "sigmoid_cross_entropy",
     LossKind.SIGMOID_CROSS_ENTROPY,
-    "LOGISTIC",
     {"labels": TargetKind.VALUES},
     (output_is_int8,),
     "Any number of yes-or-no labels; the target is 0 to 1 for each. The mean over the labels.",
@@ -84,7 +80,6 @@ SIGMOID_CROSS_ENTROPY = LossRule(
 MEAN_SQUARED_ERROR = LossRule(
     "mean_squared_error",
     LossKind.MEAN_SQUARED_ERROR,
-    None,
     {"values": TargetKind.VALUES, "input": TargetKind.INPUT},
     (output_is_int8,),
     "Regression and autoencoders (not behind SOFTMAX); the target is in real units, or the model's "
@@ -93,9 +88,6 @@ MEAN_SQUARED_ERROR = LossRule(
 LOSS_RULES: dict[str, LossRule] = {
     rule.name: rule for rule in (SOFTMAX_CROSS_ENTROPY, SIGMOID_CROSS_ENTROPY, MEAN_SQUARED_ERROR)
 }
-_REAL_VALUE_OPS = tuple(row.name for row in BUILTINS.values() if row.keeps_real_values)
-FOLDED_OPS = (*(r.activation for r in LOSS_RULES.values() if r.activation), *_REAL_VALUE_OPS)
-"""What may stand between the logits and the output."""
 
 
 def find_logits(model: Model, loss: str = SOFTMAX_CROSS_ENTROPY.name, output: int = 0) -> Tensor:
@@ -115,17 +107,20 @@ def find_logits(model: Model, loss: str = SOFTMAX_CROSS_ENTROPY.name, output: in
     rule = LOSS_RULES[loss]
     graph = model.graph
     tensor = graph.outputs[output]
-    activation = rule.activation
+    included: LossKind | None = rule.kind  # one activation at most
     while (op := graph.producer(tensor)) is not None:
-        if op.name == activation:
-            _require_plain_softmax(model, op)
-            activation = None
-        elif op.name == SOFTMAX_CROSS_ENTROPY.activation and rule is not SOFTMAX_CROSS_ENTROPY:
+        row = builtin_of(op)
+        if row is None or not row.is_folded:
+            break
+        if row.loss is not None and row.loss is included:
+            _require_plain(model, op)
+            included = None
+        elif row.loss is LossKind.SOFTMAX_CROSS_ENTROPY and rule is not SOFTMAX_CROSS_ENTROPY:
             raise UnsupportedError(
                 f"{model.name}: output {output} ends in SOFTMAX, which only softmax_cross_entropy "
                 f"takes in; use that loss, not {rule.name}"
             )
-        elif op.name not in _REAL_VALUE_OPS:
+        elif row.loss is not None:
             break
         tensor = op.input
     for condition in rule.conditions:
@@ -137,11 +132,12 @@ def find_logits(model: Model, loss: str = SOFTMAX_CROSS_ENTROPY.name, output: in
     return tensor
 
 
-def _require_plain_softmax(model: Model, op: Op) -> None:
-    beta = getattr(op.options, "beta", 1.0) if op.name == "SOFTMAX" else 1.0
+def _require_plain(model: Model, op: Op) -> None:
+    """A SOFTMAX has a beta, which the loss does not know."""
+    beta = getattr(op.options, "beta", 1.0)
     if beta != 1.0:
         raise UnsupportedError(
-            f"op {model.graph.index(op)} (SOFTMAX): beta is {beta}; only beta 1 trains; convert "
+            f"op {model.graph.index(op)} ({op.name}): beta is {beta}; only beta 1 trains; convert "
             "the model with beta 1"
         )
 
@@ -155,7 +151,8 @@ def find_target_input(model: Model, logits: Tensor) -> Tensor:
     tensor = model.graph.inputs[0]
     if tensor.type_name == "FLOAT32":
         users = model.graph.consumers(tensor)
-        if len(users) == 1 and users[0].name == "QUANTIZE":
+        row = builtin_of(users[0]) if len(users) == 1 else None
+        if row is not None and row.keeps_real_values:
             tensor = users[0].output
     if tensor.type_name != "INT8" or tensor.quantization is None or tensor.size != logits.size:
         raise UnsupportedError(

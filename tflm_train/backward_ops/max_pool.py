@@ -29,12 +29,12 @@ from tflm_train.backward_ops.numerics import (
 from tflm_train.backward_ops.pool import spanning_geometry
 from tflm_train.backward_ops.reduce import reduced_axes
 from tflm_train.backward_ops.rule import (
-    Addend,
     Clamp,
     Constraint,
+    Destination,
     GradientRule,
-    MaskInput,
     Tape,
+    emit_gradient,
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op
@@ -92,19 +92,9 @@ class MaxPool2DRule(GradientRule):
         return clamp_of(op)
 
     def backward(self, op: Op, gradient: TapeGradient, tape: Tape) -> None:
-        def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
-            del addend
-            params = ops.MaxPoolGrad(self.geometry(op), mask.fields, gradient.slot, made.slot)
-            inputs = ops.ComparedInputs(
-                gradient=gradient.tensor,
-                x=op.input,
-                y=op.output,
-                mask=mask.tensor,
-                scales=tape.scales,
-                ranges=tape.ranges,
-                state=tape.state,
-            )
-            tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
+        def produce(to: Destination) -> None:
+            params = ops.MaxPoolGrad(self.geometry(op), to.mask.fields, gradient.slot, to.slot)
+            emit_gradient(tape, params, gradient, to, x=op.input, y=op.output)
 
         tape.produce(op.input, produce, takes_addend=False)
 

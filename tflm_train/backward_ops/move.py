@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tflm_train import ops
 from tflm_train.backward_ops.kernel import Kernel, Kernels, Step
 from tflm_train.backward_ops.numerics import Int8Array, Mask, QuantizedGradient, apply_mask
-from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
+from tflm_train.backward_ops.rule import Destination, Tape, emit_gradient
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.structs import MoveAxis
@@ -153,16 +153,12 @@ def produce_move(
     axes = move.joined().axes
     axes = (MoveAxis(),) * (MAX_AXES - len(axes)) + axes
 
-    def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
-        del addend
+    def produce(to: Destination) -> None:
         params = ops.MoveGrad(
             axes, move.offset, gradient.tensor.size,
-            mask.fields, gradient.slot, made.slot, divisor,
+            to.mask.fields, gradient.slot, to.slot, divisor,
         )  # fmt: skip
-        inputs = ops.MoveGradInputs(
-            gradient=gradient.tensor, mask=mask.tensor, scales=tape.scales, state=tape.state
-        )
-        tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
+        emit_gradient(tape, params, gradient, to)
 
     tape.produce(tensor, produce, takes_addend=False)
 

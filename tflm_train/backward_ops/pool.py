@@ -26,12 +26,12 @@ from tflm_train.backward_ops.numerics import (
     requantize_stream,
 )
 from tflm_train.backward_ops.rule import (
-    Addend,
     Clamp,
     Constraint,
+    Destination,
     GradientRule,
-    MaskInput,
     Tape,
+    emit_gradient,
 )
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op
@@ -116,24 +116,12 @@ class AveragePool2DRule(GradientRule):
         geometry = window_geometry(op, op.input.shape[3], kernel)
         count = uniform_count(geometry)
 
-        def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
-            del addend
+        def produce(to: Destination) -> None:
+            slots = (gradient.slot, to.slot)
             params = ops.PoolGrad(
-                geometry,
-                mask.fields,
-                gradient.slot,
-                made.slot,
-                uniform=int(count is not None),
-                count=count or 0,
+                geometry, to.mask.fields, *slots, int(count is not None), count or 0
             )
-            inputs = ops.PoolGradInputs(
-                gradient=gradient.tensor,
-                mask=mask.tensor,
-                scales=tape.scales,
-                ranges=tape.ranges,
-                state=tape.state,
-            )
-            tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
+            emit_gradient(tape, params, gradient, to)
 
         tape.produce(op.input, produce, takes_addend=False)
 

@@ -27,7 +27,7 @@ from tflm_train.backward_ops.numerics import (
     max_abs,
     requantize_stream,
 )
-from tflm_train.backward_ops.rule import Addend, MaskInput, Tape
+from tflm_train.backward_ops.rule import Destination, Tape, emit_gradient
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.constants import KEPT_AXES, REDUCED_AXES, FactorKind
@@ -259,27 +259,17 @@ def produce_product(
     """The gradient of `tensor` is a product."""
     product = plan(names, factor)
 
-    def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
+    def produce(to: Destination) -> None:
         params = ops.ProductGrad(
             product.kept, product.reduced,
             gradient.tensor.size, 0 if factor.x is None else factor.x.size,
-            factor.kind, factor.value, mask.fields,
-            gradient.slot, made.slot, addend.slot, float(product.unit_scale),
+            factor.kind, factor.value, to.mask.fields,
+            gradient.slot, to.slot, to.slot_addend, float(product.unit_scale),
         )  # fmt: skip
         table = None
         if factor.table is not None:
-            table = tape.constant(f"{made.tensor.name}/derivative", factor.table)
-        inputs = ops.ProductGradInputs(
-            gradient=gradient.tensor,
-            x=factor.x,
-            table=table,
-            mask=mask.tensor,
-            addend=addend.tensor,
-            scales=tape.scales,
-            ranges=tape.ranges,
-            state=tape.state,
-        )
-        tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
+            table = tape.constant(to.constant_name("derivative"), factor.table)
+        emit_gradient(tape, params, gradient, to, x=factor.x, table=table)
 
     tape.produce(tensor, produce, takes_addend=True)
 

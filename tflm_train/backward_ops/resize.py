@@ -20,7 +20,7 @@ from tflm_train.backward_ops.numerics import (
     max_abs,
     requantize_stream,
 )
-from tflm_train.backward_ops.rule import Addend, Constraint, GradientRule, MaskInput, Tape
+from tflm_train.backward_ops.rule import Constraint, Destination, GradientRule, Tape, emit_gradient
 from tflm_train.backward_ops.rule import Gradient as TapeGradient
 from tflm_train.graph import Op
 
@@ -115,22 +115,19 @@ class ResizeRule(GradientRule):
         (rows, in_h), (columns, in_w) = _tables(op)
         channels = op.input.shape[3]
 
-        def produce(made: TapeGradient, mask: MaskInput, addend: Addend) -> None:
+        def produce(to: Destination) -> None:
             params = ops.ResizeGrad(
                 in_h, in_w, channels, len(rows), len(columns),
-                mask.fields, gradient.slot, made.slot, addend.slot,
+                to.mask.fields, gradient.slot, to.slot, to.slot_addend,
             )  # fmt: skip
-            inputs = ops.ResizeGradInputs(
-                gradient=gradient.tensor,
-                rows=tape.constant(f"{made.tensor.name}/rows", rows),
-                columns=tape.constant(f"{made.tensor.name}/columns", columns),
-                mask=mask.tensor,
-                addend=addend.tensor,
-                scales=tape.scales,
-                ranges=tape.ranges,
-                state=tape.state,
+            emit_gradient(
+                tape,
+                params,
+                gradient,
+                to,
+                rows=tape.constant(to.constant_name("rows"), rows),
+                columns=tape.constant(to.constant_name("columns"), columns),
             )
-            tape.emit(params, inputs, ops.GradientOutputs(gradient=made.tensor))
 
         tape.produce(op.input, produce, takes_addend=True)
 

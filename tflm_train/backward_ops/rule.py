@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import ops
+from tflm_train.backward_ops.trained_layer import LayerSize, StepFields, TrainedLayer
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.declaration import Inputs, Outputs
-from tflm_train.ops.geometry import Geometry
+from tflm_train.ops.tensors import slots_of
 
 
 @dataclass(frozen=True)
@@ -52,40 +53,36 @@ class MaskInput:
 
 
 @dataclass(frozen=True)
-class Addend:
-    """An optional gradient to add before quantising."""
+class Destination:
+    """What an op that writes a gradient is given beside that of its op's output.
 
-    gradient: Gradient | None = None
+    Attributes:
+      gradient: The gradient that it writes.
+      mask: What it is written through.
+      addend: Another gradient to add before quantising; None without one.
+    """
+
+    gradient: Gradient
+    mask: MaskInput
+    addend: Gradient | None
 
     @property
     def slot(self) -> int:
-        """The addend's slot, -1 without one."""
-        return -1 if self.gradient is None else self.gradient.slot
+        """The slot of its scale."""
+        return self.gradient.slot
 
     @property
-    def tensor(self) -> Tensor | None:
-        """The addend's tensor, None without one."""
-        return None if self.gradient is None else self.gradient.tensor
+    def slot_addend(self) -> int:
+        """The addend's slot, -1 without one."""
+        return -1 if self.addend is None else self.addend.slot
+
+    def constant_name(self, what: str) -> str:
+        """The name of a constant that the op reads."""
+        return f"{self.gradient.tensor.name}/{what}"
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The trained part of a layer that trains in part.
-
-    Attributes:
-      weights: The variable: int8, the trained channels of the weights' last axis.
-      kept: int64, those channels, ascending.
-      listed: The int16 constant that tells our ops: of a convolution the other channels, then the
-        kept ones; of a depthwise layer the kept ones.
-    """
-
-    weights: Tensor
-    kept: npt.NDArray[np.int64]
-    listed: Tensor
-
-
-Producer = Callable[[Gradient, MaskInput, Addend], None]
-"""Emits the op that writes a gradient, through a mask, adding another gradient."""
+Producer = Callable[[Destination], None]
+"""Emits the op that writes a gradient."""
 
 
 class Tape(Protocol):
@@ -106,8 +103,12 @@ class Tape(Protocol):
         """The running ratios, one per slot."""
         ...
 
-    def columns(self, op: Op) -> Columns | None:
-        """The trained part of a layer that trains in part, else None."""
+    def trained(self, op: Op) -> TrainedLayer | None:
+        """What trains of a layer; None where nothing does."""
+        ...
+
+    def step_of(self, size: LayerSize) -> StepFields:
+        """What the scheme's optimizer says of a layer."""
         ...
 
     def wants(self, tensor: Tensor) -> bool:
@@ -122,14 +123,6 @@ class Tape(Protocol):
         """The gradient of `tensor` is written by an op that `producer` emits when asked."""
         ...
 
-    def update(self, op: Op, gradient: Gradient, geometry: Geometry) -> None:
-        """Updates whatever trains of a layer, given the gradient of its output."""
-        ...
-
-    def old_weights_read(self, op: Op, made: Gradient) -> None:
-        """The update of a layer must wait for this gradient, computed with its weights."""
-        ...
-
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
         """Adds a constant."""
         ...
@@ -139,6 +132,44 @@ class Tape(Protocol):
     ) -> object:
         """Emits a training op."""
         ...
+
+    def emit_update(
+        self, name: str, params: ops.TrainingOp[Inputs, ops.UpdateOutputs], inputs: Inputs
+    ) -> Op:
+        """Emits an op that changes variables among its inputs, called after what it updates."""
+        ...
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """Adds a tensor that an op writes."""
+        ...
+
+
+def emit_gradient(
+    tape: Tape, params: ops.Params, of_output: Gradient, to: Destination, **own: Tensor | None
+) -> None:
+    """Emits an op that writes a gradient of one of an op's inputs.
+
+    The tensors that such ops share follow from the arguments; the op takes those that it declares.
+
+    Args:
+      tape: Takes the op.
+      params: The op's parameters.
+      of_output: The gradient of the differentiated op's output.
+      to: Where the op's result goes.
+      **own: Its other inputs, by their names.
+    """
+    shared = {
+        "gradient": of_output.tensor,
+        "mask": to.mask.tensor,
+        "addend": None if to.addend is None else to.addend.tensor,
+        "scales": tape.scales,
+        "ranges": tape.ranges,
+        "state": tape.state,
+    }
+    names = {slot.name for slot in slots_of(params.INPUTS)}
+    taken = {name: tensor for name, tensor in shared.items() if name in names}
+    outputs = ops.GradientOutputs(gradient=to.gradient.tensor)
+    tape.emit(params, params.INPUTS(**taken, **own), outputs)
 
 
 Constraint = Callable[[Op], str | None]

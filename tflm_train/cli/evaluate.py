@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tflm_train.cli import shared, tables
+from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError
 from tflm_train.files import read_state
+from tflm_train.learning import LatentCache
+from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.model.metadata import class_names
 from tflm_train.records import sometimes
 from tflm_train.runtime.data import Dataset, load_dataset
@@ -67,6 +69,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--data", required=True, help=shared.DATA_HELP)
     parser.add_argument("--limit", type=int, help="use only the first N test samples")
     parser.add_argument("--load-state", help="a state that `train --save-state` wrote")
+    latents.add_cache(parser)
 
 
 def _run(arguments: argparse.Namespace) -> Evaluation:
@@ -79,8 +82,11 @@ def _run(arguments: argparse.Namespace) -> Evaluation:
     x = model_inputs(interpreter, dataset.x_test[: arguments.limit], "x_test")
     _, wanted = targets(interpreter, dataset, x, x, arguments.limit)
     with shared.progress(arguments.json) as progress:
+        on_latent = latents.frozen_layers(progress, arguments.json)
+        once = FrozenOnce(interpreter, LatentCache.of_user(arguments.cache), on_latent)
+        (inputs,) = once.inputs(x)
         task = progress.add_task("evaluating", total=len(wanted))
-        found = scores(interpreter, x, wanted, lambda done: progress.update(task, completed=done))
+        found = scores(once.tail, inputs, wanted, lambda n: progress.update(task, completed=n))
     names = _class_names(interpreter, dataset)
     classes = None
     if names and wanted.ndim == 1:
@@ -97,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> Evaluation:
         samples=len(wanted),
         metric=metric_for(interpreter, wanted).name,
         test_accuracy=float(np.mean(found)),
-        warnings=(_MUTE,) if has_mute_head(interpreter, x) else None,
+        warnings=(_MUTE,) if has_mute_head(once.tail, inputs) else None,
         classes=classes,
     )
 

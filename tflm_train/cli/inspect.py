@@ -30,8 +30,8 @@ def _show(result: Inspection) -> None:
     table = tables.new_table(
         f"{result.model} ({result.bytes:,} bytes)",
         (
-            "layer", "op", "name", "input", "output", "kernel", "MACs", "weights", "RAM: bias",
-            "RAM: weights", "trainable",
+            "layer", "op", "name", "input", "output", "kernel", "MACs", "weights", "bias keeps",
+            "weights keep", "trainable",
         ),
         ("op", "name", "input", "output", "kernel", "trainable"),
     )  # fmt: skip
@@ -45,8 +45,8 @@ def _show(result: Inspection) -> None:
             tables.shape(layer.weight_shape),
             f"{layer.macs:,}",
             f"{layer.weight_bytes:,}",
-            f"{layer.bias_ram_bytes:,}",
-            f"{layer.weight_ram_bytes:,}",
+            f"{layer.bias_kept_bytes:,}",
+            f"{layer.weight_kept_bytes:,}",
             "yes" if layer.trainable else f"no: {layer.why_not}",
         )
     console = tables.console()
@@ -56,8 +56,9 @@ def _show(result: Inspection) -> None:
     for loss, reason in result.losses.items():
         console.print(f"loss {loss}: {'yes' if reason is None else f'no: {reason}'}")
     console.print(
-        "RAM: bytes that training the layer's bias, or its weights (with residual_bits: 8, the "
-        "bias and its input activation kept), would add at most.",
+        "Keeps: bytes of RAM that training the layer's bias, or its weights (with residual_bits: "
+        "8, the bias and its input activation), keeps itself. Masks and gradients of the layers "
+        "behind it come in addition: `rewrite --preset` tells the whole arena.",
         style="dim",
     )
     tables.show_arena({"inference": result.arena}, result.kernels)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
-from tflm_train.errors import TflmTrainError
+from tflm_train.cost.cores import Core
+from tflm_train.errors import SchemeError, TflmTrainError
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.memory.plot import draw_memory
 from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.scheme.head import KEPT_HEAD, MAX_CLASSES, Head, parse_classes
 
 DATA_HELP = (
     "an .npz file with x_train, y_train, x_test, y_test (uint8 images are resized to the model's "
@@ -26,15 +30,34 @@ def add_force(parser: Parser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
 
 
-def add_kernels(parser: Parser) -> None:
+def add_kernels(parser: Parser, default: KernelSet | None = KernelSet.CMSIS_NN) -> None:
     """Adds --kernels, a `KernelSet`."""
     parser.add_argument(
         "--kernels",
         choices=[str(kernels) for kernels in KernelSet],
-        default=str(KernelSet.CMSIS_NN),
+        default=None if default is None else str(default),
         help="what runs the builtin operators: TFLM's reference kernels, or CMSIS-NN on a core "
         "with the DSP extension (cmsis_nn, default), with Helium, or with neither (_basic)",
     )
+
+
+def add_target(parser: Parser) -> None:
+    """Adds --core and --kernels, for `chosen_target`."""
+    parser.add_argument(
+        "--core",
+        choices=[str(core) for core in Core],
+        help="what the time is estimated for (default: m4, or what --kernels run on)",
+    )
+    add_kernels(parser, None)
+
+
+def chosen_target(arguments: argparse.Namespace) -> tuple[Core, KernelSet]:
+    """What --core and --kernels mean; each follows from the other where it is left out."""
+    if arguments.core is None:
+        kernels = KernelSet(arguments.kernels or KernelSet.CMSIS_NN)
+        return Core.of(kernels), kernels
+    core = Core(arguments.core)
+    return core, KernelSet(arguments.kernels or core.kernels)
 
 
 def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:
@@ -52,6 +75,53 @@ def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:
         help="other layers: the builtin op, ours with its constants in flash, or whichever takes "
         f"less RAM (default: {forward})",
     )
+
+
+def add_classes(parser: Parser) -> None:
+    """Adds --classes and --labels, for `chosen_head`."""
+    parser.add_argument(
+        "--classes", metavar="N", help="a fresh head for N classes; +N adds N to those it has"
+    )
+    parser.add_argument(
+        "--labels", metavar="A,B,...", help="the new classes' names; alone: a fresh head for them"
+    )
+
+
+def chosen_head(arguments: argparse.Namespace, head: Head = KEPT_HEAD) -> Head:
+    """What --classes and --labels make of a scheme's head.
+
+    Args:
+      arguments: Of the command line.
+      head: The scheme's.
+
+    Raises:
+      SchemeError: They are no number of classes, or contradict each other.
+    """
+    labels = head.labels
+    if arguments.classes is not None:
+        parsed = parse_classes(arguments.classes)
+        if parsed is None:
+            raise SchemeError(
+                f"--classes must be a number from 1 to {MAX_CLASSES}, or +N to add N classes, not "
+                f"{arguments.classes!r}"
+            )
+        classes, add = parsed
+        if labels and len(labels) != (classes or add):
+            labels = ()
+        head = dataclasses.replace(head, classes=classes, add=add, labels=labels)
+    if arguments.labels is None:
+        return head
+    labels = tuple(label.strip() for label in arguments.labels.split(","))
+    if "" in labels or len(set(labels)) != len(labels):
+        raise SchemeError(f"--labels {arguments.labels!r}: give different names, with commas")
+    if head.classes is None and not head.add:
+        head = dataclasses.replace(head, classes=len(labels))
+    if len(labels) != (head.classes or head.add):
+        raise SchemeError(
+            f"--labels: {len(labels)} names for {head.classes or head.add} new classes; give one "
+            "for each"
+        )
+    return dataclasses.replace(head, labels=labels)
 
 
 def require_another_file(output: Path, source: Path) -> None:

@@ -6,15 +6,16 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.cli import shared, tables
+from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.files import read_state, write_file
+from tflm_train.learning import LatentCache, train
 from tflm_train.model.kinds import is_state
 from tflm_train.records import sometimes
 from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
-from tflm_train.runtime.training import SCHEDULES, EpochRecord, StepReport, TrainingRecord, train
+from tflm_train.runtime.training import SCHEDULES, EpochRecord, StepReport, TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--limit", type=int, help="use only the first N training and test samples")
     parser.add_argument("--load-state", help="start from this state, not from the factory's")
     parser.add_argument("--save-state", help="write the trained state to this file")
+    latents.add_cache(parser)
     shared.add_force(parser)
 
 
@@ -110,6 +112,8 @@ def _train(interpreter: Interpreter, arguments: argparse.Namespace) -> TrainingR
         return train(
             interpreter,
             dataset,
+            cache=LatentCache.of_user(arguments.cache),
+            on_latent=latents.frozen_layers(progress, arguments.json),
             epochs=arguments.epochs,
             learning_rate=arguments.lr,
             schedule=arguments.schedule,
@@ -149,7 +153,8 @@ def _show(result: TrainSummary) -> None:
 COMMAND = Command(
     "train",
     "Train a rewritten model on the host, every step in the real TFLM interpreter.",
-    "Batch size 1, exactly the arithmetic of the device: the saved state can be loaded there.",
+    "Batch size 1, exactly the arithmetic of the device: the saved state can be loaded there.\n"
+    "What the frozen layers give for a sample is computed once and kept (--cache).",
     _arguments,
     _run,
     _show,

@@ -22,6 +22,7 @@ from tflm_train.demo.data import field_data, source_data
 from tflm_train.demo.plot import is_picture, learning_curve
 from tflm_train.errors import TflmTrainError
 from tflm_train.files import write_file
+from tflm_train.learning import train
 from tflm_train.model.kinds import is_rewritten_model, is_state
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.training import (
@@ -29,7 +30,6 @@ from tflm_train.runtime.training import (
     TrainingRecord,
     evaluate,
     model_inputs,
-    train,
 )
 
 EPOCHS = 6

@@ -9,13 +9,10 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train import ops
 from tflm_train.errors import UnsupportedError
-from tflm_train.graph import NPU_OP
 from tflm_train.model import Model, flatbuffer
 from tflm_train.model.model import BUILTIN_NAMES
 from tflm_train.ops.builtin import BUILTINS
-
-# Custom ops that MicroMutableOpResolver has a method for: Vela's call of the Ethos-U.
-_CUSTOM = {NPU_OP: "EthosU"}
+from tflm_train.ops.npu import ETHOS_U
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,8 @@ def exact_resolver(model: Model) -> Resolver:
         builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
         if builtin == schema.BuiltinOperator.CUSTOM:
             name = code.customCode.decode(errors="replace") if code.customCode else ""
-            if name in _CUSTOM:
-                builtins.append(f"resolver.Add{_CUSTOM[name]}()")
+            if name == ETHOS_U.name:
+                builtins.append(f"resolver.Add{ETHOS_U.method}()")
                 continue
             if not name.startswith(ops.OP_PREFIX):
                 raise UnsupportedError(

@@ -1,7 +1,6 @@
 """The graph that everything works on: operators that hold their tensors; knows no file."""
 
 from tflm_train.graph.graph import (
-    NPU_OP,
     TRAINING_OP_PREFIX,
     Graph,
     Op,
@@ -10,4 +9,4 @@ from tflm_train.graph.graph import (
     type_code_of,
 )
 
-__all__ = ["NPU_OP", "TRAINING_OP_PREFIX", "Graph", "Op", "Quantization", "Tensor", "type_code_of"]
+__all__ = ["TRAINING_OP_PREFIX", "Graph", "Op", "Quantization", "Tensor", "type_code_of"]

@@ -30,8 +30,6 @@ _TYPE_NAMES: dict[int, str] = {
 }
 TRAINING_OP_PREFIX = "TFLM_TRAIN_"
 """What the names of our custom ops begin with."""
-NPU_OP = "ethos-u"
-"""The custom op by which a model that Vela has compiled calls the Ethos-U."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_train.errors import ModelError
-from tflm_train.graph import NPU_OP, Graph, Op, Tensor
+from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.builtin.shapes import MalformedOpError, require, tensor_of
 from tflm_train.ops.checks import why_not
 from tflm_train.ops.declaration import VERSION
+from tflm_train.ops.npu import ETHOS_U
 from tflm_train.ops.reading import is_ours
 from tflm_train.ops.training import unpack
 
@@ -28,8 +29,6 @@ _NEED_ZERO_POINTS = ("INT8", "UINT8", "INT16")
 _MIN_SCALE, _MAX_SCALE = 1e-20, 1e20
 """Beyond them products of scales leave what the interpreter's multipliers hold."""
 _HEADER = struct.Struct("<HH")  # kind and version
-_WORK_MEMORY = {NPU_OP: (2, 3)}
-"""Inputs of another processor's op that are the memory it works in: nothing writes them before."""
 
 
 def check_graph(graph: Graph, name: str, subgraph: int = 0) -> None:
@@ -187,7 +186,7 @@ def _is_there_before_any_op(tensor: Tensor) -> bool:
 
 def _check_order(op: Op, known: set[int], written: set[int]) -> None:
     """Each tensor is written once, before it is read."""
-    work_memory = _WORK_MEMORY.get(op.name, ()) if op.is_custom else ()
+    work_memory = ETHOS_U.work_memory if ETHOS_U.is_kind_of(op) else ()
     for index, tensor in enumerate(op.inputs):
         if tensor is not None and index not in work_memory:
             require(id(tensor) in known, f"nothing has written its input {tensor.name!r} before")

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.backward_ops.trained_layer import LayerSize
 from tflm_train.ops.structs import RuleFields
 
 RESIDUAL_BITS = (0, 4, 8)
@@ -32,23 +33,6 @@ class Kept:
     role: str
     dtype: npt.DTypeLike
     packed: bool = False
-
-
-@dataclass(frozen=True)
-class LayerSize:
-    """What the norm of a layer's gradient is bounded by.
-
-    Attributes:
-      taps: Trained taps of the kernel; 0 where only the bias trains.
-      positions: That a weight's gradient is summed over.
-      bias_positions: That a bias's gradient is summed over; 0 where none trains.
-      x_scale: Scale of the layer's input.
-    """
-
-    taps: int
-    positions: int
-    bias_positions: int
-    x_scale: float
 
 
 @dataclass(frozen=True)

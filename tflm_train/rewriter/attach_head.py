@@ -19,10 +19,11 @@ import copy
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.losses import FOLDED_OPS, SOFTMAX_CROSS_ENTROPY, LossRule
+from tflm_train.backward_ops.losses import SOFTMAX_CROSS_ENTROPY, LossRule
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op, Quantization, Tensor
 from tflm_train.model.layers import Layer
+from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.constants import LossKind
 from tflm_train.scheme.head import Head
 
@@ -33,7 +34,6 @@ _NO_ACTIVATION = 0
 _RELU = 1
 _VALID = 1
 _INITIAL_STEPS = 64
-SHAPE_OPS = ("RESHAPE", "SQUEEZE", "AVERAGE_POOL_2D", "MEAN")
 
 
 def attach_head(
@@ -83,7 +83,7 @@ def attach_head(
 def head_is_convolution(model: Model, layer: Layer) -> str | None:
     """The head is a CONV_2D or FULLY_CONNECTED."""
     del model
-    if layer.op.name in ("CONV_2D", "FULLY_CONNECTED"):
+    if layer.form.is_resizable:
         return None
     return "cannot be replaced; only CONV_2D and FULLY_CONNECTED heads can"
 
@@ -231,7 +231,7 @@ def _resize_followers(model: Model, layer: Layer, old: int, new: int) -> None:
     changed = {id(layer.op.output)}
     for op in model.graph.ops[model.graph.index(layer.op) + 1 :]:
         source = next((t for t in op.inputs if t is not None and id(t) in changed), None)
-        if source is None or (old == new and op.name not in SHAPE_OPS):
+        if source is None or (old == new and not _keeps_channels(op)):
             continue
         _replace_follower(model, op, source, old, new)
         changed.add(id(op.output))
@@ -239,7 +239,8 @@ def _resize_followers(model: Model, layer: Layer, old: int, new: int) -> None:
 
 def _replace_follower(model: Model, op: Op, source: Tensor, old: int, new: int) -> None:
     where = f"op {model.graph.index(op)} ({op.name}, {op.output.name!r})"
-    if op.name not in SHAPE_OPS + FOLDED_OPS or not op.output.shape:
+    row = builtin_of(op)
+    if row is None or not (row.keeps_channels or row.is_folded) or not op.output.shape:
         raise UnsupportedError(
             f"head.classes: {where} stands between the head and the output and cannot be resized; "
             "leave `head.classes` out to train the classifier the model has"
@@ -250,16 +251,23 @@ def _replace_follower(model: Model, op: Op, source: Tensor, old: int, new: int) 
             "leave `head.classes` out to train the classifier the model has"
         )
     op.output.shape = (*op.output.shape[:-1], new)
-    if op.name in SHAPE_OPS and source.quantization is not None:
+    if row.keeps_channels and source.quantization is not None:
         op.output.quantization = _per_tensor(source.scale, source.zero_point)
-    if op.name == "RESHAPE":
-        target = op.optional_input(1)
+    if row.shape_input is not None:
+        target = op.optional_input(row.shape_input)
         if target is not None and target.data is not None:
             shape = np.array(op.output.shape, np.int32)
             # A tensor of its own: the old shape constant may serve other ops.
-            op.inputs[1] = model.graph.add(Tensor.constant(f"{op.output.name}/shape", shape))
+            op.inputs[row.shape_input] = model.graph.add(
+                Tensor.constant(f"{op.output.name}/shape", shape)
+            )
         if op.options is not None:
             op.options.newShape = np.array(op.output.shape, np.int32)
+
+
+def _keeps_channels(op: Op) -> bool:
+    row = builtin_of(op)
+    return row is not None and row.keeps_channels
 
 
 def _per_tensor(scale: float | np.float32, zero_point: int) -> Quantization:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.rule import Columns
 from tflm_train.backward_ops.rules import layer_rule_of
+from tflm_train.backward_ops.trained_layer import Columns, TrainedLayer
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Tensor
 from tflm_train.model.layers import Layer
@@ -21,7 +21,8 @@ from tflm_train.qas import factors
 from tflm_train.qas.update_rule import Kept
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import ONE_PRODUCER, VARIABLES_CHOSEN
-from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, Variable
+from tflm_train.rewriter.training_graph import TrainingGraph, Variable
+from tflm_train.scheme.gradient_path import why_not_input, why_not_tensor
 from tflm_train.scheme.select import select_channels
 
 _MAX_LISTED_CHANNELS = 1 << 15  # the lists that our ops read are int16
@@ -42,11 +43,6 @@ def choose_variables(graph: TrainingGraph) -> TrainingGraph:
     graph.variables += [Variable(graph.ranges, None), Variable(graph.scales, None)]
     for layer in graph.plan.trained:
         graph.trained[id(layer.op)] = _train_layer(graph, layer)
-    if graph.plan.is_full_update:
-        graph.warnings.append(
-            "every layer's weights train: a full int8 update diverges at ordinary learning rates "
-            "(51 % at best in our measurements); name fewer layers"
-        )
     return graph
 
 
@@ -76,11 +72,10 @@ def trainable_taps(weights: npt.NDArray[np.int8]) -> tuple[int, int, int, int]:
 def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
     scheme = graph.plan.scheme
     weights, bias, x = layer.weights, layer.bias, layer.x
-    if x.quantization is None or weights.quantization is None or x.type_name != "INT8":
-        raise UnsupportedError(
-            f"{layer}: its input is {x.type_name}, not quantized int8; only int8 layers train; "
-            "quantize the model to full int8"
-        )
+    reason = why_not_input(layer)
+    if reason is not None:
+        raise UnsupportedError(f"{layer}: {reason}")
+    assert weights.quantization is not None
     scales = np.broadcast_to(weights.quantization.scale, (layer.out_channels,))
     weight_factors, bias_factors, frozen = factors(x.scale, scales, qas=scheme.qas)
     trained = TrainedLayer(
@@ -183,21 +178,6 @@ def _make_variable(graph: TrainingGraph, layer: Layer, tensor: Tensor) -> Tensor
 
 
 def _require_trainable(graph: TrainingGraph, layer: Layer, tensor: Tensor) -> None:
-    type_name = "INT32" if tensor is layer.bias else "INT8"
-    if tensor.type_name != type_name:
-        raise UnsupportedError(
-            f"{layer}: {tensor.name!r} is {tensor.type_name}; only {type_name} can train"
-        )
-    if tensor.data is None:
-        raise UnsupportedError(f"{layer}: {tensor.name!r} is computed, not a constant")
-    if tensor is layer.weights and np.any(tensor.data == -128):
-        # Training keeps them within +-127, so that the first step would move these too.
-        raise UnsupportedError(
-            f"{layer}: {tensor.name!r} holds weights of -128, which TFLite's int8 weights may not; "
-            "clip them to -127, or train only its bias"
-        )
-    users = graph.model.graph.consumers(tensor)
-    if len(users) != 1 or sum(1 for t in users[0].inputs if t is tensor) != 1:
-        raise UnsupportedError(
-            f"{layer}: {tensor.name!r} is shared by {len(users)} ops; shared weights cannot train"
-        )
+    reason = why_not_tensor(graph.model.graph, layer, tensor)
+    if reason is not None:
+        raise UnsupportedError(f"{layer}: {reason}")

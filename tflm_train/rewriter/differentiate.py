@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 from tflm_train import ops
 from tflm_train.backward_ops.losses import find_logits, find_target_input, loss_params
-from tflm_train.backward_ops.rule import Addend, Columns, Gradient, MaskInput, Producer
+from tflm_train.backward_ops.rule import Destination, Gradient, MaskInput, Producer
 from tflm_train.backward_ops.rules import RULES
+from tflm_train.backward_ops.trained_layer import LayerSize, StepFields, TrainedLayer
 from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Op, Tensor
 from tflm_train.ops.declaration import Inputs, Outputs
-from tflm_train.ops.geometry import Geometry, TransposedGeometry
 from tflm_train.qas import gain_shift
-from tflm_train.qas.update_rule import LayerSize
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import (
     ALL_FINISHED,
@@ -33,7 +32,7 @@ from tflm_train.rewriter.properties import (
     UPDATED,
     VARIABLES_CHOSEN,
 )
-from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph, TrainOp
+from tflm_train.rewriter.training_graph import TrainingGraph
 
 _MAX_ACCUMULATED = 4
 
@@ -83,7 +82,6 @@ class _Tape:
         self._ready: dict[int, list[Gradient]] = {}
         self._pending: dict[int, list[_Pending]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Tensor] = {}
-        self._updates: dict[int, TrainOp] = {}  # of weights, by the id of the layer's op
 
     @property
     def state(self) -> Tensor:
@@ -97,9 +95,13 @@ class _Tape:
     def ranges(self) -> Tensor:
         return self._graph.ranges
 
-    def columns(self, op: Op) -> Columns | None:
-        trained = self._graph.trained.get(id(op))
-        return None if trained is None else trained.columns
+    def trained(self, op: Op) -> TrainedLayer | None:
+        return self._graph.trained.get(id(op))
+
+    def step_of(self, size: LayerSize) -> StepFields:
+        scheme = self._graph.plan.scheme
+        shift = gain_shift(size.positions) if size.positions else 0
+        return StepFields(scheme.residual_bits, shift, scheme.optimizer.fields(size))
 
     def wants(self, tensor: Tensor) -> bool:
         return id(tensor) in self._wanted
@@ -113,11 +115,6 @@ class _Tape:
             pending = _Pending(producer, takes_addend)
             self._pending.setdefault(id(tensor), []).append(pending)
 
-    def old_weights_read(self, op: Op, made: Gradient) -> None:
-        update = self._updates.get(id(op))
-        if update is not None:
-            ops.set_input(update, update.params, after=made.tensor)
-
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
         key = (data.dtype.str, data.shape, data.tobytes())
         if key not in self._constants:
@@ -129,14 +126,13 @@ class _Tape:
     ) -> object:
         return self._graph.emit(params, inputs, outputs)
 
-    def update(self, op: Op, gradient: Gradient, geometry: Geometry) -> None:
-        trained = self._graph.trained.get(id(op))
-        if trained is None:
-            return
-        if trained.weights is None:
-            self._update_bias(trained, gradient, geometry)
-        else:
-            self._update_weights(op, trained, gradient, geometry)
+    def emit_update(
+        self, name: str, params: ops.TrainingOp[Inputs, ops.UpdateOutputs], inputs: Inputs
+    ) -> Op:
+        return self._graph.emit_update(name, params, inputs)
+
+    def add(self, tensor: Tensor) -> Tensor:
+        return self._graph.model.graph.add(tensor)
 
     def run(self) -> None:
         """Walks the forward ops backwards from the logits."""
@@ -219,7 +215,7 @@ class _Tape:
         pending.sort(key=lambda p: p.takes_addend)
         ready += [self._write(tensor, p) for p in pending[:-1]]
         if pending and (pending[-1].takes_addend or not ready):
-            addend = Addend(self._sum(tensor, ready, MaskInput()) if ready else None)
+            addend = self._sum(tensor, ready, MaskInput()) if ready else None
             return self._write(tensor, pending[-1], mask, addend)
         ready += [self._write(tensor, p) for p in pending[-1:]]
         return self._sum(tensor, ready, mask)
@@ -229,10 +225,10 @@ class _Tape:
         tensor: Tensor,
         pending: _Pending,
         mask: MaskInput = MaskInput(),  # noqa: B008 - frozen
-        addend: Addend = Addend(),  # noqa: B008 - frozen
+        addend: Gradient | None = None,
     ) -> Gradient:
         gradient = self._graph.new_gradient(tensor)
-        pending.producer(gradient, mask, addend)
+        pending.producer(Destination(gradient, mask, addend))
         return gradient
 
     def _sum(self, tensor: Tensor, parts: list[Gradient], mask: MaskInput) -> Gradient:
@@ -262,110 +258,3 @@ class _Tape:
         )
         self.emit(params, inputs, ops.GradientOutputs(gradient=gradient.tensor))
         return gradient
-
-    def _update_bias(self, trained: TrainedLayer, gradient: Gradient, geometry: Geometry) -> None:
-        assert trained.bias is not None
-        positions = geometry.out_h * geometry.out_w
-        size = LayerSize(0, 0, positions, trained.layer.x.scale)
-        rule = self._graph.plan.scheme.optimizer.fields(size)
-        params = ops.BiasUpdate(positions, geometry.out_c, gradient.slot, rule=rule)
-        name = trained.layer.name
-        factors = self._graph.constant(f"update/{name}/bias_factors", trained.bias_factors)
-        inputs = ops.BiasUpdateInputs(
-            gradient=gradient.tensor,
-            factors=factors,
-            bias=trained.bias,
-            bias_gathered=trained.kept.get("bias_gathered"),
-            scales=self.scales,
-            state=self.state,
-        )
-        self._graph.emit_update(f"{name}/bias", params, inputs)
-
-    def _update_weights(
-        self, op: Op, trained: TrainedLayer, gradient: Gradient, geometry: Geometry
-    ) -> None:
-        depthwise = trained.layer.is_depthwise
-        multiplier = geometry.out_c // geometry.in_c
-        row_channels = geometry.out_c if depthwise else geometry.in_c
-        x, q, bias, listed = trained.layer.x, gradient.tensor, trained.bias, None
-        if trained.columns is not None:
-            # The op sees a smaller layer: the kept channels, copied together.
-            kept = trained.columns.kept
-            listed = self._kept_channels(trained, kept)
-            inputs_kept = kept[::multiplier] // multiplier if depthwise else kept
-            x = self._save(trained, "x", x, geometry.in_c, inputs_kept)
-            geometry = dataclasses.replace(geometry, in_c=inputs_kept.size)
-            if depthwise:
-                q = self._save(trained, "gradient", q, geometry.out_c, kept)
-                if bias is not None:
-                    self._update_bias(trained, gradient, geometry)
-                geometry = dataclasses.replace(geometry, out_c=kept.size)
-                bias = None
-        fields = ops.UpdateFields(
-            gradient.slot,
-            trained.layer.index,
-            trained.layer.x.zero_point,
-            self._graph.plan.scheme.residual_bits,
-            gain_shift(geometry.positions),
-            *trained.taps,
-            row_channels,
-        )
-        y0, y1, x0, x1 = trained.taps
-        size = LayerSize(
-            (y1 - y0) * (x1 - x0),
-            geometry.positions,
-            0 if bias is None else geometry.out_h * geometry.out_w,
-            trained.layer.x.scale,
-        )
-        rule = self._graph.plan.scheme.optimizer.fields(size)
-        params: ops.TrainingOp[ops.WeightUpdateInputs, ops.UpdateOutputs]
-        if depthwise:
-            params = ops.DepthwiseUpdate(geometry, fields, multiplier, rule)
-        else:
-            transposed = isinstance(geometry, TransposedGeometry)
-            params = ops.ConvUpdate(geometry, fields, int(transposed), rule)
-        name = trained.layer.name
-        of_bias = [] if bias is None else [trained.bias_factors]
-        factors = np.stack([trained.weight_factors, *of_bias])
-        assert trained.weights is not None
-        inputs = ops.WeightUpdateInputs(
-            x=x,
-            gradient=q,
-            factors=self._graph.constant(f"update/{name}/factors", factors),
-            weights=trained.weights,
-            bias=bias,
-            residual=trained.kept.get("residual"),
-            gathered=trained.kept.get("gathered"),
-            bias_gathered=None if bias is None else trained.kept.get("bias_gathered"),
-            channels=listed,
-            after=None,  # see `old_weights_read`
-            scales=self.scales,
-            state=self.state,
-        )
-        self._updates[id(op)] = self._graph.emit_update(name, params, inputs)
-
-    def _kept_channels(self, trained: TrainedLayer, kept: npt.NDArray[np.int64]) -> Tensor:
-        name = f"update/{trained.layer.name}/channels"
-        return self.constant(name, kept.astype(np.int16))
-
-    def _save(
-        self,
-        trained: TrainedLayer,
-        what: str,
-        source: Tensor,
-        channels: int,
-        kept: npt.NDArray[np.int64],
-    ) -> Tensor:
-        """Copies some channels of a tensor together.
-
-        `channels` are the layer's: FULLY_CONNECTED flattens its input, whatever that's shape.
-        """
-        positions = source.size // channels
-        prefix = f"update/{trained.layer.name}/{what}"
-        saved = Tensor.make(prefix, np.int8, (positions, kept.size))
-        saved.quantization = source.quantization
-        listed = self.constant(f"{prefix}/channels", kept.astype(np.int16))
-        params = ops.ChannelSave(positions, channels, kept.size)
-        inputs = ops.ChannelSaveInputs(values=source, channels=listed, state=self.state)
-        self.emit(params, inputs, ops.ChannelSaveOutputs(saved=self._graph.model.graph.add(saved)))
-        return saved

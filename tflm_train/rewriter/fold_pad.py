@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflm_train.backward_ops.rules import RULES, layer_rule_of
 from tflm_train.errors import ModelError
 from tflm_train.graph import Graph, Op, Tensor
-from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops.builtin import builtin_of, layer_form_of
 from tflm_train.ops.geometry import Geometry
 
 
@@ -43,9 +43,15 @@ def fold_pads(graph: Graph) -> int:
     return _remove_unread(graph, list(pads.values()))
 
 
+def is_pad(op: Op) -> bool:
+    """Whether `op` surrounds its input with zeros."""
+    row = builtin_of(op)
+    return row is not None and row.pads_with_zero
+
+
 def is_spatial_pad(op: Op) -> bool:
     """Whether `op` pads rows and columns of an int8 image with zeros and nothing else."""
-    if op.name != "PAD" or op.input.type_name != "INT8" or len(op.input.shape) != 4:
+    if not is_pad(op) or op.input.type_name != "INT8" or len(op.input.shape) != 4:
         return False
     amounts = op.optional_input(1)
     before, after = op.input.quantization, op.output.quantization

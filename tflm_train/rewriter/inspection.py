@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
+from tflm_train.backward_ops.losses import LOSS_RULES
 from tflm_train.backward_ops.rules import RULES
-from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena, Peak
-from tflm_train.model import Graph, Model, Op, Tensor
+from tflm_train.model import Graph, Model, Tensor
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.records import sometimes
+from tflm_train.scheme.gradient_path import GradientPath, gradient_path, why_no_loss
 
 _BIAS_BYTES = 4
-_LEAVE_OUT = "train another `output`, or leave it out"
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,10 @@ class LayerInspection:
       macs: Multiply-accumulates of one inference.
       weight_bytes: Of its weights in flash.
       bias_bytes: Of its biases in flash.
-      bias_ram_bytes: RAM that training its biases would add at most.
-      weight_ram_bytes: RAM that training its weights would add at most, with `residual_bits: 8`,
-        the bias and the input activation kept.
+      bias_kept_bytes: RAM that training its biases keeps: them, and its own clamp mask. What lies
+        between it and the loss keeps masks too, and gradients need RAM while they pass.
+      weight_kept_bytes: RAM that training its weights keeps: them, their residual
+        (`residual_bits: 8`), the biases, the mask and the input activation; likewise.
       trainable: Whether it can train.
       why_not: The reason; null where it can.
     """
@@ -69,8 +69,8 @@ class LayerInspection:
     macs: int
     weight_bytes: int
     bias_bytes: int
-    bias_ram_bytes: int
-    weight_ram_bytes: int
+    bias_kept_bytes: int
+    weight_kept_bytes: int
     trainable: bool
     why_not: str | None
 
@@ -119,8 +119,8 @@ def inspect_model(
     Returns:
       The description.
     """
-    losses = {name: _why_no_loss(model, name, output) for name in LOSS_RULES}
-    blocked, barriers = _blocked_ops(model, losses, output)
+    losses = {name: why_no_loss(model, name, output) for name in LOSS_RULES}
+    path = gradient_path(model, output)
     memory = memory_report(model, kernels)
     return Inspection(
         model=model.name,
@@ -129,11 +129,11 @@ def inspect_model(
         outputs=tuple(_interface(t) for t in model.graph.outputs),
         ops=dict(Counter(op.name for op in model.graph.ops)),
         losses=losses,
-        barriers=tuple(barriers),
+        barriers=path.barriers,
         kernels=str(memory.kernels),
         arena=memory.arena(),
         peak=memory.peak(),
-        layers=tuple(_describe(layer, blocked) for layer in list_layers(model.graph)),
+        layers=tuple(_describe(model.graph, layer, path) for layer in list_layers(model.graph)),
     )
 
 
@@ -148,76 +148,8 @@ def _interface(tensor: Tensor) -> Interface:
     )
 
 
-def _why_no_loss(model: Model, loss: str, output: int) -> str | None:
-    try:
-        find_logits(model, loss, output)
-    except UnsupportedError as error:
-        return str(error)
-    return None
-
-
-def _blocked_ops(
-    model: Model, losses: dict[str, str | None], output: int
-) -> tuple[dict[int, str | None], list[str]]:
-    """By op id: None where the gradient of its output can be had, else the reason why not.
-
-    Also the operators that a gradient reaches but does not pass.
-    """
-    graph = model.graph
-    possible = [name for name, reason in losses.items() if reason is None]
-    if possible:
-        reached = {id(find_logits(model, possible[0], output))}
-        nothing = f"it does not feed output {output}; {_LEAVE_OUT}"
-    else:
-        reached = set()
-        nothing = next(reason for reason in losses.values() if reason is not None)
-    barriers: list[str] = []
-    reasons: dict[int, str | None] = {}
-    stopped: dict[int, str] = {}
-    for index in reversed(range(len(graph.ops))):
-        op = graph.ops[index]
-        outputs = {id(t) for t in op.outputs}
-        if not outputs & reached:
-            reasons[id(op)] = next((stopped[t] for t in outputs if t in stopped), nothing)
-            source = reasons[id(op)] or nothing
-            stopped.update({id(t): source for t in op.inputs if t is not None})
-            continue
-        own = _why_not(op)
-        reasons[id(op)] = own
-        inputs = [id(t) for t in op.inputs if t is not None]
-        if own is None:
-            reached.update(inputs)
-        else:
-            where = f"op {index} ({op.name}, {op.output.name!r})"
-            if _hides_something(graph, op):
-                barriers.insert(0, f"{where}: {own}; {_remedy(graph, op)}")
-            after = f"{where} between it and the loss: {own}; {_remedy(graph, op)}"
-            reasons[id(op)] = f"{own}; {_remedy(graph, op)}"
-            stopped.update(dict.fromkeys(inputs, after))
-    return reasons, barriers
-
-
-def _hides_something(graph: Graph, barrier: Op) -> bool:
-    """Whether anything with weights lies at or before it; a first QUANTIZE hides nothing."""
-    layers = any(layer.op_index < graph.index(barrier) for layer in list_layers(graph))
-    return layers or any(t is not None and t.data is not None for t in barrier.inputs)
-
-
-def _remedy(graph: Graph, barrier: Op) -> str:
-    """What to train where a gradient does not pass an operator."""
-    behind = [layer for layer in list_layers(graph) if layer.op_index > graph.index(barrier)]
-    if behind:
-        return f"train layers from {behind[0].index} on, and leave those before it frozen"
-    return "no layer lies behind it: train another `output`"
-
-
-def _why_not(op: Op) -> str | None:
-    rule = RULES.get(op.name)
-    return "the operator has no gradient rule" if rule is None else rule.why_not(op)
-
-
-def _describe(layer: Layer, blocked: dict[int, str | None]) -> LayerInspection:
-    reason = blocked[id(layer.op)]
+def _describe(graph: Graph, layer: Layer, path: GradientPath) -> LayerInspection:
+    reason = path.why_not_weights(graph, layer)
     output = layer.op.output
     bias_count = 0 if layer.bias is None else layer.bias.size
     rule = RULES.get(layer.op.name)
@@ -236,9 +168,9 @@ def _describe(layer: Layer, blocked: dict[int, str | None]) -> LayerInspection:
         macs=layer.macs,
         weight_bytes=layer.weights.nbytes,
         bias_bytes=_BIAS_BYTES * bias_count,
-        bias_ram_bytes=bias_ram,
+        bias_kept_bytes=bias_ram,
         # Weights and their 8-bit residual, the bias, and the input activation that must stay alive.
-        weight_ram_bytes=2 * layer.weights.size + bias_ram + layer.x.nbytes,
+        weight_kept_bytes=2 * layer.weights.size + bias_ram + layer.x.nbytes,
         trainable=reason is None,
         why_not=reason,
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from tflm_train.backward_ops.trained_layer import TrainedLayer
 from tflm_train.cost.macs import forward_macs
 from tflm_train.memory import MemoryReport, memory_report
 from tflm_train.memory.extra import ExtraMemory, analytic_extra_memory, kept_memory
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Model
 from tflm_train.ops import OP_PREFIX
-from tflm_train.rewriter.training_graph import TrainedLayer, TrainingGraph
+from tflm_train.rewriter.training_graph import TrainingGraph
 from tflm_train.scheme import resolve
 from tflm_train.scheme.select import select_channels
 
@@ -41,6 +42,21 @@ class TrainedLayerReport:
     variable_bytes: int
     trained_taps: tuple[int, int]
     frozen_channels: int
+
+
+@dataclass(frozen=True)
+class LeftOutLayer:
+    """A layer that `all` would name but that cannot train.
+
+    Attributes:
+      index: Its number.
+      name: Its name.
+      why: The reason.
+    """
+
+    index: int
+    name: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,7 @@ class RewriteReport:
 
     Attributes:
       layers: The layers that train, in order.
+      left_out: The layers that the scheme's `all` leaves out because they cannot train.
       ops: How many of our ops there are, by name.
       kernels: What runs the builtin operators, for the arenas.
       arena: The arena of the rewritten model on a Cortex-M.
@@ -88,6 +105,7 @@ class RewriteReport:
     """
 
     layers: tuple[TrainedLayerReport, ...]
+    left_out: tuple[LeftOutLayer, ...]
     ops: dict[str, int]
     kernels: str
     arena: Arena
@@ -130,6 +148,9 @@ def build_report(
     warnings += unmodelled_warnings(memory)
     return RewriteReport(
         layers=tuple(layers),
+        left_out=tuple(
+            LeftOutLayer(layer.index, layer.name, why) for layer, why in graph.plan.left_out
+        ),
         ops=dict(counts),
         kernels=str(memory.kernels),
         arena=memory.arena(),

@@ -5,24 +5,26 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 
 from tflm_train import ops
+from tflm_train.cost.cores import Core
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
-from tflm_train.model import Model, offline_plan
+from tflm_train.model import Model, Op, offline_plan
 from tflm_train.model.layer_options import store_layer_options
 from tflm_train.model.written import write_checked
-from tflm_train.ops.constants import LossKind
-from tflm_train.rewriter.attach_head import LOGITS_SCALE_RANGE, attach_head
+from tflm_train.rewriter.attach_head import attach_head
 from tflm_train.rewriter.choose_variables import CHOOSE_VARIABLES
 from tflm_train.rewriter.close_step import CLOSE_STEP
 from tflm_train.rewriter.describe import describe_head, describe_interface
 from tflm_train.rewriter.differentiate import DIFFERENTIATE
 from tflm_train.rewriter.fold_pad import fold_pads
 from tflm_train.rewriter.fuse_bias import FUSE_BIAS
+from tflm_train.rewriter.hold_latent import HOLD_LATENT
 from tflm_train.rewriter.mark_step import MARK_STEP, MARKED
-from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
+from tflm_train.rewriter.optimize import Choice, Forward, NoFormError, Streaming, stream_layers
 from tflm_train.rewriter.order_ops import order_ops
 from tflm_train.rewriter.passes import Pass, run_passes
 from tflm_train.rewriter.properties import IN_ORDER, LAYERS_SPLIT, ONE_PRODUCER, UPDATED
@@ -46,12 +48,14 @@ class RewriteResult:
       report: What was added.
       memory: The arena on a Cortex-M.
       memory_unstreamed: What it would be with every forward layer a builtin op.
+      slowdown: Estimated time of the forward layers relative to that.
     """
 
     model_bytes: bytes
     report: RewriteReport
     memory: MemoryReport
     memory_unstreamed: MemoryReport
+    slowdown: float
 
 
 def rewrite(
@@ -62,6 +66,8 @@ def rewrite(
     order: Order = Order.BEST,
     stream: Streaming = Streaming.OFF,
     forward: Forward = Forward.BUILTIN,
+    max_slowdown: float = math.inf,
+    core: Core | None = None,
 ) -> RewriteResult:
     """Makes a model trainable.
 
@@ -72,6 +78,8 @@ def rewrite(
       kernels: What will run the builtin operators; only the memory report depends on it.
       stream: Whether runs of layers become one op each, to save memory.
       forward: Whether other layers leave their builtin op for one with constants in flash.
+      max_slowdown: Largest estimated time of the forward layers relative to builtin ops.
+      core: What the time is estimated for; None: a core on which these kernels run.
 
     Returns:
       The rewritten model and the report.
@@ -85,8 +93,9 @@ def rewrite(
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
     work = Model(model.source, model.name)
-    choice = Choice(stream, forward, kernels=KernelSet(kernels))
-    if choice.changes_anything:
+    choice = Choice(stream, forward, max_slowdown, KernelSet(kernels), core)
+    streams = choice.changes_anything or scheme.latent
+    if streams:
         fold_pads(work.graph)
     plan = resolve(scheme, work)
     if not scheme.head.is_kept:
@@ -99,23 +108,49 @@ def rewrite(
     order_all = functools.partial(order_ops, order=order, fingerprint=_fingerprint(model, scheme))
     made = (CHOOSE_VARIABLES, DIFFERENTIATE, SAVE_MASKS, SPLIT_LAYERS)
     ordered = Pass("order_ops", order_all, requires=(UPDATED, LAYERS_SPLIT), ensures=(IN_ORDER,))
-    held = run_passes(graph, (*made, ordered, CLOSE_STEP, MARK_STEP), held=(ONE_PRODUCER,))
-    graph.warnings += _logits_warnings(graph) + _scale_warnings(graph)
+    latent = (HOLD_LATENT,) if scheme.latent else ()
+    passes = (*made, ordered, *latent, CLOSE_STEP, MARK_STEP)
+    held = run_passes(graph, passes, held=(ONE_PRODUCER,))
+    graph.warnings += _scale_warnings(graph)
     describe_interface(graph)
     unstreamed = memory = memory_report(work, kernels)
-    if choice.changes_anything:
-        streamed = Pass("stream_layers", lambda _: stream_layers(work, choice), requires=(MARKED,))
-        run_passes(graph, (FUSE_BIAS, MARK_STEP, streamed), held)
+    time = sum(map(choice.time_of, work.graph.ops))
+    if streams:
+        streamed = Pass(
+            "stream_layers",
+            lambda graph: stream_layers(graph.model, choice, graph.frozen),
+            requires=(MARKED,),
+        )
+        try:
+            run_passes(graph, (FUSE_BIAS, MARK_STEP, streamed), held)
+        except NoFormError as error:
+            raise UnsupportedError(_why_no_latent(model, error.op)) from error
         memory = memory_report(work, kernels)
     store_layer_options(work)
     data = write_checked(work)
-    return RewriteResult(data, build_report(model, graph, data, memory), memory, unstreamed)
+    report = build_report(model, graph, data, memory)
+    slowdown = sum(map(choice.time_of, work.graph.ops)) / time if time else 1.0
+    return RewriteResult(data, report, memory, unstreamed, slowdown)
+
+
+def _why_no_latent(model: Model, frozen: Op) -> str:
+    """Says of a frozen op that it has to run in every step, and what would work."""
+    name = frozen.output.name
+    index = next(i for i, op in enumerate(model.graph.ops) if name in (t.name for t in op.outputs))
+    return (
+        f"{model.name}: op {index} ({frozen.name}, {name!r}) is frozen, and there is no form of it "
+        "that a step from a latent could leave out; `rewrite --split` writes the frozen and the "
+        "trained part as two models"
+    )
 
 
 def _fingerprint(model: Model, scheme: Scheme) -> int:
     """64 bits that tell which model and scheme a saved state belongs to."""
     digest = hashlib.sha256(model.source)
-    digest.update(json.dumps(scheme.to_dict(), sort_keys=True).encode())
+    settings = scheme.to_dict()
+    del settings["model"]  # that is in the digest itself
+    del settings["latent"]  # states are the same with and without
+    digest.update(json.dumps(settings, sort_keys=True).encode())
     digest.update(ops.VERSION.to_bytes(2, "little"))
     return int.from_bytes(digest.digest()[:8], "little")
 
@@ -141,15 +176,4 @@ def _scale_warnings(graph: TrainingGraph) -> list[str]:
         f"the inputs of {len(tiny)} trained layers have scales as small as "
         f"{min(layer.x.scale for layer in tiny):.2g} ({tiny[-1]}): the model was quantized on data "
         "that left them at zero, so they cannot learn; quantize it again on representative data"
-    ]
-
-
-def _logits_warnings(graph: TrainingGraph) -> list[str]:
-    loss = next(op.params for op in graph.training if isinstance(op.params, ops.Loss))
-    low = LOGITS_SCALE_RANGE[0]
-    if loss.scale >= low or loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
-        return []
-    return [
-        f"the logits' scale is {loss.scale:.3g}: below {low} confidence saturates and training "
-        "suffers; give the scheme a fresh head (`head: {classes: N}`)"
     ]

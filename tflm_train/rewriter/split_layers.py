@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from tflm_train import ops
 from tflm_train.backward_ops.fused_activation import clamp_of
-from tflm_train.backward_ops.rule import Columns
 from tflm_train.backward_ops.rules import layer_rule_of
+from tflm_train.backward_ops.trained_layer import Columns
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer
 from tflm_train.rewriter.passes import Pass

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.rule import Columns, Gradient
+from tflm_train.backward_ops.rule import Gradient
+from tflm_train.backward_ops.trained_layer import TrainedLayer
 from tflm_train.model import Model, Op, Tensor
-from tflm_train.model.layers import Layer
 from tflm_train.ops import STATE_WORDS, Params, UpdateOutputs
 from tflm_train.ops.constants import TargetKind
 from tflm_train.ops.contract import LIVE_WORDS
@@ -43,38 +43,19 @@ class Variable:
     factory: npt.NDArray[np.generic] | None
 
 
-@dataclass(frozen=True)
-class TrainedLayer:
-    """A layer of the plan with the tensors its update needs.
+@dataclass(frozen=True, eq=False)
+class FrozenPart:
+    """The forward operators whose result for a sample never changes.
 
     Attributes:
-      layer: The layer.
-      weights: Its weight variable (the columns of a layer that trains in part), None where only the
-        bias trains.
-      columns: Which part trains; None where the whole layer does.
-      bias: Its bias variable, None where the layer has none.
-      kept: What the update rule keeps beside weights and bias, by the role it has there.
-      weight_factors: float32 [trained out channels], s_x / s_W (0 for frozen channels).
-      bias_factors: float32 [out channels], 1 / (s_x * s_W).
-      frozen_channels: How many channels were frozen because their scale is degenerate.
-      taps: (y0, y1, x0, x1), the trained taps of the kernel.
+      ops: The operators, by their id; none where the latent is the model's input.
+      latent: Their result, a variable and graph output.
+      source: int32 [1] variable and graph input: 0, they run; 1, the latent stays as it is.
     """
 
-    layer: Layer
-    weights: Tensor | None
-    columns: Columns | None
-    bias: Tensor | None
-    kept: dict[str, Tensor]
-    weight_factors: npt.NDArray[np.float32]
-    bias_factors: npt.NDArray[np.float32]
-    frozen_channels: int
-    taps: tuple[int, int, int, int]
-
-    @property
-    def variables(self) -> list[Tensor]:
-        """All that an update changes."""
-        trained = [t for t in (self.weights, self.bias) if t is not None]
-        return [*trained, *self.kept.values()]
+    ops: dict[int, Op]
+    latent: Tensor
+    source: Tensor
 
 
 @dataclass(eq=False)
@@ -96,6 +77,7 @@ class TrainingGraph:
       variables: What the restore op fills, in order.
       tokens: What the updates write, each to say that it is done.
       trained: The layers that train, by the id of their op.
+      frozen: What a step from a latent leaves out; None where steps are from samples only.
       slot_names: Which tensor's gradient each slot belongs to.
       training: Our ops, in the order they were made (the schedule pass orders them).
       warnings: For the report.
@@ -114,6 +96,7 @@ class TrainingGraph:
     variables: list[Variable] = field(default_factory=list)
     tokens: list[Tensor] = field(default_factory=list)
     trained: dict[int, TrainedLayer] = field(default_factory=dict)
+    frozen: FrozenPart | None = None
     slot_names: list[str] = field(default_factory=list)
     training: list[TrainOp] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

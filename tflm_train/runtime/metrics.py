@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.backward_ops.losses import FOLDED_OPS, SIGMOID_CROSS_ENTROPY, SOFTMAX_CROSS_ENTROPY
 from tflm_train.model import Model, Tensor
+from tflm_train.ops.builtin import builtin_of
+from tflm_train.ops.constants import LossKind
 from tflm_train.runtime.interpreter import Interpreter
 
 Array = npt.NDArray[Any]
@@ -72,10 +73,10 @@ def metric_for(interpreter: Interpreter, y: Array) -> Metric:
     indices = y.ndim == 1 and y.dtype.kind in "iu" and output.size > 1
     if interpreter.is_regression:
         return Metric(MEAN_SQUARED_ERROR, output)
-    is_distribution = SOFTMAX_CROSS_ENTROPY.activation in ending or interpreter.is_one_of_several
+    is_distribution = LossKind.SOFTMAX_CROSS_ENTROPY in ending or interpreter.is_one_of_several
     if indices or (y.ndim > 1 and is_distribution):
         return Metric(ACCURACY, output)
-    are_probabilities = SIGMOID_CROSS_ENTROPY.activation in ending
+    are_probabilities = LossKind.SIGMOID_CROSS_ENTROPY in ending
     if are_probabilities or interpreter.loss is not None:
         return Metric(ACCURACY, output, _EVEN_ODDS if are_probabilities else 0.0)
     return Metric(MEAN_SQUARED_ERROR, output)
@@ -88,10 +89,14 @@ def real_values(values: Array, tensor: Tensor) -> npt.NDArray[np.float64]:
     return (values.astype(np.float64) - tensor.zero_point) * tensor.scale
 
 
-def _ending(model: Model, output: Tensor) -> list[str]:
-    names = []
+def _ending(model: Model, output: Tensor) -> list[LossKind]:
+    """The losses that include what a model ends in."""
+    losses = []
     tensor = output
-    while (op := model.graph.producer(tensor)) is not None and op.name in FOLDED_OPS:
-        names.append(op.name)
+    while (op := model.graph.producer(tensor)) is not None:
+        row = builtin_of(op)
+        if row is None or not row.is_folded:
+            break
+        losses += [] if row.loss is None else [row.loss]
         tensor = op.input
-    return names
+    return losses

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,12 @@ from tflm_train.errors import DataError
 from tflm_train.model import Tensor
 from tflm_train.runtime.data import Dataset, ImageFiles, Samples, quantise, to_model_input
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.metrics import metric_for, real_values
+from tflm_train.runtime.metrics import Metric, metric_for, real_values
 from tflm_train.runtime.targets import target_array
 
 SCHEDULES = ("linear", "cosine", "constant")
+Inputs: TypeAlias = npt.NDArray[Any] | Sequence[Any]
+"""Model inputs, one for each sample; a tuple where the model takes several."""
 _FINAL_SHARE = 0.2
 _FINAL_FACTOR = 0.1
 _MUTE_SAMPLES = 8
@@ -99,10 +102,55 @@ def learning_rate_at(schedule: str, base: float, step: int, total: int) -> float
     return base * (_FINAL_FACTOR if progress >= 1.0 - _FINAL_SHARE else 1.0)
 
 
+class TrainingOptions(TypedDict, total=False):
+    """How to train.
+
+    Attributes:
+      epochs: How often to go through the training samples (3).
+      learning_rate: Of the first step, in real units (1e-3).
+      schedule: One of `SCHEDULES` (linear).
+      seed: Of the order (0).
+      limit: Use only the first `limit` training and test samples (all).
+      on_step: Called after each step.
+      on_epoch: Called after each epoch with its index and record.
+    """
+
+    epochs: int
+    learning_rate: float
+    schedule: str
+    seed: int
+    limit: int | None
+    on_step: Callable[[StepReport], None] | None
+    on_epoch: Callable[[int, EpochRecord], None] | None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What runs the steps of a training.
+
+    Attributes:
+      interpreter: The model, or the part of it that trains.
+      x: What it takes for each training sample.
+      x_test: Likewise for each test sample.
+      finish: Called after each epoch and at the end: gives the whole model the trained state.
+    """
+
+    interpreter: Interpreter
+    x: Inputs
+    x_test: Inputs
+    finish: Callable[[], None] = lambda: None
+
+
+def whole_model(interpreter: Interpreter, x: npt.NDArray[Any], x_test: npt.NDArray[Any]) -> Bench:
+    """Runs every layer in every step."""
+    return Bench(interpreter, x, x_test)
+
+
 def train(
     interpreter: Interpreter,
     dataset: Dataset,
     *,
+    bench: Callable[[Interpreter, npt.NDArray[Any], npt.NDArray[Any]], Bench] = whole_model,
     epochs: int = 3,
     learning_rate: float = 1e-3,
     schedule: str = "linear",
@@ -118,13 +166,14 @@ def train(
     Args:
       interpreter: A rewritten model, in whatever state it is.
       dataset: The data.
-      epochs: How often to go through the training samples.
-      learning_rate: Of the first step, in real units.
-      schedule: One of `SCHEDULES`.
-      seed: Of the order.
-      limit: Use only the first `limit` training and test samples.
-      on_step: Called after each step.
-      on_epoch: Called after each epoch with its index and record.
+      bench: Makes what runs the steps of the model, its training and its test inputs.
+      epochs: See `TrainingOptions`, as for those that follow.
+      learning_rate: Likewise.
+      schedule: Likewise.
+      seed: Likewise.
+      limit: Likewise.
+      on_step: Likewise.
+      on_epoch: Likewise.
 
     Returns:
       Accuracies and losses.
@@ -142,53 +191,82 @@ def train(
     x = model_inputs(interpreter, dataset.x_train[:limit], "x_train")
     x_test = model_inputs(interpreter, dataset.x_test[:limit], "x_test")
     y, y_test = targets(interpreter, dataset, x, x_test, limit)
-    metric = metric_for(interpreter, y)
-    before = evaluate(interpreter, x_test, y_test)
-    total = epochs * len(y)
-    losses = np.zeros(total, np.float32)
+    on = bench(interpreter, x, x_test)
+    run = _Run(on.interpreter, metric_for(on.interpreter, y), on_step)
+    before = evaluate(on.interpreter, on.x_test, y_test)
+    rates = [
+        learning_rate_at(schedule, learning_rate, step, epochs * len(y))
+        for step in range(epochs * len(y))
+    ]
     records: list[EpochRecord] = []
-    busy = 0.0
-    for epoch in range(epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(len(y))
-        first = epoch * len(y)
+    try:
+        for epoch in range(epochs):
+            order = np.random.default_rng([seed, epoch]).permutation(len(y))
+            passed = run.epoch(on.x, y, order, rates[epoch * len(y) :])
+            after = evaluate(on.interpreter, on.x_test, y_test)
+            records.append(dataclasses.replace(passed, test_accuracy=after))
+            if on_epoch is not None:
+                on.finish()
+                on_epoch(epoch, records[-1])
+    finally:
+        on.finish()
+    speed = len(rates) / run.seconds
+    losses = np.array(run.losses, np.float32)
+    last = records[-1].test_accuracy
+    return TrainingRecord(before, tuple(records), last, speed, losses, run.metric.name)
+
+
+@dataclass
+class _Run:
+    """The steps of a training, done so far."""
+
+    interpreter: Interpreter
+    metric: Metric
+    on_step: Callable[[StepReport], None] | None
+    losses: list[float] = field(default_factory=list)
+    epochs: int = 0
+    seconds: float = 0.0
+
+    def epoch(
+        self,
+        x: Inputs,
+        y: npt.NDArray[Any],
+        order: npt.NDArray[np.int64],
+        rates: Sequence[float],
+    ) -> EpochRecord:
+        """One pass through the samples; its record lacks the test accuracy."""
+        interpreter, first = self.interpreter, len(self.losses)
         score, is_mute = 0.0, True
         started = time.perf_counter()
-        for done, index in enumerate(order):
-            step = first + done
-            rate = learning_rate_at(schedule, learning_rate, step, total)
+        for done, (index, rate) in enumerate(zip(order, rates, strict=False), start=1):
             target = None if interpreter.learns_its_input else y[index]
-            losses[step] = interpreter.train_step(x[index], target, rate)
+            self.losses.append(interpreter.train_step(x[index], target, rate))
             answer = interpreter.output()
-            score += metric.score(answer, y[index])
+            score += self.metric.score(answer, y[index])
             is_mute = is_mute and _is_mute(answer)
-            if on_step is not None:
-                mean = float(losses[first : step + 1].mean())
-                on_step(StepReport(epoch, done + 1, len(y), mean, score / (done + 1)))
-        busy += time.perf_counter() - started
-        record = EpochRecord(
-            float(losses[first : first + len(y)].mean()),
-            score / len(y),
-            evaluate(interpreter, x_test, y_test),
-            rate,
-            is_mute,
-        )
-        records.append(record)
-        if on_epoch is not None:
-            on_epoch(epoch, record)
-    speed = total / busy
-    last = records[-1].test_accuracy
-    return TrainingRecord(before, tuple(records), last, speed, losses, metric.name)
+            if self.on_step is not None:
+                loss = float(np.mean(np.array(self.losses[first:], np.float32)))
+                self.on_step(StepReport(self.epochs, done, len(y), loss, score / done))
+        self.seconds += time.perf_counter() - started
+        self.epochs += 1
+        loss = float(np.mean(np.array(self.losses[first:], np.float32)))
+        return EpochRecord(loss, score / len(y), math.nan, rates[len(y) - 1], is_mute)
 
 
-def has_mute_head(interpreter: Interpreter, x: npt.NDArray[Any]) -> bool:
+def has_mute_head(interpreter: Interpreter, x: Inputs) -> bool:
     """Whether a model that trains gives all outputs the same value, whatever the input.
 
     Args:
-      interpreter: Any model with one input.
-      x: [n, ...] model inputs; the first few are tried.
+      interpreter: Any model.
+      x: Model inputs, as for `evaluate`; the first few are tried.
     """
     tried = x[:_MUTE_SAMPLES]
-    return interpreter.is_trainable and all(_is_mute(interpreter.infer(one)) for one in tried)
+    return interpreter.is_trainable and all(_is_mute(_infer(interpreter, one)) for one in tried)
+
+
+def _infer(interpreter: Interpreter, x: Any) -> npt.NDArray[Any]:
+    """Inference on an input, or on a tuple of them."""
+    return interpreter.infer(*x) if isinstance(x, tuple) else interpreter.infer(x)
 
 
 def _is_mute(answer: npt.NDArray[Any]) -> bool:
@@ -197,15 +275,15 @@ def _is_mute(answer: npt.NDArray[Any]) -> bool:
 
 def evaluate(
     interpreter: Interpreter,
-    x: npt.NDArray[Any],
+    x: Inputs,
     y: npt.NDArray[Any],
     on_sample: Callable[[int], None] | None = None,
 ) -> float:
     """The mean score of a model: its accuracy, or its mean squared error (`metric_for`).
 
     Args:
-      interpreter: Any model with one input.
-      x: [n, ...] model inputs.
+      interpreter: Any model.
+      x: Model inputs, one for each sample.
       y: [n] class indices, or [n, ...] a value per output.
       on_sample: Called with the number of samples done.
     """
@@ -214,7 +292,7 @@ def evaluate(
 
 def scores(
     interpreter: Interpreter,
-    x: npt.NDArray[Any],
+    x: Inputs,
     y: npt.NDArray[Any],
     on_sample: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float64]:
@@ -222,7 +300,7 @@ def scores(
     metric = metric_for(interpreter, y)
     found = np.zeros(len(y))
     for index, (sample, target) in enumerate(zip(x, y, strict=True)):
-        found[index] = metric.score(interpreter.infer(sample), target)
+        found[index] = metric.score(_infer(interpreter, sample), target)
         if on_sample is not None:
             on_sample(index + 1)
     return found

@@ -58,6 +58,10 @@ class Head:
         return not self.is_fresh and not self.add
 
 
+KEPT_HEAD = Head()
+"""The model's own, which trains on."""
+
+
 def read_head(mapping: MappingReader | None, fewest: int) -> Head:
     """Reads the value of `head`; a fresh one has at least `fewest` outputs.
 

@@ -9,7 +9,8 @@ from tflm_train.errors import SchemeError
 from tflm_train.graph import Graph, Op
 from tflm_train.model.layers import Layer, ancestors, list_layers
 from tflm_train.model.model import Model
-from tflm_train.scheme.scheme import LayerRef, Scheme, WeightUpdate
+from tflm_train.scheme.gradient_path import gradient_path
+from tflm_train.scheme.scheme import ALL, LayerRef, Scheme, WeightUpdate
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class UpdatePlan:
       weights: Layers whose weights train, with what the scheme says of them.
       scheme: Where it came from.
       output: Index of the trained output.
+      left_out: Layers that `all` would name but that cannot train, with the reason.
     """
 
     layers: tuple[Layer, ...]
@@ -31,6 +33,7 @@ class UpdatePlan:
     weights: dict[int, WeightUpdate]
     scheme: Scheme
     output: int = 0
+    left_out: tuple[tuple[Layer, str], ...] = ()
 
     def with_new_layers(self, graph: Graph, added: list[Op]) -> UpdatePlan:
         """The plan after layers were put into the graph: they train too, the others move up."""
@@ -46,6 +49,7 @@ class UpdatePlan:
             weights | {index: WeightUpdate(index) for index in new},
             self.scheme,
             self.output,
+            self.left_out,
         )
 
     @property
@@ -53,12 +57,6 @@ class UpdatePlan:
         """Layers of which anything trains, in execution order."""
         wanted = self.biases | self.weights.keys()
         return [layer for layer in self.layers if layer.index in wanted]
-
-    @property
-    def is_full_update(self) -> bool:
-        """Whether the weights of every layer train."""
-        whole = [w for w in self.weights.values() if w.ratio == 1.0 and w.channels is None]
-        return len(whole) == len(self.layers) and len(self.layers) > 2
 
 
 def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
@@ -75,42 +73,19 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
       SchemeError: A layer does not exist, or nothing would train.
     """
     layers = list_layers(model.graph)
-    if not model.graph.outputs:
-        raise SchemeError(f"{model.name}: the model has no output to train")
     output = find_output(scheme.output, model)
-    feeding = ancestors(model.graph, model.graph.outputs[output])
-    candidates = [layer for layer in layers if id(layer.op) in feeding]
-    if not candidates:
-        raise SchemeError(
-            f"{model.name}: no CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED layer feeds its "
-            f"output ({model.graph.outputs[output].name!r}); there is nothing to train"
-        )
+    candidates = feeding_layers(model, output)
+    _require_model(scheme, layers, model)
     head = candidates[-1]
-    below = candidates[:-1]
-    if scheme.biases_last > len(below):
-        raise SchemeError(
-            f"update.biases.last: {scheme.biases_last} layers asked for, but {model.name} has "
-            f"{len(below)} below its head (layer {head.index}); use at most {len(below)}"
-        )
-    updates: dict[int, WeightUpdate] = {}
-    for update in scheme.weights:
-        layer = _find(update.layer, layers, model)
-        if layer.index in updates:
-            raise SchemeError(f"update.weights: {layer} of {model.name} is named twice")
-        updates[layer.index] = update
+    updates, bias_layers, left_out = _named(scheme, candidates, layers, model, output)
     weights = set(updates)
-    biases = {layer.index for layer in below[len(below) - scheme.biases_last :] if layer.bias}
-    for ref in scheme.bias_layers:
-        layer = _find(ref, layers, model)
-        if layer.bias is None:
-            raise SchemeError(f"update.biases.layers: {layer} of {model.name} has no bias")
-        biases.add(layer.index)
+    biases = {layer.index for layer in bias_layers}
     if scheme.head.train:
         weights.add(head.index)
         updates.setdefault(head.index, WeightUpdate(head.index))
     biases |= {i for i in weights if layers[i].bias is not None}
     for index in sorted(weights | biases):
-        if id(layers[index].op) not in feeding:
+        if all(layer.index != index for layer in candidates):
             raise SchemeError(
                 f"{layers[index]} of {model.name} does not feed the trained output; leave it out"
             )
@@ -118,7 +93,98 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
         raise SchemeError(
             "the scheme trains nothing: name layers under `update`, or train the head"
         )
-    return UpdatePlan(tuple(layers), head, frozenset(biases), updates, scheme, output)
+    return UpdatePlan(
+        tuple(layers), head, frozenset(biases), updates, scheme, output, tuple(left_out)
+    )
+
+
+def feeding_layers(model: Model, output: int) -> list[Layer]:
+    """The layers that feed an output, the head last.
+
+    Raises:
+      SchemeError: There are none.
+    """
+    feeding = ancestors(model.graph, model.graph.outputs[output])
+    found = [layer for layer in list_layers(model.graph) if id(layer.op) in feeding]
+    if not found:
+        raise SchemeError(
+            f"{model.name}: no CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED layer feeds its "
+            f"output ({model.graph.outputs[output].name!r}); there is nothing to train"
+        )
+    return found
+
+
+def _require_model(scheme: Scheme, layers: list[Layer], model: Model) -> None:
+    wanted = scheme.model
+    if wanted is None or wanted.matches(layers):
+        return
+    raise SchemeError(
+        f"this scheme is for {wanted.name}, of {wanted.layers} layers; {model.name} is another "
+        f"model, of {len(layers)}; for your model use `--preset light` (or another preset, which "
+        "all fit any model)"
+    )
+
+
+def _named(
+    scheme: Scheme, feeding: list[Layer], layers: list[Layer], model: Model, output: int
+) -> tuple[dict[int, WeightUpdate], list[Layer], list[tuple[Layer, str]]]:
+    """What the scheme says of the layers: weights, biases, and what `all` has to leave out.
+
+    Args:
+      scheme: The scheme.
+      feeding: The layers that feed the trained output, the head last.
+      layers: All layers.
+      model: The model.
+      output: Index of the trained output.
+    """
+    left_out: dict[int, str] = {}
+    below = feeding[:-1]
+    if ALL in (scheme.biases_last, scheme.weights):
+        graph, path = model.graph, gradient_path(model, output, scheme.loss.name)
+    if scheme.weights == ALL:
+        reasons = {layer.index: path.why_not_weights(graph, layer) for layer in below}
+        updates = {index: WeightUpdate(index) for index, why in reasons.items() if why is None}
+        left_out |= {index: why for index, why in reasons.items() if why is not None}
+    else:
+        updates = _updates(scheme.weights, layers, model)
+    if scheme.biases_last == ALL:
+        having = [layer for layer in below if layer.bias is not None]
+        reasons = {layer.index: path.why_not_bias(graph, layer) for layer in having}
+        biases = [layer for layer in having if reasons[layer.index] is None]
+        left_out |= {index: why for index, why in reasons.items() if why is not None}
+    else:
+        biases = _last_biases(scheme.biases_last, feeding, model)
+    for layer in biases:
+        if layer.index in left_out:
+            left_out[layer.index] = f"only its bias trains: {left_out[layer.index]}"
+    for ref in scheme.bias_layers:
+        layer = _find(ref, layers, model)
+        if layer.bias is None:
+            raise SchemeError(f"update.biases.layers: {layer} of {model.name} has no bias")
+        biases.append(layer)
+    return updates, biases, [(layers[index], left_out[index]) for index in sorted(left_out)]
+
+
+def _updates(
+    weights: tuple[WeightUpdate, ...], layers: list[Layer], model: Model
+) -> dict[int, WeightUpdate]:
+    updates: dict[int, WeightUpdate] = {}
+    for update in weights:
+        layer = _find(update.layer, layers, model)
+        if layer.index in updates:
+            raise SchemeError(f"update.weights: {layer} of {model.name} is named twice")
+        updates[layer.index] = update
+    return updates
+
+
+def _last_biases(count: int, feeding: list[Layer], model: Model) -> list[Layer]:
+    head, below = feeding[-1], feeding[:-1]
+    if count > len(below):
+        raise SchemeError(
+            f"update.biases.last: {count} layers asked for, but {model.name} has {len(below)} "
+            f"below its head (layer {head.index}); use at most {len(below)}, or `all`"
+        )
+    return [layer for layer in below[len(below) - count :] if layer.bias is not None]
 
 
 def find_output(ref: LayerRef, model: Model) -> int:
@@ -128,6 +194,8 @@ def find_output(ref: LayerRef, model: Model) -> int:
       SchemeError: There is none.
     """
     outputs = model.graph.outputs
+    if not outputs:
+        raise SchemeError(f"{model.name}: the model has no output to train")
     if isinstance(ref, int) and ref < len(outputs):
         return ref
     for index, tensor in enumerate(outputs):

@@ -91,6 +91,10 @@ class ScalarReader:
         """Whether the value is a mapping."""
         return isinstance(self._node, yaml.MappingNode)
 
+    def is_word(self, word: str) -> bool:
+        """Whether the value is this one word."""
+        return isinstance(self._node, yaml.ScalarNode) and self._node.value == word
+
     def boolean(self, default: bool) -> bool:
         """True or false."""
         if self.absent:

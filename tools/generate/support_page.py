@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tflm_train.backward_ops.losses import FOLDED_OPS, LOSS_RULES
+from tflm_train.backward_ops.losses import LOSS_RULES
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.model.layers import LAYER_OPS
 from tflm_train.ops.builtin import BUILTINS, BuiltinOperator
@@ -51,7 +51,8 @@ def support_page() -> str:
     for name in sorted(RULES):
         lines.append(f"| {name} | {_sentences(RULES[name].constraints())} |")
     runnable = [row for row in BUILTINS.values() if row.has_kernel]
-    folded = ", ".join(sorted(FOLDED_OPS))
+    folded = _names(row for row in BUILTINS.values() if row.is_folded)
+    shaping = _names(row for row in BUILTINS.values() if row.keeps_channels)
     lines += [
         "",
         f"Between the last layer and the output, {folded} need no rule: the loss takes them in.",
@@ -84,8 +85,8 @@ def support_page() -> str:
         *(f"| `{form}` | {meaning} |" for form, meaning in FORMS.items()),
         "",
         f"To be replaced, extended or initialised anew: {_sentences(attach_head.CONDITIONS, ' ')}",
-        f"Between it and the output may be {', '.join(attach_head.SHAPE_OPS)} (which must keep the",
-        f"classes last) and {', '.join(FOLDED_OPS)}.",
+        f"Between it and the output may be {shaping} (which must keep the",
+        f"classes last) and {folded}.",
         "",
     ]
     return "\n".join(lines)

@@ -20,13 +20,12 @@ from tflm_train.ops.builtin.shapes import (
     same_shape,
     tensor_of,
 )
-from tflm_train.ops.constants import StageKind
+from tflm_train.ops.constants import LossKind, StageKind
 from tflm_train.ops.target import Struct
 
 _TWO = (2, 2)
 _SOFTMAX_BITS = 26
 _SOFTMAX_DATA = "diiiiiifPPPPP"  # SoftmaxParams
-_ADD_INSTRUCTIONS = 81.0  # per output, as in `layers`
 
 
 def _softmax_shape(op: Op) -> Shapes:
@@ -61,10 +60,6 @@ def _softmax_memory(case: KernelCase) -> KernelMemory:
         data = (data, "ii")
     tables = (2 * 513,) * 2 if case.x.type_name == "INT16" else ()
     return KernelMemory(("f",), data, buffers=tables)
-
-
-def _add_instructions(op: Op) -> float:
-    return _ADD_INSTRUCTIONS * op.output.size
 
 
 def _logistic_derivative(y: Real, options: Any) -> Real:
@@ -108,7 +103,6 @@ ROWS = (
         _TWO,
         schema.AddOptionsT,
         memory=fixed("eb", "biiiiiiiiiiiiff"),
-        instructions=_add_instructions,
         stage=StageKind.ADD,
     ),
     BuiltinOperator(
@@ -136,6 +130,7 @@ ROWS = (
         same_shape,
         memory=fixed(None, "iiii"),
         partials=((Term(_logistic_derivative, of=None),),),
+        loss=LossKind.SIGMOID_CROSS_ENTROPY,
     ),
     BuiltinOperator("MAXIMUM", broadcast, _TWO, memory=fixed(None)),
     BuiltinOperator("MINIMUM", broadcast, _TWO, memory=fixed(None)),
@@ -154,7 +149,11 @@ ROWS = (
         partials=((Term(_rsqrt_derivative, of=None),),),
     ),
     BuiltinOperator(
-        "SOFTMAX", _softmax_shape, options=schema.SoftmaxOptionsT, memory=_softmax_memory
+        "SOFTMAX",
+        _softmax_shape,
+        options=schema.SoftmaxOptionsT,
+        memory=_softmax_memory,
+        loss=LossKind.SOFTMAX_CROSS_ENTROPY,
     ),
     BuiltinOperator(
         "SQUARED_DIFFERENCE",

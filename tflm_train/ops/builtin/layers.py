@@ -31,13 +31,6 @@ _CONV_DATA = "iiiiiiiiiPPiii"  # OpDataConv
 _FULLY_CONNECTED_DATA = "iiiiiiiiiPPb"  # OpDataFullyConnected
 _TRANSPOSE_CONV_DATA: Struct = ("bhhhhhhhhiiiiiiiff",)  # ConvParams
 
-# Instructions of CMSIS-NN's kernels on a Cortex-M7, fitted to the counts that
-# `python -m benchmarks.stream_speed --cores m7` takes under QEMU (TFLM_LIB, TFLM_INCLUDE): per
-# multiply-accumulate, per output, and to collect what lies under a kernel larger than 1x1.
-_CONV, _CONV_OUTPUT = 1.46, 38.0
-_PATCH_TAP, _PATCH_ELEMENT = 77.0, 5.2
-_DEPTHWISE = 8.3
-
 
 def _conv_shape(op: Op) -> Shapes:
     """CONV_2D; a filter for a part of the input channels is a grouped convolution."""
@@ -190,19 +183,6 @@ def _transpose_conv_macs(op: Op) -> int:
     return tensor_of(op, 2).size * filters.size // filters.shape[3]
 
 
-def _conv_instructions(op: Op) -> float:
-    out_c, k_h, k_w, in_c = tensor_of(op, 1).shape
-    taps = k_h * k_w
-    depth = taps * in_c
-    patch = _PATCH_TAP * taps + _PATCH_ELEMENT * depth if taps > 1 else 0.0
-    per_output = _CONV * depth + _CONV_OUTPUT
-    return op.output.size * (per_output + patch / out_c)
-
-
-def _depthwise_instructions(op: Op) -> float:
-    return _DEPTHWISE * _depthwise_macs(op)
-
-
 ROWS = (
     BuiltinOperator(
         "CONV_2D",
@@ -210,9 +190,8 @@ ROWS = (
         (2, 3),
         schema.Conv2DOptionsT,
         memory=_conv_memory,
-        layer=LayerForm(_conv_macs, is_window=True),
+        layer=LayerForm(_conv_macs, is_window=True, is_resizable=True),
         stage=StageKind.CONV,
-        instructions=_conv_instructions,
     ),
     BuiltinOperator(
         "DEPTHWISE_CONV_2D",
@@ -222,7 +201,6 @@ ROWS = (
         memory=_depthwise_memory,
         layer=LayerForm(_depthwise_macs, is_window=True, is_depthwise=True),
         stage=StageKind.DEPTHWISE,
-        instructions=_depthwise_instructions,
     ),
     BuiltinOperator(
         "FULLY_CONNECTED",
@@ -230,7 +208,13 @@ ROWS = (
         (2, 3),
         schema.FullyConnectedOptionsT,
         memory=_fully_connected_memory,
-        layer=LayerForm(_conv_macs, flattens=True, scales_in_float=True, prepared_twice=False),
+        layer=LayerForm(
+            _conv_macs,
+            flattens=True,
+            scales_in_float=True,
+            prepared_twice=False,
+            is_resizable=True,
+        ),
     ),
     BuiltinOperator(
         "TRANSPOSE_CONV",

@@ -140,9 +140,16 @@ ROWS = (
         memory=_blocks_memory,
     ),
     BuiltinOperator("EXPAND_DIMS", same_size, _TWO, memory=fixed(None)),
-    BuiltinOperator("PAD", _pad_shape, _TWO, memory=_PAD_MEMORY),
+    BuiltinOperator("PAD", _pad_shape, _TWO, memory=_PAD_MEMORY, pads_with_zero=True),
     BuiltinOperator("PADV2", _pad_shape, _THREE, memory=_PAD_MEMORY, method="PadV2"),
-    BuiltinOperator("RESHAPE", same_size, (1, 2), memory=fixed("iiiiiiiii")),
+    BuiltinOperator(
+        "RESHAPE",
+        same_size,
+        (1, 2),
+        memory=fixed("iiiiiiiii"),
+        keeps_channels=True,
+        shape_input=1,
+    ),
     BuiltinOperator(
         "RESIZE_BILINEAR", _resize_shape, _TWO, schema.ResizeBilinearOptionsT, memory=fixed("bb")
     ),
@@ -160,7 +167,7 @@ ROWS = (
         options=schema.SpaceToDepthOptionsT,
         memory=_blocks_memory,
     ),
-    BuiltinOperator("SQUEEZE", same_size, memory=fixed("iiiiiiiii")),
+    BuiltinOperator("SQUEEZE", same_size, memory=fixed("iiiiiiiii"), keeps_channels=True),
     BuiltinOperator(
         "STRIDED_SLICE",
         _strided_slice_shape,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tflm_train.graph import Op
 from tflm_train.ops.builtin.memory import MemoryRule
 from tflm_train.ops.builtin.shapes import ShapeRule
-from tflm_train.ops.constants import StageKind
+from tflm_train.ops.constants import LossKind, StageKind
 
 ANY_NUMBER = 1 << 16
 Real = npt.NDArray[np.float64]
@@ -48,6 +48,8 @@ class LayerForm:
       is_window: Whether its filter slides over an image with stride, dilation and padding, so that
         a PAD before it can be its own.
       scales_in_float: Whether TFLM multiplies the scales of input and filter in single precision.
+      is_resizable: Whether its filter's first dimension and its bias alone say how many output
+        channels it has.
     """
 
     macs: Callable[[Op], int]
@@ -59,6 +61,7 @@ class LayerForm:
     is_window: bool = False
     scales_in_float: bool = False
     prepared_twice: bool = True
+    is_resizable: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,15 @@ class BuiltinOperator:
         name.
       has_kernel: Whether TFLM can run it.
       layer: How its weights lie; None for an operator without.
-      instructions: About how many TFLM's CMSIS-NN kernel takes on a Cortex-M7; None where nothing
-        compares its cost.
       stage: What computes it as a part of a STREAM; None where nothing does.
       keeps_real_values: Whether it only writes the same numbers in another type or scale.
+      keeps_channels: Whether, where its output has as many channels as its input, each is made of
+        that one alone and in its scale.
+      shape_input: Which input says the shape of its output, if its options' `newShape` does not;
+        None where the other inputs do.
+      pads_with_zero: Whether it surrounds its input by as many real zeros as input 1 says.
+      is_heavy: Whether it takes far more than some instructions for each element, without weights.
+      loss: The loss that includes it where a model ends in it; None where none does.
       partials: Of an operator that works element by element, its partial derivatives: for each
         input the terms whose sum it is. Its gradient needs no more.
     """
@@ -93,10 +101,19 @@ class BuiltinOperator:
     method: str | None = None
     has_kernel: bool = True
     layer: LayerForm | None = None
-    instructions: Callable[[Op], float] | None = None
     stage: StageKind | None = None
     keeps_real_values: bool = False
+    keeps_channels: bool = False
+    shape_input: int | None = None
+    pads_with_zero: bool = False
+    is_heavy: bool = False
+    loss: LossKind | None = None
     partials: tuple[tuple[Term, ...], ...] = ()
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether a loss takes it in: it may stand between the logits and the output."""
+        return self.loss is not None or self.keeps_real_values
 
     @property
     def resolver_method(self) -> str:

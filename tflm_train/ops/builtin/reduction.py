@@ -73,12 +73,23 @@ ROWS = (
     BuiltinOperator("ARG_MAX", unknown_shape, _TWO, memory=fixed("e")),
     BuiltinOperator("ARG_MIN", unknown_shape, _TWO, memory=fixed("e")),
     BuiltinOperator(
-        "AVERAGE_POOL_2D", _pool_shape, options=schema.Pool2DOptionsT, memory=_average_pool_memory
+        "AVERAGE_POOL_2D",
+        _pool_shape,
+        options=schema.Pool2DOptionsT,
+        memory=_average_pool_memory,
+        keeps_channels=True,
     ),
     BuiltinOperator(
         "MAX_POOL_2D", _pool_shape, options=schema.Pool2DOptionsT, memory=_max_pool_memory
     ),
-    BuiltinOperator("MEAN", _reduction_shape, _TWO, schema.ReducerOptionsT, memory=_mean_memory),
+    BuiltinOperator(
+        "MEAN",
+        _reduction_shape,
+        _TWO,
+        schema.ReducerOptionsT,
+        memory=_mean_memory,
+        keeps_channels=True,
+    ),
     BuiltinOperator(
         "REDUCE_MAX", _reduction_shape, _TWO, schema.ReducerOptionsT, memory=_min_max_memory
     ),

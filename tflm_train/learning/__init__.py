@@ -1,0 +1,6 @@
+"""Learning on the host as fast as its bits allow: frozen layers once for each sample."""
+
+from tflm_train.learning.latent_cache import LatentCache
+from tflm_train.learning.training import train
+
+__all__ = ["LatentCache", "train"]

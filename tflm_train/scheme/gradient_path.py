@@ -1,0 +1,152 @@
+"""Which operators a gradient reaches from a loss, and which layers can therefore train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
+from tflm_train.backward_ops.rules import RULES
+from tflm_train.errors import UnsupportedError
+from tflm_train.graph import Graph, Op, Tensor
+from tflm_train.model.layers import Layer, list_layers
+from tflm_train.model.model import Model
+
+
+@dataclass(frozen=True)
+class GradientPath:
+    """How far gradients come.
+
+    Attributes:
+      reasons: By the id of an operator why there is no gradient of its output; None where there is.
+      barriers: The operators that a gradient reaches but does not pass, and what to do; sentences.
+    """
+
+    reasons: dict[int, str | None]
+    barriers: tuple[str, ...]
+
+    def why_not_bias(self, graph: Graph, layer: Layer) -> str | None:
+        """Why a layer's bias cannot train, None where it can."""
+        if layer.bias is None:
+            return "it has no bias"
+        return self.reasons[id(layer.op)] or _why_not_layer(graph, layer, layer.bias)
+
+    def why_not_weights(self, graph: Graph, layer: Layer) -> str | None:
+        """Why a layer's weights, and with them its bias, cannot train; None where they can."""
+        reason = self.reasons[id(layer.op)] or _why_not_layer(graph, layer, layer.weights)
+        if reason is None and layer.bias is not None:
+            reason = why_not_tensor(graph, layer, layer.bias)
+        return reason
+
+
+def why_no_loss(model: Model, loss: str, output: int) -> str | None:
+    """Why a loss cannot be computed on an output, None where it can."""
+    try:
+        find_logits(model, loss, output)
+    except UnsupportedError as error:
+        return str(error)
+    return None
+
+
+def gradient_path(model: Model, output: int, loss: str | None = None) -> GradientPath:
+    """Follows the gradients from an output back to the inputs.
+
+    Args:
+      model: The model.
+      output: Index of the trained output.
+      loss: What it trains with; None: any loss that the output allows.
+
+    Returns:
+      How far they come; nowhere where no loss can be computed.
+    """
+    names = LOSS_RULES if loss is None else [loss]
+    losses = {name: why_no_loss(model, name, output) for name in names}
+    possible = [name for name, reason in losses.items() if reason is None]
+    if possible:
+        reached = {id(find_logits(model, possible[0], output))}
+        nothing = f"it does not feed output {output}; train another `output`, or leave it out"
+    else:
+        reached = set()
+        nothing = next(reason for reason in losses.values() if reason is not None)
+    return _follow(model.graph, reached, nothing)
+
+
+def _follow(graph: Graph, reached: set[int], nothing: str) -> GradientPath:
+    barriers: list[str] = []
+    reasons: dict[int, str | None] = {}
+    stopped: dict[int, str] = {}
+    for index in reversed(range(len(graph.ops))):
+        op = graph.ops[index]
+        outputs = {id(t) for t in op.outputs}
+        if not outputs & reached:
+            source = next((stopped[t] for t in outputs if t in stopped), nothing)
+            reasons[id(op)] = source
+            stopped.update({id(t): source for t in op.inputs if t is not None})
+            continue
+        own = _why_not(op)
+        reasons[id(op)] = own
+        inputs = [id(t) for t in op.inputs if t is not None]
+        if own is None:
+            reached.update(inputs)
+        else:
+            where = f"op {index} ({op.name}, {op.output.name!r})"
+            if _hides_something(graph, op):
+                barriers.insert(0, f"{where}: {own}; {_remedy(graph, op)}")
+            after = f"{where} between it and the loss: {own}; {_remedy(graph, op)}"
+            reasons[id(op)] = f"{own}; {_remedy(graph, op)}"
+            stopped.update(dict.fromkeys(inputs, after))
+    return GradientPath(reasons, tuple(barriers))
+
+
+def _hides_something(graph: Graph, barrier: Op) -> bool:
+    """Whether anything with weights lies at or before it; a first QUANTIZE hides nothing."""
+    layers = any(layer.op_index < graph.index(barrier) for layer in list_layers(graph))
+    return layers or any(t is not None and t.data is not None for t in barrier.inputs)
+
+
+def _remedy(graph: Graph, barrier: Op) -> str:
+    """What to train where a gradient does not pass an operator."""
+    behind = [layer for layer in list_layers(graph) if layer.op_index > graph.index(barrier)]
+    if behind:
+        return f"train layers from {behind[0].index} on, and leave those before it frozen"
+    return "no layer lies behind it: train another `output`"
+
+
+def _why_not(op: Op) -> str | None:
+    rule = RULES.get(op.name)
+    return "the operator has no gradient rule" if rule is None else rule.why_not(op)
+
+
+def _why_not_layer(graph: Graph, layer: Layer, tensor: Tensor) -> str | None:
+    return why_not_input(layer) or why_not_tensor(graph, layer, tensor)
+
+
+def why_not_input(layer: Layer) -> str | None:
+    """Why a layer cannot train because of its types, None where it can."""
+    x, weights = layer.x, layer.weights
+    if x.quantization is None or weights.quantization is None or x.type_name != "INT8":
+        return (
+            f"its input is {x.type_name}, not quantized int8; only int8 layers train; "
+            "quantize the model to full int8"
+        )
+    return None
+
+
+def why_not_tensor(graph: Graph, layer: Layer, tensor: Tensor) -> str | None:
+    """Why a layer's weights or bias cannot become a variable, None where they can."""
+    type_name = "INT32" if tensor is layer.bias else "INT8"
+    if tensor.type_name != type_name:
+        return f"{tensor.name!r} is {tensor.type_name}; only {type_name} can train"
+    if tensor.data is None:
+        return f"{tensor.name!r} is computed, not a constant"
+    if tensor is layer.weights and np.any(tensor.data == -128):
+        # Training keeps them within +-127, so that the first step would move these too.
+        return (
+            f"{tensor.name!r} holds weights of -128, which TFLite's int8 weights may not; "
+            "clip them to -127, or train only its bias"
+        )
+    users = graph.consumers(tensor)
+    if len(users) != 1 or sum(1 for t in users[0].inputs if t is tensor) != 1:
+        return f"{tensor.name!r} is shared by {len(users)} ops; shared weights cannot train"
+    return None
