@@ -227,12 +227,28 @@ float Learn(m::Trainer& trainer, int8_t* kept) {{
 }}
 """
     (tmp_path / "use.cc").write_text(use)
-    check_syntax([tmp_path / "use.cc"], "-std=c++17", f"-I{tmp_path}")
+    sketches = export_project(rewritten, "arduino", name="m").files
+    (tmp_path / "Train.ino").write_bytes(sketches["examples/Train/Train.ino"])
+    sketch = as_cpp(tmp_path / "Train.ino", tmp_path / "sketch.cc")
+    check_syntax([tmp_path / "use.cc", tmp_path / "main.cc"], "-std=c++17", f"-I{tmp_path}")
+    check_syntax([sketch], "-std=gnu++17", f"-I{tmp_path}", f"-I{ARDUINO}")
+    for text in ((tmp_path / "main.cc").read_text(), sketch.read_text()):
+        assert "latents.Add(trainer.latent()" in text and "replay.LearnNext(" in text
+
+
+@pytest.mark.parametrize("model", ["digits_train", "digits_latent"])
+def test_the_stm32_example_compiles(
+    model: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    export_project(request.getfixturevalue(model), "c-array", name="digits").write(tmp_path)
+    options = ["-DEPOCHS=2", "-DLEARNING_RATE=0.01f", f"-I{tmp_path}"]
+    check_syntax([ROOT / "stm32_example/main.cc"], "-std=c++17", *options)
 
 
 def test_models_without_latents_have_no_word_of_them(digits_train: Model) -> None:
     files = export_project(digits_train, "c-array", name="d").files
-    assert not any(re.search(rb"[Ll]atent", files[name]) for name in ("d.h", "d_training.h"))
+    names = ("d.h", "d_training.h", "main.cc")
+    assert not any(re.search(rb"[Ll]atent", files[name]) for name in names)
 
 
 def test_arduino_manifest(digits_train: Model) -> None:
