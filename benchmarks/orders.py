@@ -67,10 +67,17 @@ class Orders:
 
 
 def trace(data: bytes, samples: _Samples, rate: float) -> tuple[list[float], bytes, bytes]:
-    """Losses, output and state of some training steps and an inference."""
+    """Losses, output and state of some training steps and an inference.
+
+    A model that trains from latents also takes the first step again, from its latent.
+    """
     interpreter = Interpreter(data)
     losses = [interpreter.train_step(x, target, rate) for x, target in samples]
     output = interpreter.infer(samples[0][0])
+    if interpreter.trains_from_latents:
+        latent = interpreter.latent()
+        interpreter.infer(samples[-1][0])
+        losses.append(interpreter.train_from_latent(latent, samples[0][1], rate))
     return losses, output.tobytes(), interpreter.state()
 
 

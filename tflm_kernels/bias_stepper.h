@@ -26,8 +26,7 @@ class BiasStepper {
   void Step(int32_t c, int32_t sum) const {
     const int64_t d = RoundToInt32(static_cast<float>(sum) * (base_ * kb_[c]));
     if (d == 0) return;
-    const int64_t b = bias_[c] - d;
-    bias_[c] = static_cast<int32_t>(b > kMaxBias ? kMaxBias : b < -kMaxBias ? -kMaxBias : b);
+    bias_[c] = ClampBias(bias_[c] - d);
   }
 
 #if defined(TFLM_TRAIN_MVE)

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tflm_kernels/sixteenths.h"
 #include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train {
@@ -37,7 +38,7 @@ class Fixed {
     const int32_t w = weights_[element];
     if (bits_ == 0) return w;
     if (bits_ == 8) return 256 * w + residual_[element];
-    return 16 * w + (((Pair(element) >> Shift(element) & 15) ^ 8) - 8);
+    return 16 * w + Sixteenths(residual_, element).Load();
   }
 
   void Store(uint32_t element, int32_t value) const {
@@ -52,17 +53,11 @@ class Fixed {
     if (bits_ == 8) {
       residual_[element] = static_cast<int8_t>(low);
     } else {
-      const int shift = Shift(element);
-      Pair(element) = static_cast<uint8_t>((Pair(element) & ~(15 << shift)) | (low & 15) << shift);
+      Sixteenths(residual_, element).Store(low);
     }
   }
 
  private:
-  uint8_t& Pair(uint32_t element) const {
-    return reinterpret_cast<uint8_t*>(residual_)[element >> 1];
-  }
-  static int Shift(uint32_t element) { return static_cast<int>(element & 1) * 4; }
-
   int32_t bits_;
   int8_t* weights_;
   int8_t* residual_;
@@ -136,10 +131,7 @@ void ApplySteps(int32_t size, int8_t* gathered, int8_t* weights) {
 
 void ApplyBiasSteps(int32_t size, int32_t* gathered, int32_t* bias) {
   for (int32_t i = 0; i < size; ++i) {
-    const int64_t moved = int64_t{bias[i]} + gathered[i];
-    bias[i] = static_cast<int32_t>(moved > kMaxBias    ? kMaxBias
-                                   : moved < -kMaxBias ? -kMaxBias
-                                                       : moved);
+    bias[i] = ClampBias(int64_t{bias[i]} + gathered[i]);
     gathered[i] = 0;
   }
 }

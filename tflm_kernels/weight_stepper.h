@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "tflm_kernels/arch/features.h"
+#include "tflm_kernels/sixteenths.h"
 #include "tflm_kernels/spec/numerics.h"
 #include "tflm_kernels/spec/op_params.h"
 #include "tflm_kernels/state/state.h"
@@ -213,13 +214,10 @@ class WeightStepper {
   int8_t RandomStep(int32_t w, int32_t delta, int32_t dither, uint32_t element) const {
     const int32_t t = 65536 * w + delta;
     if (residual_bits_ == 0) return static_cast<int8_t>(Clamp((t + dither) >> 16, 127));
-    uint8_t* const pair = reinterpret_cast<uint8_t*>(residual_) + (element >> 1);
-    const int shift = static_cast<int>(element & 1) * 4;
-    const int32_t low = (((*pair >> shift) & 15) ^ 8) - 8;
-    const int32_t sixteenths = Clamp((t + 4096 * low + (dither >> 4)) >> 12, 127 * 16);
+    const Sixteenths residual(residual_, element);
+    const int32_t sixteenths = Clamp((t + 4096 * residual.Load() + (dither >> 4)) >> 12, 127 * 16);
     const int32_t rounded = (sixteenths + 8) >> 4;
-    const int32_t new_low = sixteenths - 16 * rounded;
-    *pair = static_cast<uint8_t>((*pair & ~(15 << shift)) | (new_low & 15) << shift);
+    residual.Store(sixteenths - 16 * rounded);
     return static_cast<int8_t>(rounded);
   }
 

@@ -3,6 +3,7 @@
 Everything is in double precision, so that what the tests measure is the integer arithmetic alone.
 """
 
+import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ Activation = Literal["NONE", "RELU", "RELU6"]
 
 property_test = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
+activations = st.sampled_from(typing.get_args(Activation))
 
 _ACTIVATIONS = {"NONE": tf.identity, "RELU": tf.nn.relu, "RELU6": tf.nn.relu6}
 
@@ -81,6 +83,15 @@ def random_gradient(rng: np.random.Generator, shape: tuple[int, ...]) -> Quantiz
     values = rng.normal(size=shape)
     q = np.rint(values * (127 / np.abs(values).max())).astype(np.int8)
     return QuantizedGradient(q, np.float32(np.exp(rng.uniform(-12, 0))))
+
+
+def random_pass(
+    rng: np.random.Generator, geometry: Geometry, activation: Activation
+) -> tuple[QuantizedInput, QuantizedGradient]:
+    """What a layer reads on the way forward, and the gradient of its output."""
+    g = geometry
+    x = random_input(rng, (g.in_h, g.in_w, g.in_c), activation)
+    return x, random_gradient(rng, (g.out_h, g.out_w, g.out_c))
 
 
 def random_weights(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
@@ -150,7 +161,7 @@ def conv_gradients(
         kernel = _dilated(tf.transpose(w, (1, 2, 3, 0)), g)
         return tf.nn.conv2d(a, kernel, (g.stride_h, g.stride_w), window.padding)
 
-    return _differentiate(forward, x, weights, gradient)
+    return differentiate(forward, x, weights, gradient)
 
 
 def depthwise_gradients(
@@ -163,15 +174,15 @@ def depthwise_gradients(
         kernel = _dilated(tf.reshape(w, (g.k_h, g.k_w, g.in_c, -1)), g)
         return tf.nn.depthwise_conv2d(a, kernel, (1, g.stride_h, g.stride_w, 1), window.padding)
 
-    return _differentiate(forward, x, weights, gradient)
+    return differentiate(forward, x, weights, gradient)
 
 
 def input_gradient(forward: Any, x: QuantizedInput, gradient: Float64Array) -> Float64Array:
     """Gradient of the input before its activation through a layer without weights."""
-    return _differentiate(lambda a, w: forward(a), x, np.zeros(1), gradient)[0]
+    return differentiate(lambda a, w: forward(a), x, np.zeros(1), gradient)[0]
 
 
-def _differentiate(
+def differentiate(
     forward: Any, x: QuantizedInput, weights: Float64Array, gradient: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
     u = tf.constant(x.before_activation[np.newaxis])

@@ -3,47 +3,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backward_ops.float_reference import (
-    Activation,
-    Window,
-    assert_parallel,
-    conv_gradients,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    random_scales,
-    random_weights,
-    seeds,
-    windows,
-)
+from tests.backward_ops import float_reference as ref
 from tflm_train.backward_ops import conv_2d
 from tflm_train.backward_ops.numerics import QuantizedGradient, max_abs
 from tflm_train.errors import ModelError, UnsupportedError
 from tflm_train.ops.geometry import Geometry
 
-activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 
-
-@property_test
-@given(windows("conv"), activations, seeds, st.booleans(), st.sampled_from((0.0, 0.9, 2.0)))
+@ref.property_test
+@given(
+    ref.windows("conv"), ref.activations, ref.seeds, st.booleans(), st.sampled_from((0.0, 0.9, 2.0))
+)
 def test_gradients_are_tensorflows(
-    window: Window, activation: Activation, seed: int, per_channel: bool, predicted: float
+    window: ref.Window, activation: ref.Activation, seed: int, per_channel: bool, predicted: float
 ) -> None:
     rng = np.random.default_rng(seed)
     g = window.geometry
-    x = random_input(rng, (g.in_h, g.in_w, g.in_c), activation)
-    gradient = random_gradient(rng, (g.out_h, g.out_w, g.out_c))
-    weights = random_weights(rng, (g.out_c, g.k_h, g.k_w, g.in_c))
-    scales = random_scales(rng, g.out_c if per_channel else 1, spread=10)
+    x, gradient = ref.random_pass(rng, g, activation)
+    weights = ref.random_weights(rng, (g.out_c, g.k_h, g.k_w, g.in_c))
+    scales = ref.random_scales(rng, g.out_c if per_channel else 1, spread=10)
     real_weights = weights * scales.astype(np.float64).reshape(-1, 1, 1, 1)
-    dx, dw = conv_gradients(window, x, real_weights, dequantize(gradient))
+    dx, dw = ref.conv_gradients(window, x, real_weights, ref.dequantize(gradient))
 
     multipliers = conv_2d.conv_multipliers(scales, g)
     acc = conv_2d.input_accumulator(gradient.q, weights, multipliers, g)
     range_ = np.float32(predicted * max_abs(acc) / max_abs(gradient.q))
     result = conv_2d.input_gradient(gradient, weights, multipliers, g, range_, x.mask)
-    assert_parallel(dequantize(result.gradient), dx, cosine=0.99, norm=0.05)
+    ref.assert_parallel(ref.dequantize(result.gradient), dx, cosine=0.99, norm=0.05)
 
     G, B = conv_2d.weight_gradient(gradient.q, x.x, x.zero_point, g)
     unit = np.float64(gradient.scale) * x.scale
@@ -51,29 +37,31 @@ def test_gradients_are_tensorflows(
     np.testing.assert_array_equal(B, gradient.q.sum(axis=(0, 1), dtype=np.int64))
 
 
-@property_test
-@given(windows("conv"), seeds)
-def test_input_accumulator_is_exact_but_for_the_seven_bit_scales(window: Window, seed: int) -> None:
+@ref.property_test
+@given(ref.windows("conv"), ref.seeds)
+def test_input_accumulator_is_exact_but_for_the_seven_bit_scales(
+    window: ref.Window, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     g = window.geometry
-    x = random_input(rng, (g.in_h, g.in_w, g.in_c), "NONE")
-    gradient = random_gradient(rng, (g.out_h, g.out_w, g.out_c))
-    weights = random_weights(rng, (g.out_c, g.k_h, g.k_w, g.in_c))
+    x = ref.random_input(rng, (g.in_h, g.in_w, g.in_c), "NONE")
+    gradient = ref.random_gradient(rng, (g.out_h, g.out_w, g.out_c))
+    weights = ref.random_weights(rng, (g.out_c, g.k_h, g.k_w, g.in_c))
     m, unit_scale, _, group_shift = multipliers = conv_2d.conv_multipliers(
-        random_scales(rng, g.out_c, spread=100), g
+        ref.random_scales(rng, g.out_c, spread=100), g
     )
     assert group_shift == 0
     rounded_scales = m * (np.float64(unit_scale))
-    dx, _ = conv_gradients(
-        window, x, weights * rounded_scales.reshape(-1, 1, 1, 1), dequantize(gradient)
+    dx, _ = ref.conv_gradients(
+        window, x, weights * rounded_scales.reshape(-1, 1, 1, 1), ref.dequantize(gradient)
     )
     acc = conv_2d.input_accumulator(gradient.q, weights, multipliers, g)
     unit = np.float64(gradient.scale) * np.float64(unit_scale)
     np.testing.assert_allclose(acc * unit, dx, rtol=1e-6, atol=1e-3 * unit)
 
 
-@property_test
-@given(st.integers(1100, 3000), seeds)
+@ref.property_test
+@given(st.integers(1100, 3000), ref.seeds)
 def test_more_channels_than_one_sum_holds(out_c: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     g = Geometry.dense(2, 6, out_c)
@@ -81,9 +69,9 @@ def test_more_channels_than_one_sum_holds(out_c: int, seed: int) -> None:
     assert multipliers.group == 1048
     # All products of one sign and full size: the worst case for the int32 sum.
     weights = np.full((out_c, 1, 1, 6), 127, np.int8)
-    weights[:, :, :, 3:] = random_weights(rng, (out_c, 1, 1, 3))
+    weights[:, :, :, 3:] = ref.random_weights(rng, (out_c, 1, 1, 3))
     q = np.full((2, 1, out_c), -127, np.int8)
-    q[1] = random_gradient(rng, (1, out_c)).q
+    q[1] = ref.random_gradient(rng, (1, out_c)).q
     acc = conv_2d.input_accumulator(q, weights, multipliers, g)
     exact = q.reshape(2, out_c).astype(np.float64) @ weights.reshape(out_c, 6)
     groups = -(-out_c // multipliers.group)
@@ -95,24 +83,27 @@ def test_more_channels_than_one_sum_holds(out_c: int, seed: int) -> None:
 
 def test_addend_is_the_sum_of_both_branches() -> None:
     rng = np.random.default_rng(5)
-    window = Window(Geometry.from_options((6, 6, 4), 7, (3, 3), padding="SAME"), "SAME")
+    window = ref.Window(Geometry.from_options((6, 6, 4), 7, (3, 3), padding="SAME"), "SAME")
     g = window.geometry
-    x = random_input(rng, (6, 6, 4), "RELU6")
-    gradient = random_gradient(rng, (6, 6, 7))
-    weights = random_weights(rng, (7, 3, 3, 4))
-    scales = random_scales(rng, 7, spread=3)
-    dx, _ = conv_gradients(
-        window, x, weights * scales.reshape(-1, 1, 1, 1).astype(np.float64), dequantize(gradient)
+    x = ref.random_input(rng, (6, 6, 4), "RELU6")
+    gradient = ref.random_gradient(rng, (6, 6, 7))
+    weights = ref.random_weights(rng, (7, 3, 3, 4))
+    scales = ref.random_scales(rng, 7, spread=3)
+    dx, _ = ref.conv_gradients(
+        window,
+        x,
+        weights * scales.reshape(-1, 1, 1, 1).astype(np.float64),
+        ref.dequantize(gradient),
     )
-    skip = random_gradient(rng, (6, 6, 4))
+    skip = ref.random_gradient(rng, (6, 6, 4))
     skip = QuantizedGradient(skip.q, np.float32(np.abs(dx).max() / 100))
     assert x.mask is not None
     passes = x.mask.passes(x.x.size).reshape(x.x.shape)
     result = conv_2d.input_gradient(
         gradient, weights, conv_2d.conv_multipliers(scales, g), g, np.float32(0), x.mask, skip
     )
-    expected = dx + np.where(passes, dequantize(skip), 0)
-    assert_parallel(dequantize(result.gradient), expected, cosine=0.999, norm=0.01)
+    expected = dx + np.where(passes, ref.dequantize(skip), 0)
+    ref.assert_parallel(ref.dequantize(result.gradient), expected, cosine=0.999, norm=0.01)
 
 
 def test_unusable_layers_are_refused() -> None:

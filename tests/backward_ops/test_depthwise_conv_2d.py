@@ -2,42 +2,30 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backward_ops.float_reference import (
-    Activation,
-    Window,
-    assert_parallel,
-    depthwise_gradients,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    random_scales,
-    random_weights,
-    seeds,
-    windows,
-)
+from tests.backward_ops import float_reference as ref
 from tflm_train.backward_ops import depthwise_conv_2d
 from tflm_train.backward_ops.numerics import max_abs
 from tflm_train.ops.geometry import Geometry
 
-activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 
-
-@property_test
+@ref.property_test
 @given(
-    windows("depthwise"), activations, seeds, st.sampled_from((1, 1000)), st.sampled_from((0, 2.0))
+    ref.windows("depthwise"),
+    ref.activations,
+    ref.seeds,
+    st.sampled_from((1, 1000)),
+    st.sampled_from((0, 2.0)),
 )
 def test_gradients_are_tensorflows(
-    window: Window, activation: Activation, seed: int, spread: float, predicted: float
+    window: ref.Window, activation: ref.Activation, seed: int, spread: float, predicted: float
 ) -> None:
     rng = np.random.default_rng(seed)
     g = window.geometry
-    x = random_input(rng, (g.in_h, g.in_w, g.in_c), activation)
-    gradient = random_gradient(rng, (g.out_h, g.out_w, g.out_c))
-    weights = random_weights(rng, (g.k_h, g.k_w, g.out_c))
-    scales = random_scales(rng, g.out_c, spread)
-    dx, dw = depthwise_gradients(
-        window, x, weights * scales.astype(np.float64), dequantize(gradient)
+    x, gradient = ref.random_pass(rng, g, activation)
+    weights = ref.random_weights(rng, (g.k_h, g.k_w, g.out_c))
+    scales = ref.random_scales(rng, g.out_c, spread)
+    dx, dw = ref.depthwise_gradients(
+        window, x, weights * scales.astype(np.float64), ref.dequantize(gradient)
     )
 
     multipliers = depthwise_conv_2d.depthwise_multipliers(scales, g)
@@ -45,13 +33,13 @@ def test_gradients_are_tensorflows(
     largest = np.abs(acc).max() * 2.0**-depthwise_conv_2d.FRACTION_BITS
     range_ = np.float32(predicted * largest / max_abs(gradient.q))
     result = depthwise_conv_2d.input_gradient(gradient, weights, multipliers, g, range_, x.mask)
-    assert_parallel(dequantize(result.gradient), dx, cosine=0.99, norm=0.05)
+    ref.assert_parallel(ref.dequantize(result.gradient), dx, cosine=0.99, norm=0.05)
     unit = np.float64(gradient.scale) * np.float64(multipliers.unit_scale)
-    exact = depthwise_gradients(
+    exact = ref.depthwise_gradients(
         window,
-        random_input(rng, x.x.shape, "NONE"),
+        ref.random_input(rng, x.x.shape, "NONE"),
         weights * scales.astype(np.float64),
-        dequantize(gradient),
+        ref.dequantize(gradient),
     )[0]
     # Half a step of each multiplier.
     products = 127 * 128 * g.k_h * g.k_w * window.multiplier
@@ -65,15 +53,15 @@ def test_gradients_are_tensorflows(
     np.testing.assert_array_equal(B, gradient.q.sum(axis=(0, 1), dtype=np.int64))
 
 
-@property_test
-@given(seeds, st.integers(-30, 30), st.booleans())
+@ref.property_test
+@given(ref.seeds, st.integers(-30, 30), st.booleans())
 def test_a_prediction_costs_no_precision(seed: int, log2_range: int, adds: bool) -> None:
     rng = np.random.default_rng(seed)
     g = depthwise_conv_2d.Geometry.from_options((5, 6, 8), 8, (3, 3), padding="SAME")
-    gradient = random_gradient(rng, (g.out_h, g.out_w, 8))
-    weights = random_weights(rng, (3, 3, 8))
-    multipliers = depthwise_conv_2d.depthwise_multipliers(random_scales(rng, 8, 30), g)
-    addend = random_gradient(rng, (g.in_h, g.in_w, 8)) if adds else None
+    gradient = ref.random_gradient(rng, (g.out_h, g.out_w, 8))
+    weights = ref.random_weights(rng, (3, 3, 8))
+    multipliers = depthwise_conv_2d.depthwise_multipliers(ref.random_scales(rng, 8, 30), g)
+    addend = ref.random_gradient(rng, (g.in_h, g.in_w, 8)) if adds else None
     first = depthwise_conv_2d.input_gradient(
         gradient, weights, multipliers, g, np.float32(0), addend=addend
     )
@@ -81,17 +69,17 @@ def test_a_prediction_costs_no_precision(seed: int, log2_range: int, adds: bool)
     result = depthwise_conv_2d.input_gradient(
         gradient, weights, multipliers, g, range_, addend=addend
     )
-    exact = dequantize(first.gradient)
-    error = np.abs(dequantize(result.gradient) - exact)
+    exact = ref.dequantize(first.gradient)
+    error = np.abs(ref.dequantize(result.gradient) - exact)
     assert error.max() <= 1.5 * max(result.scale, first.scale) + 1e-6 * np.abs(exact).max()
 
 
 def test_unequal_strides_by_the_definition() -> None:
     rng = np.random.default_rng(2)
     g = depthwise_conv_2d.Geometry.from_options((7, 8, 2), 4, (3, 2), (2, 3), (1, 2), "SAME")
-    q = random_gradient(rng, (g.out_h, g.out_w, 4)).q
-    x = random_weights(rng, (7, 8, 2))
-    weights = random_weights(rng, (3, 2, 4))
+    q = ref.random_gradient(rng, (g.out_h, g.out_w, 4)).q
+    x = ref.random_weights(rng, (7, 8, 2))
+    weights = ref.random_weights(rng, (3, 2, 4))
     v = np.zeros((7, 8, 4), np.int64)
     expected_G = np.zeros((3, 2, 4), np.int64)
     for oy, ox, ky, kx, c in np.ndindex(g.out_h, g.out_w, 3, 2, 4):

@@ -12,18 +12,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backward_ops import float_reference
-from tests.backward_ops.float_reference import (
-    Activation,
-    QuantizedInput,
-    assert_parallel,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    seeds,
-)
-from tests.backward_ops.test_product import activations, broadcasts, tensor_of
+from tests.backward_ops import float_reference as ref
+from tests.backward_ops.test_product import broadcasts, tensor_of
 from tflm_train.backward_ops.elementwise import RULES, broadcasts_simply, partial_derivative
 from tflm_train.backward_ops.numerics import QuantizedGradient
 from tflm_train.backward_ops.product import broadcast_names, plan, product_gradient
@@ -68,75 +58,77 @@ def gradient_of(
 
 
 @pytest.mark.parametrize("name", ["HARD_SWISH", "LEAKY_RELU"])
-@property_test
-@given(activations, seeds)
-def test_functions_of_the_input(name: str, activation: Activation, seed: int) -> None:
+@ref.property_test
+@given(ref.activations, ref.seeds)
+def test_functions_of_the_input(name: str, activation: ref.Activation, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    x = random_input(rng, (4, 5, 3), activation)
-    gradient = random_gradient(rng, (4, 5, 3))
+    x = ref.random_input(rng, (4, 5, 3), activation)
+    gradient = ref.random_gradient(rng, (4, 5, 3))
     if (x.x == x.zero_point).any() and activation == "NONE":
         # TensorFlow has a slope of its own at the very kink.
         gradient = QuantizedGradient(
             np.where(x.x == x.zero_point, np.int8(0), gradient.q), gradient.scale
         )
-    expected = float_reference.input_gradient(FUNCTIONS[name], x, dequantize(gradient))
+    expected = ref.input_gradient(FUNCTIONS[name], x, ref.dequantize(gradient))
     tensor = tensor_of(x)
     op = Op(name, [tensor], [tensor_of(x)], OPTIONS)
     result = gradient_of(op, 0, gradient, {id(tensor): x.x}, x.mask)
-    assert_parallel(dequantize(result).reshape(x.x.shape), expected, cosine=0.999, norm=0.05)
+    ref.assert_parallel(
+        ref.dequantize(result).reshape(x.x.shape), expected, cosine=0.999, norm=0.05
+    )
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-@property_test
-@given(seeds)
+@ref.property_test
+@given(ref.seeds)
 def test_functions_of_the_output(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scale, zero_point = OUTPUTS[name]
     real = rng.normal(0, 1.5, (4, 5, 3))
     if name == "RSQRT":
         real = np.abs(real) + 0.1
-    x = QuantizedInput(real.astype(np.int8), np.float32(1), 0, None, real, "NONE")
-    gradient = random_gradient(rng, (4, 5, 3))
-    expected = float_reference.input_gradient(FUNCTIONS[name], x, dequantize(gradient))
+    x = ref.QuantizedInput(real.astype(np.int8), np.float32(1), 0, None, real, "NONE")
+    gradient = ref.random_gradient(rng, (4, 5, 3))
+    expected = ref.input_gradient(FUNCTIONS[name], x, ref.dequantize(gradient))
     y = np.rint(FUNCTIONS[name](real).numpy() / scale + zero_point).clip(-128, 127).astype(np.int8)
-    output = tensor_of(QuantizedInput(y, np.float32(scale), zero_point, None, real, "NONE"))
+    output = tensor_of(ref.QuantizedInput(y, np.float32(scale), zero_point, None, real, "NONE"))
     op = Op(name, [tensor_of(x)], [output])
     result = gradient_of(op, 0, gradient, {id(output): y})
-    assert_parallel(dequantize(result).reshape(y.shape), expected, cosine=0.998, norm=0.05)
+    ref.assert_parallel(ref.dequantize(result).reshape(y.shape), expected, cosine=0.998, norm=0.05)
 
 
-def real_of(x: QuantizedInput) -> Any:
+def real_of(x: ref.QuantizedInput) -> Any:
     return (x.x.astype(np.float64) - x.zero_point) * np.float64(x.scale)
 
 
 def squared_difference(
-    operands: list[QuantizedInput], shape: tuple[int, ...], index: int, seed: int
+    operands: list[ref.QuantizedInput], shape: tuple[int, ...], index: int, seed: int
 ) -> tuple[Any, Any, float]:
     """The gradient of one operand, TensorFlow's, and the largest value that a term reaches."""
-    gradient = random_gradient(np.random.default_rng(seed), shape)
+    gradient = ref.random_gradient(np.random.default_rng(seed), shape)
     other = real_of(operands[1 - index])
 
     def forward(t: Any) -> Any:
         return FUNCTIONS["SQUARED_DIFFERENCE"](*((t, other) if index == 0 else (other, t)))
 
-    expected = float_reference.input_gradient(forward, operands[index], dequantize(gradient))
+    expected = ref.input_gradient(forward, operands[index], ref.dequantize(gradient))
     tensors = [tensor_of(x) for x in operands]
     op = Op("SQUARED_DIFFERENCE", [*tensors], [Tensor.make("y", np.int8, shape)])
     values = {id(t): x.x for t, x in zip(tensors, operands, strict=True)}
     result = gradient_of(op, index, gradient, values, operands[index].mask)
     terms = [t for t, _ in partial_derivative(op, index)]
-    largest = max(255 * t.scale for t in terms) * np.abs(dequantize(gradient)).sum()
-    return dequantize(result).reshape(expected.shape), expected, float(largest)
+    largest = max(255 * t.scale for t in terms) * np.abs(ref.dequantize(gradient)).sum()
+    return ref.dequantize(result).reshape(expected.shape), expected, float(largest)
 
 
-@property_test
-@given(broadcasts(), activations, st.sampled_from((0, 1)), seeds)
+@ref.property_test
+@given(broadcasts(), ref.activations, st.sampled_from((0, 1)), ref.seeds)
 def test_functions_of_two_inputs(
-    shapes: tuple[tuple[int, ...], ...], activation: Activation, index: int, seed: int
+    shapes: tuple[tuple[int, ...], ...], activation: ref.Activation, index: int, seed: int
 ) -> None:
     shape, *operand_shapes = shapes
     rng = np.random.default_rng(seed)
-    operands = [random_input(rng, s, activation) for s in operand_shapes]
+    operands = [ref.random_input(rng, s, activation) for s in operand_shapes]
     got, expected, largest = squared_difference(operands, shape, index, seed)
     # The first term is rounded to int8, more than half of which it fills, then the second added.
     assert np.abs(got - expected).max() <= largest / 64
@@ -145,12 +137,12 @@ def test_functions_of_two_inputs(
 @pytest.mark.parametrize("index", [0, 1])
 def test_the_difference_from_a_mean(index: int) -> None:
     rng = np.random.default_rng(7)
-    x = random_input(rng, (16, 16, 8), "RELU6")
+    x = ref.random_input(rng, (16, 16, 8), "RELU6")
     q = x.x.mean(axis=(0, 1), keepdims=True).round().astype(np.int8)
     real = (q.astype(np.float64) - x.zero_point) * x.scale
-    mean = QuantizedInput(q, x.scale, x.zero_point, None, real, "NONE")
+    mean = ref.QuantizedInput(q, x.scale, x.zero_point, None, real, "NONE")
     got, expected, _ = squared_difference([x, mean], x.x.shape, index, 3)
-    assert_parallel(got, expected, cosine=0.999, norm=0.02)
+    ref.assert_parallel(got, expected, cosine=0.999, norm=0.02)
 
 
 def constant(value: float) -> Tensor:
@@ -161,7 +153,7 @@ def constant(value: float) -> Tensor:
 
 def test_the_difference_from_a_number_is_one_term() -> None:
     rng = np.random.default_rng(0)
-    x = random_input(rng, (4, 5, 3), "NONE")
+    x = ref.random_input(rng, (4, 5, 3), "NONE")
     tensor = tensor_of(x)
     op = Op("SQUARED_DIFFERENCE", [tensor, constant(0.7)], [Tensor.make("y", np.int8, (4, 5, 3))])
     ((of, factor),) = partial_derivative(op, 0)
@@ -171,7 +163,7 @@ def test_the_difference_from_a_number_is_one_term() -> None:
 
 
 def test_sums_that_may_not_fit_are_refused() -> None:
-    x = random_input(np.random.default_rng(0), (1, 1), "NONE")
+    x = ref.random_input(np.random.default_rng(0), (1, 1), "NONE")
     scale = tensor_of(x).quantization
     for positions, fits in ((516, True), (517, False)):
         wide = Tensor.make("x", np.int8, (1, positions, 2), quantization=scale)

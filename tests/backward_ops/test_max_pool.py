@@ -1,43 +1,30 @@
 import numpy as np
 import tensorflow as tf
 from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.backward_ops import float_reference
-from tests.backward_ops.float_reference import (
-    Activation,
-    Window,
-    assert_parallel,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    seeds,
-    windows,
-)
+from tests.backward_ops import float_reference as ref
 from tflm_train.backward_ops.max_pool import max_pool_gradient
 from tflm_train.backward_ops.numerics import QuantizedGradient
 from tflm_train.backward_ops.pool import spanning_geometry
 from tflm_train.ops.geometry import Geometry
 
 
-@property_test
-@given(windows("pool"), st.sampled_from(("NONE", "RELU", "RELU6")), seeds)
-def test_max_pool(window: Window, activation: Activation, seed: int) -> None:
+@ref.property_test
+@given(ref.windows("pool"), ref.activations, ref.seeds)
+def test_max_pool(window: ref.Window, activation: ref.Activation, seed: int) -> None:
     rng = np.random.default_rng(seed)
     g = window.geometry
-    x = random_input(rng, (g.in_h, g.in_w, g.in_c), activation)
-    gradient = random_gradient(rng, (g.out_h, g.out_w, g.out_c))
+    x, gradient = ref.random_pass(rng, g, activation)
 
     def forward(a: tf.Tensor) -> tf.Tensor:
         return tf.nn.max_pool2d(a, (g.k_h, g.k_w), (g.stride_h, g.stride_w), window.padding)
 
     y = forward(x.x[np.newaxis].astype(np.float64)).numpy()[0].astype(np.int8)
     clamped = (x.x <= x.mask.act_min) | (x.x >= x.mask.act_max) if x.mask else np.False_
-    expected = float_reference.input_gradient(forward, x, dequantize(gradient))
+    expected = ref.input_gradient(forward, x, ref.dequantize(gradient))
     result = max_pool_gradient(gradient, x.x, y, g, np.float32(0), x.mask)
-    assert not dequantize(result.gradient)[np.broadcast_to(clamped, x.x.shape)].any()
-    assert_parallel(dequantize(result.gradient), expected, cosine=0.999, norm=0.05)
+    assert not ref.dequantize(result.gradient)[np.broadcast_to(clamped, x.x.shape)].any()
+    ref.assert_parallel(ref.dequantize(result.gradient), expected, cosine=0.999, norm=0.05)
 
 
 def test_the_first_of_equal_elements_gets_all() -> None:
@@ -46,7 +33,7 @@ def test_the_first_of_equal_elements_gets_all() -> None:
     gradient = QuantizedGradient(np.array([[3, 7]], np.int8), np.float32(1))
     result = max_pool_gradient(gradient, x, np.array([5, 5], np.int8), g, np.float32(0))
     assert result.q[:, :, 0].tolist() == [[3, 7, 0], [0, 0, 0]]
-    # A maximum that two windows share gets both; one that a clamp hides gets nothing.
+    # A maximum that two ref.windows share gets both; one that a clamp hides gets nothing.
     x[0, 1] = 6
     result = max_pool_gradient(gradient, x, np.array([6, 6], np.int8), g, np.float32(0))
     assert result.q[:, :, 0].tolist() == [[0, 10, 0], [0, 0, 0]]

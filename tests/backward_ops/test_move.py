@@ -9,15 +9,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backward_ops import float_reference
-from tests.backward_ops.float_reference import (
-    Activation,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    seeds,
-)
+from tests.backward_ops import float_reference as ref
 from tflm_train.backward_ops.move import (
     MAX_AXES,
     Move,
@@ -29,7 +21,6 @@ from tflm_train.backward_ops.move import (
     too_many_axes,
 )
 
-activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 
 
@@ -37,26 +28,26 @@ def check(
     move: Move,
     forward: Callable[[Any], Any],
     shape: tuple[int, ...],
-    activation: Activation,
+    activation: ref.Activation,
     seed: int,
     divisor: int = 1,
 ) -> None:
     """The move, before and after joining its axes, is what TensorFlow's gradient does."""
     rng = np.random.default_rng(seed)
-    x = random_input(rng, shape, activation)
-    gradient = random_gradient(rng, tuple(forward(tf.zeros((1, *shape))).shape[1:]))
-    expected = float_reference.input_gradient(forward, x, dequantize(gradient))
+    x = ref.random_input(rng, shape, activation)
+    gradient = ref.random_gradient(rng, tuple(forward(tf.zeros((1, *shape))).shape[1:]))
+    expected = ref.input_gradient(forward, x, ref.dequantize(gradient))
     for variant in (move, move.joined()):
         result = move_gradient(gradient, variant, x.mask, divisor)
-        got = dequantize(result).reshape(shape)
+        got = ref.dequantize(result).reshape(shape)
         np.testing.assert_allclose(got, expected, rtol=1e-6 if divisor > 1 else 0)
     assert len(move.joined().axes) <= len(shape)
 
 
-@property_test
-@given(st.data(), shapes, activations, seeds)
+@ref.property_test
+@given(st.data(), shapes, ref.activations, ref.seeds)
 def test_crop(
-    data: st.DataObject, shape: tuple[int, ...], activation: Activation, seed: int
+    data: st.DataObject, shape: tuple[int, ...], activation: ref.Activation, seed: int
 ) -> None:
     pads = [data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2))) for _ in shape]
     outer = [n + a + b for n, (a, b) in zip(shape, pads, strict=True)]
@@ -64,10 +55,10 @@ def test_crop(
     check(move, lambda a: tf.pad(a, [(0, 0), *pads]), shape, activation, seed)
 
 
-@property_test
-@given(st.data(), shapes, activations, seeds)
+@ref.property_test
+@given(st.data(), shapes, ref.activations, ref.seeds)
 def test_embed(
-    data: st.DataObject, shape: tuple[int, ...], activation: Activation, seed: int
+    data: st.DataObject, shape: tuple[int, ...], activation: ref.Activation, seed: int
 ) -> None:
     slices = [
         data.draw(st.slices(n).filter(lambda s, n=n: len(range(n)[s]) > 0))  # type: ignore[misc]
@@ -78,20 +69,20 @@ def test_embed(
     check(move, lambda a: a[(slice(None), *slices)], shape, activation, seed)
 
 
-@property_test
-@given(st.data(), shapes, activations, seeds)
+@ref.property_test
+@given(st.data(), shapes, ref.activations, ref.seeds)
 def test_permute(
-    data: st.DataObject, shape: tuple[int, ...], activation: Activation, seed: int
+    data: st.DataObject, shape: tuple[int, ...], activation: ref.Activation, seed: int
 ) -> None:
     order = data.draw(st.permutations(range(len(shape))))
     move = permute(shape, order)
     check(move, lambda a: tf.transpose(a, (0, *(p + 1 for p in order))), shape, activation, seed)
 
 
-@property_test
-@given(st.data(), shapes, activations, seeds)
+@ref.property_test
+@given(st.data(), shapes, ref.activations, ref.seeds)
 def test_repeat(
-    data: st.DataObject, shape: tuple[int, ...], activation: Activation, seed: int
+    data: st.DataObject, shape: tuple[int, ...], activation: ref.Activation, seed: int
 ) -> None:
     axes = data.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))
     count = int(np.prod([shape[axis] for axis in axes]))

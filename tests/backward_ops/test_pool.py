@@ -4,59 +4,44 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.backward_ops import float_reference
-from tests.backward_ops.float_reference import (
-    Activation,
-    Window,
-    assert_parallel,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    seeds,
-    windows,
-)
+from tests.backward_ops import float_reference as ref
 from tflm_train.backward_ops import pool
 from tflm_train.backward_ops.numerics import QuantizedGradient
 from tflm_train.ops.geometry import Geometry
 
-activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 
-
-@property_test
-@given(windows("pool"), activations, seeds)
-def test_average_pool(window: Window, activation: Activation, seed: int) -> None:
+@ref.property_test
+@given(ref.windows("pool"), ref.activations, ref.seeds)
+def test_average_pool(window: ref.Window, activation: ref.Activation, seed: int) -> None:
     rng = np.random.default_rng(seed)
     g = window.geometry
-    x = random_input(rng, (g.in_h, g.in_w, g.in_c), activation)
-    gradient = random_gradient(rng, (g.out_h, g.out_w, g.out_c))
-    expected = float_reference.input_gradient(
+    x, gradient = ref.random_pass(rng, g, activation)
+    expected = ref.input_gradient(
         lambda a: tf.nn.avg_pool2d(a, (g.k_h, g.k_w), (g.stride_h, g.stride_w), window.padding),
         x,
-        dequantize(gradient),
+        ref.dequantize(gradient),
     )
     result = pool.pool_gradient(gradient, g, np.float32(0), x.mask)
     if pool.uniform_count(g) is None:
         # Halves are frequent here, and rounding them away from zero lengthens small gradients.
-        assert_parallel(dequantize(result.gradient), expected, cosine=0.999, norm=0.05)
+        ref.assert_parallel(ref.dequantize(result.gradient), expected, cosine=0.999, norm=0.05)
     else:
-        np.testing.assert_allclose(dequantize(result.gradient), expected, rtol=1e-6)
+        np.testing.assert_allclose(ref.dequantize(result.gradient), expected, rtol=1e-6)
         assert result.range_ == 0
 
 
 @pytest.mark.parametrize("axes", [(1,), (2,), (1, 2)])
 def test_mean(axes: tuple[int, ...]) -> None:
     rng = np.random.default_rng(1)
-    x = random_input(rng, (5, 7, 3), "RELU")
+    x = ref.random_input(rng, (5, 7, 3), "RELU")
     g = pool.spanning_geometry((5, 7, 3), over_h=1 in axes, over_w=2 in axes)
-    gradient = random_gradient(rng, (g.out_h, g.out_w, 3))
-    expected = float_reference.input_gradient(
-        lambda a: tf.reduce_mean(a, axes, keepdims=True), x, dequantize(gradient)
+    gradient = ref.random_gradient(rng, (g.out_h, g.out_w, 3))
+    expected = ref.input_gradient(
+        lambda a: tf.reduce_mean(a, axes, keepdims=True), x, ref.dequantize(gradient)
     )
     result = pool.pool_gradient(gradient, g, np.float32(0), x.mask)
-    np.testing.assert_allclose(dequantize(result.gradient), expected, rtol=1e-6)
+    np.testing.assert_allclose(ref.dequantize(result.gradient), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backward_ops import float_reference
-from tests.backward_ops.float_reference import (
-    Activation,
-    QuantizedInput,
-    assert_parallel,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    seeds,
-)
+from tests.backward_ops import float_reference as ref
 from tflm_train.backward_ops.numerics import QuantizedGradient
 from tflm_train.backward_ops.product import (
     Factor,
@@ -33,11 +23,10 @@ from tflm_train.backward_ops.product import (
 from tflm_train.graph import Quantization, Tensor
 from tflm_train.ops.constants import FactorKind
 
-activations = st.sampled_from(("NONE", "RELU", "RELU6"))
 Real = npt.NDArray[np.float64]
 
 
-def tensor_of(x: QuantizedInput) -> Tensor:
+def tensor_of(x: ref.QuantizedInput) -> Tensor:
     scale = Quantization(np.array([x.scale], np.float32), np.array([x.zero_point]))
     return Tensor.make("x", np.int8, x.x.shape, quantization=scale)
 
@@ -59,57 +48,55 @@ def broadcasts(draw: st.DrawFn) -> tuple[tuple[int, ...], ...]:
     return tuple(shape), tuple(a), tuple(b)
 
 
-@property_test
-@given(broadcasts(), activations, seeds)
-def test_mul(shapes: tuple[tuple[int, ...], ...], activation: Activation, seed: int) -> None:
+@ref.property_test
+@given(broadcasts(), ref.activations, ref.seeds)
+def test_mul(shapes: tuple[tuple[int, ...], ...], activation: ref.Activation, seed: int) -> None:
     shape, a_shape, b_shape = shapes
     rng = np.random.default_rng(seed)
-    a = random_input(rng, a_shape, activation)
-    b = random_input(rng, b_shape, "NONE")
-    gradient = random_gradient(rng, shape)
-    expected = float_reference.input_gradient(
-        lambda t: t * b.before_activation, a, dequantize(gradient)
-    )
+    a = ref.random_input(rng, a_shape, activation)
+    b = ref.random_input(rng, b_shape, "NONE")
+    gradient = ref.random_gradient(rng, shape)
+    expected = ref.input_gradient(lambda t: t * b.before_activation, a, ref.dequantize(gradient))
     names = broadcast_names(shape, a_shape, b_shape)
     result = gradient_of(gradient, names, Factor.activation(tensor_of(b)), b.x, a.mask)
-    assert_parallel(dequantize(result).reshape(a_shape), expected, cosine=0.999, norm=0.05)
+    ref.assert_parallel(ref.dequantize(result).reshape(a_shape), expected, cosine=0.999, norm=0.05)
 
 
-@property_test
-@given(broadcasts(), activations, st.sampled_from((1, -1)), seeds)
+@ref.property_test
+@given(broadcasts(), ref.activations, st.sampled_from((1, -1)), ref.seeds)
 def test_sum_and_difference(
-    shapes: tuple[tuple[int, ...], ...], activation: Activation, sign: int, seed: int
+    shapes: tuple[tuple[int, ...], ...], activation: ref.Activation, sign: int, seed: int
 ) -> None:
     shape, a_shape, b_shape = shapes
     rng = np.random.default_rng(seed)
-    a = random_input(rng, a_shape, activation)
-    gradient = random_gradient(rng, shape)
-    expected = float_reference.input_gradient(
-        lambda t: sign * t + tf.zeros((1, *b_shape), tf.float64), a, dequantize(gradient)
+    a = ref.random_input(rng, a_shape, activation)
+    gradient = ref.random_gradient(rng, shape)
+    expected = ref.input_gradient(
+        lambda t: sign * t + tf.zeros((1, *b_shape), tf.float64), a, ref.dequantize(gradient)
     )
     names = broadcast_names(shape, a_shape)
     result = gradient_of(gradient, names, Factor.constant(sign), None, a.mask)
-    assert_parallel(dequantize(result).reshape(a_shape), expected, cosine=0.999, norm=0.05)
+    ref.assert_parallel(ref.dequantize(result).reshape(a_shape), expected, cosine=0.999, norm=0.05)
 
 
-@property_test
-@given(st.tuples(*[st.integers(1, 5)] * 4), st.booleans(), st.booleans(), st.booleans(), seeds)
+@ref.property_test
+@given(st.tuples(*[st.integers(1, 5)] * 4), st.booleans(), st.booleans(), st.booleans(), ref.seeds)
 def test_matrix_products(
     sizes: tuple[int, int, int, int], first: bool, adjoint: bool, shared: bool, seed: int
 ) -> None:
     batch, m, k, n = sizes
     rng = np.random.default_rng(seed)
-    a = random_input(rng, (batch, m, k), "NONE")
+    a = ref.random_input(rng, (batch, m, k), "NONE")
     b_batch = 1 if shared else batch
-    b = random_input(rng, (b_batch, n, k) if adjoint else (b_batch, k, n), "NONE")
-    gradient = random_gradient(rng, (batch, m, n))
+    b = ref.random_input(rng, (b_batch, n, k) if adjoint else (b_batch, k, n), "NONE")
+    gradient = ref.random_gradient(rng, (batch, m, n))
     wanted, other = (a, b) if first else (b, a)
 
     def forward(t: Any) -> Any:
         pair = (t, b.before_activation) if first else (a.before_activation, t)
         return tf.matmul(*pair, transpose_b=adjoint)
 
-    expected = float_reference.input_gradient(forward, wanted, dequantize(gradient))
+    expected = ref.input_gradient(forward, wanted, ref.dequantize(gradient))
     names = {"b": batch, "m": m, "k": k, "n": n}
     b_axes = ["n", "k"] if adjoint else ["k", "n"]
     axes = [["b", "m", "k"], b_axes if b_batch == 1 else ["b", *b_axes]]
@@ -117,27 +104,31 @@ def test_matrix_products(
         axes.reverse()
     einsum = Names(names, axes[0], ["b", "m", "n"], axes[1])
     result = gradient_of(gradient, einsum, Factor.activation(tensor_of(other)), other.x)
-    assert_parallel(dequantize(result).reshape(wanted.x.shape), expected, cosine=0.999, norm=0.05)
+    ref.assert_parallel(
+        ref.dequantize(result).reshape(wanted.x.shape), expected, cosine=0.999, norm=0.05
+    )
 
 
-@property_test
-@given(seeds)
+@ref.property_test
+@given(ref.seeds)
 def test_slopes_of_channels(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    x = random_input(rng, (4, 5, 3), "NONE")
-    gradient = random_gradient(rng, (4, 5, 3))
+    x = ref.random_input(rng, (4, 5, 3), "NONE")
+    gradient = ref.random_gradient(rng, (4, 5, 3))
     gradient = QuantizedGradient(
         np.where(x.x == x.zero_point, np.int8(0), gradient.q), gradient.scale
     )
     slopes = rng.normal(size=3)
-    expected = float_reference.input_gradient(
-        lambda a: tf.where(a >= 0, a, slopes * a), x, dequantize(gradient)
+    expected = ref.input_gradient(
+        lambda a: tf.where(a >= 0, a, slopes * a), x, ref.dequantize(gradient)
     )
     unit, table = tabulate(np.stack([slopes, np.ones(3)], axis=1))
     factor = Factor(FactorKind.SIGN, unit, x.zero_point, tensor_of(x), table.reshape(-1))
     names = broadcast_names(x.x.shape, x.x.shape, x.x.shape)
     result = gradient_of(gradient, names, factor, x.x)
-    assert_parallel(dequantize(result).reshape(x.x.shape), expected, cosine=0.999, norm=0.05)
+    ref.assert_parallel(
+        ref.dequantize(result).reshape(x.x.shape), expected, cosine=0.999, norm=0.05
+    )
 
 
 def test_the_largest_sum_fits() -> None:

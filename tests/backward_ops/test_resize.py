@@ -4,16 +4,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backward_ops import float_reference
-from tests.backward_ops.float_reference import (
-    Activation,
-    assert_parallel,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    seeds,
-)
+from tests.backward_ops import float_reference as ref
 from tflm_train.backward_ops.resize import (
     ONE,
     bilinear_table,
@@ -27,19 +18,19 @@ conventions = st.sampled_from(((False, False), (True, False), (False, True)))
 
 
 @pytest.mark.parametrize("nearest", [False, True])
-@property_test
-@given(sizes, sizes, conventions, st.sampled_from(("NONE", "RELU", "RELU6")), seeds)
+@ref.property_test
+@given(sizes, sizes, conventions, ref.activations, ref.seeds)
 def test_resize(
     nearest: bool,
     size: tuple[int, int],
     out: tuple[int, int],
     convention: tuple[bool, bool],
-    activation: Activation,
+    activation: ref.Activation,
     seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
-    x = random_input(rng, (*size, 3), activation)
-    gradient = random_gradient(rng, (*out, 3))
+    x = ref.random_input(rng, (*size, 3), activation)
+    gradient = ref.random_gradient(rng, (*out, 3))
     kernel = tf.raw_ops.ResizeNearestNeighbor if nearest else tf.raw_ops.ResizeBilinear
 
     def forward(a: tf.Tensor) -> tf.Tensor:
@@ -51,11 +42,11 @@ def test_resize(
         )
         return tf.cast(y, tf.float64)
 
-    expected = float_reference.input_gradient(forward, x, dequantize(gradient))
+    expected = ref.input_gradient(forward, x, ref.dequantize(gradient))
     make = nearest_table if nearest else bilinear_table
     rows, columns = (make(n, m, *convention) for n, m in zip(size, out, strict=True))
     result = resize_gradient(gradient, rows, columns, size, np.float32(0), x.mask)
-    assert_parallel(dequantize(result.gradient), expected, cosine=0.998, norm=0.05)
+    ref.assert_parallel(ref.dequantize(result.gradient), expected, cosine=0.998, norm=0.05)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), conventions)

@@ -6,29 +6,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.backward_ops.float_reference import (
-    Activation,
-    Window,
-    _differentiate,
-    assert_parallel,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    random_scales,
-    random_weights,
-    seeds,
-    windows,
-)
+from tests.backward_ops import float_reference as ref
 from tflm_train.backward_ops import conv_2d
 from tflm_train.ops.geometry import TransposedGeometry
 
 
-@property_test
-@given(windows("conv"), st.sampled_from(("NONE", "RELU", "RELU6")), seeds)
-def test_gradients_are_tensorflows(window: Window, activation: Activation, seed: int) -> None:
+@ref.property_test
+@given(ref.windows("conv"), ref.activations, ref.seeds)
+def test_gradients_are_tensorflows(
+    window: ref.Window, activation: ref.Activation, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     # The convolution from this layer's output to its input.
     back = window.geometry
@@ -38,10 +26,9 @@ def test_gradients_are_tensorflows(window: Window, activation: Activation, seed:
     g = TransposedGeometry(
         back.out_h, back.out_w, back.out_c, back.in_h, back.in_w, back.in_c, *astuple(back)[6:]
     )
-    x = random_input(rng, (g.in_h, g.in_w, g.in_c), activation)
-    gradient = random_gradient(rng, (g.out_h, g.out_w, g.out_c))
-    weights = random_weights(rng, (g.out_c, g.k_h, g.k_w, g.in_c))
-    scales = random_scales(rng, g.out_c, spread=10)
+    x, gradient = ref.random_pass(rng, g, activation)
+    weights = ref.random_weights(rng, (g.out_c, g.k_h, g.k_w, g.in_c))
+    scales = ref.random_scales(rng, g.out_c, spread=10)
 
     def forward(a: Any, w: Any) -> Any:
         kernel = tf.transpose(w, (1, 2, 0, 3))  # [k_h, k_w, out, in]
@@ -50,10 +37,10 @@ def test_gradients_are_tensorflows(window: Window, activation: Activation, seed:
         )
 
     real = weights * scales.astype(np.float64).reshape(-1, 1, 1, 1)
-    dx, dw = _differentiate(forward, x, real, dequantize(gradient))
+    dx, dw = ref.differentiate(forward, x, real, ref.dequantize(gradient))
     multipliers = conv_2d.conv_multipliers(scales, g)
     result = conv_2d.input_gradient(gradient, weights, multipliers, g, np.float32(0), x.mask)
-    assert_parallel(dequantize(result.gradient), dx, cosine=0.99, norm=0.05)
+    ref.assert_parallel(ref.dequantize(result.gradient), dx, cosine=0.99, norm=0.05)
     G, B = conv_2d.weight_gradient(gradient.q, x.x, x.zero_point, g)
     unit = np.float64(gradient.scale) * x.scale
     np.testing.assert_allclose(G * unit, dw, rtol=1e-6, atol=1e-6 * np.abs(dw).max())

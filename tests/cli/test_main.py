@@ -139,7 +139,7 @@ def test_a_model_made_by_another_version(
     ("command", "words"),
     [
         ("inspect", ["numbered over", "--json"]),
-        ("rewrite", ["--scheme", "_train.tflite", "--report", "--force", "--json"]),
+        ("rewrite", ["--preset", "--scheme", "_train.tflite", "--report", "--force", "--json"]),
         ("train", ["x_train", "--schedule", "default: 3", "0.001", "--save-state", "--json"]),
         ("evaluate", ["--load-state", "factory weights", "--json"]),
     ],

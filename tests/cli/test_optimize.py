@@ -62,7 +62,7 @@ def test_rewrite_with_streams(tmp_path: Path) -> None:
     scheme = tmp_path / "scheme.yaml"
     scheme.write_text("version: 1\nupdate: {biases: {last: 1}}\n")
     totals = []
-    for switches in ([], ["--stream", "auto", "--forward", "auto"]):
+    for switches in (["--stream", "off", "--forward", "builtin"], []):
         output = tmp_path / "trainable.tflite"
         stem = tmp_path / f"arena{len(totals)}"
         switches += ["--plot", str(stem)]
@@ -71,6 +71,6 @@ def test_rewrite_with_streams(tmp_path: Path) -> None:
         summary = json.loads(done.stdout)
         assert summary["plots"] == [f"{stem}_before.png", f"{stem}_after.png"]
         assert all(Path(plot).read_bytes()[:4] == b"\x89PNG" for plot in summary["plots"])
-        assert ("STREAM" in summary["ops"]) == ("--stream" in switches)
+        assert ("STREAM" in summary["ops"]) == ("--stream" not in switches)
         totals.append(summary["arena"]["total_bytes"])
     assert totals[1] < totals[0]

@@ -10,6 +10,7 @@ import numpy as np
 from golden_cases import InputGradient, Update, weight_shape
 from golden_inputs import Array, Suite, bits, slots
 
+from tests.qas.whole_layer import Parameters
 from tflm_train import ops
 from tflm_train.backward_ops import numerics
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
@@ -76,7 +77,7 @@ class Reach:
         residual = drawn(_RESIDUAL, weights.size, 127).reshape(weights.shape)
         kw = np.full(g.out_c, self.factor, np.float32)
         case = Update(
-            g, self.depthwise, gradient, x, 0, update.Parameters(weights, None, residual),
+            g, self.depthwise, gradient, x, 0, Parameters(weights, None, residual),
             update.Factors(kw, kw, kw == 0), 1.0, 8,
         )  # fmt: skip
         result = case.result()

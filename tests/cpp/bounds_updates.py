@@ -7,6 +7,7 @@ import numpy as np
 from golden_cases import BiasUpdate, Update, weight_shape
 from golden_inputs import Array, random_int8
 
+from tests.qas.whole_layer import Parameters
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.ops.geometry import Geometry
 from tflm_train.qas import update
@@ -38,7 +39,7 @@ def _given(
     q = np.broadcast_to(q, (g.out_h, g.out_w, g.out_c)).astype(np.int8)
     x = np.broadcast_to(x, (g.in_h, g.in_w, g.in_c)).astype(np.int8)
     return Update(
-        g, depthwise, Gradient(q, _ONE), x, -128, update.Parameters(weights, biases, residual),
+        g, depthwise, Gradient(q, _ONE), x, -128, Parameters(weights, biases, residual),
         update.Factors(kw, kb, kw == 0), 1.0, bits,
     )  # fmt: skip
 

@@ -5,23 +5,12 @@
 namespace tflm_train_test {
 namespace {
 
-struct PoolGradCase {
-  const char* name;
-  const uint8_t* options;
-  const int8_t* grad_out;
+struct PoolGradCase : GradientCase {
   const uint8_t* mask;
-  const uint32_t* scales;
-  const uint32_t* ranges;
-  size_t size;
-  const int8_t* want_grad_in;
-  const uint32_t* want_scales;
-  const uint32_t* want_ranges;
+  WrittenGradient written;
 };
 
-struct MoveGradCase {
-  const char* name;
-  const uint8_t* options;
-  const int8_t* grad_out;
+struct MoveGradCase : GradientCase {
   const uint8_t* mask;
   const uint32_t* scales;
   size_t size;
@@ -32,9 +21,7 @@ struct MoveGradCase {
 // One slot for each possible input, the output's, and one that must not change.
 constexpr size_t kAccumulateSlots = tflm_train::kMaxAccumulateInputs + 2;
 
-struct AccumulateCase {
-  const char* name;
-  const uint8_t* options;
+struct AccumulateCase : OpCase {
   const int8_t* inputs[tflm_train::kMaxAccumulateInputs];
   const uint8_t* mask;
   const uint32_t* scales;
@@ -43,17 +30,13 @@ struct AccumulateCase {
   const uint32_t* want_scales;
 };
 
-struct ClampMaskCase {
-  const char* name;
-  const uint8_t* options;
+struct ClampMaskCase : OpCase {
   const int8_t* activation;
   size_t bytes;
   const uint8_t* want_bits;
 };
 
-struct ChannelSaveCase {
-  const char* name;
-  const uint8_t* options;
+struct ChannelSaveCase : OpCase {
   const int8_t* values;
   const int16_t* channels;
   size_t size;
@@ -68,16 +51,12 @@ struct ChannelSaveCase {
 
 TEST(PoolGrad, Golden) {
   for (const PoolGradCase& golden : kPoolGradCases) {
-    Case scope("PoolGrad", golden.name);
-    const auto params = ReadParams<tflm_train::PoolGradParams>(golden.options);
-    float* scales = Floats(golden.scales, kSlots);
-    float* ranges = Floats(golden.ranges, kSlots);
-    int8_t* grad_in = Guarded<int8_t>(golden.size);
-    tflm_train::PoolGrad(params, golden.grad_out, scales, ranges, golden.mask, grad_in,
-                         GuardedBytes(tflm_train::PoolGradScratchBytes(params)));
-    EXPECT_SAME(grad_in, golden.want_grad_in, golden.size);
-    EXPECT_SAME(scales, golden.want_scales, kSlots);
-    EXPECT_SAME(ranges, golden.want_ranges, kSlots);
+    CheckGradient<tflm_train::PoolGradParams>(
+        "PoolGrad", golden, golden.written,
+        [&](const auto& params, float* scales, float* ranges, int8_t* grad_in) {
+          tflm_train::PoolGrad(params, golden.grad_out, scales, ranges, golden.mask, grad_in,
+                               GuardedBytes(tflm_train::PoolGradScratchBytes(params)));
+        });
   }
 }
 

@@ -17,6 +17,7 @@ from golden_inputs import (
     slots,
 )
 
+from tests.qas.whole_layer import Parameters, update_layer
 from tflm_train import ops
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics, split_forward
 from tflm_train.backward_ops.accumulate import accumulate
@@ -158,7 +159,7 @@ class Update:
     gradient: Gradient
     x: Array
     zero_point: int
-    parameters: update.Parameters
+    parameters: Parameters
     factors: update.Factors
     learning_rate: float
     residual_bits: int
@@ -219,11 +220,11 @@ class Update:
             return ops.DepthwiseUpdate(g, fields, g.out_c // g.in_c)
         return ops.ConvUpdate(g, fields, int(isinstance(g, TransposedGeometry)))
 
-    def result(self) -> update.Parameters:
+    def result(self) -> Parameters:
         """The whole layer after the step."""
         module = depthwise_conv_2d if self.depthwise else conv_2d
         gradients = module.weight_gradient(self.gradient.q, self.x, self.zero_point, self.geometry)
-        return update.update_layer(
+        return update_layer(
             self.parameters,
             *gradients,
             self.factors,
@@ -263,14 +264,12 @@ class Update:
         return state
 
 
-def _columns(parameters: update.Parameters, kept: Array) -> update.Parameters:
+def _columns(parameters: Parameters, kept: Array) -> Parameters:
     weights, bias, residual = parameters
-    return update.Parameters(
-        weights[..., kept], bias, None if residual is None else residual[..., kept]
-    )
+    return Parameters(weights[..., kept], bias, None if residual is None else residual[..., kept])
 
 
-def _residual_bytes(parameters: update.Parameters, residual_bits: int) -> Array | None:
+def _residual_bytes(parameters: Parameters, residual_bits: int) -> Array | None:
     residual = parameters.residual
     if residual is None or residual_bits == 8:
         return residual

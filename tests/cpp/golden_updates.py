@@ -17,6 +17,7 @@ from golden_inputs import (
     weight_scales,
 )
 
+from tests.qas.whole_layer import Parameters
 from tflm_train.backward_ops.numerics import QuantizedGradient as Gradient
 from tflm_train.ops.geometry import Geometry, TapWindow
 from tflm_train.qas import update
@@ -63,7 +64,7 @@ def update_cases(
     seed, step = int(rng.integers(2**32)), int(rng.integers(1, 2**31))
     kept = random_kept(rng, g, depthwise) if partial else None
     case = Update(
-        g, depthwise, gradient, x, zero_point, update.Parameters(weights, bias, residual),
+        g, depthwise, gradient, x, zero_point, Parameters(weights, bias, residual),
         layer_factors, learning_rate, residual_bits, seed, step, taps, kept,
     )  # fmt: skip
     name = f"{describe(case.kept_geometry)}_residual{residual_bits}_lr{learning_rate:g}"

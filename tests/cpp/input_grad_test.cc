@@ -6,22 +6,14 @@ namespace tflm_train_test {
 namespace {
 
 template <typename Multiplier>
-struct InputGradCase {
-  const char* name;
-  const uint8_t* options;
-  const int8_t* grad_out;
+struct InputGradCase : GradientCase {
   const int8_t* weights;  // the constant part when `columns` is not nullptr
   const int8_t* columns;
   const int16_t* listed;  // order of a convolution, channels of a depthwise layer
   const Multiplier* m;
   const uint8_t* mask;
   const int8_t* addend;
-  const uint32_t* scales;
-  const uint32_t* ranges;
-  size_t size;
-  const int8_t* want_grad_in;
-  const uint32_t* want_scales;
-  const uint32_t* want_ranges;
+  WrittenGradient written;
 };
 using ConvInputGradCase = InputGradCase<int8_t>;
 using DepthwiseInputGradCase = InputGradCase<int32_t>;
@@ -34,16 +26,12 @@ template <typename Params, typename GoldenCase, size_t kCount, typename ScratchB
 void RunCases(const char* suite, const GoldenCase (&cases)[kCount], ScratchBytes scratch_bytes,
               Kernel kernel) {
   for (const GoldenCase& golden : cases) {
-    Case scope(suite, golden.name);
-    const Params params = ReadParams<Params>(golden.options);
-    float* scales = Floats(golden.scales, kSlots);
-    float* ranges = Floats(golden.ranges, kSlots);
-    int8_t* grad_in = Guarded<int8_t>(golden.size);
-    kernel(params, golden.grad_out, golden.weights, golden.columns, golden.listed, golden.m, scales,
-           ranges, golden.mask, golden.addend, grad_in, GuardedBytes(scratch_bytes(params)));
-    EXPECT_SAME(grad_in, golden.want_grad_in, golden.size);
-    EXPECT_SAME(scales, golden.want_scales, kSlots);
-    EXPECT_SAME(ranges, golden.want_ranges, kSlots);
+    CheckGradient<Params>(suite, golden, golden.written,
+                          [&](const Params& params, float* scales, float* ranges, int8_t* grad_in) {
+                            kernel(params, golden.grad_out, golden.weights, golden.columns,
+                                   golden.listed, golden.m, scales, ranges, golden.mask,
+                                   golden.addend, grad_in, GuardedBytes(scratch_bytes(params)));
+                          });
   }
 }
 

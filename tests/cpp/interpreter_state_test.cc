@@ -20,12 +20,16 @@ struct Tensor {
     void* data;
     char* raw;
   } data;
+  int type;
 };
+constexpr int kFloat32 = 1, kInt32 = 2;  // TfLiteType
 
+// With `has_latent` that of a model that trains from latents.
 class Interpreter {
  public:
-  Interpreter()
-      : state_(Guarded<tflm_train::TrainState>(1)),
+  explicit Interpreter(bool has_latent = false)
+      : has_latent_(has_latent),
+        state_(Guarded<tflm_train::TrainState>(1)),
         table_(static_cast<tflm_train::VariableTable*>(
             GuardedBytes(tflm_train::VariableTableBytes(1)))) {
     Reset();
@@ -35,10 +39,11 @@ class Interpreter {
     std::memset(state_, 0, sizeof(*state_));
     learning_rate_ = 0.0f;
   }
-  size_t inputs_size() const { return 2; }
-  size_t outputs_size() const { return 3; }
+  size_t inputs_size() const { return has_latent_ ? 3 : 2; }
+  size_t outputs_size() const { return has_latent_ ? 4 : 3; }
   Tensor* input(size_t i) {
-    inputs_[i].data.data = i == 1 ? static_cast<void*>(&learning_rate_) : nullptr;
+    inputs_[i].data.data = i == 1 ? static_cast<void*>(&learning_rate_) : &source_;
+    inputs_[i].type = i == 2 ? kInt32 : kFloat32;
     return &inputs_[i];
   }
   Tensor* output(size_t i) {
@@ -63,15 +68,17 @@ class Interpreter {
   bool fails = false;
 
  private:
+  const bool has_latent_;
   float learning_rate_ = 0.0f;
+  int32_t source_ = 0;
   tflm_train::TrainState* state_;
   tflm_train::VariableTable* table_;
-  Tensor inputs_[2];
-  Tensor outputs_[3];
+  Tensor inputs_[3];
+  Tensor outputs_[4];
 };
 
-TEST(InterpreterState, LoadsRightAfterAllocateTensors) {
-  Interpreter interpreter;
+void LoadRightAfterAllocateTensors(bool has_latent) {
+  Interpreter interpreter(has_latent);
   uint8_t blob[37];
   EXPECT_EQ(StateSize(interpreter), 0);
   EXPECT_EQ(StateSave(interpreter, blob, sizeof(blob)), StateStatus::kNotReady);
@@ -89,6 +96,9 @@ TEST(InterpreterState, LoadsRightAfterAllocateTensors) {
   EXPECT_EQ(StateLoad(interpreter, blob, sizeof(blob)), StateStatus::kOk);
   EXPECT_EQ(interpreter.invokes, 1);  // only when there are no weights yet
 }
+
+TEST(InterpreterState, LoadsRightAfterAllocateTensors) { LoadRightAfterAllocateTensors(false); }
+TEST(InterpreterState, FindsTheStateBesideALatent) { LoadRightAfterAllocateTensors(true); }
 
 TEST(InterpreterState, WorksOnTheOutputToo) {
   Interpreter interpreter;

@@ -8,9 +8,7 @@ namespace {
 using tflm_train::LossParams;
 using tflm_train::TrainState;
 
-struct LossCase {
-  const char* name;
-  const uint8_t* options;
+struct LossCase : OpCase {
   const int8_t* logits;
   const uint8_t* target;
   const uint32_t* class_weights;

@@ -7,52 +7,28 @@
 namespace tflm_train_test {
 namespace {
 
-struct ProductGradCase {
-  const char* name;
-  const uint8_t* options;
-  const int8_t* grad_out;
+struct ProductGradCase : GradientCase {
   const int8_t* x;
   const int16_t* table;
   const uint8_t* mask;
   const int8_t* addend;
-  const uint32_t* scales;
-  const uint32_t* ranges;
-  size_t size;
-  const int8_t* want_grad_in;
-  const uint32_t* want_scales;
-  const uint32_t* want_ranges;
+  WrittenGradient written;
 };
 
-struct ResizeGradCase {
-  const char* name;
-  const uint8_t* options;
-  const int8_t* grad_out;
+struct ResizeGradCase : GradientCase {
   const int16_t* rows;
   const int16_t* columns;
   const uint8_t* mask;
   const int8_t* addend;
-  const uint32_t* scales;
-  const uint32_t* ranges;
-  size_t size;
-  const int8_t* want_grad_in;
-  const uint32_t* want_scales;
-  const uint32_t* want_ranges;
+  WrittenGradient written;
 };
 
 // Of the ops that need the forward input and output.
-struct InputOutputCase {
-  const char* name;
-  const uint8_t* options;
-  const int8_t* grad_out;
+struct InputOutputCase : GradientCase {
   const int8_t* x;
   const int8_t* y;
   const uint8_t* mask;
-  const uint32_t* scales;
-  const uint32_t* ranges;
-  size_t size;
-  const int8_t* want_grad_in;
-  const uint32_t* want_scales;
-  const uint32_t* want_ranges;
+  WrittenGradient written;
 };
 using MaxPoolGradCase = InputOutputCase;
 using L2NormGradCase = InputOutputCase;
@@ -62,24 +38,10 @@ using L2NormGradCase = InputOutputCase;
 #include "tests/cpp/generated/product_grad.inc"
 #include "tests/cpp/generated/resize_grad.inc"
 
-// run(params, scales, ranges, grad_in)
-template <typename Params, typename GoldenCase, typename Run>
-void Check(const char* kernel, const GoldenCase& golden, const Run& run) {
-  Case scope(kernel, golden.name);
-  const auto params = ReadParams<Params>(golden.options);
-  float* scales = Floats(golden.scales, kSlots);
-  float* ranges = Floats(golden.ranges, kSlots);
-  int8_t* grad_in = Guarded<int8_t>(golden.size);
-  run(params, scales, ranges, grad_in);
-  EXPECT_SAME(grad_in, golden.want_grad_in, golden.size);
-  EXPECT_SAME(scales, golden.want_scales, kSlots);
-  EXPECT_SAME(ranges, golden.want_ranges, kSlots);
-}
-
 TEST(ProductGrad, Golden) {
   for (const ProductGradCase& golden : kProductGradCases) {
-    Check<tflm_train::ProductGradParams>(
-        "ProductGrad", golden,
+    CheckGradient<tflm_train::ProductGradParams>(
+        "ProductGrad", golden, golden.written,
         [&](const auto& params, float* scales, float* ranges, int8_t* grad_in) {
           tflm_train::ProductGrad(params, golden.grad_out, golden.x, golden.table, scales, ranges,
                                   golden.mask, golden.addend, grad_in,
@@ -90,8 +52,8 @@ TEST(ProductGrad, Golden) {
 
 TEST(ResizeGrad, Golden) {
   for (const ResizeGradCase& golden : kResizeGradCases) {
-    Check<tflm_train::ResizeGradParams>(
-        "ResizeGrad", golden,
+    CheckGradient<tflm_train::ResizeGradParams>(
+        "ResizeGrad", golden, golden.written,
         [&](const auto& params, float* scales, float* ranges, int8_t* grad_in) {
           EXPECT_EQ(tflm_train::LargestResizeWeight(golden.rows, params.out_h, params.in_h) > 0,
                     true);
@@ -117,8 +79,8 @@ TEST(ResizeGrad, DamagedTables) {
 
 TEST(MaxPoolGrad, Golden) {
   for (const MaxPoolGradCase& golden : kMaxPoolGradCases) {
-    Check<tflm_train::MaxPoolGradParams>(
-        "MaxPoolGrad", golden,
+    CheckGradient<tflm_train::MaxPoolGradParams>(
+        "MaxPoolGrad", golden, golden.written,
         [&](const auto& params, float* scales, float* ranges, int8_t* grad_in) {
           tflm_train::MaxPoolGrad(params, golden.grad_out, golden.x, golden.y, scales, ranges,
                                   golden.mask, grad_in,
@@ -129,8 +91,8 @@ TEST(MaxPoolGrad, Golden) {
 
 TEST(L2NormGrad, Golden) {
   for (const L2NormGradCase& golden : kL2NormGradCases) {
-    Check<tflm_train::L2NormGradParams>(
-        "L2NormGrad", golden,
+    CheckGradient<tflm_train::L2NormGradParams>(
+        "L2NormGrad", golden, golden.written,
         [&](const auto& params, float* scales, float* ranges, int8_t* grad_in) {
           tflm_train::L2NormGrad(params, golden.grad_out, golden.x, golden.y, scales, ranges,
                                  golden.mask, grad_in,

@@ -37,9 +37,7 @@ T* Equal(size_t count, T value) {
   return values;
 }
 
-struct ReachCase {
-  const char* name;
-  const uint8_t* options;
+struct ReachCase : OpCase {
   int32_t most;     // of the gradient
   uint32_t number;  // the range of what is written, or the factor of an update
   uint32_t want;

@@ -7,9 +7,7 @@
 namespace tflm_train_test {
 namespace {
 
-struct SplitCase {
-  const char* name;
-  const uint8_t* options;
+struct SplitCase : OpCase {
   const int8_t* x;
   const int8_t* weights;  // the constant part
   const int8_t* columns;
@@ -23,9 +21,7 @@ struct SplitCase {
 using SplitConvCase = SplitCase;
 using SplitDepthwiseCase = SplitCase;
 
-struct AddRowCase {
-  const char* name;
-  const uint8_t* options;
+struct AddRowCase : OpCase {
   size_t options_bytes;
   const int8_t* x;
   const int8_t* addend;

@@ -7,9 +7,7 @@ namespace {
 
 using tflm_train::TrainState;
 
-struct UpdateCase {
-  const char* name;
-  const uint8_t* options;
+struct UpdateCase : OpCase {
   const uint32_t* state;
   const uint32_t* scales;
   const int8_t* x;
@@ -30,9 +28,7 @@ struct UpdateCase {
 using ConvUpdateCase = UpdateCase;
 using DepthwiseUpdateCase = UpdateCase;
 
-struct BiasUpdateCase {
-  const char* name;
-  const uint8_t* options;
+struct BiasUpdateCase : OpCase {
   uint32_t learning_rate;
   const uint32_t* scales;
   const int8_t* grad;

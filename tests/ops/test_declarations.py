@@ -114,9 +114,7 @@ class Axis(Struct):
 
 
 @dataclass(frozen=True)
-class Sample(TrainingOp[SampleInputs, SampleOutputs]):
-    KIND = 200
-    OP = "SAMPLE"
+class Sample(TrainingOp[SampleInputs, SampleOutputs], kind=200):
     size: Annotated[int, Number("elements", "1")]
     axes: Annotated[tuple[Axis, ...], Number(count=2)]
 

@@ -7,24 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backward_ops import float_reference
-from tests.backward_ops.float_reference import (
-    Window,
-    dequantize,
-    property_test,
-    random_gradient,
-    random_input,
-    random_scales,
-    random_weights,
-    seeds,
-    windows,
-)
+from tests.backward_ops import float_reference as ref
+from tests.qas.whole_layer import Parameters, update_layer
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d
 from tflm_train.backward_ops.numerics import hash32
 from tflm_train.errors import UnsupportedError
 from tflm_train.ops.geometry import Geometry, TapWindow
 from tflm_train.qas import update
-from tflm_train.qas.update import Parameters
 
 INT32_MAX = 2**31 - 1
 
@@ -35,18 +24,18 @@ def fine_weights(parameters: Parameters) -> npt.NDArray[np.float64]:
     return fine if parameters.residual is None else fine + parameters.residual / 256
 
 
-@property_test
-@given(windows("conv") | windows("depthwise"), seeds, st.booleans(), st.floats(-3, 1))
+@ref.property_test
+@given(ref.windows("conv") | ref.windows("depthwise"), ref.seeds, st.booleans(), st.floats(-3, 1))
 def test_a_step_is_float_sgd_in_real_weight_space(
-    window: Window, seed: int, with_residual: bool, log10_step: float
+    window: ref.Window, seed: int, with_residual: bool, log10_step: float
 ) -> None:
     rng = np.random.default_rng(seed)
     g = window.geometry
     depthwise = window.depthwise
     shape = (g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, g.in_c)
-    x = random_input(rng, (g.in_h, g.in_w, g.in_c), "NONE")
-    gradient = random_gradient(rng, (g.out_h, g.out_w, g.out_c))
-    s_w = random_scales(rng, g.out_c, spread=100)
+    x = ref.random_input(rng, (g.in_h, g.in_w, g.in_c), "NONE")
+    gradient = ref.random_gradient(rng, (g.out_h, g.out_w, g.out_c))
+    s_w = ref.random_scales(rng, g.out_c, spread=100)
     per_channel = s_w.astype(np.float64)
     if not depthwise:
         per_channel = per_channel.reshape(-1, 1, 1, 1)
@@ -56,16 +45,14 @@ def test_a_step_is_float_sgd_in_real_weight_space(
         rng.integers(-128, 128, shape).astype(np.int8) if with_residual else None,
     )
     layer, oracle = (
-        (depthwise_conv_2d, float_reference.depthwise_gradients)
-        if depthwise
-        else (conv_2d, float_reference.conv_gradients)
+        (depthwise_conv_2d, ref.depthwise_gradients) if depthwise else (conv_2d, ref.conv_gradients)
     )
-    _, dw = oracle(window, x, before.weights * per_channel, dequantize(gradient))
+    _, dw = oracle(window, x, before.weights * per_channel, ref.dequantize(gradient))
     # A learning rate at which the largest weight moves by 0.001 to 10 steps.
     learning_rate = np.float32(10**log10_step / np.abs(dw / per_channel).max())
 
     G, B = layer.weight_gradient(gradient.q, x.x, x.zero_point, g)
-    after = update.update_layer(
+    after = update_layer(
         before, G, B, update.factors(float(x.scale), s_w), g,
         learning_rate=learning_rate, grad_scale=gradient.scale, depthwise=depthwise, key=seed,
         residual_bits=8 if with_residual else 0,
@@ -77,7 +64,7 @@ def test_a_step_is_float_sgd_in_real_weight_space(
     assert error <= (1 / 256 if with_residual else 1.001)
     assert after.bias is not None
     assert before.bias is not None
-    db = dequantize(gradient).sum(axis=(0, 1))
+    db = ref.dequantize(gradient).sum(axis=(0, 1))
     moved = learning_rate * db / (np.float64(x.scale) * s_w)
     moved = np.abs(moved).clip(max=2**30) * np.sign(moved)
     error = np.abs((before.bias - moved).clip(-(2**30), 2**30) - after.bias)
@@ -121,7 +108,7 @@ def test_a_layer_of_dead_channels_only() -> None:
     assert not kb.any()
 
 
-@property_test
+@ref.property_test
 @given(st.integers(1, 66311))
 def test_gain_shift_is_the_largest_that_fits_up_to_8(positions: int) -> None:
     shift = update.gain_shift(positions)
@@ -195,7 +182,7 @@ def test_stochastic_rounding_depends_on_seed_step_layer_and_element_only() -> No
     some = np.array([99, 17, 16, 4])
     np.testing.assert_array_equal(update.stochastic_rounding(key, 7, some), everything[7][some])
 
-    weights = random_weights(np.random.default_rng(0), (6, 3, 3, 5))
+    weights = ref.random_weights(np.random.default_rng(0), (6, 3, 3, 5))
     whole, _ = one_step(weights, None, 0.3, key=key)
     geometry = Geometry.from_options((9, 9, 5), 6, (3, 3))
     inside = update.trained_taps(geometry, TapWindow(1, 3, 0, 2), depthwise=False)
@@ -214,8 +201,8 @@ def test_structural_zeros_stay_with_a_residual() -> None:
     np.testing.assert_array_equal(residual != 0, np.broadcast_to(inside, weights.shape))
 
 
-@property_test
-@given(seeds, st.booleans(), st.floats(1e-9, 1e30))
+@ref.property_test
+@given(ref.seeds, st.booleans(), st.floats(1e-9, 1e30))
 def test_dead_channels_stay_and_nothing_leaves_its_range(
     seed: int, with_residual: bool, learning_rate: float
 ) -> None:
@@ -223,14 +210,14 @@ def test_dead_channels_stay_and_nothing_leaves_its_range(
     geometry = Geometry.from_options((6, 6, 3), 5, (3, 3))
     shape = (5, 3, 3, 3)
     before = Parameters(
-        random_weights(rng, shape),
+        ref.random_weights(rng, shape),
         rng.integers(-(2**30), 2**30, 5).astype(np.int32),
         rng.integers(-128, 128, shape).astype(np.int8) if with_residual else None,
     )
     G = rng.integers(-127 * 255 * 16, 127 * 255 * 16, shape).astype(np.int32)
     B = rng.integers(-127 * 16, 127 * 16, 5).astype(np.int32)
     factors = update.factors(0.02, np.array([0.01, 1e-9, 0.02, 0.0, 0.01]))
-    after = update.update_layer(
+    after = update_layer(
         before, G, B, factors, geometry,
         learning_rate=learning_rate, grad_scale=np.float32(0.01), depthwise=False, key=seed,
         residual_bits=8 if with_residual else 0,
@@ -248,15 +235,15 @@ def test_dead_channels_stay_and_nothing_leaves_its_range(
 
 def test_no_learning_rate_no_change() -> None:
     rng = np.random.default_rng(3)
-    weights = random_weights(rng, (4, 1, 1, 6))
+    weights = ref.random_weights(rng, (4, 1, 1, 6))
     for residual in (None, rng.integers(-128, 128, weights.shape).astype(np.int8)):
         after, residual_after = one_step(weights, residual, 0.0, key=5)
         np.testing.assert_array_equal(after, weights)
         np.testing.assert_array_equal(residual_after, residual)
 
 
-@property_test
-@given(seeds, seeds, st.integers(0, 200), st.lists(st.integers(0, 2**16), min_size=1))
+@ref.property_test
+@given(ref.seeds, ref.seeds, st.integers(0, 200), st.lists(st.integers(0, 2**16), min_size=1))
 def test_random_numbers_are_the_pages(seed: int, step: int, layer: int, columns: list[int]) -> None:
     def mix(x: int) -> int:
         return int(hash32(x % 2**32))
@@ -276,7 +263,7 @@ def test_pairs_of_output_channels_share_random_numbers() -> None:
     assert update.dither_rows((2, 3, 4), -1).reshape(-1).tolist() == list(range(6))
 
 
-@property_test
+@ref.property_test
 @given(st.integers(-127, 127), st.integers(-128, 127), st.integers(-(2**17), 2**17))
 def test_a_residual_of_eight_bits_is_exact_but_at_the_ends(w: int, r: int, delta: int) -> None:
     m = np.array([1], np.int32)  # HighMul(G << 8, -1) is -G / 2^24

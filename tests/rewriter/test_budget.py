@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
-import tflm_train as tt
 from tests.steps import full_scheme
 from tflm_train.cli.main import execute, parse
+from tflm_train.cost.cores import Core
 from tflm_train.errors import BudgetError, SchemeError
-from tflm_train.memory import memory_report
 from tflm_train.model import Model
-from tflm_train.rewriter.budget import parse_bytes, require_fit
+from tflm_train.ops.builtin import KernelSet
+from tflm_train.rewriter.budget import fitting_way, parse_bytes
+from tflm_train.rewriter.give_up import least_of
+from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.rewriter.trials import Trials, Way
+from tflm_train.scheme import Scheme
+
+BUILTIN = Way(stream=Streaming.OFF, forward=Forward.BUILTIN)
 
 
 @pytest.mark.parametrize(
@@ -33,36 +39,68 @@ def test_not_a_size(text: str) -> None:
 
 def test_what_fits_is_let_through(digits: Model) -> None:
     scheme = full_scheme(digits)
-    memory = tt.rewrite(digits, scheme).memory
-    require_fit(digits, scheme, memory, memory.minimum_bytes)
+    needed = BUILTIN.rewrite(digits, scheme).memory.minimum_bytes
+    assert fitting_way(digits, scheme, BUILTIN, needed) == BUILTIN
     with pytest.raises(BudgetError):
-        require_fit(digits, scheme, memory, memory.minimum_bytes - 1)
+        fitting_way(digits, scheme, BUILTIN, needed - 1)
 
 
-def test_advice_is_true(digits: Model) -> None:
-    """Each proposal saves what it says, and what is enough together is enough."""
-    scheme = full_scheme(digits)
-    memory = tt.rewrite(digits, scheme).memory
-    inference = memory_report(digits).minimum_bytes
-    budget = (memory.minimum_bytes + inference) // 2
+def refusal_of(model: Model, scheme: Scheme, way: Way, budget: int) -> str:
     with pytest.raises(BudgetError) as caught:
-        require_fit(digits, scheme, memory, budget)
+        fitting_way(model, scheme, way, budget)
     message = str(caught.value)
-    assert f"needs {memory.minimum_bytes:,} bytes" in message
-    assert f"{memory.minimum_bytes - budget:,} more than the budget of {budget:,}" in message
-    saved = re.search(r"residual_bits 8 -> 0 saves ([\d,]+)", message)
-    assert saved is not None
-    bare = tt.rewrite(digits, dataclasses.replace(scheme, residual_bits=0)).memory
-    assert int(saved[1].replace(",", "")) == memory.minimum_bytes - bare.minimum_bytes
-    enough = re.search(r"Enough together: .*\(([\d,]+) bytes\)", message)
-    assert enough is not None and int(enough[1].replace(",", "")) <= budget
+    assert "\n" not in message
+    return message
 
 
-def test_when_inference_alone_does_not_fit(digits: Model) -> None:
+def numbers_after(message: str, words: str) -> int:
+    found = re.search(rf"{re.escape(words)} \(([\d,]+) bytes then\)", message)
+    assert found is not None, message
+    return int(found[1].replace(",", ""))
+
+
+def test_streams_are_advised_first(digits: Model) -> None:
+    scheme = Scheme()
+    builtin = BUILTIN.rewrite(digits, scheme).memory.minimum_bytes
+    streamed = Way().smallest().rewrite(digits, scheme).memory.minimum_bytes
+    message = refusal_of(digits, scheme, BUILTIN, streamed)
+    assert f"needs {builtin:,} bytes" in message
+    assert f"{builtin - streamed:,} more than the budget of {streamed:,}" in message
+    words = "other than `--stream auto --forward auto`"
+    assert numbers_after(message, words) == streamed
+    assert message.endswith("bytes then)") and "residual" not in message
+
+
+def test_then_smaller_residuals(digits: Model) -> None:
+    way = Way().smallest()
     scheme = full_scheme(digits)
-    memory = tt.rewrite(digits, scheme).memory
-    with pytest.raises(BudgetError, match=r"inference alone needs .* no scheme fits"):
-        require_fit(digits, scheme, memory, 2000)
+    arenas = {
+        bits: way.rewrite(digits, dataclasses.replace(scheme, residual_bits=bits)).memory
+        for bits in (8, 4, 0)
+    }
+    for bits in (4, 0):
+        message = refusal_of(digits, scheme, way, arenas[bits].minimum_bytes)
+        found = numbers_after(message, f"residual_bits 8 -> {bits}")
+        assert found == arenas[bits].minimum_bytes
+        assert "layer" not in message.split("to fit, give up")[1]
+
+
+def test_a_part_of_the_head(digits: Model) -> None:
+    least = least_of(Trials(digits), full_scheme(digits), Way())
+    message = refusal_of(digits, full_scheme(digits), Way(), least)
+    assert numbers_after(message, "of the head's input channels (`ratio: 1/16`)") == least
+    message = refusal_of(digits, full_scheme(digits), Way(), least - 16)
+    assert f"the least of it that trains needs {least:,}" in message
+    assert "inference alone" in message and "use a smaller model" in message
+
+
+def test_a_limit_of_time_may_be_left(digits: Model) -> None:
+    way = Way(KernelSet.CMSIS_NN_HELIUM, core=Core.M55)
+    scheme = Scheme()
+    limited, free = (w.rewrite(digits, scheme).memory.minimum_bytes for w in (way, way.smallest()))
+    assert free < limited
+    assert fitting_way(digits, scheme, way, free, may_be_slower=True) == way.smallest()
+    assert numbers_after(refusal_of(digits, scheme, way, free), "`--max-slowdown 1`") == free
 
 
 def test_the_command_writes_nothing(

@@ -20,7 +20,7 @@ from tflm_train.scheme import Scheme, WeightUpdate
 
 Converted = Callable[[str], Model]
 MODELS = ("mobilenet", "resnet", "branches")
-ORDERS = 56  # of each of 9: more than 500 together
+ORDERS = 56  # of each of 12: more than 500 together
 
 
 def partial_scheme(model: Model) -> Scheme:
@@ -28,6 +28,12 @@ def partial_scheme(model: Model) -> Scheme:
     last = len(list_layers(model.graph)) - 1
     weights = (WeightUpdate(1, 0.5), WeightUpdate(2, 0.5), WeightUpdate(last))
     return Scheme(weights=weights, biases_last=last, residual_bits=4)
+
+
+def latent_scheme(model: Model) -> Scheme:
+    """The last layers, one of them in part."""
+    last = len(list_layers(model.graph)) - 1
+    return Scheme(weights=(WeightUpdate(last - 1, 0.5),), biases_last=1, latent=True)
 
 
 SCHEMES: dict[str, Callable[[Model], bytes]] = {
@@ -41,6 +47,7 @@ SCHEMES: dict[str, Callable[[Model], bytes]] = {
             forward=Forward.AUTO,
         ).model_bytes
     ),
+    "latents": lambda model: tt.rewrite(model, latent_scheme(model)).model_bytes,
 }
 
 

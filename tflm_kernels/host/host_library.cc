@@ -105,6 +105,15 @@ uint32_t TflmTrainStateStep(const tflm_train::TrainState* state) {
   return tflm_train::StateStep(state);
 }
 
+// Puts a latent in the place of the model's, `size` bytes.
+int32_t TflmTrainLatentSet(const tflm_train::TrainState* state, const void* latent, size_t size) {
+  const tflm_train::Latent own = tflm_train::StateLatent(state);
+  if (own.data == nullptr) return tflm_train::Report(tflm_train::StateStatus::kNotReady);
+  if (own.bytes != size) return tflm_train::Report(tflm_train::StateStatus::kWrongSize);
+  std::memcpy(own.data, latent, size);
+  return 0;
+}
+
 // The last message of an op or of a function above, in this thread.
 const char* TflmTrainLastError() { return tflm_train::LastError(); }
 

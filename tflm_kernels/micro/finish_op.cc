@@ -1,6 +1,7 @@
 // FINISH: ends every Invoke. It reads the tokens of all updates, so that every op
 // of a training step comes before it, and hands loss and state to the outside.
-// It names all variables, so that their memory is theirs to the end.
+// It names all variables, so that their memory is theirs to the end; in a model
+// that trains from latents also the latent and, behind it, the source.
 
 #include "tflm_kernels/micro/train_ops.h"
 #include "tflm_kernels/micro/training_op.h"
@@ -26,9 +27,22 @@ struct FinishOp : OpDefaults, FinishTensors {
     TrainState* const handle = node.Input<TrainState>(In::kHandle);
     handle->step = live->step;
     handle->loss = live->loss;
+    DescribeLatent(node, handle);
     // What runs before RESTORE in the next Invoke finds that it does not train.
     live->training = 0;
     return true;
+  }
+
+ private:
+  // Before the handle is the learning rate, or in a model with a latent its source.
+  static void DescribeLatent(const OpNode& node, TrainState* handle) {
+    const TfLiteEvalTensor* const source = node.InputTensor(In::kHandle - 1);
+    if (source == nullptr || source->type != kTfLiteInt32) return;
+    const TfLiteEvalTensor* const latent = node.InputTensor(In::kHandle - 2);
+    const uint64_t address = reinterpret_cast<uintptr_t>(latent->data.data);
+    handle->latent_lo = static_cast<uint32_t>(address);
+    handle->latent_hi = static_cast<uint32_t>(address >> 32);
+    handle->latent_bytes = static_cast<uint32_t>(ElementCount(*latent));
   }
 };
 

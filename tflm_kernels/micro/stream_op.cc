@@ -40,18 +40,24 @@ struct StreamOp : OpDefaults, StreamTensors {
     for (int32_t i = 0; i < program.count(); ++i) {
       if (!CheckKept(program, i, node, &next)) return false;
     }
-    const int inputs = next.inputs + Trains(program);
-    if (node.input_count() != inputs || node.output_count() != next.outputs) {
+    // What trains has the state as its last input; what is frozen may have the source.
+    const bool trains = Trains(program);
+    const int inputs = next.inputs + trains;
+    const bool has_source = !trains && node.input_count() == inputs + 1;
+    if (node.input_count() != inputs + has_source || node.output_count() != next.outputs) {
       return node.FailCounts(inputs, next.outputs);
     }
-    if (Trains(program) && !CheckMarks(program, node)) return false;
+    if (has_source && !CheckSourceInput(node)) return false;
+    if (trains && !CheckMarks(program, node)) return false;
     return FindSmallRing(program) < 0 || node.Fail("a ring buffer holds too few rows");
   }
 
   static size_t ScratchBytes(const Params& program) { return StreamScratchBytes(program); }
 
   static bool Run(const Params& program, const OpNode& node, const OpMemory& memory) {
-    const bool is_training = Trains(program) && node.State()->training != 0;
+    const bool trains = Trains(program);
+    if (!trains && IsLeftOut(program, node)) return true;
+    const bool is_training = trains && node.State()->training != 0;
     Stream(program, node.Input<int8_t>(In::kX), NodeConstants(node, is_training),
            node.Output<int8_t>(Out::kY), memory.scratch);
     if (is_training) SetMarks(program, StepMarks(node.State()));
@@ -134,6 +140,23 @@ struct StreamOp : OpDefaults, StreamTensors {
       if (stage.mask_output != 0 || stage.kept_list != 0) return true;
     }
     return false;
+  }
+
+  static bool CheckSourceInput(const OpNode& node) {
+    const int last = node.input_count() - 1;
+    return node.CheckInput(last, "source", kTfLiteInt32, 1) &&
+           (node.Input<int32_t>(last) == nullptr ||
+            node.FailTensor("input", last, "source", "is a constant, it must be a variable"));
+  }
+
+  // Whether a frozen op's output stays as it is: the step is from the latent.
+  static bool IsLeftOut(const Params& program, const OpNode& node) {
+    int inputs = In::kOwn;
+    for (int32_t i = 0; i < program.count(); ++i) {
+      const StreamStage stage = program.Stage(i);
+      inputs += (stage.weights_input != 0) + (stage.bias_input > 0) + 2 * (stage.columns > 0);
+    }
+    return node.input_count() > inputs && *node.Input<int32_t>(-1) != 0;
   }
 
   static bool CheckMarks(const Params& program, const OpNode& node) {

@@ -84,6 +84,10 @@ constexpr uint32_t Sqrt(uint32_t x) {
 // The largest magnitude of a trained bias: headroom for the int32 sum it is added to.
 constexpr int32_t kMaxBias = 1 << 30;
 
+constexpr int32_t ClampBias(int64_t bias) {
+  return static_cast<int32_t>(bias > kMaxBias ? kMaxBias : bias < -kMaxBias ? -kMaxBias : bias);
+}
+
 // Ends a float operation. A compiler that contracts `a * b + c` into a fused
 // multiply-add (GCC's default for C++ on cores that have one) rounds once where
 // the specification rounds twice. -ffp-contract=off forbids it, but an Arduino

@@ -91,8 +91,7 @@ enum FactorKind : int32_t {
 
 // Copies factory values into the variables; owns the live state.
 struct RestoreParams {
-  static constexpr OpKind kKind = OpKind::kRestore;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kRestore; OpHeader header;
   uint32_t fingerprint_lo;  // of the model
   uint32_t fingerprint_hi;
   uint32_t seed;  // of the random rounding
@@ -102,8 +101,7 @@ static_assert(sizeof(RestoreParams) == 24, "packed");
 
 // A loss and its gradient.
 struct LossParams {
-  static constexpr OpKind kKind = OpKind::kLoss;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kLoss; OpHeader header;
   int32_t classes;     // elements of the output
   int32_t zero_point;  // of the logits
   float scale;         // of the logits
@@ -119,12 +117,10 @@ static_assert(sizeof(LossParams) == 48, "packed");
 
 // One bit per element: not clamped by the fused activation.
 struct ClampMaskParams {
-  static constexpr OpKind kKind = OpKind::kClampMask;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kClampMask; OpHeader header;
   int32_t size;     // elements
   int32_t act_min;  // quantised clamp range
-  int32_t act_max;
-  int32_t mark_out;
+  int32_t act_max, mark_out;
 };
 static_assert(sizeof(ClampMaskParams) == 24, "packed");
 
@@ -132,20 +128,8 @@ static_assert(sizeof(ClampMaskParams) == 24, "packed");
 // in_* is the forward input, out_* the forward output. FULLY_CONNECTED is a 1x1
 // convolution with in_h = rows.
 struct Geometry {
-  int32_t in_h;
-  int32_t in_w;
-  int32_t in_c;
-  int32_t out_h;
-  int32_t out_w;
-  int32_t out_c;
-  int32_t k_h;
-  int32_t k_w;
-  int32_t stride_h;
-  int32_t stride_w;
-  int32_t dil_h;
-  int32_t dil_w;
-  int32_t pad_t;
-  int32_t pad_l;
+  int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, dil_h, dil_w, pad_t,
+      pad_l;
 };
 static_assert(sizeof(Geometry) == 56, "packed");
 
@@ -160,12 +144,10 @@ static_assert(sizeof(MaskParams) == 16, "packed");
 
 // Input gradient of CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV.
 struct ConvInputGradParams {
-  static constexpr OpKind kKind = OpKind::kConvInputGrad;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kConvInputGrad; OpHeader header;
   Geometry geometry;
   MaskParams mask;
-  int32_t slot_in;
-  int32_t slot_out;
+  int32_t slot_in, slot_out;
   int32_t slot_addend;  // -1: no addend
   float unit_scale;     // max s_W / 127 * 2^group_shift
   int32_t group;        // output channels summed before a rounding shift
@@ -177,12 +159,10 @@ static_assert(sizeof(ConvInputGradParams) == 112, "packed");
 
 // Input gradient of DEPTHWISE_CONV_2D.
 struct DepthwiseInputGradParams {
-  static constexpr OpKind kKind = OpKind::kDepthwiseInputGrad;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kDepthwiseInputGrad; OpHeader header;
   Geometry geometry;
   MaskParams mask;
-  int32_t slot_in;
-  int32_t slot_out;
+  int32_t slot_in, slot_out;
   int32_t slot_addend;  // -1: no addend
   float unit_scale;     // max s_W
   int32_t multiplier;   // out_c / in_c
@@ -192,12 +172,10 @@ static_assert(sizeof(DepthwiseInputGradParams) == 104, "packed");
 
 // Input gradient of AVERAGE_POOL_2D and spatial MEAN.
 struct PoolGradParams {
-  static constexpr OpKind kKind = OpKind::kPoolGrad;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kPoolGrad; OpHeader header;
   Geometry geometry;  // in_c == out_c, no dilation
   MaskParams mask;
-  int32_t slot_in;
-  int32_t slot_out;
+  int32_t slot_in, slot_out;
   int32_t uniform;  // 1: disjoint windows of `count` elements each
   int32_t count;
 };
@@ -205,8 +183,7 @@ static_assert(sizeof(PoolGradParams) == 96, "packed");
 
 // Sum of up to four gradients of one tensor.
 struct AccumulateParams {
-  static constexpr OpKind kKind = OpKind::kAccumulate;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kAccumulate; OpHeader header;
   int32_t size;  // elements
   MaskParams mask;
   int32_t count;       // inputs
@@ -223,9 +200,7 @@ struct UpdateParams {
   int32_t residual_bits;  // 8: to nearest; 4 and 0: random rounding
   int32_t gain_shift;     // of the gradient sum
   int32_t tap_y0;         // trained taps, half open
-  int32_t tap_y1;
-  int32_t tap_x0;
-  int32_t tap_x1;
+  int32_t tap_y1, tap_x0, tap_x1;
   int32_t row_channels;  // last dimension of the whole weights
   int32_t mark_x;        // of the saved channels of the layer's input
   int32_t mark_grad;     // of the gradient, or its saved channels
@@ -247,8 +222,7 @@ static_assert(sizeof(RuleParams) == 20, "packed");
 // Weight gradient and update in place, CONV_2D, FULLY_CONNECTED and
 // TRANSPOSE_CONV.
 struct ConvUpdateParams {
-  static constexpr OpKind kKind = OpKind::kConvUpdate;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kConvUpdate; OpHeader header;
   Geometry geometry;
   UpdateParams update;
   int32_t transposed;  // 1: the layer is a TRANSPOSE_CONV
@@ -258,8 +232,7 @@ static_assert(sizeof(ConvUpdateParams) == 144, "packed");
 
 // Weight gradient and update in place, DEPTHWISE_CONV_2D.
 struct DepthwiseUpdateParams {
-  static constexpr OpKind kKind = OpKind::kDepthwiseUpdate;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kDepthwiseUpdate; OpHeader header;
   Geometry geometry;
   UpdateParams update;
   int32_t multiplier;  // out_c / in_c
@@ -269,11 +242,9 @@ static_assert(sizeof(DepthwiseUpdateParams) == 144, "packed");
 
 // Bias gradient and update in place.
 struct BiasUpdateParams {
-  static constexpr OpKind kKind = OpKind::kBiasUpdate;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kBiasUpdate; OpHeader header;
   int32_t positions;  // out_h * out_w
-  int32_t channels;
-  int32_t slot;
+  int32_t channels, slot;
   int32_t mark_out;  // of the token
   RuleParams rule;
 };
@@ -281,11 +252,8 @@ static_assert(sizeof(BiasUpdateParams) == 44, "packed");
 
 // Keeps only the trained channels of an activation or a gradient.
 struct ChannelSaveParams {
-  static constexpr OpKind kKind = OpKind::kChannelSave;
-  OpHeader header;
-  int32_t positions;
-  int32_t channels;
-  int32_t kept;
+  static constexpr OpKind kKind = OpKind::kChannelSave; OpHeader header;
+  int32_t positions, channels, kept;
   int32_t mark_in;  // of a gradient
   int32_t mark_out;
 };
@@ -293,8 +261,7 @@ static_assert(sizeof(ChannelSaveParams) == 28, "packed");
 
 // Quantization of a forward layer's input and output.
 struct OutputParams {
-  int32_t x_zero_point;
-  int32_t y_zero_point;
+  int32_t x_zero_point, y_zero_point;
   int32_t act_min;  // quantised clamp range
   int32_t act_max;
 };
@@ -303,8 +270,7 @@ static_assert(sizeof(OutputParams) == 16, "packed");
 // Forward CONV_2D or FULLY_CONNECTED whose weights are a constant rest and
 // trained columns.
 struct SplitConvParams {
-  static constexpr OpKind kKind = OpKind::kSplitConv;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kSplitConv; OpHeader header;
   Geometry geometry;
   OutputParams output;
   int32_t kept;  // input channels that train
@@ -313,8 +279,7 @@ static_assert(sizeof(SplitConvParams) == 84, "packed");
 
 // Forward DEPTHWISE_CONV_2D of which some channels' weights train.
 struct SplitDepthwiseParams {
-  static constexpr OpKind kKind = OpKind::kSplitDepthwise;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kSplitDepthwise; OpHeader header;
   Geometry geometry;
   OutputParams output;
   int32_t kept;        // output channels that train
@@ -325,8 +290,7 @@ static_assert(sizeof(SplitDepthwiseParams) == 88, "packed");
 // The last op: every other one of the step has run; hands the loss out, renews
 // the handle.
 struct FinishParams {
-  static constexpr OpKind kKind = OpKind::kFinish;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kFinish; OpHeader header;
   int32_t marks;  // of the whole step
 };
 static_assert(sizeof(FinishParams) == 12, "packed");
@@ -341,8 +305,7 @@ static_assert(sizeof(ProductAxis) == 12, "packed");
 
 // Sum over broadcast axes of the gradient times a factor.
 struct ProductGradParams {
-  static constexpr OpKind kKind = OpKind::kProductGrad;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kProductGrad; OpHeader header;
   ProductAxis kept[4];     // the axes of the result; the last is its pixel
   ProductAxis reduced[3];  // summed over
   int32_t q_size;          // elements of the incoming gradient
@@ -350,8 +313,7 @@ struct ProductGradParams {
   int32_t factor_kind;     // FactorKind
   int32_t factor;          // see FactorKind
   MaskParams mask;
-  int32_t slot_in;
-  int32_t slot_out;
+  int32_t slot_in, slot_out;
   int32_t slot_addend;  // -1: no addend
   float unit_scale;     // real value of 1 in the factor
 };
@@ -361,78 +323,58 @@ static_assert(sizeof(ProductGradParams) == 140, "packed");
 // Position i holds what the incoming gradient has at o = (i - begin) / step
 // when that is whole and in [0, count), else 0.
 struct MoveAxis {
-  int32_t size;
-  int32_t begin;
-  int32_t step;
-  int32_t count;
+  int32_t size, begin, step, count;
   int32_t stride;  // elements in the incoming gradient per o; may be negative
 };
 static_assert(sizeof(MoveAxis) == 20, "packed");
 
 // Input gradient of an op that only moves elements.
 struct MoveGradParams {
-  static constexpr OpKind kKind = OpKind::kMoveGrad;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kMoveGrad; OpHeader header;
   MoveAxis axis[5];
   int32_t offset;  // of o = 0 on every axis
   int32_t q_size;  // elements of the incoming gradient
   MaskParams mask;
-  int32_t slot_in;
-  int32_t slot_out;
+  int32_t slot_in, slot_out;
   int32_t divisor;  // scales[slot_out] = scales[slot_in] / divisor
 };
 static_assert(sizeof(MoveGradParams) == 144, "packed");
 
 // Input gradient of MAX_POOL_2D and spatial REDUCE_MAX.
 struct MaxPoolGradParams {
-  static constexpr OpKind kKind = OpKind::kMaxPoolGrad;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kMaxPoolGrad; OpHeader header;
   Geometry geometry;  // in_c == out_c, no dilation
   MaskParams mask;
-  int32_t slot_in;
-  int32_t slot_out;
+  int32_t slot_in, slot_out;
 };
 static_assert(sizeof(MaxPoolGradParams) == 88, "packed");
 
 // Input gradient of RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR.
 struct ResizeGradParams {
-  static constexpr OpKind kKind = OpKind::kResizeGrad;
-  OpHeader header;
-  int32_t in_h;
-  int32_t in_w;
-  int32_t channels;
-  int32_t out_h;
-  int32_t out_w;
+  static constexpr OpKind kKind = OpKind::kResizeGrad; OpHeader header;
+  int32_t in_h, in_w, channels, out_h, out_w;
   MaskParams mask;
-  int32_t slot_in;
-  int32_t slot_out;
+  int32_t slot_in, slot_out;
   int32_t slot_addend;  // -1: no addend
 };
 static_assert(sizeof(ResizeGradParams) == 56, "packed");
 
 // Input gradient of L2_NORMALIZATION of one vector.
 struct L2NormGradParams {
-  static constexpr OpKind kKind = OpKind::kL2NormGrad;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kL2NormGrad; OpHeader header;
   int32_t size;          // elements of the vector
   int32_t x_zero_point;  // of the forward input
   float x_scale;
   MaskParams mask;
-  int32_t slot_in;
-  int32_t slot_out;
+  int32_t slot_in, slot_out;
 };
 static_assert(sizeof(L2NormGradParams) == 44, "packed");
 
 // What ADD needs beside OUTPUT, as TFLM derives it.
 // The first input, the second (the addend) and the sum are each scaled.
 struct AddParams {
-  int32_t addend_zero_point;
-  int32_t x_multiplier;
-  int32_t x_shift;
-  int32_t addend_multiplier;
-  int32_t addend_shift;
-  int32_t y_multiplier;
-  int32_t y_shift;
+  int32_t addend_zero_point, x_multiplier, x_shift, addend_multiplier, addend_shift, y_multiplier,
+      y_shift;
 };
 static_assert(sizeof(AddParams) == 28, "packed");
 
@@ -464,8 +406,7 @@ static_assert(sizeof(StreamStage) == 168, "packed");
 // A run of forward layers a few rows at a time; as many stages as the header's
 // size says.
 struct StreamParams {
-  static constexpr OpKind kKind = OpKind::kStream;
-  OpHeader header;
+  static constexpr OpKind kKind = OpKind::kStream; OpHeader header;
   StreamStage stages[1];
 };
 static_assert(sizeof(StreamParams) == 176, "packed");

@@ -1,5 +1,6 @@
 // The training state of a TFLM interpreter: the functions of state.h, given the
-// interpreter (its last output is the state) or the output itself.
+// interpreter (its last output is the state; in a model that trains from latents
+// the last but one) or the output itself.
 //
 //   interpreter.AllocateTensors();
 //   StateLoad(interpreter, blob, size);        // power-up: continue where we were
@@ -11,7 +12,7 @@
 //
 // Templates, because TFLM's classes have changed their namespace: any type with
 // MicroInterpreter's inputs_size, input, outputs_size, output and Invoke, and
-// any with TfLiteTensor's data.data, will do.
+// any with TfLiteTensor's data.data and type, will do.
 
 #ifndef TFLM_KERNELS_STATE_INTERPRETER_STATE_H_
 #define TFLM_KERNELS_STATE_INTERPRETER_STATE_H_
@@ -31,11 +32,19 @@ auto StateOf(const Tensor* output)
   return static_cast<const TrainState*>(output->data.data);
 }
 
+// Whether an interpreter's model trains from latents: then its last input says
+// whether it does (`train/source`, int32), and its last output is the latent.
+template <typename Interpreter>
+bool HasLatent(Interpreter& interpreter) {
+  constexpr int kInt32 = 2;  // kTfLiteInt32; the learning rate is float
+  return static_cast<int>(interpreter.input(interpreter.inputs_size() - 1)->type) == kInt32;
+}
+
 // The state of an interpreter with a rewritten model, after AllocateTensors.
 template <typename Interpreter>
 auto StateOf(Interpreter& interpreter)
     -> decltype(interpreter.outputs_size(), static_cast<const TrainState*>(nullptr)) {
-  return StateOf(interpreter.output(interpreter.outputs_size() - 1));
+  return StateOf(interpreter.output(interpreter.outputs_size() - (HasLatent(interpreter) ? 2 : 1)));
 }
 
 // Sees to it that the variables hold weights, by one Invoke() with learning
@@ -45,8 +54,8 @@ auto StateOf(Interpreter& interpreter)
 template <typename Interpreter>
 StateStatus EnsureWeights(Interpreter& interpreter) {
   if (StateSize(StateOf(interpreter)) != 0) return StateStatus::kOk;
-  float* learning_rate =
-      static_cast<float*>(interpreter.input(interpreter.inputs_size() - 1)->data.data);
+  const size_t rate_input = interpreter.inputs_size() - (HasLatent(interpreter) ? 2 : 1);
+  float* learning_rate = static_cast<float*>(interpreter.input(rate_input)->data.data);
   const float wanted = *learning_rate;
   *learning_rate = 0.0f;
   const bool invoked = static_cast<int>(interpreter.Invoke()) == 0;  // kTfLiteOk

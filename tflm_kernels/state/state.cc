@@ -203,6 +203,13 @@ StateStatus StateReset(const TrainState* state) {
   return StateStatus::kOk;
 }
 
+Latent StateLatent(const TrainState* state) {
+  if (ReadyTableOf(state) == nullptr) return {nullptr, 0};
+  const TrainState copy = CopyOf(state);
+  const uint64_t address = (static_cast<uint64_t>(copy.latent_hi) << 32) | copy.latent_lo;
+  return {reinterpret_cast<int8_t*>(static_cast<uintptr_t>(address)), copy.latent_bytes};
+}
+
 uint32_t StateStep(const TrainState* state) {
   const VariableTable* table = ReadyTableOf(state);
   return table == nullptr ? 0 : table->state->step;

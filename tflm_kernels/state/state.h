@@ -46,7 +46,8 @@ struct TrainState : StepState {
   uint32_t variable_count;
   uint32_t payload_bytes;  // sum of the variables' sizes
   float loss;              // of this step, before the update; 0 when this Invoke does not train
-  uint32_t reserved[3];    // 0
+  uint32_t latent_lo, latent_hi;  // native pointer to the latent, zero-extended; 0: there is none
+  uint32_t latent_bytes;
 };
 static_assert(sizeof(TrainState) == 4 * kStateWords, "the tensor's size");
 
@@ -162,6 +163,15 @@ StateStatus StateReset(const TrainState* state);
 
 // Training steps taken so far.
 uint32_t StateStep(const TrainState* state);
+
+// The latent of a model that has one (`latent: true`), nullptr without one and
+// before the first Invoke. It is no part of what is saved and loaded: an Invoke from
+// a sample writes it, one from the latent leaves it as it is.
+struct Latent {
+  int8_t* data;  // [bytes]
+  size_t bytes;
+};
+Latent StateLatent(const TrainState* state);
 
 }  // namespace tflm_train
 

@@ -21,7 +21,9 @@ _DEBUG_VARIABLE = "TFLM_TRAIN_DEBUG"
 _EPILOG = """\
 typical use:
   tflm_train inspect model.tflite                        what could train, and what it costs
-  tflm_train rewrite model.tflite --scheme scheme.yaml   writes model_train.tflite
+  tflm_train rewrite model.tflite                        writes model_train.tflite, for 256 KB
+  tflm_train rewrite model.tflite --preset light --classes 10   a new head and a few layers
+  tflm_train rewrite model.tflite --scheme scheme.yaml   just what a scheme names
   tflm_train memory model_train.tflite --plot arena.png  the RAM it takes, and where the peak is
   tflm_train train model_train.tflite --data data.npz    trains it in the real TFLM interpreter
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
+from tflm_train.errors import DataError
 from tflm_train.files import is_json_report, write_file
 from tflm_train.model import Model, load
 from tflm_train.model.kinds import is_rewritten_model
 from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
-from tflm_train.rewriter import rewrite
-from tflm_train.rewriter.budget import parse_bytes, require_fit
+from tflm_train.rewriter.budget import fitting_way, parse_bytes
+from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial, choose_preset
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.report import RewriteReport
+from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.library import find_scheme
 from tflm_train.scheme.presets import Preset, preset_scheme
@@ -30,24 +32,32 @@ class Rewritten(RewriteReport):
 
     Attributes:
       output: The rewritten model's file.
+      slowdown: Estimated time of the forward layers, relative to the builtin ones'.
+      chosen: The preset that was chosen, where neither scheme nor preset was named.
       plots: The pictures of `--plot`: the arena without and with `--stream` and
         `--forward`.
     """
 
     output: str
+    slowdown: float
+    chosen: PresetChoice | None = sometimes()
     plots: tuple[str, ...] | None = sometimes()
+
+
+_BUDGET = "256KB"
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="an int8 .tflite file")
-    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument(
         "--scheme", help="what to train: a YAML file, or the name of a ready scheme (`scheme list`)"
     )
     chosen.add_argument(
         "--preset",
         choices=[str(preset) for preset in Preset],
-        help="what to train, for any model (`scheme list`)",
+        help="what to train, for any model (`scheme list`); without --scheme and --preset the best "
+        "one that fits --budget",
     )
     shared.add_classes(parser)
     parser.add_argument(
@@ -62,12 +72,20 @@ def _arguments(parser: Parser) -> None:
         help="draw the arena over time, without and with --stream and --forward: STEM_before.png, "
         "STEM_after.png",
     )
-    shared.add_forward(parser, Streaming.OFF, Forward.BUILTIN)
-    shared.add_kernels(parser)
+    shared.add_forward(parser, Streaming.AUTO, Forward.AUTO)
+    parser.add_argument(
+        "--max-slowdown",
+        type=float,
+        metavar="X",
+        help="largest estimated time of the forward layers relative to the builtin ops' (default: "
+        "1, never slower; more only where nothing else fits --budget)",
+    )
+    shared.add_target(parser)
     parser.add_argument(
         "--budget",
         metavar="SIZE",
-        help="refuse, and say what to give up, when the arena would be larger (256KB, 1MB, bytes)",
+        help="the largest arena (256KB, 1MB, bytes): what does not fit is refused, and what to "
+        f"give up is said (default: none; {_BUDGET} where a preset is chosen by it)",
     )
 
 
@@ -77,27 +95,48 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     shared.require_another_file(output, source)
     budget = None if arguments.budget is None else parse_bytes(arguments.budget)
     model = load(source)
-    scheme = _chosen_scheme(arguments, model)
-    result = rewrite(
-        model,
-        scheme,
-        arguments.kernels,
-        stream=Streaming(arguments.stream),
-        forward=Forward(arguments.forward),
-    )
-    if budget is not None:
-        require_fit(model, scheme, result.memory, budget)
+    way = _way(arguments)
+    chosen = None
+    if arguments.scheme is None and arguments.preset is None:
+        fitting, chosen = choose_preset(
+            model,
+            parse_bytes(_BUDGET) if budget is None else budget,
+            way,
+            shared.chosen_head(arguments),
+            arguments.residual_bits,
+        )
+        scheme, way = fitting.scheme, fitting.way
+    else:
+        scheme = _chosen_scheme(arguments, model)
+        if budget is not None:
+            way = fitting_way(model, scheme, way, budget, arguments.max_slowdown is None)
+    result = way.rewrite(model, scheme)
     plots = None
     if arguments.plot:
         plots = shared.draw_both(
             arguments.plot, result.memory_unstreamed, result.memory, arguments.force
         )
-    rewritten = Rewritten(**vars(result.report), output=str(output), plots=plots)
+    rewritten = Rewritten(
+        **vars(result.report),
+        output=str(output),
+        slowdown=result.slowdown,
+        chosen=chosen,
+        plots=plots,
+    )
     write_file(output, result.model_bytes, is_rewritten_model, arguments.force)
     if arguments.report:
         text = json.dumps(plain(rewritten), indent=2).encode() + b"\n"
         write_file(Path(arguments.report), text, is_json_report, arguments.force)
     return rewritten
+
+
+def _way(arguments: argparse.Namespace) -> Way:
+    limit = arguments.max_slowdown
+    if limit is not None and not limit >= 1:
+        raise DataError(f"--max-slowdown {limit} must be at least 1")
+    core, kernels = shared.chosen_target(arguments)
+    stream, forward = Streaming(arguments.stream), Forward(arguments.forward)
+    return Way(kernels, stream, forward, core, 1.0 if limit is None else limit)
 
 
 def _chosen_scheme(arguments: argparse.Namespace, model: Model) -> Scheme:
@@ -129,6 +168,8 @@ def _show(result: Rewritten) -> None:
             f"{layer.frozen_channels} channels" if layer.frozen_channels else "",
         )
     console = tables.console()
+    if result.chosen is not None:
+        console.print(_sentence(result.chosen), soft_wrap=True)
     console.print(table)
     reasons: dict[str, list[str]] = {}
     for left in result.left_out:
@@ -145,10 +186,29 @@ def _show(result: Rewritten) -> None:
         f"(the paper's formula gives {extra.analytic.total_bytes:,})"
     )
     tables.show_macs(result.macs, result.macs_before)
+    console.print(f"estimated time of the forward layers: {result.slowdown:.2f} times the builtin")
     flash = result.flash
     console.print(f"flash: {flash.rewritten_bytes:,} bytes (was {flash.original_bytes:,})")
     tables.show_warnings(result.warnings)
     tables.show_written(result.output, result.plots or ())
+
+
+def _sentence(chosen: PresetChoice) -> str:
+    tried = ", ".join(f"{_words(trial)} {trial.arena_bytes:,}" for trial in chosen.tried)
+    *_, fitting = (trial for trial in chosen.tried if trial.fits)
+    return (
+        f"preset {_words(fitting)}: the best that fits {chosen.budget_bytes:,} bytes (arena with "
+        f"{tried}); another one: `--preset`, another budget: `--budget`"
+    )
+
+
+def _words(trial: PresetTrial) -> str:
+    words = [trial.preset]
+    if trial.residual_bits != Scheme().residual_bits:
+        words.append(f"residual_bits {trial.residual_bits}")
+    if trial.max_slowdown is None:
+        words.append("slower")
+    return " with ".join([words[0], " and ".join(words[1:])]) if words[1:] else words[0]
 
 
 COMMAND = Command(

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
+from tflm_train.cost.cores import Core
 from tflm_train.errors import SchemeError, TflmTrainError
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import KernelSet, MemoryReport
@@ -29,15 +30,34 @@ def add_force(parser: Parser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite files that are not ours")
 
 
-def add_kernels(parser: Parser) -> None:
+def add_kernels(parser: Parser, default: KernelSet | None = KernelSet.CMSIS_NN) -> None:
     """Adds --kernels, a `KernelSet`."""
     parser.add_argument(
         "--kernels",
         choices=[str(kernels) for kernels in KernelSet],
-        default=str(KernelSet.CMSIS_NN),
+        default=None if default is None else str(default),
         help="what runs the builtin operators: TFLM's reference kernels, or CMSIS-NN on a core "
         "with the DSP extension (cmsis_nn, default), with Helium, or with neither (_basic)",
     )
+
+
+def add_target(parser: Parser) -> None:
+    """Adds --core and --kernels, for `chosen_target`."""
+    parser.add_argument(
+        "--core",
+        choices=[str(core) for core in Core],
+        help="what the time is estimated for (default: m4, or what --kernels run on)",
+    )
+    add_kernels(parser, None)
+
+
+def chosen_target(arguments: argparse.Namespace) -> tuple[Core, KernelSet]:
+    """What --core and --kernels mean; each follows from the other where it is left out."""
+    if arguments.core is None:
+        kernels = KernelSet(arguments.kernels or KernelSet.CMSIS_NN)
+        return Core.of(kernels), kernels
+    core = Core(arguments.core)
+    return core, KernelSet(arguments.kernels or core.kernels)
 
 
 def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:

@@ -1,8 +1,9 @@
 """Estimated instructions of forward layers, to compare ways of running them.
 
-The figures of M7 and M55 are fitted to the counts that `python -m benchmarks.stream_speed` takes
-under QEMU: those of our kernels, and those of TFLM's CMSIS-NN kernels. M4 and M33 run the same
-instructions as M7.
+The figures of M7, M55 and M3 are fitted to the counts that `python -m benchmarks.stream_speed`
+takes under QEMU: those of our kernels, and those of TFLM's CMSIS-NN kernels. M4 and M33 run the
+same instructions as M7. On M0+ everything takes two to three times what it does on M3; its ways of
+running a layer are compared as there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, StageKind
 from tflm_train.ops.builtin import KernelSet, builtin_of
 from tflm_train.ops.geometry import Geometry
 
+_TAPS_3X3 = 9
 _REFERENCE = 4.0
 """How many times CMSIS-NN's instructions TFLM's reference kernels take, at least."""
 
@@ -34,6 +36,7 @@ class Instructions:
       depthwise_output: For an output of one.
       depthwise_position: For a position of its output.
       add: For an element of a sum.
+      depthwise_3x3: For a multiply-accumulate of a 3x3 one, all included; None: as of others.
     """
 
     mac: float
@@ -46,14 +49,17 @@ class Instructions:
     depthwise_output: float
     depthwise_position: float
     add: float
+    depthwise_3x3: float | None = None
 
 
 _OURS_DSP = Instructions(1.14, 22.0, 70.0, 2.0, 58.0, 0.0, 3.0, 25.0, 0.0, 45.0)
 _CMSIS_DSP = Instructions(1.46, 38.0, 0.0, 0.0, 77.0, 5.2, 8.3, 0.0, 0.0, 81.0)
 _OURS_MVE = Instructions(0.184, 14.5, 48.5, 0.0, 46.3, 1.74, 1.0, 10.2, 124.0, 10.2)
 _CMSIS_MVE = Instructions(0.176, 14.5, 9.6, 0.0, 32.6, 0.0, 1.35, 8.9, 48.2, 14.1)
-_OURS = {Core.M55: _OURS_MVE}
-_CMSIS = {Core.M55: _CMSIS_MVE}
+_OURS_BASIC = Instructions(2.52, 36.8, 58.0, 4.62, 33.0, 2.61, 6.5, 28.0, 1680.0, 50.8)
+_CMSIS_BASIC = Instructions(2.54, 36.1, 0.0, 0.0, 62.0, 5.01, 9.5, 152.0, 7320.0, 84.1, 9.5)
+_OURS = {Core.M55: _OURS_MVE, Core.M3: _OURS_BASIC, Core.M0PLUS: _OURS_BASIC}
+_CMSIS = {Core.M55: _CMSIS_MVE, Core.M3: _CMSIS_BASIC, Core.M0PLUS: _CMSIS_BASIC}
 
 
 def builtin_cost(op: Op, core: Core, kernels: KernelSet) -> float:
@@ -99,6 +105,8 @@ def _layer(
     positions = outputs / out_c
     if kind == StageKind.DEPTHWISE:
         macs = outputs * taps
+        if taps == _TAPS_3X3 and of.depthwise_3x3 is not None:
+            return of.depthwise_3x3 * macs
         whole = of.depthwise * macs + of.depthwise_output * outputs
         return whole + of.depthwise_position * positions
     depth = taps * in_c

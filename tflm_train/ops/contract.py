@@ -11,6 +11,9 @@ EXTRA_INPUTS = ("train/label", "train/learning_rate")
 """What a rewrite adds after the original inputs; a model that learns its input has no label."""
 EXTRA_OUTPUTS = ("train/loss", "train/state")
 """What it adds after the original outputs."""
+SOURCE_INPUT, LATENT_OUTPUT = "train/source", "train/latent"
+"""What follows these in a model that trains from latents. Where nothing of the model is frozen, the
+latent is the model's own input, under its name."""
 INFER_SIGNATURE, TRAIN_SIGNATURE = "infer", "train"
 """Names of the signatures that a rewrite adds."""
 STATE_MAGIC = 0x4E525454
@@ -38,6 +41,7 @@ class StateWord(enum.IntEnum):
     VARIABLE_COUNT = 10
     PAYLOAD_BYTES = 11
     LOSS = 12
+    LATENT_BYTES = 15
 
 
 __all__ = [
@@ -47,8 +51,10 @@ __all__ = [
     "EXTRA_INPUTS",
     "EXTRA_OUTPUTS",
     "INFER_SIGNATURE",
+    "LATENT_OUTPUT",
     "LIVE_WORDS",
     "OP_PREFIX",
+    "SOURCE_INPUT",
     "STATE_MAGIC",
     "STATE_WORDS",
     "TRAIN_SIGNATURE",

@@ -8,6 +8,7 @@ it come packing, named access to tensors, the C++ structs and tables of checks (
 
 from __future__ import annotations
 
+import re
 import struct
 import typing
 from dataclasses import dataclass, replace
@@ -33,15 +34,18 @@ class TrainingOp(Struct, Generic[Inputs, Outputs]):
     """Base of the declarations: an instance holds one op's parameters."""
 
     KIND: ClassVar[int]
-    """Its number in the header."""
+    """Its number in the header, the argument `kind` of the class."""
     OP: ClassVar[str]
-    """Its name, without the prefix of our ops."""
+    """Its name, without the prefix of our ops; it follows from that of the class."""
     INPUTS: ClassVar[type[Tensors]]
     OUTPUTS: ClassVar[type[Tensors]]
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, kind: int | None = None) -> None:
         super().__init_subclass__()
         cls.CPP = f"{cls.__name__}Params"
+        cls.OP = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).upper()
+        if kind is not None:
+            cls.KIND = kind
         for base in getattr(cls, "__orig_bases__", ()):
             if typing.get_origin(base) is TrainingOp:
                 cls.INPUTS, cls.OUTPUTS = typing.get_args(base)

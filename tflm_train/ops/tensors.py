@@ -12,7 +12,7 @@ import enum
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from tflm_train.graph import Tensor
 from tflm_train.ops.fields import cached
@@ -126,6 +126,9 @@ def place_of(cls: type[Tensors], name: str) -> int:
 class Tensors:
     """Base of the lists of tensors."""
 
+    LAST: ClassVar[tuple[str, ...]] = ()
+    """Fields that come after all others in the file, wherever they are declared."""
+
     def in_order(self) -> list[Tensor | None]:
         """The tensors as an op has them, None where one is left out."""
         found: list[Tensor | None] = []
@@ -183,7 +186,10 @@ class Tensors:
 def slots_of(cls: type[Tensors]) -> tuple[Slot, ...]:
     """The places of a list of tensors, in order."""
     hints = typing.get_type_hints(cls, include_extras=True)
-    return tuple(_slot(f.name, hints[f.name]) for f in dataclasses.fields(cls))
+    names = [field.name for field in dataclasses.fields(cls)]
+    last = [name for name in cls.LAST if name in names]
+    in_order = [*(name for name in names if name not in last), *last]
+    return tuple(_slot(name, hints[name]) for name in in_order)
 
 
 def _slot(name: str, hint: Any) -> Slot:

@@ -56,21 +56,6 @@ class Factors(NamedTuple):
     dead: BoolArray
 
 
-class Parameters(NamedTuple):
-    """The trained tensors of one layer.
-
-    Attributes:
-      weights: int8 `[out_c, k_h, k_w, in_c]` or, depthwise, `[k_h, k_w, out_c]`.
-      bias: int32 `[out_c]`, or None if the layer has none.
-      residual: int8 in the shape of `weights`, in 256ths of a weight step; None rounds
-        stochastically.
-    """
-
-    weights: Int8Array
-    bias: Int32Array | None
-    residual: Int8Array | None
-
-
 def factors(input_scale: float, weight_scales: npt.ArrayLike, qas: bool = True) -> Factors:
     """Update factors of a layer, computed in double precision and rounded once.
 
@@ -286,53 +271,3 @@ def trained_taps(geometry: Geometry, taps: TapWindow, depthwise: bool) -> BoolAr
     inside = np.zeros((geometry.k_h, geometry.k_w, 1), np.bool_)
     inside[taps.y0 : taps.y1, taps.x0 : taps.x1] = True
     return inside if depthwise else inside[np.newaxis]
-
-
-def update_layer(
-    parameters: Parameters,
-    weight_gradient: Int32Array,
-    bias_gradient: Int32Array,
-    layer_factors: Factors,
-    geometry: Geometry,
-    *,
-    learning_rate: float | np.float32,
-    grad_scale: np.float32,
-    depthwise: bool,
-    residual_bits: int,
-    key: int = 0,
-    taps: TapWindow | None = None,
-) -> Parameters:
-    """CONV_UPDATE and DEPTHWISE_UPDATE from the integer gradients on.
-
-    Args:
-      parameters: The layer's tensors; weights in the layout of `geometry`.
-      weight_gradient: `G`, int32 in the shape of the weights.
-      bias_gradient: `B`, int32 `[out_c]`.
-      layer_factors: From `factors`.
-      geometry: The layer's.
-      learning_rate: In real units.
-      grad_scale: Scale of the layer's output gradient.
-      depthwise: Whether the weights are `[k_h, k_w, out_c]`.
-      residual_bits: 8, 4 or 0.
-      key: From `stochastic_key`; unused with 8 bits.
-      taps: The trained taps; None trains all.
-
-    Returns:
-      The new tensors.
-    """
-    shift = gain_shift(geometry.positions)
-    weights, residual = update_weights(
-        parameters.weights,
-        parameters.residual,
-        weight_gradient,
-        multipliers(learning_rate, grad_scale, layer_factors.kw, shift, residual_bits),
-        shift,
-        channel_axis=-1 if depthwise else 0,
-        residual_bits=residual_bits,
-        key=key,
-        trained=None if taps is None else trained_taps(geometry, taps, depthwise),
-    )
-    bias = parameters.bias
-    if bias is not None:
-        bias = update_bias(bias, bias_gradient, layer_factors.kb, learning_rate, grad_scale)
-    return Parameters(weights, bias, residual)

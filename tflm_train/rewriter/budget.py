@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterator
 
 from tflm_train.errors import BudgetError, SchemeError
-from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model
-from tflm_train.rewriter.rewrite import rewrite
+from tflm_train.rewriter.give_up import Layers, Smaller, find_smaller, least_of
+from tflm_train.rewriter.optimize import Choice, optimize
+from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme import Scheme
-from tflm_train.scheme.scheme import ALL
 
+_NAMED = 5  # how many layers are named one by one
 _UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1 << 20, "MIB": 1 << 20}
-_NAMED = 5  # how many proposals a message lists
 
 
 def parse_bytes(text: str) -> int:
@@ -38,92 +39,106 @@ def parse_bytes(text: str) -> int:
     return size
 
 
-def require_fit(model: Model, scheme: Scheme, memory: MemoryReport, budget: int) -> None:
-    """Checks a rewrite against a budget.
+def fitting_way(
+    model: Model, scheme: Scheme, way: Way, budget: int, may_be_slower: bool = False
+) -> Way:
+    """Checks a scheme against a budget.
 
     Args:
-      model: The original model.
-      scheme: What was asked for.
-      memory: The rewritten model's report.
+      model: The model.
+      scheme: What is asked for.
+      way: How its forward layers run.
       budget: Bytes of RAM for the arena.
+      may_be_slower: Whether the way's limit of time may be left where nothing else fits.
+
+    Returns:
+      The way, or where only that fits the same without a limit of time.
 
     Raises:
-      BudgetError: The arena is larger; the message has the parts, what to give up and what it
-        saves.
+      BudgetError: The arena is larger; the message has its parts, and what to give up.
     """
-    needed = memory.minimum_bytes
-    if needed <= budget:
-        return
-    parts = memory.arena().parts()
-    listed = ", ".join(f"{label} {size:,}" for label, size in parts.items() if size)
-    message = (
-        f"{model.name} with this scheme needs {needed:,} bytes of arena (Cortex-M, "
-        f"{memory.kernels} kernels), {needed - budget:,} more than the budget of {budget:,}: "
-        f"{listed}; {_advice(model, scheme, memory, budget)}"
-    )
-    raise BudgetError(message)
+    trials = Trials(model)
+    ways = [way, dataclasses.replace(way, max_slowdown=math.inf)] if may_be_slower else [way]
+    for each in ways:
+        if trials.arena(scheme, each) <= budget:
+            return each
+    raise BudgetError(refusal(trials, scheme, ways[-1], budget))
 
 
-def _advice(model: Model, scheme: Scheme, memory: MemoryReport, budget: int) -> str:
-    inference = memory_report(model, memory.kernels)
-    if inference.minimum_bytes > budget:
-        peak = inference.peak_buffers()
-        tensors = " and ".join(f"{b.name.split(';')[0]} ({b.size:,})" for b in peak[:2])
-        return (
-            f"inference alone needs {inference.minimum_bytes:,}, most of it at op "
-            f"{inference.peak_op} ({inference.op_names[inference.peak_op]}: {tensors}), so no "
-            "scheme fits; use a smaller model or input"
-        )
-    savings = []
-    for label, smaller in _proposals(scheme):
-        saved = memory.minimum_bytes - _needed(model, smaller, memory.kernels)
-        if saved > 0:
-            savings.append((saved, label))
-    savings.sort(reverse=True)
-    if not savings:
-        return f"inference alone needs {inference.minimum_bytes:,}"
-    named = "; ".join(f"{label} saves {saved:,}" for saved, label in savings[:_NAMED])
-    return f"to give up: {named}. {_way_out(model, scheme, memory, budget, savings)}"
-
-
-def _way_out(
-    model: Model,
-    scheme: Scheme,
-    memory: MemoryReport,
-    budget: int,
-    savings: list[tuple[int, str]],
+def refusal(
+    trials: Trials, scheme: Scheme, way: Way, budget: int, name: str = "this scheme"
 ) -> str:
-    """What together is enough, taking the largest savings first."""
-    given_up: list[str] = []
-    for _, label in savings:
-        smaller = dict(_proposals(scheme)).get(label)
-        if smaller is None:
-            continue
-        given_up.append(label)
-        scheme = smaller
-        needed = _needed(model, scheme, memory.kernels)
-        if needed <= budget:
-            return f"Enough together: {', '.join(given_up)} ({needed:,} bytes)"
-    return "All of it together is not enough"
+    """What to say of a rewrite whose arena is larger than the budget.
+
+    Args:
+      trials: Rewrites of the model.
+      scheme: What was asked for.
+      way: How its forward layers run.
+      budget: Bytes of the arena.
+      name: What to call the scheme.
+
+    Returns:
+      One line.
+    """
+    memory = trials.memory(scheme, way)
+    needed = memory.minimum_bytes
+    parts = ", ".join(f"{label} {size:,}" for label, size in memory.arena().parts().items() if size)
+    smaller = find_smaller(trials, scheme, way, budget)
+    if smaller is None:
+        advice = _why_nothing(trials, scheme, way)
+    else:
+        steps = _steps(trials.model, scheme, way, smaller)
+        advice = "to fit, give up: " + ", ".join(
+            f"{label} ({trials.arena(step.scheme, step.way):,} bytes then)" for label, step in steps
+        )
+    return (
+        f"{trials.model.name} with {name} needs {needed:,} bytes of arena (Cortex-M, "
+        f"{memory.kernels} kernels), {needed - budget:,} more than the budget of {budget:,}: "
+        f"{parts}; {advice}"
+    )
 
 
-def _needed(model: Model, scheme: Scheme, kernels: KernelSet) -> int:
-    return rewrite(model, scheme, kernels).memory.minimum_bytes
+def _steps(
+    model: Model, scheme: Scheme, way: Way, smaller: Smaller
+) -> Iterator[tuple[str, Smaller]]:
+    """What was given up, one thing after the other, and what is left each time."""
+    left = Smaller(scheme, way)
+    if smaller.way != way:
+        slower = (smaller.way.stream, smaller.way.forward) == (way.stream, way.forward)
+        limit = f"the limit `--max-slowdown {way.max_slowdown:g}`"
+        left = Smaller(scheme, smaller.way)
+        yield limit if slower else "other than `--stream auto --forward auto`", left
+    bits = smaller.scheme.residual_bits
+    if bits != scheme.residual_bits:
+        left = Smaller(dataclasses.replace(scheme, residual_bits=bits), smaller.way)
+        yield f"residual_bits {scheme.residual_bits} -> {bits}", left
+    layers, biases = Layers.of(model, left), len(smaller.biases)
+    if biases:
+        listed = ", ".join(map(str, smaller.biases))
+        yield f"biases of layers {listed}", layers.without((), biases)
+    weights = smaller.weights
+    if len(weights) > _NAMED:
+        listed = ", ".join(map(str, sorted(weights)))
+        yield f"weights of layers {listed}", layers.without(weights, biases)
+    else:
+        for count, index in enumerate(weights):
+            yield f"weights of layer {index}", layers.without(weights[: count + 1], biases)
+    if smaller.head_share < 1:
+        share = f"1/{1 / smaller.head_share:g}"
+        yield f"all but {share} of the head's input channels (`ratio: {share}`)", smaller
 
 
-def _proposals(scheme: Scheme) -> Iterator[tuple[str, Scheme]]:
-    """Smaller schemes, each by one thing."""
-    for bits in (0, 4):
-        if bits < scheme.residual_bits:
-            label = f"residual_bits {scheme.residual_bits} -> {bits}"
-            yield label, dataclasses.replace(scheme, residual_bits=bits)
-    named = () if scheme.weights == ALL else scheme.weights
-    for index, update in enumerate(named):
-        rest = named[:index] + named[index + 1 :]
-        if rest or scheme.head.train or scheme.biases_last or scheme.bias_layers:
-            label = f"weights of layer {update.layer}"
-            yield label, dataclasses.replace(scheme, weights=rest)
-    if scheme.biases_last != ALL and scheme.biases_last > 1:
-        fewer = scheme.biases_last // 2
-        label = f"biases: last {scheme.biases_last} -> {fewer}"
-        yield label, dataclasses.replace(scheme, biases_last=fewer)
+def _why_nothing(trials: Trials, scheme: Scheme, way: Way) -> str:
+    model, smallest = trials.model, way.smallest()
+    choice = Choice(smallest.stream, smallest.forward, smallest.max_slowdown, way.kernels, way.core)
+    inference = optimize(model, choice).after
+    peak = inference.peak_buffers()
+    tensors = " and ".join(f"{b.name.split(';')[0]} ({b.size:,})" for b in peak[:2])
+    at = (
+        f"most of it at op {inference.peak_op} ({inference.op_names[inference.peak_op]}: {tensors})"
+    )
+    least = least_of(trials, scheme, way)
+    return (
+        f"the least of it that trains needs {least:,}, and inference alone "
+        f"{inference.minimum_bytes:,} after `optimize`, {at}; use a smaller model or input"
+    )

@@ -21,6 +21,12 @@ _LOSS = TensorNote("loss", "The loss of a training step before its update; 0 whe
 _STATE = TensorNote(
     "state", "Handle of the trained state, for the functions that save and load it."
 )
+_SOURCE = TensorNote(
+    "source", "0: from the input. 1: from the latent as it stands; the frozen layers do not run."
+)
+_LATENT = TensorNote(
+    "latent", "The activation where the trained part begins; kept, and may be written."
+)
 _LABELS = {
     TargetKind.INDEX: TensorNote("label", "Index of the class that the output should be."),
     TargetKind.VALUES: TensorNote("target", "What the output should be, one value for each."),
@@ -51,10 +57,14 @@ def describe_interface(graph: TrainingGraph) -> None:
     model = graph.model
     kind = graph.plan.scheme.loss.target_kind
     notes = [_LEARNING_RATE] if graph.label is None else [_LABELS[kind], _LEARNING_RATE]
-    add_interface(model, notes, [_LOSS, _STATE])
+    results = [_LOSS, _STATE]
+    if graph.frozen is not None:
+        notes.append(_SOURCE)
+        results.append(_LATENT)
+    add_interface(model, notes, results)
     own = model.signature_names()
     inputs = _named(model.graph.inputs[: -len(notes)], own)
-    outputs = _named(model.graph.outputs[:-2], own)
+    outputs = _named(model.graph.outputs[: -len(results)], own)
     if INFER_SIGNATURE not in model.signatures:
         model.add_signature(INFER_SIGNATURE, inputs, outputs)
     if TRAIN_SIGNATURE in model.signatures:
@@ -63,12 +73,16 @@ def describe_interface(graph: TrainingGraph) -> None:
             "names train/label, train/learning_rate, train/loss and train/state"
         )
         return
-    added = zip(notes, graph.interface_inputs, strict=False)
     model.add_signature(
         TRAIN_SIGNATURE,
-        inputs | {note.name: tensor for note, tensor in added},
-        outputs | {_LOSS.name: graph.loss, _STATE.name: graph.state},
+        inputs | _noted(notes, model.graph.inputs),
+        outputs | _noted(results, model.graph.outputs),
     )
+
+
+def _noted(notes: list[TensorNote], tensors: list[Tensor]) -> dict[str, Tensor]:
+    """The last tensors by the names of their notes."""
+    return {note.name: t for note, t in zip(notes, tensors[-len(notes) :], strict=True)}
 
 
 def _named(tensors: list[Tensor], own: dict[int, str]) -> dict[str, Tensor]:

@@ -8,28 +8,40 @@ own.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
 from tflm_train.model import Graph, Op, Tensor
 from tflm_train.model.layers import Layer
-from tflm_train.ops import StageFields, StageKind, Stream, StreamInputs, StreamOutputs
+from tflm_train.ops import (
+    STREAM_INPUT,
+    OutputFields,
+    StageFields,
+    StageKind,
+    Stream,
+    StreamInputs,
+    StreamOutputs,
+)
+from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.target import align
 from tflm_train.ops.tensors import place_of
-from tflm_train.rewriter.split_layers import layer_multipliers
+from tflm_train.rewriter.split_layers import layer_multipliers, quantize_multiplier
 from tflm_train.rewriter.stream import Run, Taps, split_params
 from tflm_train.rewriter.training_graph import TrainOp
 
 _ALIGNMENT = 16
 _NO_BIAS = -1
+_GATE_WEIGHT = 64
 
 
-def make_stream(graph: Graph, run: Run) -> TrainOp:
+def make_stream(graph: Graph, run: Run, source: Tensor | None = None) -> TrainOp:
     """Makes the op of a run; its constants are added to the graph.
 
     Args:
       graph: Still with the ops of the run.
       run: What to make an op of.
+      source: `train/source` for a frozen run; None for one that always runs.
 
     Returns:
       The op.
@@ -52,11 +64,50 @@ def make_stream(graph: Graph, run: Run) -> TrainOp:
             stages[index] = dataclasses.replace(stage, kept_list=at)
     if run.state is not None:
         own.append(run.state)
+    if source is not None:
+        assert run.state is None, "what is frozen keeps nothing for the backward pass"
+        own.append(source)
     inputs = StreamInputs(
         x=run.source, constants=graph.add(Tensor.constant(name, data)), own=tuple(own)
     )
     last, *saved = run.outputs
     return TrainOp.make(Stream(tuple(stages)), inputs, StreamOutputs(y=last, saved=tuple(saved)))
+
+
+def make_gate(graph: Graph, x: Tensor, y: Tensor, source: Tensor) -> TrainOp:
+    """Makes a STREAM that copies a tensor, and does not where the source is the latent.
+
+    It is a depthwise layer of one tap whose weights of 64 a multiplier of 1/64 takes back, exactly.
+
+    Args:
+      graph: Its constants are added to it.
+      x: int8, of any shape.
+      y: A tensor of the same size and quantization.
+      source: `train/source`.
+
+    Returns:
+      The op.
+    """
+    channels = math.gcd(x.size, _ALIGNMENT)
+    multiplier, shift = quantize_multiplier(1 / _GATE_WEIGHT)
+    geometry = Geometry.from_options((1, x.size // channels, channels), channels, (1, 1))
+    stage = StageFields(
+        StageKind.DEPTHWISE,
+        geometry,
+        OutputFields(x.zero_point, x.zero_point, -128, 127),
+        1,
+        STREAM_INPUT,
+        STREAM_INPUT,
+        ring_rows=1,
+        bias_input=_NO_BIAS,
+    )
+    constants = bytearray()
+    _append(constants, np.repeat(np.array([multiplier, shift], np.int32), channels).tobytes())
+    _append(constants, np.full(channels, _GATE_WEIGHT, np.int8).tobytes())
+    data = np.frombuffer(bytes(constants), np.int8)
+    name = f"constants/{y.short_name}"
+    inputs = StreamInputs(x=x, constants=graph.add(Tensor.constant(name, data)), own=(source,))
+    return TrainOp.make(Stream((stage,)), inputs, StreamOutputs(y=y, saved=()))
 
 
 def _place(own: list[Tensor]) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tflm_train.cost.cores import Core
@@ -25,13 +25,14 @@ from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.model.written import write_checked
 from tflm_train.ops import OP_PREFIX, SplitConv, SplitDepthwise, StageKind, Stream
-from tflm_train.ops.builtin import kernel_memory
+from tflm_train.ops.builtin import builtin_of, kernel_memory
+from tflm_train.ops.contract import LATENT_OUTPUT
 from tflm_train.ops.target import CORTEX_M, align
-from tflm_train.rewriter.emit_stream import make_stream
+from tflm_train.rewriter.emit_stream import make_gate, make_stream
 from tflm_train.rewriter.fold_pad import fold_pads, is_pad, is_windowed
 from tflm_train.rewriter.overlay import overlay_streams
 from tflm_train.rewriter.stream import Run, can_stream, find_run, nonzero_taps
-from tflm_train.rewriter.training_graph import TrainOp
+from tflm_train.rewriter.training_graph import FrozenPart, TrainOp
 
 _ALIGNMENT = 16
 _NODE_BYTES = 32  # TFLM's NodeAndRegistration, 32-bit pointers
@@ -178,44 +179,80 @@ def _count_pads(graph: Graph) -> int:
     return sum(map(is_pad, graph.ops))
 
 
-def stream_layers(model: Model, choice: Choice) -> list[_Segment]:
+class NoFormError(UnsupportedError):
+    """A frozen operator can not be left out of a step.
+
+    Attributes:
+      op: The operator.
+    """
+
+    def __init__(self, op: Op) -> None:
+        """Names the operator; the caller knows where it is."""
+        super().__init__(f"{op.name} of {op.output.short_name!r} has no form that can be left out")
+        self.op = op
+
+
+def stream_layers(model: Model, choice: Choice, frozen: FrozenPart | None = None) -> list[_Segment]:
     """Puts the STREAMs of the best choice into a model whose ops are in execution order.
 
     Args:
       model: Changed in place; training ops keep their place.
       choice: What may be done.
+      frozen: Ops that become STREAMs in any case, apart from all others.
 
     Returns:
       The segments.
+
+    Raises:
+      NoFormError: A frozen op cannot become (part of) a STREAM.
     """
     graph = model.graph
-    segments = choose_segments(graph, graph.ops, choice)
-    graph.ops = apply_segments(graph, graph.ops, segments)
+    segments = choose_segments(graph, graph.ops, choice, frozen)
+    graph.ops = apply_segments(graph, graph.ops, segments, frozen)
     for op in graph.ops:
         if isinstance(op, TrainOp):
             op.custom_options = op.params.pack()
+    if frozen is not None and frozen.latent is not graph.inputs[0]:
+        frozen.latent.name = LATENT_OUTPUT
     model.drop_unused_tensors()
     overlay_streams(model, {id(s.run.output): s.run for s in segments if s.run}, choice.kernels)
     return segments
 
 
-def choose_segments(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[_Segment]:
+def choose_segments(
+    graph: Graph, ops: Sequence[Op], choice: Choice, frozen: FrozenPart | None = None
+) -> list[_Segment]:
     """Cuts an op list into segments.
 
     Args:
       graph: Gives the interface: its inputs and outputs.
       ops: In execution order.
       choice: What may be done.
+      frozen: Ops that become STREAMs in any case, apart from all others.
 
     Returns:
       The segments in order, each a single op as it is or a run to stream.
+
+    Raises:
+      NoFormError: A frozen op cannot become (part of) a STREAM.
     """
-    by_stop = _all_segments(Liveness(ops, graph.inputs, graph.outputs), ops, choice)
+    liveness = Liveness(ops, graph.inputs, graph.outputs)
+    held = {} if frozen is None else frozen.ops
+    must = {key: can_stream(op) or not _is_light(op) for key, op in held.items()}
+    by_stop = _all_segments(liveness, ops, choice, must)
+    if frozen is not None and _first_unreached(by_stop) is not None:
+        # Branches may be joined in a way that no STREAM does.
+        must = {key: not _is_light(op) for key, op in held.items()}
+        by_stop = _all_segments(liveness, ops, choice, must)
+        unreached = _first_unreached(by_stop)
+        if unreached is not None:
+            raise NoFormError(ops[unreached])
     free = _smallest(by_stop, math.inf)
     limit = choice.max_slowdown * sum(map(choice.time_of, ops))
     if sum(s.time for s in free) <= limit:
         return free
-    return _smallest(by_stop, limit) or [s for x in by_stop[1:] for s in x if s.run is None]
+    slowest = free if frozen is not None else [s for x in by_stop[1:] for s in x if s.run is None]
+    return _smallest(by_stop, limit) or slowest
 
 
 def _smallest(by_stop: Sequence[Sequence[_Segment]], limit: float) -> list[_Segment]:
@@ -237,36 +274,74 @@ def _smallest(by_stop: Sequence[Sequence[_Segment]], limit: float) -> list[_Segm
     return best
 
 
-def apply_segments(graph: Graph, ops: Sequence[Op], segments: Sequence[_Segment]) -> list[Op]:
+def apply_segments(
+    graph: Graph, ops: Sequence[Op], segments: Sequence[_Segment], frozen: FrozenPart | None = None
+) -> list[Op]:
     """The op list with a STREAM in place of each segment that is a run."""
     made: list[Op] = []
     for segment in segments:
         if segment.run is None:
             made += ops[segment.start : segment.stop]
+            if frozen is not None and frozen.latent in made[-1].outputs:
+                made.append(_copy_latent(graph, made[-1], frozen))
+        elif frozen is not None and id(ops[segment.start]) in frozen.ops:
+            made.append(make_stream(graph, segment.run, frozen.source))
         else:
             made.append(make_stream(graph, segment.run))
     return made
 
 
-def _all_segments(liveness: Liveness, ops: Sequence[Op], choice: Choice) -> list[list[_Segment]]:
-    """Every segment that may be, by where it stops."""
+def _copy_latent(graph: Graph, op: Op, frozen: FrozenPart) -> TrainOp:
+    """Lets an op that always runs, a pooling for example, make what a STREAM copies."""
+    latent = frozen.latent
+    made = graph.add(Tensor(latent.name, latent.shape, latent.type_code, latent.quantization))
+    op.outputs = [made if tensor is latent else tensor for tensor in op.outputs]
+    return make_gate(graph, made, latent, frozen.source)
+
+
+def _first_unreached(by_stop: Sequence[Sequence[_Segment]]) -> int | None:
+    """The op behind which no sequence of segments leads; None where some lead to the end."""
+    reached = [True] + [False] * (len(by_stop) - 1)
+    for stop in range(1, len(by_stop)):
+        reached[stop] = any(reached[segment.start] for segment in by_stop[stop])
+    return None if reached[-1] else max(i for i, is_reached in enumerate(reached) if is_reached)
+
+
+def _is_light(op: Op) -> bool:
+    """Whether a frozen op that cannot be left out may run for nothing: it costs little."""
+    row = builtin_of(op)
+    if row is None or row.memory is None:
+        return False  # nothing is known of it
+    return row.layer is None and not row.is_heavy
+
+
+def _all_segments(
+    liveness: Liveness, ops: Sequence[Op], choice: Choice, frozen: Mapping[int, bool]
+) -> list[list[_Segment]]:
+    """Every segment that may be, by where it stops.
+
+    `frozen` says of each frozen op, by its id, whether it must not stay as it is.
+    """
     by_stop: list[list[_Segment]] = [[] for _ in range(len(ops) + 1)]
     crossings = liveness.crossing_bytes(lambda t: _bytes(t) if _is_planned(t) else 0)
     streamable = [can_stream(op) for op in ops]
     taps = nonzero_taps([op for op, may in zip(ops, streamable, strict=True) if may])
     for start, op in enumerate(ops):
         crossing = crossings[start]
+        is_frozen = id(op) in frozen
         must_run = choice.forward is Forward.FLASH and is_windowed(op) and streamable[start]
+        must_run = frozen[id(op)] if is_frozen else must_run
         if not must_run:
             by_stop[start + 1].append(_as_it_is(op, start, crossing, choice))
         for stop in range(start + 1, len(ops) + 1):
-            if not streamable[stop - 1]:
+            if not streamable[stop - 1] or (id(ops[stop - 1]) in frozen) is not is_frozen:
                 break
             made = [t for op in ops[start:stop] for t in op.outputs]
             needed = {id(t) for t in made if liveness.is_needed(t, stop)}
             run = find_run(ops[start:stop], needed, taps)
-            if run is not None and _is_allowed(run, choice):
+            if run is not None and (is_frozen or _is_allowed(run, choice)):
                 dies = _is_planned(run.source) and not liveness.is_needed(run.source, stop)
+                dies &= _is_planned(run.output)
                 saved = _shared_bytes(run) if dies else 0
                 by_stop[stop].append(_streamed(run, start, stop, crossing - saved, choice))
     return by_stop
@@ -294,7 +369,7 @@ def _as_it_is(op: Op, start: int, crossing: int, choice: Choice) -> _Segment:
 
 
 def _streamed(run: Run, start: int, stop: int, crossing: int, choice: Choice) -> _Segment:
-    alive = crossing + sum(map(_bytes, run.outputs))
+    alive = crossing + sum(_bytes(t) for t in run.outputs if _is_planned(t))
     alive += align(scratch_of(run.params), _ALIGNMENT)
     tensors = 2 + sum(t.is_variable for op in run.layers for t in op.inputs[1:] if t is not None)
     tensors += len(run.outputs)

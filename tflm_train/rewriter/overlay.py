@@ -73,7 +73,9 @@ def _find_pairs(graph: Graph, runs: Mapping[int, Run]) -> Iterator[_Pair]:
     liveness = Liveness(graph.ops, graph.inputs, graph.outputs)
     for time, op in enumerate(graph.ops):
         run = runs.get(id(op.output)) if op.outputs else None
-        if run is None or run.source.is_variable or liveness.is_needed(run.source, time + 1):
+        if run is None or run.source.is_variable or run.output.is_variable:
+            continue
+        if liveness.is_needed(run.source, time + 1):
             continue
         yield _Pair(time + 1, run.source, op.output, align(run.lead, ALIGNMENT))
 

@@ -12,7 +12,7 @@ from tflm_train import ops
 from tflm_train.cost.cores import Core
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
-from tflm_train.model import Model, offline_plan
+from tflm_train.model import Model, Op, offline_plan
 from tflm_train.model.layer_options import store_layer_options
 from tflm_train.model.written import write_checked
 from tflm_train.rewriter.attach_head import attach_head
@@ -22,8 +22,9 @@ from tflm_train.rewriter.describe import describe_head, describe_interface
 from tflm_train.rewriter.differentiate import DIFFERENTIATE
 from tflm_train.rewriter.fold_pad import fold_pads
 from tflm_train.rewriter.fuse_bias import FUSE_BIAS
+from tflm_train.rewriter.hold_latent import HOLD_LATENT
 from tflm_train.rewriter.mark_step import MARK_STEP, MARKED
-from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
+from tflm_train.rewriter.optimize import Choice, Forward, NoFormError, Streaming, stream_layers
 from tflm_train.rewriter.order_ops import order_ops
 from tflm_train.rewriter.passes import Pass, run_passes
 from tflm_train.rewriter.properties import IN_ORDER, LAYERS_SPLIT, ONE_PRODUCER, UPDATED
@@ -93,7 +94,8 @@ def rewrite(
         )
     work = Model(model.source, model.name)
     choice = Choice(stream, forward, max_slowdown, KernelSet(kernels), core)
-    if choice.changes_anything:
+    streams = choice.changes_anything or scheme.latent
+    if streams:
         fold_pads(work.graph)
     plan = resolve(scheme, work)
     if not scheme.head.is_kept:
@@ -106,14 +108,23 @@ def rewrite(
     order_all = functools.partial(order_ops, order=order, fingerprint=_fingerprint(model, scheme))
     made = (CHOOSE_VARIABLES, DIFFERENTIATE, SAVE_MASKS, SPLIT_LAYERS)
     ordered = Pass("order_ops", order_all, requires=(UPDATED, LAYERS_SPLIT), ensures=(IN_ORDER,))
-    held = run_passes(graph, (*made, ordered, CLOSE_STEP, MARK_STEP), held=(ONE_PRODUCER,))
+    latent = (HOLD_LATENT,) if scheme.latent else ()
+    passes = (*made, ordered, *latent, CLOSE_STEP, MARK_STEP)
+    held = run_passes(graph, passes, held=(ONE_PRODUCER,))
     graph.warnings += _scale_warnings(graph)
     describe_interface(graph)
     unstreamed = memory = memory_report(work, kernels)
     time = sum(map(choice.time_of, work.graph.ops))
-    if choice.changes_anything:
-        streamed = Pass("stream_layers", lambda _: stream_layers(work, choice), requires=(MARKED,))
-        run_passes(graph, (FUSE_BIAS, MARK_STEP, streamed), held)
+    if streams:
+        streamed = Pass(
+            "stream_layers",
+            lambda graph: stream_layers(graph.model, choice, graph.frozen),
+            requires=(MARKED,),
+        )
+        try:
+            run_passes(graph, (FUSE_BIAS, MARK_STEP, streamed), held)
+        except NoFormError as error:
+            raise UnsupportedError(_why_no_latent(model, error.op)) from error
         memory = memory_report(work, kernels)
     store_layer_options(work)
     data = write_checked(work)
@@ -122,11 +133,23 @@ def rewrite(
     return RewriteResult(data, report, memory, unstreamed, slowdown)
 
 
+def _why_no_latent(model: Model, frozen: Op) -> str:
+    """Says of a frozen op that it has to run in every step, and what would work."""
+    name = frozen.output.name
+    index = next(i for i, op in enumerate(model.graph.ops) if name in (t.name for t in op.outputs))
+    return (
+        f"{model.name}: op {index} ({frozen.name}, {name!r}) is frozen, and there is no form of it "
+        "that a step from a latent could leave out; `rewrite --split` writes the frozen and the "
+        "trained part as two models"
+    )
+
+
 def _fingerprint(model: Model, scheme: Scheme) -> int:
     """64 bits that tell which model and scheme a saved state belongs to."""
     digest = hashlib.sha256(model.source)
     settings = scheme.to_dict()
     del settings["model"]  # that is in the digest itself
+    del settings["latent"]  # states are the same with and without
     digest.update(json.dumps(settings, sort_keys=True).encode())
     digest.update(ops.VERSION.to_bytes(2, "little"))
     return int.from_bytes(digest.digest()[:8], "little")

@@ -228,6 +228,8 @@ def _find_saved(layers: list[Op], ops: Sequence[Op], used_outside: set[int]) -> 
         is_mask = isinstance(op.params, ClampMask)
         if before is None or (before.mask if is_mask else before.channels or before.is_whole):
             return None
+        if isinstance(op.params, ChannelSave) and op.params.channels != op.input.shape[-1]:
+            return None  # a FULLY_CONNECTED takes all elements for channels
         saved[id(op.input)] = (
             dataclasses.replace(before, mask=op)
             if is_mask

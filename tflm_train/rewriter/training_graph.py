@@ -43,6 +43,21 @@ class Variable:
     factory: npt.NDArray[np.generic] | None
 
 
+@dataclass(frozen=True, eq=False)
+class FrozenPart:
+    """The forward operators whose result for a sample never changes.
+
+    Attributes:
+      ops: The operators, by their id; none where the latent is the model's input.
+      latent: Their result, a variable and graph output.
+      source: int32 [1] variable and graph input: 0, they run; 1, the latent stays as it is.
+    """
+
+    ops: dict[int, Op]
+    latent: Tensor
+    source: Tensor
+
+
 @dataclass(eq=False)
 class TrainingGraph:
     """A model on its way from inference to training.
@@ -62,6 +77,7 @@ class TrainingGraph:
       variables: What the restore op fills, in order.
       tokens: What the updates write, each to say that it is done.
       trained: The layers that train, by the id of their op.
+      frozen: What a step from a latent leaves out; None where steps are from samples only.
       slot_names: Which tensor's gradient each slot belongs to.
       training: Our ops, in the order they were made (the schedule pass orders them).
       warnings: For the report.
@@ -80,6 +96,7 @@ class TrainingGraph:
     variables: list[Variable] = field(default_factory=list)
     tokens: list[Tensor] = field(default_factory=list)
     trained: dict[int, TrainedLayer] = field(default_factory=dict)
+    frozen: FrozenPart | None = None
     slot_names: list[str] = field(default_factory=list)
     training: list[TrainOp] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

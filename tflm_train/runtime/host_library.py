@@ -71,7 +71,8 @@ def host_library() -> ctypes.CDLL:
     library.TflmTrainLastError.restype = ctypes.c_char_p
     library.TflmTrainOpNanoseconds.restype = ctypes.c_uint64
     library.TflmTrainStateSize.restype = ctypes.c_size_t
-    for transfer in (library.TflmTrainStateSave, library.TflmTrainStateLoad):
+    transfers = library.TflmTrainStateSave, library.TflmTrainStateLoad, library.TflmTrainLatentSet
+    for transfer in transfers:
         transfer.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
     return library
 

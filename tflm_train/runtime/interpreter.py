@@ -29,6 +29,9 @@ from tflm_train.runtime.targets import target_array
 from tflm_train.trained.state import StateBlob, StateLayout
 from tflm_train.trained.trainable_model import TrainableModel
 
+_SAMPLE, _LATENT = 0, 1
+"""Values of `train/source`."""
+
 
 class Interpreter:
     """A model in the TFLM interpreter.
@@ -67,6 +70,7 @@ class Interpreter:
         self._interpreter = self._create(preserve_all)
         self._fresh = True
         self._learning_rate = 0.0
+        self._source = _SAMPLE
 
     @property
     def is_trainable(self) -> bool:
@@ -151,17 +155,56 @@ class Interpreter:
           DataError: A target or learning rate out of range; nothing has changed.
           ModelError: The model holds no training ops.
         """
-        trainable = self.require_trainable()
-        value = target_array(trainable.loss, target)
-        if not math.isfinite(learning_rate) or learning_rate <= 0:
-            raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
+        value = _checked(self.require_trainable().loss, target, learning_rate)
         self._set_inputs(tuple(x) if isinstance(x, list | tuple) else (np.asarray(x),))
-        if trainable.label is not None and value is not None:
-            label = value.reshape(trainable.label.shape)
-            self._interpreter.set_input(label, trainable.label_input)
-        self._set_learning_rate(learning_rate)
+        return self._train(value, learning_rate)
+
+    @property
+    def trains_from_latents(self) -> bool:
+        """Whether the model was rewritten with `latent: true`."""
+        return self.trainable is not None and self.trainable.latent is not None
+
+    def latent(self) -> npt.NDArray[np.int8]:
+        """A copy of the activation at the boundary between the frozen and the trained part.
+
+        Returns:
+          int8, in the tensor's shape: of the sample of the last run, or what was put there since.
+
+        Raises:
+          ModelError: The model was not rewritten with `latent: true`.
+        """
+        latent, output, _ = self._latent_place()
+        if self._fresh:
+            return np.zeros(latent.shape, np.int8)
+        return np.array(self._interpreter.get_output(output))
+
+    def train_from_latent(
+        self, latent: npt.NDArray[np.int8], target: npt.ArrayLike | None, learning_rate: float
+    ) -> float:
+        """Runs one training step without the frozen layers.
+
+        Args:
+          latent: What `latent` gave for the sample.
+          target: As for `train_step`.
+          learning_rate: As for `train_step`.
+
+        Returns:
+          The loss before the update: bit for bit what the sample itself gives.
+
+        Raises:
+          DataError: A latent, target or learning rate that does not fit; nothing has changed.
+          ModelError: The model was not rewritten with `latent: true`.
+        """
+        value = _checked(self.require_trainable().loss, target, learning_rate)
+        self._set_latent(latent)
+        return self._train(value, learning_rate)
+
+    def infer_from_latent(self, latent: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
+        """Runs inference without the frozen layers; otherwise as `infer`."""
+        self._set_latent(latent)
+        self._set_learning_rate(0.0)
         self._invoke()
-        return float(self._interpreter.get_output(trainable.loss_output)[0])
+        return self.output()
 
     def output(self, index: int | None = None) -> npt.NDArray[Any]:
         """A copy of one of the original model's outputs (the trained one) after the last run."""
@@ -174,6 +217,7 @@ class Interpreter:
         self._interpreter.reset()
         self._fresh = True
         self._learning_rate = 0.0
+        self._source = _SAMPLE
 
     def state(self) -> bytes:
         """The trained state as a blob: what the firmware's StateSave writes.
@@ -278,6 +322,15 @@ class Interpreter:
             raise RuntimeFailure(detail or str(error)) from error
         self._fresh = False
 
+    def _train(self, target: npt.NDArray[Any] | None, learning_rate: float) -> float:
+        trainable = self.require_trainable()
+        if trainable.label is not None and target is not None:
+            label = target.reshape(trainable.label.shape)
+            self._interpreter.set_input(label, trainable.label_input)
+        self._set_learning_rate(learning_rate)
+        self._invoke()
+        return float(self._interpreter.get_output(trainable.loss_output)[0])
+
     def _set_inputs(self, inputs: tuple[npt.NDArray[Any], ...]) -> None:
         if len(inputs) != self.input_count:
             raise DataError(f"{len(inputs)} inputs given, the model has {self.input_count}")
@@ -292,6 +345,36 @@ class Interpreter:
                     f"takes {tensor.dtype} {tensor.shape}; convert it with `to_model_input`"
                 )
             self._interpreter.set_input(np.ascontiguousarray(array), index)
+        self._set_source(_SAMPLE)
+
+    def _latent_place(self) -> tuple[Tensor, int, int]:
+        """The latent, its index among the outputs, that of the source among the inputs."""
+        trainable = self.require_trainable()
+        output, source = trainable.latent_output, trainable.source_input
+        if trainable.latent is None or output is None or source is None:
+            raise ModelError(
+                f"{self.model.name} trains from samples only; rewrite the original model with "
+                "`latent: true` in its scheme"
+            )
+        return trainable.latent, output, source
+
+    def _set_latent(self, value: npt.NDArray[np.int8]) -> None:
+        latent = self._latent_place()[0]
+        array = np.ascontiguousarray(value)
+        if array.dtype != np.int8 or array.size != latent.size:
+            raise DataError(
+                f"the latent is {array.dtype} {array.shape}, the model takes int8 {latent.shape}"
+            )
+        handle = self._state_handle()
+        self._check(host_library().TflmTrainLatentSet, handle, array.ctypes.data, array.nbytes)
+        self._set_source(_LATENT)
+
+    def _set_source(self, value: int) -> None:
+        # A variable, too.
+        if value != self._source:
+            source = self._latent_place()[2]
+            self._interpreter.set_input(np.array([value], np.int32), source)
+            self._source = value
 
     def _set_learning_rate(self, value: float) -> None:
         # The input is a variable: it keeps its value, so only changes are written.
@@ -326,6 +409,16 @@ class Interpreter:
           ModelError: It holds no training ops.
         """
         return TrainableModel.read(self.model) if self.trainable is None else self.trainable
+
+
+def _checked(
+    loss: Loss, target: npt.ArrayLike | None, learning_rate: float
+) -> npt.NDArray[Any] | None:
+    """The target as the model takes it; the learning rate is looked at as well."""
+    value = target_array(loss, target)
+    if not math.isfinite(learning_rate) or learning_rate <= 0:
+        raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
+    return value
 
 
 def _without_plan(model: Model) -> bytes:

@@ -14,13 +14,16 @@ The example is also the test of this module's parser::
     optimizer: sgd                 # or with options, see optimizer.py
     residual_bits: 8               # 4 or 0: less RAM, stochastic rounding
     seed: 0
+    latent: false                  # true: steps from stored latents as well as from samples
 
 A layer whose weights train also trains its bias. The head (the last layer that feeds the trained
 output) always trains unless `head: {train: false}`, and is not counted by `biases: {last: k}`.
 `biases: all` (or `{last: all}`) and `weights: all` stand for every layer below it that can train. A
 scheme that fits one model only says which (`model`, see signature.py).
-`output: 1` (or a name) trains another output than the first. `qas: false` switches
-quantization-aware scaling off, for ablation only.
+`output: 1` (or a name) trains another output than the first. `latent: true` lets the model train
+from latents: the activation where the trained part begins can be read, kept and put back, and the
+frozen layers need not run again. `qas: false` switches quantization-aware scaling off, for ablation
+only.
 """
 
 from __future__ import annotations
@@ -85,6 +88,7 @@ class Scheme:
       qas: Quantization-aware scaling; False only for ablation.
       optimizer: How a gradient becomes a step.
       model: The only model that the scheme is for; None for any.
+      latent: Whether the model also trains from latents; what it learns is the same.
     """
 
     loss: Loss = field(default_factory=Loss)
@@ -98,6 +102,7 @@ class Scheme:
     output: LayerRef = 0
     optimizer: UpdateRule = field(default_factory=Sgd)
     model: Signature | None = None
+    latent: bool = False
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Scheme:
@@ -138,6 +143,7 @@ class Scheme:
         residual_bits = _read_residual(top.get("residual_bits"), optimizer)
         seed = top.get("seed").integer(default=0, low=0, high=2**32 - 1).value
         qas = top.get("qas").boolean(default=True)
+        latent = top.get("latent").boolean(default=False)
         top.finish()
         trained = 0 if output.absent else output.layer()
         return Scheme(
@@ -152,6 +158,7 @@ class Scheme:
             trained,
             optimizer,
             model,
+            latent,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -67,6 +67,11 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
         variable.tensor.is_variable = False
     graph = work.graph
     added = graph.outputs[trainable.state_output]
+    source = None
+    if trainable.source_input is not None and trainable.latent is not None:
+        source = graph.inputs[trainable.source_input]
+        trainable.latent.is_variable = False
+    graph.ops = [_without_source(op, source) for op in graph.ops]
     graph.ops = [_forward(op, work) for op in graph.ops if not _trains(op)]
     graph.inputs, graph.outputs = list(trainable.inputs), list(trainable.outputs)
     _drop_added_tensors(graph, added)
@@ -113,6 +118,13 @@ def _forward(op: Op, model: Model) -> Op:
         ) from error
     parts.weights.data, parts.weights.shape = whole, whole.shape
     return Op(name, [parts.x, parts.weights, parts.bias], op.outputs, op.options)
+
+
+def _without_source(op: Op, source: Tensor | None) -> Op:
+    """A frozen STREAM that always runs."""
+    if source is None or not Stream.is_kind_of(op) or op.inputs[-1] is not source:
+        return op
+    return dataclasses.replace(op, inputs=op.inputs[:-1])
 
 
 def _without_saved(op: Op, model: Model) -> Op:

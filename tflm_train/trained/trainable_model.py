@@ -19,7 +19,7 @@ from tflm_train.ops import (
     TargetKind,
 )
 from tflm_train.ops.builtin import builtin_of
-from tflm_train.ops.contract import EXTRA_INPUTS, EXTRA_OUTPUTS, STATE_WORDS
+from tflm_train.ops.contract import EXTRA_INPUTS, EXTRA_OUTPUTS, SOURCE_INPUT, STATE_WORDS
 from tflm_train.ops.npu import ETHOS_U
 from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.ops.tensors import slots_of
@@ -106,6 +106,7 @@ class TrainableModel:
       inputs: The original model's inputs.
       outputs: The original model's outputs.
       label: What `train/label` is; None for a model that learns its own input.
+      latent: The activation that steps may begin from; None where they are from samples only.
       trained_output: Index of the output that the loss is about.
       loss_op: The loss.
       loss: Its parameters.
@@ -119,6 +120,7 @@ class TrainableModel:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     label: Tensor | None
+    latent: Tensor | None
     trained_output: int
     loss_op: Op
     loss: Loss
@@ -175,6 +177,16 @@ class TrainableModel:
         return len(self.outputs) + 1
 
     @property
+    def source_input(self) -> int | None:
+        """Index of `train/source` among the model's inputs; None where there is none."""
+        return None if self.latent is None else self.rate_input + 1
+
+    @property
+    def latent_output(self) -> int | None:
+        """Index of the latent among the model's outputs; None where there is none."""
+        return None if self.latent is None else self.state_output + 1
+
+    @property
     def head(self) -> Update | None:
         """The update of the layer that the loss reads: the one given the loss's own gradient."""
         gradient = Loss.outputs_of(self.loss_op).gradient
@@ -202,8 +214,7 @@ def _read(model: Model, restore: Op) -> TrainableModel:
         raise _damaged(model, f"it holds training ops but no {TRAINING_OP_PREFIX}{Loss.OP}")
     restored, loss = _params(restore, model), _params(loss_op, model)
     assert isinstance(restored, Restore) and isinstance(loss, Loss)
-    inputs, label = _interface(model, loss)
-    outputs = tuple(model.graph.outputs[: -len(EXTRA_OUTPUTS)])
+    inputs, label, outputs, latent = _interface(model, loss)
     try:
         logits = Loss.inputs_of(loss_op).logits
         changed = _changes(model)
@@ -217,6 +228,7 @@ def _read(model: Model, restore: Op) -> TrainableModel:
         inputs=inputs,
         outputs=outputs,
         label=label,
+        latent=latent,
         trained_output=_trained_output(model, outputs, logits),
         loss_op=loss_op,
         loss=loss,
@@ -225,20 +237,37 @@ def _read(model: Model, restore: Op) -> TrainableModel:
     )
 
 
-def _interface(model: Model, loss: Loss) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    """The original inputs and the label; what a rewrite adds must be where it put it."""
-    graph = model.graph
+def _interface(
+    model: Model, loss: Loss
+) -> tuple[tuple[Tensor, ...], Tensor | None, tuple[Tensor, ...], Tensor | None]:
+    """The original inputs, the label, the original outputs, the latent.
+
+    What a rewrite adds must be where it put it.
+    """
+    inputs, outputs = list(model.graph.inputs), list(model.graph.outputs)
     names = EXTRA_INPUTS[loss.target_kind == TargetKind.INPUT :]
-    added = [*graph.inputs[-len(names) :], *graph.outputs[-len(EXTRA_OUTPUTS) :]]
-    kinds = [(t.type_name, t.size) for t in added[-3:]]
-    wanted = [("FLOAT32", 1), ("FLOAT32", 1), ("INT32", STATE_WORDS)]
-    if [t.name for t in added] != [*names, *EXTRA_OUTPUTS] or kinds != wanted:
+    latent = None
+    kinds = [("FLOAT32", 1), ("FLOAT32", 1), ("INT32", STATE_WORDS)]
+    if inputs and inputs[-1].name == SOURCE_INPUT and outputs:
+        source, latent = inputs.pop(), outputs.pop()
+        is_theirs = (source.type_name, source.size, source.is_variable) == ("INT32", 1, True)
+        if not is_theirs or not latent.is_variable or latent.type_name != "INT8":
+            raise _damaged(model, f"{SOURCE_INPUT} or its last output, the latent, is not one")
+    added = [*inputs[-len(names) :], *outputs[-len(EXTRA_OUTPUTS) :]]
+    found = [(t.type_name, t.size) for t in added[-3:]]
+    if [t.name for t in added] != [*names, *EXTRA_OUTPUTS] or found != kinds:
         raise _damaged(
             model,
             "its last inputs and outputs are not those that a rewrite adds "
             f"({', '.join(names)}; {', '.join(EXTRA_OUTPUTS)})",
         )
-    return tuple(graph.inputs[: -len(names)]), added[0] if len(names) > 1 else None
+    label = added[0] if len(names) > 1 else None
+    return (
+        tuple(inputs[: -len(names)]),
+        label,
+        tuple(outputs[: -len(EXTRA_OUTPUTS)]),
+        latent,
+    )
 
 
 def _trained_output(model: Model, outputs: Sequence[Tensor], logits: Tensor) -> int:

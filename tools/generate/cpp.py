@@ -6,6 +6,7 @@ import ast
 import enum
 import inspect
 import textwrap
+from collections.abc import Iterable
 
 WIDTH = 100
 
@@ -13,6 +14,17 @@ WIDTH = 100
 def constant(name: str) -> str:
     """`MAX_GAIN_SHIFT` as `kMaxGainShift`."""
     return "k" + "".join(word.capitalize() for word in name.split("_"))
+
+
+def filled(items: Iterable[str], first: str = "", others: str = "    ") -> list[str]:
+    """Lines of as many items each as there is room for, indented by `first` and `others`."""
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + 1 + len(item) <= WIDTH:
+            lines[-1] += f" {item}"
+        else:
+            lines.append((others if lines else first) + item)
+    return lines
 
 
 def comment(text: str, indent: str = "") -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import enum
 import inspect
+import itertools
+from collections.abc import Iterable
 
 from tflm_train.ops import ALL, VERSION, Params
 from tflm_train.ops.constants import ENUMS, LIMITS
 from tflm_train.ops.declaration import HEADER
 from tflm_train.ops.fields import WORD, Member, Struct, members_of, words_of
 
-from .cpp import comment, constant, member_notes, with_notes
+from .cpp import comment, constant, filled, member_notes, with_notes
 
 _HEAD = """\
 // The parameters of the training custom ops, as they travel in custom_options.
@@ -86,14 +88,26 @@ def _add_struct(cls: type[Struct], parts: list[str], written: list[type[Struct]]
     lines = [*comment(inspect.getdoc(cls) or ""), f"struct {cls.CPP} {{"]
     size = WORD * len(words_of(cls))
     if cls in ALL:
-        lines.append(f"  static constexpr OpKind kKind = OpKind::k{cls.__name__};")
-        lines.append("  OpHeader header;")
+        kind = f"static constexpr OpKind kKind = OpKind::k{cls.__name__};"
+        lines.append(f"  {kind} OpHeader header;")
         size += HEADER.size
-    lines += with_notes(
-        [(f"  {_type(m)} {_declarator(m)};", m.number.note) for m in members_of(cls)]
-    )
+    lines += with_notes(_declarations(members_of(cls)))
     lines += ["};", f'static_assert(sizeof({cls.CPP}) == {size}, "packed");', ""]
     parts.append("\n".join(lines))
+
+
+def _declarations(members: Iterable[Member]) -> list[tuple[str, str]]:
+    """The fields with their notes; of those without one, neighbours of a type share lines."""
+    rows: list[tuple[str, str]] = []
+    alike = itertools.groupby(members, lambda m: (_type(m), m.number.note))
+    for (type_name, note), group in alike:
+        names = [_declarator(member) for member in group]
+        if note:
+            rows += [(f"  {type_name} {name};", note) for name in names]
+        else:
+            statement = f"{type_name} {', '.join(names)};"
+            rows += [(line, "") for line in filled(statement.split(), "  ", "      ")]
+    return rows
 
 
 def _type(member: Member) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,7 +21,7 @@ from tflm_train.ops.tensors import (
     slots_of,
 )
 
-from .cpp import WIDTH
+from .cpp import filled
 
 COMMON_PARTS = PARTS[:3]
 """Those that an op's table itself points at."""
@@ -77,15 +76,13 @@ class _Program:
         return at
 
     def lines(self, name: str) -> list[str]:
-        numbers = ", ".join(map(str, self.code))
-        body = textwrap.wrap(numbers, WIDTH, initial_indent="    ", subsequent_indent="    ")
-        return [f"constexpr uint8_t {name}[] = {{", *body, "};"]
+        return _array(f"constexpr uint8_t {name}[]", list(map(str, self.code)))
 
 
 def tables_header() -> str:
     """The text of the header."""
-    codes = "".join(f"  k{_camel(code.name)} = {code.value},\n" for code in Code)
-    parts = [_HEAD, f"enum ExpressionCode : uint8_t {{\n{codes}}};\n"]
+    codes = filled([f"k{_camel(code.name)} = {code.value}," for code in Code], "  ", "  ")
+    parts = [_HEAD, "\n".join(["enum ExpressionCode : uint8_t {", *codes, "};", ""])]
     parts.append(f"constexpr int kDeepestExpression = {DEEPEST};\n")
     parts += [_part_table(cls) for cls in PARTS]
     parts += [_op_table(cls) for cls in ALL]
@@ -129,10 +126,15 @@ def _op_table(cls: type[Params]) -> str:
     parts = ", ".join(str(_part_at(cls, part)) for part in COMMON_PARTS)
     size = HEADER.size + WORD * len(words_of(cls))
     lines += [
-        f"constexpr OpTable k{name}Table = {{",
-        f'    "{TRAINING_OP_PREFIX}{cls.OP}", {{k{name}Code, {pointer}, {len(fields)}}},',
-        f"    k{name}Rows, OpKind::k{name}, {size}, {len(inputs)}, {len(outputs)},",
-        f"    {str(has_state).lower()}, {{{parts}}}}};",
+        *filled(
+            [
+                f"constexpr OpTable k{name}Table = {{",
+                f'"{TRAINING_OP_PREFIX}{cls.OP}",',
+                f"{{k{name}Code, {pointer}, {len(fields)}}},",
+                f"k{name}Rows, OpKind::k{name}, {size}, {len(inputs)}, {len(outputs)},",
+                f"{str(has_state).lower()}, {{{parts}}}}};",
+            ]
+        ),
         f"struct {name}Tensors {{",
         f"  using Params = {cls.CPP};",
         f"  static const OpTable& Table() {{ return k{name}Table; }}",
@@ -186,9 +188,9 @@ def _place(slots: Sequence[Slot], index: int) -> int:
 
 
 def _enum(what: str, slots: Sequence[Slot]) -> list[str]:
-    names = [f"k{_camel(slot.name)} = {_place(slots, i)}" for i, slot in enumerate(slots)]
-    text = f"struct {what} {{ enum : int8_t {{ {', '.join(names)} }}; }};"
-    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="      ")
+    names = [f"k{_camel(slot.name)} = {_place(slots, i)}," for i, slot in enumerate(slots)]
+    text = [f"struct {what} {{ enum : int8_t {{", *names[:-1], f"{names[-1][:-1]} }}; }};"]
+    return filled(text, "  ", "      ")
 
 
 def _mark(cls: type[Params], name: str) -> int:
@@ -196,7 +198,12 @@ def _mark(cls: type[Params], name: str) -> int:
     return names_of(cls)[name] if name else NONE
 
 
+def _array(what: str, items: list[str]) -> list[str]:
+    """The definition of an array, as dense as it goes: nobody reads its numbers."""
+    return [f"{what} = {{", *filled([f"{item}," for item in items], "    ", "    "), "};"]
+
+
 def _rows(kind: str, name: str, rows: list[str]) -> list[str]:
     if not rows:
         return []
-    return [f"constexpr {kind} {name}[] = {{", *(f"    {row}," for row in rows), "};"]
+    return _array(f"constexpr {kind} {name}[]", rows)

@@ -24,6 +24,7 @@ struct Tensor {
   struct {
     void* data;
   } data;
+  int type;  // TfLiteType
 };
 
 class Interpreter {
@@ -49,8 +50,8 @@ class Interpreter {
 
  private:
   float rate_ = 0.0f;
-  Tensor rate_tensor_ = {{&rate_}};
-  Tensor state_tensor_ = {{&state}};
+  Tensor rate_tensor_ = {{&rate_}, 1};
+  Tensor state_tensor_ = {{&state}, 2};
   tflm_train::VariableTable table_ = {};
 };
 

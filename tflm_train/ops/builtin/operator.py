@@ -86,6 +86,7 @@ class BuiltinOperator:
       shape_input: Which input says the shape of its output, if its options' `newShape` does not;
         None where the other inputs do.
       pads_with_zero: Whether it surrounds its input by as many real zeros as input 1 says.
+      is_heavy: Whether it takes far more than some instructions for each element, without weights.
       loss: The loss that includes it where a model ends in it; None where none does.
       partials: Of an operator that works element by element, its partial derivatives: for each
         input the terms whose sum it is. Its gradient needs no more.
@@ -105,6 +106,7 @@ class BuiltinOperator:
     keeps_channels: bool = False
     shape_input: int | None = None
     pads_with_zero: bool = False
+    is_heavy: bool = False
     loss: LossKind | None = None
     partials: tuple[tuple[Term, ...], ...] = ()
 

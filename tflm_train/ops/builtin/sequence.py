@@ -129,6 +129,7 @@ ROWS = (
         (2, 2),
         schema.BatchMatMulOptionsT,
         memory=_batch_matmul_memory,
+        is_heavy=True,
         method="BatchMatMul",
     ),
     BuiltinOperator("SVDF", _svdf_shape, (5, 5), schema.SVDFOptionsT, memory=_svdf_memory),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from tflm_train.graph import Tensor
 from tflm_train.ops.fields import Number
-from tflm_train.ops.tensors import Role, Spec
+from tflm_train.ops.tensors import Role, Spec, Tensors
 
 WINDOWED = {
     "size": "in_h * in_w * in_c",
@@ -48,3 +49,25 @@ Addend = Annotated[
     Tensor | None,
     Spec(Role.ADDEND, "INT8", "size", present="slot_addend != -1", mark="slot_addend"),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InStep(Tensors):
+    """Inputs of an op that runs once in each step."""
+
+    LAST = ("scales", "ranges", "state")
+    state: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaled(InStep):
+    """Inputs of an op that reads or writes a gradient."""
+
+    scales: Scales
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranged(Scaled):
+    """Inputs of an op that requantises the gradient it writes."""
+
+    ranges: Ranges

@@ -35,11 +35,9 @@ class LayerOutputs(Tensors):
 
 
 @dataclass(frozen=True)
-class SplitConv(TrainingOp[SplitInputs, LayerOutputs]):
+class SplitConv(TrainingOp[SplitInputs, LayerOutputs], kind=13):
     """Forward CONV_2D or FULLY_CONNECTED whose weights are a constant rest and trained columns."""
 
-    KIND = 13
-    OP = "SPLIT_CONV"
     TERMS = terms(
         WINDOWED,
         weights="out_c * k_h * k_w * (in_c - kept)",
@@ -53,11 +51,9 @@ class SplitConv(TrainingOp[SplitInputs, LayerOutputs]):
 
 
 @dataclass(frozen=True)
-class SplitDepthwise(TrainingOp[SplitInputs, LayerOutputs]):
+class SplitDepthwise(TrainingOp[SplitInputs, LayerOutputs], kind=14):
     """Forward DEPTHWISE_CONV_2D of which some channels' weights train."""
 
-    KIND = 14
-    OP = "SPLIT_DEPTHWISE"
     TERMS = terms(
         WINDOWED,
         weights="k_h * k_w * out_c",
@@ -95,9 +91,7 @@ class StreamOutputs(Tensors):
 
 
 @dataclass(frozen=True)
-class Stream(TrainingOp[StreamInputs, StreamOutputs]):
+class Stream(TrainingOp[StreamInputs, StreamOutputs], kind=50):
     """A run of forward layers a few rows at a time; as many stages as the header's size says."""
 
-    KIND = 50
-    OP = "STREAM"
     stages: tuple[StageFields, ...]

@@ -8,10 +8,10 @@ from typing import Annotated
 from tflm_train.graph import Tensor
 from tflm_train.ops.constants import KEPT_AXES, MAX_ACCUMULATE_INPUTS, MOVE_AXES, REDUCED_AXES
 from tflm_train.ops.declaration import Rule, TrainingOp, terms
-from tflm_train.ops.fields import Number
+from tflm_train.ops.fields import Number, Struct
 from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.structs import MaskFields, MoveAxis, ProductAxis
-from tflm_train.ops.tensors import Role, Spec, Tensors
+from tflm_train.ops.tensors import Role, Spec
 from tflm_train.ops.training.common import (
     THREE_SLOTS,
     TWO_SLOTS,
@@ -20,15 +20,24 @@ from tflm_train.ops.training.common import (
     AddendSlot,
     Mask,
     OutputGradient,
-    Ranges,
-    Scales,
+    Ranged,
+    Scaled,
     Size,
     SlotField,
-    State,
 )
 from tflm_train.ops.training.layer_gradient import GradientOutputs
 
-# Windows without dilation that keep the number of channels.
+
+@dataclass(frozen=True)
+class PoolFields(Struct):
+    """What the input gradients of pools have in common."""
+
+    geometry: Annotated[Geometry, Number("in_c == out_c, no dilation")]
+    mask: MaskFields
+    slot_in: SlotField
+    slot_out: SlotField
+
+
 _POOL_RULES = (
     Rule("dil_h", "dil_h", "1", "1"),
     Rule("dil_w", "dil_w", "1", "1"),
@@ -37,22 +46,17 @@ _POOL_RULES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolGradInputs(Tensors):
+class PoolGradInputs(Ranged):
     """Of POOL_GRAD."""
 
     gradient: OutputGradient
     mask: Mask
-    scales: Scales
-    ranges: Ranges
-    state: State
 
 
 @dataclass(frozen=True)
-class PoolGrad(TrainingOp[PoolGradInputs, GradientOutputs]):
+class PoolGrad(PoolFields, TrainingOp[PoolGradInputs, GradientOutputs], kind=6):
     """Input gradient of AVERAGE_POOL_2D and spatial MEAN."""
 
-    KIND = 6
-    OP = "POOL_GRAD"
     TERMS = terms(WINDOWED, TWO_SLOTS)
     RULES = (
         *_POOL_RULES,
@@ -76,16 +80,12 @@ class PoolGrad(TrainingOp[PoolGradInputs, GradientOutputs]):
         # Each window adds at most 127 * 2^14, and at most k_h * k_w of them overlap.
         Rule("k_h * k_w", "1 if uniform else k_h * k_w", "1", "1024"),
     )
-    geometry: Annotated[Geometry, Number("in_c == out_c, no dilation")]
-    mask: MaskFields
-    slot_in: SlotField
-    slot_out: SlotField
     uniform: Annotated[int, Number("1: disjoint windows of `count` elements each", "0", "1")]
     count: Annotated[int, Number("", "uniform")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccumulateInputs(Tensors):
+class AccumulateInputs(Scaled):
     """Of ACCUMULATE; gradient `i` has the mark `slot_in[i]`."""
 
     gradients: Annotated[
@@ -93,16 +93,12 @@ class AccumulateInputs(Tensors):
         Spec(Role.GRADIENT, "INT8", "size", present="count", label="gradient", mark="slot_in[0]"),
     ]
     mask: Mask
-    scales: Scales
-    state: State
 
 
 @dataclass(frozen=True)
-class Accumulate(TrainingOp[AccumulateInputs, GradientOutputs]):
+class Accumulate(TrainingOp[AccumulateInputs, GradientOutputs], kind=8):
     """Sum of up to four gradients of one tensor."""
 
-    KIND = 8
-    OP = "ACCUMULATE"
     TERMS = terms(slots="max(slot_in[0], slot_in[1], slot_in[2], slot_in[3], slot_out) + 1")
     RULES = tuple(
         Rule(f"slot_in[{i}]", f"slot_in[{i}]", f"-1 + (count > {i})")
@@ -116,7 +112,7 @@ class Accumulate(TrainingOp[AccumulateInputs, GradientOutputs]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProductGradInputs(Tensors):
+class ProductGradInputs(Ranged):
     """Of PRODUCT_GRAD."""
 
     gradient: OutputGradient
@@ -135,17 +131,12 @@ class ProductGradInputs(Tensors):
     ]
     mask: Mask
     addend: Addend
-    scales: Scales
-    ranges: Ranges
-    state: State
 
 
 @dataclass(frozen=True)
-class ProductGrad(TrainingOp[ProductGradInputs, GradientOutputs]):
+class ProductGrad(TrainingOp[ProductGradInputs, GradientOutputs], kind=20):
     """Sum over broadcast axes of the gradient times a factor."""
 
-    KIND = 20
-    OP = "PRODUCT_GRAD"
     TERMS = terms(
         THREE_SLOTS,
         size="kept[0].size * kept[1].size * kept[2].size * kept[3].size",
@@ -177,21 +168,17 @@ class ProductGrad(TrainingOp[ProductGradInputs, GradientOutputs]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoveGradInputs(Tensors):
+class MoveGradInputs(Scaled):
     """Of MOVE_GRAD."""
 
     gradient: OutputGradient
     mask: Mask
-    scales: Scales
-    state: State
 
 
 @dataclass(frozen=True)
-class MoveGrad(TrainingOp[MoveGradInputs, GradientOutputs]):
+class MoveGrad(TrainingOp[MoveGradInputs, GradientOutputs], kind=21):
     """Input gradient of an op that only moves elements."""
 
-    KIND = 21
-    OP = "MOVE_GRAD"
     TERMS = terms(
         TWO_SLOTS, size="axis[0].size * axis[1].size * axis[2].size * axis[3].size * axis[4].size"
     )
@@ -207,35 +194,26 @@ class MoveGrad(TrainingOp[MoveGradInputs, GradientOutputs]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparedInputs(Tensors):
+class ComparedInputs(Ranged):
     """Of MAX_POOL_GRAD and L2_NORM_GRAD, which look at the op's input and output."""
 
     gradient: OutputGradient
     x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "size", label="input")]
     y: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "q_size", label="output")]
     mask: Mask
-    scales: Scales
-    ranges: Ranges
-    state: State
 
 
 @dataclass(frozen=True)
-class MaxPoolGrad(TrainingOp[ComparedInputs, GradientOutputs]):
+class MaxPoolGrad(PoolFields, TrainingOp[ComparedInputs, GradientOutputs], kind=22):
     """Input gradient of MAX_POOL_2D and spatial REDUCE_MAX."""
 
-    KIND = 22
-    OP = "MAX_POOL_GRAD"
     TERMS = terms(WINDOWED, TWO_SLOTS)
     # At most k_h * k_w windows meet in an element.
     RULES = (*_POOL_RULES, Rule("k_h * k_w", "k_h * k_w", "1", "LARGEST // 127"))
-    geometry: Annotated[Geometry, Number("in_c == out_c, no dilation")]
-    mask: MaskFields
-    slot_in: SlotField
-    slot_out: SlotField
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResizeGradInputs(Tensors):
+class ResizeGradInputs(Ranged):
     """Of RESIZE_GRAD: for each output row and column the first input and the second's weight."""
 
     gradient: OutputGradient
@@ -243,20 +221,15 @@ class ResizeGradInputs(Tensors):
     columns: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "2 * out_w")]
     mask: Mask
     addend: Addend
-    scales: Scales
-    ranges: Ranges
-    state: State
 
 
 _ResizeSide = Annotated[int, Number("", "1", "MAX_WINDOW")]
 
 
 @dataclass(frozen=True)
-class ResizeGrad(TrainingOp[ResizeGradInputs, GradientOutputs]):
+class ResizeGrad(TrainingOp[ResizeGradInputs, GradientOutputs], kind=23):
     """Input gradient of RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR."""
 
-    KIND = 23
-    OP = "RESIZE_GRAD"
     TERMS = terms(THREE_SLOTS, size="in_h * in_w * channels", q_size="out_h * out_w * channels")
     RULES = (
         Rule("elements of the result", "size", "1", "LARGEST - 1"),
@@ -274,11 +247,9 @@ class ResizeGrad(TrainingOp[ResizeGradInputs, GradientOutputs]):
 
 
 @dataclass(frozen=True)
-class L2NormGrad(TrainingOp[ComparedInputs, GradientOutputs]):
+class L2NormGrad(TrainingOp[ComparedInputs, GradientOutputs], kind=24):
     """Input gradient of L2_NORMALIZATION of one vector."""
 
-    KIND = 24
-    OP = "L2_NORM_GRAD"
     TERMS = terms(TWO_SLOTS, q_size="size")
     size: Annotated[int, Number("elements of the vector", "1", "MAX_L2_NORM_SIZE")]
     x_zero_point: Annotated[int, Number("of the forward input", "-128", "127")]

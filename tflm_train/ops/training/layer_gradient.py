@@ -20,15 +20,13 @@ from tflm_train.ops.training.common import (
     InputGradient,
     Mask,
     OutputGradient,
-    Ranges,
-    Scales,
+    Ranged,
     SlotField,
-    State,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerGradientInputs(Tensors):
+class LayerGradientInputs(Ranged):
     """Of CONV_INPUT_GRAD and DEPTHWISE_INPUT_GRAD.
 
     With `bias_factors` and `bias` the op does BIAS_UPDATE of the layer first.
@@ -48,9 +46,6 @@ class LayerGradientInputs(Tensors):
         Tensor | None, Spec(Role.FACTORS, "FLOAT32", "out_c", present="has(bias)")
     ]
     bias: Annotated[Tensor | None, Spec(Role.VARIABLE, "INT32", "out_c", present="FREE")]
-    scales: Scales
-    ranges: Ranges
-    state: State
 
 
 _BIAS_RULE = Rule("output positions", "positions if has(bias) else 1", "1", "LARGEST // 128")
@@ -64,11 +59,21 @@ class GradientOutputs(Tensors):
 
 
 @dataclass(frozen=True)
-class ConvInputGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
+class LayerGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
+    """What the input gradients of layers have in common."""
+
+    geometry: Geometry
+    mask: MaskFields
+    slot_in: SlotField
+    slot_out: SlotField
+    slot_addend: AddendSlot
+    unit_scale: float
+
+
+@dataclass(frozen=True)
+class ConvInputGrad(LayerGrad, kind=4):
     """Input gradient of CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV."""
 
-    KIND = 4
-    OP = "CONV_INPUT_GRAD"
     TERMS = terms(
         WINDOWED,
         THREE_SLOTS,
@@ -84,11 +89,6 @@ class ConvInputGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
         _BIAS_RULE,
         Rule("number of groups", "(out_c + in_group - 1) // in_group", "1", "1 << group_shift"),
     )
-    geometry: Geometry
-    mask: MaskFields
-    slot_in: SlotField
-    slot_out: SlotField
-    slot_addend: AddendSlot
     unit_scale: Annotated[float, Number("max s_W / 127 * 2^group_shift")]
     group: Annotated[int, Number("output channels summed before a rounding shift", "1")]
     group_shift: Annotated[int, Number("", "0", "30")]
@@ -99,11 +99,9 @@ class ConvInputGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
 
 
 @dataclass(frozen=True)
-class DepthwiseInputGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
+class DepthwiseInputGrad(LayerGrad, kind=5):
     """Input gradient of DEPTHWISE_CONV_2D."""
 
-    KIND = 5
-    OP = "DEPTHWISE_INPUT_GRAD"
     TERMS = terms(
         WINDOWED,
         THREE_SLOTS,
@@ -119,11 +117,6 @@ class DepthwiseInputGrad(TrainingOp[LayerGradientInputs, GradientOutputs]):
         # Sums of int8 * int8 fit int32.
         Rule("k_h * k_w * multiplier", "k_h * k_w * multiplier", "1", "LARGEST // (127 * 128)"),
     )
-    geometry: Geometry
-    mask: MaskFields
-    slot_in: SlotField
-    slot_out: SlotField
-    slot_addend: AddendSlot
     unit_scale: Annotated[float, Number("max s_W")]
     multiplier: Annotated[int, Number("out_c / in_c", "1", "out_c")]
     kept: Annotated[

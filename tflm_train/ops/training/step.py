@@ -11,7 +11,7 @@ from tflm_train.ops.declaration import Rule, TrainingOp, terms
 from tflm_train.ops.fields import Number
 from tflm_train.ops.structs import ZeroPoint
 from tflm_train.ops.tensors import Role, Spec, Tensors
-from tflm_train.ops.training.common import MarkField, Positive, Scales, SlotField, State
+from tflm_train.ops.training.common import InStep, MarkField, Positive, Scaled, SlotField
 
 Unsigned = Annotated[int, Number(unsigned=True)]
 
@@ -36,11 +36,9 @@ class RestoreOutputs(Tensors):
 
 
 @dataclass(frozen=True)
-class Restore(TrainingOp[RestoreInputs, RestoreOutputs]):
+class Restore(TrainingOp[RestoreInputs, RestoreOutputs], kind=1):
     """Copies factory values into the variables; owns the live state."""
 
-    KIND = 1
-    OP = "RESTORE"
     fingerprint_lo: Annotated[int, Number("of the model", unsigned=True)]
     fingerprint_hi: Unsigned
     seed: Annotated[int, Number("of the random rounding", unsigned=True)]
@@ -48,7 +46,7 @@ class Restore(TrainingOp[RestoreInputs, RestoreOutputs]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossInputs(Tensors):
+class LossInputs(Scaled):
     """Of LOSS: `saved` is what the forward pass keeps, not read; it has to be written before."""
 
     logits: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "classes")]
@@ -71,8 +69,6 @@ class LossInputs(Tensors):
         ),
     ]
     saved: Annotated[tuple[Tensor, ...], Spec(Role.AFTER, "", present="")]
-    scales: Scales
-    state: State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +79,9 @@ class LossOutputs(Tensors):
 
 
 @dataclass(frozen=True)
-class Loss(TrainingOp[LossInputs, LossOutputs]):
+class Loss(TrainingOp[LossInputs, LossOutputs], kind=2):
     """A loss and its gradient."""
 
-    KIND = 2
-    OP = "LOSS"
     TERMS = terms(slots="slot + 1")
     RULES = (Rule("scale > 0", "scale > 0", "1"),)
     classes: Annotated[int, Number("elements of the output", "1")]
@@ -107,11 +101,10 @@ class Loss(TrainingOp[LossInputs, LossOutputs]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClampMaskInputs(Tensors):
+class ClampMaskInputs(InStep):
     """Of CLAMP_MASK."""
 
     activation: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "size")]
-    state: State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +117,9 @@ class ClampMaskOutputs(Tensors):
 
 
 @dataclass(frozen=True)
-class ClampMask(TrainingOp[ClampMaskInputs, ClampMaskOutputs]):
+class ClampMask(TrainingOp[ClampMaskInputs, ClampMaskOutputs], kind=3):
     """One bit per element: not clamped by the fused activation."""
 
-    KIND = 3
-    OP = "CLAMP_MASK"
     size: Annotated[int, Number("elements", "1", "LARGEST - 7")]
     act_min: Annotated[int, Number("quantised clamp range", "-128", "act_max")]
     act_max: Annotated[int, Number("", "-128", "127")]
@@ -136,12 +127,11 @@ class ClampMask(TrainingOp[ClampMaskInputs, ClampMaskOutputs]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChannelSaveInputs(Tensors):
+class ChannelSaveInputs(InStep):
     """Of CHANNEL_SAVE."""
 
     values: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "positions * channels", mark="mark_in")]
     channels: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "kept", below="channels")]
-    state: State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,11 +145,9 @@ class ChannelSaveOutputs(Tensors):
 
 
 @dataclass(frozen=True)
-class ChannelSave(TrainingOp[ChannelSaveInputs, ChannelSaveOutputs]):
+class ChannelSave(TrainingOp[ChannelSaveInputs, ChannelSaveOutputs], kind=12):
     """Keeps only the trained channels of an activation or a gradient."""
 
-    KIND = 12
-    OP = "CHANNEL_SAVE"
     positions: Positive
     channels: Positive
     kept: Annotated[int, Number("", "1", "channels")]
@@ -168,12 +156,11 @@ class ChannelSave(TrainingOp[ChannelSaveInputs, ChannelSaveOutputs]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishInputs(Tensors):
+class FinishInputs(InStep):
     """Of FINISH: a token of each update, then all variables, none of which it reads."""
 
     after: Annotated[tuple[Tensor, ...], Spec(Role.AFTER, "", present="")]
     handle: Annotated[Tensor, Spec(Role.RESULT, "INT32", "16")]
-    state: State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,9 +171,7 @@ class FinishOutputs(Tensors):
 
 
 @dataclass(frozen=True)
-class Finish(TrainingOp[FinishInputs, FinishOutputs]):
+class Finish(TrainingOp[FinishInputs, FinishOutputs], kind=15):
     """The last op: every other one of the step has run; hands the loss out, renews the handle."""
 
-    KIND = 15
-    OP = "FINISH"
     marks: Annotated[int, Number("of the whole step", "0")] = 0

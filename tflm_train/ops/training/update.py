@@ -12,18 +12,11 @@ from tflm_train.ops.fields import Number
 from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.structs import PLAIN_SGD, RuleFields, UpdateFields
 from tflm_train.ops.tensors import Role, Spec, Tensors
-from tflm_train.ops.training.common import (
-    WINDOWED,
-    Flag,
-    Scales,
-    SlotField,
-    State,
-    Token,
-)
+from tflm_train.ops.training.common import WINDOWED, Flag, InStep, Scaled, SlotField, Token
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightUpdateInputs(Tensors):
+class WeightUpdateInputs(InStep):
     """Of CONV_UPDATE and DEPTHWISE_UPDATE.
 
     `factors` has those of the weights and behind them of the bias, where it has one; `after` must
@@ -65,7 +58,6 @@ class WeightUpdateInputs(Tensors):
     ]
     after: Annotated[Tensor | None, Spec(Role.AFTER, "INT8", present="FREE", mark="mark_after")]
     scales: Annotated[Tensor, Spec(Role.SCALES, "FLOAT32", "slots", at_least=True, mark="slot")]
-    state: State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +76,9 @@ _UPDATE_RULES = (
 
 
 @dataclass(frozen=True)
-class ConvUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
+class ConvUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs], kind=9):
     """Weight gradient and update in place, CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV."""
 
-    KIND = 9
-    OP = "CONV_UPDATE"
     TERMS = terms(WINDOWED, slots="slot + 1", weights="out_c * k_h * k_w * in_c", row="in_c")
     RULES = (
         *_UPDATE_RULES,
@@ -102,11 +92,9 @@ class ConvUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
 
 
 @dataclass(frozen=True)
-class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
+class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs], kind=10):
     """Weight gradient and update in place, DEPTHWISE_CONV_2D."""
 
-    KIND = 10
-    OP = "DEPTHWISE_UPDATE"
     TERMS = terms(WINDOWED, slots="slot + 1", weights="k_h * k_w * out_c", row="out_c")
     RULES = (*_UPDATE_RULES, Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c"))
     geometry: Geometry
@@ -116,7 +104,7 @@ class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BiasUpdateInputs(Tensors):
+class BiasUpdateInputs(Scaled):
     """Of BIAS_UPDATE."""
 
     gradient: Annotated[
@@ -128,16 +116,12 @@ class BiasUpdateInputs(Tensors):
         Tensor | None,
         Spec(Role.VARIABLE, "INT32", "channels", present="steps != 1", label="gathered steps"),
     ]
-    scales: Scales
-    state: State
 
 
 @dataclass(frozen=True)
-class BiasUpdate(TrainingOp[BiasUpdateInputs, UpdateOutputs]):
+class BiasUpdate(TrainingOp[BiasUpdateInputs, UpdateOutputs], kind=11):
     """Bias gradient and update in place."""
 
-    KIND = 11
-    OP = "BIAS_UPDATE"
     TERMS = terms(slots="slot + 1", q_size="positions * channels")
     positions: Annotated[int, Number("out_h * out_w", "1", "LARGEST // 128")]
     channels: Annotated[int, Number("", "1")]

@@ -1,0 +1,135 @@
+"""The best preset that fits a budget, for who names neither scheme nor preset."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from tflm_train.errors import BudgetError, UnsupportedError
+from tflm_train.model import Model
+from tflm_train.rewriter.budget import refusal
+from tflm_train.rewriter.give_up import Smaller, at_no_loss
+from tflm_train.rewriter.trials import Trials, Way
+from tflm_train.scheme import Scheme
+from tflm_train.scheme.head import KEPT_HEAD, Head
+from tflm_train.scheme.presets import Preset, preset_scheme
+
+
+@dataclass(frozen=True)
+class PresetTrial:
+    """A preset that was tried.
+
+    Attributes:
+      preset: Its name.
+      residual_bits: With so many extra bits per weight.
+      stream: How runs of layers ran.
+      forward: How other layers ran.
+      max_slowdown: The limit of the forward layers' time; null: none.
+      arena_bytes: The smallest arena that is enough.
+      fits: Whether that is within the budget.
+    """
+
+    preset: str
+    residual_bits: int
+    stream: str
+    forward: str
+    max_slowdown: float | None
+    arena_bytes: int
+    fits: bool
+
+
+@dataclass(frozen=True)
+class PresetChoice:
+    """The preset that was chosen.
+
+    Attributes:
+      preset: Its name.
+      residual_bits: Extra bits per weight that fit.
+      budget_bytes: The arena that it was to fit.
+      tried: What was tried, in order.
+    """
+
+    preset: str
+    residual_bits: int
+    budget_bytes: int
+    tried: tuple[PresetTrial, ...]
+
+
+def choose_preset(
+    model: Model,
+    budget: int,
+    way: Way,
+    head: Head = KEPT_HEAD,
+    residual_bits: int | None = None,
+) -> tuple[Smaller, PresetChoice]:
+    """Takes the preset that trains most of those that fit.
+
+    Presets are tried from the least on; each as it is, then in the ways that cost no accuracy,
+    until one of these fits. The first preset that fits in no way ends the search.
+
+    Args:
+      model: The model.
+      budget: Bytes of the arena.
+      way: How the forward layers run where that fits.
+      head: What becomes of the model's last layer.
+      residual_bits: Extra bits per weight; None: as many as fit.
+
+    Returns:
+      The scheme and how its forward layers run, and what was tried.
+
+    Raises:
+      BudgetError: None fits.
+      UnsupportedError: Nothing of the model can train.
+    """
+    trials = Trials(model)
+    chosen: tuple[Smaller, Preset] | None = None
+    tried: list[PresetTrial] = []
+    schemes = _schemes(model, head, residual_bits)
+    for preset, scheme in schemes.items():
+        found = None
+        for smaller in at_no_loss(trials, scheme, way):
+            is_asked_for = residual_bits in (None, smaller.scheme.residual_bits)
+            if is_asked_for and found is None:
+                trial = _trial(trials, preset, smaller, budget)
+                tried.append(trial)
+                found = smaller if trial.fits else None
+        if found is None:
+            break
+        chosen = (found, preset)
+    if chosen is None:
+        preset, scheme = next(iter(schemes.items()))
+        raise BudgetError(refusal(trials, scheme, way, budget, f"preset {preset}"))
+    fitting, preset = chosen
+    bits = fitting.scheme.residual_bits
+    return fitting, PresetChoice(str(preset), bits, budget, tuple(tried))
+
+
+def _schemes(model: Model, head: Head, residual_bits: int | None) -> dict[Preset, Scheme]:
+    """The presets that are possible and differ from the one before."""
+    schemes: dict[Preset, Scheme] = {}
+    for preset in Preset:
+        try:
+            scheme = preset_scheme(preset, model, head)
+        except UnsupportedError:
+            if preset is Preset.FULL and not schemes:
+                raise
+            continue
+        if residual_bits is not None:
+            scheme = dataclasses.replace(scheme, residual_bits=residual_bits)
+        if scheme not in schemes.values():
+            schemes[preset] = scheme
+    return schemes
+
+
+def _trial(trials: Trials, preset: Preset, smaller: Smaller, budget: int) -> PresetTrial:
+    needed = trials.arena(smaller.scheme, smaller.way)
+    return PresetTrial(
+        preset=str(preset),
+        residual_bits=smaller.scheme.residual_bits,
+        stream=str(smaller.way.stream),
+        forward=str(smaller.way.forward),
+        max_slowdown=smaller.way.max_slowdown if smaller.way.max_slowdown < math.inf else None,
+        arena_bytes=needed,
+        fits=needed <= budget,
+    )

@@ -1,0 +1,81 @@
+"""Rewrites to measure what a scheme takes, each done once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+
+from tflm_train.cost.cores import Core
+from tflm_train.memory import KernelSet, MemoryReport
+from tflm_train.model import Model
+from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.rewriter.rewrite import RewriteResult, rewrite
+from tflm_train.scheme import Scheme
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a model's forward layers run.
+
+    Attributes:
+      kernels: What runs the builtin operators.
+      stream: Whether runs of layers become one op each.
+      forward: Whether other layers leave their builtin op.
+      core: What the time is estimated for; None: a core on which these kernels run.
+      max_slowdown: Largest estimated time of the forward layers relative to builtin ops.
+    """
+
+    kernels: KernelSet = KernelSet.CMSIS_NN
+    stream: Streaming = Streaming.AUTO
+    forward: Forward = Forward.AUTO
+    core: Core | None = None
+    max_slowdown: float = 1.0
+
+    def rewrite(self, model: Model, scheme: Scheme) -> RewriteResult:
+        """`rewrite` in this way."""
+        return rewrite(
+            model,
+            scheme,
+            self.kernels,
+            stream=self.stream,
+            forward=self.forward,
+            max_slowdown=self.max_slowdown,
+            core=self.core,
+        )
+
+    def smallest(self) -> Way:
+        """The way that takes least RAM, with the same kernels."""
+        return dataclasses.replace(
+            self, stream=Streaming.AUTO, forward=Forward.AUTO, max_slowdown=math.inf
+        )
+
+
+@dataclass
+class Trials:
+    """Rewrites of one model.
+
+    Attributes:
+      model: The model.
+      count: How many were done.
+    """
+
+    model: Model
+    count: int = 0
+    _memory: dict[tuple[Scheme, Way], MemoryReport] = field(default_factory=dict)
+
+    def memory(self, scheme: Scheme, way: Way) -> MemoryReport:
+        """The arena of a rewrite.
+
+        Raises:
+          SchemeError, UnsupportedError: The model cannot be rewritten so.
+        """
+        key = (scheme, way)
+        if key not in self._memory:
+            self.count += 1
+            self._memory[key] = way.rewrite(self.model, scheme).memory
+        return self._memory[key]
+
+    def arena(self, scheme: Scheme, way: Way) -> int:
+        """Its bytes."""
+        return self.memory(scheme, way).minimum_bytes
