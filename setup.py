@@ -52,10 +52,9 @@ def host_compiler() -> list[str] | None:
     return None
 
 
-class BuildHostOps(Command):
-    """Compiles tflm_kernels/**/*.cc into the one shared library."""
+class IntoPackage(Command):
+    """Puts files into the package that is built."""
 
-    description = "build the training kernels' host library"
     user_options: ClassVar = [("build-lib=", "b", "directory to build into")]
 
     def initialize_options(self) -> None:
@@ -64,6 +63,12 @@ class BuildHostOps(Command):
 
     def finalize_options(self) -> None:
         self.set_undefined_options("build_py", ("build_lib", "build_lib"))
+
+
+class BuildHostOps(IntoPackage):
+    """Compiles tflm_kernels/**/*.cc into the one shared library."""
+
+    description = "build the training kernels' host library"
 
     def run(self) -> None:
         compiler = host_compiler()
@@ -97,18 +102,10 @@ class BuildHostOps(Command):
         return {path: str(LIBRARY) for path in self.get_outputs()} if self.editable_mode else {}
 
 
-class CopyKernels(Command):
+class CopyKernels(IntoPackage):
     """Puts the kernels' sources into the wheel: `tflm_train export` hands them on."""
 
     description = "copy the training kernels' sources into the package"
-    user_options: ClassVar = [("build-lib=", "b", "directory to build into")]
-
-    def initialize_options(self) -> None:
-        self.build_lib: str | None = None
-        self.editable_mode = False
-
-    def finalize_options(self) -> None:
-        self.set_undefined_options("build_py", ("build_lib", "build_lib"))
 
     def run(self) -> None:
         if self.editable_mode:  # the package finds them beside itself

@@ -182,12 +182,15 @@ def _loss(interpreter: Interpreter, batch: Sequence[_Sample]) -> float:
     return float(np.mean([interpreter.train_step(x, target, STILL) for x, target in batch]))
 
 
+def chosen_cases(only: Sequence[str]) -> list[Case]:
+    """The cases whose name has one of some words in it; all of them without words."""
+    return [case for case in CASES if not only or any(word in case.name for word in only)]
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Runs the chosen cases; the status is 1 when a loss did not fall."""
     rows = []
-    for case in CASES:
-        if arguments.only and not any(name in case.name for name in arguments.only):
-            continue
+    for case in chosen_cases(arguments.only):
         rows.append(run(case, MODELS / f"{case.name}.tflite"))
         if not arguments.json:
             print(f"{case.name}: {rows[-1]['loss_before']:.4g} -> {rows[-1]['loss_after']:.4g}")

@@ -63,15 +63,16 @@ class Laboratory:
     Args:
         task: what trains.
         limit: use only the first samples of each part.
+        data: instead of the task's own.
     """
 
-    def __init__(self, task: Task, limit: int | None = None) -> None:
+    def __init__(self, task: Task, limit: int | None = None, data: Dataset | None = None) -> None:
         self.task = task
         self._model = task.model()
         whole = self._rewritten(qas=True)
         parts = cut(whole)
         self._boundary = parts.boundary
-        data = task.dataset()
+        data = task.dataset() if data is None else data
         data.check_classes(Interpreter(whole).classes)
         self._data: Dataset = latent_dataset(whole, data, limit)
         self.test_samples = len(self._data.y_test)

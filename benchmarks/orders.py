@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.all_models import CASES, MODELS, make_batch, scheme_of
+from benchmarks.all_models import MODELS, chosen_cases, make_batch, scheme_of
 from benchmarks.report import Column, add_report_options, publish, show
 from tflm_train import rewrite
 from tflm_train.model import Graph, Model, Op, load, offline_plan
@@ -108,9 +108,7 @@ def differing_orders(
 def main(arguments: argparse.Namespace) -> int:
     """Tries all models; the status is 1 when an order gave other bits."""
     rows = []
-    for case in CASES:
-        if arguments.only and not any(name in case.name for name in arguments.only):
-            continue
+    for case in chosen_cases(arguments.only):
         model = load(MODELS / f"{case.name}.tflite")
         scheme = scheme_of(case, model)
         for streamed in (False, True):

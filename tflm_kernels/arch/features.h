@@ -17,6 +17,11 @@
 #define TFLM_TRAIN_DSP
 #endif
 
+// AVX2, if the processor turns out to have it.
+#if defined(__OPTIMIZE__) && defined(__x86_64__) && defined(__GNUC__)
+#define TFLM_TRAIN_AVX2
+#endif
+
 // For the parts of an inner loop, whose sums would go through memory otherwise.
 #if defined(__GNUC__)
 #define TFLM_TRAIN_INLINE inline __attribute__((always_inline))

@@ -27,7 +27,8 @@ from tflm_train.backward_ops.rule import (
     emit_gradient,
 )
 from tflm_train.graph import Op, Tensor
-from tflm_train.ops.builtin import layer_form_of
+from tflm_train.ops.builtin import LayerForm, layer_form_of
+from tflm_train.ops.builtin.shapes import tensor_of
 from tflm_train.ops.geometry import Geometry, Padding
 
 LayerGradient = ops.TrainingOp[ops.LayerGradientInputs, ops.GradientOutputs]
@@ -107,20 +108,18 @@ class LayerRule(GradientRule):
 
 def layer_input(op: Op) -> Tensor:
     """The activation that a layer reads."""
-    form = layer_form_of(op)
-    assert form is not None
-    tensor = op.inputs[form.input]
-    assert tensor is not None
-    return tensor
+    return tensor_of(op, _form_of(op).input)
 
 
 def layer_weights(op: Op) -> Tensor:
     """The filter of a layer."""
+    return tensor_of(op, _form_of(op).weights)
+
+
+def _form_of(op: Op) -> LayerForm:
     form = layer_form_of(op)
     assert form is not None
-    tensor = op.inputs[form.weights]
-    assert tensor is not None
-    return tensor
+    return form
 
 
 def weight_scales(op: Op) -> npt.NDArray[np.float32]:

@@ -22,7 +22,7 @@ BUFFER_ALIGNMENT = 16
 
 ZipEntries = list[tuple[zipfile.ZipInfo, bytes]]
 
-_DAMAGE = (
+DAMAGE = (
     struct.error,
     IndexError,
     ValueError,
@@ -32,6 +32,7 @@ _DAMAGE = (
     MemoryError,
     KeyError,
 )
+"""What reading a damaged file raises."""
 
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
@@ -68,7 +69,7 @@ def parse(data: bytes, name: str) -> tuple[Any, ZipEntries]:
         raise ModelError(f"{name}: not a .tflite file (no TFL3 identifier in its first 8 bytes)")
     try:
         model = schema.ModelT.InitFromPackedBuf(data, 0)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(name, error) from error
     _check_tree(model, name)
     return model, _read_zip_tail(data)
@@ -116,7 +117,7 @@ def newer_fields(data: bytes, name: str) -> list[str]:
     """
     try:
         return _newer_fields(data)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(name, error) from error
 
 

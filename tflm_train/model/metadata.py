@@ -9,7 +9,6 @@ of the old bytes, to which the new ones refer: what is not understood here stays
 from __future__ import annotations
 
 import contextlib
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from flatbuffers import encode, number_types
 from flatbuffers.table import Table
 
 from tflm_train.errors import ModelError
+from tflm_train.model.flatbuffer import DAMAGE
 from tflm_train.model.model import Model
 
 METADATA_NAME = "TFLITE_METADATA"
@@ -28,16 +28,7 @@ _ALIGNMENT = 16
 _AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
 _PRIMARY_SUBGRAPH = 0
 _FILE_TYPE = 2
-_DAMAGE = (
-    struct.error,
-    IndexError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    AssertionError,
-    flatbuffers.builder.OffsetArithmeticError,
-)
+_DAMAGE = (*DAMAGE, AssertionError, flatbuffers.builder.OffsetArithmeticError)
 
 
 class _Field:
