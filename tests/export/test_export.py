@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import dataclasses
 import json
 import re
 import subprocess
@@ -195,6 +196,43 @@ def test_projects_of_other_losses_compile(case: str, tmp_path: Path) -> None:
     includes = [f"-I{tmp_path / 'arduino/src'}", f"-I{ARDUINO}"]
     check_syntax([sketch], "-std=gnu++17", *includes)
     check_syntax([tmp_path / "plain/main.cc"], "-std=c++17", f"-I{tmp_path / 'plain'}")
+
+
+@pytest.mark.parametrize("case", ["labels", "values", "autoencoder"])
+def test_trainers_of_latents_compile(case: str, tmp_path: Path) -> None:
+    name, loss = LOSSES[case]
+    model = Model(loss_model(name), name)
+    scheme = Scheme(loss=loss, latent=True)
+    if case != "labels":  # a frozen FULLY_CONNECTED always runs: the latent is the input
+        scheme = dataclasses.replace(scheme, weights=weights_of(0))
+    rewritten = Model(tt.rewrite(model, scheme).model_bytes, "m.tflite")
+    project = export_project(rewritten, "c-array", name="m")
+    text = project.files["m_training.h"].decode()
+    graph = rewritten.graph
+    assert f"kSourceInput = {len(graph.inputs) - 1};" in text
+    assert f"kLatentOutput = {len(graph.outputs) - 1};" in text
+    assert f"kLatentSize = {graph.outputs[-1].size};" in text
+    project.write(tmp_path)
+    array = "" if graph.inputs[1].size == 1 else "[m::kLabelSize]"
+    label = "" if case == "autoencoder" else f"m::Label label{array} = {{}};"
+    use = f"""
+#include "m.h"
+float Learn(m::Trainer& trainer, int8_t* kept) {{
+  {label}
+  if (trainer.Infer() < 0) return -1.0f;
+  std::memcpy(kept, trainer.latent(), m::kLatentSize);
+  std::memcpy(trainer.latent(), kept, m::kLatentSize);
+  trainer.InferFromLatent();
+  return trainer.TrainFromLatent({label and "label, "}0.001f);
+}}
+"""
+    (tmp_path / "use.cc").write_text(use)
+    check_syntax([tmp_path / "use.cc"], "-std=c++17", f"-I{tmp_path}")
+
+
+def test_models_without_latents_have_no_word_of_them(digits_train: Model) -> None:
+    files = export_project(digits_train, "c-array", name="d").files
+    assert not any(re.search(rb"[Ll]atent", files[name]) for name in ("d.h", "d_training.h"))
 
 
 def test_arduino_manifest(digits_train: Model) -> None:

@@ -87,7 +87,8 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
         "LEARNING_RATE_INPUT": str(trainable.rate_input),
         "LOSS_OUTPUT": str(trainable.loss_output),
         "STATE_OUTPUT": str(trainable.state_output),
-        **_label_values(trainable, name),
+        **(label := _label_values(trainable, name)),
+        **_latent_values(trainable, label),
         "OUTPUT_INDEX": str(output),
         **_name_values(_class_names(trainable, names), name),
         "STATE_BYTES": str(BLOB_HEADER.size + StateLayout(trainable).payload_bytes),
@@ -110,6 +111,45 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
             f"{role}_ZERO_POINT": str(0 if quantization is None else tensor.zero_point),
         }
     return values
+
+
+def _latent_values(trainable: TrainableModel, label: dict[str, str]) -> dict[str, str]:
+    """C++ of what a trainer has beside where the model trains from latents."""
+    latent = trainable.latent
+    if latent is None:
+        return {"LATENT_CONSTANTS": "", "LATENT_METHODS": ""}
+    return {
+        "LATENT_CONSTANTS": f"""
+// The latent, the activation where the trained part begins: int8 {list(latent.shape)}.
+constexpr int kSourceInput = {trainable.source_input};  // int32; 0 the input, 1 the latent
+constexpr int kLatentOutput = {trainable.latent_output};
+constexpr size_t kLatentSize = {latent.size};
+""",
+        "LATENT_METHODS": f"""
+  // kLatentSize elements: the activation where the trained part begins. After an Infer or a Train
+  // it is that of the input; keep it, and put it back for TrainFromLatent.
+  int8_t* latent() {{ return static_cast<int8_t*>(interpreter_.output(kLatentOutput)->data.data); }}
+
+  // Train, from the latent as it stands: the same step, but the frozen layers do not run, and the
+  // input does not matter.
+  float TrainFromLatent({label["TRAIN_PARAMETERS"]}) {{
+{label["SET_LABEL"]}    *source() = 1;
+    const float loss = Step(rate);
+    *source() = 0;
+    return loss;
+  }}
+
+  // Infer, likewise.
+  int InferFromLatent() {{
+    *source() = 1;
+    const int best = Infer();
+    *source() = 0;
+    return best;
+  }}
+
+  int32_t* source() {{ return static_cast<int32_t*>(interpreter_.input(kSourceInput)->data.data); }}
+""",
+    }
 
 
 def _label_values(trainable: TrainableModel, name: str) -> dict[str, str]:
