@@ -221,3 +221,13 @@ def test_a_core_where_the_builtin_kernels_are_faster(run: Run, folder: Path) -> 
     assert told["arena"] == free["arena"]
     assert_refused(run(*arguments, "m55", "--budget", budget, "--max-slowdown", "1"), "slowdown 1`")
     assert_refused(run(*arguments, "m55", "--max-slowdown", "0.5"), "must be at least 1")
+
+
+def test_the_budget_counts_latents(run: Run, folder: Path) -> None:
+    arguments = ["rewrite", folder / "digits.tflite", "--json", "--budget"]
+    light = run(*arguments, "1MB", "--preset", "light", "--latent").json["arena"]["minimum_bytes"]
+    plain = run(*arguments, "1MB", "--preset", "light").json["arena"]["minimum_bytes"]
+    told = run(*arguments, light, "--latent").json
+    assert told["chosen"]["tried"][2]["arena_bytes"] == light > plain
+    assert told["arena"]["minimum_bytes"] <= light
+    assert_refused(run(*arguments, light - 16, "--preset", "light", "--latent"), f"{light:,} bytes")
