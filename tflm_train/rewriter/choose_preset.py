@@ -1,7 +1,7 @@
 """The best preset that fits a budget, for who names neither scheme nor preset.
 
-Which is best was measured (`python -m benchmarks.presets`): each learns more than the one before,
-but for `full`, which learns less than `medium` where depthwise layers train.
+The best is the one that trains most, which is a rule of thumb (`python -m benchmarks.presets`), but
+for `full`: where depthwise layers train it learns less than `medium`.
 """
 
 from __future__ import annotations
