@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.learning import QUICK_SAMPLES, Laboratory
 from benchmarks.report import Column, add_report_options, publish, show
-from benchmarks.tasks import CACHE, DIGITS, KWS, Task, available
+from benchmarks.tasks import DIGITS, KWS, Task, available
 from tflm_train import rewrite
 from tflm_train.qas.update_rule import AccumulatedSgd, Sgd, UpdateRule
 from tflm_train.runtime.data import Dataset
@@ -89,7 +89,7 @@ def measure(task: Task, rates: Sequence[float], limit: int | None) -> list[dict[
     rows = []
     for name, rule in RULES.items():
         changed = replace(task, scheme=replace(task.scheme, optimizer=rule))
-        laboratory = Laboratory(changed, limit, CACHE)
+        laboratory = Laboratory(changed, limit)
         for rate in rates:
             runs = [laboratory.train_int8(rate, seed=seed) for seed in SEEDS]
             row = {

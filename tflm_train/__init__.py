@@ -3,7 +3,7 @@
 import tflm_train as tt
 
 model = tt.load("model.tflite")
-result = tt.rewrite(model, tt.Scheme.load("scheme.yaml"))
+result = tt.rewrite(model, tt.preset_scheme("light", model))  # or tt.Scheme.load("scheme.yaml")
 interpreter = tt.Interpreter(result.model_bytes)
 loss = interpreter.train_step(x_int8, label, learning_rate=1e-3)
 updated = tt.merge(result.model_bytes, interpreter.state())  # an inference model again
@@ -14,6 +14,7 @@ from tflm_train.model import Model, load
 from tflm_train.rewriter import RewriteResult, rewrite
 from tflm_train.runtime import Interpreter
 from tflm_train.scheme import Scheme
+from tflm_train.scheme.presets import preset_scheme
 from tflm_train.trained.merge import merge
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "TflmTrainError",
     "load",
     "merge",
+    "preset_scheme",
     "rewrite",
 ]

@@ -5,10 +5,75 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_train.errors import DataError, TflmTrainError
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file to be written.
+
+    Attributes:
+      path: Where to.
+      data: What.
+      is_ours: Whether an existing file's bytes are an earlier result of the same kind.
+    """
+
+    path: Path
+    data: bytes
+    is_ours: Callable[[bytes], bool]
+
+
+def write_files(files: Sequence[NewFile], force: bool) -> None:
+    """Writes several files, each in one piece; none where one cannot be written.
+
+    Args:
+      files: What to write where.
+      force: Replace anything; else only what is recognised as an earlier result.
+
+    Raises:
+      TflmTrainError: A place cannot be written, or holds a file that is not ours.
+    """
+    ready: list[tuple[str, Path]] = []
+    path = files[0].path
+    try:
+        for file in files:
+            path = file.path
+            if path.exists() and not force and not file.is_ours(path.read_bytes()):
+                raise TflmTrainError(
+                    f"{path} exists and was not made by this command; choose another name or "
+                    "--force"
+                )
+        for file in files:
+            path = file.path
+            ready.append((_temporary(file), path))
+        while ready:
+            temporary, path = ready[0]
+            os.replace(temporary, path)
+            ready.pop(0)
+    except OSError as error:
+        raise TflmTrainError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        for temporary, _ in ready:
+            os.unlink(temporary)
+
+
+def _temporary(file: NewFile) -> str:
+    """The file's contents under another name in its folder."""
+    descriptor, temporary = tempfile.mkstemp(dir=file.path.parent, prefix=f".{file.path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(file.data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary
 
 
 def write_file(path: Path, data: bytes, is_ours: Callable[[bytes], bool], force: bool) -> None:
@@ -25,24 +90,7 @@ def write_file(path: Path, data: bytes, is_ours: Callable[[bytes], bool], force:
     Raises:
       TflmTrainError: The place cannot be written, or holds a file that is not ours.
     """
-    try:
-        if path.exists() and not force and not is_ours(path.read_bytes()):
-            raise TflmTrainError(
-                f"{path} exists and was not made by this command; choose another name or --force"
-            )
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise TflmTrainError(f"{path}: cannot be written ({error.strerror})") from error
+    write_files([NewFile(path, data, is_ours)], force)
 
 
 def read_state(path: Path) -> bytes:

@@ -3,6 +3,8 @@
 
 #include <TensorFlowLite.h>  // the header that your TFLM library is found by
 #include <digits.h>
+#include <tflm_kernels/state/latent_store.h>
+#include <tflm_kernels/state/replay.h>
 
 static const int kButtonPin = 2;
 static const digits::Label kButtonLabel = 0;
@@ -22,6 +24,45 @@ static tflm_train::Journal journal(storage.storage());
 static uint8_t blob[digits::kStateBytes];
 // The last sample: the arena's memory is shared, so inputs do not outlive an Invoke.
 static digits::Input sample[digits::kInputSize];
+
+// What is learnt again while nothing comes: nothing, but for a model that trains from latents.
+template <typename Trainer, typename = void>
+struct Idle {
+  static void keep(digits::Label) {}
+  static void learn() {}
+};
+
+// There, ten samples or more are kept as latents, and learnt from in epochs, without the frozen
+// layers. In RAM: see tflm_kernels/state/latent_store.h for flash.
+template <typename Trainer>
+struct Idle<Trainer, decltype(void(&Trainer::latent))> {
+  static constexpr size_t kStored = 32;
+  static constexpr size_t kClasses = digits::kOutputSize;
+  static constexpr float kRate = 0.001f;
+
+  static tflm_train::LatentStore& store() {
+    alignas(4) static uint8_t
+        memory[tflm_train::LatentRamBytes(Trainer::latent_format(), kStored, kClasses)];
+    static tflm_train::LatentStore latents(Trainer::latent_format(), {kStored, kClasses}, memory,
+                                           sizeof(memory));
+    static const tflm_train::LatentStatus opened = latents.Open();
+    static_cast<void>(opened);
+    return latents;
+  }
+
+  static void keep(digits::Label label) { store().Add(trainerOf().latent(), &label, 0); }
+
+  static void learn() {
+    static tflm_train::Replay replay(&store(), 1);
+    if (store().size() < 10) return;
+    digits::Label label = 0;
+    if (replay.AtEnd()) replay.BeginEpoch();
+    replay.LearnNext(trainerOf().latent(), &label,
+                     [&] { return trainerOf().TrainFromLatent(label, kRate) >= 0.0f; });
+  }
+
+  static Trainer& trainerOf() { return trainer; }
+};
 
 static void answer(tflm_train::StateStatus status, const char* done) {
   if (status == tflm_train::StateStatus::kOk) {
@@ -64,6 +105,7 @@ static void learn(digits::Label label, float rate) {
     Serial.println("error label or rate out of range");
     return;
   }
+  Idle<digits::Trainer>::keep(label);
   Serial.print("loss ");
   Serial.println(loss, 6);
 }
@@ -146,7 +188,11 @@ void setup() {
 }
 
 void loop() {
-  if (Serial.available() > 0) handle(static_cast<char>(Serial.read()));
+  if (Serial.available() > 0) {
+    handle(static_cast<char>(Serial.read()));
+  } else {
+    Idle<digits::Trainer>::learn();
+  }
   static bool was_down = false;
   const bool down = digitalRead(kButtonPin) == LOW;
   if (down && !was_down) learn(kButtonLabel, kButtonRate);

@@ -1,16 +1,19 @@
-"""The comparison of update rules: its tasks and how it judges."""
+"""The comparison of update rules: its tasks, how it judges, and what the committed results say."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import update_rules
+from benchmarks import kernels, update_rules
 from benchmarks.tasks import DIGITS
 from tflm_train.qas.update_rule import Sgd
+
+RESULTS = kernels.BASELINE.with_name("update_rules.json")
 
 
 def row(rule: str, rate: float, *accuracies: float) -> dict[str, Any]:
@@ -51,3 +54,19 @@ def test_it_trains_with_each_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(len(r["test_accuracy"]) == len(update_rules.SEEDS) for r in rows)
     assert rows[0]["loss"] != rows[1]["loss"]
     assert [r["extra_bytes"] for r in rows] == [0, 0]
+
+
+def test_committed_results_are_of_all_tasks_rules_and_rates() -> None:
+    committed = json.loads(RESULTS.read_text())
+    assert {(r["task"], r["rule"], r["rate"]) for r in committed["rows"]} == {
+        (task.name, rule, rate)
+        for task in update_rules.TASKS
+        for rule in update_rules.RULES
+        for rate in update_rules.RATES
+    }
+    judged = [
+        verdict
+        for task in update_rules.TASKS
+        for verdict in update_rules.judge([r for r in committed["rows"] if r["task"] == task.name])
+    ]
+    assert judged == committed["verdicts"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli.helpers import Run, assert_refused
-from tflm_train.model import load
+from tflm_train.model import Model, load
 from tflm_train.scheme import Head, Scheme
 from tflm_train.scheme.library import library_names, library_text
 from tflm_train.scheme.presets import Preset, preset_scheme
@@ -53,6 +54,24 @@ def test_show(run: Run, name: str) -> None:
 
 def test_json_may_stand_before_the_action(run: Run) -> None:
     assert run("scheme", "--json", "list").json == run("scheme", "list", "--json").json
+
+
+def test_what_is_shown_of_a_preset_explains_it(
+    run: Run, folder: Path, converted: Callable[[str], Model]
+) -> None:
+    model = folder / "digits.tflite"
+    lines = run("scheme", "show", "light", "--model", model).out.splitlines()
+    arena = run("rewrite", model, "--preset", "light", "--json").json["arena"]["minimum_bytes"]
+    assert f"an arena of {arena:,} bytes" in lines[1]
+    layers = run("inspect", model, "--json").json["layers"]
+    for layer in preset_scheme(Preset.LIGHT, load(model)).weights:
+        told = layers[int(layer.layer)]
+        size = told["weight_kept_bytes"] - told["bias_kept_bytes"]
+        words = f"{told['op']} {told['name']}: keeps {size:,} bytes more"
+        assert f"    - {{layer: {layer.layer}}}  # {words}" in lines
+    (folder / "opaque.tflite").write_bytes(converted("opaque").source)
+    shown = run("scheme", "show", "full", "--model", folder / "opaque.tflite").out
+    assert "# layer 0 (CONV_2D" in shown and "cannot train: op 2 (SPACE_TO_DEPTH" in shown
 
 
 def test_a_ready_scheme_names_its_model(run: Run, folder: Path) -> None:

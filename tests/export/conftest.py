@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 import tflm_train as tt
@@ -13,3 +15,9 @@ from tflm_train.model import Model, load
 def digits_train() -> Model:
     scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
     return Model(tt.rewrite(load(DIGITS), scheme).model_bytes, "digits_train.tflite")
+
+
+@pytest.fixture(scope="session")
+def digits_latent() -> Model:
+    scheme = dataclasses.replace(tt.Scheme.load(DIGITS.with_name("scheme.yaml")), latent=True)
+    return Model(tt.rewrite(load(DIGITS), scheme).model_bytes, "digits_latent.tflite")

@@ -20,7 +20,6 @@ import pytest
 from tests.export.builds import as_cpp, check_syntax
 from tflm_train.errors import DataError
 from tflm_train.export import export_project
-from tflm_train.model import Model
 from tflm_train.trained.state import StateBlob
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,8 +29,9 @@ TRAINER_STUB = Path(__file__).with_name("trainer_stub")
 HOST_FLAGS = "-std=gnu++14 -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined".split()
 
 
-def test_the_sketch_compiles(digits_train: Model, tmp_path: Path) -> None:
-    project = export_project(digits_train, "arduino", name="digits")
+@pytest.mark.parametrize("model", ["digits_train", "digits_latent"])
+def test_the_sketch_compiles(model: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    project = export_project(request.getfixturevalue(model), "arduino", name="digits")
     project.write(tmp_path)
     sketch = as_cpp(EXAMPLE / "learn" / "learn.ino", tmp_path / "learn.ino.cpp")
     check_syntax([sketch], "-std=gnu++17", f"-I{tmp_path / 'src'}", f"-I{STUB}")

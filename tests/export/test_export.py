@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import dataclasses
 import json
 import re
 import subprocess
@@ -195,6 +196,59 @@ def test_projects_of_other_losses_compile(case: str, tmp_path: Path) -> None:
     includes = [f"-I{tmp_path / 'arduino/src'}", f"-I{ARDUINO}"]
     check_syntax([sketch], "-std=gnu++17", *includes)
     check_syntax([tmp_path / "plain/main.cc"], "-std=c++17", f"-I{tmp_path / 'plain'}")
+
+
+@pytest.mark.parametrize("case", ["labels", "values", "autoencoder"])
+def test_trainers_of_latents_compile(case: str, tmp_path: Path) -> None:
+    name, loss = LOSSES[case]
+    model = Model(loss_model(name), name)
+    scheme = Scheme(loss=loss, latent=True)
+    if case != "labels":  # a frozen FULLY_CONNECTED always runs: the latent is the input
+        scheme = dataclasses.replace(scheme, weights=weights_of(0))
+    rewritten = Model(tt.rewrite(model, scheme).model_bytes, "m.tflite")
+    project = export_project(rewritten, "c-array", name="m")
+    text = project.files["m_training.h"].decode()
+    graph = rewritten.graph
+    assert f"kSourceInput = {len(graph.inputs) - 1};" in text
+    assert f"kLatentOutput = {len(graph.outputs) - 1};" in text
+    assert f"kLatentSize = {graph.outputs[-1].size};" in text
+    project.write(tmp_path)
+    array = "" if graph.inputs[1].size == 1 else "[m::kLabelSize]"
+    label = "" if case == "autoencoder" else f"m::Label label{array} = {{}};"
+    use = f"""
+#include "m.h"
+float Learn(m::Trainer& trainer, int8_t* kept) {{
+  {label}
+  if (trainer.Infer() < 0) return -1.0f;
+  std::memcpy(kept, trainer.latent(), m::kLatentSize);
+  std::memcpy(trainer.latent(), kept, m::kLatentSize);
+  trainer.InferFromLatent();
+  return trainer.TrainFromLatent({label and "label, "}0.001f);
+}}
+"""
+    (tmp_path / "use.cc").write_text(use)
+    sketches = export_project(rewritten, "arduino", name="m").files
+    (tmp_path / "Train.ino").write_bytes(sketches["examples/Train/Train.ino"])
+    sketch = as_cpp(tmp_path / "Train.ino", tmp_path / "sketch.cc")
+    check_syntax([tmp_path / "use.cc", tmp_path / "main.cc"], "-std=c++17", f"-I{tmp_path}")
+    check_syntax([sketch], "-std=gnu++17", f"-I{tmp_path}", f"-I{ARDUINO}")
+    for text in ((tmp_path / "main.cc").read_text(), sketch.read_text()):
+        assert "latents.Add(trainer.latent()" in text and "replay.LearnNext(" in text
+
+
+@pytest.mark.parametrize("model", ["digits_train", "digits_latent"])
+def test_the_stm32_example_compiles(
+    model: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    export_project(request.getfixturevalue(model), "c-array", name="digits").write(tmp_path)
+    options = ["-DEPOCHS=2", "-DLEARNING_RATE=0.01f", f"-I{tmp_path}"]
+    check_syntax([ROOT / "stm32_example/main.cc"], "-std=c++17", *options)
+
+
+def test_models_without_latents_have_no_word_of_them(digits_train: Model) -> None:
+    files = export_project(digits_train, "c-array", name="d").files
+    names = ("d.h", "d_training.h", "main.cc")
+    assert not any(re.search(rb"[Ll]atent", files[name]) for name in names)
 
 
 def test_arduino_manifest(digits_train: Model) -> None:

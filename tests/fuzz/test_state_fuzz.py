@@ -26,7 +26,7 @@ def build(folder: Path, target: Path) -> Path:
     return program
 
 
-@pytest.mark.parametrize("name", ["state_fuzz", "journal_fuzz"])
+@pytest.mark.parametrize("name", ["state_fuzz", "journal_fuzz", "latent_store_fuzz"])
 def test_no_finding(name: str, tmp_path: Path) -> None:
     program = build(tmp_path, ROOT / f"tests/fuzz/{name}.cc")
     finished = subprocess.run([program, str(RUNS)], capture_output=True, text=True, timeout=300)

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runtime.latent_host import (
+    BAD_STORAGE,
+    EMPTY,
+    FLASH,
+    NOT_KEPT,
+    OK,
+    LatentStore,
+    capacity,
+)
 from tflm_train.runtime.latent_store import CounterRandom, Replay, Reservoir
 
 
@@ -69,3 +79,60 @@ def test_whatever_comes(capacity: int, seed: int, stream: list[tuple[int, int]])
     assert sorted(replay.epoch()) == list(range(len(reservoir)))
     drawn = replay.draw()
     assert drawn is None if not stream else reservoir.key(drawn or 0) is not None
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("flash", [None, FLASH], ids=["ram", "flash"])
+@settings(deadline=None)
+@given(
+    records=st.integers(1, 20),
+    seed=st.integers(0, 2**32 - 1),
+    stream=st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 2)), max_size=120),
+    restarts=st.sets(st.integers(0, 119), max_size=4),
+)
+def test_the_firmware_decides_alike(
+    flash: tuple[int, int, int] | None,
+    records: int,
+    seed: int,
+    stream: list[tuple[int, int]],
+    restarts: set[int],
+) -> None:
+    groups = 7 * 3
+    twin = Reservoir(records, seed)
+    replay = Replay(twin, seed ^ 1)
+    kept: dict[int, tuple[bytes, int, int]] = {}
+    store = LatentStore(16, records, groups, seed=seed, replay_seed=seed ^ 1, flash=flash)
+    assert store.opened == EMPTY
+    for number, (label, domain) in enumerate(stream):
+        # The seed of the first time counts, once something is written.
+        if flash is not None and number in restarts - {0}:
+            assert store.checkpoint() == OK
+            memory = store.memory
+            store.close()
+            store = LatentStore(
+                16, records, groups, replay_seed=seed ^ 1, flash=flash, memory=memory
+            )
+            replay = Replay(twin, seed ^ 1)
+        sample = (number.to_bytes(16, "big"), label, domain)
+        index = twin.add(label, domain)
+        assert store.add(*sample) == (NOT_KEPT if index is None else OK)
+        if index is not None:
+            kept[index] = sample
+        assert store.draw() == replay.draw()
+    assert {i: store.read(i) for i in range(records) if store.read(i) is not None} == kept
+    assert store.epoch() == list(replay.epoch())
+    assert store.epoch() == list(replay.epoch())
+    store.close()
+
+
+@pytest.mark.interpreter
+def test_what_a_flash_holds() -> None:
+    for flash in ((64 * 1024, 4096, 8), (256 * 1024, 128 * 1024, 32), (32 * 4096, 4096, 256)):
+        most = capacity(4 + 256, 12, flash)
+        assert most > 0
+        fits = LatentStore(256, most, 12, flash=flash)
+        more = LatentStore(256, most + 1, 12, flash=flash)
+        assert (fits.opened, more.opened) == (EMPTY, BAD_STORAGE)
+        assert all(fits.add(bytes(256), n % 12) in (OK, NOT_KEPT) for n in range(3 * most))
+        fits.close()
+        more.close()

@@ -11,15 +11,17 @@ from pathlib import Path
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError
-from tflm_train.files import is_json_report, write_file
+from tflm_train.files import NewFile, is_json_report, write_files
 from tflm_train.model import Model, load
 from tflm_train.model.kinds import is_rewritten_model
 from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
 from tflm_train.rewriter.budget import fitting_way, parse_bytes
 from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial, choose_preset
+from tflm_train.rewriter.latent_report import LatentReport
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.report import RewriteReport
+from tflm_train.rewriter.split import SplitReport, is_trunk, split_model
 from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.library import find_scheme
@@ -36,12 +38,14 @@ class Rewritten(RewriteReport):
       chosen: The preset that was chosen, where neither scheme nor preset was named.
       plots: The pictures of `--plot`: the arena without and with `--stream` and
         `--forward`.
+      split: The two models that `--split` writes instead of `output`.
     """
 
     output: str
     slowdown: float
     chosen: PresetChoice | None = sometimes()
     plots: tuple[str, ...] | None = sometimes()
+    split: SplitReport | None = sometimes()
 
 
 _BUDGET = "256KB"
@@ -62,6 +66,18 @@ def _arguments(parser: Parser) -> None:
     shared.add_classes(parser)
     parser.add_argument(
         "--residual-bits", type=int, choices=RESIDUAL_BITS, help="instead of the scheme's"
+    )
+    latents = parser.add_mutually_exclusive_group()
+    latents.add_argument(
+        "--latent",
+        action="store_true",
+        help="steps from stored latents as well as from samples, whatever the scheme says",
+    )
+    latents.add_argument(
+        "--split",
+        action="store_true",
+        help="write two models: OUTPUT_trunk.tflite, an ordinary one up to where the trained part "
+        "begins, and OUTPUT_tail.tflite, which trains on what the trunk gives",
     )
     parser.add_argument("-o", "--output", help="where to write (default: <stem>_train.tflite)")
     parser.add_argument("--report", help="also write the report as JSON to this file")
@@ -110,7 +126,19 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         scheme = _chosen_scheme(arguments, model)
         if budget is not None:
             way = fitting_way(model, scheme, way, budget, arguments.max_slowdown is None)
-    result = way.rewrite(model, scheme)
+    if arguments.split or arguments.latent:
+        scheme = dataclasses.replace(scheme, latent=arguments.latent)
+    result = way.rewrite(model, scheme, apart=arguments.split)
+    files = [NewFile(output, result.model_bytes, is_rewritten_model)]
+    split = None
+    if arguments.split:
+        parts = split_model(result.model_bytes, model.name)
+        trunk, tail = (output.with_stem(f"{output.stem}_{part}") for part in ("trunk", "tail"))
+        split = parts.report(str(trunk), str(tail), way.kernels)
+        files = [
+            NewFile(trunk, parts.trunk, is_trunk),
+            NewFile(tail, parts.tail, is_rewritten_model),
+        ]
     plots = None
     if arguments.plot:
         plots = shared.draw_both(
@@ -122,11 +150,12 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         slowdown=result.slowdown,
         chosen=chosen,
         plots=plots,
+        split=split,
     )
-    write_file(output, result.model_bytes, is_rewritten_model, arguments.force)
     if arguments.report:
         text = json.dumps(plain(rewritten), indent=2).encode() + b"\n"
-        write_file(Path(arguments.report), text, is_json_report, arguments.force)
+        files.append(NewFile(Path(arguments.report), text, is_json_report))
+    write_files(files, arguments.force)
     return rewritten
 
 
@@ -187,10 +216,32 @@ def _show(result: Rewritten) -> None:
     )
     tables.show_macs(result.macs, result.macs_before)
     console.print(f"estimated time of the forward layers: {result.slowdown:.2f} times the builtin")
+    if result.latent is not None:
+        _show_latent(result.latent)
     flash = result.flash
     console.print(f"flash: {flash.rewritten_bytes:,} bytes (was {flash.original_bytes:,})")
     tables.show_warnings(result.warnings)
-    tables.show_written(result.output, result.plots or ())
+    split = result.split
+    if split is None:
+        tables.show_written(result.output, result.plots or ())
+        return
+    for what, part in (("trunk (inference)", split.trunk), ("tail (trains)", split.tail)):
+        console.print(f"{what}: arena {part.arena.total_bytes:,} bytes, flash {part.bytes:,}")
+    console.print(f"a latent between them: {split.latent_bytes:,} bytes")
+    tables.show_written(split.trunk.output, result.plots or ())
+    tables.show_written(split.tail.output, ())
+
+
+def _show_latent(latent: LatentReport) -> None:
+    console = tables.console()
+    console.print(
+        f"latent: {latent.bytes:,} bytes, {latent.per_kilobyte:g} in a KB; a step from one takes "
+        f"{latent.saved:.0%} fewer instructions (estimated); the arena is {latent.ram_bytes:+,} "
+        "bytes",
+        soft_wrap=True,
+    )
+    if latent.always_run:
+        console.print(f"frozen, but run in every step: {', '.join(latent.always_run)}")
 
 
 def _sentence(chosen: PresetChoice) -> str:

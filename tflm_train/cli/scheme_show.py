@@ -11,6 +11,7 @@ from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import SchemeError
 from tflm_train.model import Model, load
 from tflm_train.rewriter.explain import explain_scheme
+from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.library import library_names, library_text
 from tflm_train.scheme.presets import Preset, preset_scheme
@@ -36,7 +37,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("name", help="of a preset or a scheme (see `tflm_train scheme list`)")
     parser.add_argument("--model", help="the .tflite file that a preset is to be explained for")
     shared.add_classes(parser)
-    shared.add_kernels(parser)
+    shared.add_target(parser)
 
 
 def _run(arguments: argparse.Namespace) -> SchemeContents:
@@ -63,7 +64,9 @@ def _run(arguments: argparse.Namespace) -> SchemeContents:
 def _preset(preset: Preset, model: Model, arguments: argparse.Namespace) -> SchemeContents:
     head = shared.chosen_head(arguments)
     scheme = preset_scheme(preset, model, head)
-    text = explain_scheme(scheme, model, f"preset {preset}: {preset.summary}", arguments.kernels)
+    core, kernels = shared.chosen_target(arguments)
+    title = f"preset {preset}: {preset.summary}"
+    text = explain_scheme(scheme, model, title, Way(kernels, core=core))
     return SchemeContents(str(preset), scheme.to_dict(), text)
 
 

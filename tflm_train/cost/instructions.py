@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 from tflm_train.cost.cores import Core
 from tflm_train.graph import Op
-from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, StageKind
+from tflm_train.ops import (
+    ConvInputGrad,
+    ConvUpdate,
+    DepthwiseInputGrad,
+    DepthwiseUpdate,
+    Params,
+    SplitConv,
+    SplitDepthwise,
+    StageFields,
+    StageKind,
+)
 from tflm_train.ops.builtin import KernelSet, builtin_of
 from tflm_train.ops.geometry import Geometry
 
@@ -89,6 +99,29 @@ def split_cost(params: SplitConv | SplitDepthwise, core: Core) -> float:
     """Instructions of a layer that trains in part and is an op of its own."""
     depthwise = isinstance(params, SplitDepthwise)
     return _ours(params.geometry, StageKind.DEPTHWISE if depthwise else StageKind.CONV, core)
+
+
+_GRADIENTS = {
+    Core.M7: (0.95, 2.1),
+    Core.M55: (0.3, 0.6),
+    Core.M3: (4.7, 7.0),
+    Core.M0PLUS: (8.3, 11.5),
+}
+"""For a multiply-accumulate of a gradient: of a convolution, of a depthwise one."""
+
+
+def gradient_cost(params: Params, core: Core) -> float:
+    """Instructions of a layer's input gradient or update; 0 for ops that cost little beside them.
+
+    The figures, per multiply-accumulate, are of `python -m benchmarks.whole_step`.
+    """
+    if not isinstance(params, ConvInputGrad | ConvUpdate | DepthwiseInputGrad | DepthwiseUpdate):
+        return 0.0
+    g = params.geometry
+    mac, depthwise = _GRADIENTS.get(core, _GRADIENTS[Core.M7])
+    taps = g.positions * g.out_c * g.k_h * g.k_w
+    is_depthwise = isinstance(params, DepthwiseInputGrad | DepthwiseUpdate)
+    return taps * depthwise if is_depthwise else taps * g.in_c * mac
 
 
 def _ours(g: Geometry, kind: StageKind, core: Core) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tflm_train.errors import DataError, UnsupportedError
+from tflm_train.export.latents import latent_values
 from tflm_train.export.resolver import exact_resolver
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model, Tensor
@@ -87,7 +88,8 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
         "LEARNING_RATE_INPUT": str(trainable.rate_input),
         "LOSS_OUTPUT": str(trainable.loss_output),
         "STATE_OUTPUT": str(trainable.state_output),
-        **_label_values(trainable, name),
+        **(label := _label_values(trainable, name)),
+        **latent_values(trainable, name, label),
         "OUTPUT_INDEX": str(output),
         **_name_values(_class_names(trainable, names), name),
         "STATE_BYTES": str(BLOB_HEADER.size + StateLayout(trainable).payload_bytes),

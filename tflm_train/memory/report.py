@@ -34,7 +34,7 @@ class Arena:
       kernel_bytes: What builtin kernels keep.
       training_op_bytes: What the training ops keep.
       total_bytes: What `arena_used_bytes()` returns.
-      minimum_bytes: The smallest arena, a multiple of 16, with which `AllocateTensors` succeeds.
+      minimum_bytes: The smallest arena, a multiple of 16, in which `AllocateTensors` has room.
     """
 
     activation_bytes: int

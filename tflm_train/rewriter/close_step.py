@@ -34,7 +34,7 @@ def close_step(graph: TrainingGraph) -> None:
     position = {id(op.output): index for index, op in enumerate(ops)}
     tokens = sorted(graph.tokens, key=lambda token: -position[id(token)])
     variables = [*(variable.tensor for variable in graph.variables), graph.learning_rate]
-    if graph.frozen is not None:
+    if graph.frozen is not None and graph.frozen.source is not None:
         # The kernel knows by their place that the model has a latent.
         variables += [graph.frozen.latent, graph.frozen.source]
     set_input(ops[-1], ops[-1].params, after=(*tokens, *variables))

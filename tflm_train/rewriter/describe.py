@@ -58,7 +58,7 @@ def describe_interface(graph: TrainingGraph) -> None:
     kind = graph.plan.scheme.loss.target_kind
     notes = [_LEARNING_RATE] if graph.label is None else [_LABELS[kind], _LEARNING_RATE]
     results = [_LOSS, _STATE]
-    if graph.frozen is not None:
+    if graph.gated is not None:
         notes.append(_SOURCE)
         results.append(_LATENT)
     add_interface(model, notes, results)

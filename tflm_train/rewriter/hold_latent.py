@@ -62,6 +62,17 @@ def hold_latent(graph: TrainingGraph) -> None:
 HOLD_LATENT = Pass("hold_latent", hold_latent, requires=(IN_ORDER, LAYERS_SPLIT, MASKS_ARE_BITS))
 
 
+def keep_apart(graph: TrainingGraph) -> None:
+    """Marks the frozen ops, so that the model can be cut behind them; nothing else changes."""
+    boundary = find_boundary(graph.model)
+    before = ancestors(graph.model.graph, boundary)
+    frozen = {id(op): op for op in graph.model.graph.ops if id(op) in before}
+    graph.frozen = FrozenPart(frozen, boundary, None)
+
+
+KEEP_APART = Pass("keep_apart", keep_apart, requires=(IN_ORDER, LAYERS_SPLIT, MASKS_ARE_BITS))
+
+
 def _before_moves(graph: Graph, boundary: Tensor) -> Tensor:
     """The tensor before ops that only move it, and may make it larger."""
     producer = graph.producer(boundary)

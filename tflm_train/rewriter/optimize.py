@@ -25,11 +25,12 @@ from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.model.written import write_checked
 from tflm_train.ops import OP_PREFIX, SplitConv, SplitDepthwise, StageKind, Stream
-from tflm_train.ops.builtin import builtin_of, kernel_memory
+from tflm_train.ops.builtin import kernel_memory
 from tflm_train.ops.contract import LATENT_OUTPUT
 from tflm_train.ops.target import CORTEX_M, align
-from tflm_train.rewriter.emit_stream import make_gate, make_stream
+from tflm_train.rewriter.emit_stream import make_stream
 from tflm_train.rewriter.fold_pad import fold_pads, is_pad, is_windowed
+from tflm_train.rewriter.frozen import Fate, NoFormError, copy_latent, fates
 from tflm_train.rewriter.overlay import overlay_streams
 from tflm_train.rewriter.stream import Run, can_stream, find_run, nonzero_taps
 from tflm_train.rewriter.training_graph import FrozenPart, TrainOp
@@ -79,17 +80,18 @@ class Choice:
         """Estimated instructions of an op; 0 where they do not depend on the choice."""
         params = op.params if isinstance(op, TrainOp) else None
         if isinstance(params, Stream):
-            return sum(stage_cost(stage, self._core) for stage in params.stages)
+            return sum(stage_cost(stage, self.timed_core) for stage in params.stages)
         if isinstance(params, SplitConv | SplitDepthwise):
-            return split_cost(params, self._core)
-        return builtin_cost(op, self._core, self.kernels)
+            return split_cost(params, self.timed_core)
+        return builtin_cost(op, self.timed_core, self.kernels)
 
     def time_of_run(self, run: Run) -> float:
         """Estimated instructions of a run as a STREAM."""
-        return sum(stage_cost(stage, self._core) for stage in run.stages)
+        return sum(stage_cost(stage, self.timed_core) for stage in run.stages)
 
     @property
-    def _core(self) -> Core:
+    def timed_core(self) -> Core:
+        """What the time is estimated for."""
         return Core.of(self.kernels) if self.core is None else self.core
 
     @property
@@ -179,26 +181,14 @@ def _count_pads(graph: Graph) -> int:
     return sum(map(is_pad, graph.ops))
 
 
-class NoFormError(UnsupportedError):
-    """A frozen operator can not be left out of a step.
-
-    Attributes:
-      op: The operator.
-    """
-
-    def __init__(self, op: Op) -> None:
-        """Names the operator; the caller knows where it is."""
-        super().__init__(f"{op.name} of {op.output.short_name!r} has no form that can be left out")
-        self.op = op
-
-
 def stream_layers(model: Model, choice: Choice, frozen: FrozenPart | None = None) -> list[_Segment]:
     """Puts the STREAMs of the best choice into a model whose ops are in execution order.
 
     Args:
       model: Changed in place; training ops keep their place.
       choice: What may be done.
-      frozen: Ops that become STREAMs in any case, apart from all others.
+      frozen: Ops that become STREAMs in any case, apart from all others; without a source they
+        stay as they are.
 
     Returns:
       The segments.
@@ -212,7 +202,7 @@ def stream_layers(model: Model, choice: Choice, frozen: FrozenPart | None = None
     for op in graph.ops:
         if isinstance(op, TrainOp):
             op.custom_options = op.params.pack()
-    if frozen is not None and frozen.latent is not graph.inputs[0]:
+    if frozen is not None and frozen.source is not None and frozen.latent is not graph.inputs[0]:
         frozen.latent.name = LATENT_OUTPUT
     model.drop_unused_tensors()
     overlay_streams(model, {id(s.run.output): s.run for s in segments if s.run}, choice.kernels)
@@ -228,7 +218,8 @@ def choose_segments(
       graph: Gives the interface: its inputs and outputs.
       ops: In execution order.
       choice: What may be done.
-      frozen: Ops that become STREAMs in any case, apart from all others.
+      frozen: Ops that become STREAMs in any case, apart from all others; without a source they
+        stay as they are.
 
     Returns:
       The segments in order, each a single op as it is or a run to stream.
@@ -237,13 +228,9 @@ def choose_segments(
       NoFormError: A frozen op cannot become (part of) a STREAM.
     """
     liveness = Liveness(ops, graph.inputs, graph.outputs)
-    held = {} if frozen is None else frozen.ops
-    must = {key: can_stream(op) or not _is_light(op) for key, op in held.items()}
-    by_stop = _all_segments(liveness, ops, choice, must)
+    by_stop = _all_segments(liveness, ops, choice, fates(frozen))
     if frozen is not None and _first_unreached(by_stop) is not None:
-        # Branches may be joined in a way that no STREAM does.
-        must = {key: not _is_light(op) for key, op in held.items()}
-        by_stop = _all_segments(liveness, ops, choice, must)
+        by_stop = _all_segments(liveness, ops, choice, fates(frozen, leniently=True))
         unreached = _first_unreached(by_stop)
         if unreached is not None:
             raise NoFormError(ops[unreached])
@@ -282,21 +269,12 @@ def apply_segments(
     for segment in segments:
         if segment.run is None:
             made += ops[segment.start : segment.stop]
-            if frozen is not None and frozen.latent in made[-1].outputs:
-                made.append(_copy_latent(graph, made[-1], frozen))
+            made += copy_latent(graph, made[-1], frozen)
         elif frozen is not None and id(ops[segment.start]) in frozen.ops:
             made.append(make_stream(graph, segment.run, frozen.source))
         else:
             made.append(make_stream(graph, segment.run))
     return made
-
-
-def _copy_latent(graph: Graph, op: Op, frozen: FrozenPart) -> TrainOp:
-    """Lets an op that always runs, a pooling for example, make what a STREAM copies."""
-    latent = frozen.latent
-    made = graph.add(Tensor(latent.name, latent.shape, latent.type_code, latent.quantization))
-    op.outputs = [made if tensor is latent else tensor for tensor in op.outputs]
-    return make_gate(graph, made, latent, frozen.source)
 
 
 def _first_unreached(by_stop: Sequence[Sequence[_Segment]]) -> int | None:
@@ -307,21 +285,10 @@ def _first_unreached(by_stop: Sequence[Sequence[_Segment]]) -> int | None:
     return None if reached[-1] else max(i for i, is_reached in enumerate(reached) if is_reached)
 
 
-def _is_light(op: Op) -> bool:
-    """Whether a frozen op that cannot be left out may run for nothing: it costs little."""
-    row = builtin_of(op)
-    if row is None or row.memory is None:
-        return False  # nothing is known of it
-    return row.layer is None and not row.is_heavy
-
-
 def _all_segments(
-    liveness: Liveness, ops: Sequence[Op], choice: Choice, frozen: Mapping[int, bool]
+    liveness: Liveness, ops: Sequence[Op], choice: Choice, frozen: Mapping[int, Fate]
 ) -> list[list[_Segment]]:
-    """Every segment that may be, by where it stops.
-
-    `frozen` says of each frozen op, by its id, whether it must not stay as it is.
-    """
+    """Every segment that may be, by where it stops; `frozen` has the frozen ops by their id."""
     by_stop: list[list[_Segment]] = [[] for _ in range(len(ops) + 1)]
     crossings = liveness.crossing_bytes(lambda t: _bytes(t) if _is_planned(t) else 0)
     streamable = [can_stream(op) for op in ops]
@@ -330,9 +297,12 @@ def _all_segments(
         crossing = crossings[start]
         is_frozen = id(op) in frozen
         must_run = choice.forward is Forward.FLASH and is_windowed(op) and streamable[start]
-        must_run = frozen[id(op)] if is_frozen else must_run
+        if is_frozen:
+            must_run = frozen[id(op)] is Fate.STREAMS
         if not must_run:
             by_stop[start + 1].append(_as_it_is(op, start, crossing, choice))
+        if is_frozen and frozen[id(op)] is Fate.STAYS:
+            continue
         for stop in range(start + 1, len(ops) + 1):
             if not streamable[stop - 1] or (id(ops[stop - 1]) in frozen) is not is_frozen:
                 break

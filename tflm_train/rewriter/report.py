@@ -12,6 +12,8 @@ from tflm_train.memory.extra import ExtraMemory, analytic_extra_memory, kept_mem
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Model
 from tflm_train.ops import OP_PREFIX
+from tflm_train.records import sometimes
+from tflm_train.rewriter.latent_report import LatentReport
 from tflm_train.rewriter.training_graph import TrainingGraph
 from tflm_train.scheme import resolve
 from tflm_train.scheme.select import select_channels
@@ -102,6 +104,7 @@ class RewriteReport:
       extra_memory: RAM kept for training, beside what the paper's formula gives.
       flash: Sizes of the model files.
       warnings: What may surprise; sentences.
+      latent: What training from latents costs and saves, of a scheme with `latent: true`.
     """
 
     layers: tuple[TrainedLayerReport, ...]
@@ -116,10 +119,15 @@ class RewriteReport:
     extra_memory: ExtraMemoryReport
     flash: RewriteFlash
     warnings: tuple[str, ...]
+    latent: LatentReport | None = sometimes()
 
 
 def build_report(
-    original: Model, graph: TrainingGraph, data: bytes, memory: MemoryReport
+    original: Model,
+    graph: TrainingGraph,
+    data: bytes,
+    memory: MemoryReport,
+    latent: LatentReport | None = None,
 ) -> RewriteReport:
     """Describes a finished rewrite.
 
@@ -128,6 +136,7 @@ def build_report(
       graph: The finished training graph (its model's ops are in execution order).
       data: The rewritten file.
       memory: Its arena.
+      latent: What training from latents costs and saves.
 
     Returns:
       The report.
@@ -161,6 +170,7 @@ def build_report(
         extra_memory=_extra_memory(original, graph, memory),
         flash=RewriteFlash(len(original.source), len(data)),
         warnings=tuple(warnings),
+        latent=latent,
     )
 
 

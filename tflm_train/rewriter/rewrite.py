@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -21,10 +22,12 @@ from tflm_train.rewriter.close_step import CLOSE_STEP
 from tflm_train.rewriter.describe import describe_head, describe_interface
 from tflm_train.rewriter.differentiate import DIFFERENTIATE
 from tflm_train.rewriter.fold_pad import fold_pads
+from tflm_train.rewriter.frozen import NoFormError
 from tflm_train.rewriter.fuse_bias import FUSE_BIAS
-from tflm_train.rewriter.hold_latent import HOLD_LATENT
+from tflm_train.rewriter.hold_latent import HOLD_LATENT, KEEP_APART
+from tflm_train.rewriter.latent_report import describe_latent
 from tflm_train.rewriter.mark_step import MARK_STEP, MARKED
-from tflm_train.rewriter.optimize import Choice, Forward, NoFormError, Streaming, stream_layers
+from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
 from tflm_train.rewriter.order_ops import order_ops
 from tflm_train.rewriter.passes import Pass, run_passes
 from tflm_train.rewriter.properties import IN_ORDER, LAYERS_SPLIT, ONE_PRODUCER, UPDATED
@@ -68,6 +71,7 @@ def rewrite(
     forward: Forward = Forward.BUILTIN,
     max_slowdown: float = math.inf,
     core: Core | None = None,
+    apart: bool = False,
 ) -> RewriteResult:
     """Makes a model trainable.
 
@@ -80,6 +84,7 @@ def rewrite(
       forward: Whether other layers leave their builtin op for one with constants in flash.
       max_slowdown: Largest estimated time of the forward layers relative to builtin ops.
       core: What the time is estimated for; None: a core on which these kernels run.
+      apart: Keep the frozen layers before what trains in their builtin ops, for `split_model`.
 
     Returns:
       The rewritten model and the report.
@@ -108,8 +113,8 @@ def rewrite(
     order_all = functools.partial(order_ops, order=order, fingerprint=_fingerprint(model, scheme))
     made = (CHOOSE_VARIABLES, DIFFERENTIATE, SAVE_MASKS, SPLIT_LAYERS)
     ordered = Pass("order_ops", order_all, requires=(UPDATED, LAYERS_SPLIT), ensures=(IN_ORDER,))
-    latent = (HOLD_LATENT,) if scheme.latent else ()
-    passes = (*made, ordered, *latent, CLOSE_STEP, MARK_STEP)
+    frozen = (HOLD_LATENT,) if scheme.latent else (KEEP_APART,) if apart else ()
+    passes = (*made, ordered, *frozen, CLOSE_STEP, MARK_STEP)
     held = run_passes(graph, passes, held=(ONE_PRODUCER,))
     graph.warnings += _scale_warnings(graph)
     describe_interface(graph)
@@ -128,7 +133,14 @@ def rewrite(
         memory = memory_report(work, kernels)
     store_layer_options(work)
     data = write_checked(work)
-    report = build_report(model, graph, data, memory)
+    latent_report = None
+    if graph.gated is not None:
+        plain = functools.partial(rewrite, order=order, max_slowdown=max_slowdown, core=core)
+        without = dataclasses.replace(scheme, latent=False)
+        smaller = plain(model, without, kernels, stream=stream, forward=forward).memory
+        more = memory.total_bytes - smaller.total_bytes
+        latent_report = describe_latent(graph, graph.gated, choice, more)
+    report = build_report(model, graph, data, memory, latent_report)
     slowdown = sum(map(choice.time_of, work.graph.ops)) / time if time else 1.0
     return RewriteResult(data, report, memory, unstreamed, slowdown)
 

@@ -50,12 +50,13 @@ class FrozenPart:
     Attributes:
       ops: The operators, by their id; none where the latent is the model's input.
       latent: Their result, a variable and graph output.
-      source: int32 [1] variable and graph input: 0, they run; 1, the latent stays as it is.
+      source: int32 [1] variable and graph input: 0, they run; 1, the latent stays as it is. None
+        where they are only kept apart from what trains, in their builtin ops.
     """
 
     ops: dict[int, Op]
     latent: Tensor
-    source: Tensor
+    source: Tensor | None
 
 
 @dataclass(eq=False)
@@ -77,7 +78,7 @@ class TrainingGraph:
       variables: What the restore op fills, in order.
       tokens: What the updates write, each to say that it is done.
       trained: The layers that train, by the id of their op.
-      frozen: What a step from a latent leaves out; None where steps are from samples only.
+      frozen: What a step from a latent leaves out; None where nobody asks for it.
       slot_names: Which tensor's gradient each slot belongs to.
       training: Our ops, in the order they were made (the schedule pass orders them).
       warnings: For the report.
@@ -120,6 +121,11 @@ class TrainingGraph:
             scales=variable("train/scales", np.float32, 1),
             ranges=variable("train/ranges", np.float32, 1),
         )
+
+    @property
+    def gated(self) -> FrozenPart | None:
+        """The frozen part of a model that trains from latents."""
+        return self.frozen if self.frozen is not None and self.frozen.source is not None else None
 
     @property
     def is_ordered(self) -> bool:

@@ -32,7 +32,7 @@ class Way:
     core: Core | None = None
     max_slowdown: float = 1.0
 
-    def rewrite(self, model: Model, scheme: Scheme) -> RewriteResult:
+    def rewrite(self, model: Model, scheme: Scheme, *, apart: bool = False) -> RewriteResult:
         """`rewrite` in this way."""
         return rewrite(
             model,
@@ -42,6 +42,7 @@ class Way:
             forward=self.forward,
             max_slowdown=self.max_slowdown,
             core=self.core,
+            apart=apart,
         )
 
     def smallest(self) -> Way:

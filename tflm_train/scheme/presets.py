@@ -59,11 +59,13 @@ _SUMMARIES = {
 }
 
 
-def preset_scheme(preset: Preset, model: Model, head: Head = KEPT_HEAD, output: int = 0) -> Scheme:
+def preset_scheme(
+    preset: Preset | str, model: Model, head: Head = KEPT_HEAD, output: int = 0
+) -> Scheme:
     """The scheme that a preset is for a model.
 
     Args:
-      preset: Which.
+      preset: Which, or its name.
       model: The model.
       head: What becomes of its last layer.
       output: Index of the trained output.
@@ -74,6 +76,7 @@ def preset_scheme(preset: Preset, model: Model, head: Head = KEPT_HEAD, output: 
     Raises:
       UnsupportedError: Nothing of the model, or nothing that the preset names, can train.
     """
+    preset = Preset(preset)
     layers = feeding_layers(model, output)
     loss = ordinary_loss(model, head, output)
     graph, path = model.graph, gradient_path(model, output, loss.name)

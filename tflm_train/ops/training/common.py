@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from tflm_train.graph import Tensor
-from tflm_train.ops.fields import Number
+from tflm_train.ops.fields import Number, Rule
 from tflm_train.ops.tensors import Role, Spec, Tensors
 
 WINDOWED = {
@@ -15,6 +15,22 @@ WINDOWED = {
     "positions": "out_h * out_w",
 }
 """Sizes of a windowed layer's input and output."""
+CONV_PARTS = {
+    "weights": "out_c * k_h * k_w * (in_c - kept)",
+    "columns": "out_c * k_h * k_w * kept",
+    "listed": "in_c",
+    "channels": "in_c",
+}
+"""Sizes of what the weights of a convolution consist of where some of its inputs train."""
+DEPTHWISE_PARTS = {
+    "weights": "k_h * k_w * out_c",
+    "columns": "k_h * k_w * kept",
+    "listed": "kept",
+    "channels": "out_c",
+}
+"""The same of a depthwise layer."""
+WHOLE_GROUPS = Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c")
+"""Of a depthwise layer: each input channel has as many output channels."""
 TWO_SLOTS = {"slots": "max(slot_in, slot_out) + 1"}
 THREE_SLOTS = {"slots": "max(slot_in, slot_out, slot_addend) + 1"}
 

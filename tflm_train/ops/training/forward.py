@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from tflm_train.graph import Tensor
-from tflm_train.ops.declaration import Rule, TrainingOp, terms
+from tflm_train.ops.declaration import TrainingOp, terms
 from tflm_train.ops.fields import Number
 from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.structs import OutputFields, StageFields
 from tflm_train.ops.tensors import Role, Spec, Tensors
-from tflm_train.ops.training.common import WINDOWED
+from tflm_train.ops.training.common import CONV_PARTS, DEPTHWISE_PARTS, WHOLE_GROUPS, WINDOWED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +38,7 @@ class LayerOutputs(Tensors):
 class SplitConv(TrainingOp[SplitInputs, LayerOutputs], kind=13):
     """Forward CONV_2D or FULLY_CONNECTED whose weights are a constant rest and trained columns."""
 
-    TERMS = terms(
-        WINDOWED,
-        weights="out_c * k_h * k_w * (in_c - kept)",
-        columns="out_c * k_h * k_w * kept",
-        listed="in_c",
-        channels="in_c",
-    )
+    TERMS = terms(WINDOWED, CONV_PARTS)
     geometry: Geometry
     output: OutputFields
     kept: Annotated[int, Number("input channels that train", "1", "in_c - 1")]
@@ -54,14 +48,8 @@ class SplitConv(TrainingOp[SplitInputs, LayerOutputs], kind=13):
 class SplitDepthwise(TrainingOp[SplitInputs, LayerOutputs], kind=14):
     """Forward DEPTHWISE_CONV_2D of which some channels' weights train."""
 
-    TERMS = terms(
-        WINDOWED,
-        weights="k_h * k_w * out_c",
-        columns="k_h * k_w * kept",
-        listed="kept",
-        channels="out_c",
-    )
-    RULES = (Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c"),)
+    TERMS = terms(WINDOWED, DEPTHWISE_PARTS)
+    RULES = (WHOLE_GROUPS,)
     geometry: Geometry
     output: OutputFields
     kept: Annotated[int, Number("output channels that train", "1", "out_c - 1")]

@@ -12,7 +12,10 @@ from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.structs import MaskFields
 from tflm_train.ops.tensors import Role, Spec, Tensors
 from tflm_train.ops.training.common import (
+    CONV_PARTS,
+    DEPTHWISE_PARTS,
     THREE_SLOTS,
+    WHOLE_GROUPS,
     WINDOWED,
     Addend,
     AddendSlot,
@@ -77,10 +80,7 @@ class ConvInputGrad(LayerGrad, kind=4):
     TERMS = terms(
         WINDOWED,
         THREE_SLOTS,
-        weights="out_c * k_h * k_w * (in_c - kept)",
-        columns="out_c * k_h * k_w * kept",
-        listed="in_c",
-        channels="in_c",
+        CONV_PARTS,
         multiplier_type="INT8",
         in_group="min(group, out_c)",
     )
@@ -102,17 +102,9 @@ class ConvInputGrad(LayerGrad, kind=4):
 class DepthwiseInputGrad(LayerGrad, kind=5):
     """Input gradient of DEPTHWISE_CONV_2D."""
 
-    TERMS = terms(
-        WINDOWED,
-        THREE_SLOTS,
-        weights="k_h * k_w * out_c",
-        columns="k_h * k_w * kept",
-        listed="kept",
-        channels="out_c",
-        multiplier_type="INT32",
-    )
+    TERMS = terms(WINDOWED, THREE_SLOTS, DEPTHWISE_PARTS, multiplier_type="INT32")
     RULES = (
-        Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c"),
+        WHOLE_GROUPS,
         _BIAS_RULE,
         # Sums of int8 * int8 fit int32.
         Rule("k_h * k_w * multiplier", "k_h * k_w * multiplier", "1", "LARGEST // (127 * 128)"),

@@ -12,7 +12,15 @@ from tflm_train.ops.fields import Number
 from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.structs import PLAIN_SGD, RuleFields, UpdateFields
 from tflm_train.ops.tensors import Role, Spec, Tensors
-from tflm_train.ops.training.common import WINDOWED, Flag, InStep, Scaled, SlotField, Token
+from tflm_train.ops.training.common import (
+    WHOLE_GROUPS,
+    WINDOWED,
+    Flag,
+    InStep,
+    Scaled,
+    SlotField,
+    Token,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +104,7 @@ class DepthwiseUpdate(TrainingOp[WeightUpdateInputs, UpdateOutputs], kind=10):
     """Weight gradient and update in place, DEPTHWISE_CONV_2D."""
 
     TERMS = terms(WINDOWED, slots="slot + 1", weights="k_h * k_w * out_c", row="out_c")
-    RULES = (*_UPDATE_RULES, Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c"))
+    RULES = (*_UPDATE_RULES, WHOLE_GROUPS)
     geometry: Geometry
     update: UpdateFields
     multiplier: Annotated[int, Number("out_c / in_c", "1", "out_c")]

@@ -1,0 +1,406 @@
+// The latent store in flash, with the power cut at every byte that it programs or erases, and with
+// an error at every call of the storage.
+
+#if !defined(TFLM_TRAIN_SMALL_TARGET) && !defined(TFLM_TRAIN_MEDIUM_TARGET)
+
+#include "tflm_kernels/state/latent_store.h"
+
+#include "tests/cpp/flash_simulator.h"
+#include "tests/cpp/harness.h"
+
+namespace tflm_train_test {
+namespace {
+
+using tflm_train::LatentFlashBytes;
+using tflm_train::LatentFlashCapacity;
+using tflm_train::LatentFormat;
+using tflm_train::LatentRamBytes;
+using tflm_train::LatentStatus;
+using tflm_train::LatentStore;
+using tflm_train::LatentStoreSize;
+using tflm_train::StorageSize;
+
+constexpr LatentFormat kFormat = {0x11223344, 0x55667788, 24, 4, true};
+constexpr uint16_t kRecords = 6;
+constexpr uint16_t kGroups = 8;  // more than there are records: most samples are kept
+constexpr LatentStoreSize kSize = {kRecords, kGroups, 77};
+
+// Emulated boards go through a part.
+#if defined(__arm__)
+constexpr uint32_t kSamples = 8;
+constexpr size_t kGoOnEvery = 64;
+#else
+constexpr uint32_t kSamples = 14;
+constexpr size_t kGoOnEvery = 12;
+#endif
+
+// Latents are a run of bytes that depends on their number, which comes first.
+void Fill(uint8_t* latent, uint32_t number) {
+  std::memcpy(latent, &number, sizeof(number));
+  for (uint32_t i = 4; i < kFormat.latent_bytes; ++i) {
+    latent[i] = static_cast<uint8_t>(i * 31 + number * 7 + (number >> 3));
+  }
+}
+
+LatentStatus AddNumber(LatentStore& store, uint32_t number) {
+  uint8_t latent[kFormat.latent_bytes];
+  Fill(latent, number);
+  const int32_t label = static_cast<int32_t>(number % kGroups);
+  return store.Add(latent, &label, 3);
+}
+
+// What is in the store: numbers, 0 where there is no record.
+struct Contents {
+  uint32_t numbers[kRecords];
+};
+
+Contents ContentsOf(LatentStore& store) {
+  Contents contents = {};
+  for (size_t i = 0; i < kRecords; ++i) {
+    uint8_t latent[kFormat.latent_bytes];
+    uint8_t expected[kFormat.latent_bytes];
+    int32_t label = -1;
+    uint16_t domain = 0;
+    if (store.Read(i, latent, &label, &domain) != LatentStatus::kOk) continue;
+    std::memcpy(&contents.numbers[i], latent, sizeof(uint32_t));
+    Fill(expected, contents.numbers[i]);
+    EXPECT_SAME(latent, expected, kFormat.latent_bytes);
+    EXPECT_EQ(label, contents.numbers[i] % kGroups);
+    EXPECT_EQ(domain, 3);
+  }
+  return contents;
+}
+
+// How many records differ.
+int Changes(const Contents& a, const Contents& b) {
+  int changes = 0;
+  for (size_t i = 0; i < kRecords; ++i) changes += a.numbers[i] != b.numbers[i];
+  return changes;
+}
+
+// Whether nothing is lost: all is as before, but for the place that `number` may have taken.
+bool IsBeforeOrAfter(const Contents& now, const Contents& before, uint32_t number) {
+  for (size_t i = 0; i < kRecords; ++i) {
+    if (now.numbers[i] != before.numbers[i] && now.numbers[i] != number) return false;
+  }
+  return Changes(now, before) <= 1;
+}
+
+struct Geometry {
+  const char* name;
+  StorageSize size;
+};
+
+constexpr Geometry kGeometries[] = {
+    {"two large blocks", {2 * 1024, 1024, 4}},
+    {"many small blocks", {24 * 128, 128, 8}},
+#if !defined(__arm__)
+    {"wide program units", {6 * 512, 512, 32}},
+    {"units of a byte", {4 * 600 + 77, 200, 1}},
+    {"units larger than a record", {6 * 1280, 1280, 128}},
+#endif
+};
+
+constexpr Cut kCuts[] = {Cut::kTorn, Cut::kEcc, Cut::kMarginal};
+constexpr const char* kCutNames[] = {"torn", "unreadable", "marginal"};
+
+// Flash and the memory of a store in it; the store is made anew at each power-up.
+class Device {
+ public:
+  Device(const StorageSize& size, Cut cut)
+      : size_(size),
+        flash_bytes_(2 * size.bytes + size.bytes / size.program_unit),
+        memory_bytes_(LatentFlashBytes(kRecords, kGroups, size.program_unit)),
+        flash_memory_(Guarded<uint8_t>(flash_bytes_)),
+        snapshot_(Guarded<uint8_t>(flash_bytes_)),
+        memory_(Guarded<uint8_t>(memory_bytes_)),
+        flash(size, cut, flash_memory_, flash_memory_ + size.bytes,
+              flash_memory_ + 2 * size.bytes) {}
+
+  const StorageSize& size() const { return size_; }
+  void Snapshot() { std::memcpy(snapshot_, flash_memory_, flash_bytes_); }
+  void Restore() { std::memcpy(flash_memory_, snapshot_, flash_bytes_); }
+  LatentStore Store() {
+    return LatentStore(kFormat, kSize, flash.storage(), memory_, memory_bytes_);
+  }
+
+  // What a power-up finds.
+  Contents Reopened() {
+    flash.Power(kNoCut);
+    LatentStore store = Store();
+    const LatentStatus status = store.Open();
+    EXPECT_TRUE(status == LatentStatus::kOk || status == LatentStatus::kEmpty);
+    return ContentsOf(store);
+  }
+
+ private:
+  StorageSize size_;
+  size_t flash_bytes_;
+  size_t memory_bytes_;
+  uint8_t* flash_memory_;
+  uint8_t* snapshot_;
+  uint8_t* memory_;
+
+ public:
+  FlashSimulator flash;
+};
+
+// The record whose writing was cut may come and go where its mark is in doubt: it is taken for the
+// one before it.
+Contents WithoutCut(Contents contents, const Contents& before, uint32_t cut) {
+  for (size_t i = 0; i < kRecords; ++i) {
+    if (contents.numbers[i] == cut) contents.numbers[i] = before.numbers[i];
+  }
+  return contents;
+}
+
+// Goes on after a cut until every sector has been written again; nothing may get lost on the way.
+void GoOn(Device& device, const Contents& before, uint32_t cut) {
+  Contents contents = before;
+  const uint64_t enough = device.flash.erased() + 2 * device.size().bytes;
+  uint32_t number = cut + 1000;
+  for (int power_ups = 0; power_ups < 3; ++power_ups) {
+    device.flash.Power(kNoCut);
+    LatentStore store = device.Store();
+    const LatentStatus opened = store.Open();
+    EXPECT_TRUE(opened == LatentStatus::kOk || opened == LatentStatus::kEmpty);
+    EXPECT_EQ(Changes(WithoutCut(ContentsOf(store), before, cut), contents), 0);
+    for (int samples = 0; samples < 200; ++samples) {
+      if (device.flash.erased() > enough || (power_ups == 0 && samples == 1)) break;
+      const LatentStatus status = AddNumber(store, ++number);
+      EXPECT_TRUE(status == LatentStatus::kOk || status == LatentStatus::kNotKept);
+      const Contents now = WithoutCut(ContentsOf(store), before, cut);
+      EXPECT_TRUE(IsBeforeOrAfter(now, contents, number));
+      contents = now;
+    }
+  }
+}
+
+// Cuts the power at every byte of one Add. Returns the number of cuts.
+size_t CutEverywhere(Device& device, uint32_t number) {
+  const Contents before = device.Reopened();
+  device.Snapshot();
+  for (size_t budget = 0;; ++budget) {
+    device.Restore();
+    device.flash.Seed(static_cast<uint32_t>(budget) * 97 + number);
+    device.flash.Power(kNoCut);
+    LatentStore store = device.Store();
+    store.Open();
+    device.flash.Power(budget);
+    AddNumber(store, number);
+    if (!device.flash.off()) return budget;
+    // What is in doubt may be read differently: at no power-up anything is lost.
+    for (int again = 0; again < 3; ++again) {
+      EXPECT_TRUE(IsBeforeOrAfter(device.Reopened(), before, number));
+    }
+    if ((budget + number) % kGoOnEvery == 0) GoOn(device, before, number);
+  }
+}
+
+TEST(LatentStore, SurvivesACutAtEveryByte) {
+  for (const Geometry& geometry : kGeometries) {
+    for (size_t kind = 0; kind < 3; ++kind) {
+      Case scope(geometry.name, kCutNames[kind]);
+      Device device(geometry.size, kCuts[kind]);
+      size_t cuts = 0;
+      for (uint32_t number = 1; number <= kSamples; ++number) {
+        cuts += CutEverywhere(device, number);
+        // The history goes on without the cut.
+        device.Restore();
+        device.flash.Power(kNoCut);
+        LatentStore store = device.Store();
+        store.Open();
+        const LatentStatus status = AddNumber(store, number);
+        EXPECT_TRUE(status == LatentStatus::kOk || status == LatentStatus::kNotKept);
+      }
+      EXPECT_TRUE(cuts > kSamples * kFormat.latent_bytes);
+    }
+  }
+}
+
+// Power fails at random, often while a store recovers from the time before.
+TEST(LatentStore, SurvivesCutsAtRandom) {
+  for (const Geometry& geometry : kGeometries) {
+    for (size_t kind = 0; kind < 2; ++kind) {
+      Case scope(geometry.name, kCutNames[kind]);
+      Device device(geometry.size, kCuts[kind]);
+      tflm_train::CounterRandom random = {static_cast<uint32_t>(kind), 0};
+      Contents contents = device.Reopened();
+      uint32_t number = 0;
+      for (uint32_t power_up = 0; power_up < 60 * kSamples; ++power_up) {
+        device.flash.Seed(power_up);
+        device.flash.Power(kNoCut);
+        LatentStore store = device.Store();
+        store.Open();
+        device.flash.Power(random.Below(random.Below(4) == 0 ? 2000 : 200));
+        const uint32_t first = number + 1;
+        while (!device.flash.off() && number < first + 20) AddNumber(store, ++number);
+        // Nothing is there but what was, or what came since; and no place is empty again.
+        const Contents now = device.Reopened();
+        for (size_t i = 0; i < kRecords; ++i) {
+          EXPECT_TRUE(now.numbers[i] == contents.numbers[i] || now.numbers[i] >= first);
+        }
+        contents = now;
+      }
+    }
+  }
+}
+
+// A driver that reports an error at one call, whichever: nothing is lost, and the next sample is
+// taken as ever.
+TEST(LatentStore, SurvivesAnErrorAtEveryCall) {
+  for (const Geometry& geometry : kGeometries) {
+    Case scope("LatentStore.Error", geometry.name);
+    Device device(geometry.size, Cut::kTorn);
+    for (uint32_t number = 1; number <= kSamples; ++number) {
+      const Contents before = device.Reopened();
+      device.Snapshot();
+      for (uint64_t call = 0;; ++call) {
+        device.Restore();
+        device.flash.Seed(static_cast<uint32_t>(call));
+        device.flash.FailAt(call);
+        LatentStore store = device.Store();
+        const LatentStatus opened = store.Open();
+        EXPECT_TRUE(opened == LatentStatus::kOk || opened == LatentStatus::kEmpty);
+        AddNumber(store, number);
+        const bool failed = device.flash.calls() > call;
+        device.flash.FailAt(kNoError);
+        EXPECT_TRUE(IsBeforeOrAfter(ContentsOf(store), before, number));
+        EXPECT_TRUE(IsBeforeOrAfter(device.Reopened(), before, number));
+        LatentStore next = device.Store();
+        next.Open();
+        const LatentStatus status = AddNumber(next, number);
+        EXPECT_TRUE(status == LatentStatus::kOk || status == LatentStatus::kNotKept);
+        if (!failed) break;
+      }
+    }
+  }
+}
+
+// Program units that can never be read: their records are not there, the store goes on.
+TEST(LatentStore, GoesOnWithDeadUnits) {
+  for (const Geometry& geometry : kGeometries) {
+    Case scope("LatentStore.Dead", geometry.name);
+    const StorageSize& size = geometry.size;
+    const size_t units = size.bytes / size.program_unit;
+    for (size_t dead = 0; dead < units; dead += 1 + units / 50) {
+      Device device(size, Cut::kTorn);
+      device.flash.Power(kNoCut);
+      {
+        LatentStore store = device.Store();
+        store.Open();
+        for (uint32_t number = 1; number <= 12; ++number) AddNumber(store, number);
+      }
+      const Contents before = device.Reopened();
+      device.flash.Kill(dead);
+      EXPECT_TRUE(Changes(device.Reopened(), before) <= 1);
+      LatentStore store = device.Store();
+      EXPECT_EQ(store.Open(), LatentStatus::kOk);
+      for (uint32_t number = 13; number < 60; ++number) AddNumber(store, number);
+      const Contents after = device.Reopened();
+      int there = 0;
+      for (size_t i = 0; i < kRecords; ++i) there += after.numbers[i] != 0;
+      EXPECT_EQ(there, kRecords);
+    }
+  }
+}
+
+TEST(LatentStore, RefusesAnotherModelUntilItIsCleared) {
+  const StorageSize size = kGeometries[0].size;
+  Device device(size, Cut::kTorn);
+  device.flash.Power(kNoCut);
+  LatentStore store = device.Store();
+  EXPECT_EQ(AddNumber(store, 1), LatentStatus::kNotOpen);
+  EXPECT_EQ(store.Open(), LatentStatus::kEmpty);
+  for (uint32_t number = 1; number <= 4; ++number) EXPECT_EQ(AddNumber(store, number), 0);
+  LatentFormat formats[] = {kFormat, kFormat, kFormat};
+  formats[0].fingerprint_hi ^= 1;
+  formats[1].latent_bytes -= 1;
+  formats[2].label_bytes = 3;
+  formats[2].is_class = false;
+  uint8_t* memory = Guarded<uint8_t>(LatentFlashBytes(kRecords, kGroups, 4));
+  for (const LatentFormat& format : formats) {
+    LatentStore other(format, kSize, device.flash.storage(), memory,
+                      LatentFlashBytes(kRecords, kGroups, 4));
+    EXPECT_EQ(other.Open(), LatentStatus::kOtherModel);
+    EXPECT_EQ(other.size(), 0);
+    EXPECT_EQ(AddNumber(other, 5), LatentStatus::kNotOpen);
+  }
+  EXPECT_EQ(device.Reopened().numbers[3], 4);  // it is all there still
+  LatentStore other(formats[0], kSize, device.flash.storage(), memory,
+                    LatentFlashBytes(kRecords, kGroups, 4));
+  EXPECT_EQ(other.Open(), LatentStatus::kOtherModel);
+  EXPECT_EQ(other.Clear(), LatentStatus::kOk);
+  EXPECT_EQ(AddNumber(other, 6), LatentStatus::kOk);
+  EXPECT_EQ(ContentsOf(other).numbers[0], 6);
+  EXPECT_EQ(store.Open(), LatentStatus::kOtherModel);
+}
+
+TEST(LatentStore, RefusesWhatDoesNotFit) {
+  const StorageSize size = kGeometries[0].size;
+  const size_t most = LatentFlashCapacity(size, kFormat, kGroups);
+  EXPECT_TRUE(most >= kRecords);
+  const LatentStoreSize too_many = {static_cast<uint16_t>(most + 1), kGroups, 0};
+  Device device(size, Cut::kTorn);
+  device.flash.Power(kNoCut);
+  const size_t bytes = LatentFlashBytes(most + 1, kGroups, 4);
+  uint8_t* memory = Guarded<uint8_t>(bytes);
+  LatentStore store(kFormat, too_many, device.flash.storage(), memory, bytes);
+  EXPECT_EQ(store.Open(), LatentStatus::kBadStorage);
+  EXPECT_EQ(store.Clear(), LatentStatus::kNotOpen);
+  LatentStore small(kFormat, kSize, device.flash.storage(), memory,
+                    LatentFlashBytes(kRecords, kGroups, 4) - 1);
+  EXPECT_EQ(small.Open(), LatentStatus::kTooSmall);
+  constexpr StorageSize kImpossible[] = {
+      {4096, 0, 4}, {4096, 1024, 0}, {4096, 1024, 3}, {65536, 8192, 8192}, {1024, 1024, 4}};
+  for (const StorageSize& impossible : kImpossible) {
+    EXPECT_EQ(LatentFlashCapacity(impossible, kFormat, kGroups), 0);
+  }
+  const int32_t label = 0;
+  uint8_t latent[kFormat.latent_bytes] = {};
+  LatentStore one_group(kFormat, {kRecords, 1, 0}, memory, bytes);
+  EXPECT_EQ(one_group.Open(), LatentStatus::kEmpty);
+  EXPECT_EQ(one_group.Add(latent, &label, 0), LatentStatus::kOk);
+  EXPECT_EQ(one_group.Add(latent, &label, 1), LatentStatus::kTooManyGroups);
+}
+
+// What a restart finds after a checkpoint is all that there was: the same decisions follow.
+TEST(LatentStore, GoesOnWhereItWas) {
+  for (const Geometry& geometry : kGeometries) {
+    Case scope("LatentStore.Restart", geometry.name);
+    Device device(geometry.size, Cut::kTorn);
+    device.flash.Power(kNoCut);
+    const size_t bytes = LatentRamBytes(kFormat, kRecords, kGroups);
+    LatentStore in_ram(kFormat, kSize, Guarded<uint8_t>(bytes), bytes);
+    EXPECT_EQ(in_ram.Open(), LatentStatus::kEmpty);
+    for (uint32_t number = 1; number <= 150;) {
+      LatentStore store = device.Store();
+      store.Open();
+      for (uint32_t end = number + 1 + number % 7; number < end; ++number) {
+        EXPECT_EQ(AddNumber(store, number * number), AddNumber(in_ram, number * number));
+      }
+      EXPECT_EQ(store.Checkpoint(), LatentStatus::kOk);
+      EXPECT_EQ(Changes(device.Reopened(), ContentsOf(in_ram)), 0);
+    }
+  }
+}
+
+// Every sector is erased as often as any other, give or take one.
+TEST(LatentStore, WearsTheSectorsEvenly) {
+  const StorageSize size = kGeometries[1].size;
+  Device device(size, Cut::kTorn);
+  device.flash.Power(kNoCut);
+  LatentStore store = device.Store();
+  store.Open();
+  for (uint32_t number = 1; number < 2000; ++number) AddNumber(store, number);
+  const tflm_train::LatentWear wear = store.wear();
+  EXPECT_TRUE(wear.erases > 4 * wear.sectors);
+  const tflm_train::LogLayout layout = tflm_train::PlanLatentLog(size, 28, kGroups);
+  EXPECT_EQ(device.flash.erased(), wear.erases * layout.sector_bytes);
+  EXPECT_TRUE(device.flash.MostErased() - device.flash.LeastErased() <= 1);
+}
+
+}  // namespace
+}  // namespace tflm_train_test
+
+#endif

@@ -1,0 +1,164 @@
+// What lies in the log: nothing here changes anything.
+
+#include <cstring>
+
+#include "tflm_kernels/state/crc32.h"
+#include "tflm_kernels/state/latent_log.h"
+#include "tflm_kernels/state/little_endian.h"
+
+namespace tflm_train {
+namespace {
+
+constexpr size_t kPieceBytes = 64;  // read at a time
+
+}  // namespace
+
+// An error that passes must not cost a record.
+bool LatentLog::ReadTwice(size_t offset, void* data, size_t bytes) const {
+  return bytes == 0 || storage_.read(storage_.context, offset, data, bytes) ||
+         storage_.read(storage_.context, offset, data, bytes);
+}
+
+bool LatentLog::IsBlank(size_t offset, size_t bytes) const {
+  uint8_t piece[kPieceBytes];
+  while (bytes > 0) {
+    const size_t count = bytes < sizeof(piece) ? bytes : sizeof(piece);
+    if (!ReadTwice(offset, piece, count)) return false;
+    for (size_t i = 0; i < count; ++i) {
+      if (piece[i] != 0xFF) return false;
+    }
+    offset += count;
+    bytes -= count;
+  }
+  return true;
+}
+
+bool LatentLog::Checksum(size_t offset, size_t bytes, uint32_t* crc) const {
+  uint8_t piece[kPieceBytes];
+  while (bytes > 0) {
+    const size_t count = bytes < sizeof(piece) ? bytes : sizeof(piece);
+    if (!ReadTwice(offset, piece, count)) return false;
+    *crc = UpdateCrc32(*crc, piece, count);
+    offset += count;
+    bytes -= count;
+  }
+  return true;
+}
+
+bool LatentLog::ReadHeader(size_t sector, Header* header) const {
+  uint8_t bytes[kLogHeaderBytes];
+  const size_t offset = SectorOffset(sector);
+  if (!ReadTwice(offset, bytes, sizeof(bytes))) return false;
+  const uint32_t version = GetWord(bytes, 4);
+  if (GetWord(bytes, 0) != kLogMagic || (version & 0xFFFF) != kLogVersion) return false;
+  const uint32_t partial = UpdateCrc32(kCrc32Start, bytes, kLogHeaderBytes - 4);
+  *header = {version >> 16,
+             GetWord(bytes, 8),
+             GetWord(bytes, 12),
+             GetWord(bytes, 16),
+             GetWord(bytes, 20),
+             GetWord(bytes, 24),
+             partial,
+             GetWord(bytes, 28)};
+  const size_t groups_bytes = header->groups * kLogGroupBytes;
+  if (kLogHeaderBytes + groups_bytes > layout_.sector_bytes) return false;
+  uint32_t crc = partial;
+  return Checksum(offset + kLogHeaderBytes, groups_bytes, &crc) && ~crc == header->crc;
+}
+
+size_t LatentLog::PayloadBytes(const Entry& entry) const {
+  return entry.index == kLogNote ? entry.domain * kLogGroupBytes : record_bytes();
+}
+
+uint32_t LatentLog::EntryChecksum(const Entry& entry) const {
+  uint8_t words[kLogEntryBytes];
+  PutWord(words, 0, key_);
+  PutWord(words, 4, entry.index | static_cast<uint32_t>(entry.domain) << 16);
+  PutWord(words, 8, entry.sequence);
+  PutWord(words, 12, entry.draws);
+  PutWord(words, 16, entry.seen);
+  return UpdateCrc32(kCrc32Start, words, sizeof(words));
+}
+
+bool LatentLog::ReadEntryHeader(uint16_t slot, Entry* entry) const {
+  uint8_t bytes[kLogEntryBytes];
+  if (!ReadTwice(SlotOffset(slot), bytes, sizeof(bytes))) return false;
+  const uint32_t first = GetWord(bytes, 0);
+  *entry = {static_cast<uint16_t>(first),
+            static_cast<uint16_t>(first >> 16),
+            GetWord(bytes, 4),
+            GetWord(bytes, 8),
+            GetWord(bytes, 12),
+            GetWord(bytes, 16),
+            0,
+            false};
+  if (entry->index == kLogNote) return PayloadBytes(*entry) + kLogEntryBytes <= layout_.entry_bytes;
+  return entry->index < reservoir_->capacity();
+}
+
+bool LatentLog::ReadEntry(uint16_t slot, Entry* entry) const {
+  if (!ReadEntryHeader(slot, entry)) return false;
+  const size_t at = SlotOffset(slot) + kLogEntryBytes;
+  const size_t bytes = PayloadBytes(*entry);
+  // The label is what the checksum is of: it may read differently the next time.
+  uint8_t label[4] = {};
+  const size_t first = bytes < sizeof(label) ? bytes : sizeof(label);
+  if (!ReadTwice(at, label, first)) return false;
+  entry->label = static_cast<int32_t>(GetWord(label, 0));
+  uint32_t crc = UpdateCrc32(EntryChecksum(*entry), label, first);
+  if (!Checksum(at + first, bytes - first, &crc) || ~crc != entry->crc) return false;
+  uint8_t mark[kLogMarkBytes];
+  entry->marked = ReadTwice(SlotOffset(slot) + layout_.entry_bytes, mark, sizeof(mark)) &&
+                  GetWord(mark, 0) == ~entry->crc;
+  return true;
+}
+
+bool LatentLog::CountsBefore(const Entry& a, const Entry& b) {
+  return a.marked != b.marked ? a.marked : a.sequence > b.sequence;
+}
+
+// The record of an index that counts among those in other sectors; kNone: there is none.
+uint16_t LatentLog::FindElsewhere(uint16_t index, size_t sector) const {
+  uint16_t found = kNone;
+  Entry best = {};
+  for (size_t slot = 0; slot < layout_.sectors * layout_.slots; ++slot) {
+    const uint16_t at = static_cast<uint16_t>(slot);
+    Entry entry;
+    if (SectorOf(at) == sector || !ReadEntryHeader(at, &entry) || entry.index != index) continue;
+    if (ReadEntry(at, &entry) && (found == kNone || CountsBefore(entry, best))) {
+      found = at;
+      best = entry;
+    }
+  }
+  return found;
+}
+
+// The number of the slot behind the last one that is not blank.
+size_t LatentLog::FirstFree(size_t sector) const {
+  size_t number = layout_.slots;
+  while (number > 0 && IsBlank(SlotOffset(Slot(sector, number - 1)), layout_.slot_bytes)) --number;
+  return number;
+}
+
+LatentStatus LatentLog::Read(size_t index, void* latent, void* label, uint16_t* domain) {
+  LatentRecord& record = reservoir_->records()[index];
+  // What was read is what is checked: a bit may read differently the next time.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    Entry entry;
+    const size_t at = SlotOffset(record.slot) + kLogEntryBytes;
+    if (!ReadEntryHeader(record.slot, &entry) || !ReadTwice(at, label, format_.label_bytes) ||
+        !ReadTwice(at + format_.label_bytes, latent, format_.latent_bytes)) {
+      continue;
+    }
+    uint32_t crc = UpdateCrc32(EntryChecksum(entry), label, format_.label_bytes);
+    crc = UpdateCrc32(crc, latent, format_.latent_bytes);
+    if (~crc == entry.crc && entry.index == index) {
+      *domain = entry.domain;
+      return LatentStatus::kOk;
+    }
+  }
+  reservoir_->Remove(index);
+  return LatentStatus::kNoRecord;
+}
+
+}  // namespace tflm_train

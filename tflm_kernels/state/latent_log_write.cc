@@ -1,0 +1,311 @@
+// Writes the log. Whatever a storage function answers, no record but the one being written is lost.
+
+#include <cstring>
+
+#include "tflm_kernels/state/crc32.h"
+#include "tflm_kernels/state/latent_log.h"
+#include "tflm_kernels/state/little_endian.h"
+
+namespace tflm_train {
+namespace {
+
+constexpr int kTries = 3;            // slots that a record is tried in
+constexpr size_t kGroupsOfNote = 8;  // at most
+
+void PutGroup(uint8_t* bytes, const LatentGroup& group) {
+  PutWord(bytes, 0, static_cast<uint32_t>(group.label));
+  PutWord(bytes, 4, group.domain);
+  PutWord(bytes, 8, group.seen);
+}
+
+// Whether a power cut would forget too much of a group: that it is full, or more than an eighth of
+// its samples. So the notes of a group are as many as its count has octaves, times a constant.
+bool NeedsNote(const LatentGroup& group) {
+  if (((group.seen ^ group.saved) & kGroupFull) != 0) return true;
+  const uint32_t saved = group.saved & kMostSeen;
+  return group.count() > saved && group.count() - saved > 8 + saved / 8;
+}
+
+}  // namespace
+
+// Gathers whole program units; what goes wrong is known after FlushStage.
+void LatentLog::Stage(const void* data, size_t bytes) {
+  const size_t capacity = LatentStageBytes(layout_.unit);
+  const uint8_t* from = static_cast<const uint8_t*>(data);
+  while (bytes > 0) {
+    const size_t room = capacity - stage_used_;
+    const size_t piece = bytes < room ? bytes : room;
+    std::memcpy(stage_ + stage_used_, from, piece);
+    stage_used_ += piece;
+    from += piece;
+    bytes -= piece;
+    if (stage_used_ == capacity) FlushStage();
+  }
+}
+
+void LatentLog::FlushStage() {
+  if (stage_used_ == 0 || !stage_ok_) return;
+  const size_t bytes = LogRoundUp(stage_used_, layout_.unit);
+  std::memset(stage_ + stage_used_, 0xFF, bytes - stage_used_);
+  stage_ok_ = storage_.program(storage_.context, stage_at_, stage_, bytes);
+  stage_at_ += bytes;
+  stage_used_ = 0;
+}
+
+void LatentLog::StagePayload(const Payload& payload, size_t bytes) {
+  if (payload.slot == kNone) {
+    Stage(payload.first, payload.first_bytes);
+    Stage(payload.second, payload.second_bytes);
+    return;
+  }
+  uint8_t piece[64];
+  size_t offset = SlotOffset(payload.slot) + kLogEntryBytes;
+  while (bytes > 0) {
+    const size_t count = bytes < sizeof(piece) ? bytes : sizeof(piece);
+    stage_ok_ = stage_ok_ && ReadTwice(offset, piece, count);
+    Stage(piece, count);
+    offset += count;
+    bytes -= count;
+  }
+}
+
+bool LatentLog::ProgramEntry(uint16_t slot, const Entry& entry, const Payload& payload) {
+  uint8_t bytes[kLogEntryBytes];
+  PutWord(bytes, 0, entry.index | static_cast<uint32_t>(entry.domain) << 16);
+  PutWord(bytes, 4, entry.sequence);
+  PutWord(bytes, 8, entry.draws);
+  PutWord(bytes, 12, entry.seen);
+  PutWord(bytes, 16, entry.crc);
+  stage_at_ = SlotOffset(slot);
+  stage_used_ = 0;
+  stage_ok_ = true;
+  Stage(bytes, sizeof(bytes));
+  StagePayload(payload, PayloadBytes(entry));
+  FlushStage();
+  Entry stored;
+  if (!stage_ok_ || !ReadEntry(slot, &stored) || stored.crc != entry.crc) return false;
+  PutWord(bytes, 0, ~entry.crc);
+  stage_at_ = SlotOffset(slot) + layout_.entry_bytes;
+  Stage(bytes, kLogMarkBytes);
+  FlushStage();
+  return stage_ok_ && ReadEntry(slot, &stored) && stored.marked;
+}
+
+// Into the next slots of the head, up to a number. What fails is left behind: it is not blank any
+// more, or never will be right.
+LatentLog::Outcome LatentLog::WriteEntry(Entry* entry, const Payload& payload, size_t limit,
+                                         uint16_t* slot) {
+  if (payload.slot == kNone) {  // a copy keeps its checksum: it is as right as the original
+    uint32_t crc = EntryChecksum(*entry);
+    crc = UpdateCrc32(crc, payload.first, payload.first_bytes);
+    entry->crc = ~UpdateCrc32(crc, payload.second, payload.second_bytes);
+  }
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    if (next_slot_ >= limit) return Outcome::kNoRoom;
+    *slot = Slot(head_, next_slot_++);
+    if (ProgramEntry(*slot, *entry, payload)) return Outcome::kDone;
+  }
+  return Outcome::kFailed;
+}
+
+LatentStatus LatentLog::WriteNew(Entry* entry, const Payload& payload, uint16_t* slot) {
+  LatentStatus status = settled_ ? LatentStatus::kOk : Settle();
+  if (status != LatentStatus::kOk) return status;
+  settled_ = true;
+  entry->sequence = ++sequence_;
+  for (size_t advances = 0; advances <= layout_.sectors; ++advances) {
+    const size_t limit = layout_.slots - kLogSpareSlots;
+    const Outcome outcome = WriteEntry(entry, payload, limit, slot);
+    if (outcome == Outcome::kDone) {
+      firm_ = true;
+      return LatentStatus::kOk;
+    }
+    if (outcome == Outcome::kFailed) return LatentStatus::kStorageFailed;
+    status = Advance();
+    if (status != LatentStatus::kOk) return status;
+    entry->sequence = ++sequence_;  // a record is newer than its sector's header
+  }
+  return LatentStatus::kWornOut;
+}
+
+LatentStatus LatentLog::Write(const LatentChoice& choice, const void* latent, const void* label) {
+  LatentGroup& group = reservoir_->groups()[choice.group];
+  Entry entry = {choice.index, group.domain, 0, reservoir_->random().draws, group.seen, 0, 0,
+                 false};
+  const Payload payload = {label, format_.label_bytes, latent, format_.latent_bytes, kNone};
+  uint16_t slot = kNone;
+  const LatentStatus status = WriteNew(&entry, payload, &slot);
+  if (status == LatentStatus::kOk) {
+    reservoir_->Put(choice.index, choice.group);
+    reservoir_->records()[choice.index].slot = slot;
+    group.saved = entry.seen;
+  }
+  return status;
+}
+
+LatentStatus LatentLog::WriteNotes(bool all) {
+  uint8_t groups[kGroupsOfNote * kLogGroupBytes];
+  size_t most = (layout_.entry_bytes - kLogEntryBytes) / kLogGroupBytes;
+  if (most > kGroupsOfNote) most = kGroupsOfNote;
+  for (;;) {
+    bool needed = false;
+    uint16_t count = 0;
+    uint16_t numbers[kGroupsOfNote];
+    for (size_t i = 0; i < reservoir_->group_count() && count < most; ++i) {
+      const LatentGroup& group = reservoir_->groups()[i];
+      if (group.seen == group.saved || (!all && !NeedsNote(group))) continue;
+      needed = true;
+      PutGroup(groups + count * kLogGroupBytes, group);
+      numbers[count++] = static_cast<uint16_t>(i);
+    }
+    if (!needed) return LatentStatus::kOk;
+    Entry entry = {kLogNote, count, 0, reservoir_->random().draws, 0, 0, 0, false};
+    const Payload payload = {groups, count * kLogGroupBytes, nullptr, 0, kNone};
+    uint16_t slot = kNone;
+    const LatentStatus status = WriteNew(&entry, payload, &slot);
+    if (status != LatentStatus::kOk) return status;
+    for (uint16_t i = 0; i < count; ++i) {
+      LatentGroup& group = reservoir_->groups()[numbers[i]];
+      group.saved = group.seen;
+    }
+  }
+}
+
+bool LatentLog::EraseSector(size_t sector) {
+  const size_t begin = SectorOffset(sector);
+  ++erases_;
+  for (size_t at = begin; at < begin + layout_.sector_bytes; at += layout_.erase_block) {
+    if (!storage_.erase(storage_.context, at) && !storage_.erase(storage_.context, at)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Without it the records are found as well; only counts that are nowhere else would be missing.
+void LatentLog::WriteHeader() {
+  uint8_t bytes[kLogHeaderBytes];
+  uint8_t group[kLogGroupBytes];
+  const size_t count = reservoir_->group_count();
+  const uint32_t words[] = {kLogMagic,
+                            kLogVersion | static_cast<uint32_t>(count) << 16,
+                            ++sequence_,
+                            erases_,
+                            key_,
+                            reservoir_->random().seed,
+                            reservoir_->random().draws};
+  for (size_t i = 0; i < 7; ++i) PutWord(bytes, 4 * i, words[i]);
+  uint32_t crc = UpdateCrc32(kCrc32Start, bytes, kLogHeaderBytes - 4);
+  for (size_t i = 0; i < count; ++i) {
+    PutGroup(group, reservoir_->groups()[i]);
+    crc = UpdateCrc32(crc, group, sizeof(group));
+  }
+  PutWord(bytes, kLogHeaderBytes - 4, ~crc);
+  stage_at_ = SectorOffset(head_);
+  stage_used_ = 0;
+  stage_ok_ = true;
+  Stage(bytes, sizeof(bytes));
+  for (size_t i = 0; i < count; ++i) {
+    PutGroup(group, reservoir_->groups()[i]);
+    Stage(group, sizeof(group));
+  }
+  FlushStage();
+  Header stored;
+  if (!stage_ok_ || !ReadHeader(head_, &stored)) return;
+  for (size_t i = 0; i < count; ++i) {
+    reservoir_->groups()[i].saved = reservoir_->groups()[i].seen;
+  }
+}
+
+// A note without groups, if there is room: what lies before it was completed before.
+LatentStatus LatentLog::Settle() {
+  Entry note = {kLogNote, 0, ++sequence_, reservoir_->random().draws, 0, 0, 0, false};
+  const Payload nothing = {nullptr, 0, nullptr, 0, kNone};
+  uint16_t slot = kNone;
+  const Outcome outcome = WriteEntry(&note, nothing, layout_.slots, &slot);
+  if (outcome == Outcome::kFailed) return LatentStatus::kStorageFailed;
+  firm_ = true;
+  return LatentStatus::kOk;
+}
+
+// The next sector becomes the head, and the one behind it free.
+LatentStatus LatentLog::Advance() {
+  if (!firm_) {
+    const LatentStatus status = Settle();
+    if (status != LatentStatus::kOk) return status;
+  }
+  const size_t old_head = head_;
+  const size_t next = NextSector(head_);
+  // Nothing that counts should lie there, but for what a bad program unit has brought back.
+  if (MoveRecords(next, true) == Outcome::kFailed) return LatentStatus::kStorageFailed;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (!EraseSector(next)) return LatentStatus::kStorageFailed;
+    head_ = next;
+    next_slot_ = 0;
+    WriteHeader();
+    const Outcome outcome = MoveRecords(NextSector(next), attempt == 1);
+    if (outcome == Outcome::kDone) {
+      firm_ = false;
+      return LatentStatus::kOk;
+    }
+    // All records still are where they were.
+    head_ = old_head;
+    next_slot_ = layout_.slots;
+    if (outcome == Outcome::kFailed) return LatentStatus::kStorageFailed;
+  }
+  return LatentStatus::kWornOut;
+}
+
+// Copies what counts in a sector to the head; only when all is there the copies count.
+// `drop`: what finds no room goes, because program units are worn out.
+LatentLog::Outcome LatentLog::MoveRecords(size_t from, bool drop) {
+  const size_t first = next_slot_;
+  for (size_t i = 0; i < reservoir_->capacity(); ++i) {
+    const uint16_t index = static_cast<uint16_t>(i);
+    if (!reservoir_->Has(i) || SectorOf(reservoir_->records()[i].slot) != from) continue;
+    const Outcome outcome = MoveRecord(index, from);
+    if (outcome == Outcome::kFailed || (outcome == Outcome::kNoRoom && !drop)) return outcome;
+    if (outcome == Outcome::kNoRoom) {
+      const uint16_t elsewhere = FindElsewhere(index, from);
+      if (elsewhere == kNone) reservoir_->Remove(i);
+      reservoir_->records()[i].slot = elsewhere;
+    }
+  }
+  AdoptCopies(from, first);
+  return Outcome::kDone;
+}
+
+LatentLog::Outcome LatentLog::MoveRecord(uint16_t index, size_t from) {
+  LatentRecord& record = reservoir_->records()[index];
+  Entry entry;
+  if (!ReadEntry(record.slot, &entry)) {
+    record.slot = FindElsewhere(index, from);
+    if (record.slot == kNone) reservoir_->Remove(index);
+    return Outcome::kDone;
+  }
+  uint16_t slot = kNone;
+  return WriteEntry(&entry, {nullptr, 0, nullptr, 0, record.slot}, layout_.slots, &slot);
+}
+
+void LatentLog::AdoptCopies(size_t from, size_t first) {
+  for (size_t number = first; number < next_slot_; ++number) {
+    Entry entry;
+    if (!ReadEntry(Slot(head_, number), &entry)) continue;
+    LatentRecord& record = reservoir_->records()[entry.index];
+    if (record.slot != kNone && SectorOf(record.slot) == from) record.slot = Slot(head_, number);
+  }
+}
+
+LatentStatus LatentLog::Clear() {
+  for (size_t i = 0; i < layout_.sectors; ++i) {
+    head_ = NextSector(head_);  // the newest one last
+    if (!EraseSector(head_)) return LatentStatus::kStorageFailed;
+  }
+  reservoir_->Reset(seed_);
+  head_ = layout_.sectors - 1;
+  next_slot_ = layout_.slots;
+  firm_ = false;
+  return LatentStatus::kOk;
+}
+
+}  // namespace tflm_train
