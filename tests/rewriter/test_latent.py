@@ -17,7 +17,7 @@ from tests.memory.test_memory_report import assert_predicted
 from tests.networks import NETWORKS, load_network
 from tests.steps import RATE, full_scheme, random_inputs, random_target, weights_of
 from tflm_train.errors import DataError, ModelError, UnsupportedError
-from tflm_train.model import Model
+from tflm_train.model import Model, Tensor
 from tflm_train.ops import Stream
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme, WeightUpdate
@@ -242,6 +242,28 @@ def test_a_latent_that_does_not_fit_is_refused(digits: Model) -> None:
     for call in (plain.latent, lambda: plain.train_from_latent(latent, 1, RATE)):
         with pytest.raises(ModelError, match="trains from samples only; rewrite the original"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("instead", "words"),
+    [
+        ("rate", r"\(source\) is float32, expected int32"),
+        ("constant", r"\(source\) is a constant, it must be a variable"),
+        ("twice", "inputs and 1 outputs, expected"),
+    ],
+)
+def test_the_kernel_refuses_another_source(digits: Model, instead: str, words: str) -> None:
+    model = with_latent(digits, Scheme(biases_last=1))
+    op = next(op for op in model.graph.ops if Stream.is_kind_of(op))
+    if instead == "rate":
+        op.inputs[-1] = model.graph.inputs[-2]
+    elif instead == "constant":
+        zero = Tensor.constant("zero", np.zeros(1, np.int32))
+        op.inputs[-1] = model.graph.add(zero)
+    else:
+        op.inputs.insert(-1, model.graph.inputs[1])
+    with pytest.raises(ModelError, match=words):
+        tt.Interpreter(Model(model.to_bytes()))
 
 
 def test_several_layers_of_weights(converted: Converted) -> None:

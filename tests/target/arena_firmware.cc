@@ -16,6 +16,7 @@
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tests/cpp/harness.h"
 #include "tflm_kernels/micro/train_ops.h"
+#include "tflm_kernels/state/interpreter_state.h"
 
 extern "C" const uint8_t model_data[];
 extern "C" const uint8_t minimum_bytes[];
@@ -82,9 +83,10 @@ int main() {
   if (interpreter->AllocateTensors() != kTfLiteOk) return 1;
   PrintLine("used %lu\n", static_cast<unsigned long>(interpreter->arena_used_bytes()));
   if (interpreter->inputs_size() >= 3) {
-    *interpreter->input(interpreter->inputs_size() - 1)->data.f = 1e-3f;
+    const size_t added = tflm_train::HasLatent(*interpreter) ? 1 : 0;
+    *interpreter->input(interpreter->inputs_size() - 1 - added)->data.f = 1e-3f;
     if (interpreter->Invoke() != kTfLiteOk) return 1;
-    const float loss = *interpreter->output(interpreter->outputs_size() - 2)->data.f;
+    const float loss = *interpreter->output(interpreter->outputs_size() - 2 - added)->data.f;
     PrintLine("loss %d\n", static_cast<int>(loss * 1e6f));
   }
   quiet = true;

@@ -74,6 +74,15 @@ def test_rewritten(objects: list[Path], tmp_path: Path, name: str) -> None:
     assert_confirmed(path, objects, tmp_path, Model(data, path.name))
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet", "person_detect"])
+def test_latents(objects: list[Path], tmp_path: Path, name: str) -> None:
+    scheme = dataclasses.replace(REWRITES[name], latent=True)
+    data = tt.rewrite(load_network(name), scheme).model_bytes
+    path = tmp_path / f"{name}_latent.tflite"
+    path.write_bytes(data)
+    assert_confirmed(path, objects, tmp_path, Model(data, path.name))
+
+
 def test_streamed(objects: list[Path], tmp_path: Path) -> None:
     """A ready scheme with STREAMs that write over their input: the smallest arena of all."""
     original = load_network("proxyless-w0.3.nopad")

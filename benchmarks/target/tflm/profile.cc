@@ -2,17 +2,13 @@
 // loader puts the model into memory; a line `<index> <instructions>` is printed for
 // each op of one Invoke.
 
-#include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 
+#include "benchmarks/target/tflm_program.h"
 #include "benchmarks/target/timer.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
-#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/micro/micro_profiler_interface.h"
-#include "tensorflow/lite/schema/schema_generated.h"
-#include "tests/cpp/harness.h"
-#include "tflm_kernels/micro/train_ops.h"
 
 extern "C" const uint8_t model_data[];
 
@@ -21,7 +17,6 @@ namespace {
 constexpr size_t kArenaBytes = 640 * 1024;
 constexpr uint32_t kMaxOps = 512;
 alignas(16) uint8_t arena[kArenaBytes];
-using Resolver = tflite::MicroMutableOpResolver<16 + tflm_train::kTrainOpCount>;
 
 class Profiler final : public tflite::MicroProfilerInterface {
  public:
@@ -47,32 +42,12 @@ class Profiler final : public tflite::MicroProfilerInterface {
   uint32_t counts_[kMaxOps] = {};
 };
 
-bool AddOps(Resolver& r) {
-  for (const TfLiteStatus status :
-       {r.AddAdd(), r.AddAveragePool2D(), r.AddConv2D(), r.AddDepthwiseConv2D(),
-        r.AddFullyConnected(), r.AddMean(), r.AddPad(), r.AddReshape(), r.AddSoftmax(),
-        tflm_train::AddTrainOps(r)}) {
-    if (status != kTfLiteOk) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
-extern "C" void DebugLog(const char* format, va_list arguments) {
-  char line[256];
-  std::vsnprintf(line, sizeof(line), format, arguments);
-  tflm_train_test::Print(line);
-}
-
-extern "C" int DebugVsnprintf(char* buffer, size_t size, const char* format, va_list arguments) {
-  return std::vsnprintf(buffer, size, format, arguments);
-}
-
 int main() {
-  static Resolver resolver;
+  static tflm_train_bench::Resolver resolver;
   static Profiler profiler;
-  if (!AddOps(resolver)) return 1;
+  if (!tflm_train_bench::AddOps(resolver)) return 1;
   tflite::MicroInterpreter interpreter(tflite::GetModel(model_data), resolver, arena, kArenaBytes,
                                        nullptr, &profiler);
   if (interpreter.AllocateTensors() != kTfLiteOk) return 1;

@@ -1,0 +1,54 @@
+"""On an emulated Cortex-M7 in TFLM: from latents, from samples and on the host the same state."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tflm_train as tt
+from tests import requirements
+from tests.networks import NETWORKS, load_network
+from tests.target import firmware
+from tflm_train.scheme import Scheme
+
+STEPS, RATE = 8, 0.01
+SCHEMES = {
+    "mobilenet_v1": NETWORKS["mobilenet_v1"].scheme,
+    "mobilenet_v2": NETWORKS["mobilenet_v2"].scheme,
+    "resnet": Scheme(),
+}
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    requirements.tflm()
+    return firmware.build("latent_firmware.cc", tmp_path_factory.mktemp("objects"))
+
+
+def state_on_the_host(model: bytes) -> int:
+    """The CRC-32, as a signed number, of the state after the firmware's steps."""
+    interpreter = tt.Interpreter(model)
+    shape = interpreter.model.graph.inputs[0].shape
+    random = 1
+    for step in range(STEPS):
+        sample = np.empty(int(np.prod(shape)), np.uint8)
+        for i in range(sample.size):
+            random = (random * 1664525 + 1013904223) % (1 << 32)
+            sample[i] = random >> 24
+        interpreter.train_step(sample.view(np.int8).reshape(shape), step % 10, RATE)
+    crc = zlib.crc32(interpreter.state())
+    return crc - (crc >> 31 << 32)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_states_are_the_same(objects: list[Path], tmp_path: Path, name: str) -> None:
+    original, scheme = load_network(name), SCHEMES[name]
+    path = tmp_path / f"{name}_latent.tflite"
+    path.write_bytes(tt.rewrite(original, dataclasses.replace(scheme, latent=True)).model_bytes)
+    found = firmware.run(objects, path, 0, tmp_path)
+    plain = state_on_the_host(tt.rewrite(original, scheme).model_bytes)
+    assert found["samples"] == found["latents"] == plain
