@@ -11,30 +11,18 @@ import tflm_train as tt
 from tests import raw_model
 from tests.models import TRAINABLE
 from tests.steps import full_scheme, weights_of
+from tflm_train import ops
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op
 from tflm_train.model.layers import list_layers
-from tflm_train.ops import (
-    OP_PREFIX,
-    BiasUpdate,
-    ChannelSave,
-    ClampMask,
-    ConvInputGrad,
-    ConvUpdate,
-    DepthwiseInputGrad,
-    DepthwiseUpdate,
-    Loss,
-    Params,
-    unpack,
-)
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
-SAVES = (ClampMask, ChannelSave)
-UPDATES = (ConvUpdate, DepthwiseUpdate, BiasUpdate)
+SAVES = (ops.ClampMask, ops.ChannelSave)
+UPDATES = (ops.ConvUpdate, ops.DepthwiseUpdate, ops.BiasUpdate)
 
 
-def params_of(op: Op) -> Params | None:
-    return unpack(op.custom_options or b"") if op.name.startswith(OP_PREFIX) else None
+def params_of(op: Op) -> ops.Params | None:
+    return ops.unpack(op.custom_options or b"") if op.name.startswith(ops.OP_PREFIX) else None
 
 
 @pytest.fixture(params=[*TRAINABLE, "digits"])
@@ -102,19 +90,19 @@ def test_one_subgraph_in_executable_order(pair: tuple[Model, Model]) -> None:
     _, new = pair
     raw = raw_model.read(new.source)
     assert len(raw.subgraphs) == 1
-    ops = new.graph.ops
-    assert ops[0].name == "TFLM_TRAIN_RESTORE"
-    assert ops[0].inputs[0] is new.graph.inputs[-1]
+    emitted = new.graph.ops
+    assert emitted[0].name == "TFLM_TRAIN_RESTORE"
+    assert emitted[0].inputs[0] is new.graph.inputs[-1]
     known = {id(t) for t in new.graph.inputs}
     known |= {id(t) for t in new.graph.tensors if t.data is not None}
-    for op in ops:
+    for op in emitted:
         for t in op.inputs:
             assert t is None or id(t) in known, f"{op.name} reads {t.name!r} before it is written"
         for t in op.outputs:
             assert id(t) not in known, f"{op.name} writes {t.name!r}, which has a producer"
             known.add(id(t))
-    assert ops[-1].name == "TFLM_TRAIN_FINISH"
-    assert [*ops[-1].outputs, ops[0].outputs[1]] == new.graph.outputs[-2:]
+    assert emitted[-1].name == "TFLM_TRAIN_FINISH"
+    assert [*emitted[-1].outputs, emitted[0].outputs[1]] == new.graph.outputs[-2:]
 
 
 def test_updates_are_reached_through_tokens(pair: tuple[Model, Model]) -> None:
@@ -127,11 +115,11 @@ def test_updates_are_reached_through_tokens(pair: tuple[Model, Model]) -> None:
     gradients = {
         id(params.inputs_of(op).weights): op.output
         for op in new.graph.ops
-        if isinstance(params := params_of(op), ConvInputGrad | DepthwiseInputGrad)
+        if isinstance(params := params_of(op), ops.ConvInputGrad | ops.DepthwiseInputGrad)
     }
     for op in updates:
         params = params_of(op)
-        if isinstance(params, ConvUpdate | DepthwiseUpdate):
+        if isinstance(params, ops.ConvUpdate | ops.DepthwiseUpdate):
             inputs = params.inputs_of(op)
             assert inputs.after is gradients.get(id(inputs.weights))
 
@@ -144,9 +132,9 @@ def test_the_last_op_keeps_all_variables(pair: tuple[Model, Model]) -> None:
 
 
 def test_the_loss_waits_for_what_the_forward_pass_saves(pair: tuple[Model, Model]) -> None:
-    ops = pair[1].graph.ops
-    loss = next(op for op in ops if isinstance(params_of(op), Loss))
-    saves = [op for op in ops[: ops.index(loss)] if isinstance(params_of(op), SAVES)]
+    emitted = pair[1].graph.ops
+    loss = next(op for op in emitted if isinstance(params_of(op), ops.Loss))
+    saves = [op for op in emitted[: emitted.index(loss)] if isinstance(params_of(op), SAVES)]
     assert loss.inputs[3:-2] == [op.output for op in reversed(saves)]
 
 
@@ -209,7 +197,7 @@ def test_buffers_are_aligned(pair: tuple[Model, Model]) -> None:
 def test_slots_are_used_once_and_all(pair: tuple[Model, Model]) -> None:
     _, new = pair
     slots = [getattr(p, "slot_out", None) for p in map(params_of, new.graph.ops)]
-    slots += [p.slot for p in map(params_of, new.graph.ops) if isinstance(p, Loss)]
+    slots += [p.slot for p in map(params_of, new.graph.ops) if isinstance(p, ops.Loss)]
     used = sorted(slot for slot in slots if slot is not None)
     sizes = {t.name: t.shape for t in new.graph.tensors}
     assert used == list(range(len(used)))
@@ -219,13 +207,13 @@ def test_slots_are_used_once_and_all(pair: tuple[Model, Model]) -> None:
 def test_a_mask_is_saved_right_after_its_activation(converted: Callable[[str], Model]) -> None:
     scheme = Scheme(bias_layers=(0,), head=Head(train=False))
     new = Model(tt.rewrite(converted("mobilenet"), scheme).model_bytes)
-    ops = new.graph.ops
-    masks = [i for i, op in enumerate(ops) if op.name == "TFLM_TRAIN_CLAMP_MASK"]
+    emitted = new.graph.ops
+    masks = [i for i, op in enumerate(emitted) if op.name == "TFLM_TRAIN_CLAMP_MASK"]
     assert len(masks) == 5, "one bit per element of each RELU6 output"
     for i in masks:
-        activation = ops[i].input
-        assert activation in ops[i - 1].outputs
-        assert ops[i].output.nbytes == -(-activation.size // 8)
+        activation = emitted[i].input
+        assert activation in emitted[i - 1].outputs
+        assert emitted[i].output.nbytes == -(-activation.size // 8)
 
 
 def test_only_what_updates_need_is_computed(converted: Callable[[str], Model]) -> None:

@@ -12,27 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tflm_train as tt
+from tests import steps
 from tests.models import CONVERTED, TRAINABLE, converted_model
-from tests.steps import (
-    RATE,
-    assert_follows_reference,
-    assert_same_inference,
-    assert_same_variables,
-    full_scheme,
-    random_inputs,
-    weights_of,
-)
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
 from tflm_train.scheme import Head, Scheme
 
 # Biases alone in some layers, weights in others, layers between them frozen.
 SPARSE: dict[str, Scheme] = {
-    "mobilenet": Scheme(bias_layers=(3, 4), weights=weights_of(1, 5)),
-    "resnet": Scheme(biases_last=2, weights=weights_of(1)),
-    "keyword": Scheme(bias_layers=(0,), weights=weights_of(1, 3)),
-    "branches": Scheme(bias_layers=(1, 3), weights=weights_of(2)),
-    "wide": Scheme(weights=weights_of(0)),
+    "mobilenet": Scheme(bias_layers=(3, 4), weights=steps.weights_of(1, 5)),
+    "resnet": Scheme(biases_last=2, weights=steps.weights_of(1)),
+    "keyword": Scheme(bias_layers=(0,), weights=steps.weights_of(1, 3)),
+    "branches": Scheme(bias_layers=(1, 3), weights=steps.weights_of(2)),
+    "wide": Scheme(weights=steps.weights_of(0)),
     "opaque": Scheme(biases_last=1),
 }
 
@@ -47,23 +39,23 @@ class TestInference:
     @pytest.mark.parametrize("name", TRAINABLE)
     def test_every_layer_trainable(self, converted: Converted, name: str) -> None:
         model = converted(name)
-        assert_same_inference(model, rewritten(model, full_scheme(model)))
+        steps.assert_same_inference(model, rewritten(model, steps.full_scheme(model)))
 
     @pytest.mark.parametrize("name", CONVERTED)
     def test_sparse(self, converted: Converted, name: str) -> None:
         model = converted(name)
-        assert_same_inference(model, rewritten(model, SPARSE[name]))
+        steps.assert_same_inference(model, rewritten(model, SPARSE[name]))
 
     @pytest.mark.interpreter
     def test_digits(self, digits: Model) -> None:
-        assert_same_inference(digits, rewritten(digits, full_scheme(digits)))
+        steps.assert_same_inference(digits, rewritten(digits, steps.full_scheme(digits)))
 
     def test_firmware_that_knows_nothing_of_training(self, converted: Converted) -> None:
         """Sets input 0, invokes, reads output 0: the other inputs stay as TFLM made them."""
         model = converted("mobilenet")
         plain = tt.Interpreter(model)
         raw = tt.Interpreter(rewritten(model, SPARSE["mobilenet"]))._interpreter
-        for x in random_inputs(model.graph, 3):
+        for x in steps.random_inputs(model.graph, 3):
             raw.set_input(x, 0)
             raw.invoke()
             np.testing.assert_array_equal(raw.get_output(0), plain.infer(x))
@@ -79,37 +71,37 @@ class TestSteps:
     ) -> None:
         model = converted(name)
         head = Head(classes=classes)
-        scheme = full_scheme(model, head=head, residual_bits=residual_bits, seed=5)
-        assert_follows_reference(rewritten(model, scheme))
+        scheme = steps.full_scheme(model, head=head, residual_bits=residual_bits, seed=5)
+        steps.assert_follows_reference(rewritten(model, scheme))
 
     @pytest.mark.parametrize("name", CONVERTED)
     def test_sparse(self, converted: Converted, name: str, residual_bits: int) -> None:
         scheme = _with(SPARSE[name], residual_bits=residual_bits, seed=2**32 - 1)
-        assert_follows_reference(rewritten(converted(name), scheme))
+        steps.assert_follows_reference(rewritten(converted(name), scheme))
 
     @pytest.mark.interpreter
     @pytest.mark.parametrize("classes", [None, 4])
     def test_digits(self, digits: Model, classes: int | None, residual_bits: int) -> None:
         head = Head(classes=classes)
-        scheme = full_scheme(digits, head=head, residual_bits=residual_bits)
-        assert_follows_reference(rewritten(digits, scheme))
+        scheme = steps.full_scheme(digits, head=head, residual_bits=residual_bits)
+        steps.assert_follows_reference(rewritten(digits, scheme))
 
     def test_without_quantization_aware_scaling(
         self, converted: Converted, residual_bits: int
     ) -> None:
         model = converted("mobilenet")
-        scheme = full_scheme(model, qas=False, residual_bits=residual_bits)
-        assert_follows_reference(rewritten(model, scheme), rate=1e4)
+        scheme = steps.full_scheme(model, qas=False, residual_bits=residual_bits)
+        steps.assert_follows_reference(rewritten(model, scheme), rate=1e4)
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_every_trained_variable_moves(converted: Converted, name: str) -> None:
     """Guards the comparisons above: nothing they compare stands still."""
     model = converted(name)
-    interpreter = tt.Interpreter(rewritten(model, full_scheme(model)))
+    interpreter = tt.Interpreter(rewritten(model, steps.full_scheme(model)))
     before = interpreter.variables()
-    for x in random_inputs(model.graph, 3):
-        interpreter.train_step(x, 1, RATE)
+    for x in steps.random_inputs(model.graph, 3):
+        interpreter.train_step(x, 1, steps.RATE)
     after = interpreter.variables()
     assert [k for k in before if np.array_equal(before[k], after[k])] == []
 
@@ -117,12 +109,12 @@ def test_every_trained_variable_moves(converted: Converted, name: str) -> None:
 @functools.cache
 def _first_step_of(name: str, residual_bits: int) -> dict[str, Any]:
     model = Model(converted_model(name))
-    return _after_one_step(model, full_scheme(model, residual_bits=residual_bits, seed=9))
+    return _after_one_step(model, steps.full_scheme(model, residual_bits=residual_bits, seed=9))
 
 
 def _after_one_step(model: Model, scheme: Scheme) -> dict[str, Any]:
     interpreter = tt.Interpreter(rewritten(model, scheme))
-    interpreter.train_step(random_inputs(model.graph, 1, seed=6)[0], 2, RATE)
+    interpreter.train_step(steps.random_inputs(model.graph, 1, seed=6)[0], 2, steps.RATE)
     return interpreter.variables()
 
 
@@ -144,7 +136,7 @@ def test_a_sparse_step_is_the_full_step_restricted(data: st.DataObject) -> None:
     residual_bits = data.draw(st.sampled_from([8, 0]))
     scheme = Scheme(
         head=head,
-        weights=weights_of(*sorted(weights)),
+        weights=steps.weights_of(*sorted(weights)),
         bias_layers=tuple(sorted(biases)),
         residual_bits=residual_bits,
         seed=9,
@@ -160,7 +152,7 @@ def test_a_sparse_step_is_the_full_step_restricted(data: st.DataObject) -> None:
     own = {"train/scales", "train/ranges"} if below_the_head else {"train/scales"}
     assert set(got) == expected_names | residuals | own
     full = _first_step_of(name, residual_bits)
-    assert_same_variables(got, full, name, sorted(set(got) - own))
+    steps.assert_same_variables(got, full, name, sorted(set(got) - own))
 
 
 def _with(scheme: Scheme, **changes: Any) -> Scheme:
