@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.latents import latents_of
+from benchmarks.cached_latents import latents_of
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import DIGITS, MCUNET, RESNET, Task, available, every_layer
 from tflm_train import Interpreter, Model, ops, rewrite

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.latents import latent_dataset
+from benchmarks.cached_latents import latent_dataset
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.tasks import KWS, MCUNET, Task, available
 from tflm_train import Interpreter, Model, rewrite

@@ -176,6 +176,8 @@ def test_without_a_choice_the_best_preset_that_fits(run: Run, folder: Path) -> N
         assert "chosen" not in told
         arenas.append(told["arena"]["minimum_bytes"])
     for place, preset in enumerate(Preset):
+        if preset is Preset.FULL:
+            continue  # nobody gets it without asking
         chosen = run("rewrite", model, "--budget", arenas[place], "--json").json["chosen"]
         assert (chosen["preset"], chosen["residual_bits"]) == (preset, 8)
         assert chosen["budget_bytes"] == arenas[place]
@@ -186,16 +188,16 @@ def test_without_a_choice_the_best_preset_that_fits(run: Run, folder: Path) -> N
             load(DIGITS), preset_scheme(preset, load(DIGITS))
         ).model_bytes  # fmt: skip
     shown = run("rewrite", model)
-    assert shown.out.startswith("preset full: the best that fits 262,144 bytes (arena with head ")
+    assert shown.out.startswith("preset medium: the best that fits 262,144 bytes (arena with head ")
 
 
 def test_the_budget_lowers_residuals_before_the_preset(run: Run, folder: Path) -> None:
     model = folder / "digits.tflite"
-    full = run("rewrite", model, "--preset", "full", "--json").json["arena"]["minimum_bytes"]
-    chosen = run("rewrite", model, "--budget", full - 16, "--json").json["chosen"]
-    assert (chosen["preset"], chosen["residual_bits"]) == ("full", 4)
-    arguments = ["rewrite", model, "--budget", full - 16, "--residual-bits", "8", "--json"]
-    assert run(*arguments).json["chosen"]["preset"] == "medium"
+    needed = run("rewrite", model, "--preset", "medium", "--json").json["arena"]["minimum_bytes"]
+    chosen = run("rewrite", model, "--budget", needed - 16, "--json").json["chosen"]
+    assert (chosen["preset"], chosen["residual_bits"]) == ("medium", 4)
+    arguments = ["rewrite", model, "--budget", needed - 16, "--residual-bits", "8", "--json"]
+    assert run(*arguments).json["chosen"]["preset"] == "light"
 
 
 def test_a_budget_that_nothing_fits(run: Run, folder: Path) -> None:
@@ -219,3 +221,13 @@ def test_a_core_where_the_builtin_kernels_are_faster(run: Run, folder: Path) -> 
     assert told["arena"] == free["arena"]
     assert_refused(run(*arguments, "m55", "--budget", budget, "--max-slowdown", "1"), "slowdown 1`")
     assert_refused(run(*arguments, "m55", "--max-slowdown", "0.5"), "must be at least 1")
+
+
+def test_the_budget_counts_latents(run: Run, folder: Path) -> None:
+    arguments = ["rewrite", folder / "digits.tflite", "--json", "--budget"]
+    light = run(*arguments, "1MB", "--preset", "light", "--latent").json["arena"]["minimum_bytes"]
+    plain = run(*arguments, "1MB", "--preset", "light").json["arena"]["minimum_bytes"]
+    told = run(*arguments, light, "--latent").json
+    assert told["chosen"]["tried"][2]["arena_bytes"] == light > plain
+    assert told["arena"]["minimum_bytes"] <= light
+    assert_refused(run(*arguments, light - 16, "--preset", "light", "--latent"), f"{light:,} bytes")

@@ -30,7 +30,7 @@ constexpr LatentStoreSize kSize = {kRecords, kGroups, 77};
 constexpr uint32_t kSamples = 8;
 constexpr size_t kGoOnEvery = 64;
 #else
-constexpr uint32_t kSamples = 14;
+constexpr uint32_t kSamples = 10;
 constexpr size_t kGoOnEvery = 12;
 #endif
 

@@ -79,6 +79,10 @@ class LatentStore:
         self._library.TflmTrainLatentWear(self._store, wear)
         return tuple(wear)
 
+    def forget_counts(self) -> None:
+        """As if no sample had come: the next one is kept, whatever it is."""
+        self._library.TflmTrainLatentForgetCounts(self._store)
+
     def draw(self) -> int | None:
         index = int(self._library.TflmTrainLatentDraw(self._store))
         return None if index == NONE else index

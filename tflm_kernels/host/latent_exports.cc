@@ -96,6 +96,12 @@ void TflmTrainLatentWear(const HostStore* store, uint32_t* wear) {
   wear[2] = now.sectors;
 }
 
+// As if no sample had come: the next one is kept, whatever it is.
+void TflmTrainLatentForgetCounts(HostStore* store) {
+  tflm_train::Reservoir& reservoir = store->store.reservoir();
+  for (size_t i = 0; i < reservoir.group_count(); ++i) reservoir.groups()[i].seen = 0;
+}
+
 // 0xFFFF: there is none.
 uint32_t TflmTrainLatentDraw(HostStore* store) { return store->replay.Draw(); }
 void TflmTrainLatentEpoch(HostStore* store) { store->replay.BeginEpoch(); }

@@ -120,14 +120,15 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
             way,
             shared.chosen_head(arguments),
             arguments.residual_bits,
+            arguments.latent,
         )
         scheme, way = fitting.scheme, fitting.way
     else:
         scheme = _chosen_scheme(arguments, model)
         if budget is not None:
             way = fitting_way(model, scheme, way, budget, arguments.max_slowdown is None)
-    if arguments.split or arguments.latent:
-        scheme = dataclasses.replace(scheme, latent=arguments.latent)
+    if arguments.split:
+        scheme = dataclasses.replace(scheme, latent=False)
     result = way.rewrite(model, scheme, apart=arguments.split)
     files = [NewFile(output, result.model_bytes, is_rewritten_model)]
     split = None
@@ -175,6 +176,8 @@ def _chosen_scheme(arguments: argparse.Namespace, model: Model) -> Scheme:
         chosen = find_scheme(arguments.scheme)
         head = shared.chosen_head(arguments, chosen.head)
         chosen = dataclasses.replace(chosen, head=head)
+    if arguments.latent:
+        chosen = dataclasses.replace(chosen, latent=True)
     if arguments.residual_bits is not None:
         chosen = dataclasses.replace(chosen, residual_bits=arguments.residual_bits)
     return chosen

@@ -1,10 +1,16 @@
-"""The best preset that fits a budget, for who names neither scheme nor preset."""
+"""The best preset that fits a budget, for who names neither scheme nor preset.
+
+The best is the one that trains most, which is a rule of thumb (`python -m benchmarks.presets`), but
+for `full`: where depthwise layers train it learns less than `medium`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tflm_train.errors import BudgetError, UnsupportedError
 from tflm_train.model import Model
@@ -14,6 +20,9 @@ from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import KEPT_HEAD, Head
 from tflm_train.scheme.presets import Preset, preset_scheme
+
+_CANDIDATES = tuple(preset for preset in Preset if preset is not Preset.FULL)
+"""FULL is for who asks for it: with depthwise layers it learns less than MEDIUM does."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ def choose_preset(
     way: Way,
     head: Head = KEPT_HEAD,
     residual_bits: int | None = None,
+    latent: bool = False,
 ) -> tuple[Smaller, PresetChoice]:
     """Takes the preset that trains most of those that fit.
 
@@ -74,6 +84,7 @@ def choose_preset(
       way: How the forward layers run where that fits.
       head: What becomes of the model's last layer.
       residual_bits: Extra bits per weight; None: as many as fit.
+      latent: Whether the model shall train from latents as well.
 
     Returns:
       The scheme and how its forward layers run, and what was tried.
@@ -85,7 +96,10 @@ def choose_preset(
     trials = Trials(model)
     chosen: tuple[Smaller, Preset] | None = None
     tried: list[PresetTrial] = []
-    schemes = _schemes(model, head, residual_bits)
+    settings: dict[str, Any] = {"latent": latent}
+    if residual_bits is not None:
+        settings["residual_bits"] = residual_bits
+    schemes = _schemes(model, head, settings)
     for preset, scheme in schemes.items():
         found = None
         for smaller in at_no_loss(trials, scheme, way):
@@ -105,18 +119,16 @@ def choose_preset(
     return fitting, PresetChoice(str(preset), bits, budget, tuple(tried))
 
 
-def _schemes(model: Model, head: Head, residual_bits: int | None) -> dict[Preset, Scheme]:
+def _schemes(model: Model, head: Head, settings: Mapping[str, Any]) -> dict[Preset, Scheme]:
     """The presets that are possible and differ from the one before."""
     schemes: dict[Preset, Scheme] = {}
-    for preset in Preset:
+    for preset in _CANDIDATES:
         try:
-            scheme = preset_scheme(preset, model, head)
+            scheme = dataclasses.replace(preset_scheme(preset, model, head), **settings)
         except UnsupportedError:
-            if preset is Preset.FULL and not schemes:
+            if preset is _CANDIDATES[-1] and not schemes:
                 raise
             continue
-        if residual_bits is not None:
-            scheme = dataclasses.replace(scheme, residual_bits=residual_bits)
         if scheme not in schemes.values():
             schemes[preset] = scheme
     return schemes
