@@ -75,6 +75,15 @@ def test_the_same_bits_as_the_whole_model(residual_bits: int, ways: dict[str, An
     assert once.inputs(np.zeros((1, 16, 16, 1), np.int8))[0].shape[1:] != (16, 16, 1)  # type: ignore[union-attr]
 
 
+@pytest.mark.interpreter
+def test_a_model_that_trains_from_latents_is_cut_there() -> None:
+    scheme = Scheme(biases_last=3, weights=weights_of(9, 10), latent=True)
+    model = rewritten(load(DIGITS), scheme)
+    once = assert_same_run(model, data_for(model, lambda rng: int(rng.integers(10))))
+    once.inputs(np.zeros((1, 16, 16, 1), np.int8))
+    assert once.computed == 1 and once.tail.model.graph.inputs[0].name == "train/latent"
+
+
 def test_a_target_that_is_the_input_stays_the_sample() -> None:
     scheme = Scheme(loss=Loss("mean_squared_error", "input"))
     model = rewritten(Model(loss_model("autoencoder"), "autoencoder"), scheme)

@@ -17,7 +17,7 @@ from tflm_train.model import Model, offline_plan
 from tflm_train.model.layers import ancestors, list_layers
 from tflm_train.model.metadata import METADATA_NAME
 from tflm_train.ops import Loss, Restore, Stream
-from tflm_train.ops.contract import EXTRA_INPUTS
+from tflm_train.ops.contract import EXTRA_INPUTS, SOURCE_INPUT
 from tflm_train.ops.reading import is_ours
 
 _WITH_MEMORY = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "IF", "WHILE")
@@ -118,7 +118,7 @@ def why_no_boundary(graph: Graph, boundary: Tensor) -> str | None:
       graph: Of a plain model, or of a rewritten one whose training ops are complete.
       boundary: One of its activations.
     """
-    if len([t for t in graph.inputs if t.name not in EXTRA_INPUTS]) > 1:
+    if len([t for t in graph.inputs if t.name not in (*EXTRA_INPUTS, SOURCE_INPUT)]) > 1:
         return "the model has several inputs"
     before = ancestors(graph, boundary)
     for op in graph.ops:
@@ -156,13 +156,14 @@ def has_memory(graph: Graph) -> bool:
 
 def _why_op(op: Op) -> str | None:
     """What keeps an op out of the trunk: it must give the same for a sample whenever it runs."""
+    read = [t for t in _tensors(op) if t.is_variable and t.name != SOURCE_INPUT]
     if Stream.is_kind_of(op):
         # What a STREAM saves beside its output serves training; so does a variable that it reads.
-        is_frozen = len(op.outputs) == 1 and not any(t.is_variable for t in _tensors(op))
+        is_frozen = len(op.outputs) == 1 and not read
         return None if is_frozen else "a layer before it trains"
     if is_ours(op):
         return "a layer before it trains"
-    if op.is_custom or op.name in _WITH_MEMORY or any(t.is_variable for t in _tensors(op)):
+    if op.is_custom or op.name in _WITH_MEMORY or read:
         return f"{op.name} before it may remember what came earlier"
     return None
 
