@@ -4,12 +4,10 @@
 #ifndef BENCHMARKS_TARGET_TFLM_PROGRAM_H_
 #define BENCHMARKS_TARGET_TFLM_PROGRAM_H_
 
-#include <cstdarg>
-#include <cstdio>
-
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tests/cpp/harness.h"
+#include "tests/target/tflm_messages.h"
 #include "tflm_kernels/micro/train_ops.h"
 
 namespace tflm_train_bench {
@@ -27,15 +25,5 @@ inline bool AddOps(Resolver& r) {
 }
 
 }  // namespace tflm_train_bench
-
-extern "C" void DebugLog(const char* format, va_list arguments) {
-  char line[256];
-  std::vsnprintf(line, sizeof(line), format, arguments);
-  tflm_train_test::Print(line);
-}
-
-extern "C" int DebugVsnprintf(char* buffer, size_t size, const char* format, va_list arguments) {
-  return std::vsnprintf(buffer, size, format, arguments);
-}
 
 #endif  // BENCHMARKS_TARGET_TFLM_PROGRAM_H_

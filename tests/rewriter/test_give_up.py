@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from pathlib import Path
 
 import pytest
 
-from tests import networks
 from tests.networks import load_network
 from tests.steps import DIGITS
 from tflm_train.model import Model, load
@@ -18,7 +16,6 @@ from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
-SHARED = Path(networks.__file__).parents[2].parent / "shared" / "models"
 WAY = Way(stream=Streaming.OFF, forward=Forward.BUILTIN)
 BUDGETS = 5  # of each model
 # Layers whose weights train, and of how many below the head the biases do.
@@ -35,14 +32,7 @@ CASES = {
 
 
 def model_of(name: str) -> Model:
-    if name in ("digits", "headless"):
-        return load(DIGITS)
-    path = SHARED / f"{name}.tflite"
-    if name == "kws_ref_model":
-        if not path.exists():
-            pytest.skip(f"{path} is not here")
-        return load(path)
-    return load_network(name)
+    return load(DIGITS) if name in ("digits", "headless") else load_network(name)
 
 
 def scheme_of(name: str) -> Scheme:

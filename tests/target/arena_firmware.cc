@@ -5,16 +5,14 @@
 // arena, and one 16 bytes smaller, is enough for AllocateTensors) and, for a model that trains,
 // `loss N` (in millionths) of a first step on an all-zero input.
 
-#include <cstdarg>
 #include <cstdint>
-#include <cstdio>
 #include <new>
 
-#include "tensorflow/lite/micro/debug_log.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tests/cpp/harness.h"
+#include "tests/target/tflm_messages.h"
 #include "tflm_kernels/micro/train_ops.h"
 #include "tflm_kernels/state/interpreter_state.h"
 
@@ -23,19 +21,11 @@ extern "C" const uint8_t minimum_bytes[];
 
 namespace {
 
-bool quiet = false;
+using tflm_train_test::PrintLine;
+
 alignas(16) uint8_t arena[8 << 20];
 alignas(8) uint8_t interpreter_memory[sizeof(tflite::MicroInterpreter)];
 using Resolver = tflite::MicroMutableOpResolver<28 + tflm_train::kTrainOpCount>;
-
-void PrintLine(const char* format, ...) {
-  char line[160];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(line, sizeof(line), format, arguments);
-  va_end(arguments);
-  tflm_train_test::Print(line);
-}
 
 TfLiteStatus AddOps(Resolver& r) {
   const TfLiteStatus results[] = {
@@ -65,17 +55,6 @@ bool Fits(const Resolver& resolver, size_t bytes) {
 
 }  // namespace
 
-extern "C" void DebugLog(const char* format, va_list arguments) {
-  if (quiet) return;
-  char line[256];
-  std::vsnprintf(line, sizeof(line), format, arguments);
-  tflm_train_test::Print(line);
-}
-
-extern "C" int DebugVsnprintf(char* buffer, size_t size, const char* format, va_list arguments) {
-  return std::vsnprintf(buffer, size, format, arguments);
-}
-
 int main() {
   static Resolver resolver;
   if (AddOps(resolver) != kTfLiteOk) return 1;
@@ -89,7 +68,7 @@ int main() {
     const float loss = *interpreter->output(interpreter->outputs_size() - 2 - added)->data.f;
     PrintLine("loss %d\n", static_cast<int>(loss * 1e6f));
   }
-  quiet = true;
+  tflm_train_test::quiet = true;
   const size_t minimum = reinterpret_cast<uintptr_t>(minimum_bytes);
   PrintLine("fits %d\n", Fits(resolver, minimum));
   PrintLine("fits_less %d\n", Fits(resolver, minimum - 16));

@@ -5,16 +5,15 @@
 // linear congruential generator that goes on from sample to sample, its label i mod 10. Prints
 // `samples N` and `latents N`, the CRC-32 of the saved states as a signed number.
 
-#include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 
-#include "tensorflow/lite/micro/debug_log.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tests/cpp/harness.h"
+#include "tests/target/tflm_messages.h"
 #include "tflm_kernels/micro/train_ops.h"
 #include "tflm_kernels/state/crc32.h"
 #include "tflm_kernels/state/interpreter_state.h"
@@ -83,15 +82,5 @@ bool Run() {
 }
 
 }  // namespace
-
-extern "C" void DebugLog(const char* format, va_list arguments) {
-  char line[256];
-  std::vsnprintf(line, sizeof(line), format, arguments);
-  tflm_train_test::Print(line);
-}
-
-extern "C" int DebugVsnprintf(char* buffer, size_t size, const char* format, va_list arguments) {
-  return std::vsnprintf(buffer, size, format, arguments);
-}
 
 int main() { return Run() ? 0 : 1; }

@@ -6,13 +6,17 @@ Cortex-M4 runs on both boards, one for Cortex-M7 on the larger only.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import tflm_train as tt
@@ -22,22 +26,25 @@ from tests.target.firmware import library_kernels
 from tflm_train.demo.data import field_data
 from tflm_train.memory import memory_report
 from tflm_train.model import load
+from tflm_train.runtime.latent_store import Replay, Reservoir
 from tflm_train.runtime.training import model_inputs
 from tools import cortex_m
 
 ROOT = cortex_m.ROOT
 TRAIN, TEST, RATE = 300, 100, 0.01
+STORED = 10  # samples that a model with latents begins with
 BOARDS = {"netduinoplus2": "stm32f405", "mps2-an500": "mps2-an500"}
 RUN_SECONDS = 900  # a slow machine that compiles all kernels
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[False, True], ids=["samples", "latents"])
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the rewritten model, its CMake export and the samples."""
     requirements.tflm()
     requirements.programs("cmake")
     folder = tmp_path_factory.mktemp("stm32")
     scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
+    scheme = dataclasses.replace(scheme, latent=request.param)
     model = folder / "digits_train.tflite"
     model.write_bytes(tt.rewrite(load(DIGITS), scheme).model_bytes)
     run(
@@ -66,9 +73,26 @@ def host(project: Path) -> dict[str, object]:
         )
 
     result: dict[str, object] = {"before": right()}
+    if interpreter.trains_from_latents:
+        learn_from_ten(interpreter, x, data.y_train)
     for sample, label in zip(x, data.y_train[:TRAIN], strict=True):
         interpreter.train_step(sample, int(label), float(np.float32(RATE)))
     return result | {"after": right(), "state": interpreter.state()}
+
+
+def learn_from_ten(
+    interpreter: tt.Interpreter, x: Sequence[npt.NDArray[Any]], y: npt.NDArray[Any]
+) -> None:
+    """Ten samples, then an epoch over what is stored of them, in the order of the firmware."""
+    rate = float(np.float32(RATE))
+    store = Reservoir(STORED)
+    latents = {}
+    for sample, label in zip(x[:STORED], y[:STORED], strict=True):
+        interpreter.train_step(sample, int(label), rate)
+        index = store.add(int(label))
+        latents[index] = (interpreter.latent(), int(label))
+    for index in Replay(store, seed=1).epoch():
+        interpreter.train_from_latent(*latents[index], learning_rate=rate)
 
 
 @pytest.mark.parametrize("board", BOARDS)

@@ -155,11 +155,11 @@ __attribute__((target("avx2"))) inline void ConvPixelsAvx2(
   }
 }
 
-// DepthwisePixel of as many channels as fill sixteens; returns how many these are.
-__attribute__((target("avx2"))) inline int32_t DepthwisePixelAvx2(const DepthwiseTap* taps,
-                                                                  int32_t count, int32_t offset,
-                                                                  const Finish& finish, int32_t n,
-                                                                  int8_t* y) {
+// DepthwisePixel; sixteen channels at a time, and those that are left one by one.
+__attribute__((target("avx2"))) inline void DepthwisePixelAvx2(const DepthwiseTap* taps,
+                                                               int32_t count, int32_t offset,
+                                                               const Finish& finish, int32_t n,
+                                                               int8_t* y) {
   const Finish f = finish;
   const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(offset));
   int32_t c = 0;
@@ -202,7 +202,11 @@ __attribute__((target("avx2"))) inline int32_t DepthwisePixelAvx2(const Depthwis
       for (int32_t j = 0; j < 8; ++j) y[first + j] = FinishOne(each[j], f, first + j);
     }
   }
-  return c;
+  for (; c < n; ++c) {
+    int32_t sum = BiasOf(f, c);
+    for (int32_t k = 0; k < count; ++k) sum += taps[k].weights[c] * (taps[k].pixel[c] - offset);
+    y[c] = FinishOne(sum, f, c);
+  }
 }
 
 }  // namespace tflm_train

@@ -40,26 +40,18 @@ inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8
   return {s00, s01, s10, s11};
 }
 
-// Of channels c0 .. n - 1, multiplier 1.
-inline void DepthwiseSumsFrom(const DepthwiseTap* taps, int32_t count, int32_t offset, int32_t c0,
-                              int32_t n, int32_t* acc) {
-  const int16_t zero = static_cast<int16_t>(offset);
-  for (int32_t k = 0; k < count; ++k) {
-    const int8_t* const pixel = taps[k].pixel;
-    const int8_t* const weights = taps[k].weights;
-    for (int32_t c = c0; c < n; ++c) {
-      acc[c] += static_cast<int16_t>(weights[c]) * static_cast<int16_t>(pixel[c] - zero);
-    }
-  }
-}
-
 inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset,
                           int32_t multiplier, int32_t n, int32_t* acc) {
-  if (multiplier == 1) return DepthwiseSumsFrom(taps, count, offset, 0, n, acc);
   const int16_t zero = static_cast<int16_t>(offset);
   for (int32_t k = 0; k < count; ++k) {
     const int8_t* const pixel = taps[k].pixel;
     const int8_t* const weights = taps[k].weights;
+    if (multiplier == 1) {
+      for (int32_t c = 0; c < n; ++c) {
+        acc[c] += static_cast<int16_t>(weights[c]) * static_cast<int16_t>(pixel[c] - zero);
+      }
+      continue;
+    }
     for (int32_t c = 0; c < n; c += multiplier) {
       const int16_t x = static_cast<int16_t>(pixel[c / multiplier] - zero);
       for (int32_t j = c; j < c + multiplier; ++j) acc[j] += static_cast<int16_t>(weights[j]) * x;
@@ -116,13 +108,11 @@ inline void PrepareTaps(const DepthwiseTap*, int32_t, int32_t, const Finish&, in
 inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t offset,
                            const Finish& finish, int32_t n, int32_t* scratch, int8_t* y) {
 #if defined(TFLM_TRAIN_AVX2)
-  const int32_t done = HasAvx2() ? DepthwisePixelAvx2(taps, count, offset, finish, n, y) : 0;
-#else
-  const int32_t done = 0;
+  if (HasAvx2()) return DepthwisePixelAvx2(taps, count, offset, finish, n, y);
 #endif
   std::memset(scratch, 0, sizeof(int32_t) * n);
-  DepthwiseSumsFrom(taps, count, offset, done, n, scratch);
-  FinishRow(scratch + done, finish.From(done), n - done, y + done);
+  DepthwiseSums(taps, count, offset, 1, n, scratch);
+  FinishRow(scratch, finish, n, y);
 }
 
 inline void AddElements(const Addition& addition, const int8_t* a, const int8_t* b, int8_t* y,

@@ -6,9 +6,7 @@
 // the kernel asks for in either), `scratch N`, and last `used N`, that is
 // arena_used_bytes(), or `refused`.
 
-#include <cstdarg>
 #include <cstdint>
-#include <cstdio>
 #include <new>
 
 #include "tensorflow/lite/micro/compatibility.h"
@@ -17,25 +15,19 @@
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tests/cpp/harness.h"
+#include "tests/target/tflm_messages.h"
 
 extern "C" const uint8_t model_data[];
 
 namespace {
+
+using tflm_train_test::PrintLine;
 
 constexpr size_t kArenaBytes = 256 * 1024;
 constexpr size_t kStep = 16;
 alignas(16) uint8_t arena[kArenaBytes];
 alignas(8) uint8_t interpreter_memory[sizeof(tflite::MicroInterpreter)];
 using Resolver = tflite::MicroMutableOpResolver<56>;
-
-void PrintLine(const char* format, ...) {
-  char line[160];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(line, sizeof(line), format, arguments);
-  va_end(arguments);
-  tflm_train_test::Print(line);
-}
 
 void PrintBytes(const char* what, size_t bytes) {
   PrintLine("%s %lu\n", what, static_cast<unsigned long>(bytes));
@@ -216,16 +208,6 @@ void Show(const uint8_t* model, const PrintingResolver& resolver) {
 }
 
 }  // namespace
-
-extern "C" void DebugLog(const char* format, va_list arguments) {
-  char line[256];
-  std::vsnprintf(line, sizeof(line), format, arguments);
-  tflm_train_test::Print(line);
-}
-
-extern "C" int DebugVsnprintf(char* buffer, size_t size, const char* format, va_list arguments) {
-  return std::vsnprintf(buffer, size, format, arguments);
-}
 
 int main() {
   static Resolver resolver;
