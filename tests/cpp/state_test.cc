@@ -179,6 +179,21 @@ TEST(State, NeedsAnInvokeFirst) {
             StateStatus::kNotReady);
 }
 
+TEST(State, LeadsToTheLatent) {
+  Model model(kStateBlobCases[0]);
+  EXPECT_TRUE(tflm_train::StateLatent(model.state).data == nullptr);
+  int8_t latent[5];
+  const uint64_t address = reinterpret_cast<uintptr_t>(latent);
+  model.state->latent_lo = static_cast<uint32_t>(address);
+  model.state->latent_hi = static_cast<uint32_t>(address >> 32);
+  model.state->latent_bytes = sizeof(latent);
+  const TrainState copy = *model.state;
+  EXPECT_TRUE(tflm_train::StateLatent(&copy).data == latent);
+  EXPECT_EQ(tflm_train::StateLatent(&copy).bytes, sizeof(latent));
+  EXPECT_EQ(tflm_train::StateReset(model.state), StateStatus::kOk);
+  EXPECT_TRUE(tflm_train::StateLatent(&copy).data == nullptr);  // until the next Invoke
+}
+
 TEST(State, ResetAsksForFactoryWeights) {
   const StateBlobCase& golden = kStateBlobCases[0];
   Model model(golden);
