@@ -24,7 +24,7 @@ from benchmarks.report import Column, add_report_options, publish, show
 from tflm_train import rewrite
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.layers import list_layers
-from tflm_train.rewriter.inspection import inspect_model
+from tflm_train.rewriter.inspection import Inspection, inspect_model
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.scheme import Head, Loss, Scheme, WeightUpdate
 
@@ -94,10 +94,15 @@ CASES = (
 )
 
 
+def trainable_layers(described: Inspection) -> list[int]:
+    """Layers that can train; the head, which a fresh one may replace, where none can as it is."""
+    found = [layer.index for layer in described.layers if layer.trainable]
+    return found or [described.layers[-1].index]
+
+
 def scheme_of(case: Case, model: Model) -> Scheme:
     """The scheme of a case: the last layers that can train."""
-    layers = inspect_model(model).layers
-    trainable = [layer.index for layer in layers if layer.trainable]
+    trainable = trainable_layers(inspect_model(model))
     biases = min(case.biases, len(trainable) - 1)
     chosen = trainable[-case.weights :]
     return Scheme(
@@ -112,7 +117,7 @@ def run(case: Case, path: Path) -> dict[str, Any]:
     """Trains one model; plain values for the table."""
     model = load(path)
     described = inspect_model(model)
-    trainable = [layer.index for layer in described.layers if layer.trainable]
+    trainable = trainable_layers(described)
     scheme = scheme_of(case, model)
     result = rewrite(model, scheme)
     interpreter = Interpreter(result.model_bytes)

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.latents import KEPT
+from benchmarks.cached_latents import KEPT
 from benchmarks.report import Column, add_report_options, publish, show
 from benchmarks.story_models import STORIES, factory_model, story
 from tflm_train import Interpreter, Model, Scheme, load, rewrite
