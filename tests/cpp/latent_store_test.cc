@@ -7,6 +7,7 @@
 
 #include "tests/cpp/flash_simulator.h"
 #include "tests/cpp/harness.h"
+#include "tflm_kernels/state/replay.h"
 
 namespace tflm_train_test {
 namespace {
@@ -334,6 +335,27 @@ TEST(LatentStore, RefusesAnotherModelUntilItIsCleared) {
   EXPECT_EQ(AddNumber(other, 6), LatentStatus::kOk);
   EXPECT_EQ(ContentsOf(other).numbers[0], 6);
   EXPECT_EQ(store.Open(), LatentStatus::kOtherModel);
+}
+
+// The store is not open then, and has its records all the same: nothing is drawn for ever.
+TEST(LatentStore, ReplaysNothingAfterAClearThatFailed) {
+  Device device(kGeometries[0].size, Cut::kTorn);
+  device.flash.Power(kNoCut);
+  LatentStore store = device.Store();
+  EXPECT_EQ(store.Open(), LatentStatus::kEmpty);
+  EXPECT_EQ(AddNumber(store, 1), LatentStatus::kOk);
+  tflm_train::Replay replay(&store, 5);
+  uint8_t latent[kFormat.latent_bytes];
+  int32_t label = 0;
+  int learned = 0;
+  const auto learn = [&] { return ++learned > 0; };
+  EXPECT_EQ(replay.LearnStored(2, latent, &label, learn), 2);
+  replay.BeginEpoch();
+  device.flash.Power(0);
+  EXPECT_EQ(store.Clear(), LatentStatus::kStorageFailed);
+  EXPECT_EQ(replay.LearnStored(2, latent, &label, learn), 0);
+  EXPECT_TRUE(!replay.LearnNext(latent, &label, learn));
+  EXPECT_EQ(learned, 2);
 }
 
 TEST(LatentStore, RefusesWhatDoesNotFit) {
