@@ -111,3 +111,11 @@ def test_split_keeps_both_parts_within_the_budget(run: Run, folder: Path) -> Non
     assert listing(folder) == before
     assert run(*arguments, *budget).status == 0, "in one piece it fits"
     assert run(*arguments, "--split", "--budget", needed).status == 0
+
+
+def test_what_was_rewritten_is_not_rewritten_again(run: Run, folder: Path) -> None:
+    arguments = ["rewrite", folder / "digits.tflite", "--scheme", folder / "s.yaml", "--latent"]
+    assert run(*arguments).status == 0
+    for options in ([], ["--preset", "head"], ["--split"]):
+        again = run("rewrite", folder / "digits_train.tflite", *options, "-o", folder / "x.tflite")
+        assert_refused(again, "digits_train.tflite holds training ops already")
