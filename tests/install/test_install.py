@@ -74,7 +74,8 @@ def test_what_runs_no_model_works(command: str, bare: Installation, workplace: P
 
 
 def test_the_results_are_the_usual(bare: Installation, workplace: Path) -> None:
-    names = {"again.tflite": "rewrite digits.tflite --scheme scheme.yaml"}
+    builtin = "--stream off --forward builtin"
+    names = {"again.tflite": f"rewrite digits.tflite --scheme scheme.yaml {builtin}"}
     names |= {"merged.tflite": f"merge {TRAIN} --state {STATE}"}
     for name, command in names.items():
         finished = bare.run(*command.split(), "--force", "-o", name, cwd=workplace)
