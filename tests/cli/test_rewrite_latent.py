@@ -88,3 +88,34 @@ def test_a_frozen_layer_without_a_form(
     assert listing(folder) == before
     assert run(*arguments, "--split").status == 0
     assert {"k_train_trunk.tflite", "k_train_tail.tflite"} <= set(listing(folder))
+
+
+def test_split_never_replaces_the_model_itself(run: Run, folder: Path) -> None:
+    source = (folder / "digits.tflite").rename(folder / "m_tail.tflite")
+    before = listing(folder)
+    arguments = ["rewrite", source, "--scheme", folder / "s.yaml", "--split", "--force"]
+    refused = run(*arguments, "-o", folder / "m.tflite")
+    assert_refused(refused, "m_tail.tflite is the input model itself")
+    assert listing(folder) == before
+
+
+def test_split_keeps_both_parts_within_the_budget(run: Run, folder: Path) -> None:
+    (folder / "head.yaml").write_text("version: 1\n")
+    arguments = ["rewrite", folder / "digits.tflite", "--scheme", folder / "head.yaml"]
+    parts = run(*arguments, "--split", "--json").json["split"]
+    needed = max(parts[part]["arena"]["minimum_bytes"] for part in ("trunk", "tail"))
+    before = listing(folder)
+    budget = ["--budget", needed - 1]
+    refused = run(*arguments, "--split", *budget, "-o", folder / "b.tflite")
+    assert_refused(refused, "b_trunk.tflite would need", "1 more than the budget", "--split")
+    assert listing(folder) == before
+    assert run(*arguments, *budget).status == 0, "in one piece it fits"
+    assert run(*arguments, "--split", "--budget", needed).status == 0
+
+
+def test_what_was_rewritten_is_not_rewritten_again(run: Run, folder: Path) -> None:
+    arguments = ["rewrite", folder / "digits.tflite", "--scheme", folder / "s.yaml", "--latent"]
+    assert run(*arguments).status == 0
+    for options in ([], ["--preset", "head"], ["--split"]):
+        again = run("rewrite", folder / "digits_train.tflite", *options, "-o", folder / "x.tflite")
+        assert_refused(again, "digits_train.tflite holds training ops already")

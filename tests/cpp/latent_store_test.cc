@@ -7,6 +7,7 @@
 
 #include "tests/cpp/flash_simulator.h"
 #include "tests/cpp/harness.h"
+#include "tflm_kernels/state/replay.h"
 
 namespace tflm_train_test {
 namespace {
@@ -277,6 +278,47 @@ TEST(LatentStore, SurvivesAnErrorAtEveryCall) {
   }
 }
 
+// Records and sector headers that go to flash in several pieces: what follows a piece that failed
+// goes nowhere.
+TEST(LatentStore, SurvivesAnErrorWithinALongRecord) {
+  constexpr LatentFormat kLong = {1, 2, 200, 4, true};
+  constexpr StorageSize kFlash = {4 * 2048, 2048, 8};
+  constexpr uint32_t kAdded = 30;  // so that sectors are erased and records are moved
+  uint8_t* flash_memory = Guarded<uint8_t>(2 * kFlash.bytes + kFlash.bytes / kFlash.program_unit);
+  const size_t bytes = LatentFlashBytes(kRecords, kGroups, kFlash.program_unit);
+  uint8_t* memory = Guarded<uint8_t>(bytes);
+  int failed = 0;
+  for (uint64_t call = 0;; call += kGoOnEvery / 4) {
+    FlashSimulator flash(kFlash, Cut::kTorn, flash_memory, flash_memory + kFlash.bytes,
+                         flash_memory + 2 * kFlash.bytes);
+    flash.Seed(static_cast<uint32_t>(call));
+    flash.Power(kNoCut);
+    LatentStore store(kLong, kSize, flash.storage(), memory, bytes);
+    EXPECT_EQ(store.Open(), LatentStatus::kEmpty);
+    flash.FailAt(call);
+    size_t kept = 0;
+    for (uint32_t number = 0; number < kAdded; ++number) {
+      uint8_t latent[kLong.latent_bytes];
+      std::memset(latent, static_cast<int>(number), sizeof(latent));
+      const int32_t label = static_cast<int32_t>(number % kGroups);
+      const LatentStatus status = store.Add(latent, &label, 0);
+      kept += status == LatentStatus::kOk;
+      failed += status == LatentStatus::kStorageFailed;
+      EXPECT_TRUE(status != LatentStatus::kWornOut);
+      EXPECT_EQ(store.size(), kept < kRecords ? kept : kRecords);
+    }
+    for (size_t i = 0; i < store.size(); ++i) {
+      uint8_t latent[kLong.latent_bytes];
+      int32_t label = -1;
+      EXPECT_EQ(store.Read(i, latent, &label, nullptr), LatentStatus::kOk);
+      EXPECT_EQ(label, latent[0] % kGroups);
+      EXPECT_EQ(latent[0], latent[kLong.latent_bytes - 1]);
+    }
+    if (flash.calls() <= call) break;
+  }
+  EXPECT_TRUE(failed < 10);  // most are written again at once
+}
+
 // Program units that can never be read: their records are not there, the store goes on.
 TEST(LatentStore, GoesOnWithDeadUnits) {
   for (const Geometry& geometry : kGeometries) {
@@ -334,6 +376,27 @@ TEST(LatentStore, RefusesAnotherModelUntilItIsCleared) {
   EXPECT_EQ(AddNumber(other, 6), LatentStatus::kOk);
   EXPECT_EQ(ContentsOf(other).numbers[0], 6);
   EXPECT_EQ(store.Open(), LatentStatus::kOtherModel);
+}
+
+// The store is not open then, and has its records all the same: nothing is drawn for ever.
+TEST(LatentStore, ReplaysNothingAfterAClearThatFailed) {
+  Device device(kGeometries[0].size, Cut::kTorn);
+  device.flash.Power(kNoCut);
+  LatentStore store = device.Store();
+  EXPECT_EQ(store.Open(), LatentStatus::kEmpty);
+  EXPECT_EQ(AddNumber(store, 1), LatentStatus::kOk);
+  tflm_train::Replay replay(&store, 5);
+  uint8_t latent[kFormat.latent_bytes];
+  int32_t label = 0;
+  int learned = 0;
+  const auto learn = [&] { return ++learned > 0; };
+  EXPECT_EQ(replay.LearnStored(2, latent, &label, learn), 2);
+  replay.BeginEpoch();
+  device.flash.Power(0);
+  EXPECT_EQ(store.Clear(), LatentStatus::kStorageFailed);
+  EXPECT_EQ(replay.LearnStored(2, latent, &label, learn), 0);
+  EXPECT_TRUE(!replay.LearnNext(latent, &label, learn));
+  EXPECT_EQ(learned, 2);
 }
 
 TEST(LatentStore, RefusesWhatDoesNotFit) {

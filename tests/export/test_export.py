@@ -20,7 +20,7 @@ from tests.loss_models import loss_model
 from tests.steps import weights_of
 from tflm_train import ops
 from tflm_train.errors import DataError, ModelError, TflmTrainError, UnsupportedError
-from tflm_train.export import FORMATS, export_project
+from tflm_train.export import FORMATS, export_project, latents
 from tflm_train.export.description import plan_arena
 from tflm_train.export.resolver import exact_resolver, resolver_method
 from tflm_train.memory import KernelSet, memory_report
@@ -243,6 +243,25 @@ def test_the_stm32_example_compiles(
     export_project(request.getfixturevalue(model), "c-array", name="digits").write(tmp_path)
     options = ["-DEPOCHS=2", "-DLEARNING_RATE=0.01f", f"-I{tmp_path}"]
     check_syntax([ROOT / "stm32_example/main.cc"], "-std=c++17", *options)
+
+
+@pytest.mark.parametrize(("room", "least"), [(1, 4), (1 << 20, 10)])
+def test_a_store_of_few_large_latents_is_learnt_from(
+    room: int, least: int, digits_latent: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latents, "_STORE_BYTES", room)
+    files = export_project(digits_latent, "arduino", name="d").files
+    sketch = files["examples/Train/Train.ino"].decode()
+    stored = re.search(r"kStored = (\d+);", sketch)
+    assert stored is not None and int(stored[1]) >= least
+    assert f"if (latents.size() >= {least}) {{" in sketch
+
+
+def test_a_sketch_saves_after_samples_not_steps(digits_latent: Model) -> None:
+    """A sample brings steps from latents with it, whose number may share factors with any other."""
+    files = export_project(digits_latent, "arduino", name="d").files
+    sketch = files["examples/Train/Train.ino"].decode()
+    assert "if (++samples % 10 == 0) {" in sketch and "StateStep" not in sketch
 
 
 def test_models_without_latents_have_no_word_of_them(digits_train: Model) -> None:

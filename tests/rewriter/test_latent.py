@@ -207,6 +207,8 @@ def test_a_frozen_layer_without_a_form_is_named(converted: Converted) -> None:
 
 def test_two_inputs_have_no_latent() -> None:
     model = Model(loss_model("two_inputs"))
+    with pytest.raises(UnsupportedError, match=r"has 2 inputs.*leave out --split"):
+        tt.rewrite(model, Scheme(), apart=True)
     with pytest.raises(UnsupportedError, match="has 2 inputs; only a model with one"):
         tt.rewrite(model, Scheme(latent=True))
 

@@ -44,10 +44,10 @@ void LatentLog::Stage(const void* data, size_t bytes) {
 }
 
 void LatentLog::FlushStage() {
-  if (stage_used_ == 0 || !stage_ok_) return;
+  if (stage_used_ == 0) return;
   const size_t bytes = LogRoundUp(stage_used_, layout_.unit);
   std::memset(stage_ + stage_used_, 0xFF, bytes - stage_used_);
-  stage_ok_ = storage_.program(storage_.context, stage_at_, stage_, bytes);
+  stage_ok_ = stage_ok_ && storage_.program(storage_.context, stage_at_, stage_, bytes);
   stage_at_ += bytes;
   stage_used_ = 0;
 }

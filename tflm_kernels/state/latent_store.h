@@ -81,7 +81,7 @@ class LatentStore {
   LatentStatus Open();
 
   // A new sample; kOk: kept, kNotKept: left out by the sampling. After
-  // kStorageFailed the store is as it was before.
+  // kStorageFailed the records are those that it had before.
   //
   //   latent   latent_bytes, any alignment
   //   label    label_bytes, any alignment; null where there is no label

@@ -4,9 +4,9 @@
 // group alike, so that what is rare in the store is not rare in the replay.
 //
 //   Replay replay(&store, seed);
-//   auto learn = [&] { return trainer.TrainFromLatent(label, rate) == kTfLiteOk; };
+//   auto learn = [&] { return trainer.TrainFromLatent(label, rate) >= 0.0f; };
 //   trainer.Train(new_label, rate);                          // a new sample
-//   replay.LearnStored(4, trainer.latent(), &label, learn);        // and four old ones
+//   replay.LearnStored(4, trainer.latent(), &label, learn);  // and four old ones
 //
 // While idle: all records in shuffled order, one at a time.
 //
@@ -54,9 +54,11 @@ class Replay {
     while (learned < count) {
       const uint16_t index = Draw();
       if (index == kNone) break;
-      // What cannot be read is no record any more: another is drawn.
-      if (store_->Read(index, latent, label, nullptr) != LatentStatus::kOk) continue;
-      if (!learn()) break;
+      // What cannot be read is no record any more: another is drawn. A store that is not open keeps
+      // what it cannot give.
+      const LatentStatus status = store_->Read(index, latent, label, nullptr);
+      if (status == LatentStatus::kNoRecord) continue;
+      if (status != LatentStatus::kOk || !learn()) break;
       ++learned;
     }
     return learned;

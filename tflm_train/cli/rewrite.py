@@ -21,6 +21,7 @@ from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial, choose_
 from tflm_train.rewriter.latent_report import LatentReport
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.report import RewriteReport
+from tflm_train.rewriter.rewrite import require_original
 from tflm_train.rewriter.split import SplitReport, is_trunk, split_model
 from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
@@ -108,9 +109,12 @@ def _arguments(parser: Parser) -> None:
 def _run(arguments: argparse.Namespace) -> Rewritten:
     source = Path(arguments.model)
     output = Path(arguments.output or source.with_name(f"{source.stem}_train.tflite"))
-    shared.require_another_file(output, source)
+    parts_of = {part: output.with_stem(f"{output.stem}_{part}") for part in ("trunk", "tail")}
+    for file in parts_of.values() if arguments.split else [output]:
+        shared.require_another_file(file, source)
     budget = None if arguments.budget is None else parse_bytes(arguments.budget)
     model = load(source)
+    require_original(model)
     way = _way(arguments)
     chosen = None
     if arguments.scheme is None and arguments.preset is None:
@@ -134,8 +138,9 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     split = None
     if arguments.split:
         parts = split_model(result.model_bytes, model.name)
-        trunk, tail = (output.with_stem(f"{output.stem}_{part}") for part in ("trunk", "tail"))
+        trunk, tail = parts_of["trunk"], parts_of["tail"]
         split = parts.report(str(trunk), str(tail), way.kernels)
+        split.require_fit(budget if chosen is None else chosen.budget_bytes)
         files = [
             NewFile(trunk, parts.trunk, is_trunk),
             NewFile(tail, parts.tail, is_rewritten_model),

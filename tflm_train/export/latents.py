@@ -126,9 +126,9 @@ bool LearnWhileIdle() {{
     if (!LearnWhileIdle()) return false;
   }
 """,
-        "LATENT_IDLE": """\
-  if (latents.size() >= 10) {
+        "LATENT_IDLE": f"""\
+  if (latents.size() >= {min(10, records)}) {{
     for (size_t i = 0; i < latents.size(); ++i) LearnWhileIdle();
-  }
+  }}
 """,
     }

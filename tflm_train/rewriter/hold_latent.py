@@ -32,12 +32,7 @@ def hold_latent(graph: TrainingGraph) -> None:
         flows.
     """
     model = graph.model.graph
-    own = len(model.inputs) - len(graph.interface_inputs)
-    if own != 1:
-        raise UnsupportedError(
-            f"{graph.model.name} has {own} inputs; only a model with one trains from latents: "
-            "leave `latent: true` out of the scheme"
-        )
+    _require_one_input(graph, "leave `latent: true` out of the scheme")
     latent = _before_moves(model, find_boundary(graph.model))
     if latent.type_name != "INT8" or latent.quantization is None:
         raise UnsupportedError(
@@ -63,7 +58,15 @@ HOLD_LATENT = Pass("hold_latent", hold_latent, requires=(IN_ORDER, LAYERS_SPLIT,
 
 
 def keep_apart(graph: TrainingGraph) -> None:
-    """Marks the frozen ops, so that the model can be cut behind them; nothing else changes."""
+    """Marks the frozen ops, so that the model can be cut behind them; nothing else changes.
+
+    Args:
+      graph: Its model's ops in execution order.
+
+    Raises:
+      UnsupportedError: The model has several inputs.
+    """
+    _require_one_input(graph, "leave out --split")
     boundary = find_boundary(graph.model)
     before = ancestors(graph.model.graph, boundary)
     frozen = {id(op): op for op in graph.model.graph.ops if id(op) in before}
@@ -71,6 +74,15 @@ def keep_apart(graph: TrainingGraph) -> None:
 
 
 KEEP_APART = Pass("keep_apart", keep_apart, requires=(IN_ORDER, LAYERS_SPLIT, MASKS_ARE_BITS))
+
+
+def _require_one_input(graph: TrainingGraph, advice: str) -> None:
+    own = len(graph.model.graph.inputs) - len(graph.interface_inputs)
+    if own != 1:
+        raise UnsupportedError(
+            f"{graph.model.name} has {own} inputs; only a model with one trains from latents: "
+            f"{advice}"
+        )
 
 
 def _before_moves(graph: Graph, boundary: Tensor) -> Tensor:

@@ -61,6 +61,18 @@ class RewriteResult:
     slowdown: float
 
 
+def require_original(model: Model) -> None:
+    """Keeps what was rewritten from being rewritten again.
+
+    Raises:
+      UnsupportedError: The model holds ops of ours.
+    """
+    if any(op.name.startswith(ops.OP_PREFIX) for op in model.graph.ops):
+        raise UnsupportedError(
+            f"{model.name} holds training ops already; rewrite the original model instead"
+        )
+
+
 def rewrite(
     model: Model,
     scheme: Scheme,
@@ -93,10 +105,7 @@ def rewrite(
       SchemeError: The scheme does not fit the model.
       UnsupportedError: Something between the loss and a trained layer cannot be differentiated.
     """
-    if any(op.name.startswith(ops.OP_PREFIX) for op in model.graph.ops):
-        raise UnsupportedError(
-            f"{model.name} holds training ops already; rewrite the original model instead"
-        )
+    require_original(model)
     work = Model(model.source, model.name)
     choice = Choice(stream, forward, max_slowdown, KernelSet(kernels), core)
     streams = choice.changes_anything or scheme.latent

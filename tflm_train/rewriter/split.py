@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tflm_train.errors import UnsupportedError
+from tflm_train.errors import BudgetError, UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena
 from tflm_train.model import Model
@@ -45,6 +45,24 @@ class SplitReport:
     latent_bytes: int
     trunk: PartReport
     tail: PartReport
+
+    def require_fit(self, budget: int | None) -> None:
+        """Keeps both within a budget, as the model in one piece is.
+
+        Args:
+          budget: Bytes of RAM for an arena; None: as many as it takes.
+
+        Raises:
+          BudgetError: One of the arenas is larger.
+        """
+        for part in (self.trunk, self.tail):
+            needed = part.arena.minimum_bytes
+            if budget is not None and needed > budget:
+                raise BudgetError(
+                    f"{part.output} would need {needed:,} bytes of arena, {needed - budget:,} more "
+                    f"than the budget of {budget:,}; leave out --split, take a smaller --preset or "
+                    "scheme, or a larger --budget"
+                )
 
 
 @dataclass(frozen=True)
