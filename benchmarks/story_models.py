@@ -35,6 +35,31 @@ def story(name: str) -> dict[str, npt.NDArray[Any]]:
     return data
 
 
+def recordings(windows: npt.NDArray[Any]) -> list[list[int]]:
+    """Which windows of movement follow each other.
+
+    Args:
+        windows: [n, T, ...] each of which may begin with what another one ends with.
+
+    Returns:
+        Indices of the windows of each uninterrupted recording, in order of time.
+    """
+    count, length = windows.shape[:2]
+    follower: dict[int, int] = {}
+    for hop in range(1, length // 2):
+        starts = {windows[i, :-hop].tobytes(): i for i in range(count)}
+        ends = (windows[i, hop:].tobytes() for i in range(count))
+        found = {i: starts[end] for i, end in enumerate(ends) if starts.get(end, i) != i}
+        follower = max(follower, found, key=len)
+    chains = []
+    for i in sorted(set(range(count)) - set(follower.values())):
+        chain = [i]
+        while chain[-1] in follower:
+            chain.append(follower[chain[-1]])
+        chains.append(chain)
+    return chains
+
+
 def factory_model(name: str) -> Model:
     """The int8 model that a story's factory ships; made once and kept under build/."""
     path = CACHE / "stories" / f"{name}-{_SEED}.tflite"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.forgetting import GOAL_KB, Samples, held_out, held_out_groups, passes, ranked
+from benchmarks.forgetting import GOAL_KB, passes, preference
+from benchmarks.held_out import Samples, held_out, held_out_groups, held_out_recordings
+from benchmarks.story_models import recordings
 
 
 def test_each_group_holds_some_of_its_samples_out() -> None:
@@ -15,6 +17,24 @@ def test_each_group_holds_some_of_its_samples_out() -> None:
     for part, count in ((first, 7), (rest, 3)):
         assert [int((part.group == g).sum()) for g in (1, 2)] == [count, count]
     assert max(first.x) < min(rest.x)
+
+
+def test_recordings_do_not_overlap() -> None:
+    track = np.random.default_rng(0).normal(size=(3, 100, 2))
+    windows = np.stack([one[i : i + 20] for one in track for i in range(0, 80, 5)])
+    order = np.random.default_rng(1).permutation(len(windows))
+    chains = recordings(windows[order])
+    assert sorted(sorted(order[chain]) for chain in chains) == [
+        list(range(i, i + 16)) for i in (0, 16, 32)
+    ]
+    assert all(list(order[chain]) == sorted(order[chain]) for chain in chains)
+    y = np.array([0, 1, 1])[order // 16]
+    samples = Samples(order, y, np.zeros((48, 2)), np.zeros(48))
+    first, rest = held_out_recordings(samples, chains)
+    assert set(first.x[first.y == 0]) == set(range(8))
+    assert set(rest.x[rest.y == 0]) == set(range(11, 16))
+    whole = set(range(16, 32)), set(range(32, 48))
+    assert {frozenset(part.x[part.y == 1]) for part in (first, rest)} == set(map(frozenset, whole))
 
 
 def test_the_goal() -> None:
@@ -35,13 +55,11 @@ def test_whole_groups_are_held_out() -> None:
     assert (set(first.group), set(rest.group)) == ({1, 2}, {3})
 
 
-def test_replay_may_not_make_the_new_data_worse() -> None:
+def test_what_brings_enough_back_is_chosen_by_the_new_data() -> None:
     rows = [
-        {"replayed": 0, "rate": 1, "new": 80.0, "old": 60.0},
-        {"replayed": 0, "rate": 2, "new": 81.0, "old": 50.0},
-        {"replayed": 2, "rate": 1, "new": 79.9, "old": 90.0},
-        {"replayed": 2, "rate": 2, "new": 80.0, "old": 70.0},
-        {"replayed": 4, "rate": 2, "new": 85.0, "old": 65.0},
+        {"brought_back": 0.5, "new": 97.0, "old": 80.0},
+        {"brought_back": 0.9, "new": 90.0, "old": 95.0},
+        {"brought_back": 0.7, "new": 91.0, "old": 85.0},
+        {"brought_back": 0.8, "new": 91.0, "old": 90.0},
     ]
-    chosen = ranked(rows)
-    assert [row["old"] for row in chosen] == [70.0, 65.0, 90.0, 50.0, 60.0]
+    assert [row["brought_back"] for row in sorted(rows, key=preference)] == [0.8, 0.7, 0.9, 0.5]

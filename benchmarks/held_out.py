@@ -1,0 +1,72 @@
+"""Samples of groups, and parts of them that settings are chosen on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+_HELD_OUT = 0.3
+_OVERLAPPING = 3  # windows before another one that share some of its samples
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Latents with labels and targets, and the group that each belongs to."""
+
+    x: Array
+    y: Array
+    target: Array
+    group: Array
+
+    def where(self, chosen: Array) -> Samples:
+        """Some of them."""
+        return Samples(self.x[chosen], self.y[chosen], self.target[chosen], self.group[chosen])
+
+
+def held_out(samples: Samples) -> tuple[Samples, Samples]:
+    """The first part of each group's samples, and the rest."""
+    first = np.zeros(len(samples.y), bool)
+    for group in np.unique(samples.group):
+        places = np.flatnonzero(samples.group == group)
+        first[places[: round((1 - _HELD_OUT) * len(places))]] = True
+    return samples.where(first), samples.where(~first)
+
+
+def held_out_recordings(samples: Samples, chains: Sequence[list[int]]) -> tuple[Samples, Samples]:
+    """Of each class of each group the last recordings, or the end of the only one.
+
+    Args:
+        samples: windows that overlap within a recording.
+        chains: of each recording its windows, in order of time.
+
+    Returns:
+        The first part and the rest; windows that overlap with the rest are in neither.
+    """
+    by_class: dict[tuple[int, int], list[list[int]]] = {}
+    for chain in chains:
+        key = int(samples.group[chain[0]]), int(samples.y[chain[0]])
+        by_class.setdefault(key, []).append(chain)
+    first: list[int] = []
+    rest: list[int] = []
+    for same in by_class.values():
+        if len(same) == 1:
+            kept = round((1 - _HELD_OUT) * len(same[0]))
+            first += same[0][: max(0, kept - _OVERLAPPING)]
+            rest += same[0][kept:]
+        else:
+            last = max(1, round(_HELD_OUT * len(same)))
+            first += [i for chain in same[:-last] for i in chain]
+            rest += [i for chain in same[-last:] for i in chain]
+    return samples.where(np.array(first)), samples.where(np.array(rest))
+
+
+def held_out_groups(samples: Samples) -> tuple[Samples, Samples]:
+    """The samples of the first groups, and those of the others, at least one."""
+    groups = np.unique(samples.group)
+    last = np.isin(samples.group, groups[-max(1, round(_HELD_OUT * len(groups))) :])
+    return samples.where(~last), samples.where(last)
