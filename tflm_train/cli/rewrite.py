@@ -244,7 +244,7 @@ def _show_latent(latent: LatentReport) -> None:
     console = tables.console()
     console.print(
         f"latent: {latent.bytes:,} bytes, {latent.per_kilobyte:g} in a KB; a step from one takes "
-        f"{latent.saved:.0%} fewer instructions (estimated); the arena is {latent.ram_bytes:+,} "
+        f"{latent.saved:.1%} fewer instructions (estimated); the arena is {latent.ram_bytes:+,} "
         "bytes",
         soft_wrap=True,
     )

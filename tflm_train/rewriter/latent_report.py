@@ -58,7 +58,7 @@ def describe_latent(
         bytes=frozen.latent.nbytes,
         per_kilobyte=round(_KILOBYTE / frozen.latent.nbytes, 2),
         ram_bytes=ram_bytes,
-        saved=round(left_out / whole, 3) if whole else 0.0,
+        saved=left_out / whole if whole else 0.0,
         always_run=tuple(op.name for op in ops if id(op) in frozen.ops),
     )
 
