@@ -3,8 +3,8 @@
     python -m benchmarks.kernels [--cores m4 m7 ...] [--json] [--check | --update-baseline | --host]
 
 A nominal multiply-accumulate is one of the forward layer's, padding taps included. `--check` fails
-where a count is more than 2 % above `benchmarks/results/instructions.json` or above what issue 4
-asks for, and where a case is missing on either side. `--host` measures on this machine instead
+where a count is more than 2 % above `benchmarks/results/instructions.json` or above the most that
+is allowed, and where a case is missing on either side. `--host` measures on this machine instead
 (`benchmarks.host_kernels`).
 """
 

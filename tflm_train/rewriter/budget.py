@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tflm_train.errors import BudgetError, SchemeError
 from tflm_train.model import Model
 from tflm_train.rewriter.give_up import Layers, Smaller, find_smaller, least_of
-from tflm_train.rewriter.optimize import Choice, optimize
+from tflm_train.rewriter.optimize import optimize
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme import Scheme
 
@@ -129,9 +129,7 @@ def _steps(
 
 
 def _why_nothing(trials: Trials, scheme: Scheme, way: Way) -> str:
-    model, smallest = trials.model, way.smallest()
-    choice = Choice(smallest.stream, smallest.forward, smallest.max_slowdown, way.kernels, way.core)
-    inference = optimize(model, choice).after
+    inference = optimize(trials.model, way.smallest().choice).after
     peak = inference.peak_buffers()
     tensors = " and ".join(f"{b.name.split(';')[0]} ({b.size:,})" for b in peak[:2])
     at = (

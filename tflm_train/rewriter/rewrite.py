@@ -105,9 +105,54 @@ def rewrite(
       SchemeError: The scheme does not fit the model.
       UnsupportedError: Something between the loss and a trained layer cannot be differentiated.
     """
+    choice = Choice(stream, forward, max_slowdown, KernelSet(kernels), core)
+    built = _build(model, scheme, choice, order, apart)
+    latent = None
+    if built.graph.gated is not None:
+        without = _build(model, dataclasses.replace(scheme, latent=False), choice, order)
+        more = built.memory.total_bytes - without.memory.total_bytes
+        latent = describe_latent(built.graph, built.graph.gated, choice, more)
+    work = built.graph.model
+    store_layer_options(work)
+    data = write_checked(work)
+    report = build_report(model, built.graph, data, built.memory, latent)
+    return RewriteResult(data, report, built.memory, built.unstreamed, built.slowdown)
+
+
+def rewritten_memory(model: Model, scheme: Scheme, choice: Choice) -> MemoryReport:
+    """The arena that `rewrite` leads to, without writing a model.
+
+    Args:
+      model: An int8 model; not changed.
+      scheme: What to train.
+      choice: How the forward layers run.
+
+    Raises:
+      SchemeError, UnsupportedError: As of `rewrite`.
+    """
+    return _build(model, scheme, choice).memory
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A model that trains, not yet written; the fields of the result that go with it."""
+
+    graph: TrainingGraph
+    memory: MemoryReport
+    unstreamed: MemoryReport
+    slowdown: float
+
+
+def _build(
+    model: Model,
+    scheme: Scheme,
+    choice: Choice,
+    order: Order = Order.BEST,
+    apart: bool = False,
+) -> _Built:
+    """Runs the passes on a copy of the model."""
     require_original(model)
     work = Model(model.source, model.name)
-    choice = Choice(stream, forward, max_slowdown, KernelSet(kernels), core)
     streams = choice.changes_anything or scheme.latent
     if streams:
         fold_pads(work.graph)
@@ -127,7 +172,7 @@ def rewrite(
     held = run_passes(graph, passes, held=(ONE_PRODUCER,))
     graph.warnings += _scale_warnings(graph)
     describe_interface(graph)
-    unstreamed = memory = memory_report(work, kernels)
+    unstreamed = memory = memory_report(work, choice.kernels)
     time = sum(map(choice.time_of, work.graph.ops))
     if streams:
         streamed = Pass(
@@ -139,19 +184,9 @@ def rewrite(
             run_passes(graph, (FUSE_BIAS, MARK_STEP, streamed), held)
         except NoFormError as error:
             raise UnsupportedError(_why_no_latent(model, error.op)) from error
-        memory = memory_report(work, kernels)
-    store_layer_options(work)
-    data = write_checked(work)
-    latent_report = None
-    if graph.gated is not None:
-        plain = functools.partial(rewrite, order=order, max_slowdown=max_slowdown, core=core)
-        without = dataclasses.replace(scheme, latent=False)
-        smaller = plain(model, without, kernels, stream=stream, forward=forward).memory
-        more = memory.total_bytes - smaller.total_bytes
-        latent_report = describe_latent(graph, graph.gated, choice, more)
-    report = build_report(model, graph, data, memory, latent_report)
+        memory = memory_report(work, choice.kernels)
     slowdown = sum(map(choice.time_of, work.graph.ops)) / time if time else 1.0
-    return RewriteResult(data, report, memory, unstreamed, slowdown)
+    return _Built(graph, memory, unstreamed, slowdown)
 
 
 def _why_no_latent(model: Model, frozen: Op) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from tflm_train.cost.cores import Core
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.model import Model
-from tflm_train.rewriter.optimize import Forward, Streaming
-from tflm_train.rewriter.rewrite import RewriteResult, rewrite
+from tflm_train.rewriter.optimize import Choice, Forward, Streaming
+from tflm_train.rewriter.rewrite import RewriteResult, rewrite, rewritten_memory
 from tflm_train.scheme import Scheme
 
 
@@ -45,6 +45,11 @@ class Way:
             apart=apart,
         )
 
+    @property
+    def choice(self) -> Choice:
+        """The way as the pass that streams layers takes it."""
+        return Choice(self.stream, self.forward, self.max_slowdown, self.kernels, self.core)
+
     def smallest(self) -> Way:
         """The way that takes least RAM, with the same kernels."""
         return dataclasses.replace(
@@ -74,7 +79,7 @@ class Trials:
         key = (scheme, way)
         if key not in self._memory:
             self.count += 1
-            self._memory[key] = way.rewrite(self.model, scheme).memory
+            self._memory[key] = rewritten_memory(self.model, scheme, way.choice)
         return self._memory[key]
 
     def arena(self, scheme: Scheme, way: Way) -> int:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
@@ -192,11 +192,11 @@ def train(
     x_test = model_inputs(interpreter, dataset.x_test[:limit], "x_test")
     y, y_test = targets(interpreter, dataset, x, x_test, limit)
     on = bench(interpreter, x, x_test)
-    run = _Run(on.interpreter, metric_for(on.interpreter, y), on_step)
+    losses = np.zeros(epochs * len(y), np.float32)
+    run = _Run(on.interpreter, metric_for(on.interpreter, y), losses, on_step)
     before = evaluate(on.interpreter, on.x_test, y_test)
     rates = [
-        learning_rate_at(schedule, learning_rate, step, epochs * len(y))
-        for step in range(epochs * len(y))
+        learning_rate_at(schedule, learning_rate, step, len(losses)) for step in range(len(losses))
     ]
     records: list[EpochRecord] = []
     try:
@@ -211,7 +211,6 @@ def train(
     finally:
         on.finish()
     speed = len(rates) / run.seconds
-    losses = np.array(run.losses, np.float32)
     last = records[-1].test_accuracy
     return TrainingRecord(before, tuple(records), last, speed, losses, run.metric.name)
 
@@ -222,8 +221,8 @@ class _Run:
 
     interpreter: Interpreter
     metric: Metric
+    losses: npt.NDArray[np.float32]
     on_step: Callable[[StepReport], None] | None
-    losses: list[float] = field(default_factory=list)
     epochs: int = 0
     seconds: float = 0.0
 
@@ -235,22 +234,24 @@ class _Run:
         rates: Sequence[float],
     ) -> EpochRecord:
         """One pass through the samples; its record lacks the test accuracy."""
-        interpreter, first = self.interpreter, len(self.losses)
+        interpreter, first = self.interpreter, self.epochs * len(y)
+        losses = self.losses[first : first + len(y)]
         score, is_mute = 0.0, True
         started = time.perf_counter()
         for done, (index, rate) in enumerate(zip(order, rates, strict=False), start=1):
             target = None if interpreter.learns_its_input else y[index]
-            self.losses.append(interpreter.train_step(x[index], target, rate))
+            losses[done - 1] = interpreter.train_step(x[index], target, rate)
             answer = interpreter.output()
             score += self.metric.score(answer, y[index])
             is_mute = is_mute and _is_mute(answer)
             if self.on_step is not None:
-                loss = float(np.mean(np.array(self.losses[first:], np.float32)))
+                loss = float(losses[:done].mean())
                 self.on_step(StepReport(self.epochs, done, len(y), loss, score / done))
         self.seconds += time.perf_counter() - started
         self.epochs += 1
-        loss = float(np.mean(np.array(self.losses[first:], np.float32)))
-        return EpochRecord(loss, score / len(y), math.nan, rates[len(y) - 1], is_mute)
+        return EpochRecord(
+            float(losses.mean()), score / len(y), math.nan, rates[len(y) - 1], is_mute
+        )
 
 
 def has_mute_head(interpreter: Interpreter, x: Inputs) -> bool:
