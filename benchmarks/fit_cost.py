@@ -31,9 +31,9 @@ from benchmarks.op_shapes import op_shapes
 from tflm_train import ops
 from tflm_train.cost.cores import Core
 from tflm_train.cost.features import Features, features_of, features_of_params
-from tools import cortex_m
+from tools import boards
 
-TABLE = cortex_m.ROOT / "tflm_train" / "cost" / "instructions.json"
+TABLE = boards.ROOT / "tflm_train" / "cost" / "instructions.json"
 _FLOOR = 2000.0  # instructions that an estimate may be off without weight
 _LEAST = 1e-4  # of a coefficient's share that is left out
 _SAME = {Core.M33: Core.M4}

@@ -23,12 +23,12 @@ from benchmarks import instructions
 from benchmarks.code_size import TFLM
 from tflm_train import ops
 from tflm_train.cost.cores import Core
-from tools import cortex_m
+from tools import boards
 
-TABLE = cortex_m.ROOT / "tflm_train" / "cost" / "code_size.json"
-_BUILD = cortex_m.ROOT / "build" / "linked_size"
+TABLE = boards.ROOT / "tflm_train" / "cost" / "code_size.json"
+_BUILD = boards.ROOT / "build" / "linked_size"
 _TOLERANCE = 0.02
-_SOURCES = (*cortex_m.kernel_sources(), *cortex_m.kernel_sources("micro"))
+_SOURCES = (*boards.kernel_sources(), *boards.kernel_sources("micro"))
 _FLASH = (".text", ".rodata", ".data", ".init_array", ".ARM.extab")
 # A section of an object in the linker's map; long names have a line of their own.
 _LONG_NAME = re.compile(r"^( \.\S+)\n +(?=0x)", re.MULTILINE)
@@ -39,12 +39,12 @@ def build(core: Core) -> list[Path]:
     """Compiles all kernels for a core."""
     folder = _BUILD / str(core)
     folder.mkdir(parents=True, exist_ok=True)
-    flags = [*cortex_m.COMPILE_FLAGS, "-Os", *cortex_m.core_flags()[f"cortex_{core}"]]
-    flags += [f"-I{cortex_m.ROOT}", f"-isystem{TFLM}", "-DTF_LITE_STATIC_MEMORY"]
+    flags = [*boards.ARM.compile_flags, "-Os", *boards.core_flags()[f"cortex_{core}"]]
+    flags += [f"-I{boards.ROOT}", f"-isystem{TFLM}", "-DTF_LITE_STATIC_MEMORY"]
     objects = []
     for source in _SOURCES:
         made = folder / (source.replace("/", "_") + ".o")
-        cortex_m.call([cortex_m.COMPILER, *flags, "-c", str(cortex_m.ROOT / source), "-o", made])
+        boards.call([boards.ARM.compiler, *flags, "-c", str(boards.ROOT / source), "-o", made])
         objects.append(made)
     return objects
 
@@ -54,10 +54,10 @@ def kept(core: Core, objects: list[Path], op: str) -> Iterator[tuple[tuple[str, 
     name = f"Register_TRAIN_{op}"
     entry = f"_ZN10tflm_train{len(name)}{name}Ev"
     listing = _BUILD / f"{core}.map"
-    command = [cortex_m.COMPILER, "-nostdlib", *cortex_m.core_flags()[f"cortex_{core}"]]
+    command = [boards.ARM.compiler, "-nostdlib", *boards.core_flags()[f"cortex_{core}"]]
     command += ["-Wl,--gc-sections", "-Wl,--unresolved-symbols=ignore-all", f"-Wl,-e,{entry}"]
     command += ["-Wl,--no-warn-rwx-segments", f"-Wl,-Map={listing}", "-o", str(_BUILD / "op.elf")]
-    cortex_m.call([*command, *map(str, objects)])
+    boards.call([*command, *map(str, objects)])
     text = listing.read_text().split("Linker script and memory map")[1]
     for section, size, made in _SECTION.findall(_LONG_NAME.sub(r"\1 ", text)):
         if section.startswith(_FLASH) and int(size, 16):

@@ -24,10 +24,10 @@ from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.library import find_scheme
 from tflm_train.scheme.presets import Preset, preset_scheme
-from tools import cortex_m
+from tools import boards
 
 CORES = (Core.M4, Core.M7, Core.M55, Core.M3)
-KEPT = cortex_m.ROOT / "build" / "step_counts"
+KEPT = boards.ROOT / "build" / "step_counts"
 _WAYS = {
     "builtin": (Streaming.OFF, Forward.BUILTIN),
     "flash": (Streaming.OFF, Forward.FLASH),
