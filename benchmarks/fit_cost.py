@@ -35,6 +35,7 @@ from tools import boards
 
 TABLE = boards.ROOT / "tflm_train" / "cost" / "instructions.json"
 _FLOOR = 2000.0  # instructions that an estimate may be off without weight
+_POWER = 0.6  # 1: all relative errors weigh the same; 0.5: errors of large ops weigh more
 _LEAST = 1e-4  # of a coefficient's share that is left out
 _SAME = {Core.M33: Core.M4}
 _REFERENCE_CORE = Core.M7
@@ -85,7 +86,7 @@ def _fit_kind(samples: Sequence[Sample]) -> dict[str, float]:
     names = sorted({name for sample in samples for name in sample.features.values})
     counts = np.array([sample.instructions for sample in samples], np.float64)
     table = np.array([[s.features.values.get(n, 0.0) for n in names] for s in samples], np.float64)
-    weights = 1 / (counts + _FLOOR)
+    weights = (counts + _FLOOR) ** -_POWER
     weighted = table * weights[:, None]
     scale = np.maximum(weighted.max(axis=0), 1e-30)
     found, _ = nnls(weighted / scale, counts * weights, maxiter=20000)

@@ -43,7 +43,7 @@ class WarmUp {
     constexpr int kSteps = 5;
     for (int step = 0; trains_ && step < kSteps; ++step) {
       Fill();
-      *interpreter_->input(Rate())->data.f = step == 0 ? 1e-3f : 1e-6f;
+      *interpreter_->input(Rate())->data.f = step == 0 ? 1e-3f : 1e-4f;
       if (interpreter_->Invoke() != kTfLiteOk) return false;
     }
     Fill();

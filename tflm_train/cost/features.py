@@ -21,6 +21,7 @@ Values = Mapping[str, float]
 _ONCE = "once"
 _VECTOR = 16  # lanes of int8
 _GROUP = 4  # channels at a time
+_PART = 512  # positions that an update sums at a time
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def _conv(g: Geometry) -> Values:
         "macs": outputs * depth,
         "vector macs": outputs * _ceil(depth, _VECTOR),
         "group macs": g.positions * _ceil(g.out_c, _GROUP) * _ceil(depth, _GROUP),
+        "lone macs": g.positions * depth * (g.out_c % _GROUP),
         "outputs": outputs,
         "positions": g.positions,
         "inputs": g.positions * depth,
@@ -137,6 +139,7 @@ def _depthwise(g: Geometry) -> Values:
     return {
         "macs": inner * g.out_c,
         "vector macs": inner * _ceil(g.out_c, _VECTOR),
+        "lone macs": inner * (g.out_c % _GROUP),
         "outputs": g.positions * g.out_c,
         "taps": inner,
         "positions": g.positions,
@@ -178,6 +181,8 @@ def _conv_input_grad(params: ops.ConvInputGrad) -> Values:
             "macs": inner * g.in_c * g.out_c,
             "vector macs": inner * _ceil(g.in_c, _VECTOR) * g.out_c,
             "group macs": inner * _ceil(g.in_c, _GROUP) * _ceil(g.out_c, _GROUP),
+            "lone macs": inner * (g.in_c % _GROUP) * g.out_c,
+            "lone outputs": inner * g.in_c * (g.out_c % _GROUP),
             "inputs": inputs,
             "groups": groups * inputs,
             "outputs": inner * g.out_c,
@@ -197,8 +202,11 @@ def _depthwise_input_grad(params: ops.DepthwiseInputGrad) -> Values:
         _window(g),
         {
             "macs": inner * g.out_c,
+            "vector macs": inner * _ceil(g.out_c, _VECTOR),
+            "lone macs": inner * (g.out_c % _GROUP),
             "inputs": inputs,
             "taps": inner,
+            "weights": _taps(g) * g.out_c,
             "positions": g.in_h * g.in_w,
             "channels": g.in_h * g.in_c,
         },
@@ -216,15 +224,19 @@ def _conv_update(params: ops.ConvUpdate) -> Values:
     weights = g.out_c * _trained_taps(update) * g.in_c
     inner = inner_taps(g) if _trained_taps(update) > 1 else g.positions
     kind = "1x1" if _taps(g) == g.stride_h == 1 else "kxk"
+    parts = -(-g.positions // _PART)
     return {
         **_named(
-            kind,
+            kind if parts == 1 else f"{kind} in parts",
             {
                 "macs": inner * g.in_c * g.out_c,
                 "group macs": inner * _ceil(g.in_c, _GROUP) * _ceil(g.out_c, _GROUP),
+                "lone macs": inner * g.in_c * (g.out_c % _GROUP),
+                "lone inputs": inner * (g.in_c % _GROUP) * g.out_c,
                 "inputs": inner * g.in_c,
                 "outputs": inner * g.out_c,
                 "gathered": inner * g.in_c * (g.in_c != update.row_channels),
+                "sums": weights * parts,
             },
         ),
         f"weights, residual {update.residual_bits}": weights,
@@ -236,9 +248,15 @@ def _depthwise_update(params: ops.DepthwiseUpdate) -> Values:
     g, update = params.geometry, params.update
     inner = inner_taps(g)
     return {
-        "macs": inner * g.out_c,
-        "taps": inner,
-        "outputs": g.positions * g.out_c,
+        **_named(
+            "single" if params.multiplier == 1 else "multiplied",
+            {
+                "macs": inner * g.out_c,
+                "lone macs": inner * (g.out_c % _GROUP),
+                "taps": inner,
+                "outputs": g.positions * g.out_c,
+            },
+        ),
         f"weights, residual {update.residual_bits}": g.out_c * _trained_taps(update),
         "channels": g.out_c,
     }
