@@ -24,16 +24,19 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op, Tensor
 from tflm_train.model.written import write_checked
-from tflm_train.ops import OP_PREFIX, SplitConv, SplitDepthwise, StageKind, Stream
+from tflm_train.ops import SplitConv, SplitDepthwise, StageKind, Stream
 from tflm_train.ops.builtin import kernel_memory
 from tflm_train.ops.contract import LATENT_OUTPUT
+from tflm_train.ops.reading import is_ours
 from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.emit_stream import make_stream
 from tflm_train.rewriter.fold_pad import fold_pads, is_pad, is_windowed
 from tflm_train.rewriter.frozen import Fate, NoFormError, copy_latent, fates
+from tflm_train.rewriter.origins import keep_origins
 from tflm_train.rewriter.overlay import overlay_streams
 from tflm_train.rewriter.stream import Run, can_stream, find_run, nonzero_taps
 from tflm_train.rewriter.training_graph import FrozenPart, TrainOp
+from tflm_train.trained.builtin_layers import with_builtins
 
 _ALIGNMENT = 16
 _NODE_BYTES = 32  # TFLM's NodeAndRegistration, 32-bit pointers
@@ -146,12 +149,13 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
       The new model and what was done; the same bytes where nothing would be gained.
 
     Raises:
-      UnsupportedError: The model holds ops of ours already.
+      UnsupportedError: The model is rewritten already.
     """
+    model = with_builtins(model)
     work = Model(model.source, model.name)
-    if any(op.name.startswith(OP_PREFIX) for op in work.graph.ops):
+    if any(map(is_ours, work.graph.ops)):
         raise UnsupportedError(
-            f"{model.name} holds ops of ours already; optimize the original model instead "
+            f"{model.name} holds training ops already; optimize the original model instead "
             "(`rewrite --stream auto` does it for training)"
         )
     before = memory_report(model, choice.kernels)
@@ -161,6 +165,7 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
     segments = stream_layers(work, choice)
     time = sum(segment.time for segment in segments)
     streams = [s.run for s in segments if s.run is not None]
+    keep_origins(work)
     data = write_checked(work)
     after = memory_report(Model(data, model.name), choice.kernels)
     if after.total_bytes >= before.total_bytes:
