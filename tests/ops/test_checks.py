@@ -147,11 +147,13 @@ def test_constants_and_variables_are_told_apart(params: ops.Params) -> None:
         else:
             continue
         expect(changed(op, inputs), params, index, slot, words)
-        if slot.spec.below and tensor.data is not None:
+        if slot.spec.high and tensor.data is not None:
+            low = -31 if slot.name == "shifts" else 0
             data = tensor.data.copy()
-            data[0] = -1
+            data[0] = low - 1
             inputs[index] = dataclasses.replace(tensor, data=data)
-            expect(changed(op, inputs), params, index, slot, "lists -1, must be 0 to ")
+            words = f"lists {low - 1}, must be {low} to "
+            expect(changed(op, inputs), params, index, slot, words)
 
 
 def test_a_slot_beyond_the_scales_is_refused() -> None:
