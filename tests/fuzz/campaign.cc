@@ -1,15 +1,17 @@
 // Runs a libFuzzer target where there is no libFuzzer: replays inputs, or makes new ones from them
 // for a time and keeps those that reach code no other did (with -fsanitize-coverage=trace-pc).
 //
-//   fuzzer FILE...                                   runs these
-//   fuzzer --runs N --seconds S SEEDS KEPT [FOUND]   until either is reached; SEEDS is a folder of
-//                                                    inputs, KEPT one where new ones go; what a
-//                                                    finding was made by is written to FOUND
+//   fuzzer FILE...                                runs these
+//   fuzzer RUNS SECONDS RANDOM SEEDS KEPT FOUND   until either number is reached; RANDOM begins the
+//                                                 random numbers; SEEDS is a folder of inputs, KEPT
+//                                                 one where new ones go; what a finding was made by
+//                                                 is written to the file FOUND
 //
-// The targets that make their own valid input (SeedInput) need none.
+// Targets that make their own valid input (SeedInput) need no seeds.
 
 #include <dirent.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -76,14 +78,18 @@ void KeepFinding() {
   if (found_file != nullptr) WriteFile(found_file, current);
 }
 
+// By name: the order of a folder is any.
 std::vector<Input> ReadFolder(const std::string& path) {
-  std::vector<Input> inputs;
-  DIR* const folder = opendir(path.c_str());
-  if (folder == nullptr) return inputs;
-  while (const dirent* const entry = readdir(folder)) {
-    if (entry->d_name[0] != '.') inputs.push_back(ReadFile(path + "/" + entry->d_name));
+  std::vector<std::string> names;
+  if (DIR* const folder = opendir(path.c_str())) {
+    while (const dirent* const entry = readdir(folder)) {
+      if (entry->d_name[0] != '.') names.push_back(entry->d_name);
+    }
+    closedir(folder);
   }
-  closedir(folder);
+  std::sort(names.begin(), names.end());
+  std::vector<Input> inputs;
+  for (const std::string& name : names) inputs.push_back(ReadFile(path + "/" + name));
   return inputs;
 }
 
@@ -160,7 +166,7 @@ std::string NameOf(const std::string& folder, const Input& input) {
   return folder + name;
 }
 
-int Campaign(unsigned long runs, double seconds, const std::string& seeds,
+int Campaign(unsigned long runs, double seconds, uint64_t first_random, const std::string& seeds,
              const std::string& kept) {
   std::vector<Input> inputs;
   for (const std::string& folder : {seeds, kept}) {
@@ -178,7 +184,7 @@ int Campaign(unsigned long runs, double seconds, const std::string& seeds,
   for (const Input& input : inputs) Run(input);
   const size_t before = inputs.size();
   const auto start = std::chrono::steady_clock::now();
-  Random random(static_cast<uint64_t>(start.time_since_epoch().count()));
+  Random random(first_random);
   unsigned long done = 0;
   double passed = 0;
   for (; done < runs && passed < seconds; ++done) {
@@ -197,7 +203,7 @@ int Campaign(unsigned long runs, double seconds, const std::string& seeds,
   }
   size_t reached = 0;
   for (const uint8_t bits : seen) reached += bits != 0;
-  std::printf("%lu runs in %.0f s, %zu inputs kept, %zu edges, no finding\n", done, passed,
+  std::printf("%lu runs, no finding; %.0f s, %zu inputs kept, %zu edges\n", done, passed,
               inputs.size() - before, reached);
   return 0;
 }
@@ -213,10 +219,12 @@ extern "C" __attribute__((no_sanitize("address", "undefined"))) void __sanitizer
 
 int main(int count, char** values) {
   __sanitizer_set_death_callback(KeepFinding);
-  if (count >= 7 && std::strcmp(values[1], "--runs") == 0) {
-    if (count > 7) found_file = values[7];
-    return Campaign(std::strtoul(values[2], nullptr, 10), std::strtod(values[4], nullptr),
-                    values[5], values[6]);
+  char* end = nullptr;
+  const unsigned long runs = count == 7 ? std::strtoul(values[1], &end, 10) : 0;
+  if (end != nullptr && *end == '\0') {
+    found_file = values[6];
+    return Campaign(runs, std::strtod(values[2], nullptr), std::strtoull(values[3], nullptr, 10),
+                    values[4], values[5]);
   }
   for (int i = 1; i < count; ++i) {
     std::fprintf(stderr, "%s\n", values[i]);

@@ -1,6 +1,6 @@
 // Fuzzes the ops: Prepare, and where that accepts the node Invoke, may not do anything undefined,
 // whatever options, shapes, lists and wiring a model has, and whichever of TFLM's allocations
-// fails. The bytes are a node (node.h); seeds are in seeds/ops, a folder for each op.
+// fails. The bytes are a node (node.h); seeds are in seeds/op, a folder for each op.
 
 #include <algorithm>
 #include <cstdio>

@@ -9,7 +9,7 @@ from tflm_train import ops
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.tensors import TYPES
 
-SEEDS = Path(__file__).parent / "seeds" / "ops"
+SEEDS = Path(__file__).parent / "seeds" / "op"
 _MOST_BYTES = 0xFFFF
 
 

@@ -67,7 +67,7 @@ ENUMS: dict[type[IntEnum], str] = {
 """The enums, each with what its members' names begin with in C++."""
 
 FINITE = 0x7F7FFFFF
-"""The bits of the largest float: as integers, those of the finite floats from 0 on are 0 to this."""
+"""The bits of the largest float: those of finite floats from 0 on are the integers 0 to this."""
 MAX_SCALE = 0x5F800000
 """The bits of 2^64, the largest scale of an activation: a few hundred times it is finite, too."""
 MAX_SIDE = 1 << 20

@@ -56,10 +56,18 @@ class RuleFields(Struct):
 
     CPP: ClassVar[str] = "RuleParams"
     steps: Annotated[int, Number("samples that make one step of the weights", "1", "1 << 15")] = 1
-    weight_decay: Annotated[float, Number("times the learning rate: what a step takes off", "0", "FINITE")] = 0.0
-    clip_norm: Annotated[float, Number("largest norm of the gradient; 0: no limit", "0", "FINITE")] = 0.0
-    clip_x: Annotated[float, Number("min(taps, positions) * s_x^2; 0: only the bias trains", "0", "FINITE")] = 0.0
-    clip_bias: Annotated[float, Number("output positions where the bias trains, else 0", "0", "FINITE")] = 0.0
+    weight_decay: Annotated[
+        float, Number("times the learning rate: what a step takes off", "0", "FINITE")
+    ] = 0.0
+    clip_norm: Annotated[
+        float, Number("largest norm of the gradient; 0: no limit", "0", "FINITE")
+    ] = 0.0
+    clip_x: Annotated[
+        float, Number("min(taps, positions) * s_x^2; 0: only the bias trains", "0", "FINITE")
+    ] = 0.0
+    clip_bias: Annotated[
+        float, Number("output positions where the bias trains, else 0", "0", "FINITE")
+    ] = 0.0
 
 
 PLAIN_SGD = RuleFields()

@@ -130,7 +130,9 @@ class ChannelSaveInputs(InStep):
     """Of CHANNEL_SAVE."""
 
     values: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "positions * channels", mark="mark_in")]
-    channels: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "kept", high="channels - 1", ascending="kept")]
+    channels: Annotated[
+        Tensor, Spec(Role.CONSTANT, "INT16", "kept", high="channels - 1", ascending="kept")
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
