@@ -31,7 +31,7 @@ from tflm_train.scheme import Scheme
 from tflm_train.search.split_data import SplitData
 from tflm_train.version import VERSION
 
-RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
 """What a rate is chosen from."""
 _TRIAL_SHARE = 4
 """A rate is tried in one in so many steps of the whole run."""
