@@ -10,6 +10,7 @@ others.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -19,19 +20,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tflm_train.errors import DataError
 from tflm_train.model import Model
 from tflm_train.scheme.head import Head
 from tflm_train.search.candidates import Candidate, Candidates, list_candidates
-from tflm_train.search.fine_tune import RATES, FineTuned, model_digest
-from tflm_train.search.measure import Measurements, OnProgress, OutOfTimeError
+from tflm_train.search.fine_tune import FineTuned, model_digest
+from tflm_train.search.measure import RATES, Measurements, OnProgress, OutOfTimeError
 from tflm_train.search.results import Results
 from tflm_train.search.split_data import SplitData
 from tflm_train.search.workers import Workers
 
 SEEDS = 3
-_FEWEST_STEPS, _MOST_STEPS = 1000, 2000
+_FEWEST_STEPS, _MOST_STEPS = 600, 1000
 HOPELESS_SHARE = 0.25
 """A candidate is hopeless when even two standard errors above what it brings there is less than
 this share of what the best one brings."""
@@ -186,10 +188,8 @@ def analyze(
     )
     measured.plan(candidates.all)
     hopeless: list[Candidate] = []
-    try:
+    with contextlib.suppress(OutOfTimeError):  # What is known is of use.
         _measure(candidates, measured, hopeless)
-    except OutOfTimeError:
-        pass  # What is known is of use.
     return _contributions(candidates, measured, head, hopeless)
 
 
@@ -207,7 +207,7 @@ def _measure(candidates: Candidates, measured: Measurements, hopeless: list[Cand
         biases, lambda x: rate_of(biases[biases.index(x) // _ANCHOR_EVERY * _ANCHOR_EVERY])
     )
     measured.more_seeds([head, *biases])
-    measured.climb(candidates.weights, lambda x: rate_of(candidates.below(x)))
+    measured.climb(candidates.weights, lambda each: rate_of(candidates.below(each)))
     first = {x: _gain(measured, x, candidates.below(x)) for x in candidates.weights}
     best = max((gain.mean for gain in first.values() if gain is not None), default=0.0)
     hopeless += [
@@ -232,8 +232,12 @@ def _gain(measured: Measurements, candidate: Candidate, below: Candidate) -> Gai
     return Gain(float(differences.mean()), _error(differences), len(both), RATES[rate])
 
 
-def _error(values: np.ndarray) -> float:
-    """The standard error of the mean of [seeds, samples] values: of both, the seeds and the samples."""
+def _error(values: npt.NDArray[np.float64]) -> float:
+    """The standard error of a mean over seeds and samples; both are drawn from many.
+
+    Args:
+      values: [seeds, samples].
+    """
     by_sample, by_seed = values.mean(axis=0), values.mean(axis=1)
     squared = by_sample.var(ddof=min(1, len(by_sample) - 1)) / len(by_sample)
     if len(by_seed) > 1:

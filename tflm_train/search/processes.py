@@ -34,8 +34,7 @@ class Processes:
 
     Attributes:
       tuner: What they run.
-      count: How many there are.
-      workers: Those that live, by process number; for tests.
+      count: How many there are at most.
     """
 
     tuner: FineTuner
@@ -49,6 +48,13 @@ class Processes:
 
     def run(self, tasks: Sequence[FineTune], on_done: OnDone) -> list[FineTuned]:
         """See `Workers`."""
+        try:
+            return self._run(tasks, on_done)
+        except BaseException:
+            self.close()  # Those that are at a task would answer too late.
+            raise
+
+    def _run(self, tasks: Sequence[FineTune], on_done: OnDone) -> list[FineTuned]:
         results: dict[int, FineTuned] = {}
         deaths = [0] * len(tasks)
         waiting = list(range(len(tasks)))
@@ -56,17 +62,12 @@ class Processes:
             self._hand_out(tasks, waiting)
             for worker in self._that_answer():
                 index = worker.index
-                try:
-                    answer = worker.answer()
-                except (EOFError, OSError) as error:
+                answer = worker.answer()
+                if answer is None:
                     self._workers.remove(worker)
                     worker.end()
                     deaths[index] += 1
-                    if deaths[index] == _MOST_DEATHS:
-                        raise RuntimeFailure(
-                            f"{_MOST_DEATHS} processes died, one after the other, at "
-                            f"{tasks[index].scheme}; is there enough memory for that many workers?"
-                        ) from error
+                    _check_deaths(deaths[index], tasks[index])
                     waiting.insert(0, index)
                     continue
                 if isinstance(answer, BaseException):
@@ -95,7 +96,15 @@ class Processes:
 
     def _that_answer(self) -> list[_Worker]:
         busy = {worker.pipe: worker for worker in self._workers if worker.index >= 0}
-        return [busy[pipe] for pipe in connection.wait(list(busy))]  # type: ignore[index]
+        return [busy[pipe] for pipe in connection.wait(list(busy))]
+
+
+def _check_deaths(count: int, task: FineTune) -> None:
+    if count == _MOST_DEATHS:
+        raise RuntimeFailure(
+            f"{count} processes died, one after the other, at {task.scheme}; is there enough "
+            "memory for that many workers?"
+        )
 
 
 @dataclass
@@ -114,17 +123,16 @@ class _Worker:
     index: int = -1
     scheme: Any = None
 
-    @staticmethod
-    def start(tuner: FineTuner) -> _Worker:
+    @classmethod
+    def start(cls, tuner: FineTuner) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs,), daemon=True)
         process.start()
         theirs.close()  # So that its end is noticed.
-        worker = _Worker(process, ours)
+        worker = cls(process, ours)
         with contextlib.suppress(OSError):  # Whether it died is seen when it does not answer.
-            folder = None if tuner.cache is None else tuner.cache
-            ours.send((tuner.model.source, tuner.model.name, tuner.data, folder))
+            ours.send((tuner.model.source, tuner.model.name, tuner.data, tuner.cache))
         return worker
 
     @property
@@ -144,9 +152,13 @@ class _Worker:
         with contextlib.suppress(OSError):
             self.pipe.send(tasks[self.index])
 
-    def answer(self) -> FineTuned | BaseException:
-        found: FineTuned | BaseException = self.pipe.recv()
+    def answer(self) -> FineTuned | BaseException | None:
+        """What it sent; None where it died."""
         self.index = -1
+        try:
+            found: FineTuned | BaseException = self.pipe.recv()
+        except (EOFError, OSError):
+            return None
         return found
 
     def end(self) -> None:
