@@ -271,9 +271,9 @@ COMMAND = Command(
     "analyze",
     "Measure what each part of a model brings when it trains, on your data.",
     "Fine-tunes the biases of the last k layers, and the weights of each layer, in the real TFLM\n"
-    "interpreter on three quarters of the training samples, and scores them on the rest; each with\n"
-    "a learning rate of its own and several seeds. What is measured is kept (--cache): a run that\n"
-    "was broken off goes on where it was. The test part of the data is not touched.",
+    "interpreter on three quarters of the training samples, and scores them on the rest; each\n"
+    "with a learning rate of its own and several seeds. What is measured is kept (--cache): a run\n"
+    "that was broken off goes on where it was. The test part of the data is not touched.",
     _arguments,
     _run,
     _show,

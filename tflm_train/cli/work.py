@@ -58,7 +58,7 @@ def workers_for(
     Raises:
       DataError: A number of workers below 1.
     """
-    count = _cores() if arguments.workers is None else arguments.workers
+    count = cores() if arguments.workers is None else arguments.workers
     if count < 1:
         raise DataError(f"--workers {count} must be at least 1")
     with contextlib.ExitStack() as stack:
@@ -139,7 +139,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
