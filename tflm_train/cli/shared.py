@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
+from tflm_train.cost.boards import BOARDS, DEFAULT_CLOCK, Board, parse_clock, show_clock
 from tflm_train.cost.cores import Core
 from tflm_train.errors import SchemeError, TflmTrainError
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.memory.plot import draw_memory
+from tflm_train.rewriter.costs import Costs
 from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.rewriter.trials import OnTrial
 from tflm_train.scheme.head import KEPT_HEAD, MAX_CLASSES, Head, parse_classes
+
+_SECONDS_BETWEEN = 3.0  # lines of progress where there is no terminal
 
 DATA_HELP = (
     "an .npz file with x_train, y_train, x_test, y_test (uint8 images are resized to the model's "
@@ -42,22 +51,62 @@ def add_kernels(parser: Parser, default: KernelSet | None = KernelSet.CMSIS_NN) 
 
 
 def add_target(parser: Parser) -> None:
-    """Adds --core and --kernels, for `chosen_target`."""
+    """Adds --board, --core, --clock and --kernels, for `chosen_target`."""
+    parser.add_argument(
+        "--board",
+        choices=list(BOARDS),
+        help="sets --core and --clock, and what --budget and --flash are where they are left out",
+    )
     parser.add_argument(
         "--core",
         choices=[str(core) for core in Core],
         help="what the time is estimated for (default: m4, or what --kernels run on)",
     )
+    parser.add_argument(
+        "--clock",
+        metavar="HZ",
+        help=f"its frequency, for times in ms (default: {show_clock(DEFAULT_CLOCK)})",
+    )
     add_kernels(parser, None)
 
 
-def chosen_target(arguments: argparse.Namespace) -> tuple[Core, KernelSet]:
-    """What --core and --kernels mean; each follows from the other where it is left out."""
-    if arguments.core is None:
-        kernels = KernelSet(arguments.kernels or KernelSet.CMSIS_NN)
-        return Core.of(kernels), kernels
-    core = Core(arguments.core)
-    return core, KernelSet(arguments.kernels or core.kernels)
+@dataclass(frozen=True)
+class Target:
+    """What a model is to run on.
+
+    Attributes:
+      core: What the time is estimated for.
+      kernels: What runs the builtin operators.
+      clock: The core's, in Hz.
+      board: The board, where one is named.
+    """
+
+    core: Core
+    kernels: KernelSet
+    clock: int
+    board: Board | None
+
+
+def chosen_target(arguments: argparse.Namespace) -> Target:
+    """What --board, --core, --clock and --kernels mean; what is left out follows from the others.
+
+    Raises:
+      SchemeError: The clock is no frequency, or a board's core is not the one that is named.
+    """
+    board = None if arguments.board is None else BOARDS[arguments.board]
+    kernels = None if arguments.kernels is None else KernelSet(arguments.kernels)
+    if arguments.core is not None:
+        core = Core(arguments.core)
+    elif board is not None:
+        core = board.core
+    else:
+        core = Core.of(kernels or KernelSet.CMSIS_NN)
+    if board is not None and core is not board.core:
+        raise SchemeError(f"--board {board.name} has {board.core}, not {core}; leave out --core")
+    clock = DEFAULT_CLOCK if board is None else board.clock
+    if arguments.clock is not None:
+        clock = parse_clock(arguments.clock)
+    return Target(core, kernels or core.kernels, clock, board)
 
 
 def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:
@@ -166,4 +215,34 @@ def progress(quiet: bool) -> Progress:
         # In a pipe or a log file a bar is nothing but stray blank lines.
         disable=quiet or not console.is_terminal,
         transient=True,
+    )
+
+
+@contextlib.contextmanager
+def trial_progress() -> Iterator[OnTrial]:
+    """Says on standard error how many rewrites were tried, also where nobody watches.
+
+    Yields:
+      What `Trials` is to tell; on a terminal one line that changes, elsewhere a line now and then.
+    """
+    console = tables.error_console()
+    begin = last = time.monotonic()
+    if console.is_terminal:
+        with console.status("trying what fits") as status:
+            yield lambda count, costs: status.update(_tried(count, costs, begin))
+        return
+
+    def tell(count: int, costs: Costs) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN:
+            last = time.monotonic()
+            console.print(_tried(count, costs, begin), soft_wrap=True)
+
+    yield tell
+
+
+def _tried(count: int, costs: Costs, begin: float) -> str:
+    seconds = time.monotonic() - begin
+    return (
+        f"trying what fits: {count} rewrites in {seconds:.0f} s, last {costs.arena_bytes:,} bytes"
     )
