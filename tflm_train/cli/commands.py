@@ -14,6 +14,7 @@ from tflm_train.cli import (
     rewrite,
     scheme_list,
     scheme_show,
+    search,
     state_average,
     state_diff,
     state_info,
@@ -27,6 +28,7 @@ COMMANDS: tuple[Command[Any] | Group, ...] = (
     rewrite.COMMAND,
     memory.COMMAND,
     train.COMMAND,
+    search.COMMAND,
     evaluate.COMMAND,
     Group(
         "scheme",

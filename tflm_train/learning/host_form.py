@@ -34,7 +34,7 @@ def host_form(model: Model) -> Model:
 
 
 def typed_graph(model: Model) -> Model:
-    """A copy of a rewritten model whose training ops are known as the rewriter's passes know them."""
+    """A copy of a rewritten model whose training ops are as the rewriter's passes know them."""
     work = Model(model.source, model.name)
     work.graph.ops = [_typed(op, work) for op in work.graph.ops]
     return work

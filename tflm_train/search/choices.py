@@ -14,7 +14,8 @@ from functools import cached_property
 
 from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Model
-from tflm_train.model.layers import Layer
+from tflm_train.model.layers import Layer, list_layers
+from tflm_train.rewriter.choose_variables import why_not_in_part
 from tflm_train.scheme import Scheme, WeightUpdate, resolve
 from tflm_train.scheme.gradient_path import gradient_path
 from tflm_train.scheme.head import KEPT_HEAD, Head
@@ -71,7 +72,8 @@ class Space:
       base: What all schemes have in common: loss, head, output.
       layers: The layers below the head, the last one first; depth k is the first k of them.
       biases: Indices of those whose bias can train.
-      ratios: For each layer whose weights can train (its index) the ratios that differ.
+      ratios: For each layer whose weights can be chosen (its index) the ratios that differ.
+      every_ratio: The same of all layers whose weights can train.
       depths: The numbers of last biases to choose from, ascending from 0.
     """
 
@@ -80,6 +82,7 @@ class Space:
     layers: tuple[Layer, ...]
     biases: frozenset[int]
     ratios: Mapping[int, tuple[float, ...]]
+    every_ratio: Mapping[int, tuple[float, ...]]
     depths: tuple[int, ...]
 
     @staticmethod
@@ -106,7 +109,12 @@ class Space:
         if not depths and not base.head.train:
             raise UnsupportedError(f"{model.name}: no layer can train")
         different = {x.index: _different(x, ratios) for x in trainable}
-        return Space(model, base, layers, biases, different, (0, *depths))
+        return Space(model, base, layers, biases, different, different, (0, *depths))
+
+    @property
+    def all_layers(self) -> list[Layer]:
+        """All layers of the model."""
+        return list_layers(self.model.graph)
 
     @cached_property
     def by_index(self) -> dict[int, Layer]:
@@ -206,5 +214,7 @@ def _channels(layer: Layer, ratio: float) -> int:
 
 def _different(layer: Layer, ratios: tuple[float, ...]) -> tuple[float, ...]:
     """The ratios that train different numbers of channels; of equal ones the largest."""
+    if why_not_in_part(layer) is not None:
+        return (1.0,)
     by_count = {_channels(layer, ratio): ratio for ratio in sorted(ratios)}
     return tuple(by_count.values())

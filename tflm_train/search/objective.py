@@ -10,7 +10,7 @@ from functools import cached_property
 from tflm_train.search.choices import Choice, Item, Space
 from tflm_train.search.contributions import Contributions, Gain
 
-_NOTHING = Gain(0.0, 0.0, 0)
+_NOTHING = Gain(0.0, 0.0, 0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,11 @@ class Objective:
     @staticmethod
     def of(contributions: Contributions) -> Objective:
         """The gains of an analysis."""
-        return Objective({0: _NOTHING, **dict(contributions.biases)}, dict(contributions.weights))
+        biases = {0: _NOTHING, **dict(contributions.biases)}
+        # A layer without a bias brings nothing by it: the depth is that of the one behind it.
+        for depth in range(1, max(biases)):
+            biases.setdefault(depth, biases[depth - 1])
+        return Objective(biases, dict(contributions.weights))
 
     def limit(self, space: Space) -> Space:
         """Those of a model's choices that were measured."""
@@ -37,6 +41,10 @@ class Objective:
     @cached_property
     def _means(self) -> dict[Item, float]:
         return {item: gain.mean for item, gain in self.weights.items()}
+
+    def knows(self, choice: Choice) -> bool:
+        """Whether all of a choice was measured."""
+        return choice.depth in self.biases and all(x in self.weights for x in choice.weights)
 
     def value(self, choice: Choice) -> float:
         """The expected gain over the head alone, a share of right answers."""

@@ -1,11 +1,11 @@
 """The best choice under a budget: the exact optimum of the summed contributions, by CP-SAT.
 
-What a choice costs is only known once it is rewritten, so the costs are learned while it is sought.
-The solver has linear lower bounds of the arena: variables are a sum; what is planned is at least what
+What a choice costs is only known once it is rewritten, so costs are learned while it is sought. The
+solver has linear lower bounds of the arena: variables are a sum; what is planned is at least what
 lives while each op runs, which is what the biases alone need there, and the inputs that are kept
-(`floors.py`). It gives the choice of the largest gain that these allow. That one is rewritten. If it is
-within the budget, nothing better exists. If not, all that contain it are told to need as much, and
-the solver is asked again.
+(`floors.py`). It gives the choice of the largest gain that these allow. That one is rewritten. If
+it is within the budget, nothing better exists. If not, all that contain it are told to need as
+much, and the solver is asked again.
 
 A larger choice may take less, because its layers run in other operators or leave other gaps: by how
 much it ever did, per depth, is what the bounds leave as slack. The optimum is exact as long as no
@@ -15,11 +15,10 @@ choice falls further below one that it contains than those measured did.
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from tflm_train.errors import RuntimeFailure
 from tflm_train.search.choices import Choice, Item, Space, is_at_least
@@ -52,6 +51,22 @@ class Found:
     bound: float
     proved: bool
     trials: int
+
+
+class Finder(Protocol):
+    """Finds good choices within budgets.
+
+    Attributes:
+      costs: What choices cost.
+      most_trials: So many choices are rewritten at most for one budget.
+    """
+
+    costs: CostOf
+    most_trials: int
+
+    def best(self, budget: Budget, apart_from: tuple[Choice, ...] = (), distance: int = 1) -> Found:
+        """The best choice within a budget, of those that differ from some others."""
+        ...
 
 
 def has_solver() -> bool:
@@ -261,7 +276,7 @@ class _Program:
     def _limit_costs(self) -> None:
         """What is known of the costs."""
         size = self._optimizer._weight_bytes
-        tail = sum(self._bases[k].tail * chosen for k, chosen in self._depths.items())
+        tail: Any = sum(self._bases[k].tail * chosen for k, chosen in self._depths.items())
         tail += sum(size(item) * chosen for item, chosen in self._items.items())
         slack = sum(self._optimizer._slack[k] * chosen for k, chosen in self._depths.items())
         if self._budget.arena < _NEVER:

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.rewriter.trials import Trials, Way
+from tflm_train.scheme import Scheme
 from tflm_train.search.choices import Choice, Space
 from tflm_train.search.floors import Floors, floors_of
 
@@ -86,40 +88,65 @@ class CostOf(Protocol):
 
 
 @dataclass
+class Measure:
+    """Costs of any scheme, by rewriting the model.
+
+    Attributes:
+      trials: The model's rewrites.
+      way: How the forward layers run.
+      count: How many schemes were measured.
+    """
+
+    trials: Trials
+    way: Way
+    count: int = 0
+    _known: dict[Scheme, Costs | None] = field(default_factory=dict)
+
+    def of(self, scheme: Scheme) -> Costs | None:
+        """What a scheme costs; None where the model cannot be rewritten so."""
+        if scheme not in self._known:
+            self.count += 1
+            try:
+                self._known[scheme] = self._measure(scheme)
+            except (SchemeError, UnsupportedError):
+                self._known[scheme] = None
+        return self._known[scheme]
+
+    def _measure(self, scheme: Scheme) -> Costs:
+        memory = self.trials.memory(scheme, self.way)
+        arena = memory.minimum_bytes
+        return Costs(arena, tail=arena - memory.plan.bytes)
+
+
+@dataclass
 class TrueCosts:
-    """Costs by rewriting the model.
+    """Costs of choices, by rewriting the model.
 
     Attributes:
       space: What there is to choose from.
-      trials: The model's rewrites.
-      way: How the forward layers run.
+      measure: What schemes cost.
       residual_bits: Extra bits kept for each trained weight.
-      count: How many choices were measured.
     """
 
     space: Space
-    trials: Trials
-    way: Way
+    measure: Measure
     residual_bits: int = 8
-    count: int = 0
-    _known: dict[Choice, Costs] = field(default_factory=dict)
     _floors: dict[int, Floors] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many schemes were measured."""
+        return self.measure.count
+
+    def of(self, choice: Choice) -> Costs:
+        """What a choice costs."""
+        found = self.measure.of(self.space.scheme(choice, self.residual_bits))
+        assert found is not None  # It has only what can train.
+        return found
 
     def floors(self, depth: int) -> Floors:
         """Bounds of the arena of all choices of a depth (`floors.py`)."""
         if depth not in self._floors:
             scheme = self.space.scheme(Choice(depth), self.residual_bits)
-            self._floors[depth] = floors_of(self.space.model, scheme, self.way)
+            self._floors[depth] = floors_of(self.space.model, scheme, self.measure.way)
         return self._floors[depth]
-
-    def of(self, choice: Choice) -> Costs:
-        """What a choice costs."""
-        if choice not in self._known:
-            self.count += 1
-            self._known[choice] = self._measure(choice)
-        return self._known[choice]
-
-    def _measure(self, choice: Choice) -> Costs:
-        memory = self.trials.memory(self.space.scheme(choice, self.residual_bits), self.way)
-        arena = memory.minimum_bytes
-        return Costs(arena, tail=arena - memory.plan.bytes)
