@@ -49,7 +49,9 @@ from tflm_train.search.workers import InProcess, Workers, run_tasks
 HEAD = Head(10)
 KB = 1024
 BUDGETS = (64, 128, 256)
-CLOTHING = dataclasses.replace(MCUNET, name="mcunet_clothing", data_path=SHARED / "data/clothing10_96.npz")
+CLOTHING = dataclasses.replace(
+    MCUNET, name="mcunet_clothing", data_path=SHARED / "data/clothing10_96.npz"
+)
 TASKS = (KWS, MCUNET, CLOTHING)
 PLANS = {
     "kws": Plan(steps=1000, seeds=3, depth=9, final_steps=3600),
@@ -152,7 +154,9 @@ class Bench:
                 add("the paper's", dataclasses.replace(scheme, model=None))
         return found
 
-    def measure_schemes(self, schemes: list[Scheme], seeds: list[int]) -> dict[Scheme, list[FineTuned]]:
+    def measure_schemes(
+        self, schemes: list[Scheme], seeds: list[int]
+    ) -> dict[Scheme, list[FineTuned]]:
         """Each on the whole training part, scored on the test part."""
         data = whole_data(self.task.dataset(), self.model)
         steps = FINAL_PASSES[self.task.name] * len(data.y_train)
@@ -190,7 +194,9 @@ def describe(scheme: Scheme) -> str:
     return f"{len(scheme.bias_layers) or scheme.biases_last} biases, weights {weights or 'none'}, residual {scheme.residual_bits}"
 
 
-def run(task: Task, budgets: list[int], seeds: list[int], workers: int, cache: LatentCache) -> list[dict[str, Any]]:
+def run(
+    task: Task, budgets: list[int], seeds: list[int], workers: int, cache: LatentCache
+) -> list[dict[str, Any]]:
     """Searches, then compares on the test part.
 
     Returns:
@@ -203,7 +209,10 @@ def run(task: Task, budgets: list[int], seeds: list[int], workers: int, cache: L
     for budget in budgets:
         if least.arena > budget * KB:
             budget = math.ceil(least.arena / KB)
-            print(f"{task.name}: the least that trains takes {least.arena:,} bytes: {budget} KB instead", file=sys.stderr)
+            print(
+                f"{task.name}: the least that trains takes {least.arena:,} bytes: {budget} KB instead",
+                file=sys.stderr,
+            )
         usable.append(budget)
     usable = sorted(set(usable))
     started, cpu = time.monotonic(), _cpu()
@@ -214,9 +223,15 @@ def run(task: Task, budgets: list[int], seeds: list[int], workers: int, cache: L
         rivals = bench.rivals(budget)
         if outcome.best is not None:
             rivals = {"search": outcome.best.contender.scheme, **rivals}
-            rivals["optimum of the analysis"] = bench.fitting(
-                next(x.contender.scheme for x in outcome.ranked if x.contender.name == "optimum"), budget
-            ) or outcome.best.contender.scheme
+            rivals["optimum of the analysis"] = (
+                bench.fitting(
+                    next(
+                        x.contender.scheme for x in outcome.ranked if x.contender.name == "optimum"
+                    ),
+                    budget,
+                )
+                or outcome.best.contender.scheme
+            )
         named[budget] = rivals
     results = bench.measure_schemes([s for x in named.values() for s in x.values()], seeds)
     rows = []
