@@ -85,7 +85,8 @@ class MadeUpCosts:
                 for t in range(5)
             ),
         )
-        return Costs(tail + head, 1000 + 7 * head, 0.0, tail)
+        time = choice.depth + sum(self._own[x][0] for x in choice.weights) / 100
+        return Costs(tail + head, 1000 + 7 * head, time, tail)
 
     def floors(self, depth: int) -> dict[int, int]:
         return {0: max(self._depth[depth])}

@@ -15,7 +15,7 @@ from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.work import WorkProgress, add_workers, cores, workers_for
 from tflm_train.errors import DataError
-from tflm_train.files import NewFile, write_files
+from tflm_train.files import NewFile, is_png, write_files
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.records import sometimes
@@ -32,6 +32,9 @@ from tflm_train.search.contributions import Contributions
 from tflm_train.search.fine_tune import FineTuner
 from tflm_train.search.optimum import has_solver
 from tflm_train.search.plan import Plan, kept_plan, make_plan
+from tflm_train.search.report.page import About, html_page, is_page
+from tflm_train.search.report.picture import draw_search, require_matplotlib
+from tflm_train.search.report.table import csv_table, is_table
 from tflm_train.search.results import Results
 from tflm_train.search.search import METHODS, Outcome, Search, Searched
 from tflm_train.search.split_data import SplitData, split_data
@@ -168,6 +171,8 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
     outputs = _outputs(arguments, budgets)
     for path in outputs:
         shared.require_another_file(path, Path(arguments.model))
+    if arguments.report is not None:
+        require_matplotlib()
     model = load(arguments.model)
     require_original(model)
     way, head = _way(arguments), shared.chosen_head(arguments)
@@ -190,11 +195,14 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
         _write_presets(arguments, model, way, head, budgets, outputs)
         raise
     files = _files(arguments, searched, outputs)
-    write_files([*files, *_report(arguments, searched)], arguments.force)
+    seconds = time.monotonic() - started
+    reports = _report(arguments, searched, data, seconds)
+    write_files([*files, *reports], arguments.force)
     if not searched.is_complete:
         print("tflm_train: the best so far is written; the same command goes on", file=sys.stderr)
         raise KeyboardInterrupt
-    return _summary(arguments, searched, outputs, time.monotonic() - started)
+    report = tuple(str(file.path) for file in reports) or None
+    return _summary(arguments, searched, outputs, seconds, report)
 
 
 def _budgets(arguments: argparse.Namespace) -> list[Budget]:
@@ -311,12 +319,30 @@ def _command(arguments: argparse.Namespace) -> str:
     return " ".join(words)
 
 
-def _report(arguments: argparse.Namespace, searched: Searched) -> list[NewFile]:
-    return []
+def _report(
+    arguments: argparse.Namespace, searched: Searched, data: SplitData, seconds: float
+) -> list[NewFile]:
+    """The page, the table and the picture."""
+    if arguments.report is None:
+        return []
+    samples = (len(data.y_train), len(data.y_select), len(data.y_test))
+    about = About(
+        Path(arguments.model).name, Path(arguments.data).name, _command(arguments), samples, seconds
+    )
+    page = Path(arguments.report)
+    return [
+        NewFile(page, html_page(searched, about).encode(), is_page),
+        NewFile(page.with_suffix(".csv"), csv_table(searched).encode(), is_table),
+        NewFile(page.with_suffix(".png"), draw_search(searched), is_png),
+    ]
 
 
 def _summary(
-    arguments: argparse.Namespace, searched: Searched, outputs: list[Path], seconds: float
+    arguments: argparse.Namespace,
+    searched: Searched,
+    outputs: list[Path],
+    seconds: float,
+    report: tuple[str, ...] | None,
 ) -> SearchSummary:
     found = [
         _found(outcome, None if outcome.best is None else str(output))
@@ -330,7 +356,7 @@ def _summary(
         tuple(found),
         (plan.steps, plan.final_steps),
         seconds,
-        None,
+        report,
     )
 
 

@@ -275,7 +275,9 @@ def least_alive(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[int]:
     """
     least = [1 << 62] * len(ops)
     liveness = Liveness(ops, graph.inputs, graph.outputs)
-    for segments in _all_segments(liveness, ops, choice, fates(None)):
+    taps = nonzero_taps([op for op in ops if can_stream(op)])
+    runs = RunCosts(graph, ops, taps, choice.time_of_stage, None)
+    for segments in _all_segments(liveness, ops, choice, fates(None), runs):
         for segment in segments:
             for index in range(segment.start, segment.stop):
                 least[index] = min(least[index], segment.alive)

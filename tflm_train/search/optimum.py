@@ -32,6 +32,14 @@ _REPAIRS = 8
 _NEVER = float("inf")
 
 
+_UNITS_OF = {"arena": 1, "flash": 1, "step_ms": 1000}
+
+
+def in_units(costs: Costs, coin: str) -> int:
+    """A cost as the solver counts it: bytes, or microseconds."""
+    return round(getattr(costs, coin) * _UNITS_OF[coin])
+
+
 @dataclass(frozen=True)
 class Found:
     """The outcome of a search for the best choice.
@@ -93,6 +101,7 @@ class Optimizer:
     is_late: Callable[[], bool] = lambda: False
     _facts: dict[Choice, Costs] = field(default_factory=dict)
     _slack: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    _drops: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def best(self, budget: Budget, apart_from: tuple[Choice, ...] = (), distance: int = 1) -> Found:
         """The best choice within a budget.
@@ -107,6 +116,8 @@ class Optimizer:
         """
         start = self.costs.count
         self._measure_depths(budget)
+        if budget.step_ms < _NEVER:
+            self._measure_items()
         forbidden = _Forbidden(apart_from, distance)
         best: Choice | None = None
         bound = _NEVER
@@ -135,6 +146,21 @@ class Optimizer:
             if costs.arena - self._slack[depth] > 1.5 * budget.arena:
                 return
 
+    def _measure_items(self) -> None:
+        """Each layer's weights by themselves: what they add to the time."""
+        for item in self.space.items:
+            depth = self.space.depth_of[item[0]]
+            if Choice(depth) in self._facts and not self.is_late():
+                self._learn(Choice(depth, (item,)))
+
+    def least_of(self, item: Item, coin: str) -> int:
+        """What an item adds to a cost at least, as far as is known: the times of ops add up."""
+        depth = self.space.depth_of[item[0]]
+        base, with_ = self._facts.get(Choice(depth)), self._facts.get(Choice(depth, (item,)))
+        if base is None or with_ is None or coin != "step_ms":
+            return 0
+        return max(0, in_units(with_, coin) - in_units(base, coin))
+
     def _learn(self, choice: Choice) -> Costs:
         """A choice's true costs; they correct what was thought of others."""
         if choice not in self._facts:
@@ -148,6 +174,11 @@ class Optimizer:
             if base is not None:
                 self._allow(choice.depth, self._least_tail(choice, base) - found.tail)
                 self._allow(choice.depth, self._least(choice, base) - found.arena)
+                for coin in ("flash", "step_ms"):
+                    least = in_units(base, coin)
+                    least += sum(self.least_of(item, coin) for item in choice.weights)
+                    drop = least - in_units(found, coin)
+                    self._drops[coin] = max(self._drops[coin], drop)
             self._facts[choice] = found
         return self._facts[choice]
 
@@ -285,12 +316,23 @@ class _Program:
             for choice, costs in self._optimizer._facts.items():
                 head = self._model.add(tail + costs.head - slack <= limit)
                 head.only_enforce_if(self._containing(choice))
+        for coin in ("flash", "step_ms"):
+            limit = getattr(self._budget, coin)
+            if limit < _NEVER:
+                self._limit(coin, int(limit * _UNITS_OF[coin]))
         for choice, costs in self._optimizer._facts.items():
-            exceeded = self._budget.exceeded(costs)
-            if not exceeded:
-                continue
-            self._forbid(choice)
-            if set(exceeded) - {"arena"}:
+            if self._budget.exceeded(costs):
+                self._forbid(choice)
+
+    def _limit(self, coin: str, limit: int) -> None:
+        """What is known of flash or time."""
+        least: Any = sum(in_units(self._bases[k], coin) * x for k, x in self._depths.items())
+        for item, chosen in self._items.items():
+            least += self._optimizer.least_of(item, coin) * chosen
+        drop = self._optimizer._drops[coin]
+        self._model.add(least - drop <= limit)
+        for choice, costs in self._optimizer._facts.items():
+            if in_units(costs, coin) - drop > limit:
                 self._model.add_bool_or([x.negated() for x in self._containing(choice)])
 
     def _add_floors(self, tail: Any, limit: int) -> None:

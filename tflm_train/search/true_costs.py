@@ -36,6 +36,8 @@ class Budget:
         return tuple(x for x in COINS if getattr(costs, x) > getattr(self, x))
 
 
+DEFAULT_CLOCK = 64_000_000
+"""In Hz: that of an Arduino Nano 33 BLE."""
 COINS = ("arena", "flash", "step_ms")
 """The fields of costs and budgets."""
 
@@ -46,15 +48,15 @@ class Costs:
 
     Attributes:
       arena: The smallest arena that is enough, in bytes.
-      flash: Bytes of flash, kernels included; 0 where nobody asked.
-      step_ms: Estimated milliseconds of a training step; 0 where nobody asked.
+      flash: Bytes of flash, kernels included.
+      step_ms: Estimated milliseconds of a training step.
       tail: Of the arena, what is not planned: variables and structures, in bytes.
     """
 
     arena: int
-    flash: int = 0
-    step_ms: float = 0.0
-    tail: int = 0
+    flash: int
+    step_ms: float
+    tail: int
 
     @property
     def head(self) -> int:
@@ -94,11 +96,13 @@ class Measure:
     Attributes:
       trials: The model's rewrites.
       way: How the forward layers run.
+      clock: Of the core, in Hz.
       count: How many schemes were measured.
     """
 
     trials: Trials
     way: Way
+    clock: int = DEFAULT_CLOCK
     count: int = 0
     _known: dict[Scheme, Costs | None] = field(default_factory=dict)
 
@@ -113,9 +117,10 @@ class Measure:
         return self._known[scheme]
 
     def _measure(self, scheme: Scheme) -> Costs:
-        memory = self.trials.memory(scheme, self.way)
-        arena = memory.minimum_bytes
-        return Costs(arena, tail=arena - memory.plan.bytes)
+        found = self.trials.costs(scheme, self.way)
+        arena = found.arena_bytes
+        milliseconds = found.step.milliseconds(self.clock)
+        return Costs(arena, found.flash_bytes, milliseconds, arena - found.memory.plan.bytes)
 
 
 @dataclass

@@ -92,13 +92,11 @@ class Words:
 
 
 def costs_said(costs: Costs) -> str:
-    """`arena 63,552 bytes`, and what else was asked for."""
-    parts = [f"arena {costs.arena:,} bytes"]
-    if costs.flash:
-        parts.append(f"flash {costs.flash:,} bytes")
-    if costs.step_ms:
-        parts.append(f"a step {costs.step_ms:.1f} ms (estimated)")
-    return ", ".join(parts)
+    """`arena 63,552 bytes, ...`."""
+    return (
+        f"arena {costs.arena:,} bytes, flash {costs.flash:,} bytes (kernels included), a step "
+        f"{costs.step_ms:.1f} ms (estimated)"
+    )
 
 
 def budget_said(budget: Budget) -> str:
