@@ -153,6 +153,15 @@ class Contributions:
             ) from error
 
 
+def is_contributions(data: bytes) -> bool:
+    """Whether these bytes are contributions as `Contributions.to_json` writes them."""
+    try:
+        Contributions.from_json(data.decode())
+    except (DataError, UnicodeDecodeError):
+        return False
+    return True
+
+
 def default_steps(data: SplitData) -> int:
     """Steps of a fine-tune: once through the training samples, within bounds."""
     return min(max(len(data.y_train), _FEWEST_STEPS), _MOST_STEPS)

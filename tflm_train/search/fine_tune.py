@@ -13,13 +13,14 @@ import importlib.metadata
 import json
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.learning.frozen_once import FrozenOnce
+from tflm_train.learning.frozen_once import FrozenOnce, OnLatent, fill_cache
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.learning.rates import choose_rate
 from tflm_train.model import Model
@@ -174,6 +175,20 @@ class FineTuner:
             time.perf_counter() - started,
         )
 
+    def fill_cache(self, schemes: Iterable[Scheme], on_latent: OnLatent | None = None) -> None:
+        """Computes at once what frozen layers give under several schemes, for runs to come.
+
+        Args:
+          schemes: One for each place where a frozen part ends.
+          on_latent: Told of the progress.
+        """
+        if self.cache is None:
+            return
+        wholes = [_rewritten(self.model, scheme) for scheme in schemes]
+        if wholes:
+            x, x_select = _inputs(wholes[0], self.data)
+            fill_cache(wholes, self.cache, x, x_select, on_latent=on_latent)
+
     def _prepare(self, scheme: Scheme) -> _Ready:
         name = repr(scheme)
         if name in self._ready:
@@ -205,14 +220,23 @@ class _Ready:
 
 
 def _prepared(model: Model, data: SplitData, scheme: Scheme, cache: LatentCache | None) -> _Ready:
-    whole = Interpreter(Model(rewrite(model, scheme).model_bytes, model.name))
-    x = model_inputs(whole, data.x_train, "x_train")
-    x_select = model_inputs(whole, data.x_select, "x_train")
+    whole = _rewritten(model, scheme)
+    x, x_select = _inputs(whole, data)
     dataset = Dataset(data.x_train, data.y_train, data.x_select, data.y_select)
     y, y_select = targets(whole, dataset, x, x_select, None)
     once = FrozenOnce(whole, cache)
     latents, latents_select = once.inputs(x, x_select)
     return _Ready(once.tail, metric_for(once.tail, y), latents, y, latents_select, y_select)
+
+
+def _rewritten(model: Model, scheme: Scheme) -> Interpreter:
+    return Interpreter(Model(rewrite(model, scheme).model_bytes, model.name))
+
+
+def _inputs(whole: Interpreter, data: SplitData) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """What the whole model takes for the samples that train and for those that choose."""
+    x, x_select = (model_inputs(whole, x, "x_train") for x in (data.x_train, data.x_select))
+    return x, x_select
 
 
 def _last_loss(losses: npt.NDArray[np.float32]) -> float:

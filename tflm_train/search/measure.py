@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tflm_train.scheme import Scheme
 from tflm_train.search.candidates import Candidate
 from tflm_train.search.fine_tune import FineTune, FineTuned
 from tflm_train.search.results import Results
@@ -52,12 +53,14 @@ class Measurements:
     seeds: int
     deadline: float | None
     on_progress: OnProgress
+    _places: list[Scheme] = field(default_factory=list)
     _found: dict[Candidate, dict[tuple[int, int], FineTuned]] = field(default_factory=dict)
     _done: float = 0.0
     _wanted: float = 0.0
 
-    def plan(self, candidates: Iterable[Candidate]) -> None:
-        """Says what is to come, for the progress."""
+    def plan(self, candidates: Sequence[Candidate]) -> None:
+        """Says what is to come: for the progress, and for what all of it needs."""
+        self._places = list({each.last: each.scheme for each in candidates}.values())
         self._wanted = sum(each.work for each in candidates) * (_ROUNDS + self.seeds - 1)
 
     def drop(self, candidates: Iterable[Candidate]) -> None:
@@ -129,4 +132,9 @@ class Measurements:
             if self.deadline is not None and time.monotonic() > self.deadline:
                 raise OutOfTimeError
 
+        if self._places and any(self.results.get(task.key) is None for task in tasks):
+            places, self._places = self._places, []
+            self.workers.prepare(
+                places, lambda done, count: self.on_progress("frozen layers", done, count)
+            )
         run_tasks(tasks, self.workers, self.results, on_done)

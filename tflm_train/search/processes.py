@@ -10,14 +10,16 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from typing import Any
 
 from tflm_train.errors import RuntimeFailure
+from tflm_train.learning.frozen_once import OnLatent
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model
+from tflm_train.scheme import Scheme
 from tflm_train.search.fine_tune import FineTune, FineTuned, FineTuner
 from tflm_train.search.split_data import SplitData
 from tflm_train.search.workers import OnDone
@@ -75,6 +77,10 @@ class Processes:
                 results[index] = answer
                 on_done(tasks[index], answer)
         return [results[index] for index in range(len(tasks))]
+
+    def prepare(self, schemes: Iterable[Scheme], on_latent: OnLatent) -> None:
+        """See `Workers`."""
+        self.tuner.fill_cache(schemes, on_latent)
 
     def close(self) -> None:
         """See `Workers`."""

@@ -10,12 +10,14 @@ import contextlib
 import functools
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tflm_train.errors import RuntimeFailure, TflmTrainError
+from tflm_train.learning.frozen_once import OnLatent
 from tflm_train.model import Model
+from tflm_train.scheme import Scheme
 from tflm_train.search.fine_tune import FineTune, FineTuned, FineTuner
 from tflm_train.search.workers import OnDone
 
@@ -61,6 +63,11 @@ class RayWorkers:
             for reference in waiting:
                 self._ray.cancel(reference, force=True)
         return [results[index] for index in range(len(tasks))]
+
+    def prepare(self, schemes: Iterable[Scheme], on_latent: OnLatent) -> None:
+        """See `Workers`; elsewhere the processes have folders of their own, and fill them."""
+        if self.address == LOCAL:
+            self.tuner.fill_cache(schemes, on_latent)
 
     def close(self) -> None:
         """See `Workers`."""
