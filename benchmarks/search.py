@@ -1,6 +1,6 @@
 """What `tflm_train search` finds, against what needs no search, at equal arena.
 
-    python -m benchmarks.search --only kws [--minutes 10] [--workers 2] [--seeds 0 1 2] [--save FILE]
+    python -m benchmarks.search --only kws [--workers 2] [--seeds 0 1 2] [--save FILE]
 
 The search sees the training part alone: a quarter of it is the part that ranks the finalists. What
 it finds for each budget then meets the rivals on the real test part, which nobody has seen: all
@@ -54,10 +54,10 @@ CLOTHING = dataclasses.replace(
 )
 TASKS = (KWS, MCUNET, CLOTHING)
 PLANS = {
-    "kws": Plan(steps=1000, seeds=3, depth=9, final_steps=3600),
-    "mcunet": Plan(steps=400, seeds=1, depth=22, final_steps=2000, finalists=2, final_seeds=2),
-    "mcunet_clothing": Plan(steps=400, seeds=1, depth=22, final_steps=1500, finalists=2, final_seeds=2),
-}  # fmt: skip
+    "kws": Plan(1000, 3, depth=9, final_steps=3600),
+    "mcunet": Plan(400, 1, depth=22, final_steps=2000, finalists=2, final_seeds=2),
+    "mcunet_clothing": Plan(400, 1, depth=22, final_steps=1500, finalists=2, final_seeds=2),
+}
 """What `--minutes 10` comes to for kws on two free cores; less than that for the others."""
 FINAL_PASSES = {"kws": 3, "mcunet": 1, "mcunet_clothing": 3}
 
@@ -169,7 +169,7 @@ class Bench:
         with self.open_workers(data) as (workers, results):
             done = run_tasks(
                 tasks, workers, results,
-                lambda task, result: print(f"{self.task.name} {task.seed} {result.score:.4f}", file=sys.stderr, flush=True),
+                lambda task, result: _say(f"{self.task.name} {task.seed} {result.score:.4f}"),
             )  # fmt: skip
         found: dict[Scheme, list[FineTuned]] = {}
         for task, result in zip(tasks, done, strict=True):
@@ -191,7 +191,8 @@ def describe(scheme: Scheme) -> str:
         f"{w.layer}" + ("" if w.ratio == 1 else f":1/{1 / w.ratio:g}")
         for w in scheme.weights if not isinstance(w, str)
     )  # fmt: skip
-    return f"{len(scheme.bias_layers) or scheme.biases_last} biases, weights {weights or 'none'}, residual {scheme.residual_bits}"
+    biases = len(scheme.bias_layers) or scheme.biases_last
+    return f"{biases} biases, weights {weights or 'none'}, residual {scheme.residual_bits}"
 
 
 def run(
@@ -209,10 +210,7 @@ def run(
     for budget in budgets:
         if least.arena > budget * KB:
             budget = math.ceil(least.arena / KB)
-            print(
-                f"{task.name}: the least that trains takes {least.arena:,} bytes: {budget} KB instead",
-                file=sys.stderr,
-            )
+            _say(f"{task.name}: {least.arena:,} bytes is the least that trains: {budget} KB")
         usable.append(budget)
     usable = sorted(set(usable))
     started, cpu = time.monotonic(), _cpu()
@@ -256,6 +254,10 @@ def run(
                 }
             )
     return rows
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _cpu() -> float:

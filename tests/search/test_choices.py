@@ -28,7 +28,8 @@ def test_a_scheme_that_is_no_choice() -> None:
     space = Space.of(load(DIGITS))
     deep = space.layers[4].index
     assert space.choice_of(Scheme(bias_layers=(deep,))) is None
-    assert space.choice_of(Scheme.parse(f"version: 1\nupdate: {{weights: [{{layer: {deep}, channels: 1}}]}}")) is None  # fmt: skip
+    text = f"version: 1\nupdate: {{weights: [{{layer: {deep}, channels: 1}}]}}"
+    assert space.choice_of(Scheme.parse(text)) is None
 
 
 def test_biases_are_those_of_the_last_layers() -> None:

@@ -27,10 +27,10 @@ from tflm_train.cli.command import Command, Group
 COMMANDS: tuple[Command[Any] | Group, ...] = (
     inspect.COMMAND,
     analyze.COMMAND,
+    search.COMMAND,
     rewrite.COMMAND,
     memory.COMMAND,
     train.COMMAND,
-    search.COMMAND,
     evaluate.COMMAND,
     Group(
         "scheme",

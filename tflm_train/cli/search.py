@@ -21,7 +21,7 @@ from tflm_train.model import Model, load
 from tflm_train.records import sometimes
 from tflm_train.rewriter.budget import parse_bytes
 from tflm_train.rewriter.choose_preset import choose_preset
-from tflm_train.rewriter.rewrite import require_original
+from tflm_train.rewriter.rewrite import original_of
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.runtime.data import load_dataset
 from tflm_train.scheme.head import Head
@@ -173,8 +173,7 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
         shared.require_another_file(path, Path(arguments.model))
     if arguments.report is not None:
         require_matplotlib()
-    model = load(arguments.model)
-    require_original(model)
+    model = original_of(load(arguments.model))
     way, head = _way(arguments), shared.chosen_head(arguments)
     data = split_data(load_dataset(arguments.data), model)
     contributions = _contributions(arguments, model, data, head)

@@ -37,7 +37,8 @@ _UNITS_OF = {"arena": 1, "flash": 1, "step_ms": 1000}
 
 def in_units(costs: Costs, coin: str) -> int:
     """A cost as the solver counts it: bytes, or microseconds."""
-    return round(getattr(costs, coin) * _UNITS_OF[coin])
+    value: float = getattr(costs, coin)
+    return round(value * _UNITS_OF[coin])
 
 
 @dataclass(frozen=True)

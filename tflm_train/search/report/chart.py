@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 _WIDTH = 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 10, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 34
 _TICKS = 5
 
 
@@ -104,7 +104,7 @@ class Chart:
         middle = (_LEFT + right) / 2
         below = self.height - 6
         yield f'<text class="mid soft" x="{middle}" y="{below}">{escape(self.x_title)}</text>'
-        place = f"transform='translate(9 {(bottom + _TOP) / 2}) rotate(-90)'"
+        place = f"transform='translate(13 {(bottom + _TOP) / 2}) rotate(-90)'"
         yield f'<text class="mid soft" {place}>{escape(self.y_title)}</text>'
 
     def _labels(self, x_axis: _Axis, y_axis: _Axis) -> Iterable[str]:

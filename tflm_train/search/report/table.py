@@ -26,7 +26,6 @@ def csv_table(searched: Searched) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, HEADINGS, restval="", lineterminator="\n")
     writer.writeheader()
-    found = searched.contributions
     for row in _rows(searched):
         writer.writerow(row)
     return text.getvalue()
