@@ -36,8 +36,9 @@ parent.postMessage(JSON.stringify({width: innerWidth, height: document.documentE
 </script>"""
 # A window is never narrower than 500 pixels: the page is seen through a frame.
 _FRAME = """<!doctype html><html style="color-scheme: {scheme}"><head>
-<link rel="icon" href="data:,"><style>body {{ margin: 0; background: #888 }} iframe {{ border: 0; display: block }}</style></head>
-<body><iframe src="{page}" width="{width}" height="{height}"></iframe><script>
+<link rel="icon" href="data:,"><style>
+body {{ margin: 0; background: #888 }} iframe {{ border: 0; display: block }}
+</style></head><body><iframe src="{page}" width="{width}" height="{height}"></iframe><script>
 addEventListener("message", event => {{ document.title = event.data; }});
 </script></body></html>"""
 

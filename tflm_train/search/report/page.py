@@ -219,7 +219,7 @@ def _contributions(searched: Searched, words: Words) -> str:
         "the head alone, of one layer's weights above the biases of this layer and of those behind "
         f"it. Means of up to {max((g.seeds for g in every), default=searched.plan.seeds)} seeds, "
         "each candidate at its own learning rate.</p>"
-        f"<div class='cards'>{''.join(cards)}</div>"
+        f"<div class='cards charts'>{''.join(cards)}</div>"
     )
 
 
@@ -257,7 +257,7 @@ def _fronts(searched: Searched, words: Words) -> str:
     key = "".join(f"<li><i class='{c}'></i>{text}</li>" for c, text in _KINDS if c in used)
     return (
         "<h2>What memory buys</h2>"
-        "<div class='cards'>"
+        "<div class='cards charts'>"
         + _card("Expected: the best sum of gains that fits", expected.svg("expected gain"))
         + _card(
             "Measured: fine-tuned schemes on test samples",
