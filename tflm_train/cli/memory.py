@@ -49,14 +49,14 @@ class MemorySummary:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a .tflite file, original or rewritten")
-    shared.add_target(parser)
+    shared.add_board(parser)
     parser.add_argument("--plot", metavar="FILE", help="draw the arena over time (PNG)")
     shared.add_force(parser)
 
 
 def _run(arguments: argparse.Namespace) -> MemorySummary:
     model = load(arguments.model)
-    target = shared.chosen_target(arguments)
+    target = shared.chosen_board(arguments)
     report = memory_report(model, target.kernels)
     ops = model.graph.ops
     plot = None

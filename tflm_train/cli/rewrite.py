@@ -23,7 +23,7 @@ from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.latent_report import LatentReport
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.report import RewriteReport
-from tflm_train.rewriter.rewrite import require_original
+from tflm_train.rewriter.rewrite import original_of
 from tflm_train.rewriter.split import SplitReport, is_trunk, split_model
 from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
@@ -101,7 +101,7 @@ def _arguments(parser: Parser) -> None:
         help="largest estimated time of the forward layers relative to the builtin ops' (default: "
         "1, never slower; more only where nothing else fits --budget)",
     )
-    shared.add_target(parser)
+    shared.add_board(parser)
     parser.add_argument(
         "--budget",
         metavar="SIZE",
@@ -128,10 +128,9 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     parts_of = {part: output.with_stem(f"{output.stem}_{part}") for part in ("trunk", "tail")}
     for file in parts_of.values() if arguments.split else [output]:
         shared.require_another_file(file, source)
-    target = shared.chosen_target(arguments)
+    target = shared.chosen_board(arguments)
     budget = _budget(arguments, target)
-    model = load(source)
-    require_original(model)
+    model = original_of(load(source))
     way = _way(arguments, target)
     chosen = None
     if arguments.scheme is None and arguments.preset is None:

@@ -64,9 +64,9 @@ def _run(arguments: argparse.Namespace) -> SchemeContents:
 def _preset(preset: Preset, model: Model, arguments: argparse.Namespace) -> SchemeContents:
     head = shared.chosen_head(arguments)
     scheme = preset_scheme(preset, model, head)
-    target = shared.chosen_target(arguments)
+    core, kernels = shared.chosen_target(arguments)
     title = f"preset {preset}: {preset.summary}"
-    text = explain_scheme(scheme, model, title, Way(target.kernels, core=target.core))
+    text = explain_scheme(scheme, model, title, Way(kernels, core=core))
     return SchemeContents(str(preset), scheme.to_dict(), text)
 
 

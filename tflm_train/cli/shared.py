@@ -51,23 +51,38 @@ def add_kernels(parser: Parser, default: KernelSet | None = KernelSet.CMSIS_NN) 
 
 
 def add_target(parser: Parser) -> None:
-    """Adds --board, --core, --clock and --kernels, for `chosen_target`."""
-    parser.add_argument(
-        "--board",
-        choices=list(BOARDS),
-        help="sets --core and --clock, and what --budget and --flash are where they are left out",
-    )
+    """Adds --core and --kernels, for `chosen_target`."""
     parser.add_argument(
         "--core",
         choices=[str(core) for core in Core],
         help="what the time is estimated for (default: m4, or what --kernels run on)",
     )
+    add_kernels(parser, None)
+
+
+def chosen_target(arguments: argparse.Namespace) -> tuple[Core, KernelSet]:
+    """What --core and --kernels mean; each follows from the other where it is left out."""
+    if arguments.core is None:
+        kernels = KernelSet(arguments.kernels or KernelSet.CMSIS_NN)
+        return Core.of(kernels), kernels
+    core = Core(arguments.core)
+    return core, KernelSet(arguments.kernels or core.kernels)
+
+
+def add_board(parser: Parser) -> None:
+    """Adds --board, --clock, --core and --kernels, for `chosen_board`."""
+    parser.add_argument(
+        "--board",
+        choices=list(BOARDS),
+        help="its core and clock; and as --budget and --flash what it leaves of its memory",
+    )
     parser.add_argument(
         "--clock",
         metavar="HZ",
-        help=f"its frequency, for times in ms (default: {show_clock(DEFAULT_CLOCK)})",
+        help="the core's frequency, for times in ms (default: the board's, or "
+        f"{show_clock(DEFAULT_CLOCK)})",
     )
-    add_kernels(parser, None)
+    add_target(parser)
 
 
 @dataclass(frozen=True)
@@ -87,26 +102,25 @@ class Target:
     board: Board | None
 
 
-def chosen_target(arguments: argparse.Namespace) -> Target:
-    """What --board, --core, --clock and --kernels mean; what is left out follows from the others.
+def chosen_board(arguments: argparse.Namespace) -> Target:
+    """What --board, --clock, --core and --kernels mean; what is left out follows from the others.
 
     Raises:
       SchemeError: The clock is no frequency, or a board's core is not the one that is named.
     """
     board = None if arguments.board is None else BOARDS[arguments.board]
-    kernels = None if arguments.kernels is None else KernelSet(arguments.kernels)
-    if arguments.core is not None:
-        core = Core(arguments.core)
-    elif board is not None:
-        core = board.core
-    else:
-        core = Core.of(kernels or KernelSet.CMSIS_NN)
-    if board is not None and core is not board.core:
-        raise SchemeError(f"--board {board.name} has {board.core}, not {core}; leave out --core")
-    clock = DEFAULT_CLOCK if board is None else board.clock
+    core, kernels = chosen_target(arguments)
+    clock = DEFAULT_CLOCK
+    if board is not None:
+        if arguments.core is not None and core is not board.core:
+            raise SchemeError(
+                f"--board {board.name} has {board.core}, not {core}; leave out --core"
+            )
+        core, clock = board.core, board.clock
+        kernels = KernelSet(arguments.kernels or core.kernels)
     if arguments.clock is not None:
         clock = parse_clock(arguments.clock)
-    return Target(core, kernels or core.kernels, clock, board)
+    return Target(core, kernels, clock, board)
 
 
 def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:
