@@ -22,8 +22,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "--measure",
         action="store_true",
-        help="what training each layer really adds to RAM, flash and time: two rewrites of the model "
-        "for each",
+        help="what training each layer really adds to RAM, flash and time: two rewrites for each",
     )
     shared.add_board(parser)
 
