@@ -19,7 +19,7 @@ using tflm_train::JournalStatus;
 using tflm_train::Storage;
 using tflm_train::StorageSize;
 
-constexpr StorageSize kSize = {4 * 128, 128, 8};
+constexpr StorageSize kSize = {8 * 128, 128, 8};
 
 // A file name of this test's own, removed at the end.
 struct TemporaryPath {
@@ -81,7 +81,8 @@ TEST(FileStorage, SaysWhenTheFileCannotBeOpened) {
   FileStorage file("/nonexistent/journal", kSize);
   EXPECT_TRUE(!file.ok());
   Journal journal(file.storage());
-  EXPECT_EQ(journal.Open(), JournalStatus::kStorageFailed);
+  EXPECT_EQ(journal.Open(), JournalStatus::kUnreadable);
+  EXPECT_EQ(journal.Write("", 1), JournalStatus::kStorageFailed);
 }
 
 }  // namespace
