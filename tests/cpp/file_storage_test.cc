@@ -58,8 +58,8 @@ TEST(FileStorage, HasTheRulesOfFlash) {
   const Storage storage = file.storage();
   uint8_t data[16] = {};
   EXPECT_TRUE(storage.program(storage.context, 8, data, 16));
-  EXPECT_TRUE(!storage.program(storage.context, 16, data, 8));   // not erased
-  EXPECT_TRUE(!storage.program(storage.context, 36, data, 8));   // not a unit
+  EXPECT_TRUE(!storage.program(storage.context, 16, data, 8));    // not erased
+  EXPECT_TRUE(!storage.program(storage.context, 36, data, 8));    // not a unit
   EXPECT_TRUE(!storage.program(storage.context, 1024, data, 8));  // outside
   EXPECT_TRUE(!storage.read(storage.context, 1022, data, 3));
   EXPECT_TRUE(!storage.erase(storage.context, 64));
