@@ -263,7 +263,9 @@ Journal::Slot Journal::ReadSlot(int slot) const {
     const bool is_closed = IsClosed(at);
     if (!is_blank || is_closed) found.used = entry + 1;
     found.doubtful += has_header ? !is_closed : !is_blank || is_closed;
-    if (has_header && record.generation > found.generation) found.generation = record.generation;
+    if (has_header && is_closed && record.generation > found.generation) {
+      found.generation = record.generation;
+    }
     if (!has_header || (found.newest.valid && !IsNewer(record.sequence, found.newest.sequence))) {
       continue;
     }

@@ -114,7 +114,7 @@ class Journal {
     bool is_read;         // no read of the headers failed
     int used;             // headers up to the last that is not blank
     int doubtful;         // headers that are neither blank nor whole
-    uint32_t generation;  // the highest
+    uint32_t generation;  // the highest of whole ones
   };
 
   size_t SlotOffset(int slot) const { return static_cast<size_t>(slot) * slot_bytes_; }
