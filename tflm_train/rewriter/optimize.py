@@ -267,6 +267,28 @@ def choose_segments(
     return [replace(s, run=runs.run(s.start, s.stop)) if s.streams else s for s in chosen]
 
 
+def least_alive(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[int]:
+    """The fewest bytes that can be alive while each op runs, however the op list is cut.
+
+    Args:
+      graph: Gives the interface: its inputs and outputs.
+      ops: In execution order.
+      choice: What may be done.
+
+    Returns:
+      Bytes, by the op's index.
+    """
+    least = [1 << 62] * len(ops)
+    liveness = Liveness(ops, graph.inputs, graph.outputs)
+    taps = nonzero_taps([op for op in ops if can_stream(op)])
+    runs = RunCosts(graph, ops, taps, choice.time_of_stage, None)
+    for segments in _all_segments(liveness, ops, choice, fates(None), runs):
+        for segment in segments:
+            for index in range(segment.start, segment.stop):
+                least[index] = min(least[index], segment.alive)
+    return least
+
+
 def _smallest(by_stop: Sequence[Sequence[_Segment]], limit: float) -> list[_Segment]:
     """The plan that takes the least memory in at most `limit` instructions; [] if none is found."""
     heads = sorted({s.alive for found in by_stop for s in found})

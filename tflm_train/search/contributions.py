@@ -115,6 +115,20 @@ class Contributions:
         }
         return json.dumps({"kind": _KIND, "format": _FORMAT, **values}, indent=1) + "\n"
 
+    def require_of(self, model: Model, data: SplitData, head: Head, name: str) -> None:
+        """Refuses contributions of something else.
+
+        Raises:
+          DataError: They are of another model, other data, or another head.
+        """
+        for what, mine, other in (
+            ("another model", self.model, model_digest(model)),
+            ("other data", self.data, data.digest),
+            ("another head", self.head, head),
+        ):
+            if mine != other:
+                raise DataError(f"{name}: these contributions are of {what}; run `analyze` again")
+
     @staticmethod
     def from_json(text: str, name: str = "contributions") -> Contributions:
         """Reads them back.
