@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -53,6 +54,8 @@ class RankedScheme:
     Attributes:
       found_as: Where it comes from: the optimum of the analysis, a preset, and so on.
       arena_bytes: The smallest arena that is enough.
+      flash_bytes: Of the model and the kernels that it needs.
+      step_ms: Estimated time of a training step.
       residual_bits: Extra bits kept for each trained weight.
       expected_gain: What the analysis expects it to bring above the head alone, in score.
       chosen_by: Score on the samples that choose, one seed; left out where it was not run.
@@ -63,6 +66,8 @@ class RankedScheme:
 
     found_as: str
     arena_bytes: int
+    flash_bytes: int
+    step_ms: float
     residual_bits: int
     expected_gain: float | None
     chosen_by: float | None = sometimes()
@@ -130,6 +135,15 @@ def _arguments(parser: Parser) -> None:
         f"{_BUDGET})",
     )
     parser.add_argument(
+        "--flash", metavar="SIZE", help="the most flash, kernels included (default: no limit)"
+    )
+    parser.add_argument(
+        "--step-ms",
+        type=float,
+        metavar="MS",
+        help="the longest training step, estimated (default: no limit)",
+    )
+    parser.add_argument(
         "--max-slowdown",
         type=float,
         metavar="X",
@@ -174,6 +188,7 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
     if arguments.report is not None:
         require_matplotlib()
     model = original_of(load(arguments.model))
+    trials = Trials(model)
     way, head = _way(arguments), shared.chosen_head(arguments)
     data = split_data(load_dataset(arguments.data), model)
     contributions = _contributions(arguments, model, data, head)
@@ -186,9 +201,9 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
     searched: Searched | None = None
     try:
         with WorkProgress(arguments.json) as progress:
-            plan = _plan(arguments, model, data, head, way, budgets)
+            plan = _plan(arguments, trials, data, head, way, budgets)
             method = arguments.method or METHODS[0 if has_solver() else 1]
-            search = Search(model, data, head, way, budgets, plan, open_workers, progress, method)
+            search = Search(trials, data, head, way, budgets, plan, open_workers, progress, method)
             searched = search.run(contributions)
     except KeyboardInterrupt:
         _write_presets(arguments, model, way, head, budgets, outputs)
@@ -208,7 +223,11 @@ def _budgets(arguments: argparse.Namespace) -> list[Budget]:
     sizes = sorted({parse_bytes(size) for size in arguments.budget.split(",")})
     if not arguments.minutes > 0:
         raise DataError(f"--minutes {arguments.minutes} must be above 0")
-    return [Budget(size) for size in sizes]
+    flash = math.inf if arguments.flash is None else parse_bytes(arguments.flash)
+    limit = math.inf if arguments.step_ms is None else arguments.step_ms
+    if not limit > 0:
+        raise DataError(f"--step-ms {limit} must be above 0")
+    return [Budget(size, flash, limit) for size in sizes]
 
 
 def _outputs(arguments: argparse.Namespace, budgets: list[Budget]) -> list[Path]:
@@ -249,19 +268,19 @@ def _contributions(
 
 def _plan(
     arguments: argparse.Namespace,
-    model: Model,
+    trials: Trials,
     data: SplitData,
     head: Head,
     way: Way,
     budgets: list[Budget],
 ) -> Plan:
     """The plan of this search; of an earlier run of the same one where there was one."""
-    cache = LatentCache.of_user(arguments.cache)
+    cache, model = LatentCache.of_user(arguments.cache), trials.model
     asked = (data.digest, head, arguments.minutes, budgets, way, arguments.contributions is None)
     key = hashlib.sha256(model.source + repr(asked).encode()).hexdigest()
 
     def make() -> Plan:
-        depth = _deepest(Space.of(model, head), Measure(Trials(model), way), budgets[-1])
+        depth = _deepest(Space.of(model, head), Measure(trials, way), budgets[-1])
         tuner, candidates = FineTuner(model, data, cache), list_candidates(model, head, depth)
         workers = arguments.workers or cores()
         return make_plan(tuner, candidates, arguments.minutes, workers, len(budgets), depth)
@@ -311,7 +330,17 @@ def _files(
 
 def _command(arguments: argparse.Namespace) -> str:
     words = ["tflm_train search", arguments.model, "--data", arguments.data]
-    for name in ("classes", "labels", "budget", "core", "kernels", "max_slowdown", "minutes"):
+    for name in (
+        "classes",
+        "labels",
+        "budget",
+        "flash",
+        "step_ms",
+        "core",
+        "kernels",
+        "max_slowdown",
+        "minutes",
+    ):
         value = getattr(arguments, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
@@ -366,6 +395,8 @@ def _found(outcome: Outcome, output: str | None) -> FoundScheme:
         RankedScheme(
             x.contender.name,
             x.contender.costs.arena,
+            x.contender.costs.flash,
+            x.contender.costs.step_ms,
             x.contender.scheme.residual_bits,
             x.contender.expected,
             None if x.chosen_by is None else x.chosen_by.score,
