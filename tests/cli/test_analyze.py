@@ -39,7 +39,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(digits: Path, folder: Path) -> list[object]:
     return [
-        "analyze", MODEL, "--data", digits, "--layers", 2, "--steps", 40, "--seeds", 2,
+        "analyze", MODEL, "--data", digits, "--layers", 2, "--steps", 20, "--seeds", 2,
         "--cache", folder / "cache", "--workers", 1, "-o", folder / "contributions.json",
     ]  # fmt: skip
 
