@@ -53,7 +53,7 @@ class Instant:
                 raise KeyboardInterrupt
             self.left -= 1
             self.done += 1
-            results.append(_scored(task))
+            results.append(instant_result(task))
             on_done(task, results[-1])
         return results
 
@@ -64,7 +64,8 @@ class Instant:
         pass
 
 
-def _scored(task: FineTune) -> FineTuned:
+def instant_result(task: FineTune) -> FineTuned:
+    """Chance that follows from the task."""
     rng = np.random.default_rng(int(hashlib.sha256(task.key.encode()).hexdigest()[:12], 16))
     mean = 0.6 + 0.02 * len(task.scheme.weights) + 0.01 * len(task.scheme.bias_layers)
     scores = (rng.random(_SAMPLES) < min(mean, 0.95)).astype(float)
