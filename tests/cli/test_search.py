@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.helpers import Run, assert_refused, listing
+from tests.cli.helpers import Run, assert_refused
 from tests.search.test_search import PLAN, instant_result
 from tflm_train.model import load
 from tflm_train.scheme import Scheme
@@ -83,11 +83,11 @@ def test_ctrl_c_keeps_what_is_known(run: Run, folder: Path, hurry: Hurry) -> Non
 
 
 def test_what_is_wrong_is_said(run: Run, folder: Path, hurry: Hurry) -> None:
-    before = listing(folder)
+    before = {path.name for path in folder.iterdir()}
     assert_refused(run(*words(folder, "--minutes", 0)), "--minutes", "above 0")
     assert_refused(run(*words(folder, "--step-ms", -1)), "--step-ms")
     assert_refused(run(*words(folder, "--contributions", folder / "s.yaml")), "analyze")
     assert_refused(run(*words(folder, "-o", folder / "digits.tflite")), "input model")
     assert_refused(run(*words(folder, "-o", folder / "s.yaml")), "s.yaml", "--force")
-    assert listing(folder).keys() - {"cache"} == before.keys()
+    assert {path.name for path in folder.iterdir()} - {"cache"} == before
     assert load(folder / "digits.tflite").graph.ops

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import math
 import sys
@@ -16,7 +17,7 @@ from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.work import WorkProgress, add_workers, cores, workers_for
 from tflm_train.errors import DataError
-from tflm_train.files import NewFile, is_png, write_files
+from tflm_train.files import NewFile, is_png, require_ours, write_files
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.records import sometimes
@@ -130,13 +131,14 @@ def _arguments(parser: Parser) -> None:
     shared.add_classes(parser)
     parser.add_argument(
         "--budget",
-        default=_BUDGET,
         metavar="SIZE,...",
-        help="the largest arena (64KB, 1MB, bytes); of several, a scheme for each (default: "
-        f"{_BUDGET})",
+        help="the largest arena (64KB, 1MB, bytes); of several, a scheme for each (default: the "
+        f"board's, or {_BUDGET})",
     )
     parser.add_argument(
-        "--flash", metavar="SIZE", help="the most flash, kernels included (default: no limit)"
+        "--flash",
+        metavar="SIZE",
+        help="the most flash, kernels included (default: the board's, or no limit)",
     )
     parser.add_argument(
         "--step-ms",
@@ -151,7 +153,7 @@ def _arguments(parser: Parser) -> None:
         help="largest estimated time of the forward layers relative to the builtin ops' "
         "(default: whatever takes least RAM)",
     )
-    shared.add_target(parser)
+    shared.add_board(parser)
     parser.add_argument(
         "--minutes",
         type=float,
@@ -182,15 +184,18 @@ def _arguments(parser: Parser) -> None:
 
 def _run(arguments: argparse.Namespace) -> SearchSummary:
     started = time.monotonic()
-    budgets = _budgets(arguments)
+    target = shared.chosen_board(arguments)
+    budgets = _budgets(arguments, target)
     outputs = _outputs(arguments, budgets)
     for path in outputs:
         shared.require_another_file(path, Path(arguments.model))
+        require_ours(path, is_scheme, arguments.force)
     if arguments.report is not None:
         require_matplotlib()
+        require_ours(Path(arguments.report), is_page, arguments.force)
     model = original_of(load(arguments.model))
     trials = Trials(model)
-    way, head = _way(arguments), shared.chosen_head(arguments)
+    way, head = _way(arguments, target), shared.chosen_head(arguments)
     data = split_data(load_dataset(arguments.data), model)
     contributions = _contributions(arguments, model, data, head)
 
@@ -204,7 +209,18 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
         with WorkProgress(arguments.json) as progress:
             plan = _plan(arguments, trials, data, head, way, budgets)
             method = arguments.method or METHODS[0 if has_solver() else 1]
-            search = Search(trials, data, head, way, budgets, plan, open_workers, progress, method)
+            search = Search(
+                trials,
+                data,
+                head,
+                way,
+                budgets,
+                plan,
+                open_workers,
+                on_progress=progress,
+                method=method,
+                clock=target.clock,
+            )
             searched = search.run(contributions)
     except KeyboardInterrupt:
         _write_presets(arguments, model, way, head, budgets, outputs)
@@ -220,11 +236,17 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
     return _summary(arguments, searched, outputs, seconds, report)
 
 
-def _budgets(arguments: argparse.Namespace) -> list[Budget]:
-    sizes = sorted({parse_bytes(size) for size in arguments.budget.split(",")})
+def _budgets(arguments: argparse.Namespace, target: shared.Target) -> list[Budget]:
+    board = target.board
+    if arguments.budget is None and board is not None:
+        sizes = [board.ram_budget]
+    else:
+        sizes = sorted({parse_bytes(x) for x in (arguments.budget or _BUDGET).split(",")})
     if not arguments.minutes > 0:
         raise DataError(f"--minutes {arguments.minutes} must be above 0")
-    flash = math.inf if arguments.flash is None else parse_bytes(arguments.flash)
+    flash = math.inf if board is None else board.flash_budget
+    if arguments.flash is not None:
+        flash = parse_bytes(arguments.flash)
     limit = math.inf if arguments.step_ms is None else arguments.step_ms
     if not limit > 0:
         raise DataError(f"--step-ms {limit} must be above 0")
@@ -243,13 +265,12 @@ def _size_name(size: float) -> str:
     return f"{int(size) // 1024}KB" if size % 1024 == 0 else f"{int(size)}"
 
 
-def _way(arguments: argparse.Namespace) -> Way:
-    core, kernels = shared.chosen_target(arguments)
+def _way(arguments: argparse.Namespace, target: shared.Target) -> Way:
     limit = arguments.max_slowdown
     if limit is not None and not limit >= 1:
         raise DataError(f"--max-slowdown {limit} must be at least 1")
-    way = Way(kernels, core=core)
-    return way.smallest() if limit is None else Way(kernels, core=core, max_slowdown=limit)
+    way = Way(target.kernels, core=target.core)
+    return way.smallest() if limit is None else dataclasses.replace(way, max_slowdown=limit)
 
 
 def _contributions(
@@ -337,7 +358,9 @@ def _command(arguments: argparse.Namespace) -> str:
         "budget",
         "flash",
         "step_ms",
+        "board",
         "core",
+        "clock",
         "kernels",
         "max_slowdown",
         "minutes",

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tflm_train.cost.boards import DEFAULT_CLOCK
 from tflm_train.model import Model
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme.head import Head
@@ -33,7 +34,7 @@ from tflm_train.search.optimum import Found, Optimizer
 from tflm_train.search.plan import Plan
 from tflm_train.search.results import Results
 from tflm_train.search.split_data import SplitData
-from tflm_train.search.true_costs import DEFAULT_CLOCK, Budget, Measure, TrueCosts
+from tflm_train.search.true_costs import Budget, Measure, TrueCosts
 from tflm_train.search.workers import Workers, run_tasks
 
 OpenWorkers = Callable[[SplitData], AbstractContextManager[tuple[Workers, Results]]]
