@@ -321,8 +321,8 @@ def _how(searched: Searched, about: About) -> str:
         "Samples": f"{train:,} trained, {choose:,} chose, {rank:,} ranked; then the first two "
         "trained and the last ones were scored",
         "Analysis": f"{len(found.biases)} numbers of biases, {len(found.weights)} shares of "
-        f"layers' weights; {plan.steps:,} steps of one sample, seeds 0 to {plan.seeds - 1}; {found.stopped} "
-        "hopeless ones got one seed",
+        f"layers' weights; {plan.steps:,} steps of one sample, seeds 0 to {plan.seeds - 1}; "
+        f"{found.stopped} hopeless ones got one seed",
         "Finals": f"{plan.final_steps:,} steps, seeds 0 to {plan.final_seeds - 1}, the rate chosen "
         "by short runs on the training samples",
         "Optimum": f"{sum(x.proved for x in proofs)} of {len(proofs)} proved, "
