@@ -207,6 +207,7 @@ class Search:
             workers,
             results,
             seeds=plan.seeds,
+            fast=plan.fast,
             steps=plan.steps,
             depth=plan.depth,
             on_progress=self.on_progress,

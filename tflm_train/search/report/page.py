@@ -229,6 +229,8 @@ def _range(gains: Sequence[Gain], factor: float) -> tuple[float, float]:
 
 
 def _said(gain: Gain, words: Words) -> str:
+    if not gain.seeds:
+        return f"{words.gain(gain)} (predicted)"
     return f"{words.gain(gain)} ({gain.seeds} seeds, rate {gain.rate:g})"
 
 
@@ -322,7 +324,8 @@ def _how(searched: Searched, about: About) -> str:
         "trained and the last ones were scored",
         "Analysis": f"{len(found.biases)} numbers of biases, {len(found.weights)} shares of "
         f"layers' weights; {plan.steps:,} steps of one sample, seeds 0 to {plan.seeds - 1}; "
-        f"{found.stopped} hopeless ones got one seed",
+        f"{found.stopped} hopeless ones got one seed"
+        + ("; most weights are predicted from a few (the fast way)" if plan.fast else ""),
         "Finals": f"{plan.final_steps:,} steps, seeds 0 to {plan.final_seeds - 1}, the rate chosen "
         "by short runs on the training samples",
         "Optimum": f"{sum(x.proved for x in proofs)} of {len(proofs)} proved, "
