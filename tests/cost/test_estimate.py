@@ -87,7 +87,7 @@ def test_more_work_takes_longer(kind: ops.StageKind) -> None:
             )
             for side in (4, 8, 16)
         ]
-        assert times == sorted(times) and times[0] > 0
+        assert 0 < times[0] < times[1] < times[2]
 
 
 @pytest.mark.parametrize("core", list(Core))

@@ -25,7 +25,7 @@ from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.trials import OnTrial
 from tflm_train.scheme.head import KEPT_HEAD, MAX_CLASSES, Head, parse_classes
 
-_SECONDS_BETWEEN = 3.0  # lines of progress where there is no terminal
+SECONDS_BETWEEN = 10.0  # lines of progress where there is no terminal
 
 DATA_HELP = (
     "an .npz file with x_train, y_train, x_test, y_test (uint8 images are resized to the model's "
@@ -248,7 +248,7 @@ def trial_progress() -> Iterator[OnTrial]:
 
     def tell(count: int, costs: Costs) -> None:
         nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN:
+        if time.monotonic() - last >= SECONDS_BETWEEN:
             last = time.monotonic()
             console.print(_tried(count, costs, begin), soft_wrap=True)
 
