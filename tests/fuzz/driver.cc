@@ -16,7 +16,7 @@ extern "C" const char* __asan_default_options() { return "handle_abort=1"; }
 
 namespace {
 
-constexpr size_t kCapacity = 512;
+constexpr size_t kCapacity = 1024;
 unsigned long running = 0;
 
 void NameTheRun() { std::fprintf(stderr, "in run %lu\n", running); }

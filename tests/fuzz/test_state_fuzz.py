@@ -19,16 +19,26 @@ FLAGS = (
 KERNELS = sorted((ROOT / "tflm_kernels/state").glob("*.cc"))
 
 
-def build(folder: Path, target: Path) -> Path:
+def build(folder: Path, target: Path, *more_flags: str) -> Path:
     program = folder / target.stem
     sources = [target, ROOT / "tests/fuzz/driver.cc", *KERNELS]
-    subprocess.run(["c++", *FLAGS, f"-I{ROOT}", *map(str, sources), "-o", str(program)], check=True)
+    flags = [*FLAGS, *more_flags, f"-I{ROOT}"]
+    subprocess.run(["c++", *flags, *map(str, sources), "-o", str(program)], check=True)
     return program
 
 
-@pytest.mark.parametrize("name", ["state_fuzz", "journal_fuzz", "latent_store_fuzz"])
-def test_no_finding(name: str, tmp_path: Path) -> None:
-    program = build(tmp_path, ROOT / f"tests/fuzz/{name}.cc")
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("state_fuzz", ()),
+        ("journal_fuzz", ()),
+        ("latent_store_fuzz", ()),
+        ("latent_store_fuzz", ("-DLATENT_BYTES=44",)),
+    ],
+    ids=["state", "journal", "latent store", "latent store, long records"],
+)
+def test_no_finding(name: str, flags: tuple[str, ...], tmp_path: Path) -> None:
+    program = build(tmp_path, ROOT / f"tests/fuzz/{name}.cc", *flags)
     finished = subprocess.run([program, str(RUNS)], capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout == f"{RUNS} runs, no finding\n"
