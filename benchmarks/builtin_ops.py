@@ -15,15 +15,14 @@ from pathlib import Path
 
 from benchmarks import instructions
 from tflm_train.model import Model
-from tools import cortex_m
+from tools import boards
 
 SOURCES = (
     "benchmarks/target/tflm/*.cc",
-    "tests/cpp/target/*.cc",
-    *cortex_m.kernel_sources(),
-    *cortex_m.kernel_sources("micro"),
+    *boards.kernel_sources(),
+    *boards.kernel_sources("micro"),
 )
-MODEL_BYTES = 1024 * cortex_m.KIB  # at the end of the board's memory
+MODEL_BYTES = 1024 * boards.KIB  # at the end of the board's memory
 _ONLY_CORE = "m7"
 
 
@@ -64,10 +63,10 @@ def library(core: str) -> Path | None:
     return path if path.exists() else None
 
 
-def machine(core: str) -> cortex_m.Machine:
+def machine(core: str) -> boards.Machine:
     """A core's board, without the end of its memory, where models go."""
     name = instructions.CORES[core]
-    board = next(m for m in cortex_m.MACHINES if m.name == name)
+    board = next(m for m in boards.MACHINES if m.name == name)
     origin, size = board.ram
     defines = (*board.defines, "-DTF_LITE_STATIC_MEMORY")
     return dataclasses.replace(board, ram=(origin, size - MODEL_BYTES), defines=defines)
@@ -93,9 +92,7 @@ def program(core: str, sources: tuple[str, ...], name: str) -> tuple[Path, int]:
     includes = [path for path in os.environ["TFLM_INCLUDE"].split(":") if path]
     symbols = {"model_data": model_at}
     try:
-        elf = cortex_m.compile_and_link(
-            board, sources, name, symbols, includes, [str(library(core))]
-        )
+        elf = boards.compile_and_link(board, sources, name, symbols, includes, [str(library(core))])
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"{error.cmd[0]} failed:\n{error.output}") from error
     return elf, model_at

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.report import Column, show
-from tools import cortex_m
+from tools import boards
 
 CORES = ("cortex_m0plus", "cortex_m4", "cortex_m7", "cortex_m55")
 # The only RAM is in the object that the program makes; the compiler tells its size.
@@ -27,13 +27,13 @@ PROBE = "#include <tflm_kernels/state/journal.h>\nchar journal[sizeof(tflm_train
 
 PARTS = ("state", "kernels", "micro")
 # TFLM's declarations, as far as the ops need them.
-TFLM = cortex_m.ROOT / "tests/export/tflm_stub"
+TFLM = boards.ROOT / "tests/export/tflm_stub"
 
 
 def sources(part: str) -> list[Path]:
     if part == "micro":
-        return sorted((cortex_m.ROOT / "tflm_kernels/micro").glob("*.cc"))
-    paths = [cortex_m.ROOT / path for path in cortex_m.kernel_sources()]
+        return sorted((boards.ROOT / "tflm_kernels/micro").glob("*.cc"))
+    paths = [boards.ROOT / path for path in boards.kernel_sources()]
     return [path for path in paths if (path.parent.name == "state") == (part == "state")]
 
 
@@ -53,12 +53,12 @@ class Size(NamedTuple):
 
 def measure(core: str, path: Path) -> Size:
     """Compiles a source for a core."""
-    flags = [*cortex_m.COMPILE_FLAGS, "-Os", "-fstack-usage", *cortex_m.core_flags()[core]]
-    flags += [f"-I{cortex_m.ROOT}", f"-isystem{TFLM}", "-DTF_LITE_STATIC_MEMORY"]
+    flags = [*boards.ARM.compile_flags, "-Os", "-fstack-usage", *boards.core_flags()[core]]
+    flags += [f"-I{boards.ROOT}", f"-isystem{TFLM}", "-DTF_LITE_STATIC_MEMORY"]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "object.o"
-        command = [cortex_m.COMPILER, *flags, "-c", str(path), "-o", str(output)]
-        cortex_m.call(command)
+        command = [boards.ARM.compiler, *flags, "-c", str(path), "-o", str(output)]
+        boards.call(command)
         answer = subprocess.run(
             ["arm-none-eabi-size", str(output)], check=True, text=True, capture_output=True
         )

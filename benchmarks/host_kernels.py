@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_train import ops
-from tools import cortex_m
+from tools import boards
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = (
     "benchmarks/target/bench.cc",
     "tests/cpp/platform_host.cc",
-    *cortex_m.kernel_sources(),
+    *boards.kernel_sources(),
 )
 COMMAND = (
     *("c++", "-std=c++17", "-O3", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"),

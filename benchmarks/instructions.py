@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tflm_train import ops
-from tools import cortex_m
+from tools import boards
 
-SOURCES = ("benchmarks/target/*.cc", "tests/cpp/target/*.cc", *cortex_m.kernel_sources())
+SOURCES = ("benchmarks/target/*.cc", *boards.kernel_sources())
 CORES = {
     "m0plus": "mps2-an385-m0plus",
     "m3": "mps2-an385",
@@ -26,7 +26,7 @@ CORES = {
     "m7": "mps2-an500",
     "m55": "mps3-an547",
 }
-_CASES_BYTES = 64 * cortex_m.KIB  # at the end of the board's memory
+_CASES_BYTES = 64 * boards.KIB  # at the end of the board's memory
 _RUN_SECONDS = 900
 _LINE = re.compile(r"^(\d+) (\d+)$", re.MULTILINE)
 
@@ -44,7 +44,7 @@ def count(core: str, operators: Sequence[ops.Params]) -> list[int]:
     Raises:
         RuntimeError: the program or the emulator failed.
     """
-    machine = next(m for m in cortex_m.MACHINES if m.name == CORES[core])
+    machine = next(m for m in boards.MACHINES if m.name == CORES[core])
     origin, size = machine.ram
     machine = dataclasses.replace(machine, ram=(origin, size - _CASES_BYTES))
     cases_at = origin + size - _CASES_BYTES
@@ -55,7 +55,7 @@ def count(core: str, operators: Sequence[ops.Params]) -> list[int]:
     if len(cases) > _CASES_BYTES:
         raise RuntimeError(f"{len(operators)} operators do not fit; count them in parts")
     try:
-        elf = cortex_m.compile_and_link(machine, SOURCES, "bench", {"bench_cases": cases_at})
+        elf = boards.compile_and_link(machine, SOURCES, "bench", {"bench_cases": cases_at})
         output = emulate(machine.board, elf, cases, cases_at)
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"{error.cmd[0]} failed:\n{error.output}") from error
@@ -67,7 +67,7 @@ def count(core: str, operators: Sequence[ops.Params]) -> list[int]:
 
 def compiler() -> str:
     """The name and version of the cross compiler: the counts depend on it."""
-    command = [cortex_m.COMPILER, "--version"]
+    command = [boards.ARM.compiler, "--version"]
     return subprocess.run(command, check=True, text=True, capture_output=True).stdout.split("\n")[0]
 
 

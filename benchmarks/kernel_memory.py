@@ -24,7 +24,7 @@ from tests.memory.kernel_cases import kernel_cases
 from tests.memory.kernel_rows import PARTS, REFUSED, row_text
 from tflm_train.memory import KernelSet
 
-SOURCES = ("benchmarks/target/memory/*.cc", "tests/cpp/target/*.cc")
+SOURCES = ("benchmarks/target/memory/*.cc",)
 _STEP = 16
 _HELIUM, _WITHOUT_DSP = ("m55",), ("m0plus", "m3")
 _USED = "used"

@@ -35,7 +35,7 @@ from tflm_train.rewriter import RewriteResult
 from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import WeightUpdate
 from tflm_train.scheme.library import find_scheme
-from tools import cortex_m
+from tools import boards
 
 STEPS, RATE = 200, 0.005
 CASES: dict[tuple[str, str], Scheme] = {
@@ -54,9 +54,8 @@ CASES: dict[tuple[str, str], Scheme] = {
 }
 _SOURCES = (
     "benchmarks/target/tflm_step/*.cc",
-    "tests/cpp/target/*.cc",
-    *cortex_m.kernel_sources(),
-    *cortex_m.kernel_sources("micro"),
+    *boards.kernel_sources(),
+    *boards.kernel_sources("micro"),
 )
 _CORES = ("m4", "m7", "m55")
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D")

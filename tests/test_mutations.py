@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.requirements import ROOT
-from tools import cortex_m
+from tools import boards
 from tools.mutate import HOST_KINDS, Mutation, read_list
 
-_MACHINES = {machine.name for machine in cortex_m.MACHINES}
+_MACHINES = {machine.name for machine in boards.MACHINES}
 
 
 def test_names_are_unique() -> None:

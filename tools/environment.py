@@ -41,6 +41,9 @@ CROSS_COMPILER = (
     "libstdc++-arm-none-eabi-newlib",
 )
 EMULATOR = ("qemu-system-arm",)
+# Its C++ headers are those of CROSS_COMPILER.
+RISCV = ("gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf", "qemu-system-misc")
+AARCH64 = ("g++-aarch64-linux-gnu", "qemu-user")
 CMAKE = ("cmake",)
 # The program to look for where there are no Debian packages.
 PROGRAMS = {
@@ -50,6 +53,10 @@ PROGRAMS = {
     "bazel-bootstrap": "bazel",
     "gcc-arm-none-eabi": "arm-none-eabi-g++",
     "qemu-system-arm": "qemu-system-arm",
+    "gcc-riscv64-unknown-elf": "riscv64-unknown-elf-g++",
+    "qemu-system-misc": "qemu-system-riscv32",
+    "g++-aarch64-linux-gnu": "aarch64-linux-gnu-g++",
+    "qemu-user": "qemu-aarch64",
 }
 
 

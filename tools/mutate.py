@@ -14,7 +14,7 @@ An entry's `tests` are commands:
 
     host NAME ...       C++ tests (tests/cpp/NAME.cc) on this machine
     sanitized NAME ...  the same with sanitizers, which notice what is read beyond an end
-    MACHINE NAME ...    the same on an emulated board of tools/cortex_m.py
+    MACHINE NAME ...    the same on an emulated board of tools/boards.py
     pytest ARGUMENT ... Python tests
 """
 
@@ -149,7 +149,7 @@ class Tree:
         self._build(sys.executable, "tests/cpp/generate_golden.py")
         # The copy's own: it builds where it lies.
         sys.path.insert(0, str(self.root / "tools"))
-        self._boards = importlib.import_module("cortex_m")
+        self._boards = importlib.import_module("boards")
         # Not a warning but a test is to notice a change.
         vars(self._boards).update(COMPILE_FLAGS=[*self._boards.COMPILE_FLAGS, "-w"])
         self._library_is_current = False

@@ -15,9 +15,9 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cortex_m
+import boards
 import environment
-from cortex_m import Outcome
+from boards import Outcome
 from environment import ROOT
 from format_sources import cpp_files
 
@@ -120,7 +120,7 @@ def bazel_tests() -> Outcome:
         for name in tests:
             log = ROOT / "bazel-testlogs" / "tests" / "cpp" / name / "test.log"
             text = log.read_text(errors="replace") if log.exists() else "no log"
-            total.add(cortex_m.parse(text, 0))
+            total.add(boards.parse(text, 0))
     return total
 
 
@@ -131,7 +131,7 @@ def bazel_sources() -> Outcome:
         command = ["bazel", "query", f"labels(srcs, //tflm_kernels:{target})"]
         answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
         found = {line.strip("/").replace(":", "/") for line in answer.stdout.splitlines()}
-        expected = {path for part in kernel_parts for path in cortex_m.kernel_sources(part)}
+        expected = {path for part in kernel_parts for path in boards.kernel_sources(part)}
         if found == expected:
             total.passed += 1
         else:
@@ -150,14 +150,14 @@ def bazel_cross_builds() -> Outcome:
 
 
 def emulated_boards() -> Outcome:
-    return cortex_m.run_all(cortex_m.MACHINES)
+    return boards.run_all(boards.MACHINES)
 
 
 def instruction_counts() -> Outcome:
     """The kernels' instructions on the emulated cores, against the committed baseline."""
     command = [environment.python_of(environment.VENV), "-m", "benchmarks.kernels", "--check"]
     finished = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    outcome = cortex_m.parse(finished.stdout, finished.returncode)
+    outcome = boards.parse(finished.stdout, finished.returncode)
     print(outcome.output.rstrip())
     return outcome
 
@@ -199,7 +199,10 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "python": environment.CROSS_COMPILER + environment.EMULATOR + environment.CMAKE,
     "bazel": environment.BAZEL,
     "cross": environment.BAZEL + environment.CROSS_COMPILER,
-    "boards": environment.CROSS_COMPILER + environment.EMULATOR,
+    "boards": environment.CROSS_COMPILER
+    + environment.EMULATOR
+    + environment.RISCV
+    + environment.AARCH64,
     "instructions": environment.CROSS_COMPILER + environment.EMULATOR,
 }
 

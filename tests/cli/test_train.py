@@ -21,8 +21,8 @@ def test_json(run: Run, folder: Path, rewritten: Path) -> None:
     assert done.err == "" and done.status == 0
     summary = done.json
     assert summary.keys() == {
-        "metric", "test_accuracy_before", "epochs", "test_accuracy", "steps_per_second",
-        "state",
+        "metric", "learning_rate", "test_accuracy_before", "epochs", "test_accuracy",
+        "steps_per_second", "state",
     }  # fmt: skip
     assert len(summary["epochs"]) == 2
     for epoch in summary["epochs"]:

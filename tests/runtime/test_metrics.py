@@ -87,14 +87,14 @@ class TestRegression:
         interpreter = interpreter_of("regression", Loss("mean_squared_error"))
         words = "y_train: 2 values for each sample, but the model has 3 outputs"
         with pytest.raises(DataError, match=words):
-            train(interpreter, self.dataset(2))
+            train(interpreter, self.dataset(2), learning_rate=1e-3)
 
     def test_no_targets(self) -> None:
         x = np.zeros((2, 6), np.float32)
         none = np.zeros((2, 0), np.float32)
         interpreter = interpreter_of("regression", Loss("mean_squared_error"))
         with pytest.raises(DataError, match="the data set has no y_train; only a model that"):
-            train(interpreter, Dataset(x, none, x, none))
+            train(interpreter, Dataset(x, none, x, none), learning_rate=1e-3)
 
     def test_an_autoencoder_needs_none(self) -> None:
         interpreter = interpreter_of("autoencoder", Loss("mean_squared_error", "input"))
@@ -117,7 +117,7 @@ class TestRegression:
         x = np.zeros((3, 6), np.float32)
         y = np.array([0, 2, 1])
         with pytest.raises(DataError, match=r"y_train\[1\]: a target value is no probability"):
-            train(interpreter, Dataset(x, y, x, y))
+            train(interpreter, Dataset(x, y, x, y), learning_rate=1e-3)
         assert interpreter.step == 0
 
 

@@ -139,7 +139,7 @@ def test_refused_arguments(
     interpreter = tt.Interpreter(rewritten)
     factory = interpreter.state()
     with pytest.raises(DataError, match=words):
-        train(interpreter, dataset, **arguments)
+        train(interpreter, dataset, **{"learning_rate": 1e-3} | arguments)
     assert interpreter.state() == factory
 
 
@@ -148,9 +148,13 @@ def test_refused_data(rewritten: bytes, dataset: Dataset) -> None:
     labels = dataset.y_train.copy()
     labels[5] = 10
     with pytest.raises(DataError, match="10"):
-        train(interpreter, Dataset(dataset.x_train, labels, dataset.x_test, dataset.y_test, ()))
+        train(
+            interpreter,
+            Dataset(dataset.x_train, labels, dataset.x_test, dataset.y_test, ()),
+            learning_rate=1e-3,
+        )
     with pytest.raises(ModelError, match="holds no training ops"):
-        train(tt.Interpreter(DIGITS), dataset)
+        train(tt.Interpreter(DIGITS), dataset, learning_rate=1e-3)
     assert interpreter.step == 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tflm_train.memory import KernelSet
-from tools import cortex_m
+from tools import boards
 
 CORE = "cortex_m7"
 BOARD = "mps2-an500"
@@ -52,11 +52,11 @@ def build(source: str, folder: Path) -> list[Path]:
     Returns:
         The objects.
     """
-    root = cortex_m.ROOT
+    root = boards.ROOT
     patterns = (
-        *cortex_m.kernel_sources(),
-        *cortex_m.kernel_sources("micro"),
-        "tests/cpp/target/*.cc",
+        *boards.kernel_sources(),
+        *boards.kernel_sources("micro"),
+        *boards.ARM.platform,
     )
     sources = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     return [_compile(path, folder) for path in [*sources, _FOLDER / source]]
@@ -83,9 +83,9 @@ def run(objects: list[Path], model: Path, minimum_bytes: int, folder: Path) -> d
     }  # fmt: skip
     layout["minimum_bytes"] = minimum_bytes
     symbols = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
-    script = f"-Wl,-T,{cortex_m.ROOT / 'tests/cpp/target/target.ld'}"
+    script = f"-Wl,-T,{boards.ROOT / 'tests/cpp/target/target.ld'}"
     linked = [*map(str, objects), os.environ["TFLM_LIB"]]
-    link = [cortex_m.COMPILER, *_flags(), *cortex_m.LINK_FLAGS, *symbols, script]
+    link = [boards.ARM.compiler, *_flags(), *boards.ARM.link_flags, *symbols, script]
     _call([*link, *linked, "-o", str(elf)])
     command = ["qemu-system-arm", "-M", BOARD, "-nographic", "-monitor", "none", "-serial", "none"]
     command += ["-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
@@ -102,19 +102,19 @@ def run(objects: list[Path], model: Path, minimum_bytes: int, folder: Path) -> d
 def _flags() -> list[str]:
     includes = [f"-I{path}" for path in os.environ["TFLM_INCLUDE"].split(":") if path]
     # TFLM's own headers do not hold to our warnings.
-    plain = [f for f in cortex_m.COMPILE_FLAGS if not f.startswith("-W")]
-    core = cortex_m.core_flags()[CORE]
-    return [*plain, "-O3", "-DTF_LITE_STATIC_MEMORY", *core, f"-I{cortex_m.ROOT}", *includes]
+    plain = [f for f in boards.ARM.compile_flags if not f.startswith("-W")]
+    core = boards.core_flags()[CORE]
+    return [*plain, "-O3", "-DTF_LITE_STATIC_MEMORY", *core, f"-I{boards.ROOT}", *includes]
 
 
 def _compile(source: Path, folder: Path) -> Path:
     output = folder / f"{source.stem}.o"
-    _call([cortex_m.COMPILER, *_flags(), "-c", str(source), "-o", str(output)])
+    _call([boards.ARM.compiler, *_flags(), "-c", str(source), "-o", str(output)])
     return output
 
 
 def _call(command: list[str]) -> None:
     try:
-        cortex_m.call(command)
+        boards.call(command)
     except subprocess.CalledProcessError as error:
         pytest.fail(f"{error.cmd[0]} failed:\n{error.output}")

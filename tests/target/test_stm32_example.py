@@ -28,9 +28,9 @@ from tflm_train.memory import memory_report
 from tflm_train.model import load
 from tflm_train.runtime.latent_store import Replay, Reservoir
 from tflm_train.runtime.training import model_inputs
-from tools import cortex_m
+from tools import boards
 
-ROOT = cortex_m.ROOT
+ROOT = boards.ROOT
 TRAIN, TEST, RATE = 300, 100, 0.01
 STORED = 10  # samples that a model with latents begins with
 BOARDS = {"netduinoplus2": "stm32f405", "mps2-an500": "mps2-an500"}

@@ -11,12 +11,12 @@ import pytest
 from tests import requirements
 from tests.export.builds import STUB
 from tflm_train.export.kernel_sources import kernel_sources
-from tools import cortex_m
+from tools import boards
 
-ROOT = cortex_m.ROOT
-PLAIN = set(cortex_m.kernel_sources())
-ADAPTERS = set(cortex_m.kernel_sources("micro"))
-HOST = set(cortex_m.kernel_sources("host"))
+ROOT = boards.ROOT
+PLAIN = set(boards.kernel_sources())
+ADAPTERS = set(boards.kernel_sources("micro"))
+HOST = set(boards.kernel_sources("host"))
 
 
 def test_the_rule_covers_every_source() -> None:

@@ -1,4 +1,4 @@
-// Dot products of panels in plain C++, and with SSE2 on the host.
+// Dot products of panels in plain C++, and with what every 64-bit processor has: SSE2 or NEON.
 
 #ifndef TFLM_KERNELS_ARCH_MULTIPLY_PORTABLE_H_
 #define TFLM_KERNELS_ARCH_MULTIPLY_PORTABLE_H_
@@ -9,6 +9,8 @@
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace tflm_train {
@@ -26,6 +28,21 @@ inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, in
   }
   _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), row0);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(sums + 4), row1);
+}
+
+#elif defined(__aarch64__)
+
+// Not only for speed: of the plain loops GCC 12 makes wrong code here with -O3.
+inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
+  int32x4_t row0 = vdupq_n_s32(0);
+  int32x4_t row1 = row0;
+  for (int32_t k = 0; k < depth; ++k, a += kLanes, b += kLanes) {
+    const int16x4_t columns = vld1_s16(b);
+    row0 = vmlal_n_s16(row0, columns, a[0]);
+    row1 = vmlal_n_s16(row1, columns, a[1]);
+  }
+  vst1q_s32(sums, row0);
+  vst1q_s32(sums + kLanes, row1);
 }
 
 #else

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.files import read_state, write_file
-from tflm_train.learning import LatentCache, train
+from tflm_train.learning import LatentCache, RateChoice, train
 from tflm_train.model.kinds import is_state
 from tflm_train.records import sometimes
 from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
-from tflm_train.runtime.training import SCHEDULES, EpochRecord, StepReport, TrainingRecord
+from tflm_train.runtime.training import (
+    DEFAULT_SCHEDULE,
+    SCHEDULES,
+    EpochRecord,
+    StepReport,
+    TrainingRecord,
+)
+
+AUTO = "auto"
+"""The value of `--lr` for a rate that is chosen."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,8 @@ class TrainSummary:
     Attributes:
       metric: What the accuracies are: `accuracy`, shares in 0 to 1, or `mean_squared_error`, in
         squared real units.
+      learning_rate: Of the first step.
+      rate_choice: What `--lr auto` tried.
       test_accuracy_before: On the test samples before the first step.
       epochs: The epochs in order.
       test_accuracy: On the test samples after the last step.
@@ -34,10 +46,12 @@ class TrainSummary:
     """
 
     metric: str
+    learning_rate: float
     test_accuracy_before: float
     epochs: tuple[EpochRecord, ...]
     test_accuracy: float
     steps_per_second: float
+    rate_choice: RateChoice | None = sometimes()
     warnings: tuple[str, ...] | None = sometimes()
     state: str | None = sometimes()
 
@@ -47,12 +61,16 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--data", required=True, help=shared.DATA_HELP)
     parser.add_argument("--epochs", type=int, default=3, help="default: 3")
     parser.add_argument(
-        "--lr", type=float, default=1e-3, help="learning rate of the first step (default: 0.001)"
+        "--lr",
+        type=_rate,
+        default=AUTO,
+        help="learning rate of the first step, or auto: chosen by short runs on a split of the "
+        "training data (default: auto)",
     )
     parser.add_argument(
         "--schedule",
         choices=SCHEDULES,
-        default="linear",
+        default=DEFAULT_SCHEDULE,
         help="linear or cosine decay to 0, or constant with a tenth of it for the last fifth",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
@@ -63,11 +81,22 @@ def _arguments(parser: Parser) -> None:
     shared.add_force(parser)
 
 
+def _rate(text: str) -> float | None:
+    """A number; None for `auto`."""
+    if text == AUTO:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor {AUTO}") from None
+
+
 def _run(arguments: argparse.Namespace) -> TrainSummary:
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
         interpreter.load_state(read_state(Path(arguments.load_state)))
-    record = _train(interpreter, arguments)
+    choices: list[RateChoice] = []
+    record = _train(interpreter, arguments, choices.append)
     state = None
     if arguments.save_state:
         path = Path(arguments.save_state)
@@ -76,21 +105,42 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     is_mute = record.epochs[0].is_mute
     return TrainSummary(
         metric=record.metric,
+        learning_rate=record.learning_rate,
         test_accuracy_before=record.test_accuracy_before,
         epochs=record.epochs,
         test_accuracy=record.test_accuracy,
         steps_per_second=record.steps_per_second,
-        warnings=(_mute_training(interpreter, arguments.lr),) if is_mute else None,
+        rate_choice=choices[0] if choices else None,
+        warnings=(_mute_training(interpreter, record.learning_rate),) if is_mute else None,
         state=state,
     )
 
 
-def _train(interpreter: Interpreter, arguments: argparse.Namespace) -> TrainingRecord:
+def _train(
+    interpreter: Interpreter,
+    arguments: argparse.Namespace,
+    keep_choice: Callable[[RateChoice], None],
+) -> TrainingRecord:
     """Trains with a progress bar and, where tables are wanted, a line after each epoch."""
     dataset = load_dataset(arguments.data)
     metric = metric_for(interpreter, dataset.y_train).name
     with shared.progress(arguments.json) as progress:
+        trials = progress.add_task("learning rate", visible=arguments.lr is None)
         task = progress.add_task("epoch 1", total=None)
+        rates = [arguments.lr]
+
+        def on_trial(rate: float, step: int, steps: int) -> None:
+            progress.update(
+                trials, total=steps, completed=step, description=f"learning rate: trying {rate:g}"
+            )
+
+        def on_rate(choice: RateChoice) -> None:
+            keep_choice(choice)
+            rates[0] = choice.rate
+            progress.update(trials, visible=False)
+            if not arguments.json:
+                for line in _choice_lines(choice, metric):
+                    progress.console.print(line, soft_wrap=True)
 
         def on_step(report: StepReport) -> None:
             progress.update(
@@ -106,7 +156,7 @@ def _train(interpreter: Interpreter, arguments: argparse.Namespace) -> TrainingR
                 return
             progress.console.print(_epoch_line(epoch, record, metric))
             if epoch == 0 and record.is_mute:
-                warning = _mute_training(interpreter, arguments.lr)
+                warning = _mute_training(interpreter, rates[0])
                 progress.console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
         return train(
@@ -116,12 +166,25 @@ def _train(interpreter: Interpreter, arguments: argparse.Namespace) -> TrainingR
             on_latent=latents.frozen_layers(progress, arguments.json),
             epochs=arguments.epochs,
             learning_rate=arguments.lr,
+            on_trial=on_trial,
+            on_rate=on_rate,
             schedule=arguments.schedule,
             seed=arguments.seed,
             limit=arguments.limit,
             on_step=on_step,
             on_epoch=on_epoch,
         )
+
+
+def _choice_lines(choice: RateChoice, metric: str) -> list[str]:
+    """What was tried: a line, and one for each rate."""
+    lines = [f"learning rate {choice.rate:g}, chosen in {choice.steps} steps of short runs:"]
+    for tried in choice.tried:
+        kind = "held-out" if tried.is_held_out else "training"
+        line = f"  {tried.rate:<8g} {tried.steps:>5} steps, loss {tried.loss:.4f}, "
+        line += f"{kind} {tables.score(metric, tried.score)}"
+        lines.append(line)
+    return lines
 
 
 def _mute_training(interpreter: Interpreter, rate: float) -> str:

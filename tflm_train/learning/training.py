@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Unpack
 
 import numpy.typing as npt
 
 from tflm_train.learning.frozen_once import FrozenOnce, OnLatent
 from tflm_train.learning.latent_cache import LatentCache
+from tflm_train.learning.rates import OnTrial, RateChoice, choose_rate
 from tflm_train.runtime import training
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.training import Bench, TrainingOptions, TrainingRecord
+from tflm_train.runtime.training import DEFAULT_SCHEDULE, Bench, TrainingOptions, TrainingRecord
 
 
 def train(
     interpreter: Interpreter,
     dataset: Dataset,
     *,
+    learning_rate: float | None = None,
     cache: LatentCache | None = None,
+    on_trial: OnTrial | None = None,
+    on_rate: Callable[[RateChoice], None] | None = None,
     on_latent: OnLatent | None = None,
     **options: Unpack[TrainingOptions],
 ) -> TrainingRecord:
@@ -29,6 +34,10 @@ def train(
     Args:
       interpreter: A rewritten model, in whatever state it is.
       dataset: The data.
+      learning_rate: Of the first step, in real units; None chooses it by short runs on a split of
+        the training data (`rates.choose_rate`).
+      on_trial: Told of the progress of that choice.
+      on_rate: Told the choice.
       cache: Where latents are kept for other runs.
       on_latent: Told of the progress while latents are computed.
       **options: How to train.
@@ -42,4 +51,19 @@ def train(
         latents, latents_test = once.inputs(x, x_test)
         return Bench(once.tail, latents, latents_test, once.hand_back)
 
-    return training.train(interpreter, dataset, bench=bench, **options)
+    def choose(on: Bench, y: npt.NDArray[Any], steps: int) -> float:
+        choice = choose_rate(
+            on.interpreter,
+            on.x,
+            y,
+            steps=steps,
+            schedule=options.get("schedule", DEFAULT_SCHEDULE),
+            seed=options.get("seed", 0),
+            on_trial=on_trial,
+        )
+        if on_rate is not None:
+            on_rate(choice)
+        return choice.rate
+
+    rate = choose if learning_rate is None else learning_rate
+    return training.train(interpreter, dataset, learning_rate=rate, bench=bench, **options)

@@ -1,9 +1,10 @@
 """Labelled data sets, and their way into the int8 input of a model.
 
-A data set is an `.npz` file with `x_train, y_train, x_test, y_test` (and optionally `class_names`),
-or a folder with one sub-folder of pictures per class. Samples stay in the form they were found in:
-a step converts the one sample it needs (`to_model_input`), so that three thousand 128x128 pictures
-never exist as float arrays, nor twice.
+A data set is an `.npz` file with `x_train, y_train, x_test, y_test` (and optionally `class_names`,
+and `group_train`: who or what each training sample comes from), or a folder with one sub-folder of
+pictures per class. Samples stay in the form they were found in: a step converts the one sample it
+needs (`to_model_input`), so that three thousand 128x128 pictures never exist as float arrays, nor
+twice.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Int8Array: TypeAlias = npt.NDArray[np.int8]
 LabelArray: TypeAlias = npt.NDArray[np.int64]
 
 _NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
+_OPTIONAL_KEYS = ("class_names", "group_train")
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 # Finiteness is checked this many bytes at a time: the check needs a mask of the same length.
 _CHECK_BYTES = 1 << 24
@@ -75,6 +77,8 @@ class Dataset:
         x_test: like `x_train`.
         y_test: like `y_train`.
         class_names: one name per class, or empty when the data set has none.
+        group_train: [n] what each training sample comes from (a person, a device, a recording): a
+            split keeps them together. None when nothing is known.
 
     Raises:
         DataError: counts or types do not fit, labels out of range, NaN or infinity in the samples.
@@ -85,6 +89,7 @@ class Dataset:
     x_test: Samples
     y_test: Array
     class_names: tuple[str, ...] = field(default=())
+    group_train: Array | None = None
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):
@@ -106,6 +111,11 @@ class Dataset:
             )
         if self.class_names:
             self.check_classes(len(self.class_names))
+        if self.group_train is not None and self.group_train.shape != (len(self.x_train),):
+            raise DataError(
+                f"group_train has shape {list(self.group_train.shape)}; give one group for each of "
+                f"the {len(self.x_train)} training samples"
+            )
 
     def check_classes(self, classes: int) -> None:
         """Refuses labels that a model with this many classes cannot learn.
@@ -243,7 +253,7 @@ def _load_npz(path: Path) -> Dataset:
                     f"{path}: {', '.join(missing)} missing; "
                     f"an .npz data set holds {', '.join(_NPZ_KEYS)}"
                 )
-            keys = [key for key in (*_NPZ_KEYS, "class_names") if key in archive]
+            keys = [key for key in (*_NPZ_KEYS, *_OPTIONAL_KEYS) if key in archive]
             arrays: dict[str, Any] = {key: _read_array(archive, key, path) for key in keys}
             for key in missing:
                 arrays[key] = np.zeros((len(arrays[key.replace("y", "x")]), 0), np.float32)

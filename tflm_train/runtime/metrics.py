@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 ACCURACY = "accuracy"
 MEAN_SQUARED_ERROR = "mean_squared_error"
 _EVEN_ODDS = 0.5
+_LITTLE = 0.05
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Metric:
       name: `accuracy` (a share, more is better) or `mean_squared_error` (in real units).
       output: The output that is scored.
       threshold: Where yes begins for yes-or-no labels; None for one class of several.
+      gives_probabilities: Whether the output holds these, not what a SOFTMAX or LOGISTIC takes.
     """
 
     name: str
     output: Tensor
     threshold: float | None = None
+    gives_probabilities: bool = False
 
     @property
     def is_accuracy(self) -> bool:
@@ -56,6 +59,35 @@ class Metric:
         label = int(wanted) if wanted.ndim == 0 else int(np.argmax(wanted))
         return float(np.argmax(values) == label)
 
+    def error(self, answer: Array, target: Array) -> float:
+        """How wrong one answer is, lower is better; it tells apart what one score does not.
+
+        For classes: 1 if it is wrong, plus the share of other classes that it puts before the right
+        one, plus a little for probabilities that are off. The order counts most, because a model
+        that has forgotten all and says so is surer to be half right than one that still learns. For
+        labels the share that is wrong, and the squared error of the probabilities; for values
+        their mean squared error.
+
+        Args:
+          answer: As for `score`.
+          target: Likewise.
+        """
+        score = self.score(answer, target)
+        if self.name == MEAN_SQUARED_ERROR:
+            return score
+        values = real_values(answer, self.output).reshape(-1)
+        wanted = np.asarray(target, np.float64).reshape(-1)
+        if np.ndim(target) == 0 and values.size > 1:
+            wanted = np.eye(values.size)[int(target)]
+        if self.threshold is not None:
+            given = values if self.gives_probabilities else 0.5 + 0.5 * np.tanh(0.5 * values)
+            return 1.0 - score + float(np.mean((given - wanted) ** 2))
+        given = values if self.gives_probabilities else _softmax(values)
+        right = values[int(np.argmax(wanted))]
+        before = np.sum(values > right) + 0.5 * (np.sum(values == right) - 1)
+        order = float(before) / max(1, values.size - 1)
+        return 1.0 - score + order + _LITTLE * float(np.sum((given - wanted) ** 2))
+
 
 def metric_for(interpreter: Interpreter, y: Array) -> Metric:
     """The metric that fits a model and the form of its targets.
@@ -75,10 +107,13 @@ def metric_for(interpreter: Interpreter, y: Array) -> Metric:
         return Metric(MEAN_SQUARED_ERROR, output)
     is_distribution = LossKind.SOFTMAX_CROSS_ENTROPY in ending or interpreter.is_one_of_several
     if indices or (y.ndim > 1 and is_distribution):
-        return Metric(ACCURACY, output)
+        return Metric(
+            ACCURACY, output, gives_probabilities=LossKind.SOFTMAX_CROSS_ENTROPY in ending
+        )
     are_probabilities = LossKind.SIGMOID_CROSS_ENTROPY in ending
     if are_probabilities or interpreter.loss is not None:
-        return Metric(ACCURACY, output, _EVEN_ODDS if are_probabilities else 0.0)
+        threshold = _EVEN_ODDS if are_probabilities else 0.0
+        return Metric(ACCURACY, output, threshold, are_probabilities)
     return Metric(MEAN_SQUARED_ERROR, output)
 
 
@@ -87,6 +122,12 @@ def real_values(values: Array, tensor: Tensor) -> npt.NDArray[np.float64]:
     if tensor.quantization is None:
         return values.astype(np.float64)
     return (values.astype(np.float64) - tensor.zero_point) * tensor.scale
+
+
+def _softmax(values: Array) -> Array:
+    powers: Array = np.exp(values - values.max())
+    powers /= powers.sum()
+    return powers
 
 
 def _ending(model: Model, output: Tensor) -> list[LossKind]:

@@ -20,6 +20,7 @@ from tflm_train.runtime.metrics import Metric, metric_for, real_values
 from tflm_train.runtime.targets import target_array
 
 SCHEDULES = ("linear", "cosine", "constant")
+DEFAULT_SCHEDULE = "linear"
 Inputs: TypeAlias = npt.NDArray[Any] | Sequence[Any]
 """Model inputs, one for each sample; a tuple where the model takes several."""
 _FINAL_SHARE = 0.2
@@ -72,8 +73,10 @@ class TrainingRecord:
     """A whole run.
 
     `metric` says what the accuracies are: shares in [0, 1], or mean squared errors in real units.
+    `learning_rate` is that of the first step.
     """
 
+    learning_rate: float
     test_accuracy_before: float
     epochs: tuple[EpochRecord, ...]
     test_accuracy: float
@@ -107,7 +110,6 @@ class TrainingOptions(TypedDict, total=False):
 
     Attributes:
       epochs: How often to go through the training samples (3).
-      learning_rate: Of the first step, in real units (1e-3).
       schedule: One of `SCHEDULES` (linear).
       seed: Of the order (0).
       limit: Use only the first `limit` training and test samples (all).
@@ -116,7 +118,6 @@ class TrainingOptions(TypedDict, total=False):
     """
 
     epochs: int
-    learning_rate: float
     schedule: str
     seed: int
     limit: int | None
@@ -141,6 +142,10 @@ class Bench:
     finish: Callable[[], None] = lambda: None
 
 
+ChooseRate: TypeAlias = Callable[[Bench, npt.NDArray[Any], int], float]
+"""Gives the rate of the first step for a bench, the training targets and the run's steps."""
+
+
 def whole_model(interpreter: Interpreter, x: npt.NDArray[Any], x_test: npt.NDArray[Any]) -> Bench:
     """Runs every layer in every step."""
     return Bench(interpreter, x, x_test)
@@ -150,10 +155,10 @@ def train(
     interpreter: Interpreter,
     dataset: Dataset,
     *,
+    learning_rate: float | ChooseRate,
     bench: Callable[[Interpreter, npt.NDArray[Any], npt.NDArray[Any]], Bench] = whole_model,
     epochs: int = 3,
-    learning_rate: float = 1e-3,
-    schedule: str = "linear",
+    schedule: str = DEFAULT_SCHEDULE,
     seed: int = 0,
     limit: int | None = None,
     on_step: Callable[[StepReport], None] | None = None,
@@ -166,9 +171,9 @@ def train(
     Args:
       interpreter: A rewritten model, in whatever state it is.
       dataset: The data.
+      learning_rate: Of the first step, in real units, or what chooses it.
       bench: Makes what runs the steps of the model, its training and its test inputs.
       epochs: See `TrainingOptions`, as for those that follow.
-      learning_rate: Likewise.
       schedule: Likewise.
       seed: Likewise.
       limit: Likewise.
@@ -183,7 +188,7 @@ def train(
     """
     if schedule not in SCHEDULES:
         raise DataError(f"schedule {schedule!r} is not one of {', '.join(SCHEDULES)}")
-    if not math.isfinite(learning_rate) or learning_rate <= 0:
+    if not callable(learning_rate) and not (math.isfinite(learning_rate) and learning_rate > 0):
         raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
     if epochs < 1 or (limit is not None and limit < 1):
         raise DataError("epochs and limit must be at least 1")
@@ -195,9 +200,8 @@ def train(
     losses = np.zeros(epochs * len(y), np.float32)
     run = _Run(on.interpreter, metric_for(on.interpreter, y), losses, on_step)
     before = evaluate(on.interpreter, on.x_test, y_test)
-    rates = [
-        learning_rate_at(schedule, learning_rate, step, len(losses)) for step in range(len(losses))
-    ]
+    rate = learning_rate(on, y, len(losses)) if callable(learning_rate) else learning_rate
+    rates = [learning_rate_at(schedule, rate, step, len(losses)) for step in range(len(losses))]
     records: list[EpochRecord] = []
     try:
         for epoch in range(epochs):
@@ -212,7 +216,7 @@ def train(
         on.finish()
     speed = len(rates) / run.seconds
     last = records[-1].test_accuracy
-    return TrainingRecord(before, tuple(records), last, speed, losses, run.metric.name)
+    return TrainingRecord(rate, before, tuple(records), last, speed, losses, run.metric.name)
 
 
 @dataclass
@@ -262,10 +266,10 @@ def has_mute_head(interpreter: Interpreter, x: Inputs) -> bool:
       x: Model inputs, as for `evaluate`; the first few are tried.
     """
     tried = x[:_MUTE_SAMPLES]
-    return interpreter.is_trainable and all(_is_mute(_infer(interpreter, one)) for one in tried)
+    return interpreter.is_trainable and all(_is_mute(infer_one(interpreter, one)) for one in tried)
 
 
-def _infer(interpreter: Interpreter, x: Any) -> npt.NDArray[Any]:
+def infer_one(interpreter: Interpreter, x: Any) -> npt.NDArray[Any]:
     """Inference on an input, or on a tuple of them."""
     return interpreter.infer(*x) if isinstance(x, tuple) else interpreter.infer(x)
 
@@ -301,7 +305,7 @@ def scores(
     metric = metric_for(interpreter, y)
     found = np.zeros(len(y))
     for index, (sample, target) in enumerate(zip(x, y, strict=True)):
-        found[index] = metric.score(_infer(interpreter, sample), target)
+        found[index] = metric.score(infer_one(interpreter, sample), target)
         if on_sample is not None:
             on_sample(index + 1)
     return found

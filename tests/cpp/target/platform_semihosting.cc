@@ -1,5 +1,5 @@
-// What a bare Cortex-M needs before main() can run, and the way out: Arm semihosting, which
-// qemu-system-arm (and a debugger, on a real board) answers.
+// What a bare Cortex-M or RISC-V core needs before main() can run, and the way out: semihosting,
+// which QEMU (and a debugger, on a real board) answers.
 
 #include <cstddef>
 #include <cstdint>
@@ -16,11 +16,15 @@ extern void (*init_array_start[])();
 extern void (*init_array_end[])();
 
 [[noreturn]] void ResetHandler();
-[[noreturn]] void FaultHandler();
+[[noreturn]] __attribute__((aligned(4))) void FaultHandler();
 
 // C++ asks for these where static objects or pure functions exist; nothing here ever exits.
 void* __dso_handle = nullptr;
+#if defined(__riscv)
+int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
+#else
 int __aeabi_atexit(void*, void (*)(void*), void*) { return 0; }
+#endif
 [[noreturn]] void __cxa_pure_virtual() { FaultHandler(); }
 }
 
@@ -30,6 +34,23 @@ constexpr uint32_t kWrite0 = 0x04;
 constexpr uint32_t kExitExtended = 0x20;
 constexpr uint32_t kApplicationExit = 0x20026;
 
+#if defined(__riscv)
+
+uint32_t Semihost(uint32_t operation, const void* argument) {
+  register uint32_t a0 asm("a0") = operation;
+  register const void* a1 asm("a1") = argument;
+  // The emulator knows the call by these three instructions, none of which may be compressed.
+  asm volatile(
+      ".option push\n .option norvc\n .balign 16\n"
+      "slli zero, zero, 0x1f\n ebreak\n srai zero, zero, 7\n .option pop"
+      : "+r"(a0)
+      : "r"(a1)
+      : "memory");
+  return a0;
+}
+
+#else
+
 uint32_t Semihost(uint32_t operation, const void* argument) {
   register uint32_t r0 asm("r0") = operation;
   register const void* r1 asm("r1") = argument;
@@ -37,10 +58,29 @@ uint32_t Semihost(uint32_t operation, const void* argument) {
   return r0;
 }
 
+#endif
+
 [[noreturn]] void Exit(uint32_t status) {
   const uint32_t block[2] = {kApplicationExit, status};
   for (;;) Semihost(kExitExtended, block);
 }
+
+#if defined(__riscv)
+
+// The core starts here, without a stack. The trap handler's address has to be a multiple of 4.
+__attribute__((section(".vectors"), used, naked)) void Start() {
+  asm volatile(".option arch, +zicsr");
+#if defined(__riscv_flen)
+  asm volatile("li t0, 0x2000\n csrs mstatus, t0");  // The FPU is off after reset.
+#endif
+  asm volatile(
+      "la sp, stack_top\n"
+      "la t0, FaultHandler\n"
+      "csrw mtvec, t0\n"
+      "j ResetHandler");
+}
+
+#else
 
 struct VectorTable {
   const void* initial_stack;
@@ -53,6 +93,8 @@ __attribute__((section(".vectors"), used)) const VectorTable kVectors = {
     {ResetHandler, FaultHandler, FaultHandler, FaultHandler, FaultHandler, FaultHandler,
      FaultHandler},
 };
+
+#endif
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 """The cores that are built for, and the compiler flags that select them.
 
-A plain dictionary of literals: tools/cortex_m.py reads it as well.
+A plain dictionary of literals: tools/boards.py reads it as well.
 """
 
 CORES = {

@@ -1,7 +1,8 @@
-"""Cross-compiles the C++ kernel tests and runs them on emulated Cortex-M boards.
+"""Cross-compiles the C++ kernel tests and runs them on emulated boards.
 
-`python tools/cortex_m.py [machine ...]` needs gcc-arm-none-eabi, newlib and qemu-system-arm, and
-the golden cases (`python tests/cpp/generate_golden.py`). Only the standard library is used.
+`python tools/boards.py [machine ...]` needs each machine's compiler and emulator (see
+environment.py) and the golden cases (`python tests/cpp/generate_golden.py`). Only the standard
+library is used.
 """
 
 import argparse
@@ -17,15 +18,56 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / "build" / "cortex_m"
-COMPILER = "arm-none-eabi-g++"
-COMPILE_FLAGS = (
-    "-std=c++17 -mthumb -ffunction-sections -fdata-sections -ffp-contract=off "
-    "-fno-exceptions -fno-rtti -fno-threadsafe-statics -Wall -Wextra -Werror"
-).split()
-LINK_FLAGS = (
-    "-nostartfiles --specs=nosys.specs -Wl,--gc-sections -Wl,--no-warn-rwx-segments"
-).split()
+BUILD = ROOT / "build" / "boards"
+_FLAGS = (
+    "-std=c++17 -ffunction-sections -fdata-sections -ffp-contract=off -fno-exceptions -fno-rtti "
+    "-fno-threadsafe-statics -Wall -Wextra -Werror"
+)
+_LINK_FLAGS = "-Wl,--gc-sections -Wl,--no-warn-rwx-segments"
+_BARE = f"-nostartfiles {_LINK_FLAGS}"
+# Debian packages no C++ headers for RISC-V. Those for Arm are the same but for what they ask of
+# the C library, which these programs do not use.
+_CPP_HEADERS = Path("/usr/include/newlib/c++")
+
+
+@dataclasses.dataclass(frozen=True)
+class Toolchain:
+    """A compiler for one instruction set, and how its programs run."""
+
+    compiler: str
+    compile_flags: tuple[str, ...]
+    link_flags: tuple[str, ...]
+    emulator: tuple[str, ...]  # its first words; what follows is the machine's and the program
+    script: str | None = "tests/cpp/target/target.ld"
+    platform: tuple[str, ...] = ("tests/cpp/target/*.cc",)
+    left_out: tuple[str, ...] = ("platform_host.cc", "file_storage_test.cc")
+
+
+_SEMIHOSTING = tuple(
+    "-nographic -monitor none -serial none -semihosting-config enable=on,target=native".split()
+)
+ARM = Toolchain(
+    "arm-none-eabi-g++",
+    tuple(f"-mthumb {_FLAGS}".split()),
+    tuple(f"{_BARE} --specs=nosys.specs".split()),
+    ("qemu-system-arm", *_SEMIHOSTING),
+)
+RISCV = Toolchain(
+    "riscv64-unknown-elf-g++",
+    tuple(f"{_FLAGS} -mcmodel=medany --specs=picolibc.specs".split()),
+    # Nor does it package the C++ library.
+    tuple(f"{_BARE} -nodefaultlibs -Wl,--start-group,-lc,-lgcc,--end-group".split()),
+    ("qemu-system-riscv32", "-bios", "none", *_SEMIHOSTING),
+)
+AARCH64_LINUX = Toolchain(
+    "aarch64-linux-gnu-g++",
+    tuple(_FLAGS.split()),
+    tuple(f"-static {_LINK_FLAGS}".split()),
+    ("qemu-aarch64",),
+    script=None,
+    platform=("tflm_kernels/host/file_storage.cc",),
+    left_out=(),
+)
 
 
 def kernel_sources(part: str = "") -> tuple[str, ...]:
@@ -49,10 +91,9 @@ def kernel_sources(part: str = "") -> tuple[str, ...]:
     )
 
 
-SOURCES = ("tests/cpp/*.cc", "tests/cpp/target/*.cc", *kernel_sources())
-HOST_ONLY = ("platform_host.cc", "file_storage_test.cc")
+SOURCES = ("tests/cpp/*.cc", *kernel_sources())
 # What every object depends on besides the files that the compiler names.
-FLAGS_FROM = ("tools/cortex_m.py", "tools/bazel/arm_none_eabi/cores.bzl")
+FLAGS_FROM = ("tools/boards.py", "tools/bazel/arm_none_eabi/cores.bzl")
 RUN_SECONDS = 300
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 KIB = 1024
@@ -60,16 +101,29 @@ KIB = 1024
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """A board of qemu-system-arm, and where code and data go on it."""
+    """A board that QEMU emulates, and where code and data go on it."""
 
     name: str
-    board: str
+    board: str  # QEMU's name; empty for a program of an operating system
     core: str
     code: tuple[int, int] = (0x00000000, 4096 * KIB)
     ram: tuple[int, int] = (0x20000000, 4096 * KIB)
     vectors: int | None = None  # where the core starts; None: at the beginning of `code`
     defines: tuple[str, ...] = ()
     optimization: str = "-O3"
+    toolchain: Toolchain = ARM
+    emulator_flags: tuple[str, ...] = ()
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """What the linker script takes."""
+        layout = {
+            "CODE_ORIGIN": self.code[0],
+            "CODE_BYTES": self.code[1],
+            "RAM_ORIGIN": self.ram[0],
+            "RAM_BYTES": self.ram[1],
+        }
+        return layout if self.vectors is None else {**layout, "VECTORS_ORIGIN": self.vectors}
 
 
 MACHINES: tuple[Machine, ...] = (
@@ -105,8 +159,26 @@ MACHINES: tuple[Machine, ...] = (
         vectors=0x10000000,
     ),
 )
+_VIRT = Machine(
+    "virt",
+    "virt",
+    "rv32imc",
+    code=(0x80000000, 4096 * KIB),
+    ram=(0x80400000, 4096 * KIB),
+    toolchain=RISCV,
+    emulator_flags=("-cpu", "rv32,f=off,d=off"),
+)
+MACHINES += (
+    # Without and with an FPU, as an ESP32-C3 and an ESP32-P4.
+    dataclasses.replace(_VIRT, name="riscv32imc"),
+    dataclasses.replace(
+        _VIRT, name="riscv32imafc", core="rv32imafc", emulator_flags=("-cpu", "rv32,d=off")
+    ),
+    # As a Raspberry Pi with a 64-bit system.
+    Machine("aarch64-linux", "", "aarch64", toolchain=AARCH64_LINUX),
+)
 # Firmware is built for size (Arduino) or with -O2 more often than not: the loops by hand once more.
-OPTIMIZATIONS = {"mps2-an386": "-Os", "mps2-an500": "-O2", "mps3-an547": "-Os"}
+OPTIMIZATIONS = {"mps2-an386": "-Os", "mps2-an500": "-O2", "mps3-an547": "-Os", "riscv32imc": "-Os"}
 MACHINES += tuple(
     dataclasses.replace(machine, name=machine.name + option, optimization=option)
     for machine in MACHINES
@@ -131,12 +203,19 @@ class Outcome:
 
 
 def core_flags() -> dict[str, list[str]]:
-    """Reads the table of cores that the Bazel toolchains use too."""
+    """The flags that select a core; of Cortex-M the table that the Bazel toolchains use too."""
     path = ROOT / "tools/bazel/arm_none_eabi/cores.bzl"
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Assign):
-            return dict(ast.literal_eval(node.value))
+            return {**ast.literal_eval(node.value), **_OTHER_CORES}
     raise ValueError(f"{path}: no table of cores")
+
+
+_OTHER_CORES = {
+    "rv32imc": ["-march=rv32imc", "-mabi=ilp32"],
+    "rv32imafc": ["-march=rv32imafc", "-mabi=ilp32f"],
+    "aarch64": ["-march=armv8-a"],
+}
 
 
 def compile_and_link(
@@ -160,44 +239,48 @@ def compile_and_link(
     Raises:
         subprocess.CalledProcessError: the compiler or linker failed (its messages in `output`).
     """
-    flags = [*COMPILE_FLAGS, machine.optimization, *core_flags()[machine.core]]
+    tools = machine.toolchain
+    flags = [*tools.compile_flags, machine.optimization, *core_flags()[machine.core]]
     flags += [*machine.defines, f"-I{ROOT}"]
     # Machines with the same flags share objects.
     variant = machine.optimization.removeprefix("-O3")
     variant += "-".join(define.removeprefix("-D") for define in machine.defines)
+    if tools is RISCV:
+        includes = [*includes, *_cpp_headers()]
     flags += [f"-isystem{folder}" for folder in includes]
     folder = BUILD / f"{machine.core}-{variant}".rstrip("-")
     folder.mkdir(parents=True, exist_ok=True)
     sources = [
         path
-        for pattern in patterns
+        for pattern in dict.fromkeys((*patterns, *tools.platform))
         for path in sorted(ROOT.glob(pattern))
-        if path.name not in HOST_ONLY
+        if path.name not in tools.left_out
     ]
 
     def compile_one(source: Path) -> Path:
         output = folder / (source.relative_to(ROOT).as_posix().replace("/", "__") + ".o")
         if not is_current(output):
-            call([COMPILER, *flags, "-MMD", "-c", str(source), "-o", str(output)])
+            call([tools.compiler, *flags, "-MMD", "-c", str(source), "-o", str(output)])
         return output
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compile_one, sources))
     elf = BUILD / f"{machine.name}-{program}.elf" if program else BUILD / f"{machine.name}.elf"
-    layout = {
-        "CODE_ORIGIN": machine.code[0],
-        "CODE_BYTES": machine.code[1],
-        "RAM_ORIGIN": machine.ram[0],
-        "RAM_BYTES": machine.ram[1],
-        **(symbols or {}),
-    }
-    if machine.vectors is not None:
-        layout["VECTORS_ORIGIN"] = machine.vectors
-    defined = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
-    script = f"-Wl,-T,{ROOT / 'tests/cpp/target/target.ld'}"
     linked = [*map(str, objects), *libraries]
-    call([COMPILER, *flags, *LINK_FLAGS, *defined, script, *linked, "-o", str(elf)])
+    if tools.script is not None:
+        layout = {**machine.memory, **(symbols or {})}
+        linked += [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
+        linked += ["-T", str(ROOT / tools.script)]
+    call([tools.compiler, *flags, *linked, *tools.link_flags, "-o", str(elf)])
     return elf
+
+
+def _cpp_headers() -> list[str]:
+    """The folders of the C++ headers of the compiler for Arm."""
+    versions = sorted(_CPP_HEADERS.glob("*"))
+    if not versions:
+        raise FileNotFoundError(f"no C++ headers in {_CPP_HEADERS}: libstdc++-arm-none-eabi-newlib")
+    return [str(versions[-1]), str(versions[-1] / "arm-none-eabi")]
 
 
 def is_current(output: Path) -> bool:
@@ -225,11 +308,11 @@ def run(machine: Machine) -> Outcome:
 
 def emulate(machine: Machine, elf: Path) -> Outcome:
     """Runs a program of the tests' harness; a run that breaks is one failure."""
-    command = ["qemu-system-arm", "-M", machine.board, "-nographic", "-monitor", "none"]
-    command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+    command = [*machine.toolchain.emulator, *machine.emulator_flags]
+    command += ["-M", machine.board, "-kernel", str(elf)] if machine.board else [str(elf)]
     try:
         finished = subprocess.run(
-            [*command, "-kernel", str(elf)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,102 @@
+"""The learning rate that short runs choose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import tflm_train as tt
+from tests.networks import NETWORKS, load_network
+from tflm_train import learning
+from tflm_train.learning import RateChoice, choose_rate
+from tflm_train.learning.rates import default_budget, folds_of
+from tflm_train.model import Model
+from tflm_train.runtime.data import Dataset
+from tflm_train.runtime.training import model_inputs
+from tflm_train.scheme.head import Head
+
+
+def network(name: str, **changes: object) -> tuple[Model, Dataset]:
+    """A network as its own scheme rewrites it, and what it meets in the field."""
+    scheme = replace(NETWORKS[name].scheme, **changes)  # type: ignore[arg-type]
+    rewritten = tt.rewrite(load_network(name), scheme)
+    return Model(rewritten.model_bytes, name), NETWORKS[name].dataset()
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("residual_bits", [8, 0])
+def test_a_choice_depends_on_nothing_else_and_leaves_the_state(residual_bits: int) -> None:
+    model, data = network("ds_cnn", residual_bits=residual_bits)
+    interpreter = tt.Interpreter(model)
+    x = model_inputs(interpreter, data.x_train, "x_train")
+    for index in range(5):
+        interpreter.train_step(x[index], int(data.y_train[index]), 1e-2)
+    state = interpreter.state()
+    told: list[tuple[float, int, int]] = []
+    first = choose_rate(
+        interpreter, x, data.y_train, steps=600, on_trial=lambda *done: told.append(done)
+    )
+    assert interpreter.state() == state
+    interpreter.infer(x[0])
+    assert choose_rate(interpreter, x, data.y_train, steps=600) == first
+    assert first.steps == len(told) <= default_budget(300, 600) * 1.2
+    assert [step for _, step, _ in told] == list(range(1, len(told) + 1))
+    assert first.rate in {tried.rate for tried in first.tried}
+
+
+@pytest.mark.interpreter
+def test_an_automatic_run_is_the_run_at_the_chosen_rate() -> None:
+    model, data = network("ds_cnn")
+    choices: list[RateChoice] = []
+    runs = [tt.Interpreter(model), tt.Interpreter(model)]
+    record = learning.train(runs[0], data, epochs=1, seed=2, on_rate=choices.append)
+    (choice,) = choices
+    again = learning.train(runs[1], data, epochs=1, seed=2, learning_rate=choice.rate)
+    assert record.learning_rate == choice.rate == again.learning_rate
+    assert runs[0].state() == runs[1].state()
+    np.testing.assert_array_equal(record.losses, again.losses)
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize(("name", "head"), [("ds_cnn", Head(10)), ("resnet", Head())])
+def test_a_classifier_learns_as_at_the_best_rate(name: str, head: Head) -> None:
+    model, data = network(name, head=head)
+    found = learning.train(tt.Interpreter(model), data, epochs=3).test_accuracy
+    best = max(
+        learning.train(tt.Interpreter(model), data, epochs=3, learning_rate=rate).test_accuracy
+        for rate in (1e-3, 3e-3, 1e-2, 3e-2)
+    )
+    assert found >= best - 0.03
+
+
+@pytest.mark.interpreter
+def test_an_autoencoder_whose_rate_is_far_from_the_first_one() -> None:
+    model, data = network("autoencoder")
+    before = learning.train(tt.Interpreter(model), data, epochs=3, learning_rate=1e-3)
+    record = learning.train(tt.Interpreter(model), data, epochs=3)
+    assert record.learning_rate >= 0.1
+    assert record.test_accuracy < 0.7 * before.test_accuracy
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("count", [1, 2, 12])
+def test_few_samples(count: int) -> None:
+    model, data = network("ds_cnn")
+    few = Dataset(data.x_train[:count], data.y_train[:count], data.x_test, data.y_test)
+    record = learning.train(tt.Interpreter(model), few, epochs=3)
+    assert 1e-6 <= record.learning_rate <= 1
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 90, 500, 5000])
+def test_every_part_has_its_share_of_each_class(count: int) -> None:
+    y = np.random.default_rng(count).choice(3, count, p=(0.6, 0.3, 0.1))
+    folds = folds_of(y, 0)
+    held_out = np.concatenate([fold.held_out for fold in folds])
+    assert len(held_out) == len(np.unique(held_out))
+    for fold in folds:
+        assert sorted([*fold.train, *fold.held_out]) == list(range(count))
+        for label, share in zip(*np.unique(y, return_counts=True), strict=True):
+            expected = share / count * len(fold.held_out)
+            assert abs(np.sum(y[fold.held_out] == label) - expected) <= 1.5

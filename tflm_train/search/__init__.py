@@ -1,0 +1,1 @@
+"""What to train: measured on the user's data, then chosen under the device's limits."""

@@ -1,0 +1,239 @@
+"""One fine-tune: a scheme, a rate, so many steps, scored on samples that did not train.
+
+It is a pure function of inputs that are named by their content, so that its result can be computed
+anywhere, kept on disk, and computed again if it is lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tflm_train.learning.frozen_once import FrozenOnce
+from tflm_train.learning.latent_cache import LatentCache
+from tflm_train.model import Model
+from tflm_train.rewriter.rewrite import rewrite
+from tflm_train.runtime.data import Dataset
+from tflm_train.runtime.interpreter import Interpreter
+from tflm_train.runtime.metrics import Metric, metric_for
+from tflm_train.runtime.training import Inputs, learning_rate_at, model_inputs, scores, targets
+from tflm_train.scheme import Scheme
+from tflm_train.search.split_data import SplitData
+from tflm_train.version import VERSION
+
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+"""What a rate is chosen from."""
+_TRIAL_SHARE = 4
+"""A rate is tried in one in so many steps of the whole run."""
+_FORMAT = 1
+"""Of the results; another one makes no use of results of this one."""
+_KEPT = 2
+"""Schemes whose models stay loaded: the next seed or rate finds them ready."""
+_LAST_SHARE = 4
+"""The loss is the mean over the last one in so many steps."""
+
+
+def model_digest(model: Model) -> str:
+    """Names a factory model by its content."""
+    return hashlib.sha256(model.source).hexdigest()
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """A task.
+
+    Attributes:
+      model: Names the factory model (`model_digest`).
+      data: Names the data as they are split (`SplitData.digest`).
+      scheme: What trains.
+      rate: Learning rate of the first step, decaying linearly to 0; None: the best of a few for the
+        scheme, by the loss of samples that did not train yet.
+      steps: Training steps, one sample each.
+      seed: Of the samples' order.
+    """
+
+    model: str
+    data: str
+    scheme: Scheme
+    rate: float | None
+    steps: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Names the task, and with it its result."""
+        return self._key
+
+    @functools.cached_property
+    def _key(self) -> str:
+        settings = dataclasses.asdict(self)
+        settings["versions"] = [_FORMAT, VERSION, importlib.metadata.version("tflite-micro")]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """The result of a task.
+
+    Attributes:
+      key: The task's.
+      rate: Learning rate of the first step.
+      score: Mean over the samples that choose: the share of right answers, or minus the mean
+        squared error. More is better.
+      scores: The same of each of these samples.
+      loss: Mean over the last quarter of the steps, each before its update: of samples that
+        did not train yet, as long as there are no more steps than samples.
+      metric: `accuracy` or `mean_squared_error`.
+      seconds: How long it took.
+    """
+
+    key: str
+    rate: float
+    score: float
+    scores: tuple[float, ...]
+    loss: float
+    metric: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> FineTuned:
+        """The result that `to_json` wrote.
+
+        Raises:
+          TypeError, KeyError: It did not.
+        """
+        return FineTuned(**(values | {"scores": tuple(values["scores"])}))
+
+
+@dataclass
+class FineTuner:
+    """Runs tasks of one model on one set of data; models stay loaded for the next seed or rate.
+
+    Attributes:
+      model: The factory model.
+      data: The data.
+      cache: Where latents are kept.
+    """
+
+    model: Model
+    data: SplitData
+    cache: LatentCache | None = None
+
+    def __post_init__(self) -> None:
+        self._digest = model_digest(self.model)
+        self._ready: OrderedDict[str, _Ready] = OrderedDict()
+
+    def run(self, task: FineTune) -> FineTuned:
+        """The task's result.
+
+        Raises:
+          SchemeError, UnsupportedError: The model cannot be rewritten so.
+          DataError: The data do not fit the model.
+          ValueError: The task is about another model or other data.
+        """
+        if (task.model, task.data) != (self._digest, self.data.digest):
+            raise ValueError("the task is about another model or other data")
+        started = time.perf_counter()
+        ready = self._prepare(task.scheme)
+        rate = _best_rate(ready, task) if task.rate is None else task.rate
+        losses = _train(ready, task, rate, task.steps)
+        found = scores(ready.interpreter, ready.x_select, ready.y_select)
+        if not ready.metric.is_accuracy:
+            found = -found
+        return FineTuned(
+            task.key,
+            rate,
+            float(found.mean()),
+            tuple(found.tolist()),
+            _last_loss(losses),
+            ready.metric.name,
+            time.perf_counter() - started,
+        )
+
+    def _prepare(self, scheme: Scheme) -> _Ready:
+        name = repr(scheme)
+        if name in self._ready:
+            self._ready.move_to_end(name)
+            return self._ready[name]
+        while len(self._ready) >= _KEPT:
+            self._ready.popitem(last=False)
+        self._ready[name] = _prepared(self.model, self.data, scheme, self.cache)
+        return self._ready[name]
+
+
+def fine_tune(
+    model: Model, data: SplitData, task: FineTune, cache: LatentCache | None = None
+) -> FineTuned:
+    """Runs one task; see `FineTuner.run`."""
+    return FineTuner(model, data, cache).run(task)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A scheme's model and what it takes for each sample."""
+
+    interpreter: Interpreter
+    metric: Metric
+    x: Inputs
+    y: npt.NDArray[Any]
+    x_select: Inputs
+    y_select: npt.NDArray[Any]
+
+
+def _prepared(model: Model, data: SplitData, scheme: Scheme, cache: LatentCache | None) -> _Ready:
+    whole = Interpreter(Model(rewrite(model, scheme).model_bytes, model.name))
+    x = model_inputs(whole, data.x_train, "x_train")
+    x_select = model_inputs(whole, data.x_select, "x_train")
+    dataset = Dataset(data.x_train, data.y_train, data.x_select, data.y_select)
+    y, y_select = targets(whole, dataset, x, x_select, None)
+    once = FrozenOnce(whole, cache)
+    latents, latents_select = once.inputs(x, x_select)
+    return _Ready(once.tail, metric_for(once.tail, y), latents, y, latents_select, y_select)
+
+
+def _best_rate(ready: _Ready, task: FineTune) -> float:
+    """The rate with which a short run ends at the smallest loss."""
+    steps = max(1, task.steps // _TRIAL_SHARE)
+    losses = [_last_loss(_train(ready, task, rate, steps)) for rate in RATES]
+    return RATES[int(np.argmin(losses))]
+
+
+def _last_loss(losses: npt.NDArray[np.float32]) -> float:
+    return float(losses[-max(1, len(losses) // _LAST_SHARE) :].mean())
+
+
+def _train(ready: _Ready, task: FineTune, first: float, steps: int) -> npt.NDArray[np.float32]:
+    """Trains from the factory state; the loss of each step before its update.
+
+    Args:
+      ready: The model and the samples.
+      task: What it is for; its seed gives the order.
+      first: Learning rate of the first step.
+      steps: How many there are.
+    """
+    interpreter, count = ready.interpreter, len(ready.y)
+    interpreter.reset()
+    losses = np.zeros(steps, np.float32)
+    order = np.zeros(0, np.int64)
+    for step in range(steps):
+        if step % count == 0:
+            order = np.random.default_rng([task.seed, step // count]).permutation(count)
+        index = order[step % count]
+        rate = learning_rate_at("linear", first, step, steps)
+        target = None if interpreter.learns_its_input else ready.y[index]
+        losses[step] = interpreter.train_step(ready.x[index], target, rate)
+    return losses
