@@ -19,7 +19,6 @@ from tflm_train.runtime.latent_store import Balance, Replay, Reservoir
 from tflm_train.runtime.training import learning_rate_at, model_inputs
 
 Array = npt.NDArray[Any]
-EPOCHS = 20
 RECORD_HEADER = 4
 LABEL_BYTES = 4
 """Bytes of a record in RAM beside its latent: the domain; a label."""
@@ -32,6 +31,7 @@ class Settings:
 
     Attributes:
         rate: of the first step, decaying linearly to 0.
+        epochs: over the new samples.
         replayed: stored samples for each new one; 1/2: one after every second.
         balance: what has equal shares of the store and of the replay.
         answers: whether stored samples have the factory model's answers as targets, not labels.
@@ -39,7 +39,8 @@ class Settings:
     """
 
     rate: float
-    replayed: float
+    epochs: int
+    replayed: float = 0
     balance: Balance = Balance.CLASSES
     answers: bool = False
     old_answer: float = 0.0
@@ -130,10 +131,10 @@ class Workshop:
         if settings.old_answer:
             answers = np.stack([self._probabilities(x) for x in new.x])
             targets = targets + np.float32(settings.old_answer) * (answers - targets)
-        total = EPOCHS * len(new.y)
+        total = settings.epochs * len(new.y)
         steps = itertools.count()
         due = 0.0
-        for epoch in range(EPOCHS):
+        for epoch in range(settings.epochs):
             for i in np.random.default_rng([seed, epoch]).permutation(len(new.y)):
                 rate = learning_rate_at("linear", settings.rate, next(steps), total)
                 self._tail.train_step(new.x[i], targets[i], rate)

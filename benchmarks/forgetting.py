@@ -55,36 +55,37 @@ CASES = (
         "meter_digits",
         "dig-class100-0120_s2_q.tflite",
         _READER,
-        Settings(3e-2, 0),
-        Settings(3e-2, 8, Balance.CLASSES, True, 0.3),
+        Settings(3e-2, 20),
+        Settings(3e-2, 20, 8, Balance.CLASSES, True, 0.3),
     ),
     Story(
         "0173",
         "meter_digits",
         "dig-class100-0173-s2-q.tflite",
         _READER,
-        Settings(1e-2, 0),
-        Settings(1e-2, 4, Balance.CLASSES, True, 0.3),
+        Settings(1e-2, 20),
+        Settings(1e-2, 20, 4, Balance.CLASSES, True, 0.3),
     ),
     Story(
         "phone_to_watch",
         "phone_to_watch",
         None,
         _ACTIVITY,
-        Settings(1e-2, 0),
-        Settings(1e-2, 1),
+        Settings(1e-2, 20),
+        Settings(1e-2, 20, 0.5, Balance.DOMAINS),
     ),
     Story(
         "shoulder_left_arm",
         "shoulder_left_arm",
         None,
         _ACTIVITY,
-        Settings(3e-2, 0),
-        Settings(3e-2, 0.5, Balance.DOMAINS),
+        Settings(3e-2, 20),
+        Settings(3e-2, 20, 0.5, Balance.DOMAINS),
     ),
 )
 RATES = (3e-3, 1e-2, 3e-2)
-REPLAYED = (0.25, 0.5, 1, 2, 4, 8)
+EPOCHS = (20, 60)
+REPLAYED = (0.25, 0.5, 1, 2, 4)
 TARGETS = ((False, 0.0), (True, 0.0), (True, 0.3))
 
 
@@ -130,11 +131,13 @@ def choose(case: Story, seeds: Sequence[int]) -> list[dict[str, Any]]:
         print(row, file=sys.stderr, flush=True)
         return row
 
-    alone = [row_of(Settings(rate, 0)) for rate in RATES]
+    alone = [row_of(Settings(*one)) for one in itertools.product(RATES, EPOCHS)]
     alone.sort(key=lambda row: (-row["new"], -row["old"]))
-    rate, lost = alone[0]["rate"], base - alone[0]["old"]
-    grid = itertools.product(REPLAYED, Balance, TARGETS)
-    replayed = [row_of(Settings(rate, n, balance, *target)) for n, balance, target in grid]
+    rate, epochs, lost = alone[0]["rate"], alone[0]["epochs"], base - alone[0]["old"]
+    replayed = [
+        row_of(Settings(rate, epochs, n, balance, *target))
+        for n, balance, target in itertools.product(REPLAYED, Balance, TARGETS)
+    ]
     for row in replayed:
         row["brought_back"] = (row["old"] - alone[0]["old"]) / lost
     return [*alone, *sorted(replayed, key=preference)]

@@ -370,8 +370,10 @@ TEST(LatentStore, GoesOnWithDeadUnits) {
     Case scope("LatentStore.Dead", geometry.name);
     const StorageSize& size = geometry.size;
     const size_t units = size.bytes / size.program_unit;
+    Device device(size, Cut::kTorn, geometry.format);
+    device.Snapshot();
     for (size_t dead = 0; dead < units; dead += 1 + units / 50) {
-      Device device(size, Cut::kTorn, geometry.format);
+      device.Restore();
       device.flash.Power(kNoCut);
       {
         LatentStore store = device.Store();
