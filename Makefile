@@ -1,7 +1,7 @@
 # tools/environment.py makes .venv; tools/run_tests.py runs the tests and adds up the results.
 PYTHON ?= python3
 
-.PHONY: demo test lint format generate clean
+.PHONY: demo test fuzz lint format generate clean
 
 demo:
 	$(PYTHON) tools/environment.py demo
@@ -10,6 +10,11 @@ demo:
 # REQUIRE="shared tflm": fail where these are missing, do not skip (tests/requirements.py).
 test:
 	$(PYTHON) tools/run_tests.py $(addprefix --require=,$(REQUIRE))
+
+# Campaigns of the fuzz targets, in all MINUTES long (tools/fuzz.py).
+MINUTES ?= 60
+fuzz:
+	.venv/bin/python tools/fuzz.py $(MINUTES)
 
 lint:
 	$(PYTHON) tools/run_tests.py lint

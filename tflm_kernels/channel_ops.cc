@@ -31,19 +31,19 @@ void AccumulateFourRows(int32_t* __restrict acc, const int16_t t[4], const int8_
   const int8_t* __restrict r2 = row[2];
   const int8_t* __restrict r3 = row[3];
   for (int i = 0; i < n; ++i) {
-    acc[i] += t0 * r0[i] + t1 * r1[i] + t2 * r2[i] + t3 * r3[i];
+    acc[i] = WrapAdd(acc[i], t0 * r0[i] + t1 * r1[i] + t2 * r2[i] + t3 * r3[i]);
   }
 }
 
 TFLM_TRAIN_CLONES
 void AccumulateRow(int32_t* __restrict acc, int16_t t, const int8_t* __restrict row, int n) {
-  for (int i = 0; i < n; ++i) acc[i] += t * row[i];
+  for (int i = 0; i < n; ++i) acc[i] = WrapAdd(acc[i], t * row[i]);
 }
 
 TFLM_TRAIN_CLONES
 int32_t Dot(const int16_t* __restrict a, const int8_t* __restrict b, int n) {
   int32_t sum = 0;
-  for (int i = 0; i < n; ++i) sum += a[i] * b[i];
+  for (int i = 0; i < n; ++i) sum = WrapAdd(sum, a[i] * b[i]);
   return sum;
 }
 
@@ -52,7 +52,7 @@ void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
                         const int8_t* __restrict b, int32_t b_offset, int n) {
   const int16_t offset = static_cast<int16_t>(b_offset);
   for (int i = 0; i < n; ++i) {
-    acc[i] += static_cast<int16_t>(a[i]) * static_cast<int16_t>(b[i] - offset);
+    acc[i] = WrapAdd(acc[i], static_cast<int16_t>(a[i]) * static_cast<int16_t>(b[i] - offset));
   }
 }
 
@@ -66,7 +66,7 @@ void AccumulateTwoProducts(int32_t* __restrict acc, const int8_t* const a[2],
   // Offsets from pointers that rarely move: there are five of them.
   for (; kHasByteOffsets && n >= 4; n -= 4) {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) acc[i] += a0[i] * b0[i] + a1[i] * b1[i];
+    for (int i = 0; i < 4; ++i) acc[i] = WrapAdd(acc[i], a0[i] * b0[i] + a1[i] * b1[i]);
     acc += 4;
     a0 += 4;
     a1 += 4;
@@ -74,26 +74,26 @@ void AccumulateTwoProducts(int32_t* __restrict acc, const int8_t* const a[2],
     b1 += 4;
   }
 #pragma GCC unroll 2
-  for (int i = 0; i < n; ++i) acc[i] += a0[i] * b0[i] + a1[i] * b1[i];
+  for (int i = 0; i < n; ++i) acc[i] = WrapAdd(acc[i], a0[i] * b0[i] + a1[i] * b1[i]);
 }
 
 TFLM_TRAIN_CLONES
 void AccumulateLookup(int32_t* __restrict acc, const int8_t* __restrict a,
                       const int8_t* __restrict b, const int16_t* __restrict table, int n) {
-  for (int i = 0; i < n; ++i) acc[i] += a[i] * table[b[i] + 128];
+  for (int i = 0; i < n; ++i) acc[i] = WrapAdd(acc[i], a[i] * table[b[i] + 128]);
 }
 
 TFLM_TRAIN_CLONES
 void AccumulateShifted(int32_t* __restrict total, const int32_t* __restrict part, int shift,
                        int n) {
-  for (int i = 0; i < n; ++i) total[i] += RoundShift(part[i], shift);
+  for (int i = 0; i < n; ++i) total[i] = WrapAdd(total[i], RoundShift(part[i], shift));
 }
 
 TFLM_TRAIN_CLONES
 void MergeAddend(int32_t* __restrict acc, int shift, const int8_t* __restrict addend,
                  int32_t factor, int n) {
   for (int i = 0; i < n; ++i) {
-    acc[i] = RoundShift(acc[i], shift) + RoundShift(addend[i] * factor, 8);
+    acc[i] = WrapAdd(RoundShift(acc[i], shift), RoundShift(addend[i] * factor, 8));
   }
 }
 

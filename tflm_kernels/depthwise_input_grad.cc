@@ -60,7 +60,7 @@ void SumColumnTaps(const Geometry& g, int32_t iy, int32_t ix, const int8_t* grad
     const int8_t* column = weights.columns + tap * weights.kept;
     for (int32_t j = 0; j < weights.kept; ++j) {
       const int32_t c = weights.channels[j];
-      sum[c] += q[c] * column[j];
+      sum[c] = WrapAdd(sum[c], q[c] * column[j]);
     }
   });
 }

@@ -245,7 +245,8 @@ void SumColumns(const Geometry& g, int32_t multiplier, int32_t zero_point, int32
       if (row == nullptr || ix < 0 || ix >= g.in_w) continue;
       const int8_t* const pixel = row + ix * g.in_c;
       for (int32_t j = 0; j < weights.kept; ++j) {
-        acc[channels[j]] += column[j] * (pixel[channels[j] / multiplier] - zero_point);
+        const int32_t c = channels[j];
+        acc[c] = WrapAdd(acc[c], column[j] * (pixel[c / multiplier] - zero_point));
       }
     }
   }

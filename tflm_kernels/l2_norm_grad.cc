@@ -46,7 +46,7 @@ void L2NormGrad(const L2NormGradParams& params, const int8_t* grad_out, const in
   int32_t dot = 0;
   for (int32_t i = 0; i < params.size; ++i) dot += grad_out[i] * y[i];
   for (int32_t i = 0; i < params.size; ++i) {
-    acc[i] = grad_out[i] * (1 << (2 * kOutputBits)) - y[i] * dot;
+    acc[i] = WrapAdd(grad_out[i] * (1 << (2 * kOutputBits)), WrapMul(-y[i], dot));
   }
   writer.WritePixel(acc);
   writer.Finish();

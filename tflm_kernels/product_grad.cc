@@ -4,6 +4,7 @@
 
 #include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/requantize.h"
+#include "tflm_kernels/spec/numerics.h"
 
 namespace tflm_train {
 namespace {
@@ -45,7 +46,7 @@ void AddRow(const ProductGradParams& params, const Factor& factor, const int8_t*
     AccumulateRow(acc, factor(x, 0), q, pixel.size);
   } else {
     for (int32_t c = 0; c < pixel.size; ++c) {
-      acc[c] += q[c * pixel.q_stride] * factor(x + c * pixel.x_stride, c);
+      acc[c] = WrapAdd(acc[c], q[c * pixel.q_stride] * factor(x + c * pixel.x_stride, c));
     }
   }
 }

@@ -148,7 +148,7 @@ GradientWriter::GradientWriter(const GradientTarget& target, float unit, const i
     while (n < 31 && !(f * PowerOfTwo(-n) <= 65536.0f)) ++n;
     const int32_t factor = RoundToInt32((f * PowerOfTwo(-n)) * 256.0f);
     addend_shift_ = n;
-    addend_factor_ = factor < kMaxAddendFactor ? factor : kMaxAddendFactor;
+    addend_factor_ = factor < 0 ? 0 : factor < kMaxAddendFactor ? factor : kMaxAddendFactor;
     unit_ = unit * PowerOfTwo(n);
   }
   const float predicted = *target.range * incoming_max_;

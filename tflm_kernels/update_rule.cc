@@ -103,7 +103,9 @@ void DecayWeights(const DecayedLayer& layer, float rate, uint32_t key, int8_t* w
     for (int32_t j = 0; j < layer.row; ++j) {
       if (kw[j * kw_stride] == 0.0f) continue;
       const int32_t column = layer.channels == nullptr ? j : layer.channels[j];
-      const uint32_t place = static_cast<uint32_t>(index * update.row_channels + column);
+      const uint32_t place =
+          static_cast<uint32_t>(index) * static_cast<uint32_t>(update.row_channels) +
+          static_cast<uint32_t>(column);
       const uint32_t element = static_cast<uint32_t>(index * layer.row + j);
       const int32_t value = values.Load(element);
       const int64_t random = Hash(decay_key ^ place) >> 1;

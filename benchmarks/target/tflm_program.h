@@ -4,11 +4,16 @@
 #ifndef BENCHMARKS_TARGET_TFLM_PROGRAM_H_
 #define BENCHMARKS_TARGET_TFLM_PROGRAM_H_
 
+#include <cstddef>
+#include <cstdint>
+
+#include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tests/cpp/harness.h"
 #include "tests/target/tflm_messages.h"
 #include "tflm_kernels/micro/train_ops.h"
+#include "tflm_kernels/state/interpreter_state.h"
 
 namespace tflm_train_bench {
 
@@ -23,6 +28,53 @@ inline bool AddOps(Resolver& r) {
   }
   return true;
 }
+
+// Runs some training steps, on a random sample with label 1, and makes the next one ready: a fresh
+// head passes no gradient on, and the first ranges of gradients are wrong, so that these are written
+// again and again. After the first step the rate is so small that the weights stay: on random samples
+// a model diverges, and steps that do not fit the fast paths are none of a real training. Of a model
+// that does not train only its inputs are filled.
+class WarmUp {
+ public:
+  explicit WarmUp(tflite::MicroInterpreter* interpreter) : interpreter_(interpreter) {}
+
+  bool Run() {
+    trains_ = tflm_train::EnsureWeights(*interpreter_) == tflm_train::StateStatus::kOk;
+    constexpr int kSteps = 5;
+    for (int step = 0; trains_ && step < kSteps; ++step) {
+      Fill();
+      *interpreter_->input(Rate())->data.f = step == 0 ? 1e-3f : 1e-4f;
+      if (interpreter_->Invoke() != kTfLiteOk) return false;
+    }
+    Fill();
+    return true;
+  }
+
+  bool has_latent() const { return tflm_train::HasLatent(*interpreter_); }
+
+  // The next step is one from the latent of the last sample.
+  void TakeLatent() {
+    SetLabel();
+    *interpreter_->input(Rate() + 1)->data.i32 = 1;
+  }
+
+ private:
+  size_t Rate() const { return interpreter_->inputs_size() - (has_latent() ? 2 : 1); }
+  void SetLabel() { *interpreter_->input(Rate() - 1)->data.i32 = 1; }
+
+  void Fill() {
+    TfLiteTensor* input = interpreter_->input(0);
+    uint32_t random = 1;
+    for (size_t i = 0; i < input->bytes; ++i) {
+      random = random * 1664525 + 1013904223;
+      input->data.int8[i] = static_cast<int8_t>(random >> 24);
+    }
+    if (trains_) SetLabel();
+  }
+
+  tflite::MicroInterpreter* interpreter_;
+  bool trains_ = false;
+};
 
 }  // namespace tflm_train_bench
 

@@ -1,7 +1,6 @@
 // Fuzzes LatentStore::Open on flash with any contents: it may not crash, read outside of the
 // storage, or offer a record whose checksum is wrong; and the store takes samples afterwards.
-// See state_fuzz.cc for how to run it. With -DLATENT_BYTES=44 records are read and written in several
-// pieces.
+// See state_fuzz.cc for how to run it.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,10 +1,7 @@
 // Fuzzes StateLoad: no input may crash, read outside of the blob, or change the weights unless it
 // is a valid blob of this model.
 //
-//   clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -I.
-//       tests/fuzz/state_fuzz.cc tflm_kernels/{state,crc32}.cc -o state_fuzz
-//
-// Without libFuzzer, tests/fuzz/driver.cc makes the inputs (tests/fuzz/test_state_fuzz.py).
+// A target of libFuzzer; where there is none, campaign.cc makes the inputs (tools/fuzz.py).
 
 #include <cstddef>
 #include <cstdint>

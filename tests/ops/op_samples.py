@@ -139,7 +139,7 @@ def _tensor(slot: Slot, number: int, value: Any, rng: np.random.Generator) -> Te
     size = value(spec.size) if spec.size else 4
     data = None
     if must_be_constant(spec):
-        data = np.arange(size) % (value(spec.below) if spec.below else 2)
+        data = np.arange(size) % (value(spec.high) + 1 if spec.ascending else 2)
     elif spec.role in (ops.Role.FACTORS,):
         data = rng.integers(0, 2, size)
     variable = must_be_variable(spec) or spec.role in (ops.Role.SCALES, ops.Role.RANGES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests.ops.op_samples import SAMPLES, changed, model_of, sample, with_word
 from tflm_train import ops
 from tflm_train.graph import Op, Tensor
-from tflm_train.ops.checks import why_not
+from tflm_train.ops.checks import NOT_ASCENDING, why_not
 from tflm_train.ops.expression import LARGEST
 from tflm_train.ops.fields import words_of
 from tflm_train.ops.tensors import Slot, must_be_constant, must_be_variable, slots_of
@@ -147,11 +149,116 @@ def test_constants_and_variables_are_told_apart(params: ops.Params) -> None:
         else:
             continue
         expect(changed(op, inputs), params, index, slot, words)
-        if slot.spec.below and tensor.data is not None:
+        if slot.spec.high and tensor.data is not None:
+            low = -31 if slot.name == "shifts" else 0
             data = tensor.data.copy()
-            data[0] = -1
+            data[0] = low - 1
             inputs[index] = dataclasses.replace(tensor, data=data)
-            expect(changed(op, inputs), params, index, slot, "lists -1, must be 0 to ")
+            words = f"lists {low - 1}, must be {low} to "
+            expect(changed(op, inputs), params, index, slot, words)
+
+
+def with_constant(params: ops.Params, name: str, change: Callable[[np.ndarray], None]) -> Op:
+    """A sample whose constant of a name is changed."""
+    op = sample(params)
+    index = [slot.name for slot in slots_of(params.INPUTS)].index(name)
+    tensor = op.inputs[index]
+    assert tensor is not None and tensor.data is not None
+    data = tensor.data.copy()
+    change(data)
+    inputs = list(op.inputs)
+    inputs[index] = dataclasses.replace(tensor, data=data)
+    return changed(op, inputs)
+
+
+def reverse(listed: np.ndarray) -> None:
+    listed[:] = listed[::-1].copy()
+
+
+def repeat(listed: np.ndarray) -> None:
+    listed[1] = listed[0]
+
+
+@pytest.mark.parametrize("change", [reverse, repeat])
+@pytest.mark.parametrize(
+    "params", [p for p in SAMPLES if any(s.spec.ascending for s in slots_of(p.INPUTS))],
+    ids=lambda params: params.OP,
+)  # fmt: skip
+def test_lists_that_do_not_ascend_are_refused(
+    params: ops.Params, change: Callable[[np.ndarray], None]
+) -> None:
+    slot = next(slot for slot in slots_of(params.INPUTS) if slot.spec.ascending)
+    if getattr(params, "kept", 1) == 0:
+        return  # it has no list
+    op = with_constant(params, slot.name, change)
+    reason, message = why_not(op, params), refusal(op)
+    assert reason is not None and NOT_ASCENDING in reason
+    assert message is not None and NOT_ASCENDING in message
+
+
+def test_channels_in_both_parts_of_a_layer_are_refused() -> None:
+    """The rest and the columns of a convolution, each ascending, share a channel."""
+    params = ops.SplitConv(SAMPLES[16].geometry, SAMPLES[16].output, 2)  # type: ignore[attr-defined]
+
+    def overlap(order: np.ndarray) -> None:
+        order[:] = [0, 1, 1, 3]
+
+    op = with_constant(params, "channels", overlap)
+    message = refusal(op)
+    assert why_not(op, params) is not None
+    assert message is not None and NOT_ASCENDING in message
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), -1.0, 1e38])
+@each_sample
+def test_scales_that_are_none_are_refused(params: ops.Params, value: float) -> None:
+    for index, word in enumerate(words_of(type(params))):
+        if word.code != "f":
+            continue
+        bits = struct.unpack("<i", struct.pack("<f", value))[0]
+        op = sample(params)
+        op.custom_options = with_word(params, index, bits)
+        reason = why_not(op, ops.unpack(op.custom_options))
+        assert (refusal(op) is None) == (reason is None), word.path
+        if value != 1e38:
+            assert reason is not None, word.path
+
+
+def test_bounds_that_overflow_are_refused() -> None:
+    """Reaches whose sum is beyond 64 bits."""
+    (move,) = (p for p in SAMPLES if isinstance(p, ops.MoveGrad))
+    far = ops.MoveAxis(1, 0, 1, 1 << 30, LARGEST)
+    message = refusal(sample(dataclasses.replace(move, axis=(far,) * 5)))
+    assert message is not None and "an axis leaves the gradient" in message
+    product = next(p for p in SAMPLES if isinstance(p, ops.ProductGrad))
+    wide = ops.ProductAxis(1 << 30, 0, LARGEST)
+    message = refusal(sample(dataclasses.replace(product, reduced=(wide,) * 3)))
+    assert message is not None and "an axis leaves x" in message
+
+
+def test_factory_values_end_with_a_variable() -> None:
+    op = sample(ops.Restore(1, 2, 3, 2))
+    assert [t.size for t in op.outputs[2:]] == [4, 4]
+    for size, is_taken in ((4, True), (8, True), (3, False), (7, False), (9, False)):
+        values = Tensor.constant("factory", np.zeros(size, np.int8))
+        message = refusal(changed(op, [op.inputs[0], values]))
+        assert (message is None) == is_taken
+        assert message is None or "do not end with a variable" in message
+
+
+@each_sample
+def test_an_output_that_is_an_input_is_refused(params: ops.Params) -> None:
+    op = sample(params)
+    for index, tensor in enumerate(op.inputs):
+        if tensor is None or tensor.data is not None or tensor.is_variable:
+            continue
+        made = op.outputs[-1]
+        if (tensor.type_name, tensor.size) != (made.type_name, made.size):
+            continue
+        inputs = list(op.inputs)
+        inputs[index] = made
+        message = refusal(changed(op, inputs))
+        assert message is not None and "an output is one of the inputs" in message
 
 
 def test_a_slot_beyond_the_scales_is_refused() -> None:

@@ -51,7 +51,7 @@ def test_kinds_and_names_are_unique() -> None:
 def test_every_expression_of_a_declaration_is_understood(cls: type[ops.Params]) -> None:
     scope = scope_of(cls)
     specs = [slot.spec for slot in slots_of(cls.INPUTS) + slots_of(cls.OUTPUTS)]
-    texts = [t for s in specs for t in (s.type, s.size, s.present, s.below)]
+    texts = [t for s in specs for t in (s.type, s.size, s.present, s.low, s.high, s.ascending)]
     texts += [t for r in cls.RULES for t in (r.value, r.low, r.high)]
     for text in filter(None, texts):
         assert scope.compile(text)

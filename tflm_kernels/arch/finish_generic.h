@@ -16,7 +16,7 @@ inline int8_t FinishOne(int32_t sum, const Finish& finish, int32_t c) {
   const int32_t multiplier = finish.constants.multiplier[c], shift = finish.constants.shift[c];
   const int32_t scaled = finish.is_small ? RequantizeSmall(sum, multiplier, shift)
                                          : Requantize(sum, multiplier, shift);
-  const int32_t value = scaled + o.y_zero_point;
+  const int32_t value = WrapAdd(scaled, o.y_zero_point);
   return static_cast<int8_t>(value < o.act_min ? o.act_min : value > o.act_max ? o.act_max : value);
 }
 
@@ -27,7 +27,7 @@ inline int32_t BiasOf(const Finish& finish, int32_t c) {
 inline void FinishRowOneByOne(const int32_t* sums, const Finish& finish, int32_t n, int8_t* y) {
   // By value: bytes are written, which may alias anything that lies in memory.
   const Finish f = finish;
-  for (int32_t c = 0; c < n; ++c) y[c] = FinishOne(sums[c] + BiasOf(f, c), f, c);
+  for (int32_t c = 0; c < n; ++c) y[c] = FinishOne(WrapAdd(sums[c], BiasOf(f, c)), f, c);
 }
 
 // Channels c .. c + 3: those of `first` and of `second`.
@@ -38,8 +38,8 @@ inline void FinishTileOneByOne(const TwoByTwo& first, const TwoByTwo& second, co
                               {first.s10, first.s11, second.s10, second.s11}};
   for (int32_t j = 0; j < 4; ++j) {
     const int32_t bias = BiasOf(f, c + j);
-    y0[j] = FinishOne(sums[0][j] + bias, f, c + j);
-    y1[j] = FinishOne(sums[1][j] + bias, f, c + j);
+    y0[j] = FinishOne(WrapAdd(sums[0][j], bias), f, c + j);
+    y1[j] = FinishOne(WrapAdd(sums[1][j], bias), f, c + j);
   }
 }
 

@@ -32,10 +32,10 @@ inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8
   const int32_t n = patches.depth;
   int32_t s00 = sums.s00, s01 = sums.s01, s10 = sums.s10, s11 = sums.s11;
   for (int32_t i = 0; i < n; ++i) {
-    s00 += a0[i] * w0[i];
-    s01 += a0[i] * w1[i];
-    s10 += a1[i] * w0[i];
-    s11 += a1[i] * w1[i];
+    s00 = WrapAdd(s00, a0[i] * w0[i]);
+    s01 = WrapAdd(s01, a0[i] * w1[i]);
+    s10 = WrapAdd(s10, a1[i] * w0[i]);
+    s11 = WrapAdd(s11, a1[i] * w1[i]);
   }
   return {s00, s01, s10, s11};
 }
@@ -48,13 +48,16 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offse
     const int8_t* const weights = taps[k].weights;
     if (multiplier == 1) {
       for (int32_t c = 0; c < n; ++c) {
-        acc[c] += static_cast<int16_t>(weights[c]) * static_cast<int16_t>(pixel[c] - zero);
+        acc[c] = WrapAdd(acc[c],
+                         static_cast<int16_t>(weights[c]) * static_cast<int16_t>(pixel[c] - zero));
       }
       continue;
     }
     for (int32_t c = 0; c < n; c += multiplier) {
       const int16_t x = static_cast<int16_t>(pixel[c / multiplier] - zero);
-      for (int32_t j = c; j < c + multiplier; ++j) acc[j] += static_cast<int16_t>(weights[j]) * x;
+      for (int32_t j = c; j < c + multiplier; ++j) {
+        acc[j] = WrapAdd(acc[j], static_cast<int16_t>(weights[j]) * x);
+      }
     }
   }
 }

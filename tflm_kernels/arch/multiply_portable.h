@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "tflm_kernels/panel.h"
+#include "tflm_kernels/spec/numerics.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -54,10 +55,10 @@ __attribute__((noinline)) inline void MultiplyLane(const int16_t* a, const int16
   const int16_t* const end = b + depth * kLanes;
   for (; b != end; a += kLanes, b += kLanes) {
     const int32_t value = *a;
-    s0 += value * b[0];
-    s1 += value * b[1];
-    s2 += value * b[2];
-    s3 += value * b[3];
+    s0 = WrapAdd(s0, value * b[0]);
+    s1 = WrapAdd(s1, value * b[1]);
+    s2 = WrapAdd(s2, value * b[2]);
+    s3 = WrapAdd(s3, value * b[3]);
   }
   sums[0] = s0;
   sums[1] = s1;

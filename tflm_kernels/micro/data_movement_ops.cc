@@ -30,12 +30,15 @@ struct MoveGradOp : OpDefaults, MoveGradTensors {
   static bool Check(const Params& params, const OpNode& node) {
     int64_t first = params.offset;
     int64_t last = params.offset;
+    bool is_inside = first >= 0 && last < params.q_size;
     for (const MoveAxis& axis : params.axis) {
       if (!CheckFields(kMoveAxisTable, reinterpret_cast<const char*>(&axis), node)) return false;
+      if (!is_inside) break;  // before sums overflow
       const int64_t reach = static_cast<int64_t>(axis.count - 1) * axis.stride;
       (reach < 0 ? first : last) += reach;
+      is_inside = first >= 0 && last < params.q_size;
     }
-    return (first >= 0 && last < params.q_size) || node.Fail("an axis leaves the gradient");
+    return is_inside || node.Fail("an axis leaves the gradient");
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {

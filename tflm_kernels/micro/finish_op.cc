@@ -13,9 +13,12 @@ struct FinishOp : OpDefaults, FinishTensors {
   static constexpr bool kAlwaysRuns = true;
 
   static bool Check(const Params& params, const OpNode& node) {
+    if (node.InputTensor(In::kHandle)->data.data != nullptr) {
+      return node.Fail("the handle is a constant");
+    }
     return node.CheckMark(params.marks - 1) &&
-           (node.InputTensor(In::kHandle)->data.data == nullptr ||
-            node.Fail("the handle is a constant"));
+           (!HasLatent(node) || node.InputTensor(kLatent) != nullptr ||
+            node.Fail("it has a source, but no latent"));
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory&) {
@@ -34,11 +37,18 @@ struct FinishOp : OpDefaults, FinishTensors {
   }
 
  private:
+  static constexpr int kSource = In::kHandle - 1;
+  static constexpr int kLatent = In::kHandle - 2;
+
   // Before the handle is the learning rate, or in a model with a latent its source.
+  static bool HasLatent(const OpNode& node) {
+    const TfLiteEvalTensor* const source = node.InputTensor(kSource);
+    return source != nullptr && source->type == kTfLiteInt32;
+  }
+
   static void DescribeLatent(const OpNode& node, TrainState* handle) {
-    const TfLiteEvalTensor* const source = node.InputTensor(In::kHandle - 1);
-    if (source == nullptr || source->type != kTfLiteInt32) return;
-    const TfLiteEvalTensor* const latent = node.InputTensor(In::kHandle - 2);
+    if (!HasLatent(node)) return;
+    const TfLiteEvalTensor* const latent = node.InputTensor(kLatent);
     const uint64_t address = reinterpret_cast<uintptr_t>(latent->data.data);
     handle->latent_lo = static_cast<uint32_t>(address);
     handle->latent_hi = static_cast<uint32_t>(address >> 32);

@@ -106,7 +106,7 @@ class TensorList {
       if (present == kMayBeAbsent && tensor == nullptr) return true;
     }
     if (row.size == kNoExpression) {
-      return tensor == nullptr || CheckData(row, index, tensor->data.data, 0);
+      return tensor == nullptr || CheckData(row, index, *tensor);
     }
     const uint8_t* type_code;
     int32_t elements = Evaluate(table_.fields.code + row.size, words_, node_, &type_code);
@@ -120,11 +120,12 @@ class TensorList {
                            elements)) {
       return false;
     }
-    return CheckData(row, index, tensor->data.data, elements);
+    return CheckData(row, index, *tensor);
   }
 
   // Before memory is planned only tensors with data in the model have an address.
-  bool CheckData(const TensorRow& row, int index, const void* data, int32_t elements) const {
+  bool CheckData(const TensorRow& row, int index, const TfLiteEvalTensor& tensor) const {
+    const void* const data = tensor.data.data;
     if (row.traits & kMustBeVariable && data != nullptr) {
       return node_.FailTensor(Kind(), index, row.label, "is a constant, it must be a variable");
     }
@@ -132,8 +133,13 @@ class TensorList {
     if (data == nullptr) {
       return node_.FailTensor(Kind(), index, row.label, "must be a constant");
     }
-    return row.extra == kNoExpression ||
-           node_.CheckIndices(index, row.label, elements, Value(row.extra));
+    if (row.extra == kNoExpression) return true;
+    const uint8_t* code = table_.fields.code + row.extra;
+    const int32_t low = Evaluate(code, words_, node_, &code);
+    const int32_t high = Evaluate(code, words_, node_, &code);
+    const int32_t first_run = Evaluate(code, words_, node_);
+    return node_.CheckIntegers(index, row.label,
+                               {data, tensor.type, ElementCount(tensor), low, high, first_run});
   }
 
   const OpTable& table_;
@@ -213,7 +219,7 @@ bool CheckTable(const OpTable& table, const char* options, const OpNode& node) {
   if (!inputs.HasRightCount() || !outputs.HasRightCount()) {
     return node.FailCounts(table.inputs, table.outputs);
   }
-  if (!inputs.Check() || !outputs.Check()) return false;
+  if (!inputs.Check() || !outputs.Check() || !node.CheckOutputsAreNew()) return false;
   return !table.has_state || (inputs.ForMarks(IsMark) && outputs.ForMarks(IsMark));
 }
 

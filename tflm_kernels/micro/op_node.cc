@@ -125,6 +125,10 @@ bool OpNode::CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int i
     return false;
   }
   const int32_t count = ElementCount(*tensor);
+  if (count > kMostElements) return FailTensor(kind, index, label, "is too large");
+  if (reinterpret_cast<uintptr_t>(tensor->data.data) % ElementBytes(type) != 0) {
+    return FailTensor(kind, index, label, "is not aligned");
+  }
   if (count != elements) {
     MicroPrintf(
         "%s (output tensor %d): %s %d (%s) has %d elements, the parameters "
@@ -136,20 +140,47 @@ bool OpNode::CheckTensor(const TfLiteEvalTensor* tensor, const char* kind, int i
   return true;
 }
 
-bool OpNode::CheckIndices(int index, const char* label, int32_t elements, int32_t end) const {
-  const int16_t* listed = Input<int16_t>(index);
-  for (int32_t i = 0; i < elements; ++i) {
-    if (listed[i] >= 0 && listed[i] < end) continue;
-    MicroPrintf("%s (output tensor %d): input %d (%s) lists %d, must be 0 to %d", op_name_,
-                OutputId(0), index, label, static_cast<int>(listed[i]), static_cast<int>(end - 1));
+bool OpNode::CheckIntegers(int index, const char* label, const Integers& integers) const {
+  const auto at = [&](int32_t i) -> int32_t {
+    if (integers.type == kTfLiteInt8) return static_cast<const int8_t*>(integers.data)[i];
+    if (integers.type == kTfLiteInt16) return static_cast<const int16_t*>(integers.data)[i];
+    return static_cast<const int32_t*>(integers.data)[i];
+  };
+  for (int32_t i = 0; i < integers.count; ++i) {
+    if (at(i) >= integers.low && at(i) <= integers.high) continue;
+    MicroPrintf("%s (output tensor %d): input %d (%s) lists %d, must be %d to %d", op_name_,
+                OutputId(0), index, label, static_cast<int>(at(i)), static_cast<int>(integers.low),
+                static_cast<int>(integers.high));
     return false;
   }
-  return true;
+  if (integers.first_run < 0) return true;
+  // Each number in turn is the next of one run, or in neither.
+  int32_t next = 0, next_other = integers.first_run;
+  for (int32_t value = integers.low; value <= integers.high; ++value) {
+    if (next < integers.first_run && at(next) == value) {
+      ++next;
+    } else if (next_other < integers.count && at(next_other) == value) {
+      ++next_other;
+    }
+  }
+  return (next == integers.first_run && next_other == integers.count) ||
+         FailTensor("input", index, label, "does not ascend, or lists a channel twice");
 }
 
 bool OpNode::CheckAbsent(int index, const char* label) const {
   return !HasInput(index) ||
          FailTensor("input", index, label, "is given, but the parameters have no use for it");
+}
+
+bool OpNode::CheckOutputsAreNew() const {
+  for (int out = 0; out < output_count(); ++out) {
+    for (int in = 0; in < input_count(); ++in) {
+      if (OutputId(out) >= 0 && OutputId(out) == Id(*node_->inputs, in)) {
+        return Fail("an output is one of the inputs");
+      }
+    }
+  }
+  return true;
 }
 
 bool OpNode::CheckMark(int32_t mark) const {

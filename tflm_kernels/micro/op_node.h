@@ -19,6 +19,15 @@ struct FieldRange {
   int32_t value, min, max;
 };
 
+// The elements of a constant, which have to lie in [low, high]. Of a list of channels also: both
+// runs ascend, the first `first_run` elements and the others, and have no element in common.
+struct Integers {
+  const void* data;
+  TfLiteType type;
+  int32_t count, low, high;
+  int32_t first_run;  // -1: it is no list
+};
+
 // Every Check* logs one line that names the op, the tensor and what is wrong,
 // and returns false.
 class OpNode {
@@ -50,8 +59,10 @@ class OpNode {
     return CheckTensor(OutputTensor(index), "output", index, label, type, elements);
   }
   bool CheckAbsent(int index, const char* label) const;
-  // The int16 elements of a constant input are from 0 to below `end`.
-  bool CheckIndices(int index, const char* label, int32_t elements, int32_t end) const;
+  // The elements of a constant input, of its type, are as `integers` wants them.
+  bool CheckIntegers(int index, const char* label, const Integers& integers) const;
+  // No output is one of the inputs: what is read is not written.
+  bool CheckOutputsAreNew() const;
   // A mark that the state, the last input, has room for, or kNoMark.
   bool CheckMark(int32_t mark) const;
 
@@ -105,6 +116,9 @@ class OpNode {
   TfLiteNode* node_;
   const char* op_name_;
 };
+
+// Of a tensor: products of it and the few numbers that scratch is computed with fit 32 bits.
+constexpr int32_t kMostElements = 1 << 26;
 
 // Elements of a tensor, at most INT32_MAX; a scalar has one.
 int32_t ElementCount(const TfLiteEvalTensor& tensor);

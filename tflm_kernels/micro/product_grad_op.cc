@@ -9,6 +9,9 @@ namespace {
 
 // The sizes and strides of the axes, whether kept or reduced.
 struct Extent {
+  // Beyond the largest tensor, and so far below the limit that sums do not overflow.
+  static constexpr int64_t kOutside = int64_t{1} << 40;
+
   int32_t size = 1;
   int64_t last_q = 0;
   int64_t last_x = 0;
@@ -16,9 +19,15 @@ struct Extent {
   bool Add(const ProductAxis& axis, const OpNode& node) {
     if (!CheckFields(kProductAxisTable, reinterpret_cast<const char*>(&axis), node)) return false;
     size = Product({size, axis.size});
-    last_q += static_cast<int64_t>(axis.size - 1) * axis.q_stride;
-    last_x += static_cast<int64_t>(axis.size - 1) * axis.x_stride;
+    last_q = Last(last_q, axis.size, axis.q_stride);
+    last_x = Last(last_x, axis.size, axis.x_stride);
     return true;
+  }
+
+ private:
+  static int64_t Last(int64_t last, int32_t size, int32_t stride) {
+    last += static_cast<int64_t>(size - 1) * stride;
+    return last < kOutside ? last : kOutside;
   }
 };
 

@@ -18,21 +18,24 @@ struct RestoreOp : OpDefaults, RestoreTensors {
   static constexpr bool kAlwaysRuns = true;
   static constexpr bool kIsPersistent = true;
 
-  // The variables are of types that train, and the factory values fit into them.
+  // The variables are of types that train, and the factory values end where one of them does.
   static bool Check(const Params& params, const OpNode& node) {
+    const int32_t factory = FactoryBytes(node);
     int64_t bytes = 0;
+    bool ends = factory == 0;
     for (int i = 0; i < static_cast<int>(params.variable_count); ++i) {
       const TfLiteEvalTensor* variable = node.OutputTensor(Out::kVariables + i);
-      if (variable == nullptr || ElementBytes(variable->type) == 0) {
-        return node.Fail("a variable is missing, or of a type that is not trained");
+      if (variable == nullptr || ElementBytes(variable->type) == 0 ||
+          ElementCount(*variable) > kMostElements) {
+        return node.Fail("a variable is missing, too large, or of a type that is not trained");
       }
       bytes += VariableBytes(*variable);
+      ends = ends || bytes == factory;
     }
-    const int32_t factory = FactoryBytes(node);
     return node.input_count() <= In::kFactory + 1 &&
            (factory == 0 ||
             (node.CheckInput(In::kFactory, "factory values", kTfLiteInt8, factory) &&
-             (factory <= bytes || node.Fail("more factory values than variables"))));
+             (ends || node.Fail("the factory values do not end with a variable"))));
   }
 
   static size_t PersistentBytes(const Params& params) {

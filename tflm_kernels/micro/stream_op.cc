@@ -13,6 +13,9 @@ struct StreamOp : OpDefaults, StreamTensors {
   static constexpr bool kAlwaysRuns = true;
   static constexpr int32_t kNoBias = -1;
   static constexpr int32_t kMostWeights = 1 << 29;  // so that sums do not overflow
+  static constexpr int32_t kMostRows = 1 << 29;     // likewise
+  static constexpr int32_t kNoList = -1;
+  static constexpr int32_t kMinShift = -31, kMaxShift = 30;
 
   static bool CheckOptions(const OpTable& table, const OpNode& node, const char* options,
                            uint32_t length) {
@@ -30,15 +33,21 @@ struct StreamOp : OpDefaults, StreamTensors {
   }
 
   static bool Check(const Params& program, const OpNode& node) {
-    Count next = {In::kOwn, Out::kSaved, 0};
+    Count next = {In::kOwn, Out::kSaved, 0, 0};
     for (int32_t i = 0; i < program.count(); ++i) {
       if (!CheckStage(program, i, node, &next)) return false;
     }
     // ADDs alone have none, but an input that is left out might be lost at the end.
     const int32_t constants = next.constants > 0 ? next.constants : 1;
     if (!node.CheckInput(In::kConstants, "constants", kTfLiteInt8, constants)) return false;
+    const TfLiteEvalTensor& own = *node.InputTensor(In::kConstants);
+    if (reinterpret_cast<uintptr_t>(own.data.data) % sizeof(int32_t) != 0 ||
+        own.data.data == nullptr) {
+      return node.FailTensor("input", In::kConstants, "constants", "must be an aligned constant");
+    }
     for (int32_t i = 0; i < program.count(); ++i) {
-      if (!CheckKept(program, i, node, &next)) return false;
+      if (!CheckScaling(program.Stage(i), node) || !CheckKept(program, i, node, &next))
+        return false;
     }
     // What trains has the state as its last input; what is frozen may have the source.
     const bool trains = Trains(program);
@@ -69,6 +78,7 @@ struct StreamOp : OpDefaults, StreamTensors {
   struct Count {
     int32_t inputs, outputs;
     int32_t constants;  // bytes
+    int32_t rows;       // elements of all rings
   };
 
   // Where parts of a stage's constants begin, in bytes from its first: multipliers and
@@ -180,6 +190,18 @@ struct StreamOp : OpDefaults, StreamTensors {
     }
   }
 
+  // The multipliers and shifts among the constants.
+  static bool CheckScaling(const StreamStage& stage, const OpNode& node) {
+    if (stage.stage_kind == kStageAdd) return true;
+    const int32_t channels = stage.geometry.out_c;
+    const int8_t* const own = node.Input<int8_t>(In::kConstants) + stage.constants;
+    return node.CheckIntegers(In::kConstants, "multipliers",
+                              {own, kTfLiteInt32, channels, 0, INT32_MAX, kNoList}) &&
+           node.CheckIntegers(In::kConstants, "shifts",
+                              {own + sizeof(int32_t) * channels, kTfLiteInt32, channels, kMinShift,
+                               kMaxShift, kNoList});
+  }
+
   // A stage by itself and against those before it; counts its constants.
   static bool CheckStage(const Params& program, int32_t index, const OpNode& node, Count* next) {
     const StreamStage stage = program.Stage(index);
@@ -193,6 +215,8 @@ struct StreamOp : OpDefaults, StreamTensors {
         !CheckSource(program, "source", stage.source, index, g, node)) {
       return false;
     }
+    next->rows += Product({stage.ring_rows, g.out_w, g.out_c});
+    if (!node.CheckFields({{"rows of all stages", next->rows, 1, kMostRows}})) return false;
     if (is_last && !node.CheckOutput(Out::kY, "output", kTfLiteInt8, OutputElements(g))) {
       return false;
     }
@@ -232,15 +256,20 @@ struct StreamOp : OpDefaults, StreamTensors {
                              {"channels_input", stage.channels_input, channels, channels}}) &&
            node.CheckInput(columns, "columns", kTfLiteInt8, size) &&
            CheckChannels(node, channels, is_conv ? g.in_c : stage.columns,
-                         is_conv ? g.in_c : g.out_c);
+                         is_conv ? g.in_c : g.out_c,
+                         is_conv ? g.in_c - stage.columns : stage.columns);
   }
 
-  // A constant list of `elements` channels, each of them below `channels`.
-  static bool CheckChannels(const OpNode& node, int input, int32_t elements, int32_t channels) {
+  // A constant list of `elements` channels, each of them below `channels`; both the first
+  // `first_run` and the others ascend.
+  static bool CheckChannels(const OpNode& node, int input, int32_t elements, int32_t channels,
+                            int32_t first_run) {
     if (!node.CheckInput(input, "channels", kTfLiteInt16, elements)) return false;
-    return node.Input<int16_t>(input) == nullptr
+    const int16_t* const listed = node.Input<int16_t>(input);
+    return listed == nullptr
                ? node.FailTensor("input", input, "channels", "must be a constant")
-               : node.CheckIndices(input, "channels", elements, channels);
+               : node.CheckIntegers(input, "channels",
+                                    {listed, kTfLiteInt16, elements, 0, channels - 1, first_run});
   }
 
   // The further outputs of a stage, in the order of the stages; counts them and the lists.
@@ -270,7 +299,7 @@ struct StreamOp : OpDefaults, StreamTensors {
     }
     const int32_t list = next->inputs++;
     return node.CheckFields({{"kept_list", stage.kept_list, list, list}}) &&
-           CheckChannels(node, list, stage.kept_channels, g.out_c);
+           CheckChannels(node, list, stage.kept_channels, g.out_c, stage.kept_channels);
   }
 
   template <typename Struct>

@@ -39,6 +39,15 @@ constexpr int32_t ShiftLeft(int32_t a, int n) {
   return static_cast<int32_t>(static_cast<uint32_t>(a) << n);
 }
 
+// a + b and a * b modulo 2^32: sums of what no trained model holds may be beyond int32, and are
+// then the same bits on every core.
+constexpr int32_t WrapAdd(int32_t a, int32_t b) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
+}
+constexpr int32_t WrapMul(int32_t a, int32_t b) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b));
+}
+
 // TFLM's requantisation with double rounding: a * m * 2^(shift - 31), 0 <= m. Its
 // first rounding (to nearest by a truncating division) is the floor below for
 // products of either sign; its second is to nearest, half away from zero.

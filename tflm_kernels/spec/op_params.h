@@ -364,7 +364,7 @@ struct L2NormGradParams {
   static constexpr OpKind kKind = OpKind::kL2NormGrad; OpHeader header;
   int32_t size;          // elements of the vector
   int32_t x_zero_point;  // of the forward input
-  float x_scale;
+  float x_scale;         // of the forward input
   MaskParams mask;
   int32_t slot_in, slot_out;
 };

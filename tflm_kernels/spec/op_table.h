@@ -43,8 +43,9 @@ struct TensorRow {
   const char* label;  // as messages call it
   uint8_t present;    // expression: 1, kMustBeAbsent or kMayBeAbsent; of a run, how many there are
   uint8_t size;       // expression: its elements; none: the op looks at it itself
-  // Of a constant, expression: each of its int16 elements is below it. Of others the word with
-  // their mark (op_params.h); of a run the first one's.
+  // Of a constant, three expressions: the smallest and the largest value of its integers, and
+  // how many come before the second of two ascending runs, -1: they do not ascend. Of others the
+  // word with their mark (op_params.h); of a run the first one's.
   uint8_t extra;
   uint8_t traits;
 };

@@ -87,16 +87,19 @@ constexpr uint8_t kStreamStageCode[] = {
     142, 4, 142, 37, 142, 0, 128, 2, 139, 128, 0, 0, 128, 0, 139, 3, 6, 141, 128, 1, 134, 141, 142,
     3, 19, 132, 142, 0, 128, 0, 139, 128, 1, 6, 141, 142, 0, 128, 0, 139, 129, 255, 255, 255, 127,
     6, 141, 142, 6, 7, 132, 8, 132, 0, 128, 0, 139, 3, 37, 134, 128, 1, 141, 132, 142, 129, 0, 0, 0,
-    32, 142, 0, 128, 2, 139, 4, 1, 141, 142, 0, 128, 2, 139, 5, 2, 141, 142, 0, 128, 2, 139, 7, 128,
-    1, 141, 142, 0, 128, 2, 139, 9, 128, 1, 141, 142, 0, 128, 2, 139, 13, 128, 0, 141, 142,
+    4, 142, 4, 5, 132, 6, 132, 142, 7, 8, 132, 3, 132, 142, 0, 128, 2, 139, 4, 1, 141, 142, 0, 128,
+    2, 139, 5, 2, 141, 142, 0, 128, 2, 139, 7, 128, 1, 141, 142, 0, 128, 2, 139, 9, 128, 1, 141,
+    142, 0, 128, 2, 139, 13, 128, 0, 141, 142,
 };
 constexpr FieldRow kStreamStageFields[] = {
     {"stage_kind", 0, 2, 5}, {"multiplier", 8, 10, 13}, {"ring_rows", 22, 10, 24},
     {"columns", 26, 2, 28}, {"in_c * multiplier", 46, 50, 59}, {"weights", 71, 10, 88},
-    {"out_h of an ADD", 94, 11, 11}, {"out_w of an ADD", 102, 6, 6}, {"k_h of an ADD", 110, 10, 10},
-    {"stride_h of an ADD", 119, 10, 10}, {"pad_t of an ADD", 128, 2, 2},
+    {"elements of a stage", 94, 10, 88}, {"elements of a patch", 100, 10, 88},
+    {"out_h of an ADD", 106, 11, 11}, {"out_w of an ADD", 114, 6, 6},
+    {"k_h of an ADD", 122, 10, 10}, {"stride_h of an ADD", 131, 10, 10},
+    {"pad_t of an ADD", 140, 2, 2},
 };
-constexpr FieldTable kStreamStageTable = {kStreamStageCode, kStreamStageFields, 11};
+constexpr FieldTable kStreamStageTable = {kStreamStageCode, kStreamStageFields, 13};
 
 // RESTORE
 constexpr uint8_t kRestoreCode[] = {
@@ -121,21 +124,23 @@ struct RestoreTensors {
 
 // LOSS
 constexpr uint8_t kLossCode[] = {
-    0, 142, 128, 1, 142, 128, 128, 142, 128, 127, 142, 3, 142, 128, 0, 142, 4, 142, 128, 2, 142, 5,
-    142, 128, 0, 2, 140, 142, 5, 128, 0, 139, 128, 1, 0, 141, 142, 5, 128, 0, 139, 128, 2, 5, 128,
-    1, 139, 128, 1, 128, 9, 141, 141, 142, 4, 128, 2, 139, 128, 0, 128, 2, 141, 142, 3, 128, 1, 133,
-    142, 128, 8, 142,
+    0, 142, 128, 1, 142, 128, 128, 142, 128, 127, 142, 2, 142, 129, 0, 0, 128, 95, 142, 3, 142, 128,
+    0, 142, 4, 142, 128, 2, 142, 5, 142, 6, 142, 129, 255, 255, 127, 127, 142, 7, 142, 8, 142, 9,
+    142, 5, 128, 0, 139, 128, 1, 0, 141, 142, 5, 128, 0, 139, 128, 2, 5, 128, 1, 139, 128, 1, 128,
+    9, 141, 141, 142, 4, 128, 2, 139, 128, 0, 128, 2, 141, 142, 3, 128, 1, 133, 142, 128, 8, 142,
 };
 constexpr FieldRow kLossFields[] = {
-    {"classes", 0, 2, 255}, {"zero_point", 3, 5, 8}, {"slot", 11, 13, 255},
-    {"loss_kind", 16, 13, 18}, {"target_kind", 21, 13, 18}, {"scale > 0", 23, 2, 255},
+    {"classes", 0, 2, 255}, {"zero_point", 3, 5, 8}, {"scale (bits)", 11, 2, 13},
+    {"slot", 19, 21, 255}, {"loss_kind", 24, 21, 26}, {"target_kind", 29, 21, 26},
+    {"keep (bits)", 31, 21, 33}, {"spread (bits)", 39, 21, 33}, {"target_scale (bits)", 41, 21, 13},
+    {"target_zero_point", 43, 5, 8},
 };
 constexpr TensorRow kLossRows[] = {
-    {"logits", 255, 0, 255, 9}, {"target", 255, 28, 255, 0}, {"class weights", 54, 0, 255, 1},
-    {"saved", 255, 255, 255, 0 | kRun}, {"scales", 255, 64, 255, 1 | kAtLeast},
-    {"state", 255, 69, 255, 2 | kMustBeVariable | kAtLeast}, {"gradient", 255, 0, 3, 9},
+    {"logits", 255, 0, 255, 9}, {"target", 255, 45, 255, 0}, {"class weights", 71, 0, 255, 1},
+    {"saved", 255, 255, 255, 0 | kRun}, {"scales", 255, 81, 255, 1 | kAtLeast},
+    {"state", 255, 86, 255, 2 | kMustBeVariable | kAtLeast}, {"gradient", 255, 0, 3, 9},
 };
-constexpr OpTable kLossTable = { "TFLM_TRAIN_LOSS", {kLossCode, kLossFields, 6},
+constexpr OpTable kLossTable = { "TFLM_TRAIN_LOSS", {kLossCode, kLossFields, 10},
     kLossRows, OpKind::kLoss, 48, 6, 1, true, {255, 255, 255}};
 struct LossTensors {
   using Params = LossParams;
@@ -169,32 +174,34 @@ struct ClampMaskTensors {
 
 // CONV_INPUT_GRAD
 constexpr uint8_t kConvInputGradCode[] = {
-    18, 142, 128, 0, 142, 19, 142, 20, 142, 128, 255, 142, 22, 142, 128, 1, 142, 23, 142, 128, 30,
-    142, 24, 142, 2, 128, 1, 134, 142, 25, 142, 22, 5, 137, 6, 132, 7, 132, 142, 129, 24, 4, 0, 0,
-    142, 130, 8, 3, 4, 132, 128, 1, 141, 142, 129, 255, 255, 255, 0, 142, 5, 22, 5, 137, 133, 128,
-    1, 134, 22, 5, 137, 135, 142, 128, 1, 23, 136, 142, 3, 4, 132, 5, 132, 142, 5, 6, 132, 7, 132,
-    2, 24, 134, 132, 142, 5, 142, 128, 0, 24, 140, 142, 5, 6, 132, 7, 132, 24, 132, 142, 2, 142, 14,
-    128, 0, 139, 131, 142, 14, 128, 1, 139, 0, 1, 132, 2, 132, 0, 1, 132, 2, 132, 128, 7, 133, 128,
-    8, 135, 141, 142, 14, 128, 1, 139, 128, 9, 128, 3, 141, 142, 20, 128, 255, 139, 131, 142, 0, 1,
-    132, 2, 132, 142, 130, 8, 142, 128, 2, 142, 18, 19, 138, 20, 138, 128, 1, 133, 142, 128, 8, 142,
+    18, 142, 128, 0, 142, 19, 142, 20, 142, 128, 255, 142, 21, 142, 129, 255, 255, 127, 127, 142,
+    22, 142, 128, 1, 142, 23, 142, 128, 30, 142, 24, 142, 2, 128, 1, 134, 142, 25, 142, 22, 5, 137,
+    6, 132, 7, 132, 142, 129, 24, 4, 0, 0, 142, 130, 8, 3, 4, 132, 128, 1, 141, 142, 129, 255, 255,
+    255, 0, 142, 5, 22, 5, 137, 133, 128, 1, 134, 22, 5, 137, 135, 142, 128, 1, 23, 136, 142, 3, 4,
+    132, 5, 132, 142, 5, 6, 132, 7, 132, 2, 24, 134, 132, 142, 5, 142, 128, 0, 142, 128, 127, 142,
+    128, 255, 142, 128, 0, 24, 140, 142, 5, 6, 132, 7, 132, 24, 132, 142, 2, 142, 128, 0, 142, 2,
+    128, 1, 134, 142, 2, 24, 134, 142, 14, 128, 0, 139, 131, 142, 14, 128, 1, 139, 0, 1, 132, 2,
+    132, 0, 1, 132, 2, 132, 128, 7, 133, 128, 8, 135, 141, 142, 14, 128, 1, 139, 128, 9, 128, 3,
+    141, 142, 20, 128, 255, 139, 131, 142, 0, 1, 132, 2, 132, 142, 130, 8, 142, 128, 2, 142, 18, 19,
+    138, 20, 138, 128, 1, 133, 142, 128, 8, 142,
 };
 constexpr FieldRow kConvInputGradFields[] = {
     {"slot_in", 0, 2, 255}, {"slot_out", 5, 2, 255}, {"slot_addend", 7, 9, 255},
-    {"group", 12, 14, 255}, {"group_shift", 17, 2, 19}, {"kept", 22, 2, 24},
-    {"transposed", 29, 2, 14}, {"group * k_h * k_w", 31, 14, 39}, {"output positions", 45, 14, 54},
-    {"number of groups", 60, 14, 73},
+    {"unit_scale (bits)", 12, 2, 14}, {"group", 20, 22, 255}, {"group_shift", 25, 2, 27},
+    {"kept", 30, 2, 32}, {"transposed", 37, 2, 22}, {"group * k_h * k_w", 39, 22, 47},
+    {"output positions", 53, 22, 62}, {"number of groups", 68, 22, 81},
 };
 constexpr TensorRow kConvInputGradRows[] = {
-    {"output gradient", 255, 78, 18, 9}, {"weights", 255, 84, 255, 9},
-    {"multipliers", 255, 94, 255, 9}, {"columns", 96, 101, 255, 9},
-    {"channels", 96, 109, 109, 7 | kMustBeConstant}, {"mask", 111, 117, 17, 0},
-    {"addend", 149, 155, 20, 9}, {"bias factors", 161, 94, 255, 1},
-    {"bias", 164, 94, 255, 2 | kMustBeVariable}, {"scales", 255, 167, 255, 1 | kAtLeast},
-    {"ranges", 255, 167, 255, 1 | kAtLeast},
-    {"state", 255, 176, 255, 2 | kMustBeVariable | kAtLeast}, {"input gradient", 255, 155, 19, 9},
+    {"output gradient", 255, 86, 18, 9}, {"weights", 255, 92, 255, 9},
+    {"multipliers", 255, 102, 104, 9 | kMustBeConstant}, {"columns", 113, 118, 255, 9},
+    {"channels", 113, 126, 128, 7 | kMustBeConstant}, {"mask", 140, 146, 17, 0},
+    {"addend", 178, 184, 20, 9}, {"bias factors", 190, 102, 255, 1},
+    {"bias", 193, 102, 255, 2 | kMustBeVariable}, {"scales", 255, 196, 255, 1 | kAtLeast},
+    {"ranges", 255, 196, 255, 1 | kAtLeast},
+    {"state", 255, 205, 255, 2 | kMustBeVariable | kAtLeast}, {"input gradient", 255, 184, 19, 9},
 };
 constexpr OpTable kConvInputGradTable = { "TFLM_TRAIN_CONV_INPUT_GRAD",
-    {kConvInputGradCode, kConvInputGradFields, 10},
+    {kConvInputGradCode, kConvInputGradFields, 11},
     kConvInputGradRows, OpKind::kConvInputGrad, 112, 12, 1, true, {0, 14, 255}};
 struct ConvInputGradTensors {
   using Params = ConvInputGradParams;
@@ -207,30 +214,32 @@ struct ConvInputGradTensors {
 
 // DEPTHWISE_INPUT_GRAD
 constexpr uint8_t kDepthwiseInputGradCode[] = {
-    18, 142, 128, 0, 142, 19, 142, 20, 142, 128, 255, 142, 22, 142, 128, 1, 142, 5, 142, 23, 142, 5,
-    128, 1, 134, 142, 2, 22, 132, 142, 130, 8, 3, 4, 132, 128, 1, 141, 142, 129, 255, 255, 255, 0,
-    142, 6, 7, 132, 22, 132, 142, 129, 8, 4, 2, 0, 142, 3, 4, 132, 5, 132, 142, 6, 7, 132, 5, 132,
-    142, 128, 0, 23, 140, 142, 6, 7, 132, 23, 132, 142, 14, 128, 0, 139, 131, 142, 14, 128, 1, 139,
-    0, 1, 132, 2, 132, 0, 1, 132, 2, 132, 128, 7, 133, 128, 8, 135, 141, 142, 14, 128, 1, 139, 128,
-    9, 128, 3, 141, 142, 20, 128, 255, 139, 131, 142, 0, 1, 132, 2, 132, 142, 130, 8, 142, 128, 2,
-    142, 18, 19, 138, 20, 138, 128, 1, 133, 142, 128, 8, 142,
+    18, 142, 128, 0, 142, 19, 142, 20, 142, 128, 255, 142, 21, 142, 129, 255, 255, 127, 127, 142,
+    22, 142, 128, 1, 142, 5, 142, 23, 142, 5, 128, 1, 134, 142, 2, 22, 132, 142, 130, 8, 3, 4, 132,
+    128, 1, 141, 142, 129, 255, 255, 255, 0, 142, 6, 7, 132, 22, 132, 142, 129, 8, 4, 2, 0, 142, 3,
+    4, 132, 5, 132, 142, 6, 7, 132, 5, 132, 142, 128, 0, 142, 129, 0, 0, 1, 0, 142, 128, 255, 142,
+    128, 0, 23, 140, 142, 6, 7, 132, 23, 132, 142, 128, 0, 142, 5, 128, 1, 134, 142, 23, 142, 14,
+    128, 0, 139, 131, 142, 14, 128, 1, 139, 0, 1, 132, 2, 132, 0, 1, 132, 2, 132, 128, 7, 133, 128,
+    8, 135, 141, 142, 14, 128, 1, 139, 128, 9, 128, 3, 141, 142, 20, 128, 255, 139, 131, 142, 0, 1,
+    132, 2, 132, 142, 130, 8, 142, 128, 2, 142, 18, 19, 138, 20, 138, 128, 1, 133, 142, 128, 8, 142,
 };
 constexpr FieldRow kDepthwiseInputGradFields[] = {
     {"slot_in", 0, 2, 255}, {"slot_out", 5, 2, 255}, {"slot_addend", 7, 9, 255},
-    {"multiplier", 12, 14, 17}, {"kept", 19, 2, 21}, {"in_c * multiplier", 26, 17, 17},
-    {"output positions", 30, 14, 39}, {"k_h * k_w * multiplier", 45, 14, 51},
+    {"unit_scale (bits)", 12, 2, 14}, {"multiplier", 20, 22, 25}, {"kept", 27, 2, 29},
+    {"in_c * multiplier", 34, 25, 25}, {"output positions", 38, 22, 47},
+    {"k_h * k_w * multiplier", 53, 22, 59},
 };
 constexpr TensorRow kDepthwiseInputGradRows[] = {
-    {"output gradient", 255, 57, 18, 9}, {"weights", 255, 63, 255, 9},
-    {"multipliers", 255, 17, 255, 2}, {"columns", 69, 74, 255, 9},
-    {"channels", 69, 19, 17, 7 | kMustBeConstant}, {"mask", 80, 86, 17, 0},
-    {"addend", 118, 124, 20, 9}, {"bias factors", 130, 17, 255, 1},
-    {"bias", 133, 17, 255, 2 | kMustBeVariable}, {"scales", 255, 136, 255, 1 | kAtLeast},
-    {"ranges", 255, 136, 255, 1 | kAtLeast},
-    {"state", 255, 145, 255, 2 | kMustBeVariable | kAtLeast}, {"input gradient", 255, 124, 19, 9},
+    {"output gradient", 255, 65, 18, 9}, {"weights", 255, 71, 255, 9},
+    {"multipliers", 255, 25, 77, 2 | kMustBeConstant}, {"columns", 89, 94, 255, 9},
+    {"channels", 89, 27, 100, 7 | kMustBeConstant}, {"mask", 110, 116, 17, 0},
+    {"addend", 148, 154, 20, 9}, {"bias factors", 160, 25, 255, 1},
+    {"bias", 163, 25, 255, 2 | kMustBeVariable}, {"scales", 255, 166, 255, 1 | kAtLeast},
+    {"ranges", 255, 166, 255, 1 | kAtLeast},
+    {"state", 255, 175, 255, 2 | kMustBeVariable | kAtLeast}, {"input gradient", 255, 154, 19, 9},
 };
 constexpr OpTable kDepthwiseInputGradTable = { "TFLM_TRAIN_DEPTHWISE_INPUT_GRAD",
-    {kDepthwiseInputGradCode, kDepthwiseInputGradFields, 8},
+    {kDepthwiseInputGradCode, kDepthwiseInputGradFields, 9},
     kDepthwiseInputGradRows, OpKind::kDepthwiseInputGrad, 104, 12, 1, true, {0, 14, 255}};
 struct DepthwiseInputGradTensors {
   using Params = DepthwiseInputGradParams;
@@ -305,35 +314,37 @@ constexpr uint8_t kConvUpdateCode[] = {
     14, 142, 128, 0, 142, 16, 142, 128, 128, 142, 128, 127, 142, 17, 142, 128, 8, 142, 18, 142, 19,
     142, 20, 128, 1, 134, 142, 20, 142, 128, 1, 142, 6, 142, 21, 142, 22, 128, 1, 134, 142, 22, 142,
     7, 142, 23, 142, 2, 142, 129, 0, 0, 16, 0, 142, 24, 142, 128, 255, 142, 25, 142, 26, 142, 27,
-    142, 28, 142, 29, 142, 129, 0, 128, 0, 0, 142, 17, 17, 128, 4, 135, 128, 4, 132, 134, 142, 3, 4,
-    132, 18, 136, 142, 129, 7, 3, 1, 0, 142, 29, 128, 1, 139, 131, 17, 128, 8, 141, 142, 28, 0, 1,
-    132, 128, 1, 141, 142, 3, 4, 132, 142, 0, 1, 132, 2, 132, 142, 3, 4, 132, 5, 132, 142, 128, 1,
-    130, 4, 133, 5, 132, 142, 5, 6, 132, 7, 132, 2, 132, 142, 128, 2, 142, 5, 142, 17, 128, 0, 139,
-    131, 142, 17, 128, 4, 139, 5, 6, 132, 7, 132, 2, 132, 128, 1, 133, 128, 2, 135, 5, 6, 132, 7,
-    132, 2, 132, 141, 142, 17, 128, 4, 139, 128, 3, 128, 9, 141, 142, 29, 128, 1, 139, 131, 142,
-    130, 4, 29, 128, 1, 139, 131, 132, 142, 23, 2, 139, 131, 142, 14, 128, 1, 133, 142,
+    142, 28, 142, 29, 142, 129, 0, 128, 0, 0, 142, 30, 142, 129, 255, 255, 127, 127, 142, 31, 142,
+    32, 142, 33, 142, 17, 17, 128, 4, 135, 128, 4, 132, 134, 142, 3, 4, 132, 18, 136, 142, 129, 7,
+    3, 1, 0, 142, 29, 128, 1, 139, 131, 17, 128, 8, 141, 142, 28, 0, 1, 132, 128, 1, 141, 142, 3, 4,
+    132, 142, 0, 1, 132, 2, 132, 142, 3, 4, 132, 5, 132, 142, 128, 1, 130, 4, 133, 5, 132, 142, 5,
+    6, 132, 7, 132, 2, 132, 142, 128, 2, 142, 5, 142, 17, 128, 0, 139, 131, 142, 17, 128, 4, 139, 5,
+    6, 132, 7, 132, 2, 132, 128, 1, 133, 128, 2, 135, 5, 6, 132, 7, 132, 2, 132, 141, 142, 17, 128,
+    4, 139, 128, 3, 128, 9, 141, 142, 29, 128, 1, 139, 131, 142, 130, 4, 29, 128, 1, 139, 131, 132,
+    142, 23, 2, 139, 131, 142, 14, 128, 1, 133, 142,
 };
 constexpr FieldRow kConvUpdateFields[] = {
     {"slot", 0, 2, 255}, {"x_zero_point", 5, 7, 10}, {"residual_bits", 13, 2, 15},
     {"gain_shift", 18, 2, 15}, {"tap_y0", 20, 2, 22}, {"tap_y1", 27, 29, 32}, {"tap_x0", 34, 2, 36},
     {"tap_x1", 41, 29, 43}, {"row_channels", 45, 47, 49}, {"mark_x", 55, 57, 255},
     {"mark_grad", 60, 57, 255}, {"mark_after", 62, 57, 255}, {"mark_out", 64, 57, 255},
-    {"transposed", 66, 2, 29}, {"steps", 68, 29, 70}, {"residual_bits % 4", 76, 2, 2},
-    {"out_h * out_w << gain_shift", 86, 29, 92}, {"residual_bits of gathered steps", 98, 15, 15},
-    {"in_h * in_w", 108, 29, 116},
+    {"transposed", 66, 2, 29}, {"steps", 68, 29, 70}, {"weight_decay (bits)", 76, 2, 78},
+    {"clip_norm (bits)", 84, 2, 78}, {"clip_x (bits)", 86, 2, 78}, {"clip_bias (bits)", 88, 2, 78},
+    {"residual_bits % 4", 90, 2, 2}, {"out_h * out_w << gain_shift", 100, 29, 106},
+    {"residual_bits of gathered steps", 112, 15, 15}, {"in_h * in_w", 122, 29, 130},
 };
 constexpr TensorRow kConvUpdateRows[] = {
-    {"layer input", 255, 120, 24, 9}, {"output gradient", 255, 126, 25, 9},
-    {"factors", 255, 132, 255, 1}, {"weights", 255, 140, 255, 9 | kMustBeVariable},
-    {"bias", 148, 151, 255, 2 | kMustBeVariable}, {"residual", 153, 159, 255, 0 | kMustBeVariable},
-    {"gathered steps", 195, 140, 255, 9 | kMustBeVariable},
-    {"gathered steps of the bias", 201, 151, 255, 2 | kMustBeVariable},
-    {"channels", 210, 47, 255, 7}, {"after", 148, 255, 26, 9},
-    {"scales", 255, 215, 14, 1 | kAtLeast}, {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
+    {"layer input", 255, 134, 24, 9}, {"output gradient", 255, 140, 25, 9},
+    {"factors", 255, 146, 255, 1}, {"weights", 255, 154, 255, 9 | kMustBeVariable},
+    {"bias", 162, 165, 255, 2 | kMustBeVariable}, {"residual", 167, 173, 255, 0 | kMustBeVariable},
+    {"gathered steps", 209, 154, 255, 9 | kMustBeVariable},
+    {"gathered steps of the bias", 215, 165, 255, 2 | kMustBeVariable},
+    {"channels", 224, 47, 255, 7}, {"after", 162, 255, 26, 9},
+    {"scales", 255, 229, 14, 1 | kAtLeast}, {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
     {"token", 255, 29, 27, 9},
 };
 constexpr OpTable kConvUpdateTable = { "TFLM_TRAIN_CONV_UPDATE",
-    {kConvUpdateCode, kConvUpdateFields, 19}, kConvUpdateRows, OpKind::kConvUpdate, 144, 12, 1,
+    {kConvUpdateCode, kConvUpdateFields, 23}, kConvUpdateRows, OpKind::kConvUpdate, 144, 12, 1,
     true, {0, 255, 255}};
 struct ConvUpdateTensors {
   using Params = ConvUpdateParams;
@@ -349,35 +360,36 @@ constexpr uint8_t kDepthwiseUpdateCode[] = {
     14, 142, 128, 0, 142, 16, 142, 128, 128, 142, 128, 127, 142, 17, 142, 128, 8, 142, 18, 142, 19,
     142, 20, 128, 1, 134, 142, 20, 142, 128, 1, 142, 6, 142, 21, 142, 22, 128, 1, 134, 142, 22, 142,
     7, 142, 23, 142, 5, 142, 129, 0, 0, 16, 0, 142, 24, 142, 128, 255, 142, 25, 142, 26, 142, 27,
-    142, 28, 142, 29, 142, 129, 0, 128, 0, 0, 142, 17, 17, 128, 4, 135, 128, 4, 132, 134, 142, 3, 4,
-    132, 18, 136, 142, 129, 7, 3, 1, 0, 142, 29, 128, 1, 139, 131, 17, 128, 8, 141, 142, 2, 28, 132,
-    142, 0, 1, 132, 2, 132, 142, 3, 4, 132, 5, 132, 142, 128, 1, 130, 4, 133, 5, 132, 142, 6, 7,
-    132, 5, 132, 142, 128, 2, 142, 17, 128, 0, 139, 131, 142, 17, 128, 4, 139, 6, 7, 132, 5, 132,
-    128, 1, 133, 128, 2, 135, 6, 7, 132, 5, 132, 141, 142, 17, 128, 4, 139, 128, 3, 128, 9, 141,
-    142, 29, 128, 1, 139, 131, 142, 130, 4, 29, 128, 1, 139, 131, 132, 142, 23, 5, 139, 131, 142,
-    14, 128, 1, 133, 142,
+    142, 28, 142, 29, 142, 129, 0, 128, 0, 0, 142, 30, 142, 129, 255, 255, 127, 127, 142, 31, 142,
+    32, 142, 33, 142, 17, 17, 128, 4, 135, 128, 4, 132, 134, 142, 3, 4, 132, 18, 136, 142, 129, 7,
+    3, 1, 0, 142, 29, 128, 1, 139, 131, 17, 128, 8, 141, 142, 2, 28, 132, 142, 0, 1, 132, 2, 132,
+    142, 3, 4, 132, 5, 132, 142, 128, 1, 130, 4, 133, 5, 132, 142, 6, 7, 132, 5, 132, 142, 128, 2,
+    142, 17, 128, 0, 139, 131, 142, 17, 128, 4, 139, 6, 7, 132, 5, 132, 128, 1, 133, 128, 2, 135, 6,
+    7, 132, 5, 132, 141, 142, 17, 128, 4, 139, 128, 3, 128, 9, 141, 142, 29, 128, 1, 139, 131, 142,
+    130, 4, 29, 128, 1, 139, 131, 132, 142, 23, 5, 139, 131, 142, 14, 128, 1, 133, 142,
 };
 constexpr FieldRow kDepthwiseUpdateFields[] = {
     {"slot", 0, 2, 255}, {"x_zero_point", 5, 7, 10}, {"residual_bits", 13, 2, 15},
     {"gain_shift", 18, 2, 15}, {"tap_y0", 20, 2, 22}, {"tap_y1", 27, 29, 32}, {"tap_x0", 34, 2, 36},
     {"tap_x1", 41, 29, 43}, {"row_channels", 45, 47, 49}, {"mark_x", 55, 57, 255},
     {"mark_grad", 60, 57, 255}, {"mark_after", 62, 57, 255}, {"mark_out", 64, 57, 255},
-    {"multiplier", 66, 29, 47}, {"steps", 68, 29, 70}, {"residual_bits % 4", 76, 2, 2},
-    {"out_h * out_w << gain_shift", 86, 29, 92}, {"residual_bits of gathered steps", 98, 15, 15},
-    {"in_c * multiplier", 108, 47, 47},
+    {"multiplier", 66, 29, 47}, {"steps", 68, 29, 70}, {"weight_decay (bits)", 76, 2, 78},
+    {"clip_norm (bits)", 84, 2, 78}, {"clip_x (bits)", 86, 2, 78}, {"clip_bias (bits)", 88, 2, 78},
+    {"residual_bits % 4", 90, 2, 2}, {"out_h * out_w << gain_shift", 100, 29, 106},
+    {"residual_bits of gathered steps", 112, 15, 15}, {"in_c * multiplier", 122, 47, 47},
 };
 constexpr TensorRow kDepthwiseUpdateRows[] = {
-    {"layer input", 255, 112, 24, 9}, {"output gradient", 255, 118, 25, 9},
-    {"factors", 255, 124, 255, 1}, {"weights", 255, 132, 255, 9 | kMustBeVariable},
-    {"bias", 138, 47, 255, 2 | kMustBeVariable}, {"residual", 141, 147, 255, 0 | kMustBeVariable},
-    {"gathered steps", 179, 132, 255, 9 | kMustBeVariable},
-    {"gathered steps of the bias", 185, 47, 255, 2 | kMustBeVariable},
-    {"channels", 194, 47, 255, 7}, {"after", 138, 255, 26, 9},
-    {"scales", 255, 199, 14, 1 | kAtLeast}, {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
+    {"layer input", 255, 126, 24, 9}, {"output gradient", 255, 132, 25, 9},
+    {"factors", 255, 138, 255, 1}, {"weights", 255, 146, 255, 9 | kMustBeVariable},
+    {"bias", 152, 47, 255, 2 | kMustBeVariable}, {"residual", 155, 161, 255, 0 | kMustBeVariable},
+    {"gathered steps", 193, 146, 255, 9 | kMustBeVariable},
+    {"gathered steps of the bias", 199, 47, 255, 2 | kMustBeVariable},
+    {"channels", 208, 47, 255, 7}, {"after", 152, 255, 26, 9},
+    {"scales", 255, 213, 14, 1 | kAtLeast}, {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
     {"token", 255, 29, 27, 9},
 };
 constexpr OpTable kDepthwiseUpdateTable = { "TFLM_TRAIN_DEPTHWISE_UPDATE",
-    {kDepthwiseUpdateCode, kDepthwiseUpdateFields, 19},
+    {kDepthwiseUpdateCode, kDepthwiseUpdateFields, 23},
     kDepthwiseUpdateRows, OpKind::kDepthwiseUpdate, 144, 12, 1, true, {0, 255, 255}};
 struct DepthwiseUpdateTensors {
   using Params = DepthwiseUpdateParams;
@@ -391,21 +403,23 @@ struct DepthwiseUpdateTensors {
 // BIAS_UPDATE
 constexpr uint8_t kBiasUpdateCode[] = {
     0, 142, 128, 1, 142, 129, 255, 255, 255, 0, 142, 2, 142, 128, 0, 142, 3, 142, 128, 255, 142, 4,
-    142, 129, 0, 128, 0, 0, 142, 0, 1, 132, 142, 4, 128, 1, 139, 131, 142, 2, 128, 1, 133, 142, 128,
-    8, 142,
+    142, 129, 0, 128, 0, 0, 142, 5, 142, 129, 255, 255, 127, 127, 142, 6, 142, 7, 142, 8, 142, 0, 1,
+    132, 142, 4, 128, 1, 139, 131, 142, 2, 128, 1, 133, 142, 128, 8, 142,
 };
 constexpr FieldRow kBiasUpdateFields[] = {
     {"positions", 0, 2, 5}, {"channels", 3, 2, 255}, {"slot", 11, 13, 255},
-    {"mark_out", 16, 18, 255}, {"steps", 21, 2, 23},
+    {"mark_out", 16, 18, 255}, {"steps", 21, 2, 23}, {"weight_decay (bits)", 29, 13, 31},
+    {"clip_norm (bits)", 37, 13, 31}, {"clip_x (bits)", 39, 13, 31},
+    {"clip_bias (bits)", 41, 13, 31},
 };
 constexpr TensorRow kBiasUpdateRows[] = {
-    {"output gradient", 255, 29, 2, 9}, {"factors", 255, 3, 255, 1},
-    {"bias", 255, 3, 255, 2 | kMustBeVariable}, {"gathered steps", 33, 3, 255, 2 | kMustBeVariable},
-    {"scales", 255, 39, 255, 1 | kAtLeast}, {"state", 255, 44, 255, 2 | kMustBeVariable | kAtLeast},
+    {"output gradient", 255, 43, 2, 9}, {"factors", 255, 3, 255, 1},
+    {"bias", 255, 3, 255, 2 | kMustBeVariable}, {"gathered steps", 47, 3, 255, 2 | kMustBeVariable},
+    {"scales", 255, 53, 255, 1 | kAtLeast}, {"state", 255, 58, 255, 2 | kMustBeVariable | kAtLeast},
     {"token", 255, 2, 3, 9},
 };
 constexpr OpTable kBiasUpdateTable = { "TFLM_TRAIN_BIAS_UPDATE",
-    {kBiasUpdateCode, kBiasUpdateFields, 5}, kBiasUpdateRows, OpKind::kBiasUpdate, 44, 6, 1,
+    {kBiasUpdateCode, kBiasUpdateFields, 9}, kBiasUpdateRows, OpKind::kBiasUpdate, 44, 6, 1,
     true, {255, 255, 255}};
 struct BiasUpdateTensors {
   using Params = BiasUpdateParams;
@@ -417,16 +431,16 @@ struct BiasUpdateTensors {
 
 // CHANNEL_SAVE
 constexpr uint8_t kChannelSaveCode[] = {
-    0, 142, 128, 1, 142, 2, 142, 3, 142, 128, 255, 142, 4, 142, 0, 1, 132, 142, 128, 8, 142, 0, 2,
-    132, 142,
+    0, 142, 128, 1, 142, 2, 142, 3, 142, 128, 255, 142, 4, 142, 0, 1, 132, 142, 128, 0, 142, 1, 128,
+    1, 134, 142, 2, 142, 128, 8, 142, 0, 2, 132, 142,
 };
 constexpr FieldRow kChannelSaveFields[] = {
     {"positions", 0, 2, 255}, {"channels", 3, 2, 255}, {"kept", 5, 2, 3}, {"mark_in", 7, 9, 255},
     {"mark_out", 12, 9, 255},
 };
 constexpr TensorRow kChannelSaveRows[] = {
-    {"values", 255, 14, 3, 9}, {"channels", 255, 5, 3, 7 | kMustBeConstant},
-    {"state", 255, 18, 255, 2 | kMustBeVariable | kAtLeast}, {"saved channels", 255, 21, 4, 9},
+    {"values", 255, 14, 3, 9}, {"channels", 255, 5, 18, 7 | kMustBeConstant},
+    {"state", 255, 28, 255, 2 | kMustBeVariable | kAtLeast}, {"saved channels", 255, 31, 4, 9},
 };
 constexpr OpTable kChannelSaveTable = { "TFLM_TRAIN_CHANNEL_SAVE",
     {kChannelSaveCode, kChannelSaveFields, 5}, kChannelSaveRows, OpKind::kChannelSave, 28, 3, 1,
@@ -441,16 +455,18 @@ struct ChannelSaveTensors {
 // SPLIT_CONV
 constexpr uint8_t kSplitConvCode[] = {
     18, 142, 128, 1, 142, 2, 128, 1, 134, 142, 0, 1, 132, 2, 132, 142, 5, 6, 132, 7, 132, 2, 18,
-    134, 132, 142, 5, 6, 132, 7, 132, 18, 132, 142, 2, 142, 128, 2, 142, 5, 142, 3, 4, 132, 5, 132,
-    142,
+    134, 132, 142, 5, 6, 132, 7, 132, 18, 132, 142, 2, 142, 128, 0, 142, 2, 128, 1, 134, 142, 2, 18,
+    134, 142, 128, 2, 142, 5, 142, 128, 0, 142, 129, 255, 255, 255, 127, 142, 128, 255, 142, 128,
+    225, 142, 128, 30, 142, 128, 255, 142, 3, 4, 132, 5, 132, 142,
 };
 constexpr FieldRow kSplitConvFields[] = {
     {"kept", 0, 2, 5},
 };
 constexpr TensorRow kSplitConvRows[] = {
     {"input", 255, 10, 255, 9}, {"constant weights", 255, 16, 255, 9}, {"columns", 255, 26, 255, 9},
-    {"channels", 255, 34, 34, 7 | kMustBeConstant}, {"bias", 36, 39, 255, 2},
-    {"multipliers", 255, 39, 255, 2}, {"shifts", 255, 39, 255, 2}, {"output", 255, 41, 255, 9},
+    {"channels", 255, 34, 36, 7 | kMustBeConstant}, {"bias", 48, 51, 255, 2},
+    {"multipliers", 255, 51, 53, 2 | kMustBeConstant}, {"shifts", 255, 51, 65, 2 | kMustBeConstant},
+    {"output", 255, 74, 255, 9},
 };
 constexpr OpTable kSplitConvTable = { "TFLM_TRAIN_SPLIT_CONV",
     {kSplitConvCode, kSplitConvFields, 1}, kSplitConvRows, OpKind::kSplitConv, 84, 7, 1,
@@ -466,15 +482,18 @@ struct SplitConvTensors {
 // SPLIT_DEPTHWISE
 constexpr uint8_t kSplitDepthwiseCode[] = {
     18, 142, 128, 1, 142, 5, 128, 1, 134, 142, 19, 142, 5, 142, 2, 19, 132, 142, 0, 1, 132, 2, 132,
-    142, 6, 7, 132, 5, 132, 142, 6, 7, 132, 18, 132, 142, 128, 2, 142, 3, 4, 132, 5, 132, 142,
+    142, 6, 7, 132, 5, 132, 142, 6, 7, 132, 18, 132, 142, 128, 0, 142, 5, 128, 1, 134, 142, 18, 142,
+    128, 2, 142, 128, 0, 142, 129, 255, 255, 255, 127, 142, 128, 255, 142, 128, 225, 142, 128, 30,
+    142, 128, 255, 142, 3, 4, 132, 5, 132, 142,
 };
 constexpr FieldRow kSplitDepthwiseFields[] = {
     {"kept", 0, 2, 5}, {"multiplier", 10, 2, 12}, {"in_c * multiplier", 14, 12, 12},
 };
 constexpr TensorRow kSplitDepthwiseRows[] = {
     {"input", 255, 18, 255, 9}, {"constant weights", 255, 24, 255, 9}, {"columns", 255, 30, 255, 9},
-    {"channels", 255, 0, 12, 7 | kMustBeConstant}, {"bias", 36, 12, 255, 2},
-    {"multipliers", 255, 12, 255, 2}, {"shifts", 255, 12, 255, 2}, {"output", 255, 39, 255, 9},
+    {"channels", 255, 0, 36, 7 | kMustBeConstant}, {"bias", 46, 12, 255, 2},
+    {"multipliers", 255, 12, 49, 2 | kMustBeConstant}, {"shifts", 255, 12, 61, 2 | kMustBeConstant},
+    {"output", 255, 70, 255, 9},
 };
 constexpr OpTable kSplitDepthwiseTable = { "TFLM_TRAIN_SPLIT_DEPTHWISE",
     {kSplitDepthwiseCode, kSplitDepthwiseFields, 3},
@@ -510,27 +529,28 @@ struct FinishTensors {
 // PRODUCT_GRAD
 constexpr uint8_t kProductGradCode[] = {
     21, 142, 128, 1, 142, 23, 142, 128, 0, 142, 128, 3, 142, 29, 142, 30, 142, 31, 142, 128, 255,
-    142, 0, 3, 132, 6, 132, 9, 132, 142, 129, 254, 255, 255, 127, 142, 22, 142, 23, 128, 0, 139,
-    131, 142, 23, 128, 0, 139, 128, 0, 129, 255, 255, 255, 127, 141, 142, 24, 142, 23, 128, 0, 139,
-    129, 1, 128, 255, 255, 128, 128, 141, 142, 23, 128, 0, 139, 129, 255, 127, 0, 0, 129, 128, 0, 0,
-    0, 141, 142, 23, 128, 2, 140, 131, 142, 23, 128, 2, 139, 129, 0, 1, 0, 0, 128, 2, 9, 132, 141,
-    142, 25, 128, 0, 139, 131, 142, 25, 128, 1, 139, 0, 3, 132, 6, 132, 9, 132, 0, 3, 132, 6, 132,
-    9, 132, 128, 7, 133, 128, 8, 135, 141, 142, 25, 128, 1, 139, 128, 9, 128, 3, 141, 142, 31, 128,
-    255, 139, 131, 142, 29, 30, 138, 31, 138, 128, 1, 133, 142, 128, 8, 142,
+    142, 32, 142, 129, 255, 255, 127, 127, 142, 0, 3, 132, 6, 132, 9, 132, 142, 129, 254, 255, 255,
+    127, 142, 22, 142, 23, 128, 0, 139, 131, 142, 23, 128, 0, 139, 128, 0, 129, 255, 255, 255, 127,
+    141, 142, 24, 142, 23, 128, 0, 139, 129, 1, 128, 255, 255, 128, 128, 141, 142, 23, 128, 0, 139,
+    129, 255, 127, 0, 0, 129, 128, 0, 0, 0, 141, 142, 23, 128, 2, 140, 131, 142, 23, 128, 2, 139,
+    129, 0, 1, 0, 0, 128, 2, 9, 132, 141, 142, 25, 128, 0, 139, 131, 142, 25, 128, 1, 139, 0, 3,
+    132, 6, 132, 9, 132, 0, 3, 132, 6, 132, 9, 132, 128, 7, 133, 128, 8, 135, 141, 142, 25, 128, 1,
+    139, 128, 9, 128, 3, 141, 142, 31, 128, 255, 139, 131, 142, 29, 30, 138, 31, 138, 128, 1, 133,
+    142, 128, 8, 142,
 };
 constexpr FieldRow kProductGradFields[] = {
     {"q_size", 0, 2, 255}, {"factor_kind", 5, 7, 10}, {"slot_in", 13, 7, 255},
-    {"slot_out", 15, 7, 255}, {"slot_addend", 17, 19, 255}, {"elements of the result", 22, 2, 30},
-    {"x_size", 36, 38, 44}, {"factor", 57, 59, 72},
+    {"slot_out", 15, 7, 255}, {"slot_addend", 17, 19, 255}, {"unit_scale (bits)", 22, 7, 24},
+    {"elements of the result", 30, 2, 38}, {"x_size", 44, 46, 52}, {"factor", 65, 67, 80},
 };
 constexpr TensorRow kProductGradRows[] = {
-    {"output gradient", 255, 0, 29, 9}, {"x", 38, 36, 255, 9}, {"table", 88, 94, 255, 7},
-    {"mask", 109, 115, 28, 0}, {"addend", 151, 22, 31, 9}, {"scales", 255, 157, 255, 1 | kAtLeast},
-    {"ranges", 255, 157, 255, 1 | kAtLeast},
-    {"state", 255, 166, 255, 2 | kMustBeVariable | kAtLeast}, {"input gradient", 255, 22, 30, 9},
+    {"output gradient", 255, 0, 29, 9}, {"x", 46, 44, 255, 9}, {"table", 96, 102, 255, 7},
+    {"mask", 117, 123, 28, 0}, {"addend", 159, 30, 31, 9}, {"scales", 255, 165, 255, 1 | kAtLeast},
+    {"ranges", 255, 165, 255, 1 | kAtLeast},
+    {"state", 255, 174, 255, 2 | kMustBeVariable | kAtLeast}, {"input gradient", 255, 30, 30, 9},
 };
 constexpr OpTable kProductGradTable = { "TFLM_TRAIN_PRODUCT_GRAD",
-    {kProductGradCode, kProductGradFields, 8}, kProductGradRows, OpKind::kProductGrad, 140, 8, 1,
+    {kProductGradCode, kProductGradFields, 9}, kProductGradRows, OpKind::kProductGrad, 140, 8, 1,
     true, {255, 25, 255}};
 struct ProductGradTensors {
   using Params = ProductGradParams;
@@ -568,9 +588,9 @@ struct MoveGradTensors {
 // MAX_POOL_GRAD
 constexpr uint8_t kMaxPoolGradCode[] = {
     18, 142, 128, 0, 142, 19, 142, 10, 142, 128, 1, 142, 11, 142, 5, 142, 2, 142, 6, 7, 132, 142,
-    129, 8, 4, 2, 1, 142, 3, 4, 132, 5, 132, 142, 0, 1, 132, 2, 132, 142, 14, 128, 0, 139, 131, 142,
-    14, 128, 1, 139, 0, 1, 132, 2, 132, 0, 1, 132, 2, 132, 128, 7, 133, 128, 8, 135, 141, 142, 14,
-    128, 1, 139, 128, 9, 128, 3, 141, 142, 18, 19, 138, 128, 1, 133, 142, 128, 8, 142,
+    129, 255, 255, 255, 0, 142, 3, 4, 132, 5, 132, 142, 0, 1, 132, 2, 132, 142, 14, 128, 0, 139,
+    131, 142, 14, 128, 1, 139, 0, 1, 132, 2, 132, 0, 1, 132, 2, 132, 128, 7, 133, 128, 8, 135, 141,
+    142, 14, 128, 1, 139, 128, 9, 128, 3, 141, 142, 18, 19, 138, 128, 1, 133, 142, 128, 8, 142,
 };
 constexpr FieldRow kMaxPoolGradFields[] = {
     {"slot_in", 0, 2, 255}, {"slot_out", 5, 2, 255}, {"dil_h", 7, 9, 9}, {"dil_w", 12, 9, 9},
@@ -628,22 +648,23 @@ struct ResizeGradTensors {
 
 // L2_NORM_GRAD
 constexpr uint8_t kL2NormGradCode[] = {
-    0, 142, 128, 1, 142, 129, 0, 16, 0, 0, 142, 128, 128, 142, 128, 127, 142, 7, 142, 128, 0, 142,
-    8, 142, 3, 128, 0, 139, 131, 142, 3, 128, 1, 139, 0, 0, 128, 7, 133, 128, 8, 135, 141, 142, 3,
-    128, 1, 139, 128, 9, 128, 3, 141, 142, 7, 8, 138, 128, 1, 133, 142, 128, 8, 142,
+    0, 142, 128, 1, 142, 129, 0, 16, 0, 0, 142, 128, 128, 142, 128, 127, 142, 2, 142, 129, 0, 0,
+    128, 95, 142, 7, 142, 128, 0, 142, 8, 142, 3, 128, 0, 139, 131, 142, 3, 128, 1, 139, 0, 0, 128,
+    7, 133, 128, 8, 135, 141, 142, 3, 128, 1, 139, 128, 9, 128, 3, 141, 142, 7, 8, 138, 128, 1, 133,
+    142, 128, 8, 142,
 };
 constexpr FieldRow kL2NormGradFields[] = {
-    {"size", 0, 2, 5}, {"x_zero_point", 3, 11, 14}, {"slot_in", 17, 19, 255},
-    {"slot_out", 22, 19, 255},
+    {"size", 0, 2, 5}, {"x_zero_point", 3, 11, 14}, {"x_scale (bits)", 17, 2, 19},
+    {"slot_in", 25, 27, 255}, {"slot_out", 30, 27, 255},
 };
 constexpr TensorRow kL2NormGradRows[] = {
     {"output gradient", 255, 0, 7, 9}, {"input", 255, 0, 255, 9}, {"output", 255, 0, 255, 9},
-    {"mask", 24, 30, 6, 0}, {"scales", 255, 54, 255, 1 | kAtLeast},
-    {"ranges", 255, 54, 255, 1 | kAtLeast}, {"state", 255, 61, 255, 2 | kMustBeVariable | kAtLeast},
+    {"mask", 32, 38, 6, 0}, {"scales", 255, 62, 255, 1 | kAtLeast},
+    {"ranges", 255, 62, 255, 1 | kAtLeast}, {"state", 255, 69, 255, 2 | kMustBeVariable | kAtLeast},
     {"input gradient", 255, 0, 8, 9},
 };
 constexpr OpTable kL2NormGradTable = { "TFLM_TRAIN_L2_NORM_GRAD",
-    {kL2NormGradCode, kL2NormGradFields, 4}, kL2NormGradRows, OpKind::kL2NormGrad, 44, 7, 1,
+    {kL2NormGradCode, kL2NormGradFields, 5}, kL2NormGradRows, OpKind::kL2NormGrad, 44, 7, 1,
     true, {255, 3, 255}};
 struct L2NormGradTensors {
   using Params = L2NormGradParams;

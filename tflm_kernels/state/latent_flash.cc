@@ -5,17 +5,22 @@
 namespace tflm_train {
 namespace {
 
-constexpr LatentLogCalls kLogCalls = {
-    [](LatentLog* log, size_t most_groups) { return log->Open(most_groups); },
-    [](LatentLog* log) { return log->Clear(); },
-    [](LatentLog* log, const LatentChoice& choice, const void* latent, const void* label) {
-      return log->Write(choice, latent, label);
-    },
-    [](LatentLog* log, size_t index, void* latent, void* label, uint16_t* domain) {
-      return log->Read(index, latent, label, domain);
-    },
-    [](LatentLog* log, bool all) { return log->WriteNotes(all); },
-};
+LatentStatus Open(LatentLog* log, size_t most_groups) { return log->Open(most_groups); }
+
+LatentStatus Clear(LatentLog* log) { return log->Clear(); }
+
+LatentStatus Write(LatentLog* log, const LatentChoice& choice, const void* latent,
+                   const void* label) {
+  return log->Write(choice, latent, label);
+}
+
+LatentStatus Read(LatentLog* log, size_t index, void* latent, void* label, uint16_t* domain) {
+  return log->Read(index, latent, label, domain);
+}
+
+LatentStatus WriteNotes(LatentLog* log, bool all) { return log->WriteNotes(all); }
+
+constexpr LatentLogCalls kLogCalls = {Open, Clear, Write, Read, WriteNotes};
 
 }  // namespace
 

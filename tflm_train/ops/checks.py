@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.constants import NUMBERS
 from tflm_train.ops.declaration import TrainingOp, scope_of
@@ -14,6 +16,7 @@ from tflm_train.ops.structs import PARTS
 from tflm_train.ops.tensors import FREE, TYPES, Slot, Tensors, must_be_constant, must_be_variable
 from tflm_train.ops.tensors import slots_of as slots_of
 
+NOT_ASCENDING = "does not ascend, or lists a channel twice"
 _TYPE_NAMES = {code: name for name, code in TYPES.items()}
 
 
@@ -36,8 +39,14 @@ def own_words(cls: type[Struct]) -> list[Word]:
 def limits_of(cls: type[Struct]) -> list[Rule]:
     """The limits of those words and the struct's further rules, in the order they are checked."""
     bound = [w for w in own_words(cls) if w.number.low or w.number.high]
-    limits = [Rule(w.path.rpartition(".")[2], w.path, w.number.low, w.number.high) for w in bound]
+    limits = [Rule(_name_of(w), w.path, w.number.low, w.number.high) for w in bound]
     return [*limits, *cls.RULES]
+
+
+def _name_of(word: Word) -> str:
+    """What messages call a word; limits of a float are those of its bits."""
+    name = word.path.rpartition(".")[2]
+    return f"{name} (bits)" if word.code == "f" else name
 
 
 @cached
@@ -129,10 +138,20 @@ def _content_reasons(name: str, tensor: Tensor, slot: Slot, value: Any) -> Itera
     if must_be_constant(spec):
         if tensor.data is None:
             yield f"{name} must be a constant"
-        elif spec.below:
-            outside = tensor.data[(tensor.data < 0) | (tensor.data >= value(spec.below))]
+        elif spec.high:
+            low, high = value(spec.low), value(spec.high)
+            outside = tensor.data[(tensor.data < low) | (tensor.data > high)]
             if outside.size:
-                yield f"{name} lists {outside[0]}, must be 0 to {value(spec.below) - 1}"
+                yield f"{name} lists {outside.flat[0]}, must be {low} to {high}"
+            elif spec.ascending and not _ascends(tensor.data, value(spec.ascending)):
+                yield f"{name} {NOT_ASCENDING}"
+
+
+def _ascends(listed: np.ndarray, first: int) -> bool:
+    """Whether both runs of a list ascend and have nothing in common."""
+    indices = listed.reshape(-1)
+    runs = (indices[:first], indices[first:])
+    return all(np.all(np.diff(r) > 0) for r in runs) and not np.intersect1d(*runs).size
 
 
 def _beside_slots(

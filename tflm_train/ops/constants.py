@@ -66,6 +66,10 @@ ENUMS: dict[type[IntEnum], str] = {
 }
 """The enums, each with what its members' names begin with in C++."""
 
+FINITE = 0x7F7FFFFF
+"""The bits of the largest float: those of finite floats from 0 on are the integers 0 to this."""
+MAX_SCALE = 0x5F800000
+"""The bits of 2^64, the largest scale of an activation: a few hundred times it is finite, too."""
 MAX_SIDE = 1 << 20
 """Longest side of an image or a kernel: products of two fit the kernels' int32."""
 MAX_WINDOW = 32767
@@ -99,6 +103,8 @@ LIMITS = {
 NUMBERS: dict[str, int] = {
     **{f"{enum.__name__}.{member.name}": member.value for enum in ENUMS for member in enum},
     **LIMITS,
+    "FINITE": FINITE,
+    "MAX_SCALE": MAX_SCALE,
     "MAX_SIDE": MAX_SIDE,
     "MAX_WINDOW": MAX_WINDOW,
     "MAX_SUM_LENGTH": MAX_SUM_LENGTH,

@@ -56,10 +56,18 @@ class RuleFields(Struct):
 
     CPP: ClassVar[str] = "RuleParams"
     steps: Annotated[int, Number("samples that make one step of the weights", "1", "1 << 15")] = 1
-    weight_decay: Annotated[float, Number("times the learning rate: what a step takes off")] = 0.0
-    clip_norm: Annotated[float, Number("largest norm of the gradient; 0: no limit")] = 0.0
-    clip_x: Annotated[float, Number("min(taps, positions) * s_x^2; 0: only the bias trains")] = 0.0
-    clip_bias: Annotated[float, Number("output positions where the bias trains, else 0")] = 0.0
+    weight_decay: Annotated[
+        float, Number("times the learning rate: what a step takes off", "0", "FINITE")
+    ] = 0.0
+    clip_norm: Annotated[
+        float, Number("largest norm of the gradient; 0: no limit", "0", "FINITE")
+    ] = 0.0
+    clip_x: Annotated[
+        float, Number("min(taps, positions) * s_x^2; 0: only the bias trains", "0", "FINITE")
+    ] = 0.0
+    clip_bias: Annotated[
+        float, Number("output positions where the bias trains, else 0", "0", "FINITE")
+    ] = 0.0
 
 
 PLAIN_SGD = RuleFields()
@@ -111,7 +119,9 @@ class StageFields(Struct):
             "1 if is_conv else out_c",
             "LARGEST if is_conv else out_c",
         ),
-        Rule("weights", "weights", "1", "1 << 29"),
+        Rule("weights", "weights", "1", "1 << 26"),
+        Rule("elements of a stage", "out_h * out_w * out_c", "1", "1 << 26"),
+        Rule("elements of a patch", "k_h * k_w * in_c", "1", "1 << 26"),
         Rule("out_h of an ADD", "out_h if is_add else in_h", "in_h", "in_h"),
         Rule("out_w of an ADD", "out_w if is_add else in_w", "in_w", "in_w"),
         Rule("k_h of an ADD", "k_h if is_add else 1", "1", "1"),

@@ -69,7 +69,11 @@ class Spec:
       present: Expression: 1 it is there, 0 it is left out, `FREE` either. Of a run: how many there
         are, empty for any number.
       at_least: Whether it may have more elements.
-      below: Of a list of indices: expression that each is below.
+      low: Of a constant: expression for the smallest value of its integers.
+      high: Expression for their largest; empty where they may have any.
+      ascending: Of a list of indices: expression for how many come before the second of two runs,
+        each of which ascends, that have no index in common; of a list in one run all of them.
+        Empty: they may be in any order.
       mark: Field with the bit in `train/control` that says whether a step has written it; of a run
         the first one's, those of the others follow.
       label: What messages call it; the field's name where empty.
@@ -80,7 +84,9 @@ class Spec:
     size: str = ""
     present: str = "1"
     at_least: bool = False
-    below: str = ""
+    low: str = "0"
+    high: str = ""
+    ascending: str = ""
     mark: str = ""
     label: str = ""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tflm_train.cost.cores import Core
 from tflm_train.cost.instructions import builtin_cost, split_cost, stage_cost
@@ -22,9 +22,9 @@ from tflm_train.errors import UnsupportedError
 from tflm_train.graph.liveness import Liveness
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
-from tflm_train.model import Graph, Model, Op, Tensor
+from tflm_train.model import Graph, Model, Op
 from tflm_train.model.written import write_checked
-from tflm_train.ops import OP_PREFIX, SplitConv, SplitDepthwise, StageKind, Stream
+from tflm_train.ops import OP_PREFIX, SplitConv, SplitDepthwise, StageFields, Stream
 from tflm_train.ops.builtin import kernel_memory
 from tflm_train.ops.contract import LATENT_OUTPUT
 from tflm_train.ops.target import CORTEX_M, align
@@ -32,13 +32,18 @@ from tflm_train.rewriter.emit_stream import make_stream
 from tflm_train.rewriter.fold_pad import fold_pads, is_pad, is_windowed
 from tflm_train.rewriter.frozen import Fate, NoFormError, copy_latent, fates
 from tflm_train.rewriter.overlay import overlay_streams
-from tflm_train.rewriter.stream import Run, can_stream, find_run, nonzero_taps
+from tflm_train.rewriter.run_costs import (
+    ALIGNMENT,
+    NODE_BYTES,
+    TENSOR_BYTES,
+    KnownRuns,
+    RunCost,
+    RunCosts,
+    planned_bytes,
+)
+from tflm_train.rewriter.stream import Run, can_stream, nonzero_taps
 from tflm_train.rewriter.training_graph import FrozenPart, TrainOp
 
-_ALIGNMENT = 16
-_NODE_BYTES = 32  # TFLM's NodeAndRegistration, 32-bit pointers
-_TENSOR_BYTES = 12  # TfLiteEvalTensor
-_HANDLE_BYTES = 4  # of a scratch buffer
 _CAPS = 24  # heads that are tried
 _PRICES = (0.0, *(10.0 ** (-e / 3) for e in range(3, 22)))  # bytes that an instruction may cost
 
@@ -80,14 +85,14 @@ class Choice:
         """Estimated instructions of an op; 0 where they do not depend on the choice."""
         params = op.params if isinstance(op, TrainOp) else None
         if isinstance(params, Stream):
-            return sum(stage_cost(stage, self.timed_core) for stage in params.stages)
+            return sum(map(self.time_of_stage, params.stages))
         if isinstance(params, SplitConv | SplitDepthwise):
             return split_cost(params, self.timed_core)
         return builtin_cost(op, self.timed_core, self.kernels)
 
-    def time_of_run(self, run: Run) -> float:
-        """Estimated instructions of a run as a STREAM."""
-        return sum(stage_cost(stage, self.timed_core) for stage in run.stages)
+    def time_of_stage(self, stage: StageFields) -> float:
+        """Estimated instructions of a stage of a STREAM."""
+        return stage_cost(stage, self.timed_core)
 
     @property
     def timed_core(self) -> Core:
@@ -132,7 +137,8 @@ class _Segment:
     alive: int  # bytes while it runs
     kept: int  # bytes of the tail
     time: float  # estimated instructions
-    run: Run | None
+    streams: bool = False
+    run: Run | None = None  # of a segment that is chosen and streams
 
 
 def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
@@ -181,7 +187,12 @@ def _count_pads(graph: Graph) -> int:
     return sum(map(is_pad, graph.ops))
 
 
-def stream_layers(model: Model, choice: Choice, frozen: FrozenPart | None = None) -> list[_Segment]:
+def stream_layers(
+    model: Model,
+    choice: Choice,
+    frozen: FrozenPart | None = None,
+    known: KnownRuns | None = None,
+) -> list[_Segment]:
     """Puts the STREAMs of the best choice into a model whose ops are in execution order.
 
     Args:
@@ -189,6 +200,7 @@ def stream_layers(model: Model, choice: Choice, frozen: FrozenPart | None = None
       choice: What may be done.
       frozen: Ops that become STREAMs in any case, apart from all others; without a source they
         stay as they are.
+      known: What is known of runs from other rewrites of the model.
 
     Returns:
       The segments.
@@ -197,7 +209,7 @@ def stream_layers(model: Model, choice: Choice, frozen: FrozenPart | None = None
       NoFormError: A frozen op cannot become (part of) a STREAM.
     """
     graph = model.graph
-    segments = choose_segments(graph, graph.ops, choice, frozen)
+    segments = choose_segments(graph, graph.ops, choice, frozen, known)
     graph.ops = apply_segments(graph, graph.ops, segments, frozen)
     for op in graph.ops:
         if isinstance(op, TrainOp):
@@ -210,7 +222,11 @@ def stream_layers(model: Model, choice: Choice, frozen: FrozenPart | None = None
 
 
 def choose_segments(
-    graph: Graph, ops: Sequence[Op], choice: Choice, frozen: FrozenPart | None = None
+    graph: Graph,
+    ops: Sequence[Op],
+    choice: Choice,
+    frozen: FrozenPart | None = None,
+    known: KnownRuns | None = None,
 ) -> list[_Segment]:
     """Cuts an op list into segments.
 
@@ -220,6 +236,7 @@ def choose_segments(
       choice: What may be done.
       frozen: Ops that become STREAMs in any case, apart from all others; without a source they
         stay as they are.
+      known: What is known of runs from other rewrites of the model.
 
     Returns:
       The segments in order, each a single op as it is or a run to stream.
@@ -228,18 +245,21 @@ def choose_segments(
       NoFormError: A frozen op cannot become (part of) a STREAM.
     """
     liveness = Liveness(ops, graph.inputs, graph.outputs)
-    by_stop = _all_segments(liveness, ops, choice, fates(frozen))
+    taps = nonzero_taps([op for op in ops if can_stream(op)])
+    runs = RunCosts(graph, ops, taps, choice.time_of_stage, known)
+    by_stop = _all_segments(liveness, ops, choice, fates(frozen), runs)
     if frozen is not None and _first_unreached(by_stop) is not None:
-        by_stop = _all_segments(liveness, ops, choice, fates(frozen, leniently=True))
+        by_stop = _all_segments(liveness, ops, choice, fates(frozen, leniently=True), runs)
         unreached = _first_unreached(by_stop)
         if unreached is not None:
             raise NoFormError(ops[unreached])
-    free = _smallest(by_stop, math.inf)
+    chosen = _smallest(by_stop, math.inf)
     limit = choice.max_slowdown * sum(map(choice.time_of, ops))
-    if sum(s.time for s in free) <= limit:
-        return free
-    slowest = free if frozen is not None else [s for x in by_stop[1:] for s in x if s.run is None]
-    return _smallest(by_stop, limit) or slowest
+    if sum(s.time for s in chosen) > limit:
+        unstreamed = [s for x in by_stop[1:] for s in x if not s.streams]
+        slowest = chosen if frozen is not None else unstreamed
+        chosen = _smallest(by_stop, limit) or slowest
+    return [replace(s, run=runs.run(s.start, s.stop)) if s.streams else s for s in chosen]
 
 
 def _smallest(by_stop: Sequence[Sequence[_Segment]], limit: float) -> list[_Segment]:
@@ -286,13 +306,16 @@ def _first_unreached(by_stop: Sequence[Sequence[_Segment]]) -> int | None:
 
 
 def _all_segments(
-    liveness: Liveness, ops: Sequence[Op], choice: Choice, frozen: Mapping[int, Fate]
+    liveness: Liveness,
+    ops: Sequence[Op],
+    choice: Choice,
+    frozen: Mapping[int, Fate],
+    runs: RunCosts,
 ) -> list[list[_Segment]]:
     """Every segment that may be, by where it stops; `frozen` has the frozen ops by their id."""
     by_stop: list[list[_Segment]] = [[] for _ in range(len(ops) + 1)]
-    crossings = liveness.crossing_bytes(lambda t: _bytes(t) if _is_planned(t) else 0)
+    crossings = liveness.crossing_bytes(planned_bytes)
     streamable = [can_stream(op) for op in ops]
-    taps = nonzero_taps([op for op, may in zip(ops, streamable, strict=True) if may])
     for start, op in enumerate(ops):
         crossing = crossings[start]
         is_frozen = id(op) in frozen
@@ -306,51 +329,33 @@ def _all_segments(
         for stop in range(start + 1, len(ops) + 1):
             if not streamable[stop - 1] or (id(ops[stop - 1]) in frozen) is not is_frozen:
                 break
-            made = [t for op in ops[start:stop] for t in op.outputs]
-            needed = {id(t) for t in made if liveness.is_needed(t, stop)}
-            run = find_run(ops[start:stop], needed, taps)
-            if run is not None and (is_frozen or _is_allowed(run, choice)):
-                dies = _is_planned(run.source) and not liveness.is_needed(run.source, stop)
-                dies &= _is_planned(run.output)
-                saved = _shared_bytes(run) if dies else 0
-                by_stop[stop].append(_streamed(run, start, stop, crossing - saved, choice))
+            cost = runs.of(start, stop)
+            if cost is not None and (is_frozen or _is_allowed(cost, choice)):
+                alive = crossing + cost.alive
+                streamed = _Segment(start, stop, alive, cost.kept, cost.time, streams=True)
+                by_stop[stop].append(streamed)
     return by_stop
 
 
-def _is_allowed(run: Run, choice: Choice) -> bool:
-    if len(run.stages) > 1:
+def _is_allowed(cost: RunCost, choice: Choice) -> bool:
+    if cost.stages > 1:
         return choice.stream is Streaming.AUTO
     # A lone ADD gains nothing.
-    return choice.forward is not Forward.BUILTIN and run.stages[0].stage_kind != StageKind.ADD
+    return choice.forward is not Forward.BUILTIN and not cost.is_lone_add
 
 
 def _as_it_is(op: Op, start: int, crossing: int, choice: Choice) -> _Segment:
-    alive = crossing + sum(_bytes(t) for t in op.outputs if _is_planned(t))
-    kept = _NODE_BYTES + _TENSOR_BYTES * (len(op.inputs) + len(op.outputs))
+    alive = crossing + sum(map(planned_bytes, op.outputs))
+    kept = NODE_BYTES + TENSOR_BYTES * (len(op.inputs) + len(op.outputs))
     if isinstance(op, TrainOp):
-        alive += align(scratch_of(op.params), _ALIGNMENT)
+        alive += align(scratch_of(op.params), ALIGNMENT)
     memory = kernel_memory(op, choice.kernels, CORTEX_M)
     if memory is not None:
-        alive += sum(align(size, _ALIGNMENT) for size in memory.scratch)
-        kept += sum(align(size, _ALIGNMENT) for size in memory.channels)
-        kept += 0 if memory.data is None else align(CORTEX_M.size_of(*memory.data), _ALIGNMENT)
+        alive += sum(align(size, ALIGNMENT) for size in memory.scratch)
+        kept += sum(align(size, ALIGNMENT) for size in memory.channels)
+        kept += 0 if memory.data is None else align(CORTEX_M.size_of(*memory.data), ALIGNMENT)
         kept += 0 if memory.options is None else CORTEX_M.size_of(*memory.options)
-    return _Segment(start, start + 1, alive, kept, choice.time_of(op), None)
-
-
-def _streamed(run: Run, start: int, stop: int, crossing: int, choice: Choice) -> _Segment:
-    alive = crossing + sum(_bytes(t) for t in run.outputs if _is_planned(t))
-    alive += align(scratch_of(run.params), _ALIGNMENT)
-    tensors = 2 + sum(t.is_variable for op in run.layers for t in op.inputs[1:] if t is not None)
-    tensors += len(run.outputs)
-    kept = _NODE_BYTES + _HANDLE_BYTES + _TENSOR_BYTES * tensors
-    return _Segment(start, stop, alive, kept, choice.time_of_run(run), run)
-
-
-def _shared_bytes(run: Run) -> int:
-    """What is saved where the output is written over the used rows of the input."""
-    x, y = _bytes(run.source), _bytes(run.output)
-    return x + y - max(x + align(run.lead, _ALIGNMENT), y)
+    return _Segment(start, start + 1, alive, kept, choice.time_of(op))
 
 
 def _smallest_head(by_stop: Sequence[Sequence[_Segment]]) -> int:
@@ -382,11 +387,3 @@ def _cheapest(
         plan.append(found)
         stop = found.start
     return plan[::-1]
-
-
-def _is_planned(tensor: Tensor) -> bool:
-    return tensor.data is None and not tensor.is_variable and tensor.nbytes > 0
-
-
-def _bytes(tensor: Tensor) -> int:
-    return align(tensor.nbytes, _ALIGNMENT)

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 from tflm_train import ops
 from tflm_train.cost.cores import Core
+from tflm_train.cost.estimate import StepCost
+from tflm_train.cost.flash import Flash
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
 from tflm_train.model.layer_options import store_layer_options
-from tflm_train.model.written import write_checked
+from tflm_train.model.written import write, write_checked
 from tflm_train.rewriter.attach_head import attach_head
 from tflm_train.rewriter.choose_variables import CHOOSE_VARIABLES
 from tflm_train.rewriter.close_step import CLOSE_STEP
+from tflm_train.rewriter.costs import Costs, costs_of
 from tflm_train.rewriter.describe import describe_head, describe_interface
 from tflm_train.rewriter.differentiate import DIFFERENTIATE
 from tflm_train.rewriter.fold_pad import fold_pads
@@ -32,6 +35,7 @@ from tflm_train.rewriter.order_ops import order_ops
 from tflm_train.rewriter.passes import Pass, run_passes
 from tflm_train.rewriter.properties import IN_ORDER, LAYERS_SPLIT, ONE_PRODUCER, UPDATED
 from tflm_train.rewriter.report import RewriteReport, build_report
+from tflm_train.rewriter.run_costs import KnownRuns
 from tflm_train.rewriter.save_masks import SAVE_MASKS
 from tflm_train.rewriter.schedule import Order
 from tflm_train.rewriter.split_layers import SPLIT_LAYERS
@@ -52,6 +56,8 @@ class RewriteResult:
       memory: The arena on a Cortex-M.
       memory_unstreamed: What it would be with every forward layer a builtin op.
       slowdown: Estimated time of the forward layers relative to that.
+      flash: The model's file and the kernels that it needs.
+      step: The estimated time of a training step.
     """
 
     model_bytes: bytes
@@ -59,6 +65,8 @@ class RewriteResult:
     memory: MemoryReport
     memory_unstreamed: MemoryReport
     slowdown: float
+    flash: Flash
+    step: StepCost
 
 
 def require_original(model: Model) -> None:
@@ -116,21 +124,30 @@ def rewrite(
     store_layer_options(work)
     data = write_checked(work)
     report = build_report(model, built.graph, data, built.memory, latent)
-    return RewriteResult(data, report, built.memory, built.unstreamed, built.slowdown)
+    costs = costs_of(work, data, built.memory, choice)
+    return RewriteResult(
+        data, report, built.memory, built.unstreamed, built.slowdown, costs.flash, costs.step
+    )
 
 
-def rewritten_memory(model: Model, scheme: Scheme, choice: Choice) -> MemoryReport:
-    """The arena that `rewrite` leads to, without writing a model.
+def rewritten_costs(
+    model: Model, scheme: Scheme, choice: Choice, known: KnownRuns | None = None
+) -> Costs:
+    """What the model that `rewrite` leads to costs, without reading it back.
 
     Args:
       model: An int8 model; not changed.
       scheme: What to train.
       choice: How the forward layers run.
+      known: What is known of runs of layers from other rewrites of the model; it grows.
 
     Raises:
       SchemeError, UnsupportedError: As of `rewrite`.
     """
-    return _build(model, scheme, choice).memory
+    built = _build(model, scheme, choice, known=known)
+    work = built.graph.model
+    store_layer_options(work)
+    return costs_of(work, write(work), built.memory, choice)
 
 
 @dataclass(frozen=True)
@@ -149,6 +166,7 @@ def _build(
     choice: Choice,
     order: Order = Order.BEST,
     apart: bool = False,
+    known: KnownRuns | None = None,
 ) -> _Built:
     """Runs the passes on a copy of the model."""
     require_original(model)
@@ -177,7 +195,7 @@ def _build(
     if streams:
         streamed = Pass(
             "stream_layers",
-            lambda graph: stream_layers(graph.model, choice, graph.frozen),
+            lambda graph: stream_layers(graph.model, choice, graph.frozen, known),
             requires=(MARKED,),
         )
         try:

@@ -50,7 +50,7 @@ Taps = tuple[int, int, int, int]
 
 def can_stream(op: Op) -> bool:
     """Whether an op can be (part of) a stage."""
-    if _is_saving(op) or is_spatial_pad(op):
+    if saving_params(op) is not None or is_spatial_pad(op):
         return True
     kind = stage_kind(op)
     if kind is None:
@@ -78,6 +78,13 @@ def stage_kind(op: Op) -> StageKind | None:
 def split_params(op: Op) -> SplitConv | SplitDepthwise | None:
     """The parameters of a layer that trains in part; None for other ops."""
     if isinstance(op, TrainOp) and isinstance(op.params, SplitConv | SplitDepthwise):
+        return op.params
+    return None
+
+
+def saving_params(op: Op) -> ClampMask | ChannelSave | None:
+    """The parameters of an op that only saves something of an activation; None for other ops."""
+    if isinstance(op, TrainOp) and isinstance(op.params, ClampMask | ChannelSave):
         return op.params
     return None
 
@@ -186,7 +193,7 @@ def find_run(
     ):
         stage = _stage(op, geometry, read, ring)
         stages.append(_with_saved(stage, kept, op, outputs, lists))
-    saving = [op for op in ops if isinstance(op, TrainOp) and _is_saving(op)]
+    saving = [op for op in ops if isinstance(op, TrainOp) and saving_params(op) is not None]
     state = saving[0].params.inputs_of(saving[0]).state if saving else None
     return Run(
         tuple(ops),
@@ -221,7 +228,7 @@ def _find_saved(layers: list[Op], ops: Sequence[Op], used_outside: set[int]) -> 
         for op in layers
     }
     for op in ops:
-        if not _is_saving(op):
+        if saving_params(op) is None:
             continue
         assert isinstance(op, TrainOp)
         before = saved.get(id(op.input))
@@ -276,13 +283,7 @@ def _with_saved(
 
 
 def _layers(ops: Sequence[Op]) -> list[Op]:
-    return [op for op in ops if not is_spatial_pad(op) and not _is_saving(op)]
-
-
-def _is_saving(op: Op) -> bool:
-    """Whether an op only saves something of an activation."""
-    saving = (ClampMask, ChannelSave)
-    return isinstance(op, TrainOp) and isinstance(op.params, saving)
+    return [op for op in ops if not is_spatial_pad(op) and saving_params(op) is None]
 
 
 def _geometry(op: Op, pad: Op | None) -> Geometry:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from tflm_train.cost.cores import Core
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.model import Model
+from tflm_train.rewriter.costs import Costs
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming
-from tflm_train.rewriter.rewrite import RewriteResult, rewrite, rewritten_memory
+from tflm_train.rewriter.rewrite import RewriteResult, rewrite, rewritten_costs
+from tflm_train.rewriter.run_costs import KnownRuns
 from tflm_train.scheme import Scheme
 
 
@@ -68,19 +70,24 @@ class Trials:
 
     model: Model
     count: int = 0
-    _memory: dict[tuple[Scheme, Way], MemoryReport] = field(default_factory=dict)
+    _costs: dict[tuple[Scheme, Way], Costs] = field(default_factory=dict)
+    _known: KnownRuns = field(default_factory=KnownRuns)
 
-    def memory(self, scheme: Scheme, way: Way) -> MemoryReport:
-        """The arena of a rewrite.
+    def costs(self, scheme: Scheme, way: Way) -> Costs:
+        """What a rewrite costs: RAM, flash and time.
 
         Raises:
           SchemeError, UnsupportedError: The model cannot be rewritten so.
         """
         key = (scheme, way)
-        if key not in self._memory:
+        if key not in self._costs:
             self.count += 1
-            self._memory[key] = rewritten_memory(self.model, scheme, way.choice)
-        return self._memory[key]
+            self._costs[key] = rewritten_costs(self.model, scheme, way.choice, self._known)
+        return self._costs[key]
+
+    def memory(self, scheme: Scheme, way: Way) -> MemoryReport:
+        """The arena of a rewrite; as of `costs`."""
+        return self.costs(scheme, way).memory
 
     def arena(self, scheme: Scheme, way: Way) -> int:
         """Its bytes."""

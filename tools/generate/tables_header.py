@@ -177,7 +177,10 @@ def _tensor_row(program: _Program, cls: type[Params], slot: Slot) -> str:
     traits += ["kMustBeConstant"] * (must_be_constant(spec))
     traits += ["kMustBeVariable"] * (must_be_variable(spec))
     traits += ["kAtLeast"] * spec.at_least + ["kRun"] * slot.is_run
-    extra = program.add(spec.below) if spec.below else _mark(cls, spec.mark)
+    if spec.high:
+        extra = program.add(spec.low, spec.high, spec.ascending or "-1")
+    else:
+        extra = _mark(cls, spec.mark)
     return f'{{"{slot.label}", {present}, {size}, {extra}, {" | ".join(traits)}}}'
 
 

@@ -20,6 +20,7 @@ CONV_PARTS = {
     "columns": "out_c * k_h * k_w * kept",
     "listed": "in_c",
     "channels": "in_c",
+    "first_run": "in_c - kept",
 }
 """Sizes of what the weights of a convolution consist of where some of its inputs train."""
 DEPTHWISE_PARTS = {
@@ -27,6 +28,7 @@ DEPTHWISE_PARTS = {
     "columns": "k_h * k_w * kept",
     "listed": "kept",
     "channels": "out_c",
+    "first_run": "kept",
 }
 """The same of a depthwise layer."""
 WHOLE_GROUPS = Rule("in_c * multiplier", "in_c * multiplier", "out_c", "out_c")

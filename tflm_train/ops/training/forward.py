@@ -21,10 +21,19 @@ class SplitInputs(Tensors):
     x: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "size", label="input")]
     weights: Annotated[Tensor, Spec(Role.WEIGHTS, "INT8", "weights", label="constant weights")]
     columns: Annotated[Tensor, Spec(Role.WEIGHTS, "INT8", "columns")]
-    channels: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "listed", below="channels")]
+    channels: Annotated[
+        Tensor,
+        Spec(
+            Role.CONSTANT,
+            "INT16",
+            "listed",
+            high="channels - 1",
+            ascending="first_run",
+        ),
+    ]
     bias: Annotated[Tensor | None, Spec(Role.WEIGHTS, "INT32", "out_c", present="FREE")]
-    multipliers: Annotated[Tensor, Spec(Role.FACTORS, "INT32", "out_c")]
-    shifts: Annotated[Tensor, Spec(Role.FACTORS, "INT32", "out_c")]
+    multipliers: Annotated[Tensor, Spec(Role.CONSTANT, "INT32", "out_c", high="LARGEST")]
+    shifts: Annotated[Tensor, Spec(Role.CONSTANT, "INT32", "out_c", low="-31", high="30")]
 
 
 @dataclass(frozen=True, kw_only=True)

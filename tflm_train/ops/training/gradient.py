@@ -164,7 +164,7 @@ class ProductGrad(TrainingOp[ProductGradInputs, GradientOutputs], kind=20):
     slot_in: SlotField
     slot_out: SlotField
     slot_addend: AddendSlot
-    unit_scale: Annotated[float, Number("real value of 1 in the factor")]
+    unit_scale: Annotated[float, Number("real value of 1 in the factor", "0", "FINITE")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +209,7 @@ class MaxPoolGrad(PoolFields, TrainingOp[ComparedInputs, GradientOutputs], kind=
 
     TERMS = terms(WINDOWED, TWO_SLOTS)
     # At most k_h * k_w windows meet in an element.
-    RULES = (*_POOL_RULES, Rule("k_h * k_w", "k_h * k_w", "1", "LARGEST // 127"))
+    RULES = (*_POOL_RULES, Rule("k_h * k_w", "k_h * k_w", "1", "LARGEST // 128"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +253,7 @@ class L2NormGrad(TrainingOp[ComparedInputs, GradientOutputs], kind=24):
     TERMS = terms(TWO_SLOTS, q_size="size")
     size: Annotated[int, Number("elements of the vector", "1", "MAX_L2_NORM_SIZE")]
     x_zero_point: Annotated[int, Number("of the forward input", "-128", "127")]
-    x_scale: float
+    x_scale: Annotated[float, Number("of the forward input", "1", "MAX_SCALE")]
     mask: MaskFields
     slot_in: SlotField
     slot_out: SlotField

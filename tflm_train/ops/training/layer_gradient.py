@@ -37,11 +37,20 @@ class LayerGradientInputs(Ranged):
 
     gradient: OutputGradient
     weights: Annotated[Tensor, Spec(Role.WEIGHTS, "INT8", "weights")]
-    multipliers: Annotated[Tensor, Spec(Role.FACTORS, "multiplier_type", "out_c")]
+    multipliers: Annotated[
+        Tensor, Spec(Role.CONSTANT, "multiplier_type", "out_c", high="largest_multiplier")
+    ]
     columns: Annotated[Tensor | None, Spec(Role.WEIGHTS, "INT8", "columns", present="kept > 0")]
     channels: Annotated[
         Tensor | None,
-        Spec(Role.CONSTANT, "INT16", "listed", present="kept > 0", below="channels"),
+        Spec(
+            Role.CONSTANT,
+            "INT16",
+            "listed",
+            present="kept > 0",
+            high="channels - 1",
+            ascending="first_run",
+        ),
     ]
     mask: Mask
     addend: Addend
@@ -82,6 +91,7 @@ class ConvInputGrad(LayerGrad, kind=4):
         THREE_SLOTS,
         CONV_PARTS,
         multiplier_type="INT8",
+        largest_multiplier="127",
         in_group="min(group, out_c)",
     )
     RULES = (
@@ -89,7 +99,7 @@ class ConvInputGrad(LayerGrad, kind=4):
         _BIAS_RULE,
         Rule("number of groups", "(out_c + in_group - 1) // in_group", "1", "1 << group_shift"),
     )
-    unit_scale: Annotated[float, Number("max s_W / 127 * 2^group_shift")]
+    unit_scale: Annotated[float, Number("max s_W / 127 * 2^group_shift", "0", "FINITE")]
     group: Annotated[int, Number("output channels summed before a rounding shift", "1")]
     group_shift: Annotated[int, Number("", "0", "30")]
     kept: Annotated[
@@ -102,14 +112,20 @@ class ConvInputGrad(LayerGrad, kind=4):
 class DepthwiseInputGrad(LayerGrad, kind=5):
     """Input gradient of DEPTHWISE_CONV_2D."""
 
-    TERMS = terms(WINDOWED, THREE_SLOTS, DEPTHWISE_PARTS, multiplier_type="INT32")
+    TERMS = terms(
+        WINDOWED,
+        THREE_SLOTS,
+        DEPTHWISE_PARTS,
+        multiplier_type="INT32",
+        largest_multiplier="1 << 16",
+    )
     RULES = (
         WHOLE_GROUPS,
         _BIAS_RULE,
         # Sums of int8 * int8 fit int32.
         Rule("k_h * k_w * multiplier", "k_h * k_w * multiplier", "1", "LARGEST // (127 * 128)"),
     )
-    unit_scale: Annotated[float, Number("max s_W")]
+    unit_scale: Annotated[float, Number("max s_W", "0", "FINITE")]
     multiplier: Annotated[int, Number("out_c / in_c", "1", "out_c")]
     kept: Annotated[
         int, Number("output channels whose weights are columns; 0: none", "0", "out_c - 1")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tflm_train.graph import Tensor
 from tflm_train.ops.constants import NO_MARK, LossKind, TargetKind
-from tflm_train.ops.declaration import Rule, TrainingOp, terms
+from tflm_train.ops.declaration import TrainingOp, terms
 from tflm_train.ops.fields import Number
 from tflm_train.ops.structs import ZeroPoint
 from tflm_train.ops.tensors import Role, Spec, Tensors
@@ -83,10 +83,9 @@ class Loss(TrainingOp[LossInputs, LossOutputs], kind=2):
     """A loss and its gradient."""
 
     TERMS = terms(slots="slot + 1")
-    RULES = (Rule("scale > 0", "scale > 0", "1"),)
     classes: Annotated[int, Number("elements of the output", "1")]
     zero_point: Annotated[ZeroPoint, Number("of the logits", "-128", "127")]
-    scale: Annotated[float, Number("of the logits")]
+    scale: Annotated[float, Number("of the logits", "1", "MAX_SCALE")]
     slot: SlotField
     loss_kind: Annotated[
         int, Number("LossKind", "LossKind.SOFTMAX_CROSS_ENTROPY", "LossKind.MEAN_SQUARED_ERROR")
@@ -94,10 +93,10 @@ class Loss(TrainingOp[LossInputs, LossOutputs], kind=2):
     target_kind: Annotated[int, Number("TargetKind", "TargetKind.INDEX", "TargetKind.INPUT")] = (
         TargetKind.INDEX
     )
-    keep: Annotated[float, Number("label smoothing: keep * target + spread")] = 1.0
-    spread: float = 0.0
-    target_scale: Annotated[float, Number("of the model's input as target")] = 1.0
-    target_zero_point: Annotated[int, Number("likewise")] = 0
+    keep: Annotated[float, Number("label smoothing: keep * target + spread", "0", "FINITE")] = 1.0
+    spread: Annotated[float, Number("", "0", "FINITE")] = 0.0
+    target_scale: Annotated[float, Number("of the model's input as target", "0", "MAX_SCALE")] = 1.0
+    target_zero_point: Annotated[int, Number("likewise", "-128", "127")] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +130,9 @@ class ChannelSaveInputs(InStep):
     """Of CHANNEL_SAVE."""
 
     values: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "positions * channels", mark="mark_in")]
-    channels: Annotated[Tensor, Spec(Role.CONSTANT, "INT16", "kept", below="channels")]
+    channels: Annotated[
+        Tensor, Spec(Role.CONSTANT, "INT16", "kept", high="channels - 1", ascending="kept")
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

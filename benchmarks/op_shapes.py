@@ -1,0 +1,75 @@
+"""Training ops of many shapes, to fit the cost model on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from benchmarks.kernels import cases, conv_input_grad, depthwise_input_grad, layer, update
+from tflm_train import ops
+from tflm_train.ops.geometry import Geometry
+
+_NONE, _BITS = ops.MaskFields(), ops.MaskFields(int(ops.MaskKind.BITS), -128, 127)
+_VALUES = ops.MaskFields(int(ops.MaskKind.ACTIVATION), -128, 127)
+_OUTPUT = ops.OutputFields(-3, -128, -128, 127)
+_EACH = 14  # random layers of each family
+_SIDES, _CHANNELS = (3, 4, 6, 8, 10, 16), (8, 12, 16, 24, 30, 48, 64, 96, 144)
+
+
+def op_shapes() -> list[ops.Params]:
+    """The ops, the same every time."""
+    rng = np.random.default_rng(7)
+
+    def pick(values: tuple[int, ...]) -> int:
+        return int(rng.choice(values))
+
+    found: list[ops.Params] = [case.params for case in cases()]
+    for kernel, stride in ((1, 1), (1, 2), (3, 1), (3, 2), (5, 1)):
+        for index in range(_EACH):
+            side = min(pick(_SIDES), 8) if kernel > 1 else pick(_SIDES)
+            most = 3 if kernel > 1 else len(_CHANNELS)
+            g = layer(side, pick(_CHANNELS[:most]), pick(_CHANNELS[:most]), kernel, stride)
+            mask = (_NONE, _BITS, _VALUES)[index % 3]
+            found.append(conv_input_grad(g, mask, addend=index % 4 == 3))
+            found.append(update(g, (8, 4, 0)[index % 3], depthwise=False))
+            found.append(_lone(ops.StageKind.CONV, g))
+            if kernel == 1 and stride == 1:
+                found.append(_gathered(update(g, 8, depthwise=False), g.in_c * 4))
+                found.append(ops.SplitConv(g, _OUTPUT, max(1, g.in_c // (2 << index % 3))))
+    for kernel, stride in ((3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2)):
+        for index in range(_EACH // 2):
+            side = max(pick(_SIDES), kernel)
+            channels = pick(_CHANNELS)
+            g = layer(side, channels, channels, kernel, stride)
+            mask = (_NONE, _BITS, _VALUES)[index % 3]
+            found.append(depthwise_input_grad(g, mask))
+            found.append(update(g, (8, 4, 0)[index % 3], depthwise=True))
+            found.append(_lone(ops.StageKind.DEPTHWISE, g))
+            if kernel == 3:
+                found.append(ops.SplitDepthwise(g, _OUTPUT, max(1, channels // 4), 1))
+    for size in (64, 1000, 9216):
+        found.append(ops.ClampMask(size, -128, 127))
+        found.append(ops.BiasUpdate(size // 8, 8, 0))
+        found.append(ops.ChannelSave(size // 8, 32, 8))
+        for mask in (_NONE, _BITS):
+            found.append(ops.Accumulate(size, mask, 2, (0, 1, -1, -1), 2))
+            pool = Geometry.from_options((4, 4, size // 8), size // 8, (4, 4), (4, 4))
+            found.append(ops.PoolGrad(pool, mask, 0, 1, 1, 16))
+    found += [ops.Loss(classes, 0, 0.25, 0) for classes in (2, 10, 100)]
+    return found
+
+
+def _lone(kind: ops.StageKind, g: Geometry) -> ops.Params:
+    """A STREAM of one layer."""
+    stage = ops.StageFields(
+        kind, g, _OUTPUT, 1, ops.STREAM_INPUT, ops.STREAM_INPUT, ring_rows=g.out_h
+    )
+    return ops.Stream((stage,))
+
+
+def _gathered(params: ops.Params, row: int) -> ops.Params:
+    """An update of some of the weights' columns."""
+    assert isinstance(params, ops.ConvUpdate)
+    fields = dataclasses.replace(params.update, row_channels=row)
+    return dataclasses.replace(params, update=fields)

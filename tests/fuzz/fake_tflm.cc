@@ -1,0 +1,342 @@
+// As much of TFLM as the ops use: the context of one node. Each tensor and buffer is a block of
+// the heap of just its size, so that AddressSanitizer guards it.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "tests/fuzz/node.h"
+#include "tflm_kernels/micro/train_ops.h"
+
+namespace tflm_train {
+
+struct TfLiteContext {
+  struct Block {
+    explicit Block(size_t bytes) : data(std::malloc(bytes == 0 ? 1 : bytes)), size(bytes) {}
+    ~Block() { std::free(data); }
+    Block(const Block&) = delete;
+    Block& operator=(const Block&) = delete;
+    void* data;
+    size_t size;
+  };
+
+  std::vector<TfLiteEvalTensor> tensors;
+  std::vector<std::unique_ptr<Block>> blocks;
+  std::vector<size_t> scratch_sizes;
+  std::vector<void*> scratch;
+  int calls = 0;
+  int failing_call = 0;
+  std::vector<char>* log = nullptr;
+
+  void* Allocate(size_t bytes) {
+    blocks.push_back(std::make_unique<Block>(bytes));
+    return blocks.back()->data;
+  }
+  bool CallFails(size_t bytes) { return ++calls == failing_call || bytes > kArenaBytes; }
+  static constexpr size_t kArenaBytes = size_t{1} << 23;
+};
+
+namespace {
+std::vector<char>* current_log = nullptr;
+}  // namespace
+
+TfLiteEvalTensor* MicroContextGetEvalTensor(const TfLiteContext* context, int index) {
+  // The harness asks for no other; an op that does is found here.
+  if (index < 0 || static_cast<size_t>(index) >= context->tensors.size()) std::abort();
+  return const_cast<TfLiteEvalTensor*>(&context->tensors[index]);
+}
+
+void* MicroContextAllocatePersistentBuffer(TfLiteContext* context, size_t bytes) {
+  return context->CallFails(bytes) ? nullptr : context->Allocate(bytes);
+}
+
+TfLiteStatus MicroContextRequestScratchBufferInArena(TfLiteContext* context, size_t bytes,
+                                                     int* index) {
+  if (context->CallFails(bytes)) return kTfLiteError;
+  *index = static_cast<int>(context->scratch_sizes.size());
+  context->scratch_sizes.push_back(bytes);
+  return kTfLiteOk;
+}
+
+void* MicroContextGetScratchBuffer(TfLiteContext* context, int index) {
+  return context->scratch.at(index);
+}
+
+void MicroPrintf(const char* format, ...) {
+  if (current_log == nullptr) return;
+  va_list arguments;
+  va_start(arguments, format);
+  current_log->resize(512);
+  std::vsnprintf(current_log->data(), current_log->size(), format, arguments);
+  va_end(arguments);
+}
+
+OpTimer::OpTimer(OpKind kind) : kind_(kind), start_(0) {}
+OpTimer::~OpTimer() {
+  static_cast<void>(kind_);
+  static_cast<void>(start_);
+}
+
+}  // namespace tflm_train
+
+namespace tflm_train_fuzz {
+namespace {
+
+using namespace tflm_train;  // NOLINT
+
+class Random {
+ public:
+  explicit Random(uint32_t seed) : state_(seed * 2654435761u + 1) {}
+  uint32_t Next() {  // xorshift
+    state_ ^= state_ << 13;
+    state_ ^= state_ >> 17;
+    state_ ^= state_ << 5;
+    return state_;
+  }
+
+ private:
+  uint32_t state_;
+};
+
+// What a variable of a kind may hold: weights and biases are checked where they enter (RESTORE,
+// StateLoad), floats are not.
+void FillRam(uint8_t type, size_t bytes, Random* random, void* data) {
+  uint8_t* const at = static_cast<uint8_t*>(data);
+  static constexpr float kFloats[] = {0.0f,   1.0f,     1e-3f, 1e-30f, 1e30f, -1.0f,
+                                      1e-40f, INFINITY, NAN,   0.05f,  3.0f,  2e-6f};
+  if (type == kTfLiteFloat32) {
+    const bool is_wild = random->Next() % 4 == 0;
+    for (size_t i = 0; i + 4 <= bytes; i += 4) {
+      const float value = is_wild ? kFloats[random->Next() % 12]
+                                  : static_cast<float>(random->Next() % 4096) * 1e-5f;
+      std::memcpy(at + i, &value, 4);
+    }
+  } else if (type == kTfLiteInt32) {
+    const uint32_t span = random->Next() % 2 == 0 ? 2000 : (1u << 31) + 1;
+    for (size_t i = 0; i + 4 <= bytes; i += 4) {
+      const int32_t value =
+          static_cast<int32_t>(random->Next() % span) - static_cast<int32_t>(span / 2);
+      std::memcpy(at + i, &value, 4);
+    }
+  } else {
+    for (size_t i = 0; i < bytes; ++i) at[i] = static_cast<uint8_t>(random->Next() >> 11);
+    // Gradients that overflow their prediction are made of the largest values.
+    if (random->Next() % 4 == 0) std::memset(at, random->Next() % 2 == 0 ? 127 : 129, bytes);
+  }
+}
+
+float LearningRate(uint8_t choice) {
+  static constexpr float kRates[] = {1e-3f, 0.0f, 1.0f, 1e-40f, 1e30f, 3e38f, NAN, -1.0f};
+  return kRates[choice % 8];
+}
+
+// Multiplications that an op may take, roughly; more are not waited for.
+constexpr double kMostWork = 3e6;
+
+double WorkOf(const Geometry& g) {
+  return 1.0 * g.in_h * g.in_w * g.k_h * g.k_w + 1.0 * g.out_h * g.out_w * g.k_h * g.k_w +
+         1.0 * g.out_h * g.out_w * g.k_h * g.k_w * g.in_c +
+         1.0 * g.in_h * g.in_w * g.k_h * g.k_w * g.out_c;
+}
+
+template <typename Params>
+Params ParamsOf(const FuzzNode& node) {
+  Params params;
+  std::memset(static_cast<void*>(&params), 0, sizeof(params));
+  std::memcpy(static_cast<void*>(&params), node.options.data(),
+              std::min(sizeof(params), node.options.size()));
+  return params;
+}
+
+double WorkOf(const FuzzNode& node, OpKind kind) {
+  switch (kind) {
+    case OpKind::kConvInputGrad:
+    case OpKind::kConvUpdate:
+    case OpKind::kSplitConv: {
+      const Geometry g = ParamsOf<ConvInputGradParams>(node).geometry;
+      return WorkOf(g) * std::min(g.in_c, g.out_c);
+    }
+    case OpKind::kDepthwiseInputGrad:
+    case OpKind::kDepthwiseUpdate:
+    case OpKind::kSplitDepthwise:
+    case OpKind::kPoolGrad:
+    case OpKind::kMaxPoolGrad:
+      return WorkOf(ParamsOf<PoolGradParams>(node).geometry);
+    case OpKind::kStream: {
+      double work = 0;
+      for (size_t at = sizeof(OpHeader); at + sizeof(StreamStage) <= node.options.size();
+           at += sizeof(StreamStage)) {
+        StreamStage stage;
+        std::memcpy(&stage, node.options.data() + at, sizeof(stage));
+        const double depthwise = WorkOf(stage.geometry);
+        work += depthwise * std::min(stage.geometry.in_c, stage.geometry.out_c);
+      }
+      return work;
+    }
+    case OpKind::kProductGrad: {
+      const ProductGradParams params = ParamsOf<ProductGradParams>(node);
+      double work = 1;
+      for (const ProductAxis& axis : params.kept) work *= axis.size;
+      for (const ProductAxis& axis : params.reduced) work *= axis.size;
+      return work;
+    }
+    case OpKind::kResizeGrad: {
+      const ResizeGradParams p = ParamsOf<ResizeGradParams>(node);
+      return 1.0 * p.in_h * p.in_w * p.out_h * p.out_w;
+    }
+    default:
+      return 0;
+  }
+}
+
+TFLMRegistration RegistrationOf(const std::string& op) {
+  for (const auto& registration : kTrainOps) {
+    if ("TFLM_TRAIN_" + op == registration().custom_name) return registration();
+  }
+  return {};
+}
+
+class Runner {
+ public:
+  Runner(const FuzzNode& node, std::vector<char>* refusal)
+      : node_(node), registration_(RegistrationOf(node.op)), random_(node.seed) {
+    refusal->assign(1, '\0');
+    current_log = refusal;
+    context_.failing_call = node.failing_call;
+  }
+  ~Runner() { current_log = nullptr; }
+
+  Outcome Run() {
+    if (registration_.invoke == nullptr || !AddTensors()) return Outcome::kRefused;
+    // custom_options of just their size, at an address that nothing aligns.
+    uint8_t* const options = static_cast<uint8_t*>(context_.Allocate(node_.options.size() + 1)) + 1;
+    if (!node_.options.empty()) std::memcpy(options, node_.options.data(), node_.options.size());
+    TfLiteNode tflite_node = {List(node_.inputs),
+                              List(node_.outputs),
+                              nullptr,
+                              nullptr,
+                              nullptr,
+                              options,
+                              static_cast<int>(node_.options.size())};
+    if (registration_.prepare(&context_, &tflite_node) != kTfLiteOk) return Outcome::kRefused;
+    const OpKind kind = static_cast<OpKind>(ParamsOf<LossParams>(node_).header.kind);
+    if (total_bytes_ > TfLiteContext::kArenaBytes || WorkOf(node_, kind) > kMostWork) {
+      return Outcome::kPrepared;
+    }
+    for (size_t i = 0; i < node_.tensors.size(); ++i) {
+      TfLiteEvalTensor& tensor = context_.tensors[i];
+      if (tensor.data.data == nullptr) tensor.data.data = context_.Allocate(bytes_[i]);
+    }
+    for (const size_t bytes : context_.scratch_sizes) {
+      context_.scratch.push_back(context_.Allocate(bytes));
+    }
+    if (registration_.reset != nullptr) registration_.reset(&context_, tflite_node.user_data);
+    for (int i = 0; i < 3; ++i) {
+      if (i == 0 || kind != OpKind::kRestore) FillTensors(kind);
+      registration_.invoke(&context_, &tflite_node);
+      if (kind == OpKind::kRestore) UseState(tflite_node);
+    }
+    return Outcome::kInvoked;
+  }
+
+ private:
+  bool AddTensors() {
+    for (const FuzzTensor& tensor : node_.tensors) {
+      size_t elements = 1;
+      for (const int32_t dim : tensor.dims) {
+        if (dim < 0) return false;  // TFLM's own planner stumbles over such a shape
+        elements = std::min<size_t>(elements * static_cast<size_t>(dim), size_t{1} << 31);
+      }
+      const size_t bytes = elements * BytesOf(tensor.type);
+      TfLiteEvalTensor eval = {{nullptr}, List(tensor.dims), static_cast<TfLiteType>(tensor.type)};
+      if (tensor.is_constant) {
+        if (bytes > TfLiteContext::kArenaBytes) return false;
+        eval.data.data = static_cast<char*>(context_.Allocate(bytes + tensor.is_misaligned)) +
+                         tensor.is_misaligned;
+        FillRam(tensor.type, bytes, &random_, eval.data.data);
+        for (size_t i = 0; !tensor.data.empty() && i < bytes; ++i) {
+          static_cast<uint8_t*>(eval.data.data)[i] = tensor.data[i % tensor.data.size()];
+        }
+      }
+      context_.tensors.push_back(eval);
+      bytes_.push_back(bytes);
+      total_bytes_ += bytes;
+    }
+    return true;
+  }
+
+  static size_t BytesOf(uint8_t type) {
+    return type == kTfLiteFloat32 || type == kTfLiteInt32 ? 4 : type == kTfLiteInt16 ? 2 : 1;
+  }
+
+  template <typename T>
+  TfLiteIntArray* List(const std::vector<T>& numbers) {
+    TfLiteIntArray* const list =
+        static_cast<TfLiteIntArray*>(context_.Allocate(sizeof(int) * (numbers.size() + 1)));
+    list->size = static_cast<int>(numbers.size());
+    for (size_t i = 0; i < numbers.size(); ++i) list->data[i] = numbers[i];
+    return list;
+  }
+
+  void FillTensors(OpKind kind) {
+    for (size_t i = 0; i < node_.tensors.size(); ++i) {
+      if (!node_.tensors[i].is_constant) {
+        FillRam(node_.tensors[i].type, bytes_[i], &random_, context_.tensors[i].data.data);
+      }
+    }
+    const float rate = LearningRate(node_.rate);
+    if (kind == OpKind::kRestore) {
+      if (node_.inputs[0] >= 0) std::memcpy(Data(node_.inputs[0]), &rate, sizeof(rate));
+      std::memset(Data(node_.outputs[0]), 0, bytes_[node_.outputs[0]]);  // as AllocateTensors does
+      return;
+    }
+    const int8_t last = node_.inputs.empty() ? int8_t{-1} : node_.inputs.back();
+    if (last < 0 || node_.tensors[last].is_constant || node_.tensors[last].type != kTfLiteInt32 ||
+        bytes_[last] < sizeof(LiveState) + 4) {
+      return;
+    }
+    // A step of which all has run.
+    std::memset(Data(last), 0xFF, bytes_[last]);
+    LiveState live = {};
+    live.magic = kStateMagic;
+    live.abi_version = kAbiVersion;
+    live.training = node_.rate % 8 != 1;
+    live.step = random_.Next();
+    live.seed = random_.Next();
+    live.learning_rate = node_.rate % 8 < 6 ? rate : 1e-3f;
+    std::memcpy(Data(last), static_cast<const void*>(&live), sizeof(live));
+  }
+
+  void* Data(int8_t id) { return context_.tensors[id].data.data; }
+
+  // Saves, loads and resets what RESTORE has made ready.
+  void UseState(const TfLiteNode& tflite_node) {
+    if (tflite_node.outputs->size < 2) return;
+    const TrainState* const handle = static_cast<const TrainState*>(Data(node_.outputs[1]));
+    const size_t size = StateSize(handle);
+    if (size == 0) return;
+    uint8_t* const blob = static_cast<uint8_t*>(context_.Allocate(size));
+    if (StateSave(handle, blob, size) != StateStatus::kOk) std::abort();
+    StateLoad(handle, blob, size);
+    if (random_.Next() % 2 == 0) StateReset(handle);
+  }
+
+  const FuzzNode& node_;
+  TFLMRegistration registration_;
+  Random random_;
+  TfLiteContext context_;
+  std::vector<size_t> bytes_;
+  size_t total_bytes_ = 0;
+};
+
+}  // namespace
+
+Outcome RunNode(const FuzzNode& node, std::vector<char>* refusal) {
+  return Runner(node, refusal).Run();
+}
+
+}  // namespace tflm_train_fuzz

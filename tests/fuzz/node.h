@@ -1,0 +1,45 @@
+// One op with its tensors, as bytes and back: what the fuzz targets of the ops run.
+//
+// A node is the op's name, a few numbers for the harness, custom_options, tensors
+// and the lists of inputs and outputs, all little endian. Any bytes are a node: what is missing at
+// the end is zero.
+
+#ifndef TESTS_FUZZ_NODE_H_
+#define TESTS_FUZZ_NODE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tflm_train_fuzz {
+
+struct FuzzTensor {
+  uint8_t type = 9;  // TfLiteType
+  bool is_constant = false;
+  bool is_misaligned = false;  // a constant that no 2 divides the address of
+  std::vector<int32_t> dims;
+  std::vector<uint8_t> data;  // of a constant, repeated as often as needed
+};
+
+struct FuzzNode {
+  std::string op;            // its name, without the prefix of our ops
+  uint8_t failing_call = 0;  // of TFLM's allocations the one that fails, counted from 1; 0: none
+  uint8_t rate = 0;          // which learning rate
+  uint32_t seed = 0;         // of what lies in RAM
+  std::vector<uint8_t> options;
+  std::vector<FuzzTensor> tensors;
+  std::vector<int8_t> inputs, outputs;  // -1: left out
+};
+
+FuzzNode ReadNode(const uint8_t* data, size_t size);
+std::vector<uint8_t> WriteNode(const FuzzNode& node);
+
+enum class Outcome { kRefused, kPrepared, kInvoked };
+
+// Prepare, then Invoke where that is no question of hours or gigabytes. What Prepare refuses is
+// said in `refusal`.
+Outcome RunNode(const FuzzNode& node, std::vector<char>* refusal);
+
+}  // namespace tflm_train_fuzz
+
+#endif  // TESTS_FUZZ_NODE_H_

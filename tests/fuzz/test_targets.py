@@ -1,0 +1,75 @@
+"""Replays the seeds of the fuzz targets, and runs a few new inputs of each, under sanitizers.
+
+The new inputs are the same each time. `make fuzz MINUTES=60` runs campaigns.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.op_seeds import node_bytes
+from tests.ops.op_samples import SAMPLES, sample
+from tflm_train import ops
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+import fuzz  # noqa: E402
+
+RUNS = {
+    "state": 100_000,
+    "journal": 50_000,
+    "latent_store": 20_000,
+    "latent_store_long": 10_000,
+    "op": 2_000,
+}
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("fuzz")
+    return {name: fuzz.build(folder, name) for name in RUNS}
+
+
+def test_every_op_is_a_target() -> None:
+    names = {target.name for target in fuzz.targets()}
+    assert {f"op/{cls.OP}" for cls in ops.ALL} <= names
+
+
+@pytest.mark.parametrize("target", fuzz.targets(), ids=lambda target: target.name)
+def test_no_finding(target: fuzz.Target, programs: dict[str, Path], tmp_path: Path) -> None:
+    program, found = programs[target.program], tmp_path / "found"
+    seeds = sorted(target.seeds.iterdir()) if target.seeds.exists() else []
+    replayed = subprocess.run([program, *seeds], capture_output=True, text=True)
+    assert replayed.returncode == 0, replayed.stderr
+    runs = RUNS[target.program]
+    ended = fuzz.campaign(program, target, runs, 600, 1, tmp_path / "kept", found)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(f"{runs} runs, no finding"), ended.stdout
+
+
+def test_the_samples_are_seeds() -> None:
+    """What the layout of an op's parameters changes is changed in its seeds."""
+    for number, params in enumerate(SAMPLES):
+        path = fuzz.SEEDS / "op" / params.OP / f"sample_{number}"
+        assert path.read_bytes() == node_bytes(sample(params)), (
+            f"{path} is not current: python -m tests.fuzz.op_seeds"
+        )
+
+
+def test_the_campaign_finds_a_planted_fault(tmp_path: Path) -> None:
+    """A parser that trusts the length it is told is caught, and what did it is written down."""
+    planted = tmp_path / "state_fuzz.cc"
+    source = (ROOT / "tests/fuzz/state_fuzz.cc").read_text()
+    correct = "StateLoad(model.state(), copy, size)"
+    assert source.count(correct) == 1
+    planted.write_text(source.replace(correct, "StateLoad(model.state(), copy, kBlobBytes)"))
+    program, found = fuzz.build(tmp_path, "state", planted), tmp_path / "found"
+    target = fuzz.Target("state")
+    ended = fuzz.campaign(program, target, 10_000, 300, 1, tmp_path / "kept", found)
+    assert ended.returncode != 0 and "AddressSanitizer" in ended.stderr
+    again = subprocess.run([program, found], capture_output=True, text=True)
+    assert again.returncode != 0 and "AddressSanitizer" in again.stderr
