@@ -79,13 +79,13 @@ CASES = (
         "shoulder_left_arm",
         None,
         _ACTIVITY,
-        Settings(3e-2, 20),
-        Settings(3e-2, 20, 0.5, Balance.DOMAINS),
+        Settings(3e-2, 60),
+        Settings(3e-2, 60, 0.25, Balance.DOMAINS),
     ),
 )
 RATES = (3e-3, 1e-2, 3e-2)
 EPOCHS = (20, 60)
-REPLAYED = (0.25, 0.5, 1, 2, 4)
+REPLAYED = (0.25, 0.5, 1)
 TARGETS = ((False, 0.0), (True, 0.0), (True, 0.3))
 
 

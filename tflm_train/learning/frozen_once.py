@@ -42,8 +42,6 @@ class FrozenOnce:
 
     Attributes:
       tail: What runs for each step; the given interpreter itself where there is nothing to gain.
-      computed: How many latents the trunk has computed.
-      found: How many were in the cache.
     """
 
     def __init__(
@@ -60,12 +58,21 @@ class FrozenOnce:
           on_latent: Told of the progress while latents are computed.
         """
         self.tail = interpreter
-        self.computed = self.found = 0
         self._whole = interpreter
         self._cache = cache
         self._on_latent = on_latent
-        self._trunk: _Trunk | None = None
+        self._trunk: Trunk | None = None
         self._parts = _parts_of(interpreter)
+
+    @property
+    def computed(self) -> int:
+        """How many latents the trunk has computed."""
+        return 0 if self._trunk is None else self._trunk.computed
+
+    @property
+    def found(self) -> int:
+        """How many were in the cache."""
+        return 0 if self._trunk is None else self._trunk.found
 
     def inputs(self, x: Array, *others: Array) -> list[Inputs]:
         """What the tail takes for each sample.
@@ -88,8 +95,9 @@ class FrozenOnce:
         made: list[Inputs] = [*given]
         if trunk is not None:
             if self._trunk is None:
-                self._trunk = _Trunk(trunk, np.concatenate([part[:2] for part in given]))
-            made = [self._latents(part, count) for part in given]
+                some = np.concatenate([part[:2] for part in given])
+                self._trunk = Trunk(trunk, some, self._cache, self._on_latent)
+            made = [self._trunk.latents(part, count) for part in given]
             if self._whole.learns_its_input:
                 made = [list(zip(*pair, strict=True)) for pair in zip(made, given, strict=True)]
         self._start(next(part for part in made if len(part))[0])
@@ -114,39 +122,34 @@ class FrozenOnce:
             self.tail = plain
         self.tail.load_state(state)
 
-    def _latents(self, x: Array, count: int) -> Array:
-        assert self._trunk is not None
-        made = []
-        for start in range(0, len(x), _CHUNK):
-            chunk = np.ascontiguousarray(x[start : start + _CHUNK])
-            key = self._trunk.key_of(chunk)
-            latents = None if self._cache is None else self._cache.get(key)
-            if latents is None:
-                latents = np.concatenate([self._run(sample, count) for sample in chunk])
-                if self._cache is not None:
-                    self._cache.put(key, latents)
-            else:
-                self.found += len(chunk)
-                self._tell(count)
-            made.append(latents)
-        return np.concatenate(made) if made else x[:0]
 
-    def _run(self, sample: Array, count: int) -> Array:
-        assert self._trunk is not None
-        latent = self._trunk.interpreter.infer(sample)
-        self.computed += 1
-        self._tell(count)
-        return latent
+class Trunk:
+    """The frozen part, in its fastest form.
 
-    def _tell(self, count: int) -> None:
-        if self._on_latent is not None:
-            self._on_latent(self.computed + self.found, count)
+    Attributes:
+      interpreter: Runs it.
+      computed: How many latents it has computed.
+      found: How many were in the cache.
+    """
 
+    def __init__(
+        self,
+        trunk: Model,
+        samples: Array,
+        cache: LatentCache | None = None,
+        on_latent: OnLatent | None = None,
+    ) -> None:
+        """Finds the fastest form.
 
-class _Trunk:
-    """The frozen part, in its fastest form."""
-
-    def __init__(self, trunk: Model, samples: Array) -> None:
+        Args:
+          trunk: The model of the frozen part.
+          samples: [n, ...] a few inputs that forms are compared with.
+          cache: Where latents are kept beyond this object.
+          on_latent: Told of the progress while latents are computed.
+        """
+        self.computed = self.found = 0
+        self._cache = cache
+        self._on_latent = on_latent
         self.interpreter = Interpreter(trunk)
         try:
             fast = Interpreter(host_form(trunk))
@@ -160,6 +163,38 @@ class _Trunk:
         self._digest = hashlib.sha256(versions.encode())
         for part in _content_of(trunk.graph):
             self._digest.update(hashlib.sha256(part).digest())
+
+    def latents(self, x: Array, count: int) -> Array:
+        """Gives the latents of samples.
+
+        Args:
+          x: [n, ...] inputs of the trunk.
+          count: How many samples there are in all, for progress.
+        """
+        made = []
+        for start in range(0, len(x), _CHUNK):
+            chunk = np.ascontiguousarray(x[start : start + _CHUNK])
+            key = self.key_of(chunk)
+            latents = None if self._cache is None else self._cache.get(key)
+            if latents is None:
+                latents = np.concatenate([self._run(sample, count) for sample in chunk])
+                if self._cache is not None:
+                    self._cache.put(key, latents)
+            else:
+                self.found += len(chunk)
+                self._tell(count)
+            made.append(latents)
+        return np.concatenate(made) if made else x[:0]
+
+    def _run(self, sample: Array, count: int) -> Array:
+        latent = self.interpreter.infer(sample)
+        self.computed += 1
+        self._tell(count)
+        return latent
+
+    def _tell(self, count: int) -> None:
+        if self._on_latent is not None:
+            self._on_latent(self.computed + self.found, count)
 
     def key_of(self, samples: Array) -> str:
         """Names the latents of these samples."""
