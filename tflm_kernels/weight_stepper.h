@@ -52,17 +52,24 @@ class WeightStepper {
         scale_(base * gain_),
         key_(StepKey(state, params.layer)),
         row_(row),
+        limit_(params.residual_bits == 8 ? kMaxNearestMultiplier : INT32_MAX),
         weights_(weights),
         residual_(residual),
         channels_(channels) {
     const int64_t largest = int64_t{127 * 255} * positions << gain_shift_;
     const int64_t delta = residual_bits_ == 8 ? kMaxNearestDelta : kMaxRandomDelta;
     const int64_t fitting = (delta << 32) / largest;
-    small_ = static_cast<int32_t>(fitting < kMaxSmall ? fitting : kMaxSmall);
+    // FAST-PATH-BOUND: step-limit
+    const int32_t most = residual_bits_ == 8 ? kMaxNearestMultiplier : kMaxSmall;
+    small_ = static_cast<int32_t>(fitting < most ? fitting : most);
   }
 
-  // Fixed-point step per unit of gradient sum of a channel with constant kw, at most 0.
-  int32_t Multiplier(float kw) const { return RoundToInt32((base_ * kw) * gain_); }
+  // Fixed-point step per unit of gradient sum of a channel with constant kw, at most 0. It stops at
+  // 2^(gain_shift - 17) weights per unit, whatever the residual.
+  int32_t Multiplier(float kw) const {
+    const int32_t multiplier = RoundToInt32((base_ * kw) * gain_);
+    return multiplier < -limit_ ? -limit_ : multiplier;
+  }
 
   // The same of four channels, times 2^left, at most 2. Returns whether all are IsSmall, where
   // they are well below that; else they are not valid.
@@ -201,6 +208,8 @@ class WeightStepper {
   static constexpr int32_t kMaxRandomDelta = 127 << 16;
   // FAST-PATH-BOUND: largest-multiplier
   static constexpr int32_t kMaxSmall = (1 << 30) - 1;  // twice as much fits, too
+  // With bits of its own for a 256th of a weight, where those of a 65536th fill an int32.
+  static constexpr int32_t kMaxNearestMultiplier = 1 << 23;
 
   // Whether no two rows share a byte of residuals.
   // FAST-PATH-BOUND: whole-bytes
@@ -240,6 +249,7 @@ class WeightStepper {
   float scale_;  // infinite where multipliers may not be
   uint32_t key_;
   int32_t row_;
+  int32_t limit_;  // of a multiplier's magnitude
   int32_t small_;  // magnitude of the largest multiplier that IsSmall
   int8_t* weights_;
   int8_t* residual_;

@@ -44,14 +44,14 @@ def _given(
     )  # fmt: skip
 
 
-def _steps(steps: Sequence[float], bits: int, depthwise: bool, side: int) -> Update:
+def _steps(steps: Sequence[float], bits: int, depthwise: bool, side: int = 4) -> Update:
     """Steps of so many weights, in turns, of the largest sums there are.
 
     Args:
       steps: What weights change by.
       bits: Of the residual.
       depthwise: Which layer.
-      side: Positions of the output along either axis.
+      side: Positions of the output along either axis; with one a step is at most 63.25.
     """
     g = Geometry.from_options((side, side, 8), 8, (1, 1))
     signs = np.sign(np.resize(np.array(steps), 8))
@@ -89,15 +89,18 @@ def _weights() -> dict[str, Update]:
     near, far = 32500 / 256, (32600 / 256, 32700 / 256, 32760 / 256)
     for depthwise, name in ((False, "conv"), (True, "depthwise")):
         below, above = (-near, near, -near / 2), tuple(-s for s in far)
-        side = 1 if not depthwise else 4
-        found[f"{name}_nearest_below"] = _steps(below, 8, depthwise, side)
-        found[f"{name}_nearest_above"] = _steps((*above, far[0]), 8, depthwise, side)
-        found[f"{name}_nearest_far"] = _steps((-160, 160, -300, 1), 8, depthwise, side)
+        found[f"{name}_nearest_below"] = _steps(below, 8, depthwise)
+        found[f"{name}_nearest_above"] = _steps((*above, far[0]), 8, depthwise)
+        found[f"{name}_nearest_far"] = _steps((-160, 160, -300, 1), 8, depthwise)
+        for bits in (8, 4, 0):
+            limit = f"{name}_limit{bits}"
+            found[f"{limit}_below"] = _steps((-63.2, 63.24, 63, -1), bits, depthwise, 1)
+            found[f"{limit}_above"] = _steps((63.3, -64, 100, -1e30), bits, depthwise, 1)
         for bits in (4, 0):
             below, above = (-126.99, 126.99, 3), (-127.4, 127.4, -127.9, 127.9)
-            found[f"{name}_random{bits}_below"] = _steps(below, bits, depthwise, 4)
-            found[f"{name}_random{bits}_above"] = _steps(above, bits, depthwise, 4)
-            found[f"{name}_random{bits}_far"] = _steps((-160, 160, -300, 1), bits, depthwise, 4)
+            found[f"{name}_random{bits}_below"] = _steps(below, bits, depthwise)
+            found[f"{name}_random{bits}_above"] = _steps(above, bits, depthwise)
+            found[f"{name}_random{bits}_far"] = _steps((-160, 160, -300, 1), bits, depthwise)
     found["multiplier_below"] = _multiplier((1 << 30) - 64)
     found["multiplier_above"] = _multiplier(1.5 * (1 << 30))
     for channels in (7, 8):

@@ -142,6 +142,12 @@ BOUNDS: Mapping[str, Bound] = {
         "conv_random4_above conv_random0_above depthwise_random4_above depthwise_random0_above "
         "conv_random4_far conv_random0_far depthwise_random4_far depthwise_random0_far",
     ),
+    "step-limit": _bound(
+        "conv_limit8_below conv_limit4_below conv_limit0_below depthwise_limit8_below "
+        "depthwise_limit4_below depthwise_limit0_below",
+        "conv_limit8_above conv_limit4_above conv_limit0_above depthwise_limit8_above "
+        "depthwise_limit4_above depthwise_limit0_above",
+    ),
     "largest-multiplier": _bound("multiplier_below", "multiplier_above"),
     "whole-bytes": _bound(
         "nibbles_8_columns nibbles_8_columns_depthwise",

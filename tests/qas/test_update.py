@@ -278,3 +278,25 @@ def test_a_residual_of_eight_bits_is_exact_but_at_the_ends(w: int, r: int, delta
         assert moved == t
     else:
         assert after[0, 0, 0, 0] == (127 if t > 0 else -127)
+
+
+@pytest.mark.parametrize("bits", [8, 4, 0])
+@pytest.mark.parametrize(("positions", "steps"), [(1, 63.25), (4, 253.0), (512, 16192.5)])
+def test_one_limit_of_steps_for_all_residuals(bits: int, positions: int, steps: float) -> None:
+    """The largest gradient moves a weight by so many steps at most, whatever the learning rate."""
+    shift = update.gain_shift(positions)
+    unit = 2.0 ** -(update._FRACTION_BITS[bits] + 32 - shift)
+    largest = 127 * 255 * positions
+    kw = np.array([0.0, 1e-9, 1.0], np.float32)
+    for rate in (1e30, 3e38, np.float32(1) / largest * 1e5):
+        m = update.multipliers(rate, np.float32(1), kw, shift, bits)
+        assert m[0] == 0 and m[2] * unit * largest == pytest.approx(steps, rel=1e-4)
+    below = update.multipliers(1.0, np.float32(1), kw * np.float32(1e-4), shift, bits)
+    assert below[2] * unit == pytest.approx(1e-4, rel=1e-4)
+
+
+@pytest.mark.parametrize("rate", [1e-45, 1e-38, 1e-30])
+def test_rates_of_no_step_at_all(rate: float) -> None:
+    kw = np.array([1e-3, 1.0], np.float32)
+    for bits in (8, 4, 0):
+        assert not update.multipliers(rate, np.float32(1), kw, 8, bits).any()

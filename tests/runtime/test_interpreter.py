@@ -14,7 +14,15 @@ from ai_edge_litert import schema_py_generated as schema
 
 import tflm_train as tt
 from tests import raw_model
-from tests.steps import DIGITS, RATE, full_scheme, random_inputs, train, weights_of
+from tests.steps import (
+    DIGITS,
+    RATE,
+    assert_follows_reference,
+    full_scheme,
+    random_inputs,
+    train,
+    weights_of,
+)
 from tflm_train import ops
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.model import Model, load
@@ -200,6 +208,14 @@ def _restored(data: bytes, blob: bytes) -> tt.Interpreter:
     return interpreter
 
 
+@pytest.mark.parametrize("bits", [8, 4, 0])
+@pytest.mark.parametrize("rate", [1e-45, 1e-39, 1e-9, 1e9, 1e30, 3e38])
+def test_any_rate_is_the_references(bits: int, rate: float) -> None:
+    scheme = Scheme(biases_last=4, weights=weights_of(4, 8), residual_bits=bits, seed=3)
+    rewritten = Model(tt.rewrite(load(DIGITS), scheme).model_bytes)
+    assert_follows_reference(rewritten, steps=2, rate=rate)
+
+
 class TestRefusals:
     @pytest.mark.parametrize("label", [-1, 10, 2**31 - 1])
     def test_label(self, trained: tt.Interpreter, label: int) -> None:
@@ -214,6 +230,14 @@ class TestRefusals:
         before = trained.state()
         x = random_inputs(trained.model.graph, 1)[0]
         with pytest.raises(DataError, match="must be a finite number above 0"):
+            trained.train_step(x, 1, rate)
+        assert trained.state() == before
+
+    @pytest.mark.parametrize("rate", [1e39, 1e-46])
+    def test_learning_rate_that_no_float_holds(self, trained: tt.Interpreter, rate: float) -> None:
+        before = trained.state()
+        x = random_inputs(trained.model.graph, 1)[0]
+        with pytest.raises(DataError, match="beyond what a 32-bit float holds"):
             trained.train_step(x, 1, rate)
         assert trained.state() == before
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tflm_train.cli import (
+    analyze,
     evaluate,
     export,
     inspect,
@@ -14,6 +15,7 @@ from tflm_train.cli import (
     rewrite,
     scheme_list,
     scheme_show,
+    search,
     state_average,
     state_diff,
     state_info,
@@ -24,6 +26,8 @@ from tflm_train.cli.command import Command, Group
 
 COMMANDS: tuple[Command[Any] | Group, ...] = (
     inspect.COMMAND,
+    analyze.COMMAND,
+    search.COMMAND,
     rewrite.COMMAND,
     memory.COMMAND,
     train.COMMAND,

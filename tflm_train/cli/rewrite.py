@@ -21,7 +21,7 @@ from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial, choose_
 from tflm_train.rewriter.latent_report import LatentReport
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.report import RewriteReport
-from tflm_train.rewriter.rewrite import require_original
+from tflm_train.rewriter.rewrite import original_of
 from tflm_train.rewriter.split import SplitReport, is_trunk, split_model
 from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
@@ -113,8 +113,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     for file in parts_of.values() if arguments.split else [output]:
         shared.require_another_file(file, source)
     budget = None if arguments.budget is None else parse_bytes(arguments.budget)
-    model = load(source)
-    require_original(model)
+    model = original_of(load(source))
     way = _way(arguments)
     chosen = None
     if arguments.scheme is None and arguments.preset is None:

@@ -61,7 +61,12 @@ class TrainSummary:
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a rewritten .tflite file")
     parser.add_argument("--data", required=True, help=shared.DATA_HELP)
-    parser.add_argument("--epochs", type=int, default=3, help="default: 3")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        help="how often to go through the training samples (default: 3, more often where these are "
+        "fewer than 1000: about 3000 steps, 30 epochs at most)",
+    )
     parser.add_argument(
         "--lr",
         type=_rate,

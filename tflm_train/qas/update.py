@@ -37,6 +37,8 @@ MAX_BIAS = 1 << 30
 """Largest magnitude a trained bias may reach: headroom for the int32 accumulator it is added to."""
 
 _FRACTION_BITS = {8: 8, 4: 16, 0: 16}
+_MAX_MULTIPLIER = {8: 1 << 23, 4: INT32_MAX, 0: INT32_MAX}
+"""One limit in weights: 2^(gain_shift - 17) of a weight's step for each unit of `G`."""
 _MAX_GAIN_SHIFT = 8  # as far as int8 fits the int16 that kernels multiply
 _DITHER_STEP = 0x9E37  # 2^16 over the golden ratio
 _SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
@@ -117,12 +119,12 @@ def multipliers(
       residual_bits: 8, 4 or 0.
 
     Returns:
-      int32 `[out_c]`, saturated.
+      int32 `[out_c]`; at most `2^(shift - 17)` weight steps per unit of `G`.
     """
     base = np.float32(learning_rate) * np.float32(grad_scale)
     gain = np.float32(2.0 ** (_FRACTION_BITS[residual_bits] + 32 - shift))
     with np.errstate(over="ignore", invalid="ignore"):
-        return round_to_int32((base * kw) * gain)
+        return np.minimum(round_to_int32((base * kw) * gain), _MAX_MULTIPLIER[residual_bits])
 
 
 def stochastic_key(seed: int, step: int, layer: int) -> int:

@@ -26,6 +26,7 @@ from tflm_train.ops import (
 from tflm_train.ops.geometry import Geometry
 from tflm_train.ops.target import align
 from tflm_train.ops.tensors import place_of
+from tflm_train.rewriter.origins import origins_of
 from tflm_train.rewriter.split_layers import layer_multipliers, quantize_multiplier
 from tflm_train.rewriter.stream import Run, Taps, split_params
 from tflm_train.rewriter.training_graph import TrainOp
@@ -71,7 +72,9 @@ def make_stream(graph: Graph, run: Run, source: Tensor | None = None) -> TrainOp
         x=run.source, constants=graph.add(Tensor.constant(name, data)), own=tuple(own)
     )
     last, *saved = run.outputs
-    return TrainOp.make(Stream(tuple(stages)), inputs, StreamOutputs(y=last, saved=tuple(saved)))
+    op = TrainOp.make(Stream(tuple(stages)), inputs, StreamOutputs(y=last, saved=tuple(saved)))
+    op.origins = origins_of(run)
+    return op
 
 
 def make_gate(graph: Graph, x: Tensor, y: Tensor, source: Tensor) -> TrainOp:
@@ -107,7 +110,9 @@ def make_gate(graph: Graph, x: Tensor, y: Tensor, source: Tensor) -> TrainOp:
     data = np.frombuffer(bytes(constants), np.int8)
     name = f"constants/{y.short_name}"
     inputs = StreamInputs(x=x, constants=graph.add(Tensor.constant(name, data)), own=(source,))
-    return TrainOp.make(Stream((stage,)), inputs, StreamOutputs(y=y, saved=()))
+    op = TrainOp.make(Stream((stage,)), inputs, StreamOutputs(y=y, saved=()))
+    op.origins = ()
+    return op
 
 
 def _place(own: list[Tensor]) -> int:

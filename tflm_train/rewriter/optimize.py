@@ -24,13 +24,15 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op
 from tflm_train.model.written import write_checked
-from tflm_train.ops import OP_PREFIX, SplitConv, SplitDepthwise, StageFields, Stream
+from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, Stream
 from tflm_train.ops.builtin import kernel_memory
 from tflm_train.ops.contract import LATENT_OUTPUT
+from tflm_train.ops.reading import is_ours
 from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.emit_stream import make_stream
 from tflm_train.rewriter.fold_pad import fold_pads, is_pad, is_windowed
 from tflm_train.rewriter.frozen import Fate, NoFormError, copy_latent, fates
+from tflm_train.rewriter.origins import keep_origins
 from tflm_train.rewriter.overlay import overlay_streams
 from tflm_train.rewriter.run_costs import (
     ALIGNMENT,
@@ -43,6 +45,7 @@ from tflm_train.rewriter.run_costs import (
 )
 from tflm_train.rewriter.stream import Run, can_stream, nonzero_taps
 from tflm_train.rewriter.training_graph import FrozenPart, TrainOp
+from tflm_train.trained.builtin_layers import with_builtins
 
 _CAPS = 24  # heads that are tried
 _PRICES = (0.0, *(10.0 ** (-e / 3) for e in range(3, 22)))  # bytes that an instruction may cost
@@ -152,12 +155,13 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
       The new model and what was done; the same bytes where nothing would be gained.
 
     Raises:
-      UnsupportedError: The model holds ops of ours already.
+      UnsupportedError: The model is rewritten already.
     """
+    model = with_builtins(model)
     work = Model(model.source, model.name)
-    if any(op.name.startswith(OP_PREFIX) for op in work.graph.ops):
+    if any(map(is_ours, work.graph.ops)):
         raise UnsupportedError(
-            f"{model.name} holds ops of ours already; optimize the original model instead "
+            f"{model.name} holds training ops already; optimize the original model instead "
             "(`rewrite --stream auto` does it for training)"
         )
     before = memory_report(model, choice.kernels)
@@ -167,6 +171,7 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
     segments = stream_layers(work, choice)
     time = sum(segment.time for segment in segments)
     streams = [s.run for s in segments if s.run is not None]
+    keep_origins(work)
     data = write_checked(work)
     after = memory_report(Model(data, model.name), choice.kernels)
     if after.total_bytes >= before.total_bytes:
@@ -260,6 +265,28 @@ def choose_segments(
         slowest = chosen if frozen is not None else unstreamed
         chosen = _smallest(by_stop, limit) or slowest
     return [replace(s, run=runs.run(s.start, s.stop)) if s.streams else s for s in chosen]
+
+
+def least_alive(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[int]:
+    """The fewest bytes that can be alive while each op runs, however the op list is cut.
+
+    Args:
+      graph: Gives the interface: its inputs and outputs.
+      ops: In execution order.
+      choice: What may be done.
+
+    Returns:
+      Bytes, by the op's index.
+    """
+    least = [1 << 62] * len(ops)
+    liveness = Liveness(ops, graph.inputs, graph.outputs)
+    taps = nonzero_taps([op for op in ops if can_stream(op)])
+    runs = RunCosts(graph, ops, taps, choice.time_of_stage, None)
+    for segments in _all_segments(liveness, ops, choice, fates(None), runs):
+        for segment in segments:
+            for index in range(segment.start, segment.stop):
+                least[index] = min(least[index], segment.alive)
+    return least
 
 
 def _smallest(by_stop: Sequence[Sequence[_Segment]], limit: float) -> list[_Segment]:

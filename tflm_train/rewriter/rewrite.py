@@ -16,8 +16,8 @@ from tflm_train.cost.flash import Flash
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
-from tflm_train.model.layer_options import store_layer_options
 from tflm_train.model.written import write, write_checked
+from tflm_train.ops.reading import is_ours
 from tflm_train.rewriter.attach_head import attach_head
 from tflm_train.rewriter.choose_variables import CHOOSE_VARIABLES
 from tflm_train.rewriter.close_step import CLOSE_STEP
@@ -32,6 +32,7 @@ from tflm_train.rewriter.latent_report import describe_latent
 from tflm_train.rewriter.mark_step import MARK_STEP, MARKED
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
 from tflm_train.rewriter.order_ops import order_ops
+from tflm_train.rewriter.origins import keep_origins
 from tflm_train.rewriter.passes import Pass, run_passes
 from tflm_train.rewriter.properties import IN_ORDER, LAYERS_SPLIT, ONE_PRODUCER, UPDATED
 from tflm_train.rewriter.report import RewriteReport, build_report
@@ -41,6 +42,7 @@ from tflm_train.rewriter.schedule import Order
 from tflm_train.rewriter.split_layers import SPLIT_LAYERS
 from tflm_train.rewriter.training_graph import TrainingGraph
 from tflm_train.scheme import Scheme, resolve
+from tflm_train.trained.builtin_layers import with_builtins
 
 # Real activations of a calibrated model have scales of 1e-3 to 1.
 _TINY_SCALE = 1e-6
@@ -69,16 +71,19 @@ class RewriteResult:
     step: StepCost
 
 
-def require_original(model: Model) -> None:
-    """Keeps what was rewritten from being rewritten again.
+def original_of(model: Model) -> Model:
+    """The model to rewrite: an optimized one with its builtin operators, any other one itself.
 
     Raises:
-      UnsupportedError: The model holds ops of ours.
+      UnsupportedError: The model is rewritten already.
+      ModelError: It was optimized by another version, which did not say what its layers were.
     """
-    if any(op.name.startswith(ops.OP_PREFIX) for op in model.graph.ops):
+    original = with_builtins(model)
+    if any(map(is_ours, original.graph.ops)):
         raise UnsupportedError(
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
+    return original
 
 
 def rewrite(
@@ -113,6 +118,7 @@ def rewrite(
       SchemeError: The scheme does not fit the model.
       UnsupportedError: Something between the loss and a trained layer cannot be differentiated.
     """
+    model = original_of(model)
     choice = Choice(stream, forward, max_slowdown, KernelSet(kernels), core)
     built = _build(model, scheme, choice, order, apart)
     latent = None
@@ -121,7 +127,7 @@ def rewrite(
         more = built.memory.total_bytes - without.memory.total_bytes
         latent = describe_latent(built.graph, built.graph.gated, choice, more)
     work = built.graph.model
-    store_layer_options(work)
+    keep_origins(work)
     data = write_checked(work)
     report = build_report(model, built.graph, data, built.memory, latent)
     costs = costs_of(work, data, built.memory, choice)
@@ -146,7 +152,7 @@ def rewritten_costs(
     """
     built = _build(model, scheme, choice, known=known)
     work = built.graph.model
-    store_layer_options(work)
+    keep_origins(work)
     return costs_of(work, write(work), built.memory, choice)
 
 
@@ -169,7 +175,7 @@ def _build(
     known: KnownRuns | None = None,
 ) -> _Built:
     """Runs the passes on a copy of the model."""
-    require_original(model)
+    model = original_of(model)
     work = Model(model.source, model.name)
     streams = choice.changes_anything or scheme.latent
     if streams:

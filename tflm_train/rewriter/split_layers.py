@@ -19,6 +19,7 @@ from tflm_train.backward_ops.rules import layer_rule_of
 from tflm_train.backward_ops.trained_layer import Columns
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer
+from tflm_train.model.origins import origin_of
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import LAYERS_SPLIT, UPDATED
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
@@ -90,9 +91,7 @@ def _split(graph: TrainingGraph, layer: Layer, columns: Columns) -> Op:
         shifts=graph.constant(f"train/{layer.name}/shifts", shifts),
     )
     split = TrainOp.make(params, inputs, ops.LayerOutputs(y=op.output))
-    # For `merge`, which brings the builtin op back (a RELU whose clamp is the whole range cannot be
-    # told from none by `params`). They travel in metadata: see `model/layer_options.py`.
-    split.options = op.options
+    split.origins = (origin_of(op),)
     return split
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tflm_train.backward_ops.rule import Gradient
 from tflm_train.backward_ops.trained_layer import TrainedLayer
 from tflm_train.model import Model, Op, Tensor
+from tflm_train.model.origins import Origin
 from tflm_train.ops import STATE_WORDS, Params, UpdateOutputs
 from tflm_train.ops.constants import TargetKind
 from tflm_train.ops.contract import LIVE_WORDS
@@ -19,9 +20,15 @@ from tflm_train.scheme import UpdatePlan
 
 @dataclass(eq=False)
 class TrainOp(Op):
-    """One of our custom ops: its parameters stay typed until the model is written."""
+    """One of our custom ops: its parameters stay typed until the model is written.
+
+    Attributes:
+      params: Its parameters.
+      origins: The builtin operators that it has taken over; None where there are none.
+    """
 
     params: Params = field(kw_only=True)
+    origins: tuple[Origin, ...] | None = None
 
     @staticmethod
     def make(params: TrainingOp[Inputs, Outputs], inputs: Inputs, outputs: Outputs) -> TrainOp:

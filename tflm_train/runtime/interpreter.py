@@ -416,9 +416,26 @@ def _checked(
 ) -> npt.NDArray[Any] | None:
     """The target as the model takes it; the learning rate is looked at as well."""
     value = target_array(loss, target)
+    check_rate(learning_rate)
+    return value
+
+
+def check_rate(learning_rate: float) -> None:
+    """Whether a learning rate can be given to a step.
+
+    Raises:
+      DataError: It is not above 0, or more or less than a 32-bit float holds.
+    """
     if not math.isfinite(learning_rate) or learning_rate <= 0:
         raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
-    return value
+    with np.errstate(over="ignore", under="ignore"):
+        held = np.float32(learning_rate)
+    if not np.isfinite(held) or held == 0:
+        raise DataError(
+            f"learning rate {learning_rate:g} is beyond what a 32-bit float holds; steps are "
+            "limited long before that, and none moves a weight at the other end: use one from "
+            "1e-9 to 1e9"
+        )
 
 
 def _without_plan(model: Model) -> bytes:

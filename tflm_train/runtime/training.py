@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tflm_train.errors import DataError
 from tflm_train.model import Tensor
 from tflm_train.runtime.data import Dataset, ImageFiles, Samples, quantise, to_model_input
-from tflm_train.runtime.interpreter import Interpreter
+from tflm_train.runtime.interpreter import Interpreter, check_rate
 from tflm_train.runtime.metrics import Metric, metric_for, real_values
 from tflm_train.runtime.targets import target_array
 
@@ -26,6 +26,7 @@ Inputs: TypeAlias = npt.NDArray[Any] | Sequence[Any]
 _FINAL_SHARE = 0.2
 _FINAL_FACTOR = 0.1
 _MUTE_SAMPLES = 8
+_LEAST_EPOCHS, _MOST_EPOCHS, _ENOUGH_STEPS = 3, 30, 3000
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,20 @@ def learning_rate_at(schedule: str, base: float, step: int, total: int) -> float
     return base * (_FINAL_FACTOR if progress >= 1.0 - _FINAL_SHARE else 1.0)
 
 
+def default_epochs(samples: int) -> int:
+    """How often a run goes through its training samples where nobody says how often.
+
+    It takes steps to learn, so few samples are seen more often: three times at least, thirty times
+    at most, and about three thousand steps in between.
+    """
+    return min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-_ENOUGH_STEPS // samples)))
+
+
 class TrainingOptions(TypedDict, total=False):
     """How to train.
 
     Attributes:
-      epochs: How often to go through the training samples (3).
+      epochs: How often to go through the training samples (`default_epochs`).
       schedule: One of `SCHEDULES` (linear).
       seed: Of the order (0).
       limit: Use only the first `limit` training and test samples (all).
@@ -117,7 +127,7 @@ class TrainingOptions(TypedDict, total=False):
       on_epoch: Called after each epoch with its index and record.
     """
 
-    epochs: int
+    epochs: int | None
     schedule: str
     seed: int
     limit: int | None
@@ -157,7 +167,7 @@ def train(
     *,
     learning_rate: float | ChooseRate,
     bench: Callable[[Interpreter, npt.NDArray[Any], npt.NDArray[Any]], Bench] = whole_model,
-    epochs: int = 3,
+    epochs: int | None = None,
     schedule: str = DEFAULT_SCHEDULE,
     seed: int = 0,
     limit: int | None = None,
@@ -188,20 +198,22 @@ def train(
     """
     if schedule not in SCHEDULES:
         raise DataError(f"schedule {schedule!r} is not one of {', '.join(SCHEDULES)}")
-    if not callable(learning_rate) and not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
-    if epochs < 1 or (limit is not None and limit < 1):
+    if not callable(learning_rate):
+        check_rate(learning_rate)
+    if (epochs is not None and epochs < 1) or (limit is not None and limit < 1):
         raise DataError("epochs and limit must be at least 1")
     interpreter.require_trainable()
     x = model_inputs(interpreter, dataset.x_train[:limit], "x_train")
     x_test = model_inputs(interpreter, dataset.x_test[:limit], "x_test")
     y, y_test = targets(interpreter, dataset, x, x_test, limit)
     on = bench(interpreter, x, x_test)
+    epochs = default_epochs(len(y)) if epochs is None else epochs
     losses = np.zeros(epochs * len(y), np.float32)
     run = _Run(on.interpreter, metric_for(on.interpreter, y), losses, on_step)
     before = evaluate(on.interpreter, on.x_test, y_test)
     rate = learning_rate(on, y, len(losses)) if callable(learning_rate) else learning_rate
     rates = [learning_rate_at(schedule, rate, step, len(losses)) for step in range(len(losses))]
+    check_rate(min(rates))
     records: list[EpochRecord] = []
     try:
         for epoch in range(epochs):

@@ -2,41 +2,33 @@
 
 The inverse of a rewrite, with the weights of a saved state: variables become constants again, the
 training ops and what only they used go, inputs and outputs are the original ones. Layers that were
-trained in part get back their builtin op, whose whole weights are put together from the constant
-rest and the trained columns. The result has no custom op of ours: any TFLite runtime loads it, and
-it can be rewritten again. (Unless the rewrite made STREAMs of forward layers: those stay.)
+trained in part, or run as STREAMs, get back their builtin ops. The result has no custom op of ours:
+any TFLite runtime loads it, and it can be rewritten again.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from tflm_train.backward_ops.rules import TRAINING_IN_PART
-from tflm_train.errors import ModelError
-from tflm_train.model import Graph, Model, Op, Tensor, flatbuffer, load, offline_plan
+from tflm_train.model import Graph, Model, Tensor, flatbuffer, load, offline_plan
 from tflm_train.model.kinds import is_model
-from tflm_train.model.layer_options import restore_layer_options
 from tflm_train.model.metadata import trim_interface
+from tflm_train.model.origins import name_as_before, take_origins
 from tflm_train.model.written import check_written
-from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, Stream
-from tflm_train.ops.builtin import BUILTINS
-from tflm_train.ops.constants import NO_MARK
 from tflm_train.ops.contract import TRAIN_SIGNATURE
-from tflm_train.ops.reading import is_ours, read_params
+from tflm_train.ops.reading import is_ours
+from tflm_train.trained.builtin_layers import is_forward, restore_builtins
 from tflm_train.trained.state import StateBlob, StateLayout
 from tflm_train.trained.trainable_model import TrainableModel
 
 METADATA_NAME = "tflm_train.merged"
 # Our note of an earlier merge, and a plan of the arena that held the training tensors as well.
 _DROPPED_METADATA = (METADATA_NAME.encode(), offline_plan.METADATA_NAME.encode())
-_BUILTINS = {BUILTINS[name].options: name for name in TRAINING_IN_PART}
 
 
 def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = None) -> bytes:
@@ -58,7 +50,7 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
         work = Model(model.source, model.name)
     else:
         work = Model(model) if isinstance(model, bytes) else load(model)
-    restore_layer_options(work)
+    origins = take_origins(work)
     trainable = TrainableModel.read(work)
     layout = StateLayout(trainable)
     blob = layout.factory_state() if state is None else StateBlob.parse(state)
@@ -67,12 +59,11 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
         variable.tensor.is_variable = False
     graph = work.graph
     added = graph.outputs[trainable.state_output]
-    source = None
-    if trainable.source_input is not None and trainable.latent is not None:
-        source = graph.inputs[trainable.source_input]
+    if trainable.latent is not None:
         trainable.latent.is_variable = False
-    graph.ops = [_without_source(op, source) for op in graph.ops]
-    graph.ops = [_forward(op, work) for op in graph.ops if not _trains(op)]
+        name_as_before(trainable.latent)
+    graph.ops = [op for op in graph.ops if is_forward(op) or not is_ours(op)]
+    restore_builtins(work, origins)
     graph.inputs, graph.outputs = list(trainable.inputs), list(trainable.outputs)
     _drop_added_tensors(graph, added)
     work.drop_signature(TRAIN_SIGNATURE)
@@ -83,110 +74,6 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
 def is_merged_model(data: bytes) -> bool:
     """Whether these bytes are a result of `merge`."""
     return is_model(data) and METADATA_NAME.encode() in data
-
-
-def _is_split(op: Op) -> bool:
-    return SplitConv.is_kind_of(op) or SplitDepthwise.is_kind_of(op)
-
-
-def _trains(op: Op) -> bool:
-    return is_ours(op) and not _is_split(op) and not Stream.is_kind_of(op)
-
-
-def _forward(op: Op, model: Model) -> Op:
-    """The op of the inference model."""
-    if Stream.is_kind_of(op):
-        return _without_saved(op, model)
-    if not _is_split(op):
-        return op
-    name = _BUILTINS.get(type(op.options))
-    if name is None:
-        raise ModelError(
-            f"{model.name}: op {model.graph.index(op)} ({op.name}) does not carry the options of "
-            "the layer it stands for; rewrite the original model again"
-        )
-    params = read_params(op, model.graph, model.name)
-    assert isinstance(params, SplitConv | SplitDepthwise)
-    try:
-        parts = params.inputs_of(op)
-        constants = [_constant(t) for t in (parts.weights, parts.columns, parts.channels)]
-        whole = _put_together(isinstance(params, SplitDepthwise), params.kept, *constants)
-    except (ValueError, IndexError) as error:
-        raise ModelError(
-            f"{model.name}: op {model.graph.index(op)} ({op.name}): its parts make no layer "
-            f"({error}); rewrite the original model again"
-        ) from error
-    parts.weights.data, parts.weights.shape = whole, whole.shape
-    return Op(name, [parts.x, parts.weights, parts.bias], op.outputs, op.options)
-
-
-def _without_source(op: Op, source: Tensor | None) -> Op:
-    """A frozen STREAM that always runs."""
-    if source is None or not Stream.is_kind_of(op) or op.inputs[-1] is not source:
-        return op
-    return dataclasses.replace(op, inputs=op.inputs[:-1])
-
-
-def _without_saved(op: Op, model: Model) -> Op:
-    """A STREAM that keeps nothing for a backward pass."""
-    params = read_params(op, model.graph, model.name)
-    assert isinstance(params, Stream)
-    if not any(stage.trains for stage in params.stages):
-        return op
-    stages: list[StageFields] = []
-    outputs = [op.output]
-    for stage in params.stages:
-        output, channels = 0, 0
-        if stage.is_kept_whole:
-            outputs.append(op.outputs[stage.kept_output])
-            output, channels = len(outputs) - 1, stage.kept_channels
-        stages.append(
-            dataclasses.replace(
-                stage,
-                mask_output=0,
-                kept_output=output,
-                kept_channels=channels,
-                kept_list=0,
-                mask_mark=NO_MARK,
-                kept_mark=NO_MARK,
-            )
-        )
-    added = 1 + sum(stage.kept_list != 0 for stage in params.stages)  # the state, channel lists
-    options = Stream(tuple(stages)).pack()
-    inputs = Stream.inputs_of(op)
-    kept = dataclasses.replace(inputs, own=inputs.own[:-added]).in_order()
-    return dataclasses.replace(op, inputs=kept, outputs=outputs, custom_options=options)
-
-
-def _constant(tensor: Tensor) -> npt.NDArray[Any]:
-    if tensor.data is None:
-        raise ValueError(f"{tensor.name!r} has no values")
-    return tensor.data
-
-
-def _put_together(
-    depthwise: bool,
-    kept: int,
-    weights: npt.NDArray[Any],
-    columns: npt.NDArray[Any],
-    listed: npt.NDArray[Any],
-) -> npt.NDArray[Any]:
-    """A layer's whole weights, of the constant ones and the trained columns."""
-    if depthwise:
-        return _with_columns(weights, listed, columns)
-    # `listed` has the channels of the constant rest first, then the trained ones.
-    rest = listed[: listed.size - kept]
-    whole = np.empty((*weights.shape[:-1], listed.size), np.int8)
-    whole = _with_columns(whole, rest, weights)
-    return _with_columns(whole, listed[rest.size :], columns)
-
-
-def _with_columns(
-    weights: npt.NDArray[Any], channels: npt.NDArray[Any], columns: npt.NDArray[Any]
-) -> npt.NDArray[Any]:
-    whole = weights.copy()
-    whole[..., channels.astype(np.int64)] = columns.reshape(*weights.shape[:-1], channels.size)
-    return whole
 
 
 def _drop_added_tensors(graph: Graph, state: Tensor) -> None:

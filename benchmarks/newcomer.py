@@ -1,0 +1,270 @@
+"""How far a user gets who knows nothing, against one who tries presets and rates by hand.
+
+    python -m benchmarks.newcomer [--only TASK ...] [--quick] [--json] [--save FILE]
+
+The newcomer runs `rewrite MODEL` (with `--classes` where the data has other classes) and
+`train --data DATA`, and gives no other option. The expert trains every preset that fits the same
+256 KB, as long as the newcomer does, at one rate for each decade, then half a decade above and
+below the best; the best of all these runs counts, which the test samples choose. "Within" is that
+the newcomer's accuracy is at most two points lower, an autoencoder's error at most 2 % higher.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.story_models import factory_model, story
+from benchmarks.tasks import CACHE, SHARED
+from tests.networks import FOLDER, NETWORKS
+from tflm_train.learning.latent_cache import CACHE_VARIABLE
+from tflm_train.runtime.data import Dataset
+from tflm_train.scheme.presets import Preset
+
+POINTS = 0.02
+BUDGET = "256KB"
+DECADES = (1e-3, 1e-2, 1e-1)
+HALF = math.sqrt(10.0)
+STORIES = ("phone_to_watch", "shoulder_left_arm")
+_MELS, _FRAMES, _NOISE_FLOOR = 128, 5, -45.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a newcomer has.
+
+    Attributes:
+        model: writes or finds the .tflite; takes a folder for it.
+        data: likewise the .npz.
+        classes: of the data, where the model's are others.
+    """
+
+    model: Callable[[Path], Path]
+    data: Callable[[Path], Path]
+    classes: int | None = None
+
+
+def _shared(kind: str, name: str) -> Callable[[Path], Path]:
+    return lambda folder: SHARED / kind / name
+
+
+def _saved(folder: Path, data: Dataset) -> Path:
+    path = folder / "data.npz"
+    arrays = {"x_train": data.x_train, "x_test": data.x_test}
+    if data.y_train.size:
+        arrays |= {"y_train": data.y_train, "y_test": data.y_test}
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def _network(name: str) -> Start:
+    return Start(
+        lambda folder: FOLDER / f"{name}.tflite",
+        lambda folder: _saved(folder, NETWORKS[name].dataset()),
+    )
+
+
+def _story(name: str) -> Start:
+    def model(folder: Path) -> Path:
+        path = folder / f"{name}.tflite"
+        path.write_bytes(factory_model(name).source)
+        return path
+
+    def data(folder: Path) -> Path:
+        d = story(name)
+        parts = (d["x_field_train"], d["y_field_train"], d["x_field_test"], d["y_field_test"])
+        return _saved(folder, Dataset(*parts))
+
+    return Start(model, data)
+
+
+def machine_sounds(count: int, seed: int) -> np.ndarray[Any, Any]:
+    """Log-mel windows of a machine that hums: [count, 640], in decibels as ad01 takes them."""
+    rng = np.random.default_rng(seed)
+    mels = np.arange(_MELS)
+    windows = np.full((count, _FRAMES, _MELS), _NOISE_FLOOR)
+    for harmonic in range(1, 7):
+        place = 14 * harmonic + rng.normal(0, 1, (count, 1, 1))
+        height = 30 / harmonic**0.5 * rng.uniform(0.6, 1, (count, 1, 1))
+        swing = 1 + 0.2 * np.sin(rng.uniform(0, 6, (count, 1, 1)) + np.arange(_FRAMES)[:, None])
+        windows += height * swing * np.exp(-(((mels - place) / 3) ** 2))
+    windows += rng.normal(0, 1.5, windows.shape) - 10 * mels / _MELS
+    return windows.reshape(count, -1).astype(np.float32)
+
+
+def _machine(folder: Path) -> Path:
+    none = np.zeros((0,))
+    return _saved(folder, Dataset(machine_sounds(500, 1), none, machine_sounds(200, 2), none))
+
+
+TASKS = {
+    **{name: _network(name) for name in NETWORKS},
+    **{name: _story(name) for name in STORIES},
+    "ad01": Start(_shared("models", "ad01_int8.tflite"), _machine),
+    "kws": Start(
+        _shared("models", "kws_ref_model.tflite"), _shared("data", "fsdd_mfcc_49x10.npz"), 10
+    ),
+    "person_detect": Start(
+        _shared("models", "person_detect.tflite"), _shared("data", "clothing10_96.npz"), 10
+    ),
+    "mcunet": Start(
+        _shared("models", "mcunet-5fps.nopad.tflite"), _shared("data", "cifar10_32.npz"), 10
+    ),
+}
+
+
+class User:
+    """Someone with a model and data, at a command line."""
+
+    def __init__(self, start: Start, folder: Path) -> None:
+        self.folder = folder
+        self.model, self.data = start.model(folder), start.data(folder)
+        self.classes = [] if start.classes is None else ["--classes", str(start.classes)]
+
+    def rewrite(self, *options: str) -> dict[str, Any] | None:
+        """The report; None where nothing of it fits or trains."""
+        output = self.folder / "train.tflite"
+        return _run(
+            "rewrite", str(self.model), *self.classes, *options, "-o", str(output), "--force"
+        )
+
+    def train(self, *options: str) -> dict[str, Any]:
+        done = _run("train", str(self.folder / "train.tflite"), "--data", str(self.data), *options)
+        assert done is not None
+        return done
+
+
+def _run(*arguments: str) -> dict[str, Any] | None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tflm_train", *arguments, "--json"],
+        env={CACHE_VARIABLE: str(CACHE), **os.environ},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        if arguments[0] == "rewrite":
+            return None
+        raise SystemExit(done.stdout + done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def measure(name: str, quick: bool) -> dict[str, Any]:
+    """One task: the newcomer's run and the expert's.
+
+    Args:
+        name: of one of `TASKS`.
+        quick: whether the expert tries one rate of one preset only.
+
+    Returns:
+        A row.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        user = User(TASKS[name], Path(folder))
+        rewritten = user.rewrite()
+        assert rewritten is not None
+        newcomer = user.train()
+        chosen = rewritten["chosen"]
+        row = {
+            "task": name,
+            "metric": newcomer["metric"],
+            "before": newcomer["test_accuracy_before"],
+            "epochs": len(newcomer["epochs"]),
+            "preset": f"{chosen['preset']}, residual {chosen['residual_bits']}",
+            "rate": newcomer["learning_rate"],
+            "trials": newcomer["rate_choice"]["steps"],
+            "newcomer": newcomer["test_accuracy"],
+            "warnings": newcomer.get("warnings", []),
+        }
+        print(row, file=sys.stderr, flush=True)
+        runs = list(_by_hand(user, row, quick))
+    is_error = row["metric"] != "accuracy"
+    best = (min if is_error else max)(runs, key=lambda run: run["score"])
+    is_within = (
+        row["newcomer"] <= (1 + POINTS) * best["score"]
+        if is_error
+        else row["newcomer"] >= best["score"] - POINTS
+    )
+    return row | {"best": best, "runs": runs, "within": bool(is_within)}
+
+
+def _by_hand(user: User, row: dict[str, Any], quick: bool) -> Iterator[dict[str, Any]]:
+    sign = 1 if row["metric"] == "accuracy" else -1
+    for preset in (Preset.LIGHT,) if quick else Preset:
+        if user.rewrite("--preset", str(preset), "--budget", BUDGET) is None:
+            continue
+        scores: dict[float, float] = {}
+
+        def trained(rate: float, preset: Preset = preset, scores: Any = scores) -> dict[str, Any]:
+            run = user.train("--lr", f"{rate:.2g}", "--epochs", str(row["epochs"]))
+            scores[rate] = sign * run["test_accuracy"]
+            found = {"preset": str(preset), "rate": rate, "score": run["test_accuracy"]}
+            print(row["task"], found, file=sys.stderr, flush=True)
+            return found
+
+        rates: Sequence[float] = DECADES[1:2] if quick else DECADES
+        for rate in rates:
+            yield trained(rate)
+        if not quick:
+            best = max(scores, key=lambda rate: scores[rate])
+            while best == max(scores) and best < 10:  # The best may lie above the decades.
+                yield trained(10 * best)
+                best = max(scores, key=lambda rate: scores[rate])
+            for rate in (best / HALF, best * HALF):
+                yield trained(rate)
+
+
+COLUMNS = (
+    Column("task", "task"),
+    Column("epochs", "epochs"),
+    Column("before", "before", "{:.4g}"),
+    Column("newcomer's preset", "preset"),
+    Column("rate", "rate", "{:g}"),
+    Column("newcomer", "newcomer", "{:.4g}"),
+    Column("best by hand", "score", "{:.4g}"),
+    Column("at", "at"),
+    Column("runs", "count"),
+    Column("within", "is_within"),
+)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    best = row["best"]
+    return row | {
+        "score": best["score"],
+        "at": f"{best['preset']}, {best['rate']:.2g}",
+        "count": len(row["runs"]),
+        "is_within": "yes" if row["within"] else "no",
+    }
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument(
+        "--quick", action="store_true", help="one run by hand: shows that it works, judges nothing"
+    )
+    add_report_options(parser)
+    arguments = parser.parse_args()
+    rows = [measure(name, arguments.quick) for name in arguments.only]
+    if not arguments.json:
+        show("A newcomer against presets and rates by hand", COLUMNS, [_shown(r) for r in rows])
+    publish("newcomer", {"rows": rows}, arguments)
+    return 0 if arguments.quick or all(row["within"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
