@@ -19,6 +19,7 @@ from tflm_train.files import NewFile, is_png, write_files
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.records import sometimes
+from tflm_train.rewriter import coins
 from tflm_train.rewriter.budget import parse_bytes
 from tflm_train.rewriter.choose_preset import choose_preset
 from tflm_train.rewriter.rewrite import original_of
@@ -293,7 +294,7 @@ def _write_presets(
     """What can be said before anything was measured."""
     files = []
     for budget, output in zip(budgets, outputs, strict=True):
-        smaller, chosen = choose_preset(model, int(budget.arena), way, head)
+        smaller, chosen = choose_preset(model, coins.Budget(int(budget.arena)), way, head)
         title = f"Preset {chosen.preset}: the search was interrupted before its analysis was done."
         files.append(NewFile(output, scheme_text(smaller.scheme, title).encode(), is_scheme))
     write_files(files, arguments.force)
