@@ -43,7 +43,7 @@ class Truth:
 
 TRUTHS = {
     "kws": Truth("kws_ref_model", "fsdd_mfcc_49x10", None, None, 3),
-    "mcunet": Truth("mcunet-5fps.nopad", "cifar10_32", 22, 600, 2),
+    "mcunet": Truth("mcunet-5fps.nopad", "cifar10_32", 12, 600, 1),
     "person_detect": Truth("person_detect", "clothing10_96", 14, 540, 1),
 }
 COLUMNS = (

@@ -247,6 +247,8 @@ def _measure_weights(
 ) -> None:
     weights = candidates.weights
     measured.climb(weights, lambda each: _rate_of(measured, candidates.below(each)))
+    if measured.seeds == 1:
+        return
     first = {each: _gain(measured, each, candidates.below(each)) for each in weights}
     best = max((gain.mean for gain in first.values() if gain is not None), default=0.0)
     hopeless += [
@@ -354,7 +356,12 @@ def _contributions(
     scores = np.array([run.scores for run in base.values()])
     gains = {x: _gain(measured, x, candidates.below(x)) for x in candidates.all[1:]}
     gains |= _predicted(gains, values)
-    short = sum(gain is None or 0 < gain.seeds < measured.seeds for gain in gains.values())
+    left = set(hopeless)
+    unfinished = sum(
+        gain is None or 0 < gain.seeds < measured.seeds
+        for each, gain in gains.items()
+        if each not in left
+    )
     some: FineTuned = next(iter(base.values()))
     return Contributions(
         model=measured.model,
@@ -368,5 +375,5 @@ def _contributions(
         base_rate=RATES[rate],
         steps=measured.steps,
         stopped=len(hopeless),
-        unfinished=short - len(hopeless),
+        unfinished=unfinished,
     )

@@ -20,7 +20,7 @@ from tflm_train.search.workers import Workers, run_tasks
 
 OnProgress = Callable[[str, float, float], None]
 """Called with what is measured, and how much work is done and wanted as far as is known."""
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
 """What an own rate is chosen from."""
 _ROUNDS = 3
 """Rates that a candidate takes, typically."""
