@@ -72,7 +72,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class WeightSteps:
-    """What became of the steps of single weights (docs/NUMERICS.md).
+    """What became of the steps of single weights, counted in every eighth training step.
 
     Attributes:
       steps: Of weights that had a gradient.
