@@ -67,7 +67,8 @@ def of_shapes(core: Core) -> list[Sample]:
     """Single training ops of many shapes."""
     wanted = op_shapes()
     packed = b"".join(params.pack() for params in wanted)
-    kept = step_counts.KEPT / f"{core}-shapes-{hashlib.sha256(packed).hexdigest()[:32]}.json"
+    key = hashlib.sha256(packed + step_counts.sources_digest()).hexdigest()[:32]
+    kept = step_counts.KEPT / f"{core}-shapes-{key}.json"
     if not kept.exists():
         counted = count_ops(str(core), wanted)
         counts = [counted[params.pack()] for params in wanted]

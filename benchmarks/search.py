@@ -56,7 +56,7 @@ TASKS = (KWS, MCUNET, CLOTHING)
 PLANS = {
     "kws": Plan(1000, 3, depth=9, final_steps=3600),
     "mcunet": Plan(400, 1, depth=22, final_steps=2000, finalists=2, final_seeds=2),
-    "mcunet_clothing": Plan(400, 1, depth=22, final_steps=1500, finalists=2, final_seeds=2),
+    "mcunet_clothing": Plan(300, 1, depth=14, final_steps=1000, finalists=2, final_seeds=2),
 }
 """What `--minutes 10` comes to for kws on two free cores; less than that for the others."""
 FINAL_PASSES = {"kws": 3, "mcunet": 1, "mcunet_clothing": 3}
@@ -115,7 +115,7 @@ class Bench:
                 print(f"{self.task.name} {what} {done / wanted:.0%}", file=sys.stderr, flush=True)
 
         search = Search(
-            self.model, data, HEAD, self.measure.way, [Budget(b * KB) for b in budgets],
+            self.measure.trials, data, HEAD, self.measure.way, [Budget(b * KB) for b in budgets],
             PLANS[self.task.name], self.open_workers, on_progress,
         )  # fmt: skip
         return search.run()

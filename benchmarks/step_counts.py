@@ -2,7 +2,7 @@
 
 A count is of one rewritten model on one core. TFLM_LIB and TFLM_INCLUDE name a build of TFLM with
 CMSIS-NN for each core (`benchmarks.builtin_ops`). Counts are kept under build/step_counts by the
-model's content, so that a fit can be repeated.
+content of the model and of the sources, so that a fit can be repeated.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def count(case: Case, core: Core, kernels: str = "cmsis_nn") -> list[int] | None
       RuntimeError: The program or the emulator failed.
     """
     model = case.rewritten()
-    key = hashlib.sha256(model.source).hexdigest()[:32]
+    key = hashlib.sha256(model.source + sources_digest()).hexdigest()[:32]
     kept = KEPT / f"{core}-{kernels}-{key}.json"
     if kept.exists():
         return list(json.loads(kept.read_text()))
@@ -111,6 +111,16 @@ def count(case: Case, core: Core, kernels: str = "cmsis_nn") -> list[int] | None
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(counts))
     return counts
+
+
+@cache
+def sources_digest() -> bytes:
+    """Of all kernels and counting programs: counts of others are no use."""
+    digest = hashlib.sha256()
+    for folder in ("tflm_kernels", "benchmarks/target"):
+        for path in sorted((boards.ROOT / folder).rglob("*.[ch]*")):
+            digest.update(path.read_bytes())
+    return digest.digest()
 
 
 @cache

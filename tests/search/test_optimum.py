@@ -27,7 +27,7 @@ def best_of_all(
     return max(values, default=None)
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(8))
 def test_made_up_costs(seed: int) -> None:
     rng = random.Random(seed)
     space = digits_space(4)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.work import WorkProgress, add_workers, cores, workers_for
 from tflm_train.errors import DataError
-from tflm_train.files import NewFile, is_png, write_files
+from tflm_train.files import NewFile, is_png, require_ours, write_files
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.records import sometimes
@@ -54,6 +56,8 @@ class RankedScheme:
     Attributes:
       found_as: Where it comes from: the optimum of the analysis, a preset, and so on.
       arena_bytes: The smallest arena that is enough.
+      flash_bytes: Of the model and the kernels that it needs.
+      step_ms: Estimated time of a training step.
       residual_bits: Extra bits kept for each trained weight.
       expected_gain: What the analysis expects it to bring above the head alone, in score.
       chosen_by: Score on the samples that choose, one seed; left out where it was not run.
@@ -64,6 +68,8 @@ class RankedScheme:
 
     found_as: str
     arena_bytes: int
+    flash_bytes: int
+    step_ms: float
     residual_bits: int
     expected_gain: float | None
     chosen_by: float | None = sometimes()
@@ -125,10 +131,20 @@ def _arguments(parser: Parser) -> None:
     shared.add_classes(parser)
     parser.add_argument(
         "--budget",
-        default=_BUDGET,
         metavar="SIZE,...",
-        help="the largest arena (64KB, 1MB, bytes); of several, a scheme for each (default: "
-        f"{_BUDGET})",
+        help="the largest arena (64KB, 1MB, bytes); of several, a scheme for each (default: the "
+        f"board's, or {_BUDGET})",
+    )
+    parser.add_argument(
+        "--flash",
+        metavar="SIZE",
+        help="the most flash, kernels included (default: the board's, or no limit)",
+    )
+    parser.add_argument(
+        "--step-ms",
+        type=float,
+        metavar="MS",
+        help="the longest training step, estimated (default: no limit)",
     )
     parser.add_argument(
         "--max-slowdown",
@@ -137,7 +153,7 @@ def _arguments(parser: Parser) -> None:
         help="largest estimated time of the forward layers relative to the builtin ops' "
         "(default: whatever takes least RAM)",
     )
-    shared.add_target(parser)
+    shared.add_board(parser)
     parser.add_argument(
         "--minutes",
         type=float,
@@ -168,14 +184,18 @@ def _arguments(parser: Parser) -> None:
 
 def _run(arguments: argparse.Namespace) -> SearchSummary:
     started = time.monotonic()
-    budgets = _budgets(arguments)
+    target = shared.chosen_board(arguments)
+    budgets = _budgets(arguments, target)
     outputs = _outputs(arguments, budgets)
     for path in outputs:
         shared.require_another_file(path, Path(arguments.model))
+        require_ours(path, is_scheme, arguments.force)
     if arguments.report is not None:
         require_matplotlib()
+        require_ours(Path(arguments.report), is_page, arguments.force)
     model = original_of(load(arguments.model))
-    way, head = _way(arguments), shared.chosen_head(arguments)
+    trials = Trials(model)
+    way, head = _way(arguments, target), shared.chosen_head(arguments)
     data = split_data(load_dataset(arguments.data), model)
     contributions = _contributions(arguments, model, data, head)
 
@@ -187,9 +207,20 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
     searched: Searched | None = None
     try:
         with WorkProgress(arguments.json) as progress:
-            plan = _plan(arguments, model, data, head, way, budgets)
+            plan = _plan(arguments, trials, data, head, way, budgets)
             method = arguments.method or METHODS[0 if has_solver() else 1]
-            search = Search(model, data, head, way, budgets, plan, open_workers, progress, method)
+            search = Search(
+                trials,
+                data,
+                head,
+                way,
+                budgets,
+                plan,
+                open_workers,
+                on_progress=progress,
+                method=method,
+                clock=target.clock,
+            )
             searched = search.run(contributions)
     except KeyboardInterrupt:
         _write_presets(arguments, model, way, head, budgets, outputs)
@@ -205,11 +236,21 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
     return _summary(arguments, searched, outputs, seconds, report)
 
 
-def _budgets(arguments: argparse.Namespace) -> list[Budget]:
-    sizes = sorted({parse_bytes(size) for size in arguments.budget.split(",")})
+def _budgets(arguments: argparse.Namespace, target: shared.Target) -> list[Budget]:
+    board = target.board
+    if arguments.budget is None and board is not None:
+        sizes = [board.ram_budget]
+    else:
+        sizes = sorted({parse_bytes(x) for x in (arguments.budget or _BUDGET).split(",")})
     if not arguments.minutes > 0:
         raise DataError(f"--minutes {arguments.minutes} must be above 0")
-    return [Budget(size) for size in sizes]
+    flash = math.inf if board is None else board.flash_budget
+    if arguments.flash is not None:
+        flash = parse_bytes(arguments.flash)
+    limit = math.inf if arguments.step_ms is None else arguments.step_ms
+    if not limit > 0:
+        raise DataError(f"--step-ms {limit} must be above 0")
+    return [Budget(size, flash, limit) for size in sizes]
 
 
 def _outputs(arguments: argparse.Namespace, budgets: list[Budget]) -> list[Path]:
@@ -224,13 +265,12 @@ def _size_name(size: float) -> str:
     return f"{int(size) // 1024}KB" if size % 1024 == 0 else f"{int(size)}"
 
 
-def _way(arguments: argparse.Namespace) -> Way:
-    core, kernels = shared.chosen_target(arguments)
+def _way(arguments: argparse.Namespace, target: shared.Target) -> Way:
     limit = arguments.max_slowdown
     if limit is not None and not limit >= 1:
         raise DataError(f"--max-slowdown {limit} must be at least 1")
-    way = Way(kernels, core=core)
-    return way.smallest() if limit is None else Way(kernels, core=core, max_slowdown=limit)
+    way = Way(target.kernels, core=target.core)
+    return way.smallest() if limit is None else dataclasses.replace(way, max_slowdown=limit)
 
 
 def _contributions(
@@ -250,19 +290,19 @@ def _contributions(
 
 def _plan(
     arguments: argparse.Namespace,
-    model: Model,
+    trials: Trials,
     data: SplitData,
     head: Head,
     way: Way,
     budgets: list[Budget],
 ) -> Plan:
     """The plan of this search; of an earlier run of the same one where there was one."""
-    cache = LatentCache.of_user(arguments.cache)
+    cache, model = LatentCache.of_user(arguments.cache), trials.model
     asked = (data.digest, head, arguments.minutes, budgets, way, arguments.contributions is None)
     key = hashlib.sha256(model.source + repr(asked).encode()).hexdigest()
 
     def make() -> Plan:
-        depth = _deepest(Space.of(model, head), Measure(Trials(model), way), budgets[-1])
+        depth = _deepest(Space.of(model, head), Measure(trials, way), budgets[-1])
         tuner, candidates = FineTuner(model, data, cache), list_candidates(model, head, depth)
         workers = arguments.workers or cores()
         return make_plan(tuner, candidates, arguments.minutes, workers, len(budgets), depth)
@@ -312,7 +352,19 @@ def _files(
 
 def _command(arguments: argparse.Namespace) -> str:
     words = ["tflm_train search", arguments.model, "--data", arguments.data]
-    for name in ("classes", "labels", "budget", "core", "kernels", "max_slowdown", "minutes"):
+    for name in (
+        "classes",
+        "labels",
+        "budget",
+        "flash",
+        "step_ms",
+        "board",
+        "core",
+        "clock",
+        "kernels",
+        "max_slowdown",
+        "minutes",
+    ):
         value = getattr(arguments, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
@@ -367,6 +419,8 @@ def _found(outcome: Outcome, output: str | None) -> FoundScheme:
         RankedScheme(
             x.contender.name,
             x.contender.costs.arena,
+            x.contender.costs.flash,
+            x.contender.costs.step_ms,
             x.contender.scheme.residual_bits,
             x.contender.expected,
             None if x.chosen_by is None else x.chosen_by.score,

@@ -11,6 +11,8 @@ from tflm_train.cli import advice, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.files import read_state, write_file
 from tflm_train.learning import LatentCache, RateChoice, train
+from tflm_train.learning.split_pair import data_for_tail
+from tflm_train.model import load
 from tflm_train.model.kinds import is_state
 from tflm_train.records import sometimes
 from tflm_train.runtime.data import Dataset, load_dataset
@@ -85,6 +87,11 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--limit", type=int, help="use only the first N training and test samples")
     parser.add_argument("--load-state", help="start from this state, not from the factory's")
     parser.add_argument("--save-state", help="write the trained state to this file")
+    parser.add_argument(
+        "--trunk",
+        help="the first of the two models of `rewrite --split`, when MODEL is the second: the data "
+        "go through it",
+    )
     latents.add_cache(parser)
     shared.add_force(parser)
 
@@ -144,7 +151,18 @@ def _train(
 ) -> TrainingRecord:
     """Trains with a progress bar and, where tables are wanted, a line after each epoch."""
     metric = metric_for(interpreter, dataset.y_train).name
+    cache = LatentCache.of_user(arguments.cache)
     with shared.progress(arguments.json) as progress:
+        on_latent = latents.frozen_layers(progress, arguments.json)
+        if arguments.trunk:
+            dataset = data_for_tail(
+                load(arguments.trunk),
+                interpreter.model,
+                dataset,
+                limit=arguments.limit,
+                cache=cache,
+                on_latent=on_latent,
+            )
         trials = progress.add_task("learning rate", visible=arguments.lr is None)
         task = progress.add_task("epoch 1", total=None)
 
@@ -176,8 +194,8 @@ def _train(
         return train(
             interpreter,
             dataset,
-            cache=LatentCache.of_user(arguments.cache),
-            on_latent=latents.frozen_layers(progress, arguments.json),
+            cache=cache,
+            on_latent=on_latent,
             epochs=arguments.epochs,
             learning_rate=arguments.lr,
             on_trial=on_trial,

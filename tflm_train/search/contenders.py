@@ -114,7 +114,7 @@ class Contenders:
             costs = self.measure.of(dataclasses.replace(scheme, residual_bits=RESIDUALS[-1]))
             if costs is None or not budget.allows(costs):
                 break
-            best = (f"last {depth} layers", scheme)
+            best = ("last layer" if depth == 1 else f"last {depth} layers", scheme)
         return best
 
 

@@ -20,13 +20,15 @@ _ANALYSIS = 0.55
 """Of the time."""
 _RUNS = 3.0
 """Fine-tunes to find a candidate's rate."""
+_FEWEST = 300
+"""Steps of the final runs."""
 _PASSES = 3
 """Through the data in the final runs."""
 _RATE_STEPS = 3000
 """Steps that choosing a contender's rate takes."""
 _CONTENDERS, _FINALISTS, _FINAL_SEEDS = 8, 3, 3
-_LEVELS = ((1.0, SEEDS), (1.0, 2), (0.6, 2), (0.6, 1), (0.3, 1))
-"""Share of the usual steps, and seeds, from the best to the shortest."""
+_LEVELS = ((1.0, SEEDS), (1.0, 2), (0.6, 2), (0.6, 1))
+"""Share of the usual steps, and seeds, from the best to the shortest; after that the fast way."""
 _PROBE = 60
 _SUFFIX = ".search_plan"
 
@@ -40,6 +42,7 @@ class Plan:
       seeds: Of each candidate of the analysis.
       depth: The analysis looks at so many layers below the head.
       final_steps: Of each fine-tune of a contender.
+      fast: Whether the analysis fine-tunes few weights, and predicts the others.
       finalists: Of each budget, that meet in the end.
       final_seeds: Runs of each finalist.
     """
@@ -48,6 +51,7 @@ class Plan:
     seeds: int
     depth: int
     final_steps: int
+    fast: bool = False
     finalists: int = _FINALISTS
     final_seeds: int = _FINAL_SEEDS
 
@@ -102,27 +106,27 @@ def make_plan(
     usual, final = default_steps(data), _final_steps(data)
     available = 60 * minutes * workers
     evaluation = 0.4 * len(data.y_select)
-    chosen = Plan(1, 1, depth, final)
+    chosen = Plan(usual, 1, depth, final, fast=True)
     for share, seeds in _LEVELS:
         steps = max(100, int(share * usual))
         runs = _RUNS + 0.6 * (seeds - 1)
         seconds = count * (preparing + runs * stepping * (steps + evaluation))
-        chosen = Plan(steps, seeds, depth, final)
         if seconds <= _ANALYSIS * available:
+            chosen = Plan(steps, seeds, depth, final)
             break
     each = preparing + stepping * (_RATE_STEPS + final + evaluation)
     runs = budgets * (_CONTENDERS + chosen.finalists * chosen.final_seeds)
     left = (1 - _ANALYSIS) * available
     if runs * each > left:
         share = max(0.2, left / (runs * each))
-        chosen = dataclasses.replace(chosen, final_steps=max(200, int(share * final)))
+        chosen = dataclasses.replace(chosen, final_steps=max(_FEWEST, int(share * final)))
         if share < 0.6:
             chosen = dataclasses.replace(chosen, finalists=2, final_seeds=2)
     return chosen
 
 
 def _final_steps(data: SplitData) -> int:
-    return _PASSES * len(data.y_train)
+    return max(_FEWEST, _PASSES * len(data.y_train))
 
 
 def _speed(tuner: FineTuner, candidates: Candidates) -> tuple[float, float]:

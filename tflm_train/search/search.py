@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tflm_train.cost.boards import DEFAULT_CLOCK
 from tflm_train.model import Model
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme.head import Head
@@ -122,7 +123,7 @@ class Search:
     """A search, step by step.
 
     Attributes:
-      model: The factory model.
+      trials: Rewrites of the factory model.
       data: The user's data.
       head: What becomes of the model's last layer.
       way: How forward layers run.
@@ -131,10 +132,11 @@ class Search:
       open_workers: Who fine-tunes.
       on_progress: Told of progress.
       method: Of `METHODS`.
+      clock: Of the core, in Hz.
       scored: What was fine-tuned so far.
     """
 
-    model: Model
+    trials: Trials
     data: SplitData
     head: Head
     way: Way
@@ -143,7 +145,13 @@ class Search:
     open_workers: OpenWorkers
     on_progress: OnProgress = lambda *_: None
     method: str = METHODS[0]
+    clock: int = DEFAULT_CLOCK
     scored: dict[Contender, Scored] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Model:
+        """The factory model."""
+        return self.trials.model
 
     def run(self, contributions: Contributions | None = None) -> Searched:
         """Searches.
@@ -155,7 +163,7 @@ class Search:
           UnsupportedError: Nothing of the model can train.
           DataError: The data do not fit the model.
         """
-        measure = Measure(Trials(self.model), self.way)
+        measure = Measure(self.trials, self.way, self.clock)
         found: list[tuple[Budget, tuple[Found, ...], tuple[Contender, ...]]] = []
         points: tuple[FrontPoint, ...] = ()
         is_complete = False
@@ -199,6 +207,7 @@ class Search:
             workers,
             results,
             seeds=plan.seeds,
+            fast=plan.fast,
             steps=plan.steps,
             depth=plan.depth,
             on_progress=self.on_progress,
@@ -218,7 +227,13 @@ class Search:
             self.scored[contender] = Scored(contender, result)
             self.on_progress("contenders", done, len(tasks))
 
+        self._prepare(ordered, workers)
         run_tasks(tasks, workers, results, on_done)
+
+    def _prepare(self, some: Iterable[Contender], workers: Workers) -> None:
+        """Computes what frozen layers give, once for all that share them."""
+        schemes = [x.scheme for x in some]
+        workers.prepare(schemes, lambda done, all_: self.on_progress("frozen layers", done, all_))
 
     def _finalists(
         self, found: Iterable[tuple[Budget, tuple[Found, ...], tuple[Contender, ...]]]
@@ -254,6 +269,7 @@ class Search:
             self.on_progress("finals", done, len(tasks))
 
         with self.open_workers(data) as (workers, results):
+            self._prepare(finalists, workers)
             run_tasks(tasks, workers, results, on_done)
 
     def _task(self, contender: Contender, data: SplitData, steps: int, seed: int) -> FineTune:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tflm_train.cost.boards import DEFAULT_CLOCK
 from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme import Scheme
@@ -36,8 +37,6 @@ class Budget:
         return tuple(x for x in COINS if getattr(costs, x) > getattr(self, x))
 
 
-DEFAULT_CLOCK = 64_000_000
-"""In Hz: that of an Arduino Nano 33 BLE."""
 COINS = ("arena", "flash", "step_ms")
 """The fields of costs and budgets."""
 

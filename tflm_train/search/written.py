@@ -81,7 +81,8 @@ class Words:
 
     def gain(self, gain: Gain) -> str:
         """What something brings."""
-        return self.difference(gain.mean, gain.error)
+        said = self.difference(gain.mean, gain.error)
+        return said if gain.seeds else f"{said} (predicted)"
 
     def score(self, value: float, error: float | None = None) -> str:
         """`accuracy 93.1 ± 0.4 %`."""

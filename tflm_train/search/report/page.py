@@ -188,7 +188,7 @@ def _share(ratio: float) -> str:
 def _contributions(searched: Searched, words: Words) -> str:
     found, factor = searched.contributions, 100 if words.is_accuracy else 1
     unit = "points" if words.is_accuracy else "less error"
-    biases = Chart("last k biases", f"gain, {unit}", zero=True)
+    biases = Chart("last k biases", f"gain, {unit}", height=190, zero=True)
     biases.line([(0, 0), *((k, factor * gain.mean) for k, gain in found.biases)])
     biases.points(
         Point(k, factor * gain.mean, factor * gain.error, f"last {k}: {_said(gain, words)}")
@@ -229,6 +229,8 @@ def _range(gains: Sequence[Gain], factor: float) -> tuple[float, float]:
 
 
 def _said(gain: Gain, words: Words) -> str:
+    if not gain.seeds:
+        return f"{words.gain(gain)} (predicted)"
     return f"{words.gain(gain)} ({gain.seeds} seeds, rate {gain.rate:g})"
 
 
@@ -320,9 +322,10 @@ def _how(searched: Searched, about: About) -> str:
     facts = {
         "Samples": f"{train:,} trained, {choose:,} chose, {rank:,} ranked; then the first two "
         "trained and the last ones were scored",
-        "Analysis": f"{len(found.biases)} numbers of biases, {len(found.weights)} layers' weights; "
-        f"{plan.steps:,} steps of one sample, seeds 0 to {plan.seeds - 1}; {found.stopped} "
-        "hopeless ones got one seed",
+        "Analysis": f"{len(found.biases)} numbers of biases, {len(found.weights)} shares of "
+        f"layers' weights; {plan.steps:,} steps of one sample, seeds 0 to {plan.seeds - 1}; "
+        f"{found.stopped} hopeless ones got one seed"
+        + ("; most weights are predicted from a few (the fast way)" if plan.fast else ""),
         "Finals": f"{plan.final_steps:,} steps, seeds 0 to {plan.final_seeds - 1}, the rate chosen "
         "by short runs on the training samples",
         "Optimum": f"{sum(x.proved for x in proofs)} of {len(proofs)} proved, "
