@@ -15,9 +15,9 @@ SOME = Contributions(
     metric="accuracy",
     base=0.5,
     noise=0.01,
-    biases=((1, Gain(0.1, 0.02, 3)), (2, Gain(0.15, 0.01, 3))),
-    weights={(7, 0.125): Gain(0.05, 0.02, 1), (7, 1.0): Gain(0.2, 0.03, 3)},
-    rates={"head": 0.1},
+    biases=((1, Gain(0.1, 0.02, 3, 0.1)), (2, Gain(0.15, 0.01, 3, 0.1))),
+    weights={(7, 0.125): Gain(0.05, 0.02, 1, 0.1), (7, 1.0): Gain(0.2, 0.03, 3, 0.1)},
+    base_rate=0.1,
     steps=100,
     stopped=1,
 )

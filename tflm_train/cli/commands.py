@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tflm_train.cli import (
+    analyze,
     evaluate,
     export,
     inspect,
@@ -24,6 +25,7 @@ from tflm_train.cli.command import Command, Group
 
 COMMANDS: tuple[Command[Any] | Group, ...] = (
     inspect.COMMAND,
+    analyze.COMMAND,
     rewrite.COMMAND,
     memory.COMMAND,
     train.COMMAND,

@@ -8,9 +8,10 @@ of the form they had. A model that cannot be cut, or that remembers earlier samp
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tflm_train.graph import Graph
 from tflm_train.learning.host_form import host_form
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model
+from tflm_train.model.written import write_checked
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.training import Inputs
 from tflm_train.trained.cut import Cut, CutError, cut, has_memory
@@ -117,8 +119,7 @@ class FrozenOnce:
     def _latents(self, x: Array, count: int) -> Array:
         assert self._trunk is not None
         made = []
-        for start in range(0, len(x), _CHUNK):
-            chunk = np.ascontiguousarray(x[start : start + _CHUNK])
+        for chunk in _chunks(x):
             key = self._trunk.key_of(chunk)
             latents = None if self._cache is None else self._cache.get(key)
             if latents is None:
@@ -143,23 +144,110 @@ class FrozenOnce:
             self._on_latent(self.computed + self.found, count)
 
 
+def fill_cache(
+    interpreters: Sequence[Interpreter],
+    cache: LatentCache,
+    *parts: Array,
+    on_latent: OnLatent | None = None,
+) -> None:
+    """Computes at once what the frozen layers of several models of one origin give.
+
+    A `FrozenOnce` of each of them then finds its latents in the cache: layers that are frozen in
+    several of the models have run once for all.
+
+    Args:
+      interpreters: One factory model, rewritten by different schemes.
+      cache: Where the latents go.
+      *parts: Inputs as the whole model takes them, in the parts that `FrozenOnce.inputs` will get.
+      on_latent: Told of the progress.
+    """
+    samples = np.concatenate([part[:2] for part in parts])
+    trunks: dict[str, Model] = {}
+    for interpreter in interpreters:
+        found = _parts_of(interpreter)
+        if found is not None and found.trunk is not None:
+            trunks.setdefault(found.boundary, found.trunk)
+    missing = {}
+    for name, trunk in trunks.items():
+        ready = _Trunk(trunk, samples)
+        chunks = [chunk for part in parts for chunk in _chunks(part)]
+        if any(cache.get(ready.key_of(chunk)) is None for chunk in chunks):
+            missing[name] = ready
+    together = _together({name: trunks[name] for name in missing}, samples)
+    if together is None:
+        return
+    interpreter, names = together
+    count, done = sum(map(len, parts)), 0
+    for chunk in (chunk for part in parts for chunk in _chunks(part)):
+        latents: list[list[Array]] = [[] for _ in names]
+        for sample in chunk:
+            interpreter.infer(sample)
+            for index, found_so_far in enumerate(latents):
+                found_so_far.append(interpreter.output(index))
+            done += 1
+            if on_latent is not None:
+                on_latent(done, count)
+        for name, values in zip(names, latents, strict=True):
+            cache.put(missing[name].key_of(chunk), np.concatenate(values))
+
+
+def _together(trunks: dict[str, Model], samples: Array) -> tuple[Interpreter, list[str]] | None:
+    """The longest trunk with the ends of the others as outputs; None where there are no two."""
+    if len(trunks) < 2:
+        return None
+    longest = max(trunks.values(), key=lambda trunk: len(trunk.graph.ops))
+    model = Model(longest.source, longest.name)
+    made = {op.output.name: op.output for op in model.graph.ops}
+    names = [name for name in trunks if name in made]
+    model.graph.outputs = [made[name] for name in names]
+    plain = Interpreter(Model(write_checked(model), model.name))
+    try:
+        fast = Interpreter(host_form(plain.model))
+    except TflmTrainError:
+        fast = plain
+    apart = [Interpreter(trunks[name]) for name in names]
+    for interpreter in (fast, plain):
+        if all(_gives_the_same(interpreter, apart, sample) for sample in samples):
+            return interpreter, names
+    return None
+
+
+def _gives_the_same(together: Interpreter, apart: Sequence[Interpreter], sample: Array) -> bool:
+    together.infer(sample)
+    return all(
+        np.array_equal(together.output(index), one.infer(sample)) for index, one in enumerate(apart)
+    )
+
+
+def _chunks(x: Array) -> Iterator[Array]:
+    """What is an entry of the cache each."""
+    for start in range(0, len(x), _CHUNK):
+        yield np.ascontiguousarray(x[start : start + _CHUNK])
+
+
 class _Trunk:
-    """The frozen part, in its fastest form."""
+    """The frozen part."""
 
     def __init__(self, trunk: Model, samples: Array) -> None:
-        self.interpreter = Interpreter(trunk)
-        try:
-            fast = Interpreter(host_form(trunk))
-            pairs = [(fast.infer(x), self.interpreter.infer(x)) for x in samples]
-            if all(np.array_equal(*pair) for pair in pairs):
-                self.interpreter = fast
-        except TflmTrainError:
-            pass  # It stays as it is.
+        self._trunk, self._samples = trunk, samples
         # Other kernels may give other bits, so their versions are part of the key.
         versions = f"{VERSION} {importlib.metadata.version('tflite-micro')}"
         self._digest = hashlib.sha256(versions.encode())
         for part in _content_of(trunk.graph):
             self._digest.update(hashlib.sha256(part).digest())
+
+    @functools.cached_property
+    def interpreter(self) -> Interpreter:
+        """It in its fastest form, which takes a while to find: latents may be known already."""
+        plain = Interpreter(self._trunk)
+        try:
+            fast = Interpreter(host_form(self._trunk))
+            pairs = [(fast.infer(x), plain.infer(x)) for x in self._samples]
+            if all(np.array_equal(*pair) for pair in pairs):
+                return fast
+        except TflmTrainError:
+            pass  # It stays as it is.
+        return plain
 
     def key_of(self, samples: Array) -> str:
         """Names the latents of these samples."""

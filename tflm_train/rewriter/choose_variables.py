@@ -124,15 +124,9 @@ def _make_columns(
         kept = (kept[:, np.newaxis] * multiplier + np.arange(multiplier)).reshape(-1)
     if kept.size == data.shape[3]:
         return None
-    if data.shape[3] > _MAX_LISTED_CHANNELS:
-        raise UnsupportedError(
-            f"{layer}: it has {data.shape[3]} channels; more than {_MAX_LISTED_CHANNELS} cannot "
-            "train in part, only as a whole (`ratio: 1`)"
-        )
-    if not layer_rule_of(layer.op).trains_in_part:
-        raise UnsupportedError(
-            f"{layer} trains as a whole or not at all: give it no ratio, channels or select"
-        )
+    reason = why_not_in_part(layer)
+    if reason is not None:
+        raise UnsupportedError(f"{layer} {reason}")
     prefix = f"train/{layer.name}"
     factory = data[..., kept]
     columns = graph.model.graph.add(
@@ -142,6 +136,19 @@ def _make_columns(
     others = np.setdiff1d(np.arange(data.shape[3]), kept)
     listed = kept if depthwise else np.concatenate([others, kept])
     return Columns(columns, kept, graph.constant(f"{prefix}/channels", listed.astype(np.int16)))
+
+
+def why_not_in_part(layer: Layer) -> str | None:
+    """Why a layer cannot train in part, though it may as a whole; None where it can."""
+    channels = layer.weights.shape[-1]
+    if channels > _MAX_LISTED_CHANNELS:
+        return (
+            f"has {channels} channels; more than {_MAX_LISTED_CHANNELS} cannot train in part, only "
+            "as a whole (`ratio: 1`)"
+        )
+    if not layer_rule_of(layer.op).trains_in_part:
+        return "trains as a whole or not at all: give it no ratio, channels or select"
+    return None
 
 
 def _make_kept(

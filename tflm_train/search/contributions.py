@@ -1,19 +1,44 @@
 """What each part of a model brings when it trains: the contribution analysis.
 
-"On-Device Training Under 256KB Memory" (Lin et al., NeurIPS 2022), section 3.2.
+The method is that of "On-Device Training Under 256KB Memory" (Lin et al., NeurIPS 2022), section
+3.2, with real fine-tunes on the user's data: the biases of the last k layers, then the weights of
+one layer at a time on top of the biases from that layer on. Each candidate trains at its own rate
+(measure.py) and with several seeds; what is compared sees the same samples in the same order, and
+differences are taken sample by sample. A candidate that is hopeless with the first seed gets no
+others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tflm_train.errors import DataError
-from tflm_train.scheme.head import Head
+import numpy as np
+import numpy.typing as npt
 
+from tflm_train.errors import DataError
+from tflm_train.model import Model
+from tflm_train.scheme.head import Head
+from tflm_train.search.candidates import Candidate, Candidates, list_candidates
+from tflm_train.search.fine_tune import FineTuned, model_digest
+from tflm_train.search.measure import RATES, Measurements, OnProgress, OutOfTimeError
+from tflm_train.search.results import Results
+from tflm_train.search.split_data import SplitData
+from tflm_train.search.workers import Workers
+
+SEEDS = 3
+_FEWEST_STEPS, _MOST_STEPS = 600, 1000
+HOPELESS_SHARE = 0.25
+"""A candidate is hopeless when even two standard errors above what it brings there is less than
+this share of what the best one brings."""
+_ANCHOR_EVERY = 6
+"""The biases of so many layers more have about the same rate."""
 _KIND = "tflm_train contributions"
 _FORMAT = 1
 
@@ -27,11 +52,13 @@ class Gain:
         much the mean squared error falls.
       error: Standard error of that.
       seeds: Runs that it is the mean of.
+      rate: Learning rate of the first step that it was measured with.
     """
 
     mean: float
     error: float
     seeds: int
+    rate: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -49,9 +76,10 @@ class Contributions:
         `base`; ascending. Where a number of layers is missing, the layer has no bias to train.
       weights: For a layer and a share of its input channels how much training these weights brings,
         above the biases of this layer and of those behind it.
-      rates: The learning rate of each kind of candidate.
+      base_rate: Learning rate at which only the head trains best.
       steps: Of each fine-tune.
-      stopped: Candidates that were given up before all seeds had run.
+      stopped: Candidates that were hopeless after the first seed.
+      unfinished: Candidates of which the time left seeds, or all, undone.
     """
 
     model: str
@@ -62,9 +90,10 @@ class Contributions:
     noise: float
     biases: tuple[tuple[int, Gain], ...]
     weights: Mapping[tuple[int, float], Gain]
-    rates: Mapping[str, float]
+    base_rate: float
     steps: int
-    stopped: int
+    stopped: int = 0
+    unfinished: int = 0
 
     def to_json(self) -> str:
         """The contributions as text that `from_json` reads."""
@@ -76,7 +105,6 @@ class Contributions:
                 {"layer": layer, "ratio": ratio, **dataclasses.asdict(gain)}
                 for (layer, ratio), gain in self.weights.items()
             ],
-            "rates": dict(self.rates),
         }
         return json.dumps({"kind": _KIND, "format": _FORMAT, **values}, indent=1) + "\n"
 
@@ -109,3 +137,149 @@ class Contributions:
             raise DataError(
                 f"{name}: not what `tflm_train analyze -o` writes; run it again"
             ) from error
+
+
+def is_contributions(data: bytes) -> bool:
+    """Whether these bytes are contributions as `Contributions.to_json` writes them."""
+    try:
+        Contributions.from_json(data.decode())
+    except (DataError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def default_steps(data: SplitData) -> int:
+    """Steps of a fine-tune: once through the training samples, within bounds."""
+    return min(max(len(data.y_train), _FEWEST_STEPS), _MOST_STEPS)
+
+
+def analyze(
+    model: Model,
+    data: SplitData,
+    head: Head,
+    workers: Workers,
+    results: Results,
+    *,
+    seeds: int = SEEDS,
+    steps: int | None = None,
+    depth: int | None = None,
+    seconds: float | None = None,
+    on_progress: OnProgress = lambda *_: None,
+) -> Contributions:
+    """Measures what each part of a model brings when it trains.
+
+    Args:
+      model: The factory model.
+      data: The user's data.
+      head: What becomes of the model's last layer.
+      workers: Who runs the fine-tunes.
+      results: Where they are kept; what is there already is not run again.
+      seeds: Runs of each candidate that is not hopeless.
+      steps: Of each run; None: `default_steps`.
+      depth: Look at so many layers below the head; None: at all.
+      seconds: Stop after that time, with what is known then; None: when all is known.
+      on_progress: Told of progress.
+
+    Raises:
+      UnsupportedError: Nothing of the model can train.
+      DataError: The data do not fit the model, or there was not even time for the head.
+    """
+    candidates = list_candidates(model, head, depth)
+    measured = Measurements(
+        model_digest(model),
+        data.digest,
+        workers,
+        results,
+        default_steps(data) if steps is None else steps,
+        seeds,
+        None if seconds is None else time.monotonic() + seconds,
+        on_progress,
+    )
+    measured.plan(candidates.all)
+    hopeless: list[Candidate] = []
+    with contextlib.suppress(OutOfTimeError):  # What is known is of use.
+        _measure(candidates, measured, hopeless)
+    return _contributions(candidates, measured, head, hopeless)
+
+
+def _measure(candidates: Candidates, measured: Measurements, hopeless: list[Candidate]) -> None:
+    def rate_of(candidate: Candidate) -> int:
+        found = measured.best(candidate)
+        assert found is not None
+        return found
+
+    head, biases = candidates.head, candidates.biases
+    measured.try_all(head)
+    anchors = biases[::_ANCHOR_EVERY]
+    measured.climb(anchors, lambda _: rate_of(head))
+    measured.climb(
+        biases, lambda x: rate_of(biases[biases.index(x) // _ANCHOR_EVERY * _ANCHOR_EVERY])
+    )
+    measured.more_seeds([head, *biases])
+    measured.climb(candidates.weights, lambda each: rate_of(candidates.below(each)))
+    first = {x: _gain(measured, x, candidates.below(x)) for x in candidates.weights}
+    best = max((gain.mean for gain in first.values() if gain is not None), default=0.0)
+    hopeless += [
+        candidate
+        for candidate, gain in first.items()
+        if gain is not None and gain.mean + 2 * gain.error < HOPELESS_SHARE * best
+    ]
+    measured.drop(hopeless)
+    left = set(hopeless)
+    measured.more_seeds([x for x in candidates.weights if x not in left])
+
+
+def _gain(measured: Measurements, candidate: Candidate, below: Candidate) -> Gain | None:
+    """What a candidate brings above another one; None before both have run."""
+    ours, theirs = measured.runs(candidate), measured.runs(below)
+    both = sorted(ours.keys() & theirs.keys())
+    if not both:
+        return None
+    differences = np.array([np.subtract(ours[seed].scores, theirs[seed].scores) for seed in both])
+    rate = measured.best(candidate)
+    assert rate is not None
+    return Gain(float(differences.mean()), _error(differences), len(both), RATES[rate])
+
+
+def _error(values: npt.NDArray[np.float64]) -> float:
+    """The standard error of a mean over seeds and samples; both are drawn from many.
+
+    Args:
+      values: [seeds, samples].
+    """
+    by_sample, by_seed = values.mean(axis=0), values.mean(axis=1)
+    squared = by_sample.var(ddof=min(1, len(by_sample) - 1)) / len(by_sample)
+    if len(by_seed) > 1:
+        squared += by_seed.var(ddof=1) / len(by_seed)
+    return float(np.sqrt(squared))
+
+
+def _contributions(
+    candidates: Candidates, measured: Measurements, head: Head, hopeless: list[Candidate]
+) -> Contributions:
+    base = measured.runs(candidates.head)
+    rate = measured.best(candidates.head)
+    if rate is None:
+        raise DataError("there was not even time to train the head once; give more --minutes")
+    scores = np.array([run.scores for run in base.values()])
+    gains = {x: _gain(measured, x, candidates.below(x)) for x in candidates.all[1:]}
+    short = sum(gain is None or gain.seeds < measured.seeds for gain in gains.values())
+    some: FineTuned = next(iter(base.values()))
+    return Contributions(
+        model=measured.model,
+        data=measured.data,
+        head=head,
+        metric=some.metric,
+        base=float(scores.mean()),
+        noise=_error(scores),
+        biases=tuple((x.last, gain) for x in candidates.biases if (gain := gains[x]) is not None),
+        weights={
+            (x.layer, x.ratio): gain
+            for x in candidates.weights
+            if (gain := gains[x]) is not None and x.layer is not None
+        },
+        base_rate=RATES[rate],
+        steps=measured.steps,
+        stopped=len(hopeless),
+        unfinished=short - len(hopeless),
+    )

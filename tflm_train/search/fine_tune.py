@@ -13,17 +13,20 @@ import importlib.metadata
 import json
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.learning.frozen_once import FrozenOnce
+from tflm_train.learning.frozen_once import FrozenOnce, OnLatent, fill_cache
 from tflm_train.learning.latent_cache import LatentCache
+from tflm_train.learning.rates import choose_rate
 from tflm_train.model import Model
 from tflm_train.rewriter.rewrite import rewrite
 from tflm_train.runtime.data import Dataset
+from tflm_train.runtime.host_library import LIBRARY
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import Metric, metric_for
 from tflm_train.runtime.training import Inputs, learning_rate_at, model_inputs, scores, targets
@@ -31,10 +34,6 @@ from tflm_train.scheme import Scheme
 from tflm_train.search.split_data import SplitData
 from tflm_train.version import VERSION
 
-RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-"""What a rate is chosen from."""
-_TRIAL_SHARE = 4
-"""A rate is tried in one in so many steps of the whole run."""
 _FORMAT = 1
 """Of the results; another one makes no use of results of this one."""
 _KEPT = 2
@@ -56,8 +55,8 @@ class FineTune:
       model: Names the factory model (`model_digest`).
       data: Names the data as they are split (`SplitData.digest`).
       scheme: What trains.
-      rate: Learning rate of the first step, decaying linearly to 0; None: the best of a few for the
-        scheme, by the loss of samples that did not train yet.
+      rate: Learning rate of the first step, decaying linearly to 0; None: chosen on the
+        training samples (`learning.choose_rate`).
       steps: Training steps, one sample each.
       seed: Of the samples' order.
     """
@@ -77,8 +76,15 @@ class FineTune:
     @functools.cached_property
     def _key(self) -> str:
         settings = dataclasses.asdict(self)
-        settings["versions"] = [_FORMAT, VERSION, importlib.metadata.version("tflite-micro")]
+        settings["versions"] = [_FORMAT, *_versions()]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    """What else the bits of a result may depend on; other kernels may give others."""
+    kernels = hashlib.sha256(LIBRARY.read_bytes()).hexdigest()
+    return VERSION, importlib.metadata.version("tflite-micro"), kernels
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,12 @@ class FineTuner:
             raise ValueError("the task is about another model or other data")
         started = time.perf_counter()
         ready = self._prepare(task.scheme)
-        rate = _best_rate(ready, task) if task.rate is None else task.rate
+        rate = task.rate
+        if rate is None:
+            interpreter = ready.interpreter
+            interpreter.reset()
+            chosen = choose_rate(interpreter, ready.x, ready.y, steps=task.steps, seed=task.seed)
+            rate = chosen.rate
         losses = _train(ready, task, rate, task.steps)
         found = scores(ready.interpreter, ready.x_select, ready.y_select)
         if not ready.metric.is_accuracy:
@@ -163,6 +174,20 @@ class FineTuner:
             ready.metric.name,
             time.perf_counter() - started,
         )
+
+    def fill_cache(self, schemes: Iterable[Scheme], on_latent: OnLatent | None = None) -> None:
+        """Computes at once what frozen layers give under several schemes, for runs to come.
+
+        Args:
+          schemes: One for each place where a frozen part ends.
+          on_latent: Told of the progress.
+        """
+        if self.cache is None:
+            return
+        wholes = [_rewritten(self.model, scheme) for scheme in schemes]
+        if wholes:
+            x, x_select = _inputs(wholes[0], self.data)
+            fill_cache(wholes, self.cache, x, x_select, on_latent=on_latent)
 
     def _prepare(self, scheme: Scheme) -> _Ready:
         name = repr(scheme)
@@ -195,9 +220,8 @@ class _Ready:
 
 
 def _prepared(model: Model, data: SplitData, scheme: Scheme, cache: LatentCache | None) -> _Ready:
-    whole = Interpreter(Model(rewrite(model, scheme).model_bytes, model.name))
-    x = model_inputs(whole, data.x_train, "x_train")
-    x_select = model_inputs(whole, data.x_select, "x_train")
+    whole = _rewritten(model, scheme)
+    x, x_select = _inputs(whole, data)
     dataset = Dataset(data.x_train, data.y_train, data.x_select, data.y_select)
     y, y_select = targets(whole, dataset, x, x_select, None)
     once = FrozenOnce(whole, cache)
@@ -205,11 +229,14 @@ def _prepared(model: Model, data: SplitData, scheme: Scheme, cache: LatentCache 
     return _Ready(once.tail, metric_for(once.tail, y), latents, y, latents_select, y_select)
 
 
-def _best_rate(ready: _Ready, task: FineTune) -> float:
-    """The rate with which a short run ends at the smallest loss."""
-    steps = max(1, task.steps // _TRIAL_SHARE)
-    losses = [_last_loss(_train(ready, task, rate, steps)) for rate in RATES]
-    return RATES[int(np.argmin(losses))]
+def _rewritten(model: Model, scheme: Scheme) -> Interpreter:
+    return Interpreter(Model(rewrite(model, scheme).model_bytes, model.name))
+
+
+def _inputs(whole: Interpreter, data: SplitData) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """What the whole model takes for the samples that train and for those that choose."""
+    x, x_select = (model_inputs(whole, x, "x_train") for x in (data.x_train, data.x_select))
+    return x, x_select
 
 
 def _last_loss(losses: npt.NDArray[np.float32]) -> float:

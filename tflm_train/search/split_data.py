@@ -22,8 +22,8 @@ Array = npt.NDArray[Any]
 
 SELECT_SHARE = 0.25
 """Share of the training samples that choose."""
-_MOST_SELECT = 1000
-_MOST_TRAIN = 4000
+_MOST_SELECT = 500
+_MOST_TRAIN = 1500
 """More samples than that tell schemes apart no better in the time that there is."""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tflm_train.learning.frozen_once import OnLatent
+from tflm_train.scheme import Scheme
 from tflm_train.search.fine_tune import FineTune, FineTuned, FineTuner
 from tflm_train.search.results import Results
 
@@ -18,6 +20,10 @@ class Workers(Protocol):
 
     def run(self, tasks: Sequence[FineTune], on_done: OnDone) -> list[FineTuned]:
         """The results in the order of the tasks; see `FineTuner.run` for errors."""
+        ...
+
+    def prepare(self, schemes: Iterable[Scheme], on_latent: OnLatent) -> None:
+        """See `FineTuner.fill_cache`; before many runs it saves time."""
         ...
 
     def close(self) -> None:
@@ -38,6 +44,10 @@ class InProcess:
             results.append(self.tuner.run(task))
             on_done(task, results[-1])
         return results
+
+    def prepare(self, schemes: Iterable[Scheme], on_latent: OnLatent) -> None:
+        """See `Workers`."""
+        self.tuner.fill_cache(schemes, on_latent)
 
     def close(self) -> None:
         """See `Workers`."""
