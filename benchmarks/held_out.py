@@ -37,6 +37,12 @@ def held_out(samples: Samples) -> tuple[Samples, Samples]:
     return samples.where(first), samples.where(~first)
 
 
+def held_out_ends(samples: Samples, chains: Sequence[list[int]]) -> list[tuple[Samples, Samples]]:
+    """`held_out_recordings`, and the same with time running backwards: first ones are held out."""
+    backwards = [chain[::-1] for chain in reversed(chains)]
+    return [held_out_recordings(samples, one) for one in (chains, backwards)]
+
+
 def held_out_recordings(samples: Samples, chains: Sequence[list[int]]) -> tuple[Samples, Samples]:
     """Of each class of each group the last recordings, or the end of the only one.
 
@@ -67,6 +73,11 @@ def held_out_recordings(samples: Samples, chains: Sequence[list[int]]) -> tuple[
 
 def held_out_groups(samples: Samples) -> tuple[Samples, Samples]:
     """The samples of the first groups, and those of the others, at least one."""
-    groups = np.unique(samples.group)
-    last = np.isin(samples.group, groups[-max(1, round(_HELD_OUT * len(groups))) :])
+    last = is_of_last_groups(samples.group)
     return samples.where(~last), samples.where(last)
+
+
+def is_of_last_groups(group: Array) -> npt.NDArray[np.bool_]:
+    """Which samples belong to the groups that are held out, of the group of each."""
+    groups = np.unique(group)
+    return np.isin(group, groups[-max(1, round(_HELD_OUT * len(groups))) :])

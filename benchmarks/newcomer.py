@@ -1,6 +1,6 @@
 """How far a user gets who knows nothing, against one who tries presets and rates by hand.
 
-    python -m benchmarks.newcomer [--only TASK ...] [--quick] [--json] [--save FILE]
+    python -m benchmarks.newcomer [--only TASK ...] [--presets P ...] [--quick] [--save FILE]
 
 The newcomer runs `rewrite MODEL` (with `--classes` where the data has other classes) and
 `train --data DATA`, and gives no other option. The expert trains every preset that fits the same
@@ -105,8 +105,8 @@ def machine_sounds(count: int, seed: int) -> np.ndarray[Any, Any]:
 
 
 def _machine(folder: Path) -> Path:
-    none = np.zeros((0,))
-    return _saved(folder, Dataset(machine_sounds(500, 1), none, machine_sounds(200, 2), none))
+    parts = [(machine_sounds(n, n), np.zeros((n, 0), np.float32)) for n in (500, 200)]
+    return _saved(folder, Dataset(*parts[0], *parts[1]))
 
 
 TASKS = {
@@ -161,12 +161,13 @@ def _run(*arguments: str) -> dict[str, Any] | None:
     return found
 
 
-def measure(name: str, quick: bool) -> dict[str, Any]:
+def measure(name: str, presets: Sequence[str], quick: bool) -> dict[str, Any]:
     """One task: the newcomer's run and the expert's.
 
     Args:
         name: of one of `TASKS`.
-        quick: whether the expert tries one rate of one preset only.
+        presets: that the expert tries.
+        quick: whether the expert tries one rate of each only.
 
     Returns:
         A row.
@@ -189,7 +190,7 @@ def measure(name: str, quick: bool) -> dict[str, Any]:
             "warnings": newcomer.get("warnings", []),
         }
         print(row, file=sys.stderr, flush=True)
-        runs = list(_by_hand(user, row, quick))
+        runs = list(_by_hand(user, row, presets, quick))
     is_error = row["metric"] != "accuracy"
     best = (min if is_error else max)(runs, key=lambda run: run["score"])
     is_within = (
@@ -200,17 +201,19 @@ def measure(name: str, quick: bool) -> dict[str, Any]:
     return row | {"best": best, "runs": runs, "within": bool(is_within)}
 
 
-def _by_hand(user: User, row: dict[str, Any], quick: bool) -> Iterator[dict[str, Any]]:
+def _by_hand(
+    user: User, row: dict[str, Any], presets: Sequence[str], quick: bool
+) -> Iterator[dict[str, Any]]:
     sign = 1 if row["metric"] == "accuracy" else -1
-    for preset in (Preset.LIGHT,) if quick else Preset:
-        if user.rewrite("--preset", str(preset), "--budget", BUDGET) is None:
+    for preset in presets:
+        if user.rewrite("--preset", preset, "--budget", BUDGET) is None:
             continue
         scores: dict[float, float] = {}
 
-        def trained(rate: float, preset: Preset = preset, scores: Any = scores) -> dict[str, Any]:
+        def trained(rate: float, preset: str = preset, scores: Any = scores) -> dict[str, Any]:
             run = user.train("--lr", f"{rate:.2g}", "--epochs", str(row["epochs"]))
             scores[rate] = sign * run["test_accuracy"]
-            found = {"preset": str(preset), "rate": rate, "score": run["test_accuracy"]}
+            found = {"preset": preset, "rate": rate, "score": run["test_accuracy"]}
             print(row["task"], found, file=sys.stderr, flush=True)
             return found
 
@@ -254,12 +257,14 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(TASKS), default=list(TASKS))
+    names = [str(preset) for preset in Preset]
+    parser.add_argument("--presets", nargs="+", choices=names, default=names, help="tried by hand")
     parser.add_argument(
-        "--quick", action="store_true", help="one run by hand: shows that it works, judges nothing"
+        "--quick", action="store_true", help="one rate by hand: shows that it works, judges nothing"
     )
     add_report_options(parser)
     arguments = parser.parse_args()
-    rows = [measure(name, arguments.quick) for name in arguments.only]
+    rows = [measure(name, arguments.presets, arguments.quick) for name in arguments.only]
     if not arguments.json:
         show("A newcomer against presets and rates by hand", COLUMNS, [_shown(r) for r in rows])
     publish("newcomer", {"rows": rows}, arguments)

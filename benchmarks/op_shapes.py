@@ -48,6 +48,19 @@ def op_shapes() -> list[ops.Params]:
             found.append(_lone(ops.StageKind.DEPTHWISE, g))
             if kernel == 3:
                 found.append(ops.SplitDepthwise(g, _OUTPUT, max(1, channels // 4), 1))
+    for kernel_h, kernel_w in ((1, 3), (1, 5), (9, 1), (4, 10), (2, 2), (5, 3)):
+        for index, stride in enumerate((1, 1, 2)):
+            height, width = max(pick(_SIDES), kernel_h), max(pick(_SIDES), kernel_w)
+            channels, out_c = pick(_CHANNELS), pick(_CHANNELS[:5])
+            window = ((kernel_h, kernel_w), (stride, stride))
+            g = Geometry.from_options((height, width, channels), channels, *window, padding="SAME")
+            found.append(depthwise_input_grad(g, (_NONE, _BITS, _VALUES)[index]))
+            found.append(update(g, (8, 4, 0)[index], depthwise=True))
+            found.append(_lone(ops.StageKind.DEPTHWISE, g))
+            g = Geometry.from_options((height, width, 8), out_c, *window, padding="SAME")
+            found.append(conv_input_grad(g, (_NONE, _BITS, _VALUES)[index]))
+            found.append(update(g, (8, 4, 0)[index], depthwise=False))
+            found.append(_lone(ops.StageKind.CONV, g))
     for size in (64, 1000, 9216):
         found.append(ops.ClampMask(size, -128, 127))
         found.append(ops.BiasUpdate(size // 8, 8, 0))

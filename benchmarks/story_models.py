@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.held_out import is_of_last_groups
 from benchmarks.tasks import CACHE, SHARED
 from tflm_train import Model, load
 
@@ -60,11 +61,22 @@ def recordings(windows: npt.NDArray[Any]) -> list[list[int]]:
     return chains
 
 
-def factory_model(name: str) -> Model:
-    """The int8 model that a story's factory ships; made once and kept under build/."""
-    path = CACHE / "stories" / f"{name}-{_SEED}.tflite"
+def factory_model(name: str, without_last: bool = False) -> Model:
+    """The int8 model that a story's factory ships; made once and kept under build/.
+
+    Args:
+        name: of the story.
+        without_last: made without the last groups of the factory's data, which are held out.
+    """
+    path = CACHE / "stories" / f"{name}-{_SEED}{'-without-last' if without_last else ''}.tflite"
     if not path.exists():
-        made = _make(story(name))
+        data = story(name)
+        if without_last:
+            kept = ~is_of_last_groups(data["factory_group"])
+            data = {"class_names": data["class_names"]} | {
+                key: data[key][kept] for key in ("x_factory", "y_factory")
+            }
+        made = _make(data)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         partial.write_bytes(made)

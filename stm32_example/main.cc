@@ -19,7 +19,7 @@ digits::Trainer trainer(arena, sizeof(arena));
 
 // The journal lies in RAM that a reset leaves alone. For weights that survive a power cut too, give
 // it two sectors of flash: the four functions of tflm_kernels/state/storage.h over your flash driver.
-constexpr size_t kSlotBytes = (digits::kStateBytes + 24 + 255) / 256 * 256;
+constexpr size_t kSlotBytes = (digits::kStateBytes + 160 + 255) / 256 * 256;
 constexpr tflm_train::StorageSize kStorage = {2 * kSlotBytes, 256, 8};
 __attribute__((section(".noinit"))) uint8_t storage_memory[kStorage.bytes];
 tflm_train::RamStorage storage(storage_memory, kStorage);

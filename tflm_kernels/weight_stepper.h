@@ -23,6 +23,17 @@ constexpr int32_t Clamp(int32_t value, int32_t limit) {
   return value > limit ? limit : value < -limit ? -limit : value;
 }
 
+#if defined(TFLM_TRAIN_HOST)
+// What the host's steps have come to, counted for the report of a training; in elements of one
+// step in eight, which costs next to nothing.
+struct StepCounts {
+  uint64_t steps;     // with a gradient
+  uint64_t limited;   // of these, with a multiplier at its limit
+  uint64_t vanished;  // of these, rounded to no change at all
+};
+extern StepCounts step_counts;
+#endif
+
 // A row of the layer's weights, and the row of random numbers that it is rounded with.
 struct WeightRow {
   uint32_t index, dither;
@@ -56,6 +67,9 @@ class WeightStepper {
         weights_(weights),
         residual_(residual),
         channels_(channels) {
+#if defined(TFLM_TRAIN_HOST)
+    counts_ = state.step % 8 == 0;
+#endif
     const int64_t largest = int64_t{127 * 255} * positions << gain_shift_;
     const int64_t delta = residual_bits_ == 8 ? kMaxNearestDelta : kMaxRandomDelta;
     const int64_t fitting = (delta << 32) / largest;
@@ -152,6 +166,7 @@ class WeightStepper {
     const int32_t residual_bits = residual_bits_;
     const uint32_t first = FirstOf(row, i);
     int8_t* const w = weights_ + first;
+    Count(n, sums, multiplier, multiplier_stride);
     if (residual_bits == 8) {
       int8_t* const r = residual_ + first;
       for (int32_t j = 0; j < n; ++j) {
@@ -200,6 +215,27 @@ class WeightStepper {
 #endif
 
  private:
+  // Adds elements to the host's counts.
+  void Count(int32_t n, const int32_t* sums, const int32_t* multiplier, int32_t stride) const {
+#if defined(TFLM_TRAIN_HOST)
+    if (!counts_) return;
+    StepCounts counts = {};
+    for (int32_t j = 0; j < n; ++j) {
+      const int32_t m = multiplier[j * stride];
+      if (sums[j] == 0 || m == 0) continue;
+      ++counts.steps;
+      counts.limited += m <= -limit_;
+      counts.vanished += HighMul(ShiftLeft(sums[j], gain_shift_), m) == 0;
+    }
+    step_counts.steps += counts.steps;
+    step_counts.limited += counts.limited;
+    step_counts.vanished += counts.vanished;
+#else
+    static_cast<void>(n), static_cast<void>(sums), static_cast<void>(multiplier);
+    static_cast<void>(stride);
+#endif
+  }
+
   // The largest steps that the short arithmetic of the arch/step_*.h takes: 256 more still
   // fit int16; whole weights, down to one less and up to almost one more, still fit int8.
   // FAST-PATH-BOUND: nearest-step
@@ -254,6 +290,9 @@ class WeightStepper {
   int8_t* weights_;
   int8_t* residual_;
   const int16_t* channels_;
+#if defined(TFLM_TRAIN_HOST)
+  bool counts_;
+#endif
 };
 
 }  // namespace tflm_train

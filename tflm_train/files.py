@@ -42,11 +42,7 @@ def write_files(files: Sequence[NewFile], force: bool) -> None:
     try:
         for file in files:
             path = file.path
-            if path.exists() and not force and not file.is_ours(path.read_bytes()):
-                raise TflmTrainError(
-                    f"{path} exists and was not made by this command; choose another name or "
-                    "--force"
-                )
+            require_ours(path, file.is_ours, force)
         for file in files:
             path = file.path
             ready.append((_temporary(file), path))
@@ -59,6 +55,24 @@ def write_files(files: Sequence[NewFile], force: bool) -> None:
     finally:
         for temporary, _ in ready:
             os.unlink(temporary)
+
+
+def require_ours(path: Path, is_ours: Callable[[bytes], bool], force: bool) -> None:
+    """Refuses to replace a file of the user's; long work asks before it begins.
+
+    Args:
+      path: Where something is to be written.
+      is_ours: Whether an existing file's bytes are an earlier result of the same kind.
+      force: Replace anything.
+
+    Raises:
+      TflmTrainError: It holds a file that is not ours.
+      OSError: It cannot be read.
+    """
+    if path.exists() and not force and not is_ours(path.read_bytes()):
+        raise TflmTrainError(
+            f"{path} exists and was not made by this command; choose another name or --force"
+        )
 
 
 def _temporary(file: NewFile) -> str:

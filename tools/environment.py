@@ -45,10 +45,12 @@ EMULATOR = ("qemu-system-arm",)
 RISCV = ("gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf", "qemu-system-misc")
 AARCH64 = ("g++-aarch64-linux-gnu", "qemu-user")
 CMAKE = ("cmake",)
+BROWSER = ("chromium", "fonts-dejavu-core")
 # The program to look for where there are no Debian packages.
 PROGRAMS = {
     "g++": "c++",
     "clang-format": "clang-format",
+    "chromium": "chromium",
     "cmake": "cmake",
     "bazel-bootstrap": "bazel",
     "gcc-arm-none-eabi": "arm-none-eabi-g++",

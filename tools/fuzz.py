@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FUZZ = ROOT / "tests" / "fuzz"
 SEEDS = FUZZ / "seeds"
 KEPT = ROOT / "build" / "fuzz" / "kept"
-STORES = ("state", "journal", "latent_store")
+STORES = ("state", "journal", "latent_store", "latent_store_long")
 FLAGS = (
     "-std=c++17 -g -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all "
     "-fno-omit-frame-pointer -Wall -Wextra -Werror -DTFLM_TRAIN_HOST"

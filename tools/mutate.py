@@ -151,7 +151,9 @@ class Tree:
         sys.path.insert(0, str(self.root / "tools"))
         self._boards = importlib.import_module("boards")
         # Not a warning but a test is to notice a change.
-        vars(self._boards).update(COMPILE_FLAGS=[*self._boards.COMPILE_FLAGS, "-w"])
+        of_core = self._boards.core_flags()
+        quiet = {core: [*flags, "-w"] for core, flags in of_core.items()}
+        vars(self._boards).update(core_flags=lambda: quiet)
         self._library_is_current = False
         self._limits: dict[str, float] = {}
 

@@ -196,7 +196,10 @@ def parts(require: Sequence[str]) -> dict[str, Callable[[], Outcome]]:
 
 PACKAGES: dict[str, tuple[str, ...]] = {
     "lint": environment.FORMATTER,
-    "python": environment.CROSS_COMPILER + environment.EMULATOR + environment.CMAKE,
+    "python": environment.CROSS_COMPILER
+    + environment.EMULATOR
+    + environment.CMAKE
+    + environment.BROWSER,
     "bazel": environment.BAZEL,
     "cross": environment.BAZEL + environment.CROSS_COMPILER,
     "boards": environment.CROSS_COMPILER

@@ -15,7 +15,7 @@ alignas(16) static uint8_t arena[digits::kArenaBytes];
 static digits::Trainer trainer(arena, sizeof(arena));
 
 // Two slots in RAM: replace by two erase blocks of flash, see README.md.
-static constexpr size_t kSlotBytes = (digits::kStateBytes + 24 + 255) / 256 * 256;
+static constexpr size_t kSlotBytes = (digits::kStateBytes + 160 + 255) / 256 * 256;
 static constexpr tflm_train::StorageSize kStorage = {2 * kSlotBytes, 256, 8};
 static uint8_t storage_memory[kStorage.bytes];
 static tflm_train::RamStorage storage(storage_memory, kStorage);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,16 @@ import pytest
 import tflm_train as tt
 from tests.cli.helpers import SCHEME, Outcome, Run
 from tests.steps import DIGITS
+from tflm_train.cli import shared
 from tflm_train.cli.main import execute, parse
 from tflm_train.model import load
 from tflm_train.scheme import Scheme
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process."""
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in this process, however slow without lines of progress."""
+    monkeypatch.setattr(shared, "SECONDS_BETWEEN", math.inf)
 
     def call(*arguments: object) -> Outcome:
         capfd.readouterr()

@@ -130,7 +130,8 @@ def test_no_time(run: Run, digits: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_kept(run: Run, digits: Path, tmp_path: Path) -> None:
     given = [*arguments(digits, tmp_path), "--layers", 1, "--seeds", 1, "--cache", "none"]
-    assert run(*given).status == 0
+    done = run(*given, "--json")
+    assert (done.json["unfinished"], done.json["stopped"]) == (0, 0)
     assert not (tmp_path / "cache").exists()
 
 

@@ -33,7 +33,13 @@ def test_json(model: Path, capsys: pytest.CaptureFixture[str], kernels: KernelSe
     summary = json.loads(capsys.readouterr().out)
     report = memory_report(tt.load(model), kernels)
     assert summary["arena"] == plain(report.arena())
-    assert summary["flash"] == {"model_bytes": model.stat().st_size}
+    flash, time = summary["flash"], summary["time"]
+    assert flash["model_bytes"] == model.stat().st_size
+    assert flash["total_bytes"] == flash["model_bytes"] + flash["kernel_bytes"]
+    assert sum(op["instructions"] for op in time["per_op"]) == pytest.approx(
+        time["instructions"], abs=len(time["per_op"])
+    )
+    assert time["ms"] == pytest.approx(1e3 * time["cycles"] / time["clock"], abs=1e-3)
     assert summary["peak"]["bytes"] == sum(b["bytes"] for b in summary["peak"]["buffers"])
     assert summary["unmodelled_ops"] == []
 

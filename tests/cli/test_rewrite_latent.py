@@ -58,6 +58,24 @@ def test_split(run: Run, folder: Path) -> None:
     assert run(*arguments).status == 0, "earlier results are replaced"
 
 
+def test_the_tail_trains_on_samples_through_the_trunk(
+    run: Run, folder: Path, rewritten: Path
+) -> None:
+    """The same numbers and the same state as of the model in one piece."""
+    split = ["rewrite", folder / "digits.tflite", "--scheme", folder / "s.yaml", "--split"]
+    assert run(*split).status == 0
+    trunk, tail = (folder / f"digits_train_{part}.tflite" for part in ("trunk", "tail"))
+    options = ["--data", folder / "d.npz", "--epochs", 2, "--lr", 0.01, "--limit", 7]
+    options += ["--cache", "none", "--json"]
+    whole = run("train", rewritten, *options, "--save-state", folder / "whole.bin").json
+    parts = ["train", tail, "--trunk", trunk, *options, "--save-state", folder / "tail.bin"]
+    summary = run(*parts).json
+    assert summary["epochs"] == whole["epochs"]
+    assert (folder / "tail.bin").read_bytes() == (folder / "whole.bin").read_bytes()
+    refused = run("train", rewritten, "--trunk", trunk, *options)
+    assert_refused(refused, "r.tflite does not take what digits_train_trunk.tflite gives")
+
+
 def test_split_writes_both_or_none(run: Run, folder: Path) -> None:
     mine = folder / "out_tail.tflite"
     mine.write_bytes(b"mine")

@@ -19,7 +19,7 @@ using tflm_train::JournalStatus;
 using tflm_train::Storage;
 using tflm_train::StorageSize;
 
-constexpr StorageSize kSize = {4 * 128, 128, 8};
+constexpr StorageSize kSize = {8 * 128, 128, 8};
 
 // A file name of this test's own, removed at the end.
 struct TemporaryPath {
@@ -58,10 +58,10 @@ TEST(FileStorage, HasTheRulesOfFlash) {
   const Storage storage = file.storage();
   uint8_t data[16] = {};
   EXPECT_TRUE(storage.program(storage.context, 8, data, 16));
-  EXPECT_TRUE(!storage.program(storage.context, 16, data, 8));   // not erased
-  EXPECT_TRUE(!storage.program(storage.context, 36, data, 8));   // not a unit
-  EXPECT_TRUE(!storage.program(storage.context, 512, data, 8));  // outside
-  EXPECT_TRUE(!storage.read(storage.context, 510, data, 3));
+  EXPECT_TRUE(!storage.program(storage.context, 16, data, 8));    // not erased
+  EXPECT_TRUE(!storage.program(storage.context, 36, data, 8));    // not a unit
+  EXPECT_TRUE(!storage.program(storage.context, 1024, data, 8));  // outside
+  EXPECT_TRUE(!storage.read(storage.context, 1022, data, 3));
   EXPECT_TRUE(!storage.erase(storage.context, 64));
   EXPECT_TRUE(storage.erase(storage.context, 0));
   EXPECT_TRUE(storage.read(storage.context, 8, data, 16));
@@ -81,7 +81,8 @@ TEST(FileStorage, SaysWhenTheFileCannotBeOpened) {
   FileStorage file("/nonexistent/journal", kSize);
   EXPECT_TRUE(!file.ok());
   Journal journal(file.storage());
-  EXPECT_EQ(journal.Open(), JournalStatus::kStorageFailed);
+  EXPECT_EQ(journal.Open(), JournalStatus::kUnreadable);
+  EXPECT_EQ(journal.Write("", 1), JournalStatus::kStorageFailed);
 }
 
 }  // namespace

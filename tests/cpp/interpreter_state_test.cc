@@ -123,7 +123,7 @@ TEST(InterpreterState, SaysThatTheInvokeFailed) {
 
 TEST(InterpreterState, UsesAJournal) {
   Interpreter interpreter;
-  constexpr tflm_train::StorageSize kSize = {256, 128, 4};
+  constexpr tflm_train::StorageSize kSize = {1024, 512, 4};
   tflm_train::RamStorage ram(Guarded<uint8_t>(kSize.bytes), kSize);
   tflm_train::Journal journal(ram.storage());
   EXPECT_EQ(journal.Open(), tflm_train::JournalStatus::kEmpty);

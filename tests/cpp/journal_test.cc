@@ -2,7 +2,12 @@
 
 #include "tflm_kernels/state/journal.h"
 
+#include <cstdlib>
+
+#include "tests/cpp/flash_simulator.h"
 #include "tests/cpp/harness.h"
+#include "tflm_kernels/state/crc32.h"
+#include "tflm_kernels/state/little_endian.h"
 
 namespace tflm_train_test {
 namespace {
@@ -13,84 +18,6 @@ using tflm_train::RamStorage;
 using tflm_train::StateStatus;
 using tflm_train::Storage;
 using tflm_train::StorageSize;
-
-constexpr size_t kBlocks = 6;
-
-// Flash whose supply fails after a number of bytes. The byte in work is left with some of its bits
-// changed; afterwards every function fails, until Power is called.
-class CutStorage {
- public:
-  CutStorage(uint8_t* memory, const StorageSize& size)
-      : memory_(memory), size_(size), ram_(memory, size) {
-    std::memset(memory, 0xA7, size.bytes);  // a part is not erased when it is new to us
-  }
-
-  void Power(size_t budget) {
-    budget_ = budget;
-    off_ = false;
-    cost_ = 0;
-  }
-  bool off() const { return off_; }
-  size_t cost() const { return cost_; }
-  size_t erased(size_t block) const { return erased_[block]; }
-  uint8_t* memory() { return memory_; }
-
-  Storage storage() { return {this, Size, Read, Erase, Program}; }
-
- private:
-  static StorageSize Size(void* context) { return static_cast<CutStorage*>(context)->size_; }
-
-  static bool Read(void* context, size_t offset, void* data, size_t bytes) {
-    CutStorage* self = static_cast<CutStorage*>(context);
-    return !self->off_ && self->ram_.storage().read(&self->ram_, offset, data, bytes);
-  }
-
-  static bool Erase(void* context, size_t offset) {
-    CutStorage* self = static_cast<CutStorage*>(context);
-    ++self->erased_[offset / self->size_.erase_block];
-    for (size_t i = 0; i < self->size_.erase_block; ++i) {
-      if (!self->Spend()) {
-        self->memory_[offset + i] |= 0x5A;  // erasing sets bits
-        return false;
-      }
-      self->memory_[offset + i] = 0xFF;
-    }
-    return true;
-  }
-
-  static bool Program(void* context, size_t offset, const void* data, size_t bytes) {
-    CutStorage* self = static_cast<CutStorage*>(context);
-    const uint8_t* from = static_cast<const uint8_t*>(data);
-    const size_t unit = self->size_.program_unit;
-    if (offset % unit != 0 || bytes % unit != 0) Fail(__FILE__, __LINE__, "not whole units");
-    for (size_t i = 0; i < bytes; ++i) {
-      if (self->memory_[offset + i] != 0xFF) Fail(__FILE__, __LINE__, "not erased");
-      if (!self->Spend()) {
-        self->memory_[offset + i] = static_cast<uint8_t>(from[i] | 0xA5);  // programming clears
-        return false;
-      }
-      self->memory_[offset + i] = from[i];
-    }
-    return true;
-  }
-
-  bool Spend() {
-    if (off_) return false;
-    ++cost_;
-    if (budget_-- == 0) off_ = true;
-    return !off_;
-  }
-
-  uint8_t* memory_;
-  StorageSize size_;
-  RamStorage ram_;
-  size_t budget_ = 0;
-  size_t cost_ = 0;
-  bool off_ = true;
-  size_t erased_[kBlocks] = {};
-};
-
-constexpr size_t kNoCut = SIZE_MAX;
 
 // Records are a run of bytes that depends on their number.
 void Fill(uint8_t* record, size_t bytes, uint32_t number) {
@@ -116,40 +43,10 @@ bool Holds(const Journal& journal, uint32_t number) {
          std::memcmp(got, expected, journal.size()) == 0;
 }
 
-// One history of 6 records: record `cut_at` is written while the power fails after `budget` bytes.
-// Returns whether that write was still cut.
-bool RunHistory(CutStorage& flash, uint32_t cut_at, size_t budget) {
-  flash.Power(kNoCut);
-  bool was_cut = false;
-  uint32_t newest = 0;
-  for (uint32_t number = 1; number <= 6; ++number) {
-    {
-      Journal journal(flash.storage());
-      const JournalStatus opened = journal.Open();
-      EXPECT_EQ(opened, newest == 0 ? JournalStatus::kEmpty : JournalStatus::kOk);
-      if (number == cut_at) {
-        flash.Power(budget);
-        const JournalStatus written = WriteRecord(journal, number);
-        was_cut = flash.off();
-        EXPECT_TRUE((written == JournalStatus::kOk) == !was_cut);
-      } else {
-        EXPECT_EQ(WriteRecord(journal, number), JournalStatus::kOk);
-        EXPECT_TRUE(Holds(journal, number));
-      }
-    }
-    flash.Power(kNoCut);
-    Journal after(flash.storage());
-    const JournalStatus status = after.Open();
-    if (status == JournalStatus::kOk && Holds(after, number)) {
-      newest = number;
-    } else {
-      // Only the cut write may be missing, and then the record before it is there, whole.
-      EXPECT_TRUE(number == cut_at && was_cut);
-      EXPECT_TRUE(newest == 0 ? status == JournalStatus::kEmpty : Holds(after, newest));
-    }
-  }
-  return was_cut;
-}
+#if !defined(TFLM_TRAIN_SMALL_TARGET)  // its flash is full
+
+constexpr Cut kCuts[] = {Cut::kTorn, Cut::kEcc, Cut::kMarginal};
+constexpr const char* kCutNames[] = {"torn", "unreadable", "marginal"};
 
 struct Geometry {
   const char* name;
@@ -157,48 +54,239 @@ struct Geometry {
 };
 
 constexpr Geometry kGeometries[] = {
-    {"two large blocks", {2 * 128, 128, 4}},
-    {"blocks of one word", {6 * 64, 64, 4}},
-    {"wide program units", {4 * 96, 96, 32}},
-    {"an odd rest at the end", {2 * 128 + 60, 128, 8}},
+    {"two large blocks", {2 * 256, 256, 4}},
+    {"blocks of one word", {12 * 64, 64, 4}},
+    {"an odd rest at the end", {2 * 256 + 60, 256, 8}},
+#if !defined(__arm__)
+    {"wide program units", {8 * 192, 192, 32}},
+    {"units of a byte", {2 * 240, 240, 1}},
+    {"pages", {2 * 4096, 4096, 256}},
+    {"large pages", {2 * 65536, 65536, 4096}},
+#endif
 };
 
+// Emulated boards go through a part of the histories, and TFLM_TRAIN_HISTORIES times as many make a
+// campaign on the host.
+#if defined(__arm__)
+constexpr uint32_t kHistories = 40;
+constexpr size_t kStageBytes = tflm_train::kMaxProgramUnit;
+#else
+constexpr uint32_t kHistories = 400;
+constexpr size_t kStageBytes = tflm_train::kLargestProgramUnit;
+#endif
+
+uint32_t Campaign() {
+#if defined(__arm__)
+  return 1;
+#else
+  const char* const times = std::getenv("TFLM_TRAIN_HISTORIES");
+  return times == nullptr ? 1 : static_cast<uint32_t>(std::atoi(times));
+#endif
+}
+
+// Flash, and the stage of the journals in it.
+class Device {
+ public:
+  Device(const StorageSize& size, Cut cut)
+      : memory_(Guarded<uint8_t>(2 * size.bytes + size.bytes / size.program_unit)),
+        stage_(Guarded<uint8_t>(kStageBytes)),
+        size_(size),
+        cut_(cut) {}
+
+  FlashSimulator New() {
+    return FlashSimulator(size_, cut_, memory_, memory_ + size_.bytes, memory_ + 2 * size_.bytes);
+  }
+  uint8_t* stage() { return stage_; }
+
+ private:
+  uint8_t* memory_;
+  uint8_t* stage_;
+  StorageSize size_;
+  Cut cut_;
+};
+
+// What is known of a journal: the record that has to be there, and those that may be instead.
+struct Known {
+  uint32_t newest = 0;  // 0: none
+  uint32_t last = 0;    // that was begun
+
+  // Opens the journal, whose supply may fail after some bytes. What it shows stays.
+  void Open(FlashSimulator& flash, Device& device, size_t budget) {
+    flash.Power(budget);
+    Journal journal(flash.storage(), device.stage(), kStageBytes);
+    const JournalStatus status = journal.Open();
+    if (flash.off()) return;
+    if (status != JournalStatus::kOk) {
+      EXPECT_TRUE(status == JournalStatus::kEmpty || status == JournalStatus::kUnreadable);
+      EXPECT_EQ(newest, 0);
+      return;
+    }
+    uint32_t shown = 0;
+    for (uint32_t number = newest == 0 ? 1 : newest; number <= last && shown == 0; ++number) {
+      if (Holds(journal, number)) shown = number;
+    }
+    EXPECT_TRUE(shown != 0);
+    newest = shown;
+  }
+
+  // Opens it and writes the next record.
+  void Write(FlashSimulator& flash, Device& device, size_t budget) {
+    flash.Power(kNoCut);
+    Journal journal(flash.storage(), device.stage(), kStageBytes);
+    journal.Open();
+    if (newest != 0) EXPECT_TRUE(Holds(journal, newest) || ShowsLater(journal));
+    flash.Power(budget);
+    ++last;
+    const JournalStatus written = WriteRecord(journal, last);
+    EXPECT_TRUE(flash.off() || written == JournalStatus::kOk);
+    if (written == JournalStatus::kOk) newest = last;
+  }
+
+  bool ShowsLater(const Journal& journal) const {
+    for (uint32_t number = newest + 1; number <= last; ++number) {
+      if (Holds(journal, number)) return true;
+    }
+    return false;
+  }
+};
+
+// The supply fails at every byte of the fourth write, then at some byte of what follows it.
 TEST(Journal, SurvivesACutAtEveryByte) {
   for (const Geometry& geometry : kGeometries) {
-    Case scope("Journal.Cut", geometry.name);
-    uint8_t* memory = Guarded<uint8_t>(geometry.size.bytes);
-    size_t cuts = 0;
-    for (uint32_t cut_at = 1; cut_at <= 4; ++cut_at) {
-      for (size_t budget = 0;; ++budget) {
-        CutStorage flash(memory, geometry.size);
-        if (!RunHistory(flash, cut_at, budget)) break;
-        ++cuts;
+    for (int kind = 0; kind < 3; ++kind) {
+      Case scope(geometry.name, kCutNames[kind]);
+      Device device(geometry.size, kCuts[kind]);
+      const size_t step = geometry.size.bytes > 2048 ? geometry.size.bytes / 512 : 1;
+      size_t cuts = 0;
+      for (uint32_t before = 0; before < 4; before += 3) {
+        for (size_t budget = 0;; budget += step) {
+          FlashSimulator flash = device.New();
+          flash.Seed(static_cast<uint32_t>(budget) * 2 + before);
+          Known known;
+          for (uint32_t n = 0; n < before; ++n) known.Write(flash, device, kNoCut);
+          known.Write(flash, device, budget);
+          if (!flash.off()) break;
+          ++cuts;
+          known.Open(flash, device, budget % 97 * geometry.size.program_unit / 4);
+          known.Open(flash, device, kNoCut);
+          known.Write(flash, device, budget * 31 % (2 * geometry.size.erase_block));
+          known.Open(flash, device, kNoCut);
+          known.Open(flash, device, kNoCut);
+          known.Write(flash, device, kNoCut);
+          known.Open(flash, device, kNoCut);
+          EXPECT_EQ(known.newest, known.last);
+        }
+      }
+      EXPECT_TRUE(cuts * step >= 2 * (BytesOf(0) + 32));
+    }
+  }
+}
+
+// Histories of twelve writes and as many power-ups, half of which are cut anywhere.
+TEST(Journal, LosesNothingInRandomHistories) {
+  for (const Geometry& geometry : kGeometries) {
+    for (int kind = 0; kind < 3; ++kind) {
+      Case scope(geometry.name, kCutNames[kind]);
+      Device device(geometry.size, kCuts[kind]);
+      const uint32_t share = geometry.size.bytes > 2048 ? 8 : 1;
+      for (uint32_t history = 0; history < kHistories * Campaign() / share; ++history) {
+        FlashSimulator flash = device.New();
+        flash.Seed(history);
+        uint32_t random = history * 2654435761u + 12345;
+        const auto budget = [&] {
+          random = random * 1664525 + 1013904223;
+          const uint32_t dice = random >> 8;
+          if (dice % 2 == 0) return kNoCut;
+          const size_t most =
+              dice % 4 == 1 ? 40 * geometry.size.program_unit : 2 * geometry.size.erase_block + 300;
+          return static_cast<size_t>(dice / 4 % most);
+        };
+        Known known;
+        for (int i = 0; i < 12; ++i) {
+          known.Write(flash, device, budget());
+          known.Open(flash, device, budget());
+          known.Open(flash, device, budget());
+        }
+        known.Open(flash, device, kNoCut);
       }
     }
-    // Every erased and every programmed byte of four writes.
-    EXPECT_TRUE(cuts >= 4 * (BytesOf(0) + 24));
+  }
+}
+
+// An error of the driver at each of its calls in turn: a status, and the record before or after.
+TEST(Journal, SurvivesAnErrorAtEveryCall) {
+  for (const Geometry& geometry : kGeometries) {
+    Case scope("Journal.Errors", geometry.name);
+    Device device(geometry.size, Cut::kTorn);
+    for (uint64_t call = 0;; ++call) {
+      FlashSimulator flash = device.New();
+      flash.Power(kNoCut);
+      flash.Seed(static_cast<uint32_t>(call));
+      Journal journal(flash.storage(), device.stage(), kStageBytes);
+      EXPECT_TRUE(journal.Open() == JournalStatus::kEmpty);
+      EXPECT_EQ(WriteRecord(journal, 1), JournalStatus::kOk);
+      flash.FailAt(call);
+      uint32_t newest = 1;
+      Journal again(flash.storage(), device.stage(), kStageBytes);
+      const bool is_open = again.Open() == JournalStatus::kOk && Holds(again, 1);
+      if (is_open && WriteRecord(again, 2) == JournalStatus::kOk) newest = 2;
+      if (is_open && WriteRecord(again, 3) == JournalStatus::kOk) newest = 3;
+      const bool has_failed = flash.calls() > call;
+      flash.FailAt(kNoError);
+      Journal after(flash.storage(), device.stage(), kStageBytes);
+      EXPECT_EQ(after.Open(), JournalStatus::kOk);
+      bool holds = false;
+      for (uint32_t number = newest; number <= 3; ++number) holds = holds || Holds(after, number);
+      EXPECT_TRUE(holds);
+      EXPECT_EQ(WriteRecord(after, 4), JournalStatus::kOk);
+      EXPECT_TRUE(Holds(after, 4));
+      if (!has_failed) break;
+    }
   }
 }
 
 TEST(Journal, WearsTheSlotsEvenly) {
   for (const Geometry& geometry : kGeometries) {
     Case scope("Journal.Wear", geometry.name);
-    CutStorage flash(Guarded<uint8_t>(geometry.size.bytes), geometry.size);
+    Device device(geometry.size, Cut::kTorn);
+    FlashSimulator flash = device.New();
     flash.Power(kNoCut);
-    Journal journal(flash.storage());
+    Journal journal(flash.storage(), device.stage(), kStageBytes);
     EXPECT_EQ(journal.Open(), JournalStatus::kEmpty);
     for (uint32_t number = 3; number < 3 + 3 * 40; number += 3) {  // all of one size
       EXPECT_EQ(WriteRecord(journal, number), JournalStatus::kOk);
     }
     EXPECT_EQ(journal.sequence(), 40);
-    const size_t half = geometry.size.bytes / 2 / geometry.size.erase_block;
-    for (size_t block = 0; block < half; ++block) {
-      EXPECT_EQ(flash.erased(block), flash.erased(half + block));
-    }
-    EXPECT_EQ(flash.erased(0), 20);
-    EXPECT_EQ(flash.erased(half), 20);
+    EXPECT_EQ(journal.erasures(), 40);
+    EXPECT_EQ(flash.MostErased(), 20);
+    EXPECT_EQ(flash.LeastErased(), 20);
   }
 }
+
+// Words that cannot be read, of which one is in the header of the newest record, then of both.
+TEST(Journal, AnUnreadableSlotHoldsNoRecord) {
+  constexpr StorageSize kSize = {2 * 256, 256, 8};
+  Device device(kSize, Cut::kEcc);
+  FlashSimulator flash = device.New();
+  flash.Power(kNoCut);
+  Journal journal(flash.storage());
+  EXPECT_EQ(journal.Open(), JournalStatus::kEmpty);
+  EXPECT_EQ(WriteRecord(journal, 1), JournalStatus::kOk);
+  EXPECT_EQ(WriteRecord(journal, 2), JournalStatus::kOk);
+  flash.Kill(256 / 8 + 1);
+  Journal older(flash.storage());
+  EXPECT_EQ(older.Open(), JournalStatus::kOk);
+  EXPECT_TRUE(Holds(older, 1));
+  flash.Kill(1);
+  flash.Kill(9);
+  flash.Kill(5);
+  flash.Kill(13);
+  Journal none(flash.storage());
+  EXPECT_EQ(none.Open(), JournalStatus::kUnreadable);
+  EXPECT_EQ(none.size(), 0);
+}
+
+#endif  // TFLM_TRAIN_SMALL_TARGET
 
 // A journal in RAM; the memory outlives it.
 struct RamJournal {
@@ -208,7 +296,7 @@ struct RamJournal {
   Journal journal;
 };
 
-constexpr StorageSize kBytewise = {256, 1, 1};
+constexpr StorageSize kBytewise = {480, 1, 1};
 
 TEST(Journal, WorksOnMemoryThatNeedsNoErasing) {
   uint8_t* memory = Guarded<uint8_t>(kBytewise.bytes);
@@ -218,7 +306,7 @@ TEST(Journal, WorksOnMemoryThatNeedsNoErasing) {
     EXPECT_EQ(at.journal.Open(), number == 1 ? JournalStatus::kEmpty : JournalStatus::kOk);
     EXPECT_EQ(WriteRecord(at.journal, number), JournalStatus::kOk);
     EXPECT_TRUE(Holds(at.journal, number));
-    EXPECT_EQ(at.journal.sequence(), number);
+    EXPECT_EQ(at.journal.erasures(), number);
   }
 }
 
@@ -230,27 +318,33 @@ TEST(Journal, RefusesDamage) {
   for (uint32_t number = 1; number <= 2; ++number) {
     EXPECT_EQ(WriteRecord(at.journal, number), JournalStatus::kOk);
   }
+  uint8_t* whole = Guarded<uint8_t>(kBytewise.bytes);
+  std::memcpy(whole, memory, kBytewise.bytes);
   for (size_t bit = 0; bit < 8 * kBytewise.bytes; ++bit) {
     const uint8_t flip = static_cast<uint8_t>(1u << (bit & 7));
+    std::memcpy(memory, whole, kBytewise.bytes);  // Open erases what it finds damaged
     memory[bit >> 3] = static_cast<uint8_t>(memory[bit >> 3] ^ flip);
     Journal journal(at.ram.storage());
     EXPECT_EQ(journal.Open(), JournalStatus::kOk);
     EXPECT_TRUE(Holds(journal, 2) || Holds(journal, 1));
-    memory[bit >> 3] = static_cast<uint8_t>(memory[bit >> 3] ^ flip);
   }
 }
 
 TEST(Journal, SequenceNumbersWrapAround) {
-  constexpr StorageSize kSize = {256, 128, 4};
+  constexpr StorageSize kSize = {512, 256, 4};
   uint8_t* memory = Guarded<uint8_t>(kSize.bytes);
+  std::memset(memory, 0xFF, kSize.bytes);
   RamJournal at(memory, kSize);
   EXPECT_EQ(at.journal.Open(), JournalStatus::kEmpty);
   EXPECT_EQ(WriteRecord(at.journal, 1), JournalStatus::kOk);
-  // The header of sequence number 2^32 - 1, by hand: zlib.crc32 of its first 20 bytes at the end.
-  static constexpr uint8_t kHeader[24] = {0x54, 0x54, 0x4a, 0x4e, 0x01, 0x00, 0x18, 0x00,
-                                          0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00,
-                                          0x00, 0x00, 0x00, 0x00, 0xf1, 0x03, 0xe7, 0xe8};
-  std::memcpy(memory, kHeader, sizeof(kHeader));
+  // The header of sequence number 2^32 - 1, by hand.
+  std::memset(memory, 0xFF, 128);
+  tflm_train::PutWord(memory, 8, 0xFFFFFFFF);
+  tflm_train::PutWord(memory, 0, 0x4E4A5454);
+  tflm_train::PutWord(memory, 4, 2 | 32 << 16);
+  for (size_t at_word = 12; at_word < 28; at_word += 4) tflm_train::PutWord(memory, at_word, 0);
+  tflm_train::PutWord(memory, 28, ~tflm_train::UpdateCrc32(tflm_train::kCrc32Start, memory, 28));
+  tflm_train::PutWord(memory, 32, 0x454E4F44);
   Journal last(at.ram.storage());
   EXPECT_EQ(last.Open(), JournalStatus::kOk);
   EXPECT_EQ(last.sequence(), 0xFFFFFFFF);
@@ -287,9 +381,9 @@ TEST(Journal, KeepsTheOldRecordUntilTheCommit) {
 }
 
 TEST(Journal, RefusesImpossibleStorage) {
-  uint8_t* memory = Guarded<uint8_t>(256);
+  uint8_t* memory = Guarded<uint8_t>(2048);
   constexpr StorageSize kImpossible[] = {
-      {128, 128, 4}, {256, 0, 4}, {256, 128, 0}, {256, 128, 3}, {256, 128, 512}, {48, 1, 1},
+      {256, 256, 4}, {512, 0, 4}, {512, 256, 0}, {512, 256, 3}, {2048, 1024, 512}, {224, 1, 1},
   };
   for (const StorageSize& size : kImpossible) {
     RamJournal at(memory, size);
@@ -320,7 +414,7 @@ TEST(Journal, NoticesWornOutFlash) {
       [](void* context, size_t offset, const void* data, size_t bytes) {
         Stuck* self = static_cast<Stuck*>(context);
         const bool done = self->ram.storage().program(&self->ram, offset, data, bytes);
-        self->memory[256 + 50] |= 0x10;
+        self->memory[256 + 170] |= 0x10;
         return done;
       },
   };

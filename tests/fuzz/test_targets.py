@@ -19,7 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import fuzz  # noqa: E402
 
-RUNS = {"state": 100_000, "journal": 50_000, "latent_store": 20_000, "op": 2_000}
+RUNS = {
+    "state": 100_000,
+    "journal": 50_000,
+    "latent_store": 20_000,
+    "latent_store_long": 10_000,
+    "op": 2_000,
+}
 
 
 @pytest.fixture(scope="module")

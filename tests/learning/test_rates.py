@@ -43,7 +43,8 @@ def test_a_choice_depends_on_nothing_else_and_leaves_the_state(residual_bits: in
     assert choose_rate(interpreter, x, data.y_train, steps=600) == first
     assert first.steps == len(told) <= default_budget(300, 600) * 1.2
     assert [step for _, step, _ in told] == list(range(1, len(told) + 1))
-    assert first.rate in {tried.rate for tried in first.tried}
+    rates = [tried.rate for tried in first.tried]
+    assert rates == sorted(set(rates)) and rates[0] <= first.rate <= rates[-1]
 
 
 @pytest.mark.interpreter
@@ -63,10 +64,10 @@ def test_an_automatic_run_is_the_run_at_the_chosen_rate() -> None:
 @pytest.mark.parametrize(("name", "head"), [("ds_cnn", Head(10)), ("resnet", Head())])
 def test_a_classifier_learns_as_at_the_best_rate(name: str, head: Head) -> None:
     model, data = network(name, head=head)
-    found = learning.train(tt.Interpreter(model), data, epochs=3).test_accuracy
+    found = learning.train(tt.Interpreter(model), data, epochs=6).test_accuracy
     best = max(
-        learning.train(tt.Interpreter(model), data, epochs=3, learning_rate=rate).test_accuracy
-        for rate in (1e-3, 3e-3, 1e-2, 3e-2)
+        learning.train(tt.Interpreter(model), data, epochs=6, learning_rate=rate).test_accuracy
+        for rate in (1e-3, 3e-3, 1e-2)
     )
     assert found >= best - 0.03
 

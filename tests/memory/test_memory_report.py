@@ -145,4 +145,8 @@ def test_the_rewrite_report_adds_up(digits: Model) -> None:
     assert arena.total_bytes == sum(arena.parts().values()) <= arena.minimum_bytes
     assert arena == memory_report(Model(result.model_bytes)).arena()
     assert result.report.arena_before == memory_report(digits).arena()
-    assert result.report.flash == RewriteFlash(len(digits.source), len(result.model_bytes))
+    flash = result.flash
+    assert flash.model_bytes == len(result.model_bytes) and flash.kernel_bytes > 0
+    assert result.report.flash == RewriteFlash(
+        len(digits.source), flash.model_bytes, flash.kernel_bytes, flash.total_bytes
+    )

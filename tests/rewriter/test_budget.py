@@ -15,6 +15,7 @@ from tflm_train.errors import BudgetError, SchemeError
 from tflm_train.model import Model
 from tflm_train.ops.builtin import KernelSet
 from tflm_train.rewriter.budget import fitting_way, parse_bytes
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.give_up import least_of
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.trials import Trials, Way
@@ -40,14 +41,14 @@ def test_not_a_size(text: str) -> None:
 def test_what_fits_is_let_through(digits: Model) -> None:
     scheme = full_scheme(digits)
     needed = BUILTIN.rewrite(digits, scheme).memory.minimum_bytes
-    assert fitting_way(digits, scheme, BUILTIN, needed) == BUILTIN
+    assert fitting_way(digits, scheme, BUILTIN, Budget(needed)) == BUILTIN
     with pytest.raises(BudgetError):
-        fitting_way(digits, scheme, BUILTIN, needed - 1)
+        fitting_way(digits, scheme, BUILTIN, Budget(needed - 1))
 
 
 def refusal_of(model: Model, scheme: Scheme, way: Way, budget: int) -> str:
     with pytest.raises(BudgetError) as caught:
-        fitting_way(model, scheme, way, budget)
+        fitting_way(model, scheme, way, Budget(budget))
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -86,7 +87,7 @@ def test_then_smaller_residuals(digits: Model) -> None:
 
 
 def test_a_part_of_the_head(digits: Model) -> None:
-    least = least_of(Trials(digits), full_scheme(digits), Way())
+    least = least_of(Trials(digits), full_scheme(digits), Way()).arena_bytes
     message = refusal_of(digits, full_scheme(digits), Way(), least)
     assert numbers_after(message, "of the head's input channels (`ratio: 1/16`)") == least
     message = refusal_of(digits, full_scheme(digits), Way(), least - 16)
@@ -99,7 +100,7 @@ def test_a_limit_of_time_may_be_left(digits: Model) -> None:
     scheme = Scheme()
     limited, free = (w.rewrite(digits, scheme).memory.minimum_bytes for w in (way, way.smallest()))
     assert free < limited
-    assert fitting_way(digits, scheme, way, free, may_be_slower=True) == way.smallest()
+    assert fitting_way(digits, scheme, way, Budget(free), may_be_slower=True) == way.smallest()
     assert numbers_after(refusal_of(digits, scheme, way, free), "`--max-slowdown 1`") == free
 
 

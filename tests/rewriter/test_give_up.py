@@ -11,6 +11,7 @@ import pytest
 from tests.networks import load_network
 from tests.steps import DIGITS
 from tflm_train.model import Model, load
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.give_up import find_smaller
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.trials import Trials, Way
@@ -85,7 +86,7 @@ def test_never_more_than_needed(name: str) -> None:
     model, scheme, all_of_them = model_of(name), scheme_of(name), Exhaustive.of(name)
     trials = Trials(model)
     for budget in all_of_them.budgets():
-        found = find_smaller(trials, scheme, WAY, budget)
+        found = find_smaller(trials, scheme, WAY, Budget(budget))
         assert found is not None
         assert found.way.rewrite(model, found.scheme).memory.minimum_bytes <= budget
         if any(arena <= budget for arena in all_of_them.at_no_loss):
@@ -103,6 +104,6 @@ def test_what_does_not_fit() -> None:
     model, scheme = model_of("digits"), scheme_of("digits")
     trials = Trials(model)
     least = min(Exhaustive.of("digits").by_count.values())
-    below = find_smaller(trials, scheme, WAY, least - 1)
+    below = find_smaller(trials, scheme, WAY, Budget(least - 1))
     assert below is not None and below.head_share < 1
-    assert find_smaller(trials, scheme, WAY, 3000) is None
+    assert find_smaller(trials, scheme, WAY, Budget(3000)) is None

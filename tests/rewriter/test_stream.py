@@ -14,7 +14,7 @@ import tflm_train as tt
 from tests.memory.test_memory_report import assert_predicted
 from tests.networks import load_network
 from tests.stacks import ACTIVATIONS, Stack
-from tflm_train.cost.instructions import builtin_cost
+from tflm_train.cost.estimate import builtin_instructions
 from tflm_train.cost.macs import forward_macs
 from tflm_train.errors import ModelError
 from tflm_train.memory import memory_report
@@ -250,9 +250,9 @@ def test_zeros_of_kernels_are_left_out() -> None:
 def test_slowdown_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     # As if the builtin ops were the faster ones.
     def third(*case: Any) -> float:
-        return builtin_cost(*case) / 3
+        return builtin_instructions(*case) / 3
 
-    monkeypatch.setattr(optimize_module, "builtin_cost", third)
+    monkeypatch.setattr(optimize_module, "builtin_instructions", third)
     model = residual_stack()
     free = optimize(model)
     limited = optimize(model, Choice(max_slowdown=1.2))

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Sequence
 
 from tflm_train.runtime.host_library import host_library
+from tflm_train.runtime.latent_store import Balance
 
 OK, NOT_KEPT, EMPTY, BAD_STORAGE = 0, 1, 2, 4
 NONE = 0xFFFF
@@ -35,6 +36,7 @@ class LatentStore:
         seed: int = 0,
         replay_seed: int = 0,
         flash: Sequence[int] | None = None,
+        balance: Balance = Balance.CLASSES,
         memory: ctypes.Array[ctypes.c_char] | None = None,
     ):
         self._library = host_library()
@@ -45,7 +47,7 @@ class LatentStore:
         if flash is not None and memory is None:
             self.memory = ctypes.create_string_buffer(flash[0])
         sizes = None if flash is None else (ctypes.c_uint32 * 3)(*flash)
-        arguments = (latent_bytes, 4, 1, records, groups, ctypes.c_uint32(seed))
+        arguments = (latent_bytes, balance.value, records, groups, ctypes.c_uint32(seed))
         self._store = ctypes.c_void_p(
             new(*arguments, ctypes.c_uint32(replay_seed), sizes, self.memory)
         )

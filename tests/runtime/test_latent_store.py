@@ -18,7 +18,7 @@ from tests.runtime.latent_host import (
     LatentStore,
     capacity,
 )
-from tflm_train.runtime.latent_store import CounterRandom, Replay, Reservoir
+from tflm_train.runtime.latent_store import Balance, CounterRandom, Replay, Reservoir
 
 
 def test_the_generator_is_what_its_page_says() -> None:
@@ -58,6 +58,20 @@ def test_rare_groups_keep_all_and_the_others_share_alike() -> None:
     assert [group.seen for group in reservoir.groups.values()] == [1000, 200, 5, 90]
 
 
+def test_classes_stay_as_frequent_as_they_come_where_domains_are_balanced() -> None:
+    reservoir = Reservoir(200, seed=1, balance=Balance.DOMAINS)
+    labels: dict[int, int] = {}
+    for label in np.random.default_rng(0).permutation([0] * 900 + [1] * 100):
+        index = reservoir.add(int(label), domain=5)
+        if index is not None:
+            labels[index] = int(label)
+    assert list(reservoir.groups) == [(5, 0)] and len(labels) == 200
+    assert abs(sum(labels.values()) - 20) < 5 * (200 * 0.1 * 0.9) ** 0.5
+    replay = Replay(reservoir, seed=2)
+    drawn = [labels[index] for _ in range(2000) if (index := replay.draw()) is not None]
+    assert abs(np.mean(drawn) - np.mean(list(labels.values()))) < 0.04
+
+
 samples = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), max_size=200)
 
 
@@ -89,6 +103,7 @@ def test_whatever_comes(capacity: int, seed: int, stream: list[tuple[int, int]])
     seed=st.integers(0, 2**32 - 1),
     stream=st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 2)), max_size=120),
     restarts=st.sets(st.integers(0, 119), max_size=4),
+    balance=st.sampled_from(Balance),
 )
 def test_the_firmware_decides_alike(
     flash: tuple[int, int, int] | None,
@@ -96,12 +111,15 @@ def test_the_firmware_decides_alike(
     seed: int,
     stream: list[tuple[int, int]],
     restarts: set[int],
+    balance: Balance,
 ) -> None:
-    groups = 7 * 3
-    twin = Reservoir(records, seed)
+    groups = 7 * 3 if balance is Balance.CLASSES else 3
+    twin = Reservoir(records, seed, balance)
     replay = Replay(twin, seed ^ 1)
     kept: dict[int, tuple[bytes, int, int]] = {}
-    store = LatentStore(16, records, groups, seed=seed, replay_seed=seed ^ 1, flash=flash)
+    sizes = (16, records, groups)
+    given = {"replay_seed": seed ^ 1, "flash": flash, "balance": balance}
+    store = LatentStore(*sizes, seed=seed, **given)
     assert store.opened == EMPTY
     for number, (label, domain) in enumerate(stream):
         # The seed of the first time counts, once something is written.
@@ -109,9 +127,7 @@ def test_the_firmware_decides_alike(
             assert store.checkpoint() == OK
             memory = store.memory
             store.close()
-            store = LatentStore(
-                16, records, groups, replay_seed=seed ^ 1, flash=flash, memory=memory
-            )
+            store = LatentStore(*sizes, memory=memory, **given)
             replay = Replay(twin, seed ^ 1)
         sample = (number.to_bytes(16, "big"), label, domain)
         index = twin.add(label, domain)

@@ -10,8 +10,12 @@
 #include "tflm_kernels/micro/train_ops.h"
 #include "tflm_kernels/spec/op_params.h"
 #include "tflm_kernels/state/state.h"
+#include "tflm_kernels/weight_stepper.h"
 
 namespace tflm_train {
+
+StepCounts step_counts = {};
+
 namespace {
 
 constexpr uint32_t kResolverCapacity = 200;
@@ -121,6 +125,14 @@ const char* TflmTrainLastError() { return tflm_train::LastError(); }
 uint64_t TflmTrainOpNanoseconds(int32_t kind) {
   if (kind < 1 || kind > tflm_train::kLastOpKind) return 0;
   return tflm_train::OpNanoseconds(static_cast<tflm_train::OpKind>(kind));
+}
+
+// Steps of weights since the last call: all, those limited, those rounded to nothing.
+void TflmTrainTakeStepCounts(uint64_t* counts) {
+  counts[0] = tflm_train::step_counts.steps;
+  counts[1] = tflm_train::step_counts.limited;
+  counts[2] = tflm_train::step_counts.vanished;
+  tflm_train::step_counts = {};
 }
 
 void TflmTrainOpReset() { tflm_train::ResetOpTimes(); }

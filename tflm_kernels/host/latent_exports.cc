@@ -10,6 +10,7 @@
 
 namespace {
 
+using tflm_train::LatentBalance;
 using tflm_train::LatentFormat;
 using tflm_train::LatentStore;
 using tflm_train::LatentStoreSize;
@@ -43,14 +44,15 @@ struct HostStore {
 
 extern "C" {
 
-// flash: bytes, erase block and program unit of a storage in `flash_memory`; null for a store in
-// RAM. Fingerprint 0. To be given back to TflmTrainLatentClose.
-HostStore* TflmTrainLatentNew(uint32_t latent_bytes, uint32_t label_bytes, int32_t is_class,
-                              uint32_t records, uint32_t groups, uint32_t seed,
-                              uint32_t replay_seed, const uint32_t* flash, void* flash_memory) {
-  const LatentFormat format = {0, 0, latent_bytes, label_bytes, is_class != 0};
-  const LatentStoreSize size = {static_cast<uint16_t>(records), static_cast<uint16_t>(groups),
-                                seed};
+// Labels are int32 classes. balance: a LatentBalance. flash: bytes, erase block and program unit of a
+// storage in `flash_memory`; null for a store in RAM. Fingerprint 0. To be given back to
+// TflmTrainLatentClose.
+HostStore* TflmTrainLatentNew(uint32_t latent_bytes, uint32_t balance, uint32_t records,
+                              uint32_t groups, uint32_t seed, uint32_t replay_seed,
+                              const uint32_t* flash, void* flash_memory) {
+  const LatentFormat format = {0, 0, latent_bytes, sizeof(int32_t), true};
+  const LatentStoreSize size = {static_cast<uint16_t>(records), static_cast<uint16_t>(groups), seed,
+                                static_cast<LatentBalance>(balance)};
   void* place = std::malloc(sizeof(HostStore));
   if (flash == nullptr) {
     const size_t bytes = tflm_train::LatentRamBytes(format, records, groups);

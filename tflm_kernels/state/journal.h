@@ -3,8 +3,17 @@
 //
 // The area is two slots. A write goes to the slot that does not hold the newest
 // record: erase what is needed, program the payload, read it back, and last
-// program the header, whose checksum covers everything. Slots take turns, so
-// both wear alike; of two valid ones the higher sequence number counts.
+// program a header, whose checksum covers everything, and a closing word. Slots
+// take turns, so both wear alike; the higher sequence number counts.
+//
+// Flash with ECC is taken into account: a word or block that was cut off may not
+// be read until it is erased, or bits of it may read differently every time; no
+// word is programmed twice. A slot that cannot be read holds no record. Of what
+// is written in order all but the last is whole, so a header with something in
+// its closing word is. Where that is missing, or the other slot might turn out to
+// hold a newer record, Open makes firm what it has decided: it programs another
+// header, of a higher number than any other may have, into the room for
+// kJournalHeaders of them, and only then erases what the other slot begins with.
 //
 //   tflm_train::Journal journal(storage);   // storage.h: four functions
 //   if (journal.Open() == JournalStatus::kOk) StateLoad(state, journal);
@@ -12,9 +21,11 @@
 //   StateSave(state, journal);
 //
 // No heap, no globals; the object holds one buffer of kMaxProgramUnit bytes.
-// Layout of a slot, little endian: u32 magic "TTJN", u16 version 1, u16 header
-// bytes 24, u32 sequence, u32 payload bytes, u32 CRC-32 of the payload, u32
-// CRC-32 of the 20 bytes before; 0xFF up to a whole program unit; payload.
+// Layout of a slot, little endian: kJournalHeaders times a header and a closing
+// word (0x454E4F44), each with 0xFF up to a whole program unit; payload. A header
+// is u32 magic "TTJN", u16 version 2, u16 header bytes 32, u32 sequence, u32
+// payload bytes, u32 CRC-32 of the payload, u32 erasures, u32 generation, u32
+// CRC-32 of the 28 bytes before.
 
 #ifndef TFLM_KERNELS_STATE_JOURNAL_H_
 #define TFLM_KERNELS_STATE_JOURNAL_H_
@@ -35,27 +46,43 @@ enum class JournalStatus : int32_t {
   kStorageFailed = 4,  // a storage function returned false
   kVerifyFailed = 5,   // read back different from what was programmed: worn out?
   kWrongOrder = 6,     // Begin, Append up to the size, Commit; or Read beyond the end
+  kUnreadable = 7,     // no valid record, and a part that cannot be read
 };
+
+constexpr int kJournalHeaders = 4;
 
 // One line for a log, in static memory.
 const char* JournalStatusMessage(JournalStatus status);
 
 class Journal {
  public:
-  explicit Journal(const Storage& storage) : storage_(storage) {}
+  explicit Journal(const Storage& storage)
+      : storage_(storage), stage_(own_stage_), stage_capacity_(sizeof(own_stage_)) {}
+
+  // For program units above kMaxProgramUnit, up to kLargestProgramUnit: `stage` has
+  // room for one, and outlives the journal.
+  Journal(const Storage& storage, void* stage, size_t stage_bytes)
+      : storage_(storage), stage_(static_cast<uint8_t*>(stage)), stage_capacity_(stage_bytes) {}
+
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
 
   // Finds the newest valid record; reads both slots whole. Needed once, before
-  // anything else. kEmpty is no error: the journal can be written.
+  // anything else. kEmpty and kUnreadable are no errors: the journal can be written.
   JournalStatus Open();
 
   // Bytes of the newest record, 0 when there is none.
   size_t size() const { return newest_.valid ? newest_.bytes : 0; }
 
-  // Number of the newest record: how often the journal was written.
+  // Number of the newest record: higher with each.
   uint32_t sequence() const { return newest_.valid ? newest_.sequence : 0; }
 
+  // How often slots were erased before the newest record was written, cut ones left
+  // out; each slot's blocks half as often.
+  uint32_t erasures() const { return newest_.valid ? newest_.erasures : 0; }
+
   // The largest record.
-  size_t capacity() const { return slot_bytes_ - header_bytes_; }
+  size_t capacity() const { return slot_bytes_ - payload_offset_; }
 
   // A part of the newest record.
   JournalStatus Read(size_t offset, void* data, size_t bytes) const;
@@ -76,25 +103,53 @@ class Journal {
     uint32_t sequence;
     size_t bytes;
     uint32_t crc;  // of the payload
+    uint32_t erasures;
+    uint32_t generation;  // of its number, see Step
+  };
+
+  // What Open sees of a slot.
+  struct Slot {
+    Record newest;
+    bool is_closed;       // that record's header is whole
+    bool is_read;         // no read of the headers failed
+    int used;             // headers up to the last that is not blank
+    int doubtful;         // headers that are neither blank nor whole
+    uint32_t generation;  // the highest of whole ones
   };
 
   size_t SlotOffset(int slot) const { return static_cast<size_t>(slot) * slot_bytes_; }
-  size_t PayloadOffset(int slot) const { return SlotOffset(slot) + header_bytes_; }
-  JournalStatus ReadRecord(int slot, Record* record) const;
+  size_t PayloadOffset(int slot) const { return SlotOffset(slot) + payload_offset_; }
+  size_t EntryOffset(int slot, int entry) const;
+  Slot ReadSlot(int slot) const;
+  // Whether a header's checksum is right; its place is blank or cannot be read otherwise.
+  bool ReadHeader(size_t at, Record* record, bool* is_blank, bool* is_read) const;
+  bool IsClosed(size_t at) const;
+  JournalStatus WriteEntry(const Record& record, int entry);
+  uint32_t Step() const;
+  JournalStatus MakeFirm();
+  JournalStatus EraseSlot(int slot, size_t bytes);
   JournalStatus ChecksumPayload(const Record& record, uint32_t* crc) const;
   JournalStatus FlushStage();
 
   Storage storage_;
   size_t slot_bytes_ = 0;  // 0: not open
   size_t header_bytes_ = 0;
+  size_t entry_bytes_ = 0;
+  size_t payload_offset_ = 0;
   size_t erase_block_ = 0;
   size_t program_unit_ = 0;
   Record newest_ = {};
-  Record writing_ = {};     // valid between Begin and Commit
-  size_t remaining_ = 0;    // of the record being written
-  size_t write_at_ = 0;     // where the stage goes
-  size_t stage_bytes_ = 0;  // filled of the stage
-  uint8_t stage_[kMaxProgramUnit];
+  int used_entries_ = 0;     // of the newest record's slot
+  uint32_t generation_ = 0;  // of the next number
+  bool is_clean_ = true;     // no header of the newest record's slot is in doubt
+  bool is_firm_ = false;     // nothing else can turn out to be the newest record
+  Record writing_ = {};      // valid between Begin and Commit
+  size_t remaining_ = 0;     // of the record being written
+  size_t write_at_ = 0;      // where the stage goes
+  size_t stage_bytes_ = 0;   // filled of the stage
+  uint8_t* stage_;
+  size_t stage_capacity_;
+  uint8_t own_stage_[kMaxProgramUnit];
 };
 
 // Writes the training state as a new record, straight from the variables: no

@@ -137,7 +137,13 @@ void LatentLog::Place(uint16_t slot, const Entry& entry) {
   Entry other;
   const bool has_other = record.slot != kNone && ReadEntry(record.slot, &other);
   const int32_t label = format_.is_class ? entry.label : 0;
-  const uint16_t group = reservoir_->Group(label, entry.domain);
+  uint16_t group = reservoir_->Group(label, entry.domain);
+  if (group == kNone) {
+    // A sample may have been written whole although its writing failed: its group came to nothing,
+    // and others took the place.
+    reservoir_->DropEmptyGroups();
+    group = reservoir_->Group(label, entry.domain);
+  }
   if (group == kNone) return;
   reservoir_->groups()[group].Merge(entry.seen);
   if (has_other && CountsBefore(other, entry)) return;

@@ -130,12 +130,13 @@ LatentStatus LatentLog::WriteNew(Entry* entry, const Payload& payload, uint16_t*
 
 LatentStatus LatentLog::Write(const LatentChoice& choice, const void* latent, const void* label) {
   LatentGroup& group = reservoir_->groups()[choice.group];
-  Entry entry = {choice.index, group.domain, 0, reservoir_->random().draws, group.seen, 0, 0,
+  Entry entry = {choice.index, group.domain, 0, reservoir_->random().draws, choice.seen, 0, 0,
                  false};
   const Payload payload = {label, format_.label_bytes, latent, format_.latent_bytes, kNone};
   uint16_t slot = kNone;
   const LatentStatus status = WriteNew(&entry, payload, &slot);
   if (status == LatentStatus::kOk) {
+    reservoir_->Count(choice);
     reservoir_->Put(choice.index, choice.group);
     reservoir_->records()[choice.index].slot = slot;
     group.saved = entry.seen;

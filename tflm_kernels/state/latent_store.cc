@@ -13,6 +13,13 @@ LatentRecord* Records(void* memory, const LatentStoreSize& size) {
   return reinterpret_cast<LatentRecord*>(Groups(memory) + size.groups);
 }
 
+// A class that is not balanced is a label like any other.
+LatentFormat Balanced(const LatentFormat& format, LatentBalance balance) {
+  LatentFormat balanced = format;
+  balanced.is_class = format.is_class && balance == LatentBalance::kClasses;
+  return balanced;
+}
+
 uint8_t* Rest(void* memory, const LatentStoreSize& size) {
   return static_cast<uint8_t*>(memory) + LatentIndexBytes(size.records, size.groups);
 }
@@ -49,26 +56,20 @@ const char* LatentStatusMessage(LatentStatus status) {
 
 LatentStore::LatentStore(const LatentFormat& format, const LatentStoreSize& size, void* memory,
                          size_t bytes)
-    : format_(format),
-      size_(size),
-      in_flash_(false),
-      needed_bytes_(LatentRamBytes(format, size.records, size.groups)),
-      bytes_(bytes),
-      records_(Rest(memory, size)),
-      reservoir_(Records(memory, size), size.records, Groups(memory), size.groups),
-      log_({}, format, size.seed, &reservoir_, records_) {}
+    : LatentStore(format, size, {}, nullptr, LatentRamBytes(format, size.records, size.groups),
+                  memory, bytes) {}
 
 LatentStore::LatentStore(const LatentFormat& format, const LatentStoreSize& size,
-                         const Storage& storage, void* memory, size_t bytes)
-    : format_(format),
+                         const Storage& storage, const LatentLogCalls* calls, size_t needed_bytes,
+                         void* memory, size_t bytes)
+    : format_(Balanced(format, size.balance)),
       size_(size),
-      in_flash_(true),
-      needed_bytes_(
-          LatentFlashBytes(size.records, size.groups, storage.size(storage.context).program_unit)),
+      calls_(calls),
+      needed_bytes_(needed_bytes),
       bytes_(bytes),
       records_(Rest(memory, size)),
       reservoir_(Records(memory, size), size.records, Groups(memory), size.groups),
-      log_(storage, format, size.seed, &reservoir_, records_) {}
+      log_(storage, format_, size.seed, &reservoir_, records_) {}
 
 LatentStatus LatentStore::Open() {
   open_ = planned_ = false;
@@ -78,12 +79,12 @@ LatentStatus LatentStore::Open() {
       (is_class && format_.label_bytes != sizeof(int32_t))) {
     return LatentStatus::kTooSmall;
   }
-  if (!in_flash_) {
+  if (calls_ == nullptr) {
     reservoir_.Reset(size_.seed);
     open_ = planned_ = true;
     return LatentStatus::kEmpty;
   }
-  const LatentStatus status = log_.Open(size_.groups);
+  const LatentStatus status = calls_->open(&log_, size_.groups);
   open_ = status == LatentStatus::kOk || status == LatentStatus::kEmpty;
   planned_ = open_ || status == LatentStatus::kOtherModel;
   return status;
@@ -96,22 +97,25 @@ LatentStatus LatentStore::Add(const void* latent, const void* label, uint16_t do
   LatentChoice choice;
   if (!reservoir_.Choose(value, domain, &choice)) return LatentStatus::kTooManyGroups;
   LatentStatus status = LatentStatus::kNotKept;
-  if (choice.index != kNone && in_flash_) {
-    status = log_.Write(choice, latent, label);
+  if (choice.index == kNone) {
+    reservoir_.Count(choice);
+  } else if (calls_ != nullptr) {
+    status = calls_->write(&log_, choice, latent, label);
     if (status != LatentStatus::kOk) {
       reservoir_.Undo(choice);
       return status;
     }
-  } else if (choice.index != kNone) {
+  } else {
     uint8_t* record = RecordAt(choice.index);
     PutWord(record, 0, domain);
     if (format_.label_bytes > 0) std::memcpy(record + 4, label, format_.label_bytes);
     std::memcpy(record + 4 + format_.label_bytes, latent, format_.latent_bytes);
+    reservoir_.Count(choice);
     reservoir_.Put(choice.index, choice.group);
     status = LatentStatus::kOk;
   }
   // A note that fails is tried again at the next sample: the record is there.
-  if (in_flash_) log_.WriteNotes(false);
+  if (calls_ != nullptr) calls_->write_notes(&log_, false);
   return status;
 }
 
@@ -119,8 +123,8 @@ LatentStatus LatentStore::Read(size_t index, void* latent, void* label, uint16_t
   if (!open_) return LatentStatus::kNotOpen;
   if (!Has(index)) return LatentStatus::kNoRecord;
   uint16_t from = 0;
-  if (in_flash_) {
-    const LatentStatus status = log_.Read(index, latent, label, &from);
+  if (calls_ != nullptr) {
+    const LatentStatus status = calls_->read(&log_, index, latent, label, &from);
     if (status != LatentStatus::kOk) return status;
   } else {
     const uint8_t* record = RecordAt(index);
@@ -134,14 +138,14 @@ LatentStatus LatentStore::Read(size_t index, void* latent, void* label, uint16_t
 
 LatentStatus LatentStore::Checkpoint() {
   if (!open_) return LatentStatus::kNotOpen;
-  return in_flash_ ? log_.WriteNotes(true) : LatentStatus::kOk;
+  return calls_ != nullptr ? calls_->write_notes(&log_, true) : LatentStatus::kOk;
 }
 
 LatentStatus LatentStore::Clear() {
   if (!planned_) return LatentStatus::kNotOpen;
   open_ = false;
-  if (in_flash_) {
-    const LatentStatus status = log_.Clear();
+  if (calls_ != nullptr) {
+    const LatentStatus status = calls_->clear(&log_);
     if (status != LatentStatus::kOk) return status;
   } else {
     reservoir_.Reset(size_.seed);

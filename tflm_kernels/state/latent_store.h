@@ -32,10 +32,27 @@ namespace tflm_train {
 // One line for a log, in static memory.
 const char* LatentStatusMessage(LatentStatus status);
 
+// What has equal shares of the records, and of what Replay draws.
+enum class LatentBalance : uint8_t {
+  kClasses,  // each class of each domain: rare classes are kept, and are not rare in the replay
+  kDomains,  // each domain: within it classes stay as frequent as they come
+};
+
 struct LatentStoreSize {
   uint16_t records;
-  uint16_t groups;    // classes times domains, at most
+  uint16_t groups;    // what is balanced, at most: classes times domains, or domains
   uint32_t seed = 0;  // of the sampling; in flash the one of the first time counts
+  LatentBalance balance = LatentBalance::kClasses;
+};
+
+// How a store reaches the log, so that firmware without flash links none of it.
+struct LatentLogCalls {
+  LatentStatus (*open)(LatentLog* log, size_t most_groups);
+  LatentStatus (*clear)(LatentLog* log);
+  LatentStatus (*write)(LatentLog* log, const LatentChoice& choice, const void* latent,
+                        const void* label);
+  LatentStatus (*read)(LatentLog* log, size_t index, void* latent, void* label, uint16_t* domain);
+  LatentStatus (*write_notes)(LatentLog* log, bool all);
 };
 
 constexpr size_t LatentIndexBytes(size_t records, size_t groups) {
@@ -110,14 +127,17 @@ class LatentStore {
   Reservoir& reservoir() { return reservoir_; }
 
   // All 0 in RAM.
-  LatentWear wear() const { return in_flash_ ? log_.wear() : LatentWear{0, 0, 0}; }
+  LatentWear wear() const { return calls_ != nullptr ? log_.wear() : LatentWear{0, 0, 0}; }
 
  private:
   uint8_t* RecordAt(size_t index) const { return records_ + index * LatentRecordBytes(format_); }
 
+  LatentStore(const LatentFormat& format, const LatentStoreSize& size, const Storage& storage,
+              const LatentLogCalls* calls, size_t needed_bytes, void* memory, size_t bytes);
+
   LatentFormat format_;
   LatentStoreSize size_;
-  bool in_flash_;
+  const LatentLogCalls* calls_;  // null in RAM
   bool open_ = false;
   bool planned_ = false;  // whether Clear knows where everything lies
   size_t needed_bytes_;

@@ -30,18 +30,19 @@ uint16_t Reservoir::Group(int32_t label, uint16_t domain) {
 bool Reservoir::Choose(int32_t label, uint16_t domain, LatentChoice* choice) {
   const uint16_t number = Group(label, domain);
   if (number == kNone) return false;
-  LatentGroup& group = groups_[number];
+  const LatentGroup& group = groups_[number];
   choice->group = number;
-  choice->seen_before = group.seen;
+  choice->seen = group.count() < kMostSeen ? group.seen + 1 : group.seen;
   choice->draws_before = random_.draws;
-  if (group.count() < kMostSeen) ++group.seen;
-  choice->index = Place(group, number);
+  choice->index = Place(number, choice->seen & kMostSeen);
   return true;
 }
 
+void Reservoir::Count(const LatentChoice& choice) { groups_[choice.group].Merge(choice.seen); }
+
 void Reservoir::Undo(const LatentChoice& choice) {
-  groups_[choice.group].seen = choice.seen_before;
   random_.draws = choice.draws_before;
+  DropUnseenGroups();
 }
 
 uint16_t Reservoir::Largest() const {
@@ -52,14 +53,15 @@ uint16_t Reservoir::Largest() const {
   return most;
 }
 
-uint16_t Reservoir::Place(const LatentGroup& group, uint16_t number) {
+uint16_t Reservoir::Place(uint16_t number, uint32_t count) {
+  const LatentGroup& group = groups_[number];
   if (size_ < capacity_) {
     uint16_t vacant = 0;
     while (Has(vacant)) ++vacant;
     return vacant;
   }
   if (group.is_full() && group.records > 0) {
-    if (random_.Below(group.count()) >= group.records) return kNone;
+    if (random_.Below(count) >= group.records) return kNone;
     return static_cast<uint16_t>(RecordOf(number, random_.Below(group.records)));
   }
   const uint16_t most = Largest();
@@ -99,12 +101,21 @@ void Reservoir::MarkFull() {
 
 void Reservoir::DropUnseenGroups() {
   for (size_t at = group_count_; at-- > 0;) {
-    if (groups_[at].count() > 0) continue;
-    --group_count_;
-    for (size_t i = at; i < group_count_; ++i) groups_[i] = groups_[i + 1];
-    for (size_t i = 0; i < capacity_; ++i) {
-      if (Has(i) && records_[i].group > at) --records_[i].group;
-    }
+    if (groups_[at].count() == 0 && groups_[at].records == 0) DropGroup(at);
+  }
+}
+
+void Reservoir::DropEmptyGroups() {
+  for (size_t at = group_count_; at-- > 0;) {
+    if (groups_[at].records == 0) DropGroup(at);
+  }
+}
+
+void Reservoir::DropGroup(size_t at) {
+  --group_count_;
+  for (size_t i = at; i < group_count_; ++i) groups_[i] = groups_[i + 1];
+  for (size_t i = 0; i < capacity_; ++i) {
+    if (Has(i) && records_[i].group > at) --records_[i].group;
   }
 }
 

@@ -67,7 +67,7 @@ struct LatentRecord {
 struct LatentChoice {
   uint16_t index;  // of the record to write; kNone: the sample is not kept
   uint16_t group;
-  uint32_t seen_before;
+  uint32_t seen;  // the group's, with this sample
   uint32_t draws_before;
 };
 
@@ -84,10 +84,15 @@ class Reservoir {
   // Groups lie in ascending order of (domain, label): those behind a new one move.
   uint16_t Group(int32_t label, uint16_t domain);
 
-  // Decides on a new sample and counts it. False: it is of one group too many.
+  // Decides on a new sample, which counts from Count on. False: it is of one group
+  // too many.
   bool Choose(int32_t label, uint16_t domain, LatentChoice* choice);
 
-  // The sample never came: what was chosen could not be written.
+  // The sample came: what was chosen is done.
+  void Count(const LatentChoice& choice);
+
+  // The sample never came, nor its group if that is new: what was chosen could not
+  // be written.
   void Undo(const LatentChoice& choice);
 
   // A record of this group is at this index from now on.
@@ -98,7 +103,10 @@ class Reservoir {
 
   // Once all are restored.
   void MarkFull();
+
+  // Groups without a record are none any more: those that no sample came of, or all.
   void DropUnseenGroups();
+  void DropEmptyGroups();
 
   // There is no record at this index any more.
   void Remove(size_t index);
@@ -118,7 +126,8 @@ class Reservoir {
 
  private:
   uint16_t Largest() const;
-  uint16_t Place(const LatentGroup& group, uint16_t number);
+  void DropGroup(size_t at);
+  uint16_t Place(uint16_t number, uint32_t count);
 
   LatentRecord* records_;
   size_t capacity_;

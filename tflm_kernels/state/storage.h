@@ -12,15 +12,19 @@ namespace tflm_train {
 
 // How the memory is organised.
 struct StorageSize {
-  size_t bytes;         // of the whole area given to the journal
-  size_t erase_block;   // bytes erased at a time (1 for memory that needs no erasing)
+  size_t bytes;  // of the whole area given to the journal
+  // Bytes erased at a time (1 for memory that needs no erasing). All blocks of the area have this
+  // size: where a part's sectors differ (STM32F4: 16, 64 and 128 KB), give it some that are alike.
+  size_t erase_block;
   size_t program_unit;  // bytes programmed at a time: a power of two, at most kMaxProgramUnit
 };
 
-constexpr size_t kMaxProgramUnit = 256;  // a page of the serial flash of an RP2040
+constexpr size_t kMaxProgramUnit = 256;       // a page of the serial flash of an RP2040
+constexpr size_t kLargestProgramUnit = 4096;  // of a journal with a stage of its own
 
 // Offsets count from the start of the area. Functions return false when the
-// hardware reports an error.
+// hardware reports an error: also `read`, where ECC finds a word that cannot be
+// corrected (a handler for the fault or interrupt that it raises has to say so).
 struct Storage {
   void* context;  // handed to each function
 

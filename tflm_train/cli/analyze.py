@@ -61,8 +61,8 @@ class WeightGain:
       ratio: Share of its input channels that train.
       gain: Score above that of the biases of this layer and those behind it.
       error: Standard error of that.
-      seeds: Runs that it is the mean of.
-      rate: Learning rate of the first step that they were measured with.
+      seeds: Runs that it is the mean of; 0 where it is only predicted.
+      rate: Learning rate of the first step that they were measured with; 0 where predicted.
     """
 
     layer: int
@@ -125,6 +125,12 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "--minutes", type=float, help="stop after that time, with what is known then"
     )
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="fine-tune about a dozen of the weights, with one seed, and predict the others from "
+        "one pass over the data",
+    )
     add_workers(parser)
     parser.add_argument("-o", "--output", help="write the contributions, for `search`")
     shared.add_force(parser)
@@ -148,6 +154,7 @@ def _run(arguments: argparse.Namespace) -> Analyzed:
                     workers,
                     results,
                     seeds=arguments.seeds,
+                    fast=arguments.fast,
                     steps=arguments.steps,
                     depth=arguments.layers,
                     seconds=None if arguments.minutes is None else 60 * arguments.minutes,
@@ -213,6 +220,8 @@ def _show(result: Analyzed) -> None:
         console.print(
             f"* hopeless after one seed: {result.stopped} of {len(result.weights)} got no others"
         )
+    if any(not row.seeds for row in result.weights):
+        console.print("? predicted by gradient times update, not fine-tuned")
     if result.unfinished:
         console.print(
             f"{result.unfinished} candidates lack runs for which there was no time; {going_on()}"
@@ -253,12 +262,13 @@ def _show_weights(console: Console, result: Analyzed) -> None:
             if found is None:
                 cells.append("")
                 continue
-            star = "*" if found.seeds < most_seeds else ""
+            star = "?" if not found.seeds else "*" if found.seeds < most_seeds else ""
             gain, error = (_number(result.metric, x) for x in (found.gain, found.error))
             cells.append(f"{gain} ± {error}{star}")
-        rates = sorted({row.rate for row in rows.values()})
+        rates = sorted({row.rate for row in rows.values() if row.seeds}) or [0.0]
         shown = rates if len(rates) == 1 else [rates[0], rates[-1]]
-        table.add_row(str(layer), *cells, " to ".join(f"{rate:g}" for rate in shown))
+        text = " to ".join(f"{rate:g}" for rate in shown if rate)
+        table.add_row(str(layer), *cells, text)
     console.print(table)
 
 

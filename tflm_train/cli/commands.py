@@ -15,6 +15,7 @@ from tflm_train.cli import (
     rewrite,
     scheme_list,
     scheme_show,
+    search,
     state_average,
     state_diff,
     state_info,
@@ -26,6 +27,7 @@ from tflm_train.cli.command import Command, Group
 COMMANDS: tuple[Command[Any] | Group, ...] = (
     inspect.COMMAND,
     analyze.COMMAND,
+    search.COMMAND,
     rewrite.COMMAND,
     memory.COMMAND,
     train.COMMAND,

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
+from tflm_train.cost.estimate import step_cost
+from tflm_train.cost.flash import flash_bytes
+from tflm_train.cost.report import FlashReport, TimeReport, flash_report, time_report
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import memory_report
 from tflm_train.memory.plot import draw_memory
@@ -18,19 +21,8 @@ from tflm_train.records import sometimes
 
 
 @dataclass(frozen=True)
-class ModelFlash:
-    """What a model takes in flash.
-
-    Attributes:
-      model_bytes: The model's file.
-    """
-
-    model_bytes: int
-
-
-@dataclass(frozen=True)
 class MemorySummary:
-    """The memory of a model on a Cortex-M.
+    """The memory and time of a model on a Cortex-M.
 
     Attributes:
       model: The file's name.
@@ -40,6 +32,7 @@ class MemorySummary:
       peak: Where most of the planned part is in use.
       unmodelled_ops: Operators whose memory is not known, and not counted.
       flash: What the model takes in flash.
+      time: The estimated time of a training step, or of an inference.
       plot: The picture of `--plot`.
     """
 
@@ -49,20 +42,23 @@ class MemorySummary:
     persistent: dict[str, int]
     peak: Peak
     unmodelled_ops: tuple[str, ...]
-    flash: ModelFlash
+    flash: FlashReport
+    time: TimeReport
     plot: str | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a .tflite file, original or rewritten")
-    shared.add_kernels(parser)
+    shared.add_board(parser)
     parser.add_argument("--plot", metavar="FILE", help="draw the arena over time (PNG)")
     shared.add_force(parser)
 
 
 def _run(arguments: argparse.Namespace) -> MemorySummary:
     model = load(arguments.model)
-    report = memory_report(model, arguments.kernels)
+    target = shared.chosen_board(arguments)
+    report = memory_report(model, target.kernels)
+    ops = model.graph.ops
     plot = None
     if arguments.plot:
         path = Path(arguments.plot)
@@ -75,7 +71,8 @@ def _run(arguments: argparse.Namespace) -> MemorySummary:
         persistent={str(c): report.persistent.bytes_of(c) for c in Category},
         peak=report.peak(),
         unmodelled_ops=tuple(report.persistent.unmodelled),
-        flash=ModelFlash(len(model.source)),
+        flash=flash_report(flash_bytes(len(model.source), ops, target.core)),
+        time=time_report(step_cost(ops, target.core, target.kernels), target.clock),
         plot=plot,
     )
 
@@ -83,7 +80,8 @@ def _run(arguments: argparse.Namespace) -> MemorySummary:
 def _show(result: MemorySummary) -> None:
     tables.show_arena({result.model: result.arena}, result.kernels)
     tables.show_peak(result.peak)
-    tables.console().print(f"flash: {result.flash.model_bytes:,} bytes (the model)")
+    tables.show_flash(result.flash)
+    tables.show_time("one Invoke", result.time)
     tables.show_warnings(f"the memory of {name} is not counted" for name in result.unmodelled_ops)
     if result.plot is not None:
         tables.console().print(f"plot written: {result.plot}")
@@ -91,7 +89,7 @@ def _show(result: MemorySummary) -> None:
 
 COMMAND = Command(
     "memory",
-    "Predict the arena a model takes on a Cortex-M, to the byte, and what it is made of.",
+    "Predict the arena a model takes on a Cortex-M, to the byte; its flash and its time.",
     "The total is what arena_used_bytes() will return; the peak names the tensors to blame.",
     _arguments,
     _run,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
+from tflm_train.cost.report import FlashReport, TimeReport, time_report
 from tflm_train.errors import DataError
 from tflm_train.files import NewFile, is_json_report, write_files
 from tflm_train.model import Model, load
@@ -18,6 +19,7 @@ from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
 from tflm_train.rewriter.budget import fitting_way, parse_bytes
 from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial, choose_preset
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.latent_report import LatentReport
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.report import RewriteReport
@@ -36,6 +38,7 @@ class Rewritten(RewriteReport):
     Attributes:
       output: The rewritten model's file.
       slowdown: Estimated time of the forward layers, relative to the builtin ones'.
+      time: The estimated time of a training step.
       chosen: The preset that was chosen, where neither scheme nor preset was named.
       plots: The pictures of `--plot`: the arena without and with `--stream` and
         `--forward`.
@@ -44,6 +47,7 @@ class Rewritten(RewriteReport):
 
     output: str
     slowdown: float
+    time: TimeReport
     chosen: PresetChoice | None = sometimes()
     plots: tuple[str, ...] | None = sometimes()
     split: SplitReport | None = sometimes()
@@ -97,12 +101,24 @@ def _arguments(parser: Parser) -> None:
         help="largest estimated time of the forward layers relative to the builtin ops' (default: "
         "1, never slower; more only where nothing else fits --budget)",
     )
-    shared.add_target(parser)
+    shared.add_board(parser)
     parser.add_argument(
         "--budget",
         metavar="SIZE",
         help="the largest arena (256KB, 1MB, bytes): what does not fit is refused, and what to "
-        f"give up is said (default: none; {_BUDGET} where a preset is chosen by it)",
+        f"give up is said (default: the board's; without one none, or {_BUDGET} where a preset is "
+        "chosen by it)",
+    )
+    parser.add_argument(
+        "--flash",
+        metavar="SIZE",
+        help="the most flash for the model and our kernels (default: the board's, or no limit)",
+    )
+    parser.add_argument(
+        "--step-ms",
+        type=float,
+        metavar="MS",
+        help="the longest estimated training step, on --core at --clock or on --board",
     )
 
 
@@ -112,24 +128,31 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     parts_of = {part: output.with_stem(f"{output.stem}_{part}") for part in ("trunk", "tail")}
     for file in parts_of.values() if arguments.split else [output]:
         shared.require_another_file(file, source)
-    budget = None if arguments.budget is None else parse_bytes(arguments.budget)
+    target = shared.chosen_board(arguments)
+    budget = _budget(arguments, target)
     model = original_of(load(source))
-    way = _way(arguments)
+    way = _way(arguments, target)
     chosen = None
     if arguments.scheme is None and arguments.preset is None:
-        fitting, chosen = choose_preset(
-            model,
-            parse_bytes(_BUDGET) if budget is None else budget,
-            way,
-            shared.chosen_head(arguments),
-            arguments.residual_bits,
-            arguments.latent,
-        )
+        if budget.ram is None:
+            budget = dataclasses.replace(budget, ram=parse_bytes(_BUDGET))
+        with shared.trial_progress() as on_trial:
+            fitting, chosen = choose_preset(
+                model,
+                budget,
+                way,
+                shared.chosen_head(arguments),
+                arguments.residual_bits,
+                arguments.latent,
+                on_trial,
+            )
         scheme, way = fitting.scheme, fitting.way
     else:
         scheme = _chosen_scheme(arguments, model)
-        if budget is not None:
-            way = fitting_way(model, scheme, way, budget, arguments.max_slowdown is None)
+        if budget.limits_anything:
+            may_be_slower = arguments.max_slowdown is None
+            with shared.trial_progress() as on_trial:
+                way = fitting_way(model, scheme, way, budget, may_be_slower, on_trial)
     if arguments.split:
         scheme = dataclasses.replace(scheme, latent=False)
     result = way.rewrite(model, scheme, apart=arguments.split)
@@ -139,7 +162,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         parts = split_model(result.model_bytes, model.name)
         trunk, tail = parts_of["trunk"], parts_of["tail"]
         split = parts.report(str(trunk), str(tail), way.kernels)
-        split.require_fit(budget if chosen is None else chosen.budget_bytes)
+        split.require_fit(budget.ram)
         files = [
             NewFile(trunk, parts.trunk, is_trunk),
             NewFile(tail, parts.tail, is_rewritten_model),
@@ -153,6 +176,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         **vars(result.report),
         output=str(output),
         slowdown=result.slowdown,
+        time=time_report(result.step, target.clock),
         chosen=chosen,
         plots=plots,
         split=split,
@@ -164,13 +188,26 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     return rewritten
 
 
-def _way(arguments: argparse.Namespace) -> Way:
+def _way(arguments: argparse.Namespace, target: shared.Target) -> Way:
     limit = arguments.max_slowdown
-    if limit is not None and not limit >= 1:
-        raise DataError(f"--max-slowdown {limit} must be at least 1")
-    core, kernels = shared.chosen_target(arguments)
+    if limit is not None and not limit >= 0:
+        raise DataError(f"--max-slowdown {limit} must be at least 0 (as fast as can be)")
     stream, forward = Streaming(arguments.stream), Forward(arguments.forward)
-    return Way(kernels, stream, forward, core, 1.0 if limit is None else limit)
+    return Way(target.kernels, stream, forward, target.core, 1.0 if limit is None else limit)
+
+
+def _budget(arguments: argparse.Namespace, target: shared.Target) -> Budget:
+    """What may be spent: as the options say, else as much as the board has."""
+    board, limit = target.board, arguments.step_ms
+    if limit is not None and not limit > 0:
+        raise DataError(f"--step-ms {limit:g} must be above 0")
+    ram = None if board is None else board.ram_budget
+    flash = None if board is None else board.flash_budget
+    if arguments.budget is not None:
+        ram = parse_bytes(arguments.budget)
+    if arguments.flash is not None:
+        flash = parse_bytes(arguments.flash)
+    return Budget(ram, flash, limit, target.clock)
 
 
 def _chosen_scheme(arguments: argparse.Namespace, model: Model) -> Scheme:
@@ -190,7 +227,17 @@ def _chosen_scheme(arguments: argparse.Namespace, model: Model) -> Scheme:
 def _show(result: Rewritten) -> None:
     table = tables.new_table(
         f"trained layers of {result.output}",
-        ("layer", "op", "name", "weights", "biases", "variables (bytes)", "frozen"),
+        (
+            "layer",
+            "op",
+            "name",
+            "weights",
+            "biases",
+            "variables (bytes)",
+            "flash (bytes)",
+            "backward (ms)",
+            "frozen",
+        ),
         ("op", "name"),
     )
     for layer in result.layers:
@@ -201,6 +248,8 @@ def _show(result: Rewritten) -> None:
             f"{layer.weights:,}",
             f"{layer.biases:,}",
             f"{layer.variable_bytes:,}",
+            f"{layer.flash_bytes:,}",
+            f"{1e3 * layer.cycles / result.time.clock:,.1f}",
             f"{layer.frozen_channels} channels" if layer.frozen_channels else "",
         )
     console = tables.console()
@@ -223,10 +272,12 @@ def _show(result: Rewritten) -> None:
     )
     tables.show_macs(result.macs, result.macs_before)
     console.print(f"estimated time of the forward layers: {result.slowdown:.2f} times the builtin")
+    tables.show_time("a training step", result.time)
     if result.latent is not None:
         _show_latent(result.latent)
     flash = result.flash
-    console.print(f"flash: {flash.rewritten_bytes:,} bytes (was {flash.original_bytes:,})")
+    tables.show_flash(FlashReport(flash.rewritten_bytes, flash.kernel_bytes, flash.total_bytes))
+    console.print(f"the model's file was {flash.original_bytes:,} bytes before")
     tables.show_warnings(result.warnings)
     split = result.split
     if split is None:
@@ -254,9 +305,14 @@ def _show_latent(latent: LatentReport) -> None:
 def _sentence(chosen: PresetChoice) -> str:
     tried = ", ".join(f"{_words(trial)} {trial.arena_bytes:,}" for trial in chosen.tried)
     *_, fitting = (trial for trial in chosen.tried if trial.fits)
+    limits = f"{chosen.budget_bytes:,} bytes"
+    if chosen.flash_budget is not None:
+        limits += f", {chosen.flash_budget:,} of flash"
+    if chosen.step_ms_budget is not None:
+        limits += f", {chosen.step_ms_budget:g} ms a step"
     return (
-        f"preset {_words(fitting)}: the best that fits {chosen.budget_bytes:,} bytes (arena with "
-        f"{tried}); another one: `--preset`, another budget: `--budget`"
+        f"preset {_words(fitting)}: the best that fits {limits} (arena with {tried}); another one: "
+        "`--preset`, another budget: `--budget`"
     )
 
 
@@ -266,6 +322,10 @@ def _words(trial: PresetTrial) -> str:
         words.append(f"residual_bits {trial.residual_bits}")
     if trial.max_slowdown is None:
         words.append("slower")
+    elif trial.stream == Streaming.OFF:
+        words.append("builtin layers")
+    elif not trial.max_slowdown:
+        words.append("the fastest layers")
     return " with ".join([words[0], " and ".join(words[1:])]) if words[1:] else words[0]
 
 

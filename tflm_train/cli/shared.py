@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
+from tflm_train.cost.boards import BOARDS, DEFAULT_CLOCK, Board, parse_clock, show_clock
 from tflm_train.cost.cores import Core
 from tflm_train.errors import SchemeError, TflmTrainError
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.memory.plot import draw_memory
+from tflm_train.rewriter.costs import Costs
 from tflm_train.rewriter.optimize import Forward, Streaming
+from tflm_train.rewriter.trials import OnTrial
 from tflm_train.scheme.head import KEPT_HEAD, MAX_CLASSES, Head, parse_classes
+
+SECONDS_BETWEEN = 10.0  # lines of progress where there is no terminal
 
 DATA_HELP = (
     "an .npz file with x_train, y_train, x_test, y_test (uint8 images are resized to the model's "
@@ -58,6 +67,60 @@ def chosen_target(arguments: argparse.Namespace) -> tuple[Core, KernelSet]:
         return Core.of(kernels), kernels
     core = Core(arguments.core)
     return core, KernelSet(arguments.kernels or core.kernels)
+
+
+def add_board(parser: Parser) -> None:
+    """Adds --board, --clock, --core and --kernels, for `chosen_board`."""
+    parser.add_argument(
+        "--board",
+        choices=list(BOARDS),
+        help="its core and clock; and as --budget and --flash what it leaves of its memory",
+    )
+    parser.add_argument(
+        "--clock",
+        metavar="HZ",
+        help="the core's frequency, for times in ms (default: the board's, or "
+        f"{show_clock(DEFAULT_CLOCK)})",
+    )
+    add_target(parser)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a model is to run on.
+
+    Attributes:
+      core: What the time is estimated for.
+      kernels: What runs the builtin operators.
+      clock: The core's, in Hz.
+      board: The board, where one is named.
+    """
+
+    core: Core
+    kernels: KernelSet
+    clock: int
+    board: Board | None
+
+
+def chosen_board(arguments: argparse.Namespace) -> Target:
+    """What --board, --clock, --core and --kernels mean; what is left out follows from the others.
+
+    Raises:
+      SchemeError: The clock is no frequency, or a board's core is not the one that is named.
+    """
+    board = None if arguments.board is None else BOARDS[arguments.board]
+    core, kernels = chosen_target(arguments)
+    clock = DEFAULT_CLOCK
+    if board is not None:
+        if arguments.core is not None and core is not board.core:
+            raise SchemeError(
+                f"--board {board.name} has {board.core}, not {core}; leave out --core"
+            )
+        core, clock = board.core, board.clock
+        kernels = KernelSet(arguments.kernels or core.kernels)
+    if arguments.clock is not None:
+        clock = parse_clock(arguments.clock)
+    return Target(core, kernels, clock, board)
 
 
 def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:
@@ -166,4 +229,34 @@ def progress(quiet: bool) -> Progress:
         # In a pipe or a log file a bar is nothing but stray blank lines.
         disable=quiet or not console.is_terminal,
         transient=True,
+    )
+
+
+@contextlib.contextmanager
+def trial_progress() -> Iterator[OnTrial]:
+    """Says on standard error how many rewrites were tried, also where nobody watches.
+
+    Yields:
+      What `Trials` is to tell; on a terminal one line that changes, elsewhere a line now and then.
+    """
+    console = tables.error_console()
+    begin = last = time.monotonic()
+    if console.is_terminal:
+        with console.status("trying what fits") as status:
+            yield lambda count, costs: status.update(_tried(count, costs, begin))
+        return
+
+    def tell(count: int, costs: Costs) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN:
+            last = time.monotonic()
+            console.print(_tried(count, costs, begin), soft_wrap=True)
+
+    yield tell
+
+
+def _tried(count: int, costs: Costs, begin: float) -> str:
+    seconds = time.monotonic() - begin
+    return (
+        f"trying what fits: {count} rewrites in {seconds:.0f} s, last {costs.arena_bytes:,} bytes"
     )

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tflm_train.cost.boards import show_clock
+from tflm_train.cost.report import FlashReport, TimeReport
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.records import key_of
 from tflm_train.runtime.metrics import ACCURACY
@@ -143,3 +145,29 @@ def show_peak(peak: Peak) -> None:
     if rest:
         table.add_row(f"{len(rest)} more", f"{sum(b.bytes for b in rest):,}", "", "")
     console().print(table)
+
+
+def show_time(what: str, time: TimeReport) -> None:
+    """Prints an estimated time: of `a training step`, of `an inference`."""
+    console().print(
+        f"{what}: {time.ms:,.1f} ms on {time.core} at {show_clock(time.clock)} (an estimate: "
+        f"{time.instructions:,} instructions, {time.cycles:,} cycles, memory without wait states)",
+        soft_wrap=True,
+    )
+    by_kind: dict[str, float] = {}
+    for op in time.per_op:
+        by_kind[op.op] = by_kind.get(op.op, 0.0) + op.ms
+    most = sorted(by_kind.items(), key=lambda item: -item[1])[:_PEAK_ROWS]
+    console().print(
+        "  of which " + ", ".join(f"{op} {ms:,.1f} ms" for op, ms in most), soft_wrap=True
+    )
+    show_warnings(f"the time of {op} is not known, and not counted" for op in time.unmeasured_ops)
+
+
+def show_flash(flash: FlashReport) -> None:
+    """Prints what a model takes in flash."""
+    console().print(
+        f"flash: {flash.total_bytes:,} bytes (model {flash.model_bytes:,}, our kernels "
+        f"{flash.kernel_bytes:,} with -Os; TFLM and the C library are not counted)",
+        soft_wrap=True,
+    )

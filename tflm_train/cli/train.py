@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.cli import latents, shared, tables
+from tflm_train.cli import advice, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.files import read_state, write_file
 from tflm_train.learning import LatentCache, RateChoice, train
+from tflm_train.learning.split_pair import data_for_tail
+from tflm_train.model import load
 from tflm_train.model.kinds import is_state
 from tflm_train.records import sometimes
-from tflm_train.runtime.data import load_dataset
+from tflm_train.runtime.data import Dataset, load_dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
 from tflm_train.runtime.training import (
@@ -22,6 +24,7 @@ from tflm_train.runtime.training import (
     EpochRecord,
     StepReport,
     TrainingRecord,
+    WeightSteps,
 )
 
 AUTO = "auto"
@@ -41,7 +44,8 @@ class TrainSummary:
       epochs: The epochs in order.
       test_accuracy: On the test samples after the last step.
       steps_per_second: On this host.
-      warnings: What went wrong; sentences.
+      weight_steps: What became of the steps of single weights.
+      warnings: What went wrong, and what to do about it; sentences.
       state: The file that the trained state was written to.
     """
 
@@ -51,6 +55,7 @@ class TrainSummary:
     epochs: tuple[EpochRecord, ...]
     test_accuracy: float
     steps_per_second: float
+    weight_steps: WeightSteps
     rate_choice: RateChoice | None = sometimes()
     warnings: tuple[str, ...] | None = sometimes()
     state: str | None = sometimes()
@@ -82,6 +87,11 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--limit", type=int, help="use only the first N training and test samples")
     parser.add_argument("--load-state", help="start from this state, not from the factory's")
     parser.add_argument("--save-state", help="write the trained state to this file")
+    parser.add_argument(
+        "--trunk",
+        help="the first of the two models of `rewrite --split`, when MODEL is the second: the data "
+        "go through it",
+    )
     latents.add_cache(parser)
     shared.add_force(parser)
 
@@ -100,14 +110,20 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
         interpreter.load_state(read_state(Path(arguments.load_state)))
+    dataset = load_dataset(arguments.data)
+    warnings = advice.on_data(interpreter, dataset.first(arguments.limit))
+    _warn(warnings, arguments.json)
     choices: list[RateChoice] = []
-    record = _train(interpreter, arguments, choices.append)
+    record = _train(interpreter, dataset, arguments, choices.append)
+    choice = choices[0] if choices else None
+    after = advice.on_run(interpreter, record, choice)
+    _warn(after, arguments.json)
+    warnings += after
     state = None
     if arguments.save_state:
         path = Path(arguments.save_state)
         write_file(path, interpreter.state(), is_state, arguments.force)
         state = str(path)
-    is_mute = record.epochs[0].is_mute
     return TrainSummary(
         metric=record.metric,
         learning_rate=record.learning_rate,
@@ -115,24 +131,40 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
         epochs=record.epochs,
         test_accuracy=record.test_accuracy,
         steps_per_second=record.steps_per_second,
-        rate_choice=choices[0] if choices else None,
-        warnings=(_mute_training(interpreter, record.learning_rate),) if is_mute else None,
+        weight_steps=record.weight_steps,
+        rate_choice=choice,
+        warnings=tuple(warnings) or None,
         state=state,
     )
 
 
+def _warn(sentences: Sequence[str], quiet: bool) -> None:
+    for sentence in () if quiet else sentences:
+        tables.error_console().print(f"warning: {sentence}", style="yellow", soft_wrap=True)
+
+
 def _train(
     interpreter: Interpreter,
+    dataset: Dataset,
     arguments: argparse.Namespace,
     keep_choice: Callable[[RateChoice], None],
 ) -> TrainingRecord:
     """Trains with a progress bar and, where tables are wanted, a line after each epoch."""
-    dataset = load_dataset(arguments.data)
     metric = metric_for(interpreter, dataset.y_train).name
+    cache = LatentCache.of_user(arguments.cache)
     with shared.progress(arguments.json) as progress:
+        on_latent = latents.frozen_layers(progress, arguments.json)
+        if arguments.trunk:
+            dataset = data_for_tail(
+                load(arguments.trunk),
+                interpreter.model,
+                dataset,
+                limit=arguments.limit,
+                cache=cache,
+                on_latent=on_latent,
+            )
         trials = progress.add_task("learning rate", visible=arguments.lr is None)
         task = progress.add_task("epoch 1", total=None)
-        rates = [arguments.lr]
 
         def on_trial(rate: float, step: int, steps: int) -> None:
             progress.update(
@@ -141,7 +173,6 @@ def _train(
 
         def on_rate(choice: RateChoice) -> None:
             keep_choice(choice)
-            rates[0] = choice.rate
             progress.update(trials, visible=False)
             if not arguments.json:
                 for line in _choice_lines(choice, metric):
@@ -157,18 +188,14 @@ def _train(
             )
 
         def on_epoch(epoch: int, record: EpochRecord) -> None:
-            if arguments.json:
-                return
-            progress.console.print(_epoch_line(epoch, record, metric))
-            if epoch == 0 and record.is_mute:
-                warning = _mute_training(interpreter, rates[0])
-                progress.console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+            if not arguments.json:
+                progress.console.print(_epoch_line(epoch, record, metric))
 
         return train(
             interpreter,
             dataset,
-            cache=LatentCache.of_user(arguments.cache),
-            on_latent=latents.frozen_layers(progress, arguments.json),
+            cache=cache,
+            on_latent=on_latent,
             epochs=arguments.epochs,
             learning_rate=arguments.lr,
             on_trial=on_trial,
@@ -190,14 +217,6 @@ def _choice_lines(choice: RateChoice, metric: str) -> list[str]:
         line += f"{kind} {tables.score(metric, tried.score)}"
         lines.append(line)
     return lines
-
-
-def _mute_training(interpreter: Interpreter, rate: float) -> str:
-    step = interpreter.require_trainable().loss.scale
-    return (
-        "the loss did not move in the first epoch: the new head's outputs are all below one step "
-        f"({step:g}) of the output; use a larger learning rate, such as --lr {10 * rate:g}"
-    )
 
 
 def _epoch_line(epoch: int, record: EpochRecord, metric: str) -> str:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from tflm_train.cost.cores import Core
-from tflm_train.cost.features import features_of
-from tflm_train.cost.table import coefficients, cycles_per_instruction
+from tflm_train.cost.cycles import cycles_per_instruction
+from tflm_train.cost.features import features_of, layer_features
+from tflm_train.cost.table import coefficients
 from tflm_train.graph import Op
-from tflm_train.ops.builtin import KernelSet
+from tflm_train.ops import StageKind, Stream
+from tflm_train.ops.builtin import KernelSet, builtin_of
+from tflm_train.ops.geometry import Geometry
 
 _MILLI = 1e3
 
@@ -93,7 +96,31 @@ def op_cost(op: Op, core: Core, kernels: KernelSet = KernelSet.CMSIS_NN) -> OpCo
     table = coefficients(core, kernels is KernelSet.REFERENCE).get(features.kind)
     of_kind = {} if table is None else table
     instructions = sum(of_kind.get(name, 0.0) * value for name, value in features.values.items())
-    rates = cycles_per_instruction(core)
-    cycles = instructions * rates.get(features.kind, rates["*"])
+    cycles = instructions * cycles_per_instruction(core, features.kind)
     output = op.output.name if op.outputs else ""
     return OpCost(op.name, output, instructions, cycles, table is not None)
+
+
+@lru_cache(maxsize=4096)
+def layer_instructions(kind: StageKind, geometry: Geometry, core: Core) -> float:
+    """Estimated instructions of a layer in a STREAM, to compare ways of running it.
+
+    Args:
+      kind: What it computes.
+      geometry: Its shape, zeros at the kernel's edges left out.
+      core: What runs it.
+
+    Returns:
+      Without what training keeps of it, which takes about as long in every way.
+    """
+    table = coefficients(core)[Stream.OP]
+    features = layer_features(kind, geometry)
+    return sum(table.get(name, 0.0) * value for name, value in features.items())
+
+
+def builtin_instructions(op: Op, core: Core, kernels: KernelSet) -> float:
+    """Estimated instructions of a builtin layer that a STREAM could compute; 0 for other ops."""
+    row = builtin_of(op)
+    if row is None or row.stage is None:
+        return 0.0
+    return op_cost(op, core, kernels).instructions

@@ -21,6 +21,7 @@ Values = Mapping[str, float]
 _ONCE = "once"
 _VECTOR = 16  # lanes of int8
 _GROUP = 4  # channels at a time
+_SMALL = 3
 _PART = 512  # positions that an update sums at a time
 
 
@@ -63,17 +64,21 @@ def features_of_params(params: ops.Params) -> Features:
     return Features(params.OP, {_ONCE: 1.0, **_TRAINING[type(params)](params)})
 
 
-def stage_features(stage: ops.StageFields) -> Values:
-    """What the time of one stage of a STREAM depends on."""
-    g = stage.geometry
-    kind = ops.StageKind(stage.stage_kind)
+def layer_features(kind: ops.StageKind, g: Geometry) -> Values:
+    """What the time of a layer in a STREAM depends on, whatever is kept of it."""
+    values: dict[str, float] = {"stages": 1.0}
     if kind is ops.StageKind.ADD:
-        values: dict[str, float] = {"add elements": g.positions * g.out_c}
+        values["add elements"] = g.positions * g.out_c
     elif kind is ops.StageKind.DEPTHWISE:
-        values = _named(f"depthwise {_window(g)}", _depthwise(g))
+        values |= _named(f"depthwise {_window(g)}", _depthwise(g))
     else:
-        values = _named(f"conv {'1x1' if _taps(g) == 1 else 'kxk'}", _conv(g))
-    values["stages"] = 1.0
+        values |= _named(f"conv {'1x1' if _taps(g) == 1 else 'kxk'}", _conv(g))
+    return values
+
+
+def _stage_features(stage: ops.StageFields) -> Values:
+    g = stage.geometry
+    values = dict(layer_features(ops.StageKind(stage.stage_kind), g))
     if stage.mask_output:
         values["masked"] = g.positions * g.out_c
     if stage.kept_list:
@@ -92,8 +97,8 @@ def _taps(g: Geometry) -> int:
 
 
 def _window(g: Geometry) -> str:
-    """Kernels of the sizes that have loops of their own."""
-    size = f"{g.k_h}x{g.k_w}" if g.k_h == g.k_w and g.k_h in (3, 5, 7) else "other"
+    """Whether it is 3x3, which has loops of its own, and whether it steps by one."""
+    size = "3x3" if g.k_h == g.k_w == _SMALL else "other"
     return f"{size}{'' if g.stride_h == g.stride_w == 1 else ' strided'}"
 
 
@@ -127,8 +132,10 @@ def _conv(g: Geometry) -> Values:
         "group macs": g.positions * _ceil(g.out_c, _GROUP) * _ceil(depth, _GROUP),
         "lone macs": g.positions * depth * (g.out_c % _GROUP),
         "outputs": outputs,
+        "vector outputs": g.positions * _ceil(g.out_c, _VECTOR),
         "positions": g.positions,
         "inputs": g.positions * depth,
+        "vector inputs": g.positions * _ceil(depth, _VECTOR),
         "taps": g.positions * _taps(g),
         "rows": g.out_h,
     }
@@ -141,6 +148,7 @@ def _depthwise(g: Geometry) -> Values:
         "vector macs": inner * _ceil(g.out_c, _VECTOR),
         "lone macs": inner * (g.out_c % _GROUP),
         "outputs": g.positions * g.out_c,
+        "vector outputs": g.positions * _ceil(g.out_c, _VECTOR),
         "taps": inner,
         "positions": g.positions,
         "rows": g.out_h,
@@ -151,7 +159,7 @@ def _depthwise(g: Geometry) -> Values:
 def _stream(params: ops.Stream) -> Values:
     total: Counter[str] = Counter()
     for stage in params.stages:
-        for name, value in stage_features(stage).items():
+        for name, value in _stage_features(stage).items():
             total[name] += value  # type: ignore[assignment]
     return dict(total)
 
@@ -184,6 +192,8 @@ def _conv_input_grad(params: ops.ConvInputGrad) -> Values:
             "lone macs": inner * (g.in_c % _GROUP) * g.out_c,
             "lone outputs": inner * g.in_c * (g.out_c % _GROUP),
             "inputs": inputs,
+            "vector inputs": g.in_h * g.in_w * _ceil(g.in_c, _VECTOR),
+            "vector outputs": inner * _ceil(g.out_c, _VECTOR),
             "groups": groups * inputs,
             "outputs": inner * g.out_c,
             "positions": g.in_h * g.in_w,
@@ -205,6 +215,7 @@ def _depthwise_input_grad(params: ops.DepthwiseInputGrad) -> Values:
             "vector macs": inner * _ceil(g.out_c, _VECTOR),
             "lone macs": inner * (g.out_c % _GROUP),
             "inputs": inputs,
+            "vector inputs": g.in_h * g.in_w * _ceil(g.in_c, _VECTOR),
             "taps": inner,
             "weights": _taps(g) * g.out_c,
             "positions": g.in_h * g.in_w,
@@ -234,8 +245,11 @@ def _conv_update(params: ops.ConvUpdate) -> Values:
                 "lone macs": inner * g.in_c * (g.out_c % _GROUP),
                 "lone inputs": inner * (g.in_c % _GROUP) * g.out_c,
                 "inputs": inner * g.in_c,
+                "vector inputs": inner * _ceil(g.in_c, _VECTOR),
+                "vector macs": inner * _ceil(g.in_c, _VECTOR) * g.out_c,
                 "outputs": inner * g.out_c,
-                "gathered": inner * g.in_c * (g.in_c != update.row_channels),
+                "vector outputs": inner * _ceil(g.out_c, _VECTOR),
+                "gathered": g.in_c * g.out_c * (g.in_c != update.row_channels),
                 "sums": weights * parts,
             },
         ),

@@ -11,6 +11,9 @@ from typing import Any
 from tflm_train.cost.cores import Core
 
 _FOLDER = "tflm_train.cost"
+_REFERENCE = 4.0
+"""How many times CMSIS-NN's instructions TFLM's reference kernels take, at least."""
+_LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD")
 
 
 @cache
@@ -21,7 +24,7 @@ def instruction_table() -> Mapping[str, Any]:
 
 @cache
 def code_size_table() -> Mapping[str, Any]:
-    """What `python -m benchmarks.code_size --save-table` has written: bytes of code."""
+    """What `python -m benchmarks.linked_size` has written: bytes of code."""
     return _read("code_size.json")
 
 
@@ -38,17 +41,13 @@ def coefficients(core: Core, is_reference: bool = False) -> Mapping[str, Mapping
       By kind of op, then by feature.
     """
     table = instruction_table()
-    own: dict[str, Mapping[str, float]] = dict(table["instructions"][str(core)])
-    if is_reference:
-        own |= table["reference"]
-    return own
-
-
-@cache
-def cycles_per_instruction(core: Core) -> Mapping[str, float]:
-    """Modelled cycles per instruction, by kind of op; `*` for those not named."""
-    table: Mapping[str, float] = instruction_table()["cycles_per_instruction"][str(core)]
-    return table
+    own: Mapping[str, Mapping[str, float]] = table["instructions"][str(core)]
+    if not is_reference:
+        return own
+    slower = {
+        kind: {name: _REFERENCE * value for name, value in own[kind].items()} for kind in _LAYERS
+    }
+    return {**own, **slower}
 
 
 def _read(name: str) -> Mapping[str, Any]:

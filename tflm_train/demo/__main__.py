@@ -33,7 +33,6 @@ from tflm_train.runtime.training import (
 )
 
 EPOCHS = 6
-LEARNING_RATE = 1e-2
 _HERE = Path(__file__).parent
 
 
@@ -89,6 +88,7 @@ def run(output: Path, epochs: int, console: Console) -> None:
     write_file(output / "digits.state", state, is_state, force=False)
     write_file(output / "learning_curve.png", picture, is_picture, force=False)
     console.print(
+        f"Learning rate {record.learning_rate:g}, chosen by short runs; "
         f"{record.steps_per_second:.0f} training steps per second. In {output}: "
         f"digits_train.tflite ({len(result.model_bytes):,} bytes; was {len(model.source):,}), "
         f"digits.state ({len(state):,} bytes), learning_curve.png"
@@ -116,9 +116,10 @@ def _train(
                 description=f"epoch {report.epoch + 1} of {epochs}, loss {report.loss:.3f}",
             )
 
-        record = train(
-            interpreter, field, epochs=epochs, learning_rate=LEARNING_RATE, on_step=on_step
-        )
+        def on_trial(rate: float, step: int, steps: int) -> None:
+            bar.update(task, description=f"trying learning rate {rate:g}, {step} of {steps}")
+
+        record = train(interpreter, field, epochs=epochs, on_step=on_step, on_trial=on_trial)
     return record, np.array(right)
 
 

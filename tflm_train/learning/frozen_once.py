@@ -44,8 +44,6 @@ class FrozenOnce:
 
     Attributes:
       tail: What runs for each step; the given interpreter itself where there is nothing to gain.
-      computed: How many latents the trunk has computed.
-      found: How many were in the cache.
     """
 
     def __init__(
@@ -62,12 +60,21 @@ class FrozenOnce:
           on_latent: Told of the progress while latents are computed.
         """
         self.tail = interpreter
-        self.computed = self.found = 0
         self._whole = interpreter
         self._cache = cache
         self._on_latent = on_latent
-        self._trunk: _Trunk | None = None
+        self._trunk: Trunk | None = None
         self._parts = _parts_of(interpreter)
+
+    @property
+    def computed(self) -> int:
+        """How many latents the trunk has computed."""
+        return 0 if self._trunk is None else self._trunk.computed
+
+    @property
+    def found(self) -> int:
+        """How many were in the cache."""
+        return 0 if self._trunk is None else self._trunk.found
 
     def inputs(self, x: Array, *others: Array) -> list[Inputs]:
         """What the tail takes for each sample.
@@ -90,8 +97,9 @@ class FrozenOnce:
         made: list[Inputs] = [*given]
         if trunk is not None:
             if self._trunk is None:
-                self._trunk = _Trunk(trunk, np.concatenate([part[:2] for part in given]))
-            made = [self._latents(part, count) for part in given]
+                some = np.concatenate([part[:2] for part in given])
+                self._trunk = Trunk(trunk, some, self._cache, self._on_latent)
+            made = [self._trunk.latents(part, count) for part in given]
             if self._whole.learns_its_input:
                 made = [list(zip(*pair, strict=True)) for pair in zip(made, given, strict=True)]
         self._start(next(part for part in made if len(part))[0])
@@ -115,33 +123,6 @@ class FrozenOnce:
         except TflmTrainError:
             self.tail = plain
         self.tail.load_state(state)
-
-    def _latents(self, x: Array, count: int) -> Array:
-        assert self._trunk is not None
-        made = []
-        for chunk in _chunks(x):
-            key = self._trunk.key_of(chunk)
-            latents = None if self._cache is None else self._cache.get(key)
-            if latents is None:
-                latents = np.concatenate([self._run(sample, count) for sample in chunk])
-                if self._cache is not None:
-                    self._cache.put(key, latents)
-            else:
-                self.found += len(chunk)
-                self._tell(count)
-            made.append(latents)
-        return np.concatenate(made) if made else x[:0]
-
-    def _run(self, sample: Array, count: int) -> Array:
-        assert self._trunk is not None
-        latent = self._trunk.interpreter.infer(sample)
-        self.computed += 1
-        self._tell(count)
-        return latent
-
-    def _tell(self, count: int) -> None:
-        if self._on_latent is not None:
-            self._on_latent(self.computed + self.found, count)
 
 
 def fill_cache(
@@ -169,7 +150,7 @@ def fill_cache(
             trunks.setdefault(found.boundary, found.trunk)
     missing = {}
     for name, trunk in trunks.items():
-        ready = _Trunk(trunk, samples)
+        ready = Trunk(trunk, samples)
         chunks = [chunk for part in parts for chunk in _chunks(part)]
         if any(cache.get(ready.key_of(chunk)) is None for chunk in chunks):
             missing[name] = ready
@@ -225,11 +206,33 @@ def _chunks(x: Array) -> Iterator[Array]:
         yield np.ascontiguousarray(x[start : start + _CHUNK])
 
 
-class _Trunk:
-    """The frozen part."""
+class Trunk:
+    """The frozen part.
 
-    def __init__(self, trunk: Model, samples: Array) -> None:
+    Attributes:
+      computed: How many latents it has computed.
+      found: How many were in the cache.
+    """
+
+    def __init__(
+        self,
+        trunk: Model,
+        samples: Array,
+        cache: LatentCache | None = None,
+        on_latent: OnLatent | None = None,
+    ) -> None:
+        """Names what it gives.
+
+        Args:
+          trunk: The model of the frozen part.
+          samples: [n, ...] a few inputs that its forms are compared with.
+          cache: Where latents are kept beyond this object.
+          on_latent: Told of the progress while latents are computed.
+        """
         self._trunk, self._samples = trunk, samples
+        self.computed = self.found = 0
+        self._cache = cache
+        self._on_latent = on_latent
         # Other kernels may give other bits, so their versions are part of the key.
         versions = f"{VERSION} {importlib.metadata.version('tflite-micro')}"
         self._digest = hashlib.sha256(versions.encode())
@@ -255,6 +258,37 @@ class _Trunk:
         digest.update(f"{samples.dtype} {samples.shape}".encode())
         digest.update(samples.data)
         return digest.hexdigest()
+
+    def latents(self, x: Array, count: int) -> Array:
+        """Gives the latents of samples.
+
+        Args:
+          x: [n, ...] inputs of the trunk.
+          count: How many samples there are in all, for progress.
+        """
+        made = []
+        for chunk in _chunks(x):
+            key = self.key_of(chunk)
+            latents = None if self._cache is None else self._cache.get(key)
+            if latents is None:
+                latents = np.concatenate([self._run(sample, count) for sample in chunk])
+                if self._cache is not None:
+                    self._cache.put(key, latents)
+            else:
+                self.found += len(chunk)
+                self._tell(count)
+            made.append(latents)
+        return np.concatenate(made) if made else x[:0]
+
+    def _run(self, sample: Array, count: int) -> Array:
+        latent = self.interpreter.infer(sample)
+        self.computed += 1
+        self._tell(count)
+        return latent
+
+    def _tell(self, count: int) -> None:
+        if self._on_latent is not None:
+            self._on_latent(self.computed + self.found, count)
 
 
 def _content_of(graph: Graph) -> Iterator[bytes]:

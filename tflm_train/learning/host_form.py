@@ -26,13 +26,18 @@ def host_form(model: Model) -> Model:
     Returns:
       A model with the same variables, states and outputs.
     """
-    work = Model(model.source, model.name)
-    graph = work.graph
-    graph.ops = [_typed(op, work) for op in graph.ops]
+    work = typed_graph(model)
     stream_layers(work, _CHOICE)
     # Memory is no concern here, and the plan has no place for tensors that a cut has left out.
     work.drop_metadata(METADATA_NAME)
     return Model(write_checked(work), model.name)
+
+
+def typed_graph(model: Model) -> Model:
+    """A copy of a rewritten model whose training ops are as the rewriter's passes know them."""
+    work = Model(model.source, model.name)
+    work.graph.ops = [_typed(op, work) for op in work.graph.ops]
+    return work
 
 
 def _typed(op: Op, model: Model) -> Op:

@@ -29,16 +29,19 @@ OnTrial = Callable[[float, int, int], None]
 FIRST_RATE = 1e-2
 """Where the walk begins."""
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e3
-LEAST_BUDGET = 3000
+LEAST_BUDGET = 4000
 """Steps, however short the run: a small data set has few, and a choice needs some."""
 _INFERENCE_COST = 0.4
 """Of a training step."""
-_MOST_HELD_OUT, _ENOUGH_HELD_OUT, _MOST_FOLDS = 256, 96, 4
-_WALK, _SECOND, _LAST = 0.25, 0.35, 0.4
+_MOST_HELD_OUT, _ENOUGH_HELD_OUT, _MOST_FOLDS = 256, 200, 4
+_WALK, _SECOND, _LAST = 0.2, 0.3, 0.5
 """Shares of the budget: for the walk over decades, for the best of them, for the best two."""
 _DECADES = 5
 """So many of them a walk takes as a rule."""
-_LEAST_STEPS = 16
+_NEAR = 4.0
+"""Rates within this factor are neighbours."""
+_LEAST_STEPS, _LONG_ENOUGH = 16, 450
+"""Steps of a short run at least, and those beyond which several tell more than a longer one."""
 _WORSE, _MOST_IN_VAIN = 0.1, 2
 """A walk ends where the error is higher than the best by that share of the first one, or after so
 many decades in a row that were no better than the best."""
@@ -71,7 +74,7 @@ class RateChoice:
     """A learning rate and why it was chosen.
 
     Attributes:
-      rate: Of the first step.
+      rate: Of the first step; it may lie between two of those tried.
       tried: By rate, ascending.
       steps: Training steps that the choice took, inferences not counted.
     """
@@ -191,10 +194,26 @@ class _Trials:
         half = math.sqrt(10.0)
         for rate in sorted({best, *others[:1], _rounded(best / half), _rounded(best * half)}):
             self._compare(rate, _SECOND / 4)
-        for rate in sorted(self._ranked()[:2]):
-            self._compare(rate, _LAST / 2)
+        last = [self._compare(rate, _LAST / 2) for rate in sorted(self._ranked()[:2])]
         tried = tuple(self.tried[rate] for rate in sorted(self.tried))
-        return RateChoice(self._ranked()[0], tried, self.done)
+        return RateChoice(self._better(*last), tried, self.done)
+
+    def _better(self, one: Array, *others: Array) -> float:
+        """The better one of the best two, given the errors of the same samples at either.
+
+        Where held-out samples are too few to tell, the rate between the two, or if they lie far
+        apart the one with the lower training loss.
+        """
+        best, *second = self._ranked()
+        if not second or not others:
+            return best
+        difference = others[0] - one
+        noise = float(np.std(difference)) / math.sqrt(len(difference))
+        if abs(float(np.mean(difference))) > noise:
+            return best
+        if max(best / second[0], second[0] / best) < _NEAR:
+            return _rounded(math.sqrt(best * second[0]))
+        return min(best, second[0], key=lambda rate: self.tried[rate].loss)
 
     def _walk(self) -> None:
         """Tries decades upwards and downwards, each way until they bring nothing any more.
@@ -222,23 +241,25 @@ class _Trials:
         self.tried[rate] = TriedRate(rate, steps, loss, score, error)
         return error
 
-    def _compare(self, rate: float, share: float) -> None:
-        """Judges a rate by held-out samples, for a share of the budget.
+    def _compare(self, rate: float, share: float) -> Array:
+        """Judges a rate by held-out samples, for a share of the budget; the samples' errors.
 
-        The runs are as long as the budget allows; if that is longer than the run that the rate is
-        for, there are more of them, each with a split of its own.
+        Several runs, each with a split of its own, where the samples are few, or where the budget
+        allows longer ones than the run that the rate is for.
         """
         budget = share * self.budget
-        held_out = min(len(self._folds[0].held_out), int(0.4 * budget / _INFERENCE_COST) + 1)
-        judging = held_out * _INFERENCE_COST
-        steps = self._bounded(budget - judging)
-        count = min(len(self._folds), max(1, int(budget / (steps + judging))))
+        count = min(len(self._folds), max(1, int(budget / _LONG_ENOUGH)))
+        count = max(count, min(len(self._folds), int(budget / self.run_steps)))
+        each = budget / count
+        held_out = min(len(self._folds[0].held_out), int(0.4 * each / _INFERENCE_COST) + 1)
+        steps = self._bounded(each - held_out * _INFERENCE_COST)
         losses, found = [], []
         for fold in self._folds[:count]:
             losses += [loss for loss, *_ in self._run(rate, steps, fold)[-max(1, steps // 4) :]]
             found += [self._judged(index) for index in fold.held_out[:held_out]]
         score, error = (float(value) for value in np.mean(found, axis=0))
         self.tried[rate] = TriedRate(rate, steps, float(np.mean(losses)), score, error, True)
+        return np.array([one for _, one in found])
 
     def _bounded(self, steps: float) -> int:
         return max(1, min(self.run_steps, max(int(steps), _LEAST_STEPS)))

@@ -1,4 +1,4 @@
-"""Refuses a scheme whose arena is larger than the target has, and says what to give up."""
+"""Refuses a scheme that costs more than the target has, and says what to give up."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import math
 import re
 from collections.abc import Iterator
 
+from tflm_train.cost.estimate import step_cost
 from tflm_train.errors import BudgetError, SchemeError
 from tflm_train.model import Model
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.give_up import Layers, Smaller, find_smaller, least_of
 from tflm_train.rewriter.optimize import optimize
-from tflm_train.rewriter.trials import Trials, Way
+from tflm_train.rewriter.trials import OnTrial, Trials, Way, ignore_trial
 from tflm_train.scheme import Scheme
 
 _NAMED = 5  # how many layers are named one by one
@@ -40,7 +42,12 @@ def parse_bytes(text: str) -> int:
 
 
 def fitting_way(
-    model: Model, scheme: Scheme, way: Way, budget: int, may_be_slower: bool = False
+    model: Model,
+    scheme: Scheme,
+    way: Way,
+    budget: Budget,
+    may_be_slower: bool = False,
+    on_trial: OnTrial = ignore_trial,
 ) -> Way:
     """Checks a scheme against a budget.
 
@@ -48,54 +55,50 @@ def fitting_way(
       model: The model.
       scheme: What is asked for.
       way: How its forward layers run.
-      budget: Bytes of RAM for the arena.
+      budget: What it may cost.
       may_be_slower: Whether the way's limit of time may be left where nothing else fits.
+      on_trial: Told of each rewrite once it is done.
 
     Returns:
       The way, or where only that fits the same without a limit of time.
 
     Raises:
-      BudgetError: The arena is larger; the message has its parts, and what to give up.
+      BudgetError: It costs more; the message says what is lacking, and what to give up.
     """
-    trials = Trials(model)
+    trials = Trials(model, on_trial)
     ways = [way, dataclasses.replace(way, max_slowdown=math.inf)] if may_be_slower else [way]
     for each in ways:
-        if trials.arena(scheme, each) <= budget:
+        if budget.allows(trials.costs(scheme, each)):
             return each
     raise BudgetError(refusal(trials, scheme, ways[-1], budget))
 
 
 def refusal(
-    trials: Trials, scheme: Scheme, way: Way, budget: int, name: str = "this scheme"
+    trials: Trials, scheme: Scheme, way: Way, budget: Budget, name: str = "this scheme"
 ) -> str:
-    """What to say of a rewrite whose arena is larger than the budget.
+    """What to say of a rewrite that costs more than the budget.
 
     Args:
       trials: Rewrites of the model.
       scheme: What was asked for.
       way: How its forward layers run.
-      budget: Bytes of the arena.
+      budget: What it may cost.
       name: What to call the scheme.
 
     Returns:
       One line.
     """
-    memory = trials.memory(scheme, way)
-    needed = memory.minimum_bytes
-    parts = ", ".join(f"{label} {size:,}" for label, size in memory.arena().parts().items() if size)
+    lacking = "; it ".join(budget.lacks(trials.costs(scheme, way)))
     smaller = find_smaller(trials, scheme, way, budget)
     if smaller is None:
-        advice = _why_nothing(trials, scheme, way)
+        advice = _why_nothing(trials, scheme, way, budget)
     else:
         steps = _steps(trials.model, scheme, way, smaller)
         advice = "to fit, give up: " + ", ".join(
-            f"{label} ({trials.arena(step.scheme, step.way):,} bytes then)" for label, step in steps
+            f"{label} ({budget.shown(trials.costs(step.scheme, step.way))} then)"
+            for label, step in steps
         )
-    return (
-        f"{trials.model.name} with {name} needs {needed:,} bytes of arena (Cortex-M, "
-        f"{memory.kernels} kernels), {needed - budget:,} more than the budget of {budget:,}: "
-        f"{parts}; {advice}"
-    )
+    return f"{trials.model.name} with {name} {lacking}; {advice}"
 
 
 def _steps(
@@ -104,10 +107,8 @@ def _steps(
     """What was given up, one thing after the other, and what is left each time."""
     left = Smaller(scheme, way)
     if smaller.way != way:
-        slower = (smaller.way.stream, smaller.way.forward) == (way.stream, way.forward)
-        limit = f"the limit `--max-slowdown {way.max_slowdown:g}`"
         left = Smaller(scheme, smaller.way)
-        yield limit if slower else "other than `--stream auto --forward auto`", left
+        yield _way_given_up(way, smaller.way), left
     bits = smaller.scheme.residual_bits
     if bits != scheme.residual_bits:
         left = Smaller(dataclasses.replace(scheme, residual_bits=bits), smaller.way)
@@ -128,15 +129,43 @@ def _steps(
         yield f"all but {share} of the head's input channels (`ratio: {share}`)", smaller
 
 
-def _why_nothing(trials: Trials, scheme: Scheme, way: Way) -> str:
-    inference = optimize(trials.model, way.smallest().choice).after
-    peak = inference.peak_buffers()
+def _way_given_up(way: Way, other: Way) -> str:
+    """What is given up where layers run in another way, in words of the command."""
+    if other == way.builtin():
+        return "other than `--stream off --forward builtin`"
+    if other == way.fastest():
+        return "other than `--stream auto --forward auto --max-slowdown 0`"
+    if (other.stream, other.forward) == (way.stream, way.forward):
+        return f"the limit `--max-slowdown {way.max_slowdown:g}`"
+    return "other than `--stream auto --forward auto`"
+
+
+def _why_nothing(trials: Trials, scheme: Scheme, way: Way, budget: Budget) -> str:
+    """What to say where nothing can be given up that would be enough."""
+    least = least_of(trials, scheme, way, budget)
+    words = f"the least of it that trains needs {least.arena_bytes:,}"
+    if budget.flash is not None and least.flash_bytes > budget.flash:
+        words += (
+            f" of RAM and {least.flash_bytes:,} of flash, of which the model as it is takes "
+            f"{len(trials.model.source):,}; use a smaller model"
+        )
+        return words
+    if budget.step_ms is not None and least.step.milliseconds(budget.clock) > budget.step_ms:
+        ops = trials.model.graph.ops
+        inference = step_cost(ops, least.step.core, way.kernels).milliseconds(budget.clock)
+        words += (
+            f" of RAM and {least.step.milliseconds(budget.clock):,.0f} ms, an inference of the "
+            f"model as it is {inference:,.0f}; use a smaller model or input, or a faster core"
+        )
+        return words
+    inference_model = optimize(trials.model, way.smallest().choice).after
+    peak = inference_model.peak_buffers()
     tensors = " and ".join(f"{b.name.split(';')[0]} ({b.size:,})" for b in peak[:2])
     at = (
-        f"most of it at op {inference.peak_op} ({inference.op_names[inference.peak_op]}: {tensors})"
+        f"most of it at op {inference_model.peak_op} "
+        f"({inference_model.op_names[inference_model.peak_op]}: {tensors})"
     )
-    least = least_of(trials, scheme, way)
     return (
-        f"the least of it that trains needs {least:,}, and inference alone "
-        f"{inference.minimum_bytes:,} after `optimize`, {at}; use a smaller model or input"
+        f"{words}, and inference alone {inference_model.minimum_bytes:,} after `optimize`, {at}; "
+        "use a smaller model or input"
     )

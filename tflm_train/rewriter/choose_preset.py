@@ -14,9 +14,11 @@ from typing import Any
 
 from tflm_train.errors import BudgetError, UnsupportedError
 from tflm_train.model import Model
+from tflm_train.records import sometimes
 from tflm_train.rewriter.budget import refusal
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.give_up import Smaller, at_no_loss
-from tflm_train.rewriter.trials import Trials, Way
+from tflm_train.rewriter.trials import OnTrial, Trials, Way, ignore_trial
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import KEPT_HEAD, Head
 from tflm_train.scheme.presets import Preset, preset_scheme
@@ -34,9 +36,11 @@ class PresetTrial:
       residual_bits: With so many extra bits per weight.
       stream: How runs of layers ran.
       forward: How other layers ran.
-      max_slowdown: The limit of the forward layers' time; null: none.
+      max_slowdown: The limit of the forward layers' time; null: none; 0: as fast as they can be.
       arena_bytes: The smallest arena that is enough.
-      fits: Whether that is within the budget.
+      flash_bytes: The model's file and the kernels that it needs.
+      step_ms: The estimated time of a training step, in milliseconds.
+      fits: Whether all of it is within the budget.
     """
 
     preset: str
@@ -45,6 +49,8 @@ class PresetTrial:
     forward: str
     max_slowdown: float | None
     arena_bytes: int
+    flash_bytes: int
+    step_ms: float
     fits: bool
 
 
@@ -57,21 +63,26 @@ class PresetChoice:
       residual_bits: Extra bits per weight that fit.
       budget_bytes: The arena that it was to fit.
       tried: What was tried, in order.
+      flash_budget: The flash that it was to fit.
+      step_ms_budget: The time of a step that it was to fit, in milliseconds.
     """
 
     preset: str
     residual_bits: int
     budget_bytes: int
     tried: tuple[PresetTrial, ...]
+    flash_budget: int | None = sometimes()
+    step_ms_budget: float | None = sometimes()
 
 
 def choose_preset(
     model: Model,
-    budget: int,
+    budget: Budget,
     way: Way,
     head: Head = KEPT_HEAD,
     residual_bits: int | None = None,
     latent: bool = False,
+    on_trial: OnTrial = ignore_trial,
 ) -> tuple[Smaller, PresetChoice]:
     """Takes the preset that trains most of those that fit.
 
@@ -80,11 +91,12 @@ def choose_preset(
 
     Args:
       model: The model.
-      budget: Bytes of the arena.
+      budget: What it may cost; RAM is limited in any case.
       way: How the forward layers run where that fits.
       head: What becomes of the model's last layer.
       residual_bits: Extra bits per weight; None: as many as fit.
       latent: Whether the model shall train from latents as well.
+      on_trial: Told of each rewrite once it is done.
 
     Returns:
       The scheme and how its forward layers run, and what was tried.
@@ -93,7 +105,7 @@ def choose_preset(
       BudgetError: None fits.
       UnsupportedError: Nothing of the model can train.
     """
-    trials = Trials(model)
+    trials = Trials(model, on_trial)
     chosen: tuple[Smaller, Preset] | None = None
     tried: list[PresetTrial] = []
     settings: dict[str, Any] = {"latent": latent}
@@ -102,7 +114,7 @@ def choose_preset(
     schemes = _schemes(model, head, settings)
     for preset, scheme in schemes.items():
         found = None
-        for smaller in at_no_loss(trials, scheme, way):
+        for smaller in at_no_loss(trials, scheme, way, budget):
             is_asked_for = residual_bits in (None, smaller.scheme.residual_bits)
             if is_asked_for and found is None:
                 trial = _trial(trials, preset, smaller, budget)
@@ -116,7 +128,9 @@ def choose_preset(
         raise BudgetError(refusal(trials, scheme, way, budget, f"preset {preset}"))
     fitting, preset = chosen
     bits = fitting.scheme.residual_bits
-    return fitting, PresetChoice(str(preset), bits, budget, tuple(tried))
+    assert budget.ram is not None
+    limits = (budget.flash, budget.step_ms)
+    return fitting, PresetChoice(str(preset), bits, budget.ram, tuple(tried), *limits)
 
 
 def _schemes(model: Model, head: Head, settings: Mapping[str, Any]) -> dict[Preset, Scheme]:
@@ -134,14 +148,16 @@ def _schemes(model: Model, head: Head, settings: Mapping[str, Any]) -> dict[Pres
     return schemes
 
 
-def _trial(trials: Trials, preset: Preset, smaller: Smaller, budget: int) -> PresetTrial:
-    needed = trials.arena(smaller.scheme, smaller.way)
+def _trial(trials: Trials, preset: Preset, smaller: Smaller, budget: Budget) -> PresetTrial:
+    costs = trials.costs(smaller.scheme, smaller.way)
     return PresetTrial(
         preset=str(preset),
         residual_bits=smaller.scheme.residual_bits,
         stream=str(smaller.way.stream),
         forward=str(smaller.way.forward),
         max_slowdown=smaller.way.max_slowdown if smaller.way.max_slowdown < math.inf else None,
-        arena_bytes=needed,
-        fits=needed <= budget,
+        arena_bytes=costs.arena_bytes,
+        flash_bytes=costs.flash_bytes,
+        step_ms=round(costs.step.milliseconds(budget.clock), 1),
+        fits=budget.allows(costs),
     )

@@ -1,8 +1,9 @@
 """What a scheme has to give up to fit: first what costs no accuracy, then as few layers as can be.
 
-Streaming the forward layers costs none, smaller residuals next to none; both are taken before any
-layer. Of the layers the fewest are given up that are enough: the weights of any, and the biases of
-the earliest, whose gradients come the longest way.
+Other ways to run the forward layers cost none, smaller residuals next to none; both are taken
+before any layer. RAM is saved by streaming, time by whichever form of a layer is fastest, flash by
+builtin operators, whose code is not ours. Of the layers the fewest are given up that are enough:
+the weights of any, and the biases of the earliest, whose gradients come the longest way.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 
 from tflm_train.errors import SchemeError
 from tflm_train.model import Model
+from tflm_train.rewriter.coins import NO_LIMIT, Budget
+from tflm_train.rewriter.costs import Costs
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme import Scheme, WeightUpdate, resolve
 from tflm_train.scheme.presets import weight_bytes
@@ -46,50 +49,89 @@ class Smaller:
         """How many layers' weights and biases were given up."""
         return len(self.weights) + len(self.biases)
 
-    def fits(self, trials: Trials, budget: int) -> bool:
-        """Whether its arena is within a budget."""
-        return trials.arena(self.scheme, self.way) <= budget
+    @property
+    def loss(self) -> tuple[float, int]:
+        """What it gave up: less of the head is worse than any layers."""
+        return -self.head_share, self.given_up
+
+    def fits(self, trials: Trials, budget: Budget) -> bool:
+        """Whether what it costs is within a budget."""
+        return budget.allows(trials.costs(self.scheme, self.way))
 
 
-def at_no_loss(trials: Trials, scheme: Scheme, way: Way) -> Iterator[Smaller]:
-    """The scheme as it is, and with less and less RAM at no loss of accuracy."""
+def at_no_loss(
+    trials: Trials, scheme: Scheme, way: Way, budget: Budget = NO_LIMIT
+) -> Iterator[Smaller]:
+    """The scheme as it is, and then at no loss of accuracy.
+
+    Args:
+      trials: Rewrites of the model.
+      scheme: What was asked for.
+      way: How the forward layers were to run.
+      budget: Which coins are limited.
+
+    Yields:
+      With less and less RAM; where flash or time are limited, in every way that may save them.
+    """
     yield Smaller(scheme, way)
     smallest = way.smallest()
-    if smallest != way and trials.arena(scheme, smallest) < trials.arena(scheme, way):
-        way = smallest
-        yield Smaller(scheme, way)
+    if budget.is_ram_only:
+        saves = smallest != way and trials.arena(scheme, smallest) < trials.arena(scheme, way)
+        others, ways = ([smallest], [smallest]) if saves else ([], [way])
+    else:
+        ways = list(dict.fromkeys((way, smallest, way.fastest(), way.builtin())))
+        others = ways[1:]
+    for each in others:
+        yield Smaller(scheme, each)
     for bits in (4, 0):
         if bits < scheme.residual_bits and bits in scheme.optimizer.residual_bits:
-            yield Smaller(dataclasses.replace(scheme, residual_bits=bits), way)
+            for each in ways:
+                yield Smaller(dataclasses.replace(scheme, residual_bits=bits), each)
 
 
-def find_smaller(trials: Trials, scheme: Scheme, way: Way, budget: int) -> Smaller | None:
+def find_smaller(trials: Trials, scheme: Scheme, way: Way, budget: Budget) -> Smaller | None:
     """Of the schemes that fit the one that gives up least.
 
     Args:
       trials: Rewrites of the model.
       scheme: What was asked for.
       way: How the forward layers were to run.
-      budget: Bytes of the arena.
+      budget: What it may cost.
 
     Returns:
       The scheme; None where not even a part of the head fits.
     """
-    start = Smaller(scheme, way)
-    for start in at_no_loss(trials, scheme, way):
-        if start.fits(trials, budget):
-            return start
-    layers = Layers.of(trials.model, start)
-    return layers.fewest(trials, budget) or layers.part_of_head(trials, budget)
+    tried = []
+    for each in at_no_loss(trials, scheme, way, budget):
+        if each.fits(trials, budget):
+            return each
+        tried.append(each)
+    best: Smaller | None = None
+    for start in _last_resorts(tried, budget):
+        layers = Layers.of(trials.model, start)
+        found = layers.fewest(trials, budget) or layers.part_of_head(trials, budget)
+        if found is not None and (best is None or found.loss < best.loss):
+            best = found
+    return best
 
 
-def least_of(trials: Trials, scheme: Scheme, way: Way) -> int:
-    """The arena of what is left when all is given up that can be."""
-    *_, start = at_no_loss(trials, scheme, way)
-    layers = Layers.of(trials.model, start)
-    share = 1.0 if layers.head_weights is None else _HEAD_SHARES[-1]
-    left = layers.without(tuple(layers.weights)[: layers.most_weights], layers.most_biases, share)
-    return trials.arena(left.scheme, left.way)
+def least_of(trials: Trials, scheme: Scheme, way: Way, budget: Budget = NO_LIMIT) -> Costs:
+    """The costs of what is left when all is given up that can be, in the way nearest to fitting."""
+    left = []
+    for start in _last_resorts(list(at_no_loss(trials, scheme, way, budget)), budget):
+        layers = Layers.of(trials.model, start)
+        share = 1.0 if layers.head_weights is None else _HEAD_SHARES[-1]
+        weights = tuple(layers.weights)[: layers.most_weights]
+        least = layers.without(weights, layers.most_biases, share)
+        left.append(trials.costs(least.scheme, least.way))
+    return min(left, key=budget.excess)
+
+
+def _last_resorts(tried: list[Smaller], budget: Budget) -> list[Smaller]:
+    """With what to begin to give up layers: the smallest residuals, in each way."""
+    bits = tried[-1].scheme.residual_bits
+    fewest = [each for each in tried if each.scheme.residual_bits == bits]
+    return fewest[-1:] if budget.is_ram_only else fewest
 
 
 @dataclass(frozen=True)
@@ -162,7 +204,7 @@ class Layers:
         )
         return Smaller(scheme, self.start.way, weights, self.biases[:biases], head_share)
 
-    def fewest(self, trials: Trials, budget: int) -> Smaller | None:
+    def fewest(self, trials: Trials, budget: Budget) -> Smaller | None:
         """The fewest layers to give up; None where giving up all of them is not enough."""
         best = self._good(trials, budget)
         if best is None:
@@ -176,7 +218,7 @@ class Layers:
                     return smaller
         return best
 
-    def part_of_head(self, trials: Trials, budget: int) -> Smaller | None:
+    def part_of_head(self, trials: Trials, budget: Budget) -> Smaller | None:
         """Nothing but a part of the head."""
         if self.head_weights is None:
             return None
@@ -186,7 +228,7 @@ class Layers:
                 return smaller
         return None
 
-    def _good(self, trials: Trials, budget: int) -> Smaller | None:
+    def _good(self, trials: Trials, budget: Budget) -> Smaller | None:
         """A small number of layers to give up, of which the weights are the largest."""
         order = tuple(self.weights)
         best: Smaller | None = None

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tflm_train.backward_ops.losses import LOSS_RULES
 from tflm_train.backward_ops.rules import RULES
+from tflm_train.cost.boards import DEFAULT_CLOCK
+from tflm_train.cost.cores import Core
+from tflm_train.cost.estimate import StepCost, step_cost
+from tflm_train.cost.report import TimeReport, time_report
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Graph, Model, Tensor
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.records import sometimes
+from tflm_train.rewriter.layer_costs import LayerCosts
 from tflm_train.scheme.gradient_path import GradientPath, gradient_path, why_no_loss
 
 _BIAS_BYTES = 4
@@ -51,12 +57,14 @@ class LayerInspection:
       macs: Multiply-accumulates of one inference.
       weight_bytes: Of its weights in flash.
       bias_bytes: Of its biases in flash.
-      bias_kept_bytes: RAM that training its biases keeps: them, and its own clamp mask. What lies
-        between it and the loss keeps masks too, and gradients need RAM while they pass.
-      weight_kept_bytes: RAM that training its weights keeps: them, their residual
+      cycles: Of one inference, estimated.
+      bias_kept_bytes: RAM that training its biases keeps at least: them, and its own clamp mask.
+        What lies between it and the loss keeps masks too, and gradients need RAM while they pass.
+      weight_kept_bytes: RAM that training its weights keeps at least: them, their residual
         (`residual_bits: 8`), the biases, the mask and the input activation; likewise.
       trainable: Whether it can train.
       why_not: The reason; null where it can.
+      added: What training it really adds, where that was measured.
     """
 
     index: int
@@ -69,10 +77,12 @@ class LayerInspection:
     macs: int
     weight_bytes: int
     bias_bytes: int
+    cycles: int
     bias_kept_bytes: int
     weight_kept_bytes: int
     trainable: bool
     why_not: str | None
+    added: LayerCosts | None = sometimes()
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,7 @@ class Inspection:
       kernels: What runs the builtin operators, for the arena.
       arena: The arena of one inference on a Cortex-M.
       peak: Where most of it is in use.
+      time: The estimated time of one inference.
       layers: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV in execution order.
     """
 
@@ -103,11 +114,18 @@ class Inspection:
     kernels: str
     arena: Arena
     peak: Peak
+    time: TimeReport
     layers: tuple[LayerInspection, ...]
 
 
 def inspect_model(
-    model: Model, kernels: KernelSet | str = KernelSet.CMSIS_NN, output: int = 0
+    model: Model,
+    kernels: KernelSet | str = KernelSet.CMSIS_NN,
+    output: int = 0,
+    *,
+    core: Core | None = None,
+    clock: int = DEFAULT_CLOCK,
+    added: Mapping[int, LayerCosts] | None = None,
 ) -> Inspection:
     """Describes a model's layers.
 
@@ -115,6 +133,9 @@ def inspect_model(
       model: Any .tflite model.
       kernels: What runs the builtin operators; only the arena's numbers depend on it.
       output: Index of the output that is to train.
+      core: What the time is estimated for; None: a core on which these kernels run.
+      clock: Its clock, in Hz.
+      added: What training each layer adds, of `measure_layers`; None: it was not measured.
 
     Returns:
       The description.
@@ -122,6 +143,9 @@ def inspect_model(
     losses = {name: why_no_loss(model, name, output) for name in LOSS_RULES}
     path = gradient_path(model, output)
     memory = memory_report(model, kernels)
+    core = Core.of(memory.kernels) if core is None else core
+    step = step_cost(model.graph.ops, core, memory.kernels)
+    measured = {} if added is None else added
     return Inspection(
         model=model.name,
         bytes=len(model.source),
@@ -133,7 +157,11 @@ def inspect_model(
         kernels=str(memory.kernels),
         arena=memory.arena(),
         peak=memory.peak(),
-        layers=tuple(_describe(model.graph, layer, path) for layer in list_layers(model.graph)),
+        time=time_report(step, clock),
+        layers=tuple(
+            _describe(model.graph, layer, path, step, measured.get(layer.index))
+            for layer in list_layers(model.graph)
+        ),
     )
 
 
@@ -148,7 +176,9 @@ def _interface(tensor: Tensor) -> Interface:
     )
 
 
-def _describe(graph: Graph, layer: Layer, path: GradientPath) -> LayerInspection:
+def _describe(
+    graph: Graph, layer: Layer, path: GradientPath, step: StepCost, added: LayerCosts | None
+) -> LayerInspection:
     reason = path.why_not_weights(graph, layer)
     output = layer.op.output
     bias_count = 0 if layer.bias is None else layer.bias.size
@@ -168,9 +198,11 @@ def _describe(graph: Graph, layer: Layer, path: GradientPath) -> LayerInspection
         macs=layer.macs,
         weight_bytes=layer.weights.nbytes,
         bias_bytes=_BIAS_BYTES * bias_count,
+        cycles=round(step.per_op[layer.op_index].cycles),
         bias_kept_bytes=bias_ram,
         # Weights and their 8-bit residual, the bias, and the input activation that must stay alive.
         weight_kept_bytes=2 * layer.weights.size + bias_ram + layer.x.nbytes,
         trainable=reason is None,
         why_not=reason,
+        added=added,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
-from tflm_train.cost.instructions import gradient_cost
-from tflm_train.model import Op
+from tflm_train.cost.estimate import op_cost
 from tflm_train.rewriter.optimize import Choice
-from tflm_train.rewriter.training_graph import FrozenPart, TrainingGraph, TrainOp
+from tflm_train.rewriter.training_graph import FrozenPart, TrainingGraph
 
 _KILOBYTE = 1024
 
@@ -51,8 +51,9 @@ def describe_latent(
       The description.
     """
     ops = graph.model.graph.ops
-    whole = sum(_cost(op, choice) for op in ops)
-    left_out = sum(_cost(op, choice) for op in ops if op.inputs[-1] is frozen.source)
+    costs = [op_cost(op, choice.timed_core, choice.kernels).instructions for op in ops]
+    gated = [op.inputs[-1] is frozen.source for op in ops]
+    whole, left_out = sum(costs), sum(itertools.compress(costs, gated))
     return LatentReport(
         shape=frozen.latent.shape,
         bytes=frozen.latent.nbytes,
@@ -61,8 +62,3 @@ def describe_latent(
         saved=left_out / whole if whole else 0.0,
         always_run=tuple(op.name for op in ops if id(op) in frozen.ops),
     )
-
-
-def _cost(op: Op, choice: Choice) -> float:
-    gradient = gradient_cost(op.params, choice.timed_core) if isinstance(op, TrainOp) else 0.0
-    return choice.time_of(op) + gradient

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tflm_train.cost.cores import Core
-from tflm_train.cost.instructions import builtin_cost, split_cost, stage_cost
+from tflm_train.cost.estimate import builtin_instructions, layer_instructions
 from tflm_train.cost.macs import forward_macs
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph.liveness import Liveness
@@ -24,7 +24,7 @@ from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op
 from tflm_train.model.written import write_checked
-from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, Stream
+from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, StageKind, Stream
 from tflm_train.ops.builtin import kernel_memory
 from tflm_train.ops.contract import LATENT_OUTPUT
 from tflm_train.ops.reading import is_ours
@@ -48,6 +48,7 @@ from tflm_train.rewriter.training_graph import FrozenPart, TrainOp
 from tflm_train.trained.builtin_layers import with_builtins
 
 _CAPS = 24  # heads that are tried
+_DEAR = 1e6  # bytes that an instruction costs where only time counts
 _PRICES = (0.0, *(10.0 ** (-e / 3) for e in range(3, 22)))  # bytes that an instruction may cost
 
 
@@ -90,12 +91,14 @@ class Choice:
         if isinstance(params, Stream):
             return sum(map(self.time_of_stage, params.stages))
         if isinstance(params, SplitConv | SplitDepthwise):
-            return split_cost(params, self.timed_core)
-        return builtin_cost(op, self.timed_core, self.kernels)
+            depthwise = isinstance(params, SplitDepthwise)
+            kind = StageKind.DEPTHWISE if depthwise else StageKind.CONV
+            return layer_instructions(kind, params.geometry, self.timed_core)
+        return builtin_instructions(op, self.timed_core, self.kernels)
 
     def time_of_stage(self, stage: StageFields) -> float:
         """Estimated instructions of a stage of a STREAM."""
-        return stage_cost(stage, self.timed_core)
+        return layer_instructions(StageKind(stage.stage_kind), stage.geometry, self.timed_core)
 
     @property
     def timed_core(self) -> Core:
@@ -261,10 +264,30 @@ def choose_segments(
     chosen = _smallest(by_stop, math.inf)
     limit = choice.max_slowdown * sum(map(choice.time_of, ops))
     if sum(s.time for s in chosen) > limit:
-        unstreamed = [s for x in by_stop[1:] for s in x if not s.streams]
-        slowest = chosen if frozen is not None else unstreamed
-        chosen = _smallest(by_stop, limit) or slowest
+        chosen = _smallest(by_stop, limit) or _fastest(by_stop)
     return [replace(s, run=runs.run(s.start, s.stop)) if s.streams else s for s in chosen]
+
+
+def least_alive(graph: Graph, ops: Sequence[Op], choice: Choice) -> list[int]:
+    """The fewest bytes that can be alive while each op runs, however the op list is cut.
+
+    Args:
+      graph: Gives the interface: its inputs and outputs.
+      ops: In execution order.
+      choice: What may be done.
+
+    Returns:
+      Bytes, by the op's index.
+    """
+    least = [1 << 62] * len(ops)
+    liveness = Liveness(ops, graph.inputs, graph.outputs)
+    taps = nonzero_taps([op for op in ops if can_stream(op)])
+    runs = RunCosts(graph, ops, taps, choice.time_of_stage, None)
+    for segments in _all_segments(liveness, ops, choice, fates(None), runs):
+        for segment in segments:
+            for index in range(segment.start, segment.stop):
+                least[index] = min(least[index], segment.alive)
+    return least
 
 
 def _smallest(by_stop: Sequence[Sequence[_Segment]], limit: float) -> list[_Segment]:
@@ -284,6 +307,13 @@ def _smallest(by_stop: Sequence[Sequence[_Segment]], limit: float) -> list[_Segm
             if plan and size < best_size and sum(s.time for s in plan) <= limit:
                 best, best_size = plan, size
     return best
+
+
+def _fastest(by_stop: Sequence[Sequence[_Segment]]) -> list[_Segment]:
+    """The plan that takes the least time, and among those the least memory."""
+    plan = _cheapest(by_stop, max(s.alive for found in by_stop for s in found), _DEAR)
+    assert plan is not None
+    return plan
 
 
 def apply_segments(

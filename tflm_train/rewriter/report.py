@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tflm_train.backward_ops.trained_layer import TrainedLayer
@@ -11,12 +12,22 @@ from tflm_train.memory import MemoryReport, memory_report
 from tflm_train.memory.extra import ExtraMemory, analytic_extra_memory, kept_memory
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Model
-from tflm_train.ops import OP_PREFIX
+from tflm_train.ops import (
+    OP_PREFIX,
+    BiasUpdate,
+    ConvInputGrad,
+    ConvUpdate,
+    DepthwiseInputGrad,
+    DepthwiseUpdate,
+)
 from tflm_train.records import sometimes
+from tflm_train.rewriter.costs import Costs
 from tflm_train.rewriter.latent_report import LatentReport
-from tflm_train.rewriter.training_graph import TrainingGraph
+from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
 from tflm_train.scheme import resolve
 from tflm_train.scheme.select import select_channels
+
+_BACKWARD = (ConvInputGrad, DepthwiseInputGrad, ConvUpdate, DepthwiseUpdate, BiasUpdate)
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,8 @@ class TrainedLayerReport:
       variable_bytes: RAM of its weights, residuals and biases.
       trained_taps: Height and width of the part of the kernel that trains.
       frozen_channels: Output channels with a degenerate weight scale, which stay as they are.
+      flash_bytes: Of its weights and biases in the original model.
+      cycles: Estimated, of its updates and of the gradient that it passes on.
     """
 
     index: int
@@ -44,6 +57,8 @@ class TrainedLayerReport:
     variable_bytes: int
     trained_taps: tuple[int, int]
     frozen_channels: int
+    flash_bytes: int
+    cycles: int
 
 
 @dataclass(frozen=True)
@@ -76,15 +91,19 @@ class ExtraMemoryReport:
 
 @dataclass(frozen=True)
 class RewriteFlash:
-    """Sizes of the model files.
+    """What the model takes in flash; TFLM itself and the C library are not counted.
 
     Attributes:
-      original_bytes: The original model.
-      rewritten_bytes: The rewritten one.
+      original_bytes: The original model's file.
+      rewritten_bytes: The rewritten one's.
+      kernel_bytes: Our ops that it uses, built with -Os for the core.
+      total_bytes: The rewritten one's and the kernels.
     """
 
     original_bytes: int
     rewritten_bytes: int
+    kernel_bytes: int
+    total_bytes: int
 
 
 @dataclass(frozen=True)
@@ -125,8 +144,7 @@ class RewriteReport:
 def build_report(
     original: Model,
     graph: TrainingGraph,
-    data: bytes,
-    memory: MemoryReport,
+    costs: Costs,
     latent: LatentReport | None = None,
 ) -> RewriteReport:
     """Describes a finished rewrite.
@@ -134,19 +152,21 @@ def build_report(
     Args:
       original: The model as it was.
       graph: The finished training graph (its model's ops are in execution order).
-      data: The rewritten file.
-      memory: Its arena.
+      costs: What it costs.
       latent: What training from latents costs and saves.
 
     Returns:
       The report.
     """
+    memory = costs.memory
     counts = Counter(
         op.name.removeprefix(OP_PREFIX)
         for op in graph.model.graph.ops
         if op.name.startswith(OP_PREFIX)
     )
-    layers = sorted((_describe(graph, t) for t in graph.trained.values()), key=lambda x: x.index)
+    layers = sorted(
+        (_describe(graph, t, costs) for t in graph.trained.values()), key=lambda x: x.index
+    )
     frozen = sum(layer.frozen_channels for layer in layers)
     warnings = list(graph.warnings)
     if frozen:
@@ -168,7 +188,12 @@ def build_report(
         macs_before=forward_macs(original.graph),
         macs=forward_macs(graph.model.graph),
         extra_memory=_extra_memory(original, graph, memory),
-        flash=RewriteFlash(len(original.source), len(data)),
+        flash=RewriteFlash(
+            len(original.source),
+            costs.flash.model_bytes,
+            costs.flash.kernel_bytes,
+            costs.flash_bytes,
+        ),
         warnings=tuple(warnings),
         latent=latent,
     )
@@ -197,7 +222,7 @@ def unmodelled_warnings(memory: MemoryReport) -> list[str]:
     ]
 
 
-def _describe(graph: TrainingGraph, trained: TrainedLayer) -> TrainedLayerReport:
+def _describe(graph: TrainingGraph, trained: TrainedLayer, costs: Costs) -> TrainedLayerReport:
     layer = trained.layer
     y0, y1, x0, x1 = trained.taps
     return TrainedLayerReport(
@@ -210,4 +235,15 @@ def _describe(graph: TrainingGraph, trained: TrainedLayer) -> TrainedLayerReport
         variable_bytes=sum(v.nbytes for v in trained.variables),
         trained_taps=(y1 - y0, x1 - x0),
         frozen_channels=trained.frozen_channels,
+        flash_bytes=sum(t.nbytes for t in (layer.weights, layer.bias) if t is not None),
+        cycles=round(sum(_backward_cycles(graph, trained, costs))),
     )
+
+
+def _backward_cycles(graph: TrainingGraph, trained: TrainedLayer, costs: Costs) -> Iterator[float]:
+    """Of the ops that update a layer or pass its gradient on."""
+    own = {id(t) for t in (*trained.variables, trained.layer.weights)}
+    for op, cost in zip(graph.model.graph.ops, costs.step.per_op, strict=True):
+        reads = any(id(t) in own for t in op.inputs)
+        if reads and isinstance(op, TrainOp) and isinstance(op.params, _BACKWARD):
+            yield cost.cycles

@@ -129,8 +129,8 @@ def rewrite(
     work = built.graph.model
     keep_origins(work)
     data = write_checked(work)
-    report = build_report(model, built.graph, data, built.memory, latent)
     costs = costs_of(work, data, built.memory, choice)
+    report = build_report(model, built.graph, costs, latent)
     return RewriteResult(
         data, report, built.memory, built.unstreamed, built.slowdown, costs.flash, costs.step
     )

@@ -17,7 +17,7 @@ from tflm_train.model import Graph, Op, Tensor
 from tflm_train.ops import ClampMask, StageFields, StageKind
 from tflm_train.ops.target import align
 from tflm_train.rewriter.fold_pad import is_spatial_pad
-from tflm_train.rewriter.stream import Run, Taps, find_run, saving_params, split_params
+from tflm_train.rewriter.stream import LayerFacts, Run, Taps, find_run, saving_params, split_params
 
 ALIGNMENT = 16
 NODE_BYTES = 32  # TFLM's NodeAndRegistration, 32-bit pointers
@@ -101,7 +101,8 @@ class RunCosts:
           time_of: Estimates a stage's instructions.
           known: Runs of earlier rewrites of the model; they grow.
         """
-        self._ops, self._taps, self._time_of = ops, taps, time_of
+        self._ops, self._time_of = ops, time_of
+        self._facts = LayerFacts(taps)
         self._known = KnownRuns() if known is None else known
         self._liveness = Liveness(ops, graph.inputs, graph.outputs)
         numbers = self._known.ops
@@ -149,7 +150,7 @@ class RunCosts:
         """The run itself."""
         made = [t for op in self._ops[start:stop] for t in op.outputs]
         needed = {id(t) for t in made if self._liveness.is_needed(t, stop)}
-        return find_run(self._ops[start:stop], needed, self._taps)
+        return find_run(self._ops[start:stop], needed, self._facts)
 
     def _key(self, start: int, stop: int) -> Hashable:
         """What a shape follows from: the ops, what they read of each other, what is needed."""

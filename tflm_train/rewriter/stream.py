@@ -141,35 +141,73 @@ def nonzero_taps(ops: Sequence[Op]) -> dict[int, Taps]:
     return taps
 
 
+class LayerFacts:
+    """What many runs want to know of the same layers, found once.
+
+    Attributes:
+      taps: `nonzero_taps` of the layers.
+    """
+
+    def __init__(self, taps: Mapping[int, Taps]) -> None:
+        """Knows nothing yet but the taps."""
+        self.taps = taps
+        self._pads: dict[int, bool] = {}
+        self._stages: dict[int, _Fixed] = {}
+        self._shapes: dict[tuple[int, int], tuple[Geometry, Taps | None]] = {}
+
+    def is_pad(self, op: Op) -> bool:
+        """`is_spatial_pad`."""
+        if id(op) not in self._pads:
+            self._pads[id(op)] = is_spatial_pad(op)
+        return self._pads[id(op)]
+
+    def stage(self, op: Op) -> _Fixed:
+        """What the stage of a layer is in whichever run."""
+        if id(op) not in self._stages:
+            self._stages[id(op)] = _fixed(op)
+        return self._stages[id(op)]
+
+    def shape(self, op: Op, pad: Op | None) -> tuple[Geometry, Taps | None]:
+        """Its geometry, behind a PAD that is part of the run, and what is used of its kernel."""
+        key = (id(op), id(pad))
+        if key not in self._shapes:
+            whole = _geometry(op, pad)
+            used = _used_taps(self.taps.get(id(op)), whole)
+            self._shapes[key] = (_trimmed(whole, used), used)
+        return self._shapes[key]
+
+
 def find_run(
-    ops: Sequence[Op], used_outside: set[int], taps: Mapping[int, Taps] | None = None
+    ops: Sequence[Op], used_outside: set[int], facts: LayerFacts | None = None
 ) -> Run | None:
     """Describes a run of ops as one STREAM.
 
     Args:
       ops: Consecutive ops of which each satisfies `can_stream`.
       used_outside: Ids of the tensors that other ops or the model's outputs need.
-      taps: `nonzero_taps` of the ops, or of more; None: they are found here.
+      facts: What is known of the ops from other runs; None: nothing.
 
     Returns:
       The run; None where the ops read more than one activation, pass on a padded one, end in a PAD,
       or save of an activation what a STREAM cannot.
     """
-    layers = _layers(ops)
-    if not layers or is_spatial_pad(ops[-1]) or len(layers) > MAX_STREAM_STAGES:
+    facts = LayerFacts(nonzero_taps(_layers(ops))) if facts is None else facts
+    padding = [op for op in ops if facts.is_pad(op)]
+    layers = [op for op in ops if not facts.is_pad(op) and saving_params(op) is None]
+    if not layers or facts.is_pad(ops[-1]) or len(layers) > MAX_STREAM_STAGES:
         return None
-    if any(is_spatial_pad(op) and id(op.output) in used_outside for op in ops):
+    if any(id(op.output) in used_outside for op in padding):
         return None
     saved = _find_saved(layers, ops, used_outside)
     if saved is None:
         return None
-    pads = {id(op.output): op for op in ops if is_spatial_pad(op)}
+    pads = {id(op.output): op for op in padding}
     made = {id(op.output): i for i, op in enumerate(layers)}
     sources: list[tuple[Tensor, ...]] = []
     for op in layers:
-        pad = pads.get(id(op.input)) if is_windowed(op) else None
+        pad = pads.get(id(op.input)) if pads and is_windowed(op) else None
         first = op.input if pad is None else pad.input
-        second = op.inputs[1] if stage_kind(op) is StageKind.ADD else None
+        second = op.inputs[1] if facts.stage(op).kind is StageKind.ADD else None
         sources.append((first,) if second is None else (first, second))
     if any(id(t) in pads for read in sources for t in read):
         return None  # an ADD or another PAD reads it
@@ -177,10 +215,8 @@ def find_run(
     if len(outside) != 1:
         return None
     source = next(iter(outside.values()))
-    geometries = [_geometry(op, pads.get(id(op.input))) for op in layers]
-    taps = nonzero_taps(layers) if taps is None else taps
-    used = [_used_taps(taps.get(id(op)), g) for op, g in zip(layers, geometries, strict=True)]
-    geometries = [_trimmed(g, t) for g, t in zip(geometries, used, strict=True)]
+    shaped = [facts.shape(op, pads.get(id(op.input))) for op in layers]
+    geometries, used = [geometry for geometry, _ in shaped], [taps for _, taps in shaped]
     indices = [tuple(made.get(id(t), STREAM_INPUT) for t in read) for read in sources]
     complete = [s != _Saved() for s in saved]
     reader = next(i for i, read in enumerate(indices) if STREAM_INPUT in read)
@@ -191,7 +227,7 @@ def find_run(
     for op, geometry, read, ring, kept in zip(
         layers, geometries, indices, plan.rings, saved, strict=True
     ):
-        stage = _stage(op, geometry, read, ring)
+        stage = _stage(facts.stage(op), geometry, read, ring)
         stages.append(_with_saved(stage, kept, op, outputs, lists))
     saving = [op for op in ops if isinstance(op, TrainOp) and saving_params(op) is not None]
     state = saving[0].params.inputs_of(saving[0]).state if saving else None
@@ -320,29 +356,40 @@ def _trimmed(geometry: Geometry, taps: Taps | None) -> Geometry:
     )
 
 
-def _stage(op: Op, geometry: Geometry, read: tuple[int, ...], ring: int) -> StageFields:
+@dataclass(frozen=True)
+class _Fixed:
+    """What a stage is in whichever run."""
+
+    kind: StageKind
+    output: OutputFields
+    columns: int
+    add: AddFields
+
+
+def _fixed(op: Op) -> _Fixed:
     split, kind = split_params(op), stage_kind(op)
     assert kind is not None
-    multiplier = geometry.out_c // geometry.in_c if kind is StageKind.DEPTHWISE else 1
     if split is not None:
-        return StageFields(
-            kind,
-            geometry,
-            split.output,
-            multiplier,
-            read[0],
-            STREAM_INPUT,
-            ring,
-            columns=split.kept,
-        )
+        return _Fixed(kind, split.output, split.kept, AddFields())
     clamp = clamp_of(op)
     act_min, act_max = (-128, 127) if clamp is None else (clamp.act_min, clamp.act_max)
     output = OutputFields(op.input.zero_point, op.output.zero_point, act_min, act_max)
-    if kind is StageKind.ADD:
-        return StageFields(
-            kind, geometry, output, multiplier, read[0], read[1], ring, add=_add_fields(op)
-        )
-    return StageFields(kind, geometry, output, multiplier, read[0], STREAM_INPUT, ring)
+    return _Fixed(kind, output, 0, _add_fields(op) if kind is StageKind.ADD else AddFields())
+
+
+def _stage(fixed: _Fixed, geometry: Geometry, read: tuple[int, ...], ring: int) -> StageFields:
+    is_depthwise = fixed.kind is StageKind.DEPTHWISE
+    return StageFields(
+        fixed.kind,
+        geometry,
+        fixed.output,
+        geometry.out_c // geometry.in_c if is_depthwise else 1,
+        read[0],
+        read[1] if fixed.kind is StageKind.ADD else STREAM_INPUT,
+        ring,
+        add=fixed.add,
+        columns=fixed.columns,
+    )
 
 
 def _is_plain_add(op: Op) -> bool:

@@ -85,17 +85,21 @@ def _play(
     rows = [0] * len(geometries)
     consumer = [last] * len(geometries)
     inside = [[s for s in read if s != ops.STREAM_INPUT] for read in sources]
+    # Read once: this loop runs for every row of every run that is considered.
+    steps = [(g.stride_h, g.pad_t, (g.k_h - 1) * g.dil_h, g.in_h - 1) for g in geometries]
     for target in [last, *(i for i, wanted in enumerate(complete[:last]) if wanted)]:
         consumer[target] = index = target
-        while rows[target] < geometries[target].out_h:
-            g = geometries[index]
-            top = rows[index] * g.stride_h - g.pad_t
-            needed = min(top + (g.k_h - 1) * g.dil_h, g.in_h - 1)
-            missing = next((s for s in inside[index] if rows[s] <= needed), None)
-            if missing is not None:
-                consumer[missing] = index
-                index = missing
-                continue
-            yield index, top, rows
-            rows[index] += 1
-            index = consumer[index]
+        out_h = geometries[target].out_h
+        while rows[target] < out_h:
+            stride, before, reach, bottom = steps[index]
+            top = rows[index] * stride - before
+            needed = top + reach if top + reach < bottom else bottom
+            for source in inside[index]:
+                if rows[source] <= needed:
+                    consumer[source] = index
+                    index = source
+                    break
+            else:
+                yield index, top, rows
+                rows[index] += 1
+                index = consumer[index]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tflm_train.cost.cores import Core
@@ -25,7 +26,8 @@ class Way:
       stream: Whether runs of layers become one op each.
       forward: Whether other layers leave their builtin op.
       core: What the time is estimated for; None: a core on which these kernels run.
-      max_slowdown: Largest estimated time of the forward layers relative to builtin ops.
+      max_slowdown: Largest estimated time of the forward layers relative to builtin ops; 0: as fast
+        as they can be.
     """
 
     kernels: KernelSet = KernelSet.CMSIS_NN
@@ -52,11 +54,29 @@ class Way:
         """The way as the pass that streams layers takes it."""
         return Choice(self.stream, self.forward, self.max_slowdown, self.kernels, self.core)
 
+    def fastest(self) -> Way:
+        """The way that takes least time, with the same kernels."""
+        return dataclasses.replace(
+            self, stream=Streaming.AUTO, forward=Forward.AUTO, max_slowdown=0.0
+        )
+
+    def builtin(self) -> Way:
+        """The way that needs least code of ours."""
+        return dataclasses.replace(self, stream=Streaming.OFF, forward=Forward.BUILTIN)
+
     def smallest(self) -> Way:
         """The way that takes least RAM, with the same kernels."""
         return dataclasses.replace(
             self, stream=Streaming.AUTO, forward=Forward.AUTO, max_slowdown=math.inf
         )
+
+
+OnTrial = Callable[[int, Costs], None]
+"""Told of a rewrite: how many were done so far, and what it costs."""
+
+
+def ignore_trial(count: int, costs: Costs) -> None:
+    """For who does not want to be told."""
 
 
 @dataclass
@@ -65,10 +85,12 @@ class Trials:
 
     Attributes:
       model: The model.
+      on_trial: Told of each once it is done.
       count: How many were done.
     """
 
     model: Model
+    on_trial: OnTrial = ignore_trial
     count: int = 0
     _costs: dict[tuple[Scheme, Way], Costs] = field(default_factory=dict)
     _known: KnownRuns = field(default_factory=KnownRuns)
@@ -83,6 +105,7 @@ class Trials:
         if key not in self._costs:
             self.count += 1
             self._costs[key] = rewritten_costs(self.model, scheme, way.choice, self._known)
+            self.on_trial(self.count, self._costs[key])
         return self._costs[key]
 
     def memory(self, scheme: Scheme, way: Way) -> MemoryReport:

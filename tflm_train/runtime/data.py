@@ -117,6 +117,26 @@ class Dataset:
                 f"the {len(self.x_train)} training samples"
             )
 
+    def first(self, limit: int | None) -> Dataset:
+        """The first `limit` training and test samples; all where it is None.
+
+        Raises:
+          DataError: It is less than 1.
+        """
+        if limit is None:
+            return self
+        if limit < 1:
+            raise DataError(f"limit {limit} must be at least 1")
+        groups = None if self.group_train is None else self.group_train[:limit]
+        return Dataset(
+            self.x_train[:limit],
+            self.y_train[:limit],
+            self.x_test[:limit],
+            self.y_test[:limit],
+            self.class_names,
+            groups,
+        )
+
     def check_classes(self, classes: int) -> None:
         """Refuses labels that a model with this many classes cannot learn.
 

@@ -77,6 +77,14 @@ def host_library() -> ctypes.CDLL:
     return library
 
 
+def take_step_counts() -> tuple[int, int, int]:
+    """Steps of single weights since the last call: all, those limited, those rounded to nothing."""
+    counts = (ctypes.c_uint64 * 3)()
+    host_library().TflmTrainTakeStepCounts(counts)
+    steps, limited, vanished = (int(count) for count in counts)
+    return steps, limited, vanished
+
+
 def last_error() -> str:
     """The last message of the kernels or of the interpreter, in one line."""
     text = host_library().TflmTrainLastError()

@@ -14,6 +14,8 @@ has and `n` how many samples of it came so far, this one included:
 * If `c` is full, the sample takes the place of a random record of its own with probability `m / n`.
 
 So each group's records are a uniform sample of all that came of it, and rare groups keep all.
+Where classes shall stay as frequent as they come, a group is a domain: of a single one the sampling
+then is that of an ordinary reservoir (Vitter's algorithm R).
 
 Random numbers are those of a counter: number `k` of seed `s` is `Hash(Hash(k) + s)`, with the hash
 of docs/NUMERICS.md (lowbias32). One in `[0, n)` is its product with `n`, divided by 2^32.
@@ -21,6 +23,7 @@ of docs/NUMERICS.md (lowbias32). One in `[0, n)` is its product with `n`, divide
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -55,9 +58,18 @@ class CounterRandom:
         return bits * limit >> 32
 
 
+class Balance(enum.Enum):
+    """What has equal shares of the records and of what is drawn; values are LatentBalance's."""
+
+    CLASSES = 0
+    """Each class of each domain."""
+    DOMAINS = 1
+    """Each domain, whose classes stay as frequent as they come."""
+
+
 @dataclass
 class Group:
-    """What the sampling knows of a class in a domain.
+    """What the sampling knows of a class in a domain, or of a domain.
 
     Attributes:
       records: Indices of its records.
@@ -75,12 +87,14 @@ class Reservoir:
 
     Attributes:
       capacity: Number of records, at least 1.
-      groups: By (domain, label), in ascending order of these.
+      groups: By (domain, label), in ascending order of these; where domains are balanced the
+        label is 0.
     """
 
-    def __init__(self, capacity: int, seed: int = 0):
+    def __init__(self, capacity: int, seed: int = 0, balance: Balance = Balance.CLASSES):
         """Makes an empty one; `seed` is a uint32."""
         self.capacity = capacity
+        self._balance = balance
         self.groups: dict[tuple[int, int], Group] = {}
         self._random = CounterRandom(seed)
         self._keys: list[tuple[int, int] | None] = [None] * capacity
@@ -95,7 +109,7 @@ class Reservoir:
         return self._random.draws
 
     def key(self, index: int) -> tuple[int, int] | None:
-        """The (domain, label) of a record; None where there is none."""
+        """The group of a record; None where there is none."""
         return self._keys[index]
 
     def add(self, label: int, domain: int = 0) -> int | None:
@@ -108,7 +122,7 @@ class Reservoir:
         Returns:
           The index of the record that it becomes, replacing what is there; None: it is not kept.
         """
-        key = (domain, label)
+        key = (domain, label if self._balance is Balance.CLASSES else 0)
         if key not in self.groups:
             self.groups = dict(sorted([*self.groups.items(), (key, Group())]))
         group = self.groups[key]
@@ -149,8 +163,8 @@ class Reservoir:
 class Replay:
     """Draws stored samples to learn again.
 
-    Between new samples, `draw` gives a random record of a random group, each group alike: what is
-    rare in the store is not rare in the replay. While idle, `epoch` goes through all records.
+    Between new samples, `draw` gives a random record of a random group, each group alike: a rare
+    class that is balanced is not rare in the replay. While idle, `epoch` goes through all records.
     """
 
     def __init__(self, reservoir: Reservoir, seed: int = 0):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tflm_train.errors import DataError
 from tflm_train.model import Tensor
 from tflm_train.runtime.data import Dataset, ImageFiles, Samples, quantise, to_model_input
+from tflm_train.runtime.host_library import take_step_counts
 from tflm_train.runtime.interpreter import Interpreter, check_rate
 from tflm_train.runtime.metrics import Metric, metric_for, real_values
 from tflm_train.runtime.targets import target_array
@@ -70,6 +71,21 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
+class WeightSteps:
+    """What became of the steps of single weights, counted in every eighth training step.
+
+    Attributes:
+      steps: Of weights that had a gradient.
+      limited: Of these, how many were at the limit.
+      vanished: Of these, how many were rounded to nothing.
+    """
+
+    steps: int
+    limited: int
+    vanished: int
+
+
+@dataclass(frozen=True)
 class TrainingRecord:
     """A whole run.
 
@@ -84,6 +100,7 @@ class TrainingRecord:
     steps_per_second: float
     losses: npt.NDArray[np.float32]
     metric: str
+    weight_steps: WeightSteps
 
 
 def learning_rate_at(schedule: str, base: float, step: int, total: int) -> float:
@@ -215,6 +232,7 @@ def train(
     rates = [learning_rate_at(schedule, rate, step, len(losses)) for step in range(len(losses))]
     check_rate(min(rates))
     records: list[EpochRecord] = []
+    take_step_counts()
     try:
         for epoch in range(epochs):
             order = np.random.default_rng([seed, epoch]).permutation(len(y))
@@ -226,9 +244,16 @@ def train(
                 on_epoch(epoch, records[-1])
     finally:
         on.finish()
-    speed = len(rates) / run.seconds
-    last = records[-1].test_accuracy
-    return TrainingRecord(rate, before, tuple(records), last, speed, losses, run.metric.name)
+    return TrainingRecord(
+        rate,
+        before,
+        tuple(records),
+        records[-1].test_accuracy,
+        len(rates) / run.seconds,
+        losses,
+        run.metric.name,
+        WeightSteps(*take_step_counts()),
+    )
 
 
 @dataclass

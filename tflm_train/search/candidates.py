@@ -41,6 +41,11 @@ class Candidate:
     ratio: float
     work: int
 
+    @property
+    def key(self) -> tuple[int, float]:
+        """Layer and share; a layer below 0 for biases alone."""
+        return (-1 if self.layer is None else self.layer, self.ratio)
+
 
 @dataclass(frozen=True)
 class Candidates:

@@ -6,6 +6,10 @@ one layer at a time on top of the biases from that layer on. Each candidate trai
 (measure.py) and with several seeds; what is compared sees the same samples in the same order, and
 differences are taken sample by sample. A candidate that is hopeless with the first seed gets no
 others.
+
+The fast way takes one seed, and of the weights it fine-tunes only a few: those that gradient times
+update (proxies.py) ranks first, and some of each rank below. What the others bring is read off a
+line through these, over the logarithm of that proxy.
 """
 
 from __future__ import annotations
@@ -13,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +29,9 @@ from tflm_train.errors import DataError
 from tflm_train.model import Model
 from tflm_train.scheme.head import Head
 from tflm_train.search.candidates import Candidate, Candidates, list_candidates
-from tflm_train.search.fine_tune import FineTuned, model_digest
+from tflm_train.search.fine_tune import FineTune, FineTuned, model_digest
 from tflm_train.search.measure import RATES, Measurements, OnProgress, OutOfTimeError
+from tflm_train.search.proxies import proxies
 from tflm_train.search.results import Results
 from tflm_train.search.split_data import SplitData
 from tflm_train.search.workers import Workers
@@ -37,6 +41,9 @@ _FEWEST_STEPS, _MOST_STEPS = 600, 1000
 HOPELESS_SHARE = 0.25
 """A candidate is hopeless when even two standard errors above what it brings there is less than
 this share of what the best one brings."""
+FAST_MEASURED = 12
+"""About so many of the weights are fine-tuned in the fast way."""
+_FEWEST_TO_PREDICT = 4
 _ANCHOR_EVERY = 6
 """The biases of so many layers more have about the same rate."""
 _KIND = "tflm_train contributions"
@@ -51,14 +58,14 @@ class Gain:
       mean: Score above what it is compared with: a share of right answers, in [-1, 1], or by how
         much the mean squared error falls.
       error: Standard error of that.
-      seeds: Runs that it is the mean of.
-      rate: Learning rate of the first step that it was measured with.
+      seeds: Runs that it is the mean of; 0 where it is only predicted.
+      rate: Learning rate of the first step that it was measured with; 0 where it is predicted.
     """
 
     mean: float
     error: float
     seeds: int
-    rate: float = math.nan
+    rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,20 @@ class Contributions:
             ],
         }
         return json.dumps({"kind": _KIND, "format": _FORMAT, **values}, indent=1) + "\n"
+
+    def require_of(self, model: Model, data: SplitData, head: Head, name: str) -> None:
+        """Refuses contributions of something else.
+
+        Raises:
+          DataError: They are of another model, other data, or another head.
+        """
+        for what, mine, other in (
+            ("another model", self.model, model_digest(model)),
+            ("other data", self.data, data.digest),
+            ("another head", self.head, head),
+        ):
+            if mine != other:
+                raise DataError(f"{name}: these contributions are of {what}; run `analyze` again")
 
     @staticmethod
     def from_json(text: str, name: str = "contributions") -> Contributions:
@@ -161,6 +182,7 @@ def analyze(
     results: Results,
     *,
     seeds: int = SEEDS,
+    fast: bool = False,
     steps: int | None = None,
     depth: int | None = None,
     seconds: float | None = None,
@@ -175,6 +197,7 @@ def analyze(
       workers: Who runs the fine-tunes.
       results: Where they are kept; what is there already is not run again.
       seeds: Runs of each candidate that is not hopeless.
+      fast: Fine-tune few, with one seed, and predict the others.
       steps: Of each run; None: `default_steps`.
       depth: Look at so many layers below the head; None: at all.
       seconds: Stop after that time, with what is known then; None: when all is known.
@@ -191,33 +214,42 @@ def analyze(
         workers,
         results,
         default_steps(data) if steps is None else steps,
-        seeds,
+        1 if fast else seeds,
         None if seconds is None else time.monotonic() + seconds,
         on_progress,
     )
     measured.plan(candidates.all)
     hopeless: list[Candidate] = []
+    values: dict[tuple[int, float], float] = {}
     with contextlib.suppress(OutOfTimeError):  # What is known is of use.
-        _measure(candidates, measured, hopeless)
-    return _contributions(candidates, measured, head, hopeless)
+        _measure_biases(candidates, measured)
+        if fast:
+            values |= _look_at_weights(candidates, measured)
+            _measure_some_weights(candidates, measured, values)
+        else:
+            _measure_weights(candidates, measured, hopeless)
+    return _contributions(candidates, measured, head, hopeless, values)
 
 
-def _measure(candidates: Candidates, measured: Measurements, hopeless: list[Candidate]) -> None:
-    def rate_of(candidate: Candidate) -> int:
-        found = measured.best(candidate)
-        assert found is not None
-        return found
-
+def _measure_biases(candidates: Candidates, measured: Measurements) -> None:
     head, biases = candidates.head, candidates.biases
     measured.try_all(head)
     anchors = biases[::_ANCHOR_EVERY]
-    measured.climb(anchors, lambda _: rate_of(head))
-    measured.climb(
-        biases, lambda x: rate_of(biases[biases.index(x) // _ANCHOR_EVERY * _ANCHOR_EVERY])
-    )
+    measured.climb(anchors, lambda _: _rate_of(measured, head))
+    place = {each: index for index, each in enumerate(biases)}
+    others = [each for index, each in enumerate(biases) if index % _ANCHOR_EVERY]
+    measured.climb(others, lambda each: _rate_of(measured, anchors[place[each] // _ANCHOR_EVERY]))
     measured.more_seeds([head, *biases])
-    measured.climb(candidates.weights, lambda each: rate_of(candidates.below(each)))
-    first = {x: _gain(measured, x, candidates.below(x)) for x in candidates.weights}
+
+
+def _measure_weights(
+    candidates: Candidates, measured: Measurements, hopeless: list[Candidate]
+) -> None:
+    weights = candidates.weights
+    measured.climb(weights, lambda each: _rate_of(measured, candidates.below(each)))
+    if measured.seeds == 1:
+        return
+    first = {each: _gain(measured, each, candidates.below(each)) for each in weights}
     best = max((gain.mean for gain in first.values() if gain is not None), default=0.0)
     hopeless += [
         candidate
@@ -226,7 +258,63 @@ def _measure(candidates: Candidates, measured: Measurements, hopeless: list[Cand
     ]
     measured.drop(hopeless)
     left = set(hopeless)
-    measured.more_seeds([x for x in candidates.weights if x not in left])
+    measured.more_seeds([each for each in weights if each not in left])
+
+
+def _look_at_weights(
+    candidates: Candidates, measured: Measurements
+) -> dict[tuple[int, float], float]:
+    """What gradient times update says of the weights."""
+    head, tuner = candidates.head, measured.workers.tuner
+    rate = RATES[_rate_of(measured, head)]
+    task = FineTune(measured.model, measured.data, head.scheme, rate, measured.steps, 0)
+    return proxies(tuner.trained(task), tuner.data, candidates, rate)["gradient"]
+
+
+def _measure_some_weights(
+    candidates: Candidates, measured: Measurements, values: Mapping[tuple[int, float], float]
+) -> None:
+    ranked = sorted(candidates.weights, key=lambda each: -values[each.key])
+    # The first ones matter most to who chooses; the others show how it goes on.
+    first, others = ranked[: FAST_MEASURED // 2], ranked[FAST_MEASURED // 2 :]
+    some = first + others[:: max(1, 2 * len(others) // FAST_MEASURED)]
+    measured.climb(some, lambda each: _rate_of(measured, candidates.below(each)))
+
+
+def _rate_of(measured: Measurements, candidate: Candidate) -> int:
+    found = measured.best(candidate)
+    assert found is not None
+    return found
+
+
+def _predicted(
+    gains: Mapping[Candidate, Gain | None], values: Mapping[tuple[int, float], float]
+) -> dict[Candidate, Gain]:
+    """What the weights that were not fine-tuned bring, by those that were."""
+    known = {each: gain for each, gain in gains.items() if gain is not None and each.key in values}
+    if len(known) < _FEWEST_TO_PREDICT:
+        return {}
+    x = np.array([_logarithm(values[each.key]) for each in known])
+    y = np.array([gain.mean for gain in known.values()])
+    slope = float(np.cov(x, y)[0, 1] / max(float(np.var(x, ddof=1)), 1e-12))
+    error = float(np.std(y - y.mean() - slope * (x - x.mean()), ddof=2))
+    return {
+        each: Gain(
+            float(
+                np.clip(
+                    y.mean() + slope * (_logarithm(values[each.key]) - x.mean()), y.min(), y.max()
+                )
+            ),
+            error,
+            0,
+        )
+        for each, gain in gains.items()
+        if gain is None and each.key in values
+    }
+
+
+def _logarithm(value: float) -> float:
+    return float(np.log(max(value, 1e-30)))
 
 
 def _gain(measured: Measurements, candidate: Candidate, below: Candidate) -> Gain | None:
@@ -255,7 +343,11 @@ def _error(values: npt.NDArray[np.float64]) -> float:
 
 
 def _contributions(
-    candidates: Candidates, measured: Measurements, head: Head, hopeless: list[Candidate]
+    candidates: Candidates,
+    measured: Measurements,
+    head: Head,
+    hopeless: list[Candidate],
+    values: Mapping[tuple[int, float], float],
 ) -> Contributions:
     base = measured.runs(candidates.head)
     rate = measured.best(candidates.head)
@@ -263,7 +355,13 @@ def _contributions(
         raise DataError("there was not even time to train the head once; give more --minutes")
     scores = np.array([run.scores for run in base.values()])
     gains = {x: _gain(measured, x, candidates.below(x)) for x in candidates.all[1:]}
-    short = sum(gain is None or gain.seeds < measured.seeds for gain in gains.values())
+    gains |= _predicted(gains, values)
+    left = set(hopeless)
+    unfinished = sum(
+        gain is None or 0 < gain.seeds < measured.seeds
+        for each, gain in gains.items()
+        if each not in left
+    )
     some: FineTuned = next(iter(base.values()))
     return Contributions(
         model=measured.model,
@@ -273,13 +371,9 @@ def _contributions(
         base=float(scores.mean()),
         noise=_error(scores),
         biases=tuple((x.last, gain) for x in candidates.biases if (gain := gains[x]) is not None),
-        weights={
-            (x.layer, x.ratio): gain
-            for x in candidates.weights
-            if (gain := gains[x]) is not None and x.layer is not None
-        },
+        weights={x.key: gain for x in candidates.weights if (gain := gains[x]) is not None},
         base_rate=RATES[rate],
         steps=measured.steps,
         stopped=len(hopeless),
-        unfinished=short - len(hopeless),
+        unfinished=unfinished,
     )

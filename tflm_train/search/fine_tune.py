@@ -32,6 +32,7 @@ from tflm_train.runtime.metrics import Metric, metric_for
 from tflm_train.runtime.training import Inputs, learning_rate_at, model_inputs, scores, targets
 from tflm_train.scheme import Scheme
 from tflm_train.search.split_data import SplitData
+from tflm_train.trained.merge import merge
 from tflm_train.version import VERSION
 
 _FORMAT = 1
@@ -174,6 +175,13 @@ class FineTuner:
             ready.metric.name,
             time.perf_counter() - started,
         )
+
+    def trained(self, task: FineTune) -> Model:
+        """The inference model that a task with a rate ends with; see `run` for errors."""
+        ready = self._prepare(task.scheme)
+        _train(ready, task, task.rate or 0.0, task.steps)
+        whole = rewrite(self.model, task.scheme).model_bytes
+        return Model(merge(whole, ready.interpreter.state()), self.model.name)
 
     def fill_cache(self, schemes: Iterable[Scheme], on_latent: OnLatent | None = None) -> None:
         """Computes at once what frozen layers give under several schemes, for runs to come.

@@ -20,7 +20,7 @@ from tflm_train.search.workers import Workers, run_tasks
 
 OnProgress = Callable[[str, float, float], None]
 """Called with what is measured, and how much work is done and wanted as far as is known."""
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
 """What an own rate is chosen from."""
 _ROUNDS = 3
 """Rates that a candidate takes, typically."""
@@ -67,6 +67,11 @@ class Measurements:
         """Says that no more seeds of these are to come."""
         self._wanted -= sum(each.work for each in candidates) * (self.seeds - 1)
 
+    def rate(self, candidate: Candidate) -> float | None:
+        """A candidate's own rate, as `best`."""
+        best = self.best(candidate)
+        return None if best is None else RATES[best]
+
     def best(self, candidate: Candidate) -> int | None:
         """The index of a candidate's own rate, as far as is known; None before its first run."""
         first = {rate: run.loss for (rate, seed), run in self._of(candidate).items() if seed == 0}
@@ -88,9 +93,10 @@ class Measurements:
           start: The index of a rate that is expected to be good.
         """
         wanted = {each: {start(each), max(0, start(each) - 1)} for each in candidates}
-        title = "rates"
         while wanted:
-            self._run(title, [(each, rate, 0) for each, rates in wanted.items() for rate in rates])
+            self._run(
+                "rates", [(each, rate, 0) for each, rates in wanted.items() for rate in rates]
+            )
             wanted = {each: more for each in wanted if (more := self._next_rates(each))}
 
     def try_all(self, candidate: Candidate) -> None:
@@ -123,16 +129,19 @@ class Measurements:
             by_key[task.key] = (candidate, rate, seed)
             tasks.append(task)
 
+        known = {task.key for task in tasks if self.results.get(task.key) is not None}
+
         def on_done(task: FineTune, result: FineTuned) -> None:
             candidate, rate, seed = by_key[task.key]
             self._of(candidate)[rate, seed] = result
             self._done += candidate.work
             self._wanted = max(self._wanted, self._done)
             self.on_progress(title, self._done, self._wanted)
-            if self.deadline is not None and time.monotonic() > self.deadline:
+            is_late = self.deadline is not None and time.monotonic() > self.deadline
+            if is_late and task.key not in known:
                 raise OutOfTimeError
 
-        if self._places and any(self.results.get(task.key) is None for task in tasks):
+        if self._places and len(known) < len(by_key):
             places, self._places = self._places, []
             self.workers.prepare(
                 places, lambda done, count: self.on_progress("frozen layers", done, count)

@@ -16,7 +16,13 @@ OnDone = Callable[[FineTune, FineTuned], None]
 
 
 class Workers(Protocol):
-    """Runs tasks of one model on one set of data."""
+    """Runs tasks of one model on one set of data.
+
+    Attributes:
+      tuner: What the tasks are about; for what this process does alone.
+    """
+
+    tuner: FineTuner
 
     def run(self, tasks: Sequence[FineTune], on_done: OnDone) -> list[FineTuned]:
         """The results in the order of the tasks; see `FineTuner.run` for errors."""
@@ -33,7 +39,7 @@ class Workers(Protocol):
 
 @dataclass
 class InProcess:
-    """Runs one task after the other."""
+    """Runs one task after the other; see `Workers`."""
 
     tuner: FineTuner
 

@@ -1,0 +1,193 @@
+"""One sentence for each thing that goes wrong in a training, with what to do about it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tflm_train.learning import RateChoice
+from tflm_train.runtime.data import Dataset
+from tflm_train.runtime.interpreter import Interpreter
+from tflm_train.runtime.metrics import ACCURACY
+from tflm_train.runtime.training import TrainingRecord
+
+_CLIPPED = 0.05
+"""A share of input values beyond the range that is worth a sentence."""
+_GUESSED = 1.5
+"""Times the share of right answers that guessing gives."""
+_GUESSING, _STILL, _FALLING = 0.97, 0.01, 0.75
+_BETTER, _WORSE, _RISEN = 0.01, 0.02, 0.1
+_LIMITED, _VANISHED = 0.1, 0.9
+
+
+def on_data(interpreter: Interpreter, data: Dataset) -> list[str]:
+    """What is wrong with training data before the first step.
+
+    Args:
+      interpreter: The rewritten model.
+      data: What is used of the data.
+    """
+    return [*_one_class(data), *_clipped(interpreter, data)]
+
+
+def on_run(interpreter: Interpreter, run: TrainingRecord, choice: RateChoice | None) -> list[str]:
+    """What went wrong in a training.
+
+    Args:
+      interpreter: The rewritten model.
+      run: How it went.
+      choice: How its rate was chosen; None if the user gave it.
+    """
+    if run.epochs[0].is_mute:
+        return [mute(interpreter, run.learning_rate)]
+    guessing = _guessing(interpreter, run, choice)
+    if run.test_accuracy_before > _GUESSED / max(1, interpreter.classes):
+        guessing = _too_large(run, choice) or guessing  # It had something to lose.
+    found = guessing or _too_large(run, choice) or _lost_steps(run, choice)
+    found = found or _still(run, choice) or _falling(run)
+    return [] if found is None else [found]
+
+
+def mute(interpreter: Interpreter, rate: float) -> str:
+    """A new head has not reached one step of the output."""
+    step = interpreter.require_trainable().loss.scale
+    return (
+        "the loss did not move in the first epoch: the new head's outputs are all below one step "
+        f"({step:g}) of the output; use a larger learning rate, such as --lr {10 * rate:g}"
+    )
+
+
+def _one_class(data: Dataset) -> list[str]:
+    y = data.y_train
+    if y.ndim != 1 or y.dtype.kind not in "iu" or not len(y) or np.any(y != y[0]):
+        return []
+    name = f" ({data.class_names[int(y[0])]})" if data.class_names else ""
+    return [
+        f"all {len(y)} training samples are of class {int(y[0])}{name}: the model will learn to "
+        "give that answer always; add samples of the other classes"
+    ]
+
+
+def _clipped(interpreter: Interpreter, data: Dataset) -> list[str]:
+    tensor = interpreter.model.graph.inputs[0]
+    x = data.x_train
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or tensor.quantization is None:
+        return []
+    limits = np.iinfo(tensor.dtype)
+    low, high = ((limit - tensor.zero_point) * tensor.scale for limit in (limits.min, limits.max))
+    # A value in the last half step is rounded, not clipped.
+    beyond = (x < low - tensor.scale / 2) | (x > high + tensor.scale / 2)
+    share = float(np.mean(beyond))
+    if share <= _CLIPPED:
+        return []
+    return [
+        f"{100 * share:.0f} % of the values in x_train lie beyond what the model's input takes "
+        f"({low:.4g} to {high:.4g}; the samples reach from {x.min():.4g} to {x.max():.4g}) and are "
+        "clipped; prepare the samples as those that the model was first trained with"
+    ]
+
+
+def _losses(run: TrainingRecord) -> list[float]:
+    """Mean losses of the epochs, or of the halves of a single one."""
+    if len(run.epochs) > 1:
+        return [epoch.loss for epoch in run.epochs]
+    half = len(run.losses) // 2
+    return [float(np.mean(part)) for part in (run.losses[:half], run.losses[half:]) if len(part)]
+
+
+def _gain(before: float, after: float, metric: str) -> float:
+    """By how much a score is better, as a share of what it was for an error."""
+    return after - before if metric == ACCURACY else (before - after) / max(before, 1e-12)
+
+
+def _too_large(run: TrainingRecord, choice: RateChoice | None) -> str | None:
+    gain = _gain(run.test_accuracy_before, run.test_accuracy, run.metric)
+    first, last = _losses(run)[0], _losses(run)[-1]
+    if math.isfinite(last) and gain > -_WORSE and last <= (1 + _RISEN) * first:
+        return None
+    score = "accuracy" if run.metric == ACCURACY else "mean squared error"
+    what = (
+        f"the model got worse (loss {first:.4g} at first and {last:.4g} at last, test {score} "
+        f"{run.test_accuracy_before:.3g} before and {run.test_accuracy:.3g} after)"
+    )
+    if choice is None:
+        return (
+            f"{what}: the learning rate {run.learning_rate:g} is too large; use a smaller one, "
+            f"such as --lr {run.learning_rate / 10:g}, or leave --lr out and one is chosen"
+        )
+    return (
+        f"{what} at the best learning rate of those tried: the training samples are too few, or "
+        "unlike the test samples; add samples, or train less (`rewrite --preset head`)"
+    )
+
+
+def _guessing(
+    interpreter: Interpreter, run: TrainingRecord, choice: RateChoice | None
+) -> str | None:
+    classes = interpreter.classes
+    if not interpreter.is_one_of_several or classes < 2:
+        return None
+    last = run.epochs[-1].loss
+    if last < _GUESSING * math.log(classes):
+        return None
+    what = (
+        f"the loss ended at {last:.4g}, no better than guessing among {classes} classes "
+        f"(ln {classes} = {math.log(classes):.4g})"
+    )
+    if choice is None:
+        return f"{what}: leave --lr out, and a learning rate is chosen"
+    return (
+        f"{what} at the best learning rate of those tried; train more of the model (`rewrite` with "
+        "another --preset or a larger --budget), longer (--epochs), or look whether the labels fit "
+        "the samples"
+    )
+
+
+def _still(run: TrainingRecord, choice: RateChoice | None) -> str | None:
+    first, last = _losses(run)[0], _losses(run)[-1]
+    right = run.metric == ACCURACY and run.epochs[-1].train_accuracy > 1 - _BETTER
+    if abs(last - first) > _STILL * abs(first) or right:
+        return None
+    if choice is None:
+        return (
+            f"the loss stood still at {last:.4g}: the learning rate {run.learning_rate:g} is too "
+            f"small; use a larger one, such as --lr {10 * run.learning_rate:g}, or leave --lr out "
+            "and one is chosen"
+        )
+    return (
+        f"the loss stood still at {last:.4g} at the best learning rate of those tried: what trains "
+        "cannot learn this; train more of the model (`rewrite` with another --preset or --budget)"
+    )
+
+
+def _falling(run: TrainingRecord) -> str | None:
+    losses = _losses(run)
+    tested = [run.test_accuracy_before, *(epoch.test_accuracy for epoch in run.epochs)]
+    gain = _gain(tested[-2], tested[-1], run.metric)
+    if len(losses) < 2 or losses[-1] > _FALLING * losses[-2] or gain <= _BETTER:
+        return None
+    return (
+        f"the loss still fell fast at the end ({losses[-2]:.4g} to {losses[-1]:.4g}) and the test "
+        f"samples gained by it: train longer, such as --epochs {3 * len(run.epochs)}"
+    )
+
+
+def _lost_steps(run: TrainingRecord, choice: RateChoice | None) -> str | None:
+    counts, rate = run.weight_steps, run.learning_rate
+    if choice is not None or not counts.steps:
+        return None
+    limited, vanished = counts.limited / counts.steps, counts.vanished / counts.steps
+    if limited > _LIMITED:
+        return (
+            f"{100 * limited:.0f} % of the steps of weights were limited: the learning rate "
+            f"{rate:g} is larger than the model can use; use a smaller one, such as --lr "
+            f"{rate / 10:g}, or leave --lr out and one is chosen"
+        )
+    if vanished > _VANISHED:
+        return (
+            f"{100 * vanished:.0f} % of the steps of weights were rounded to nothing, because the "
+            f"learning rate {rate:g} is too small for int8 weights; use a larger one, such as --lr "
+            f"{10 * rate:g}, or leave --lr out and one is chosen"
+        )
+    return None

@@ -1,0 +1,125 @@
+"""What meets in real fine-tunes at the end: optima of the analysis, and what needs none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tflm_train.errors import UnsupportedError
+from tflm_train.scheme import Scheme, WeightUpdate
+from tflm_train.scheme.library import find_scheme, library_names
+from tflm_train.scheme.presets import Preset, preset_scheme
+from tflm_train.search.choices import Choice, Space
+from tflm_train.search.objective import Objective
+from tflm_train.search.optimum import Finder, Found
+from tflm_train.search.true_costs import Budget, Costs, Measure
+
+RESIDUALS = (8, 4, 0)
+"""Extra bits kept for each trained weight, the most first."""
+_DIFFERENT = 2
+"""In so many layers at least the second best differs from the best."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A scheme that fits, and where it comes from.
+
+    Attributes:
+      name: Where it comes from.
+      scheme: What trains.
+      costs: What it costs.
+      expected: What the analysis expects it to bring; None where it does not say.
+    """
+
+    name: str
+    scheme: Scheme
+    costs: Costs
+    expected: float | None = None
+
+
+@dataclass
+class Contenders:
+    """Finds contenders.
+
+    Attributes:
+      space: The model's choices, as far as they were measured.
+      objective: What they are worth.
+      measure: What schemes cost.
+      optimizers: By residual bits, who finds optima.
+    """
+
+    space: Space
+    objective: Objective
+    measure: Measure
+    optimizers: Mapping[int, Finder]
+
+    def of(self, budget: Budget) -> tuple[tuple[Found, ...], tuple[Contender, ...]]:
+        """What is to meet within a budget.
+
+        Returns:
+          The optima as they were found, and all different contenders, optima first.
+        """
+        found: list[Found] = []
+        contenders: dict[Scheme, Contender] = {}
+
+        def add(name: str, scheme: Scheme, expected: float | None = None) -> None:
+            for bits in RESIDUALS:
+                fewer = dataclasses.replace(scheme, residual_bits=bits)
+                if bits > scheme.residual_bits:
+                    continue
+                costs = self.measure.of(fewer)
+                if costs is not None and budget.allows(costs):
+                    contenders.setdefault(fewer, Contender(name, fewer, costs, expected))
+                    return
+
+        taken: tuple[Choice, ...] = ()
+        for bits in (RESIDUALS[0], RESIDUALS[-1], RESIDUALS[-1]):
+            apart = taken if bits == RESIDUALS[-1] and len(found) > 1 else ()
+            best = self.optimizers[bits].best(budget, apart, _DIFFERENT)
+            found.append(best)
+            if best.choice is not None:
+                taken = (*taken, best.choice)
+                name = "optimum" if not apart else "second best"
+                add(name, self.space.scheme(best.choice), best.gain)
+        for name, scheme in self._ready():
+            choice = self.space.choice_of(scheme)
+            expected = None
+            if choice is not None and self.objective.knows(choice):
+                expected = self.objective.value(choice)
+            add(name, scheme, expected)
+        last = self._last_layers(budget)
+        if last is not None:
+            add(*last)
+        return tuple(found), tuple(contenders.values())
+
+    def _ready(self) -> Iterator[tuple[str, Scheme]]:
+        """Presets and the ready schemes of the model."""
+        model, head = self.space.model, self.space.base.head
+        for preset in Preset:
+            try:
+                yield f"preset {preset}", preset_scheme(preset, model, head)
+            except UnsupportedError:
+                continue
+        for name in library_names():
+            scheme = dataclasses.replace(find_scheme(name), head=head)
+            if scheme.model is not None and scheme.model.matches(self.space.all_layers):
+                yield name, dataclasses.replace(scheme, model=None)
+
+    def _last_layers(self, budget: Budget) -> tuple[str, Scheme] | None:
+        """As many last layers as fit, with all of their weights."""
+        best = None
+        for depth in self.space.depths[1:]:
+            scheme = last_layers(self.space, depth)
+            costs = self.measure.of(dataclasses.replace(scheme, residual_bits=RESIDUALS[-1]))
+            if costs is None or not budget.allows(costs):
+                break
+            best = ("last layer" if depth == 1 else f"last {depth} layers", scheme)
+        return best
+
+
+def last_layers(space: Space, depth: int) -> Scheme:
+    """The last layers below the head with all weights that can train, and their biases."""
+    weights = [x.index for x in space.layers[:depth] if 1.0 in space.every_ratio.get(x.index, ())]
+    scheme = space.scheme(Choice(depth))
+    return dataclasses.replace(scheme, weights=tuple(map(WeightUpdate, sorted(weights))))
