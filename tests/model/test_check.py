@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 import tflm_train as tt
 from tests import raw_model
 from tests.models import CONVERTED, OPERATORS, converted_model
+from tests.steps import DIGITS
 from tflm_train.errors import ModelError
 from tflm_train.model import Model
 
@@ -121,8 +122,8 @@ def _no_operators(graph: Any, op: Any) -> None:
         ("keyword", "AVERAGE_POOL_2D", option("filterHeight", 0), "its kernel is 0"),
         ("keyword", "AVERAGE_POOL_2D", option("filterHeight", 99), "kernel is larger than"),
         ("keyword", "CONV_2D", options(schema.Pool2DOptionsT()), "it needs Conv2DOptions, but has"),
-        ("keyword", "CONV_2D", options(None), "it needs Conv2DOptions, but has none"),
-        ("resnet", "ADD", options(None), "it needs AddOptions, but has none"),
+        ("keyword", "CONV_2D", options(None), "its stride is 0;"),
+        ("resnet", "ADD", options(schema.Pool2DOptionsT()), "it needs AddOptions, but has Pool2D"),
         ("keyword", "SOFTMAX", option("beta", float("nan")), "its beta is nan"),
         ("keyword", "CONV_2D", inputs(0), "it has 1 inputs"),
         ("keyword", "CONV_2D", inputs(0, -1, 2), "input 1 is missing"),
@@ -235,3 +236,19 @@ def test_a_dead_channel_may_have_scale_0() -> None:
         weights.quantization.scale = scale
 
     Model(raw_model.edit(converted_model("keyword"), change))
+
+
+def test_options_that_are_left_out_are_the_defaults() -> None:
+    """As LiteRT and TFLM take them; writing the model gives it the options."""
+    model = tt.load(DIGITS)
+    place = next(i for i, op in enumerate(model.graph.ops) if op.name == "FULLY_CONNECTED")
+    assert model.graph.ops[place].options.fusedActivationFunction == 0
+
+    def leave_out(raw: Any) -> None:
+        op = raw.subgraphs[0].operators[place]
+        op.builtinOptions, op.builtinOptionsType = None, schema.BuiltinOptions.NONE
+
+    bare = Model(raw_model.edit(model.source, leave_out))
+    for found in (bare, Model(bare.to_bytes())):
+        options = found.graph.ops[place].options
+        assert vars(options) == vars(schema.FullyConnectedOptionsT())

@@ -19,6 +19,7 @@ from tflm_train.backward_ops.numerics import Float32Array, Int8Array
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Op, Tensor
 from tflm_train.model import Model
+from tflm_train.model.ending import ending_of
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.constants import LossKind, TargetKind
 
@@ -93,8 +94,9 @@ LOSS_RULES: dict[str, LossRule] = {
 def find_logits(model: Model, loss: str = SOFTMAX_CROSS_ENTROPY.name, output: int = 0) -> Tensor:
     """The int8 tensor that a loss is computed on.
 
-    It is the output before the loss's own activation, and before DEQUANTIZE or QUANTIZE, which do
-    not change real values.
+    It is the output before the loss's own activation, before DEQUANTIZE or QUANTIZE, which do not
+    change real values, and before the choice of the largest; a change of shape behind one of these
+    is none of the loss's business either.
 
     Args:
       model: The model.
@@ -106,30 +108,36 @@ def find_logits(model: Model, loss: str = SOFTMAX_CROSS_ENTROPY.name, output: in
     """
     rule = LOSS_RULES[loss]
     graph = model.graph
-    tensor = graph.outputs[output]
+    logits = graph.outputs[output]
     included: LossKind | None = rule.kind  # one activation at most
-    while (op := graph.producer(tensor)) is not None:
+    for op in ending_of(graph, logits):
         row = builtin_of(op)
-        if row is None or not row.is_folded:
-            break
+        assert row is not None
+        if row.keeps_elements:
+            continue  # It belongs to the ending only where something before it does.
         if row.loss is not None and row.loss is included:
             _require_plain(model, op)
             included = None
         elif row.loss is LossKind.SOFTMAX_CROSS_ENTROPY and rule is not SOFTMAX_CROSS_ENTROPY:
             raise UnsupportedError(
-                f"{model.name}: output {output} ends in SOFTMAX, which only softmax_cross_entropy "
-                f"takes in; use that loss, not {rule.name}"
+                f"{model.name}: output {output} ends in {op.name}, which only "
+                f"softmax_cross_entropy takes in; use that loss, not {rule.name}"
+            )
+        elif row.chooses_largest and rule is not SOFTMAX_CROSS_ENTROPY:
+            raise UnsupportedError(
+                f"{model.name}: output {output} is the number of a class, which only "
+                f"softmax_cross_entropy trains; use that loss, not {rule.name}"
             )
         elif row.loss is not None:
             break
-        tensor = op.input
+        logits = op.input
     for condition in rule.conditions:
-        reason = condition(tensor)
+        reason = condition(logits)
         if reason is not None:
             raise UnsupportedError(
-                f"{model.name}: output {output}'s logits {tensor.name!r} {reason}"
+                f"{model.name}: output {output}'s logits {logits.name!r} {reason}"
             )
-    return tensor
+    return logits
 
 
 def _require_plain(model: Model, op: Op) -> None:

@@ -15,11 +15,11 @@ import numpy as np
 
 from tflm_train.errors import ModelError
 from tflm_train.graph import Graph, Op, Tensor
+from tflm_train.ops import npu
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.builtin.shapes import MalformedOpError, require, tensor_of
 from tflm_train.ops.checks import why_not
 from tflm_train.ops.declaration import VERSION
-from tflm_train.ops.npu import ETHOS_U
 from tflm_train.ops.reading import is_ours
 from tflm_train.ops.training import unpack
 
@@ -186,9 +186,8 @@ def _is_there_before_any_op(tensor: Tensor) -> bool:
 
 def _check_order(op: Op, known: set[int], written: set[int]) -> None:
     """Each tensor is written once, before it is read."""
-    work_memory = ETHOS_U.work_memory if ETHOS_U.is_kind_of(op) else ()
-    for index, tensor in enumerate(op.inputs):
-        if tensor is not None and index not in work_memory:
+    for tensor in npu.without_work_memory(op):
+        if tensor is not None:
             require(id(tensor) in known, f"nothing has written its input {tensor.name!r} before")
     require(bool(op.outputs), "it has no output")
     for tensor in op.outputs:
@@ -216,7 +215,7 @@ def _check_op(op: Op, subgraph: int) -> None:
         require(found == row.outputs, f"it has {found} outputs, not {row.outputs}")
     if row.options is not None and not isinstance(op.options, row.options):
         wanted = row.options.__name__.removesuffix("T")
-        kind = "none" if op.options is None else type(op.options).__name__.removesuffix("T")
+        kind = type(op.options).__name__.removesuffix("T")
         raise MalformedOpError(f"it needs {wanted}, but has {kind}")
     for tensor in [*op.inputs, *op.outputs]:
         if tensor is not None and tensor.data is None:

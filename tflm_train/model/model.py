@@ -15,6 +15,7 @@ from tflm_train.errors import ModelError
 from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Quantization, Tensor
 from tflm_train.model import flatbuffer
 from tflm_train.model.check import check_calls, check_graph
+from tflm_train.ops.builtin import BUILTINS
 
 BUILTIN_NAMES = {
     code: name
@@ -229,7 +230,7 @@ class Model:
             name,
             _without_stand_ins(inputs) if _is_ours(name, is_custom) else inputs,
             [tensors[i] for i in _items(raw.outputs) if i >= 0],
-            raw.builtinOptions,
+            raw.builtinOptions if is_custom else _options_of(raw, name),
             None if options is None else bytes(np.asarray(options, np.uint8)),
             is_custom,
             raw,
@@ -299,7 +300,7 @@ class Model:
         raw.inputs = np.array([-1 if t is None else indices[id(t)] for t in inputs], np.int32)
         raw.outputs = np.array([indices[id(t)] for t in op.outputs], np.int32)
         raw.builtinOptions = op.options
-        if op.raw is None and op.options is not None:
+        if raw.builtinOptionsType == schema.BuiltinOptions.NONE and op.options is not None:
             raw.builtinOptionsType = _options_code(op.options)
         if op.custom_options is not None:
             raw.customOptions = np.frombuffer(op.custom_options, np.uint8)
@@ -348,6 +349,14 @@ def _builtin_opcode(name: str, model: Any) -> int:
     if not versions:
         raise ModelError(f"the file has no operator code for {name}, which it must have held once")
     return versions[max(versions)]
+
+
+def _options_of(raw: Any, name: str) -> Any:
+    """An operator's options; where the file has none, interpreters take the defaults."""
+    row = BUILTINS.get(name)
+    if raw.builtinOptions is None and row is not None and row.options is not None:
+        return row.options()
+    return raw.builtinOptions
 
 
 def _options_code(options: Any) -> int:

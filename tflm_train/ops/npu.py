@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tflm_train.graph import Op
+from tflm_train.graph import Op, Tensor
 
 
 @dataclass(frozen=True)
@@ -27,3 +27,10 @@ class NpuOperator:
 
 
 ETHOS_U = NpuOperator("ethos-u", "EthosU", work_memory=(2, 3))
+
+
+def without_work_memory(op: Op) -> list[Tensor | None]:
+    """An op's inputs but for those that an NPU works in."""
+    if not ETHOS_U.is_kind_of(op):
+        return op.inputs
+    return [t for index, t in enumerate(op.inputs) if index not in ETHOS_U.work_memory]

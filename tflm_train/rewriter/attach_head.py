@@ -240,6 +240,8 @@ def _resize_followers(model: Model, layer: Layer, old: int, new: int) -> None:
 def _replace_follower(model: Model, op: Op, source: Tensor, old: int, new: int) -> None:
     where = f"op {model.graph.index(op)} ({op.name}, {op.output.name!r})"
     row = builtin_of(op)
+    if row is not None and row.chooses_largest:
+        return
     if row is None or not (row.keeps_channels or row.is_folded) or not op.output.shape:
         raise UnsupportedError(
             f"head.classes: {where} stands between the head and the output and cannot be resized; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tflm_train.model import Op, Tensor
-from tflm_train.ops import ChannelSave, ClampMask, Finish, Loss, Params, Restore, Stream
+from tflm_train.ops import ChannelSave, ClampMask, Finish, Loss, Params, Restore, Stream, npu
 from tflm_train.ops.tensors import Role
 from tflm_train.rewriter.passes import Property
 from tflm_train.rewriter.training_graph import TrainingGraph, TrainOp
@@ -170,7 +170,7 @@ def _out_of_order(graph: TrainingGraph) -> Iterator[str]:
     later = {id(t) for op in ops for t in op.outputs}
     known = {id(t) for t in graph.model.graph.inputs}
     for op in ops:
-        for tensor in op.inputs:
+        for tensor in npu.without_work_memory(op):
             if tensor is None or id(tensor) in known:
                 continue
             # A stateful layer's own variables have no producer.

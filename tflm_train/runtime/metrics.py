@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.model import Model, Tensor
+from tflm_train.model import Tensor
+from tflm_train.model.ending import ending_of
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.constants import LossKind
 from tflm_train.runtime.interpreter import Interpreter
@@ -30,12 +31,14 @@ class Metric:
       output: The output that is scored.
       threshold: Where yes begins for yes-or-no labels; None for one class of several.
       gives_probabilities: Whether the output holds these, not what a SOFTMAX or LOGISTIC takes.
+      is_class: Whether the output is the number of the class itself.
     """
 
     name: str
     output: Tensor
     threshold: float | None = None
     gives_probabilities: bool = False
+    is_class: bool = False
 
     @property
     def is_accuracy(self) -> bool:
@@ -57,7 +60,7 @@ class Metric:
             yes = values > self.threshold
             return float(np.mean(yes == (wanted.reshape(-1) > _EVEN_ODDS)))
         label = int(wanted) if wanted.ndim == 0 else int(np.argmax(wanted))
-        return float(np.argmax(values) == label)
+        return float((values[0] if self.is_class else np.argmax(values)) == label)
 
     def error(self, answer: Array, target: Array) -> float:
         """How wrong one answer is, lower is better; it tells apart what one score does not.
@@ -75,6 +78,8 @@ class Metric:
         score = self.score(answer, target)
         if self.name == MEAN_SQUARED_ERROR:
             return score
+        if self.is_class:
+            return 1.0 - score
         values = real_values(answer, self.output).reshape(-1)
         wanted = np.asarray(target, np.float64).reshape(-1)
         if np.ndim(target) == 0 and values.size > 1:
@@ -101,7 +106,10 @@ def metric_for(interpreter: Interpreter, y: Array) -> Metric:
       y: [n] class indices, or [n, ...] a value per output.
     """
     output = interpreter.model.graph.outputs[interpreter.trained_output]
-    ending = _ending(interpreter.model, output)
+    rows = [builtin_of(op) for op in ending_of(interpreter.model.graph, output)]
+    ending = [row.loss for row in rows if row is not None and not row.is_logarithm]
+    if any(row is not None and row.chooses_largest for row in rows):
+        return Metric(ACCURACY, output, is_class=True)
     indices = y.ndim == 1 and y.dtype.kind in "iu" and output.size > 1
     if interpreter.is_regression:
         return Metric(MEAN_SQUARED_ERROR, output)
@@ -128,16 +136,3 @@ def _softmax(values: Array) -> Array:
     powers: Array = np.exp(values - values.max())
     powers /= powers.sum()
     return powers
-
-
-def _ending(model: Model, output: Tensor) -> list[LossKind]:
-    """The losses that include what a model ends in."""
-    losses = []
-    tensor = output
-    while (op := model.graph.producer(tensor)) is not None:
-        row = builtin_of(op)
-        if row is None or not row.is_folded:
-            break
-        losses += [] if row.loss is None else [row.loss]
-        tensor = op.input
-    return losses

@@ -22,9 +22,11 @@ import enum
 
 from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
 from tflm_train.errors import UnsupportedError
-from tflm_train.graph import Graph, Op
+from tflm_train.graph import Graph
+from tflm_train.model.ending import ending_of
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.model.model import Model
+from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.constants import LossKind
 from tflm_train.scheme.gradient_path import GradientPath, gradient_path, why_no_loss
 from tflm_train.scheme.head import KEPT_HEAD, Head
@@ -110,14 +112,16 @@ def ordinary_loss(model: Model, head: Head = KEPT_HEAD, output: int = 0) -> Loss
       UnsupportedError: No loss can be computed on the output.
     """
     tensor = model.graph.outputs[output]
-    source = _producer_behind_casts(model.graph, output)
+    rows = [builtin_of(op) for op in ending_of(model.graph, tensor)]
+    taken_in = next((row.loss for row in rows if row is not None and row.loss is not None), None)
+    is_class = any(row is not None and row.chooses_largest for row in rows)
     kinds = [LossKind.SOFTMAX_CROSS_ENTROPY, LossKind.MEAN_SQUARED_ERROR]
     outputs = head.classes or tensor.size + head.add
     is_new = head.classes is not None or head.add > 0
     target = ""
-    if source is not None and source.name == "LOGISTIC":
+    if taken_in is LossKind.SIGMOID_CROSS_ENTROPY:
         kinds = [LossKind.SIGMOID_CROSS_ENTROPY]
-    elif source is None or source.name != "SOFTMAX":
+    elif taken_in is None and not is_class:
         if outputs == 1:
             kinds = [LossKind.MEAN_SQUARED_ERROR]
         elif not is_new and tensor.size == model.graph.inputs[0].size:
@@ -128,13 +132,6 @@ def ordinary_loss(model: Model, head: Head = KEPT_HEAD, output: int = 0) -> Loss
             return Loss(name, target)
     find_logits(model, names[0], output)
     raise AssertionError("find_logits refuses what no loss can be computed on")
-
-
-def _producer_behind_casts(graph: Graph, output: int) -> Op | None:
-    op = graph.producer(graph.outputs[output])
-    while op is not None and op.name in ("QUANTIZE", "DEQUANTIZE"):
-        op = graph.producer(op.input)
-    return op
 
 
 def _choose(

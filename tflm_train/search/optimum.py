@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from tflm_train.errors import RuntimeFailure
 from tflm_train.search.choices import Choice, Item, Space, is_at_least
 from tflm_train.search.objective import Objective
+from tflm_train.search.solver import solve
 from tflm_train.search.true_costs import Budget, CostOf, Costs
 
 _UNITS = 1_000_000  # of the gain in a right answer
@@ -248,7 +249,6 @@ class _Program:
                 "the exact search needs OR-tools: pip install tflm_train[search]; or use "
                 "`--method evolution`"
             ) from error
-        self._cp: Any = cp_model
         self._optimizer, self._budget = optimizer, budget
         self._space = optimizer.space
         self._model = cp_model.CpModel()
@@ -275,19 +275,17 @@ class _Program:
 
     def solve(self) -> tuple[Choice | None, float]:
         """The best choice of the program and its gain; None where there is none."""
-        solver = self._cp.CpSolver()
-        solver.parameters.num_workers = 1
-        solver.parameters.random_seed = 0
-        status = solver.solve(self._model)
-        if status not in (self._cp.OPTIMAL, self._cp.FEASIBLE):
+        solution = solve(str(self._model.proto))
+        if solution is None:
             return None, 0.0
-        depth = next(k for k, chosen in self._depths.items() if solver.value(chosen))
-        weights = sorted(item for item, chosen in self._items.items() if solver.value(chosen))
+        values = solution.values
+        depth = next(k for k, chosen in self._depths.items() if values[chosen.index])
+        weights = sorted(item for item, chosen in self._items.items() if values[chosen.index])
         choice = Choice(depth, tuple(weights))
         value = self._optimizer.objective.value(choice)
-        if status == self._cp.OPTIMAL:
+        if solution.is_optimal:
             return choice, value
-        return choice, max(value, solver.best_objective_bound / (_UNITS * _BYTES))
+        return choice, max(value, solution.bound / (_UNITS * _BYTES))
 
     def _at_least(self, depth: int) -> list[Any]:
         return [chosen for k, chosen in self._depths.items() if k >= depth]

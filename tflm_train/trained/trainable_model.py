@@ -279,7 +279,7 @@ def _trained_output(model: Model, outputs: Sequence[Tensor], logits: Tensor) -> 
             row = None if op is None else builtin_of(op)
             if op is not None and ETHOS_U.is_kind_of(op) and _spans(op, logits, tensor):
                 tensor = logits
-            elif op is not None and row is not None and row.is_folded:
+            elif op is not None and row is not None and row.may_end:
                 tensor = op.input
             else:
                 break

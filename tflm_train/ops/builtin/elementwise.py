@@ -149,6 +149,9 @@ ROWS = (
         partials=((Term(_rsqrt_derivative, of=None),),),
     ),
     BuiltinOperator(
+        "LOG_SOFTMAX", same_shape, loss=LossKind.SOFTMAX_CROSS_ENTROPY, is_logarithm=True
+    ),
+    BuiltinOperator(
         "SOFTMAX",
         _softmax_shape,
         options=schema.SoftmaxOptionsT,

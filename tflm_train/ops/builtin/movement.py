@@ -139,13 +139,14 @@ ROWS = (
         options=schema.DepthToSpaceOptionsT,
         memory=_blocks_memory,
     ),
-    BuiltinOperator("EXPAND_DIMS", same_size, _TWO, memory=fixed(None)),
+    BuiltinOperator("EXPAND_DIMS", same_size, _TWO, memory=fixed(None), keeps_elements=True),
     BuiltinOperator("PAD", _pad_shape, _TWO, memory=_PAD_MEMORY, pads_with_zero=True),
     BuiltinOperator("PADV2", _pad_shape, _THREE, memory=_PAD_MEMORY, method="PadV2"),
     BuiltinOperator(
         "RESHAPE",
         same_size,
         (1, 2),
+        keeps_elements=True,
         memory=fixed("iiiiiiiii"),
         keeps_channels=True,
         shape_input=1,
@@ -167,7 +168,9 @@ ROWS = (
         options=schema.SpaceToDepthOptionsT,
         memory=_blocks_memory,
     ),
-    BuiltinOperator("SQUEEZE", same_size, memory=fixed("iiiiiiiii"), keeps_channels=True),
+    BuiltinOperator(
+        "SQUEEZE", same_size, memory=fixed("iiiiiiiii"), keeps_elements=True, keeps_channels=True
+    ),
     BuiltinOperator(
         "STRIDED_SLICE",
         _strided_slice_shape,

@@ -81,6 +81,8 @@ class BuiltinOperator:
       layer: How its weights lie; None for an operator without.
       stage: What computes it as a part of a STREAM; None where nothing does.
       keeps_real_values: Whether it only writes the same numbers in another type or scale.
+      keeps_elements: Whether its output is the input in another shape.
+      chooses_largest: Whether it gives where the largest element is.
       keeps_channels: Whether, where its output has as many channels as its input, each is made of
         that one alone and in its scale.
       shape_input: Which input says the shape of its output, if its options' `newShape` does not;
@@ -88,6 +90,7 @@ class BuiltinOperator:
       pads_with_zero: Whether it surrounds its input by as many real zeros as input 1 says.
       is_heavy: Whether it takes far more than some instructions for each element, without weights.
       loss: The loss that includes it where a model ends in it; None where none does.
+      is_logarithm: Whether it gives logarithms of what that loss is about.
       partials: Of an operator that works element by element, its partial derivatives: for each
         input the terms whose sum it is. Its gradient needs no more.
     """
@@ -103,17 +106,25 @@ class BuiltinOperator:
     layer: LayerForm | None = None
     stage: StageKind | None = None
     keeps_real_values: bool = False
+    keeps_elements: bool = False
+    chooses_largest: bool = False
     keeps_channels: bool = False
     shape_input: int | None = None
     pads_with_zero: bool = False
     is_heavy: bool = False
     loss: LossKind | None = None
+    is_logarithm: bool = False
     partials: tuple[tuple[Term, ...], ...] = ()
 
     @property
     def is_folded(self) -> bool:
         """Whether a loss takes it in: it may stand between the logits and the output."""
         return self.loss is not None or self.keeps_real_values
+
+    @property
+    def may_end(self) -> bool:
+        """Whether a model may end in it behind the logits."""
+        return self.is_folded or self.keeps_elements or self.chooses_largest
 
     @property
     def resolver_method(self) -> str:

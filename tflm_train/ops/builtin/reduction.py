@@ -70,7 +70,7 @@ def _min_max_memory(case: KernelCase) -> KernelMemory:
 
 
 ROWS = (
-    BuiltinOperator("ARG_MAX", unknown_shape, _TWO, memory=fixed("e")),
+    BuiltinOperator("ARG_MAX", unknown_shape, _TWO, memory=fixed("e"), chooses_largest=True),
     BuiltinOperator("ARG_MIN", unknown_shape, _TWO, memory=fixed("e")),
     BuiltinOperator(
         "AVERAGE_POOL_2D",
