@@ -62,6 +62,8 @@ COMMANDS_ON_A_MODEL = [
     ["optimize", "{model}", "-o", "{folder}/o.tflite"],
     ["train", "{model}", "--data", "{folder}/d.npz"],
     ["evaluate", "{model}", "--data", "{folder}/d.npz"],
+    ["analyze", "{model}", "--data", "{folder}/d.npz", "-o", "{folder}/c.json"],
+    ["search", "{model}", "--data", "{folder}/d.npz", "-o", "{folder}/t.yaml"],
     ["merge", "{model}", "--state", "{folder}/s.bin", "-o", "{folder}/o.tflite"],
     ["export", "{model}", "--format", "cmake", "-o", "{folder}/project"],
     ["state", "info", "{folder}/s.bin", "--model", "{model}"],
@@ -140,7 +142,7 @@ def test_a_model_made_by_another_version(
     [
         ("inspect", ["numbered over", "--json"]),
         ("rewrite", ["--preset", "--scheme", "_train.tflite", "--report", "--force", "--json"]),
-        ("train", ["x_train", "--schedule", "default: 3", "0.001", "--save-state", "--json"]),
+        ("train", ["x_train", "--schedule", "3, more often", "auto", "--save-state", "--json"]),
         ("evaluate", ["--load-state", "factory weights", "--json"]),
     ],
 )

@@ -18,12 +18,11 @@ import importlib.util
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from tflm_train.errors import RuntimeFailure
 from tflm_train.search.choices import Choice, Item, Space, is_at_least
 from tflm_train.search.objective import Objective
-from tflm_train.search.solver import solve
+from tflm_train.search.solver import Linear, Program, solve, total_of
 from tflm_train.search.true_costs import Budget, CostOf, Costs
 
 _UNITS = 1_000_000  # of the gain in a right answer
@@ -242,23 +241,16 @@ class _Program:
     """The integer program of one question."""
 
     def __init__(self, optimizer: Optimizer, budget: Budget, forbidden: _Forbidden) -> None:
-        try:
-            from ortools.sat.python import cp_model
-        except ImportError as error:
-            raise RuntimeFailure(
-                "the exact search needs OR-tools: pip install tflm_train[search]; or use "
-                "`--method evolution`"
-            ) from error
         self._optimizer, self._budget = optimizer, budget
         self._space = optimizer.space
-        self._model = cp_model.CpModel()
+        self._model = Program()
         bases = {k: optimizer._facts.get(Choice(k)) for k in self._space.depths}
         self._bases = {k: costs for k, costs in bases.items() if costs is not None}
-        self._depths = {k: self._model.new_bool_var(f"depth{k}") for k in self._bases}
-        self._model.add_exactly_one(self._depths.values())
+        self._depths = {k: self._model.new_decision() for k in self._bases}
+        self._model.equal(total_of(self._depths.values()), 1)
         reachable = max(self._bases)
         self._items = {
-            item: self._model.new_bool_var(f"weights{item}")
+            item: self._model.new_decision()
             for item in self._space.items
             if self._space.depth_of[item[0]] <= reachable
         }
@@ -267,7 +259,8 @@ class _Program:
             self._by_layer[layer].append(ratio)
         for layer, ratios in self._by_layer.items():
             reached = self._at_least(self._space.depth_of[layer])
-            self._model.add(sum(self._items[layer, ratio] for ratio in ratios) <= sum(reached))
+            chosen = total_of(self._items[layer, ratio] for ratio in ratios)
+            self._model.at_most(chosen, total_of(reached))
         self._limit_costs()
         for other in forbidden.choices:
             self._keep_apart(other, forbidden.distance)
@@ -275,7 +268,7 @@ class _Program:
 
     def solve(self) -> tuple[Choice | None, float]:
         """The best choice of the program and its gain; None where there is none."""
-        solution = solve(str(self._model.proto))
+        solution = solve(self._model)
         if solution is None:
             return None, 0.0
         values = solution.values
@@ -287,10 +280,10 @@ class _Program:
             return choice, value
         return choice, max(value, solution.bound / (_UNITS * _BYTES))
 
-    def _at_least(self, depth: int) -> list[Any]:
+    def _at_least(self, depth: int) -> list[Linear]:
         return [chosen for k, chosen in self._depths.items() if k >= depth]
 
-    def _worth(self) -> Any:
+    def _worth(self) -> Linear:
         objective, size = self._optimizer.objective, self._optimizer._weight_bytes
         terms = [
             round(_UNITS * objective.biases[k].mean) * _BYTES * chosen
@@ -301,19 +294,19 @@ class _Program:
             (round(_UNITS * objective.weights[item].mean) * _BYTES - size(item)) * chosen
             for item, chosen in self._items.items()
         ]
-        return sum(terms)
+        return total_of(terms)
 
     def _limit_costs(self) -> None:
         """What is known of the costs."""
         size = self._optimizer._weight_bytes
-        tail: Any = sum(self._bases[k].tail * chosen for k, chosen in self._depths.items())
-        tail += sum(size(item) * chosen for item, chosen in self._items.items())
-        slack = sum(self._optimizer._slack[k] * chosen for k, chosen in self._depths.items())
+        tail = total_of(self._bases[k].tail * chosen for k, chosen in self._depths.items())
+        tail += total_of(size(item) * chosen for item, chosen in self._items.items())
+        slack = total_of(self._optimizer._slack[k] * chosen for k, chosen in self._depths.items())
         if self._budget.arena < _NEVER:
             limit = int(self._budget.arena)
             self._add_floors(tail - slack, limit)
             for choice, costs in self._optimizer._facts.items():
-                head = self._model.add(tail + costs.head - slack <= limit)
+                head = self._model.at_most(tail + costs.head - slack, limit)
                 head.only_enforce_if(self._containing(choice))
         for coin in ("flash", "step_ms"):
             limit = getattr(self._budget, coin)
@@ -325,29 +318,29 @@ class _Program:
 
     def _limit(self, coin: str, limit: int) -> None:
         """What is known of flash or time."""
-        least: Any = sum(in_units(self._bases[k], coin) * x for k, x in self._depths.items())
+        least = total_of(in_units(self._bases[k], coin) * x for k, x in self._depths.items())
         for item, chosen in self._items.items():
             least += self._optimizer.least_of(item, coin) * chosen
         drop = self._optimizer._drops[coin]
-        self._model.add(least - drop <= limit)
+        self._model.at_most(least - drop, limit)
         for choice, costs in self._optimizer._facts.items():
             if in_units(costs, coin) - drop > limit:
-                self._model.add_bool_or([x.negated() for x in self._containing(choice)])
+                self._model.any_of(x.negated() for x in self._containing(choice))
 
-    def _add_floors(self, tail: Any, limit: int) -> None:
+    def _add_floors(self, tail: Linear, limit: int) -> None:
         """What lives at one time, whatever streams: the depth's own bytes, and kept inputs."""
         floors = {k: self._optimizer.costs.floors(k) for k in self._bases}
         shared = self._space.shared_inputs
         for count in sorted({n for found in floors.values() for n in found}):
-            least = sum(floors[k].get(count, 0) * chosen for k, chosen in self._depths.items())
-            kept = sum(
+            least = total_of(floors[k].get(count, 0) * chosen for k, chosen in self._depths.items())
+            kept = total_of(
                 self._space.kept_input(item) * chosen
                 for item, chosen in self._items.items()
                 if item[0] < count and item[0] not in shared
             )
-            self._model.add(tail + least + kept <= limit)
+            self._model.at_most(tail + least + kept, limit)
 
-    def _containing(self, choice: Choice) -> list[Any]:
+    def _containing(self, choice: Choice) -> list[Linear]:
         """Literals that hold for all choices that contain one."""
         found = [self._any(self._at_least(choice.depth))]
         for layer, ratio in choice.weights:
@@ -355,12 +348,12 @@ class _Program:
             found.append(self._any([self._items[layer, r] for r in at_least]))
         return found
 
-    def _any(self, literals: list[Any]) -> Any:
+    def _any(self, literals: list[Linear]) -> Linear:
         """A literal that holds where one of several does, of which at most one can."""
         if len(literals) == 1:
             return literals[0]
-        made = self._model.new_bool_var("")
-        self._model.add(sum(literals) == made)
+        made = self._model.new_decision()
+        self._model.equal(total_of(literals), made)
         return made
 
     def _forbid(self, choice: Choice) -> None:
@@ -370,7 +363,7 @@ class _Program:
         chosen = set(choice.weights)
         differing = [self._depths[choice.depth].negated()]
         differing += [x.negated() if i in chosen else x for i, x in self._items.items()]
-        self._model.add_bool_or(differing)
+        self._model.any_of(differing)
 
     def _keep_apart(self, choice: Choice, distance: int) -> None:
         """Asks for a difference in so many layers' weights or biases."""
@@ -381,4 +374,4 @@ class _Program:
                 terms.append(1 - self._items[layer, weights[layer]])
             else:
                 terms += [self._items[layer, ratio] for ratio in ratios]
-        self._model.add(sum(terms) >= distance)
+        self._model.at_least(total_of(terms), distance)
