@@ -31,7 +31,7 @@ struct StepCounts {
   uint64_t limited;   // of these, with a multiplier at its limit
   uint64_t vanished;  // of these, rounded to no change at all
 };
-extern StepCounts step_counts;
+inline StepCounts step_counts = {};
 #endif
 
 // A row of the layer's weights, and the row of random numbers that it is rounded with.

@@ -50,14 +50,17 @@ def test_everything_moves(model: Model) -> None:
     """Guards the comparison: no gradient of it is zero."""
     interpreter = tt.Interpreter(rewritten(model))
     before = interpreter.variables()
+    scales = []
     for x in random_inputs(model.graph, 3):
         interpreter.train_step(x, 1, RATE)
+        scales.append(interpreter.variables()["train/scales"])
     after = interpreter.variables()
     for layer in list_layers(model.graph):
         # A small step shows in the low bits only.
         names = (layer.weights.name, f"update/{layer.name}/residual")
         assert any(not np.array_equal(before[n], after[n]) for n in names), layer
-    assert (after["train/scales"] > 0).all()
+    # Steps of that size may end the learning at once: the loss is 0 then.
+    assert (np.max(scales, axis=0) > 0).all()
 
 
 def test_the_first_layer_alone(model: Model) -> None:

@@ -14,8 +14,6 @@
 
 namespace tflm_train {
 
-StepCounts step_counts = {};
-
 namespace {
 
 constexpr uint32_t kResolverCapacity = 200;

@@ -51,5 +51,7 @@ def coefficients(core: Core, is_reference: bool = False) -> Mapping[str, Mapping
 
 
 def _read(name: str) -> Mapping[str, Any]:
-    table: Mapping[str, Any] = json.loads(resources.files(_FOLDER).joinpath(name).read_text())
+    table: Mapping[str, Any] = json.loads(
+        resources.files(_FOLDER).joinpath(name).read_text("utf-8")
+    )
     return table

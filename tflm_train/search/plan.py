@@ -71,7 +71,7 @@ def kept_plan(folder: Path | None, key: str, make: Callable[[], Plan]) -> Plan:
     path = None if folder is None else folder / f"{key}{_SUFFIX}"
     if path is not None:
         with contextlib.suppress(OSError, ValueError, TypeError):
-            return Plan(**json.loads(path.read_text()))
+            return Plan(**json.loads(path.read_text("utf-8")))
     plan = make()
     if path is not None:
         with contextlib.suppress(OSError):

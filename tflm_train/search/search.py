@@ -119,6 +119,22 @@ class Searched:
 
 
 @dataclass
+class _Owners:
+    """Tasks, and the contenders that each is a run of: several may be the same scheme."""
+
+    by_key: dict[str, list[Contender]] = field(default_factory=dict)
+    tasks: list[FineTune] = field(default_factory=list)
+
+    def add(self, task: FineTune, contender: Contender) -> None:
+        if task.key not in self.by_key:
+            self.tasks.append(task)
+        self.by_key.setdefault(task.key, []).append(contender)
+
+    def of(self, task: FineTune) -> list[Contender]:
+        return self.by_key[task.key]
+
+
+@dataclass
 class Search:
     """A search, step by step.
 
@@ -216,15 +232,17 @@ class Search:
     def _choose(self, some: Iterable[Contender], workers: Workers, results: Results) -> None:
         """One run of each contender, on the samples that choose."""
         ordered = sorted(some, key=lambda x: repr(x.scheme))
-        tasks = [self._task(x, self.data, self.plan.final_steps, 0) for x in ordered]
-        by_key = {task.key: x for task, x in zip(tasks, ordered, strict=True)}
+        owners = _Owners()
+        for contender in ordered:
+            owners.add(self._task(contender, self.data, self.plan.final_steps, 0), contender)
+        tasks = owners.tasks
         done = 0
 
         def on_done(task: FineTune, result: FineTuned) -> None:
             nonlocal done
             done += 1
-            contender = by_key[task.key]
-            self.scored[contender] = Scored(contender, result)
+            for contender in owners.of(task):
+                self.scored[contender] = Scored(contender, result)
             self.on_progress("contenders", done, len(tasks))
 
         self._prepare(ordered, workers)
@@ -253,19 +271,20 @@ class Search:
     def _final(self, finalists: Sequence[Contender]) -> None:
         """Runs on all training samples, scored on those that chose nothing."""
         data = final_data(self.data)
-        tasks, owners = [], {}
+        owners = _Owners()
         for seed in range(self.plan.final_seeds):
             for contender in finalists:
-                tasks.append(self._task(contender, data, self.plan.final_steps, seed))
-                owners[tasks[-1].key] = contender
+                owners.add(self._task(contender, data, self.plan.final_steps, seed), contender)
+        tasks = owners.tasks
         done = 0
 
         def on_done(task: FineTune, result: FineTuned) -> None:
             nonlocal done
             done += 1
-            scored = self.scored[owners[task.key]]
-            finals = (*scored.finals, result)
-            self.scored[owners[task.key]] = dataclasses.replace(scored, finals=finals)
+            for contender in owners.of(task):
+                scored = self.scored.get(contender, Scored(contender))
+                finals = (*scored.finals, result)
+                self.scored[contender] = dataclasses.replace(scored, finals=finals)
             self.on_progress("finals", done, len(tasks))
 
         with self.open_workers(data) as (workers, results):

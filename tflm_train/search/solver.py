@@ -181,7 +181,7 @@ class _Process:
     def __init__(self) -> None:
         command = [sys.executable, "-m", __name__]
         pipe = subprocess.PIPE
-        self._running = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self._running = subprocess.Popen(command, stdin=pipe, stdout=pipe, encoding="utf-8")
 
     def ask(self, line: str) -> tuple[Solution | None] | None:
         """The answer to a program; None where the process has ended."""
