@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.learning import QUICK_SAMPLES, Laboratory
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import MCUNET, SHARED, Task
 from tflm_train import Scheme, rewrite
 from tflm_train.memory import memory_report
@@ -192,13 +192,12 @@ def _earlier_runs(save: Path | None) -> list[dict[str, Any]]:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--weights", nargs="+", choices=WEIGHTS, default=list(WEIGHTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the order")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_SAMPLES} samples")
     parser.add_argument("--plot", type=Path, help="write the picture to this file")
-    add_report_options(parser)
     arguments = parser.parse_args()
     if not MCUNET.is_available:
         raise SystemExit(f"needs {MCUNET.model_path}")

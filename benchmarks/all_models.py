@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from tflm_train import rewrite
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.layers import list_layers
@@ -225,9 +225,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
+    parser.description = __doc__
     parser.add_argument("--only", nargs="+", help="models whose name contains one of these")
-    add_report_options(parser)
     return parser.parse_args()
 
 

@@ -44,8 +44,7 @@ def count(core: str, model: Model) -> list[int] | None:
     if len(model.source) > MODEL_BYTES:
         raise RuntimeError(f"{model.name} has {len(model.source)} bytes, more than {MODEL_BYTES}")
     elf, model_at = program(core, SOURCES, "profile")
-    board = machine(core).board
-    output = instructions.emulate(board, elf, model.source, model_at)
+    output = instructions.emulate(machine(core), elf, model.source, model_at)
     counts = instructions.parse(output)
     if len(counts) != len(model.graph.ops) or not output.rstrip().endswith("done"):
         raise RuntimeError(f"{model.name} on {core} ended early:\n{output}")

@@ -9,11 +9,10 @@ it), of the networks that the coefficients were fitted on and of two that they w
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from benchmarks import instructions, step_counts
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from tflm_train.cost.cores import Core
 from tflm_train.cost.estimate import step_cost
 
@@ -41,11 +40,10 @@ def row_of(case: step_counts.Case, core: Core) -> dict[str, Any] | None:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     cores = [str(core) for core in step_counts.CORES]
     parser.add_argument("--cores", nargs="+", choices=cores, default=["m4"])
     parser.add_argument("--check", action="store_true", help="fail where one is 5 %% off")
-    add_report_options(parser)
     arguments = parser.parse_args()
     rows = [
         row

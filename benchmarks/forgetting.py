@@ -27,7 +27,6 @@ those with the largest accuracy on the new data. Test data choose nothing.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from collections.abc import Sequence
@@ -35,7 +34,7 @@ from typing import Any
 
 from benchmarks.adapting import Parts, Settings, Story, Workshop, before, run
 from benchmarks.held_out import held_out, held_out_ends, held_out_groups
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from tflm_train import Scheme
 from tflm_train.runtime.latent_store import Balance
 from tflm_train.scheme import Loss, WeightUpdate
@@ -159,14 +158,13 @@ def passes(rows: Sequence[dict[str, Any]]) -> bool:
 
 def main() -> int:
     """The command line; exit status 1 where a story misses the goal."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     names = [case.name for case in CASES]
     parser.add_argument(
         "--only", nargs="+", choices=names, default=names, help="leave the rest out"
     )
     parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
     parser.add_argument("--choose", action="store_true", help="show the grid of settings instead")
-    add_report_options(parser)
     arguments = parser.parse_args()
     cases = [case for case in CASES if case.name in arguments.only]
     work = choose if arguments.choose else measure

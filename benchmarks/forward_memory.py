@@ -10,11 +10,10 @@ paper's schemes on its three networks (128x128, 10 classes), `rewrite` as it is 
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train import load, rewrite
 from tflm_train.model.layers import list_layers
@@ -71,8 +70,7 @@ def training_rows() -> list[dict[str, Any]]:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_report_options(parser)
+    parser = parser_of(__doc__)
     arguments = parser.parse_args()
     if not SHARED.exists():
         raise SystemExit(f"needs the models in {SHARED}")

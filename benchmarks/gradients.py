@@ -17,7 +17,6 @@ beside them stands the worst single image with a gradient at all.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.cached_latents import latents_of
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import DIGITS, MCUNET, RESNET, Task, available, every_layer
 from tflm_train import Interpreter, Model, ops, rewrite
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
@@ -316,11 +315,10 @@ def _show(report: Mapping[str, Any]) -> None:
 
 def main() -> int:
     """The command line; exit status 1 when a target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     names = [case.task.name for case in CASES]
     parser.add_argument("--only", nargs="+", choices=names, default=[], help="leave the rest out")
     parser.add_argument("--images", type=int, default=20, help="test images (default: 20)")
-    add_report_options(parser)
     arguments = parser.parse_args()
     here = available([case.task for case in CASES], arguments.only)
     reports = [measure(case, arguments.images) for case in CASES if case.task in here]

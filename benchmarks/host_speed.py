@@ -11,14 +11,13 @@ time taken, since other programs only ever add to it; then medians over the step
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import DIGITS, KWS, MCUNET, Task, available
 from tflm_train import Interpreter, rewrite
 from tflm_train.ops import ALL
@@ -124,11 +123,10 @@ def _show(reports: list[dict[str, Any]]) -> None:
 
 def main() -> int:
     """The command line; exit status 1 where our ops take longer than the forward pass."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     names = [task.name for task in TASKS]
     parser.add_argument("--only", nargs="+", choices=names, default=[], help="leave the rest out")
     parser.add_argument("--steps", type=int, default=40, help="steps to time (default: 40)")
-    add_report_options(parser)
     arguments = parser.parse_args()
     reports = [measure(task, arguments.steps) for task in available(TASKS, arguments.only)]
     publish("host_speed", {"models": reports}, arguments)

@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.learning import Laboratory
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import KWS, MCUNET, Task, available
 from tflm_train import Interpreter, learning, rewrite
 from tflm_train.runtime import training
@@ -129,12 +129,11 @@ def _passes(rows: list[dict[str, Any]]) -> bool:
 
 def main() -> int:
     """The command line; exit status 1 where a goal is missed or a state differs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     names = [task.name for task in TASKS]
     parser.add_argument("--only", nargs="+", choices=names, default=[], help="leave the rest out")
     parser.add_argument("--samples", type=int, default=1000, help="to train on (default: 1000)")
     parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
-    add_report_options(parser)
     arguments = parser.parse_args()
     tasks = available(TASKS, arguments.only)
     if arguments.way:

@@ -56,7 +56,7 @@ def count(core: str, operators: Sequence[ops.Params]) -> list[int]:
         raise RuntimeError(f"{len(operators)} operators do not fit; count them in parts")
     try:
         elf = boards.compile_and_link(machine, SOURCES, "bench", {"bench_cases": cases_at})
-        output = emulate(machine.board, elf, cases, cases_at)
+        output = emulate(machine, elf, cases, cases_at)
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"{error.cmd[0]} failed:\n{error.output}") from error
     counts = parse(output)
@@ -76,7 +76,7 @@ def parse(output: str) -> list[int]:
     return [int(instructions) for _, instructions in _LINE.findall(output)]
 
 
-def emulate(board: str, elf: Path, data: bytes, address: int) -> str:
+def emulate(machine: boards.Machine, elf: Path, data: bytes, address: int) -> str:
     """Runs a program that reads data from an address; returns what it prints.
 
     Raises:
@@ -85,9 +85,7 @@ def emulate(board: str, elf: Path, data: bytes, address: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         blob = Path(folder) / "data.bin"
         blob.write_bytes(data)
-        command = ["qemu-system-arm", "-M", board, "-nographic", "-monitor", "none"]
-        command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
-        command += ["-icount", "shift=6", "-kernel", str(elf)]
+        command = [*boards.emulator_of(machine, elf), "-icount", "shift=6"]
         command += ["-device", f"loader,file={blob},addr={address:#x},force-raw=on"]
         return subprocess.run(
             command,

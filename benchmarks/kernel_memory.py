@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks import builtin_ops, instructions
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from tests.memory.kernel_cases import kernel_cases
 from tests.memory.kernel_rows import PARTS, REFUSED, row_text
 from tflm_train.memory import KernelSet
@@ -51,7 +51,7 @@ def measure(core: str) -> dict[str, str] | None:
     if len(blob) > builtin_ops.MODEL_BYTES:
         raise RuntimeError(f"{len(cases)} models with {len(blob)} bytes do not fit")
     try:
-        output = instructions.emulate(builtin_ops.machine(core).board, elf, blob, model_at)
+        output = instructions.emulate(builtin_ops.machine(core), elf, blob, model_at)
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"the program on {core} failed:\n{error.output[-2000:]}") from error
     rows = list(parse(output))
@@ -100,11 +100,10 @@ def _entry(model: bytes) -> bytes:
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--source", required=True, help="commits and dates of TFLM and CMSIS-NN")
     cores = list(instructions.CORES)
     parser.add_argument("--cores", nargs="+", choices=cores, default=["m7"], help="default: m7")
-    add_report_options(parser)
     return parser.parse_args(words)
 
 

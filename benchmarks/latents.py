@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import builtin_ops, instructions
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train import Interpreter, Scheme, load
 from tflm_train.model import Model
@@ -133,7 +133,7 @@ def count(core: str, model: bytes, name: str) -> list[int]:
     if builtin_ops.library(core) is None:
         raise RuntimeError(f"TFLM_INCLUDE and TFLM_LIB name no TFLM for {core}")
     elf, model_at = builtin_ops.program(core, _SOURCES, "step")
-    output = instructions.emulate(builtin_ops.machine(core).board, elf, model, model_at)
+    output = instructions.emulate(builtin_ops.machine(core), elf, model, model_at)
     if not output.rstrip().endswith("done"):
         raise RuntimeError(f"{name} on {core} ended early:\n{output}")
     return instructions.parse(output)
@@ -201,14 +201,13 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--check", action="store_true", help="compare the bits")
     what.add_argument("--instructions", action="store_true", help="count instructions in QEMU")
     parser.add_argument("--only", nargs="+", help="models whose name contains one of these")
     parser.add_argument("--steps", type=int, default=STEPS, help="of --check")
     parser.add_argument("--cores", nargs="+", choices=_CORES, default=["m7"])
-    add_report_options(parser)
     return parser.parse_args()
 
 

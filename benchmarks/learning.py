@@ -14,7 +14,6 @@ rates. "Clearly worse" means by more than two standard errors of the difference 
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cached_latents import latent_dataset
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import KWS, MCUNET, Task, available
 from tflm_train import Interpreter, Model, rewrite
 from tflm_train.model.layers import Layer, list_layers
@@ -272,7 +271,7 @@ def _show(comparisons: _Rows, rows: _Rows, verdicts: _Rows) -> None:
 
 def main() -> int:
     """The command line; exit status 1 when int8 falls behind float32 by more than the target."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     names = [study.task.name for study in STUDIES]
     parser.add_argument("--only", nargs="+", choices=names, default=[], help="leave the rest out")
     parser.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
@@ -282,7 +281,6 @@ def main() -> int:
         help=f"{QUICK_SAMPLES} samples: shows that it runs, judges nothing",
     )
     parser.add_argument("--no-ablation", action="store_true", help="only int8 against float32")
-    add_report_options(parser)
     arguments = parser.parse_args()
     here = available([study.task for study in STUDIES], arguments.only)
     comparisons, rows, verdicts = [], [], []

@@ -13,11 +13,10 @@ weight) and ours, read off the plan.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train import Model, Scheme, load, rewrite
 from tflm_train.memory.report import Arena
@@ -105,9 +104,8 @@ def _row(network: str, residual_bits: int, what: str, arena: Arena, full: Arena)
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--residual-bits", nargs="+", type=int, choices=RESIDUALS)
-    add_report_options(parser)
     arguments = parser.parse_args()
     if not SHARED.exists():
         raise SystemExit(f"needs the models in {SHARED}")

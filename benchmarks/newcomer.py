@@ -11,7 +11,6 @@ the newcomer's accuracy is at most two points lower, an autoencoder's error at m
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.story_models import factory_model, story
 from benchmarks.tasks import CACHE, SHARED
 from tests.networks import FOLDER, NETWORKS
@@ -256,14 +255,13 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="+", choices=list(TASKS), default=list(TASKS))
     names = [str(preset) for preset in Preset]
     parser.add_argument("--presets", nargs="+", choices=names, default=names, help="tried by hand")
     parser.add_argument(
         "--quick", action="store_true", help="one rate by hand: shows that it works, judges nothing"
     )
-    add_report_options(parser)
     arguments = parser.parse_args()
     rows = [measure(name, arguments.presets, arguments.quick) for name in arguments.only]
     if not arguments.json:

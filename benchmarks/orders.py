@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.all_models import MODELS, chosen_cases, make_batch, scheme_of
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from tflm_train import rewrite
 from tflm_train.model import Graph, Model, Op, load, offline_plan
 from tflm_train.rewriter.optimize import Forward, Streaming
@@ -142,10 +142,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
+    parser.description = __doc__
     parser.add_argument("--only", nargs="+", help="models whose name contains one of these")
     parser.add_argument("--orders", type=int, default=20, help="of each model, default 20")
-    add_report_options(parser)
     return parser.parse_args()
 
 

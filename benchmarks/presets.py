@@ -9,10 +9,9 @@ chosen by the same test samples from as many.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from tests.networks import CONVOLUTIONAL, NETWORKS, load_network
 from tflm_train import Interpreter, preset_scheme
 from tflm_train.learning.training import train
@@ -65,10 +64,9 @@ def measure(name: str, preset: Preset, epochs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="+", choices=CONVOLUTIONAL, default=CONVOLUTIONAL)
     parser.add_argument("--epochs", type=int, default=2)
-    add_report_options(parser)
     arguments = parser.parse_args()
     rows = [measure(name, preset, arguments.epochs) for name in arguments.only for preset in Preset]
     if not arguments.json:

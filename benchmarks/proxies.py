@@ -10,12 +10,11 @@ one of 0 as chance does. `whole` compares the layers with each other, all of the
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import load
@@ -114,10 +113,9 @@ def measure(name: str, workers: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="+", choices=TRUTHS, default=list(TRUTHS))
     parser.add_argument("--workers", type=int, default=2)
-    add_report_options(parser)
     arguments = parser.parse_args()
     rows = [measure(name, arguments.workers) for name in arguments.only]
     if not arguments.json:

@@ -47,10 +47,16 @@ def show(title: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]
     console.print(table)
 
 
-def add_report_options(parser: argparse.ArgumentParser) -> None:
-    """Adds `--json` and `--save`."""
+def parser_of(documentation: str | None) -> argparse.ArgumentParser:
+    """The parser of a benchmark, with `--json` and `--save`.
+
+    Args:
+        documentation: the module's, whose first line says what it does.
+    """
+    parser = argparse.ArgumentParser(description=(documentation or "").split("\n")[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object, no tables")
     parser.add_argument("--save", type=Path, help="also write the JSON object to this file")
+    return parser
 
 
 def publish(name: str, results: Mapping[str, Any], arguments: argparse.Namespace) -> None:

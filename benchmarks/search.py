@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import CACHE, KWS, MCUNET, SHARED, Task, available
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model
@@ -270,13 +270,12 @@ def _cpu() -> float:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="+", choices=[x.name for x in TASKS], default=["kws"])
     parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS), help="in KB")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=CACHE / "search")
-    add_report_options(parser)
     arguments = parser.parse_args()
     cache = LatentCache(arguments.cache)
     rows = []

@@ -19,7 +19,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import KWS
 from tests.networks import FOLDER
 from tflm_train.model import Model, load
@@ -143,10 +143,9 @@ def measure(name: str, seeds: list[int]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    add_report_options(parser)
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name in arguments.only:

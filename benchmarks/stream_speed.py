@@ -14,14 +14,13 @@ itself and then the STREAMs as they are.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from benchmarks import builtin_ops, instructions
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
 from tests.stacks import Stack
 from tflm_train import load
@@ -218,12 +217,11 @@ def _show_layers(title: str, cores: list[str], rows: list[dict[str, Any]]) -> No
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     cores = list(instructions.CORES)
     parser.add_argument("--cores", nargs="+", choices=cores, default=cores)
     parser.add_argument("--only", default="", help="kinds or models whose name holds this text")
     parser.add_argument("--layers", action="store_true", help="show each layer of the models too")
-    add_report_options(parser)
     arguments = parser.parse_args()
     single = [case for case in kinds() if arguments.only in case.name]
     report: dict[str, Any] = {"kinds": layer_rows(arguments.cores, single) if single else []}

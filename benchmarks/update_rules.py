@@ -13,7 +13,6 @@ many rates come near the best one says how much a rule forgives.
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.learning import QUICK_SAMPLES, Laboratory
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import DIGITS, KWS, Task, available
 from tflm_train import rewrite
 from tflm_train.qas.update_rule import AccumulatedSgd, Sgd, UpdateRule
@@ -182,7 +181,7 @@ def _show(rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     names = [task.name for task in TASKS]
     parser.add_argument("--only", nargs="+", choices=names, default=[], help="leave the rest out")
     parser.add_argument(
@@ -190,7 +189,6 @@ def main() -> int:
         action="store_true",
         help=f"{QUICK_SAMPLES} samples and one rate: shows that it runs, judges nothing",
     )
-    add_report_options(parser)
     arguments = parser.parse_args()
     rows, verdicts = [], []
     for task in available(TASKS, arguments.only):

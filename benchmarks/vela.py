@@ -9,13 +9,12 @@ shows why `--stream` and Vela do not go together. Needs Vela: `python tools/envi
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import DIGITS, SHARED
 from tests.ethos_u.checks import Report, check
 from tests.ethos_u.vela import ACCELERATORS, VelaError, compile_model, place
@@ -127,10 +126,9 @@ def _verdicts(report: Report) -> dict[str, Any]:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--streamed", action="store_true", help="with --stream and --forward auto")
-    add_report_options(parser)
     arguments = parser.parse_args()
     if not VELA.exists():
         raise SystemExit("needs Vela: `python tools/environment.py vela`")

@@ -20,7 +20,6 @@ any of the three.
 
 from __future__ import annotations
 
-import argparse
 import enum
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks import builtin_ops, instructions
-from benchmarks.report import Column, add_report_options, publish, show
+from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
 from tflm_train import Model, load, rewrite
 from tflm_train.model import Op
@@ -283,10 +282,9 @@ def _show(rows: Sequence[dict[str, Any]]) -> None:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--cores", nargs="+", choices=list(instructions.CORES), default=["m7"])
     parser.add_argument("--only", nargs="+", choices=list(SCHEMES), default=list(SCHEMES))
-    add_report_options(parser)
     arguments = parser.parse_args()
     if not SHARED.exists():
         raise SystemExit(f"needs the models in {SHARED}")

@@ -306,13 +306,21 @@ def run(machine: Machine) -> Outcome:
         return Outcome(0, 1, f"{error.cmd[0]} failed:\n{error.output}")
 
 
+def emulator_of(machine: Machine, elf: Path) -> list[str]:
+    """The command that runs a program as on a machine."""
+    command = [*machine.toolchain.emulator, *machine.emulator_flags]
+    return (
+        [*command, "-M", machine.board, "-kernel", str(elf)]
+        if machine.board
+        else [*command, str(elf)]
+    )
+
+
 def emulate(machine: Machine, elf: Path) -> Outcome:
     """Runs a program of the tests' harness; a run that breaks is one failure."""
-    command = [*machine.toolchain.emulator, *machine.emulator_flags]
-    command += ["-M", machine.board, "-kernel", str(elf)] if machine.board else [str(elf)]
     try:
         finished = subprocess.run(
-            command,
+            emulator_of(machine, elf),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

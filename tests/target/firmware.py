@@ -17,11 +17,14 @@ import pytest
 from tflm_train.memory import KernelSet
 from tools import boards
 
-CORE = "cortex_m7"
-BOARD = "mps2-an500"
-RAM = (0x60000000, 16 << 20)  # PSRAM; the code's 4 MB are for the model too
-CODE = (0x00000000, 4 << 20)
 RUN_SECONDS = 240
+_MACHINE = boards.Machine(
+    "firmware",
+    "mps2-an500",
+    "cortex_m7",
+    code=(0x00000000, 4 << 20),
+    ram=(0x60000000, 16 << 20),  # PSRAM; the code's 4 MB are for the model too
+)
 _FOLDER = Path(__file__).resolve().parent
 _EMBEDDED = """
     .section .rodata
@@ -78,20 +81,15 @@ def run(objects: list[Path], model: Path, minimum_bytes: int, folder: Path) -> d
     embedded.write_text(_EMBEDDED.format(model))
     objects = [*objects, _compile(embedded, folder)]
     elf = folder / f"{model.stem}.elf"
-    layout = {
-        "CODE_ORIGIN": CODE[0], "CODE_BYTES": CODE[1], "RAM_ORIGIN": RAM[0], "RAM_BYTES": RAM[1]
-    }  # fmt: skip
-    layout["minimum_bytes"] = minimum_bytes
+    layout = {**_MACHINE.memory, "minimum_bytes": minimum_bytes}
     symbols = [f"-Wl,--defsym={name}={value:#x}" for name, value in layout.items()]
     script = f"-Wl,-T,{boards.ROOT / 'tests/cpp/target/target.ld'}"
     linked = [*map(str, objects), os.environ["TFLM_LIB"]]
     link = [boards.ARM.compiler, *_flags(), *boards.ARM.link_flags, *symbols, script]
     _call([*link, *linked, "-o", str(elf)])
-    command = ["qemu-system-arm", "-M", BOARD, "-nographic", "-monitor", "none", "-serial", "none"]
-    command += ["-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
     finished = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-        timeout=RUN_SECONDS, check=False,
+        boards.emulator_of(_MACHINE, elf), stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, errors="replace", timeout=RUN_SECONDS, check=False,
     )  # fmt: skip
     output = finished.stdout + finished.stderr
     assert finished.returncode == 0, output
@@ -103,7 +101,7 @@ def _flags() -> list[str]:
     includes = [f"-I{path}" for path in os.environ["TFLM_INCLUDE"].split(":") if path]
     # TFLM's own headers do not hold to our warnings.
     plain = [f for f in boards.ARM.compile_flags if not f.startswith("-W")]
-    core = boards.core_flags()[CORE]
+    core = boards.core_flags()[_MACHINE.core]
     return [*plain, "-O3", "-DTF_LITE_STATIC_MEMORY", *core, f"-I{boards.ROOT}", *includes]
 
 

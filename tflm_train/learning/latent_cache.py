@@ -1,8 +1,7 @@
 """Latents on disk, by content, so that the next run finds them.
 
 An entry is a file named after its key. It holds the digest of its content, so a damaged file is
-recognised, removed and computed again. Files appear whole or not at all, so that several processes
-may share the folder. What was used longest ago goes first when there is too much.
+recognised, removed and computed again.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ import contextlib
 import hashlib
 import io
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from tflm_train.learning.kept_files import KeptFiles
 
 CACHE_VARIABLE = "TFLM_TRAIN_CACHE"
 NO_CACHE = "none"
@@ -62,18 +62,14 @@ class LatentCache:
 
     def get(self, key: str) -> npt.NDArray[Any] | None:
         """The array of a key; None where there is none, or only a damaged one."""
-        path = self._path(key)
-        try:
-            data = path.read_bytes()
-        except OSError:
+        data = self._files.read(key)
+        if data is None:
             return None
         digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:
-            with contextlib.suppress(OSError):
-                path.unlink()
+            self._files.remove(key)
             return None
-        with contextlib.suppress(OSError):
-            os.utime(path)  # It was used now.
+        self._files.was_used(key)
         found: npt.NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
         return found
 
@@ -85,35 +81,9 @@ class LatentCache:
         if len(data) + _DIGEST_BYTES > self.limit:
             return
         with contextlib.suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._evict(self.limit - len(data) - _DIGEST_BYTES)
-            self._write(self._path(key), hashlib.sha256(data).digest() + data)
+            self._files.evict(self.limit - len(data) - _DIGEST_BYTES)
+            self._files.write(key, hashlib.sha256(data).digest() + data)
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}{_SUFFIX}"
-
-    def _write(self, path: Path, data: bytes) -> None:
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=_SUFFIX)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-
-    def _evict(self, limit: int) -> None:
-        """Removes what was used longest ago until at most `limit` bytes are left."""
-        found = []
-        # What a process that was killed left behind begins with a dot and is found here as well.
-        for path in self.folder.glob(f"*{_SUFFIX}"):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                found.append((status.st_mtime_ns, status.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
-            if total <= limit:
-                return
-            with contextlib.suppress(OSError):  # Another process may have removed it.
-                path.unlink()
-            total -= size
+    @property
+    def _files(self) -> KeptFiles:
+        return KeptFiles(self.folder, _SUFFIX)

@@ -150,7 +150,7 @@ def rewritten_costs(
     Raises:
       SchemeError, UnsupportedError: As of `rewrite`.
     """
-    built = _build(model, scheme, choice, known=known)
+    built = _build(original_of(model), scheme, choice, known=known)
     work = built.graph.model
     keep_origins(work)
     return costs_of(work, write(work), built.memory, choice)
@@ -174,8 +174,7 @@ def _build(
     apart: bool = False,
     known: KnownRuns | None = None,
 ) -> _Built:
-    """Runs the passes on a copy of the model."""
-    model = original_of(model)
+    """Runs the passes on a copy of the model, which has no ops of ours."""
     work = Model(model.source, model.name)
     streams = choice.changes_anything or scheme.latent
     if streams:

@@ -1,8 +1,7 @@
 """Results of fine-tunes on disk, by content, so that what was once measured never is again.
 
 An entry is a JSON file named after its task. It holds the digest of its content, so a damaged file
-is recognised, removed, and measured again. Files appear whole or not at all, so that several
-processes may share the folder and any of them may be killed at any time.
+is recognised, removed, and measured again.
 """
 
 from __future__ import annotations
@@ -10,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tflm_train.learning.kept_files import KeptFiles
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.search.fine_tune import FineTuned
 
@@ -45,8 +43,8 @@ class Results:
 
     def get(self, key: str) -> FineTuned | None:
         """The result of a task; None where there is none, or only a damaged one."""
-        if key not in self._known and self.folder is not None:
-            found = _read(self._path(key))
+        if key not in self._known and self._files is not None:
+            found = _read(self._files, key)
             if found is not None and found.key == key:
                 self._known[key] = found
         return self._known.get(key)
@@ -54,67 +52,35 @@ class Results:
     def put(self, result: FineTuned) -> None:
         """Keeps a result; a folder that cannot be written to keeps nothing."""
         self._known[result.key] = result
-        if self.folder is None:
+        if self._files is None:
             return
         content = json.dumps(result.to_json())
         entry = {"digest": _digest(content), "content": content}
         with contextlib.suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
             if self._puts % _PUTS_BETWEEN_LOOKS == 0:
-                self._evict()
+                self._files.evict(self.limit)
             self._puts += 1
-            _write(self._path(result.key), json.dumps(entry).encode())
+            self._files.write(result.key, json.dumps(entry).encode())
 
-    def _path(self, key: str) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{key}{_SUFFIX}"
-
-    def _evict(self) -> None:
-        """Removes what was used longest ago where there is too much."""
-        assert self.folder is not None
-        found = []
-        # What a process that was killed left behind begins with a dot and is found here as well.
-        for path in self.folder.glob(f"*{_SUFFIX}"):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                found.append((status.st_mtime_ns, status.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
-            if total <= self.limit:
-                return
-            with contextlib.suppress(OSError):  # Another process may have removed it.
-                path.unlink()
-            total -= size
+    @property
+    def _files(self) -> KeptFiles | None:
+        return None if self.folder is None else KeptFiles(self.folder, _SUFFIX)
 
 
 def _digest(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _read(path: Path) -> FineTuned | None:
-    try:
-        data = path.read_bytes()
-    except OSError:
+def _read(files: KeptFiles, key: str) -> FineTuned | None:
+    data = files.read(key)
+    if data is None:
         return None
     try:
         entry = json.loads(data)
         if _digest(entry["content"]) == entry["digest"]:
-            with contextlib.suppress(OSError):
-                os.utime(path)  # It was used now.
+            files.was_used(key)
             return FineTuned.from_json(json.loads(entry["content"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         pass  # It is damaged in one way or the other.
-    with contextlib.suppress(OSError):
-        path.unlink()
+    files.remove(key)
     return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_SUFFIX)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

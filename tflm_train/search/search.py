@@ -231,27 +231,37 @@ class Search:
 
     def _choose(self, some: Iterable[Contender], workers: Workers, results: Results) -> None:
         """One run of each contender, on the samples that choose."""
-        ordered = sorted(some, key=lambda x: repr(x.scheme))
         owners = _Owners()
-        for contender in ordered:
+        for contender in sorted(some, key=lambda x: repr(x.scheme)):
             owners.add(self._task(contender, self.data, self.plan.final_steps, 0), contender)
-        tasks = owners.tasks
+
+        def note(contender: Contender, result: FineTuned) -> None:
+            self.scored[contender] = Scored(contender, result)
+
+        self._run(owners, "contenders", note, workers, results)
+
+    def _run(
+        self,
+        owners: _Owners,
+        stage: str,
+        note: Callable[[Contender, FineTuned], None],
+        workers: Workers,
+        results: Results,
+    ) -> None:
+        """Runs tasks; each result is noted for its owners as soon as it is there."""
         done = 0
 
         def on_done(task: FineTune, result: FineTuned) -> None:
             nonlocal done
             done += 1
             for contender in owners.of(task):
-                self.scored[contender] = Scored(contender, result)
-            self.on_progress("contenders", done, len(tasks))
+                note(contender, result)
+            self.on_progress(stage, done, len(owners.tasks))
 
-        self._prepare(ordered, workers)
-        run_tasks(tasks, workers, results, on_done)
-
-    def _prepare(self, some: Iterable[Contender], workers: Workers) -> None:
-        """Computes what frozen layers give, once for all that share them."""
-        schemes = [x.scheme for x in some]
+        # What frozen layers give is computed once for all that share them.
+        schemes = dict.fromkeys(task.scheme for task in owners.tasks)
         workers.prepare(schemes, lambda done, all_: self.on_progress("frozen layers", done, all_))
+        run_tasks(owners.tasks, workers, results, on_done)
 
     def _finalists(
         self, found: Iterable[tuple[Budget, tuple[Found, ...], tuple[Contender, ...]]]
@@ -275,21 +285,16 @@ class Search:
         for seed in range(self.plan.final_seeds):
             for contender in finalists:
                 owners.add(self._task(contender, data, self.plan.final_steps, seed), contender)
-        tasks = owners.tasks
-        done = 0
+        places = {task.key: place for place, task in enumerate(owners.tasks)}
 
-        def on_done(task: FineTune, result: FineTuned) -> None:
-            nonlocal done
-            done += 1
-            for contender in owners.of(task):
-                scored = self.scored.get(contender, Scored(contender))
-                finals = (*scored.finals, result)
-                self.scored[contender] = dataclasses.replace(scored, finals=finals)
-            self.on_progress("finals", done, len(tasks))
+        def note(contender: Contender, result: FineTuned) -> None:
+            scored = self.scored.get(contender, Scored(contender))
+            # In the order of the seeds, whichever worker was done first.
+            finals = sorted((*scored.finals, result), key=lambda run: places[run.key])
+            self.scored[contender] = dataclasses.replace(scored, finals=tuple(finals))
 
         with self.open_workers(data) as (workers, results):
-            self._prepare(finalists, workers)
-            run_tasks(tasks, workers, results, on_done)
+            self._run(owners, "finals", note, workers, results)
 
     def _task(self, contender: Contender, data: SplitData, steps: int, seed: int) -> FineTune:
         return FineTune(model_digest(self.model), data.digest, contender.scheme, None, steps, seed)

@@ -20,7 +20,6 @@ from tflm_train.backward_ops.split_forward import merge_conv_weights, merge_dept
 from tflm_train.errors import ModelError
 from tflm_train.model import Graph, Model, Op, Quantization, Tensor, offline_plan
 from tflm_train.model.origins import Origin, Origins, key_of, take_origins
-from tflm_train.model.written import check_written
 from tflm_train.ops import (
     STREAM_INPUT,
     SplitConv,
@@ -57,7 +56,7 @@ def with_builtins(model: Model) -> Model:
     restore_builtins(work, take_origins(work))
     work.drop_metadata(offline_plan.METADATA_NAME)
     work.drop_unused_tensors()
-    return Model(check_written(work.to_bytes(), work.name), work.name)
+    return Model(work.to_bytes(), work.name)
 
 
 def restore_builtins(model: Model, origins: Origins) -> None:
