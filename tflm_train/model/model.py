@@ -15,6 +15,7 @@ from tflm_train.errors import ModelError
 from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Quantization, Tensor
 from tflm_train.model import flatbuffer
 from tflm_train.model.check import check_calls, check_graph
+from tflm_train.model.resources import list_resources
 from tflm_train.ops.builtin import BUILTINS
 
 BUILTIN_NAMES = {
@@ -32,6 +33,7 @@ class Model:
       graph: The primary subgraph.
       other_graphs: The other subgraphs, to look at: they are written as they were.
       uncalled_subgraphs: Indices of those that the primary subgraph never runs.
+      resources: The resource variables that its operators read and assign.
       name: What the model is called in messages (the file's name).
       source: The bytes it was read from.
     """
@@ -54,6 +56,7 @@ class Model:
             check_graph(graph, name, index)
         self.graph, *self.other_graphs = graphs
         self.uncalled_subgraphs = check_calls(graphs, name)
+        self.resources = list_resources(graphs, name)
 
     @property
     def newer_fields(self) -> list[str]:

@@ -12,6 +12,7 @@ from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.model.model import Model
+from tflm_train.ops.builtin import builtin_of
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,10 @@ def _follow(graph: Graph, reached: set[int], nothing: str) -> GradientPath:
             source = next((stopped[t] for t in outputs if t in stopped), nothing)
             reasons[id(op)] = source
             stopped.update({id(t): source for t in op.inputs if t is not None})
+            continue
+        row = builtin_of(op)
+        if row is not None and row.is_source:
+            reasons[id(op)] = None
             continue
         own = _why_not(op)
         reasons[id(op)] = own

@@ -41,6 +41,9 @@ _MODELS = """\
 - Batch size 1. Any number of inputs; of several outputs the scheme's `output` (index or name) is
   trained.
 - One subgraph is rewritten, the first; control flow (IF, WHILE) cannot lie on the gradient's way.
+- Streaming models, which keep earlier frames in resource variables (CALL_ONCE, READ_VARIABLE,
+  ASSIGN_VARIABLE): each Invoke is a frame, a training step as well. What was kept of earlier frames
+  is taken as it stands: no gradient goes back through it.
 """
 
 
