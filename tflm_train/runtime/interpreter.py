@@ -142,10 +142,11 @@ class Interpreter:
         Args:
           x: The input, of the model's type, with or without the batch dimension; a list of them for
             a model with several.
-          target: What the output should be: a class index for softmax cross-entropy; a float per
-            output (0 to 1) for probabilities and for sigmoid cross-entropy, where a class index
-            stands for that label alone (0 or 1 where there is one output); real values for mean
-            squared error; None where the target is the model's own input.
+          target: What the output should be: a class index for softmax cross-entropy, one for each
+            position of a map; a float per output (0 to 1) for probabilities and for sigmoid
+            cross-entropy, where a class index stands for that label alone (0 or 1 where there is
+            one output); real values for mean squared error; None where the target is the model's
+            own input.
           learning_rate: In real units, as in float training; above 0.
 
         Returns:

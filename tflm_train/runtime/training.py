@@ -17,7 +17,7 @@ from tflm_train.model import Tensor
 from tflm_train.runtime.data import Dataset, ImageFiles, Samples, quantise, to_model_input
 from tflm_train.runtime.host_library import take_step_counts
 from tflm_train.runtime.interpreter import Interpreter, check_rate
-from tflm_train.runtime.metrics import Metric, metric_for, real_values
+from tflm_train.runtime.metrics import Metric, map_positions, metric_for, real_values
 from tflm_train.runtime.targets import target_array
 
 SCHEDULES = ("linear", "cosine", "constant")
@@ -337,14 +337,31 @@ def scores(
     x: Inputs,
     y: npt.NDArray[Any],
     on_sample: Callable[[int], None] | None = None,
+    confusion: list[list[int]] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """The score of each sample; arguments as of `evaluate`."""
+    """The score of each sample.
+
+    Args:
+      interpreter: Any model.
+      x: As for `evaluate`.
+      y: Likewise.
+      on_sample: Likewise.
+      confusion: Of a model that classifies each position of a map, filled with how many positions
+        there are of each class (row) for which it finds each class (column).
+    """
     metric = metric_for(interpreter, y)
     found = np.zeros(len(y))
+    classes = metric.output.size // metric.positions
+    counts = np.zeros((classes, classes), np.int64)
     for index, (sample, target) in enumerate(zip(x, y, strict=True)):
-        found[index] = metric.score(infer_one(interpreter, sample), target)
+        answer = infer_one(interpreter, sample)
+        found[index] = metric.score(answer, target)
+        if metric.positions > 1:
+            np.add.at(counts, (metric.labels(target), metric.found(answer)), 1)
         if on_sample is not None:
             on_sample(index + 1)
+    if confusion is not None and metric.positions > 1:
+        confusion += counts.tolist()
     return found
 
 
@@ -383,8 +400,9 @@ def targets(
             )
         found.append(y[:limit])
     output = interpreter.model.graph.outputs[interpreter.trained_output]
-    if output.size > 1 and not interpreter.is_regression:
-        dataset.check_classes(output.size)
+    classes = output.size // map_positions(interpreter)
+    if classes > 1 and not interpreter.is_regression:
+        dataset.check_classes(classes)
     for name, y in zip(("y_train", "y_test"), found, strict=True):
         _check_targets(interpreter, y, name, output)
     return found[0], found[1]
@@ -393,7 +411,13 @@ def targets(
 def _check_targets(
     interpreter: Interpreter, y: npt.NDArray[Any], name: str, output: Tensor
 ) -> None:
-    if y.ndim > 1 and y[0].size != output.size:
+    positions = map_positions(interpreter)
+    if positions > 1 and y[0].size not in (positions, output.size):
+        raise DataError(
+            f"{name}: {y[0].size} values for each sample, but the model classifies {positions} "
+            f"positions of {list(output.shape)}: give the index of the class for each of them"
+        )
+    if positions == 1 and y.ndim > 1 and y[0].size != output.size:
         raise DataError(
             f"{name}: {y[0].size} values for each sample, but the model has {output.size} outputs"
         )
