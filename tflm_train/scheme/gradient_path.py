@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
+from tflm_train.backward_ops.losses import LOSS_RULES, find_logits, way_to_int8
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Graph, Op, Tensor
@@ -133,7 +133,7 @@ def why_not_input(layer: Layer) -> str | None:
     if x.quantization is None or weights.quantization is None or x.type_name != "INT8":
         return (
             f"its input is {x.type_name}, not quantized int8; only int8 layers train; "
-            "quantize the model to full int8"
+            f"{way_to_int8(x)}"
         )
     return None
 

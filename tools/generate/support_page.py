@@ -35,7 +35,8 @@ _MODELS = """\
   A layer's weights must be constants of its own, int8 with zero point 0; its bias int32.
 - The trained part is int8: int8 activations with one scale per tensor. Layers with int16
   activations, float or hybrid layers (int8 weights, float activations) are refused, unless they lie
-  before the earliest trained layer. Quantize the model to full int8.
+  before the earliest trained layer. `tflm_train quantize MODEL --data D` makes an int8 model of a
+  float or hybrid one, with your samples.
 - float32 inputs and outputs are fine where a QUANTIZE follows the input and a DEQUANTIZE makes the
   output.
 - Batch size 1. Any number of inputs; of several outputs the scheme's `output` (index or name) is
