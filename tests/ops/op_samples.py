@@ -38,7 +38,6 @@ SAMPLES: list[ops.Params] = [
     ops.Loss(10, -3, 0.5, 0),
     ops.Loss(10, -3, 0.5, 0, target_kind=ops.TargetKind.VALUES),
     ops.Loss(10, 0, 0.5, 0, ops.LossKind.MEAN_SQUARED_ERROR, ops.TargetKind.INPUT),
-    ops.Loss(3, 0, 0.5, 0, positions=12),
     ops.ClampMask(77, -128, 100, 4),
     ops.ConvInputGrad(_GEOMETRY, _BITS, 0, 1, 2, 0.1, 100, 0, 1),
     ops.ConvInputGrad(_GEOMETRY, ops.MaskFields(), 0, 1, -1, 0.1, 4, 1, 0, 1),
@@ -74,6 +73,7 @@ SAMPLES: list[ops.Params] = [
     ops.ResizeGrad(2, 2, 3, 4, 4, _BITS, 0, 1, -1),
     ops.L2NormGrad(16, -3, 0.1, ops.MaskFields(), 0, 1),
     ops.Stream((_STAGE,)),
+    ops.Loss(3, 0, 0.5, 0, positions=12),
 ]  # fmt: skip
 
 

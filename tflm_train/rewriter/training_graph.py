@@ -11,6 +11,7 @@ from tflm_train.backward_ops.losses import find_logits, positions_of
 from tflm_train.backward_ops.rule import Gradient
 from tflm_train.backward_ops.trained_layer import TrainedLayer
 from tflm_train.model import Model, Op, Tensor
+from tflm_train.model.layers import Layer
 from tflm_train.model.origins import Origin
 from tflm_train.ops import STATE_WORDS, Params, UpdateOutputs
 from tflm_train.ops.constants import TargetKind
@@ -89,6 +90,7 @@ class TrainingGraph:
       frozen: What a step from a latent leaves out; None where nobody asks for it.
       slot_names: Which tensor's gradient each slot belongs to.
       training: Our ops, in the order they were made (the schedule pass orders them).
+      clipped: Layers of which some weights had to be moved into +-127.
       warnings: For the report.
     """
 
@@ -108,6 +110,7 @@ class TrainingGraph:
     frozen: FrozenPart | None = None
     slot_names: list[str] = field(default_factory=list)
     training: list[TrainOp] = field(default_factory=list)
+    clipped: list[Layer] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @staticmethod

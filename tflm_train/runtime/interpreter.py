@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
+from tflm_train.model.runnable import missing_kernels
 from tflm_train.ops import Loss
 from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.ops.npu import ETHOS_U
@@ -313,7 +314,8 @@ class Interpreter:
             except RuntimeError as error:
                 refusal = str(error)
         detail = next((line for line in lines if line.strip()), refusal)
-        raise ModelError(f"{self.model.name}: TFLM cannot run this model: {detail.strip()}")
+        missing = next((m.reason for m in missing_kernels(self.model)), detail.strip())
+        raise ModelError(f"{self.model.name}: TFLM cannot run this model: {missing}")
 
     def _invoke(self) -> None:
         try:

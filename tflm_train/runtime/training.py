@@ -431,7 +431,7 @@ def _check_targets(
 
 
 def model_inputs(interpreter: Interpreter, x: Samples, name: str) -> npt.NDArray[Any]:
-    """Converts samples to the type of the model's input (int8, int16, or float32 as it is).
+    """Converts samples to the type of the model's input (int8, uint8, int16, or float32 as it is).
 
     Raises:
       DataError: They do not fit.
@@ -444,6 +444,10 @@ def model_inputs(interpreter: Interpreter, x: Samples, name: str) -> npt.NDArray
     tensor = interpreter.model.graph.inputs[0]
     if tensor.type_name == "INT8" and tensor.quantization is not None:
         return to_model_input(x, tensor.shape, tensor.scale, tensor.zero_point, name)
+    if tensor.type_name == "UINT8" and tensor.quantization is not None:
+        values = to_model_input(x, tensor.shape, tensor.scale, tensor.zero_point - 128, name)
+        # Flipping the top bit of a byte adds 128.
+        return values.view(np.uint8) ^ np.uint8(0x80)
     if tensor.type_name == "INT16" and tensor.quantization is not None:
         floats = _float_inputs(x, tensor, name)
         return quantise(floats, tensor.scale, tensor.zero_point, np.int16)
@@ -451,7 +455,7 @@ def model_inputs(interpreter: Interpreter, x: Samples, name: str) -> npt.NDArray
         return _float_inputs(x, tensor, name)
     raise DataError(
         f"{interpreter.model.name}: input {tensor.name!r} is {tensor.type_name}; data sets can be "
-        "fed to int8, int16 and float32 inputs"
+        "fed to int8, uint8, int16 and float32 inputs"
     )
 
 
