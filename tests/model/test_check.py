@@ -176,8 +176,9 @@ def test_calls_of_subgraphs(called: int, words: str) -> None:
         op = raw.subgraphs[0].operators[-1]
         code = raw.operatorCodes[op.opcodeIndex]
         code.deprecatedBuiltinCode = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
-        code.builtinCode = schema.BuiltinOperator.CALL_ONCE
-        options(schema.CallOnceOptionsT(initSubgraphIndex=called))(raw.subgraphs[0], op)
+        code.builtinCode = schema.BuiltinOperator.IF
+        branches = schema.IfOptionsT(thenSubgraphIndex=called, elseSubgraphIndex=called)
+        options(branches)(raw.subgraphs[0], op)
 
     with pytest.raises(ModelError, match=words):
         Model(raw_model.edit(converted_model("keyword"), change))

@@ -218,7 +218,7 @@ class TestInspection:
         described = inspect_model(Model(model.to_bytes()))
         layers = described.layers
         assert not any(layer.trainable for layer in layers)
-        words = "not quantized int8; quantize the model to full int8"
+        words = "not quantized int8; convert it with int8 activations"
         assert all(layer.why_not.endswith(words) for layer in layers)
         assert all(reason.endswith(words) for reason in described.losses.values())
 

@@ -33,6 +33,8 @@ CASES: dict[str, tuple[str, Loss]] = {
     "values behind a sigmoid": ("tagger", Loss("mean_squared_error")),
 }
 
+_QUANTIZE = "make an int8 model of it: `tflm_train quantize MODEL --data D`"
+
 
 def rewritten(name: str, loss: Loss, **changes: Any) -> Model:
     """Everything trains that feeds the trained output."""
@@ -221,14 +223,14 @@ class TestOtherForms:
     @pytest.mark.parametrize(
         ("kind", "words"),
         [
-            ("int16", "are INT16, not quantized int8; quantize the model to full int8"),
-            ("hybrid", "are FLOAT32, not quantized int8; quantize the model to full int8"),
-            ("float", "are FLOAT32, not quantized int8; quantize the model to full int8"),
+            ("int16", "are INT16, not quantized int8; convert it with int8 activations"),
+            ("hybrid", f"are FLOAT32, not quantized int8; {_QUANTIZE}"),
+            ("float", f"are FLOAT32, not quantized int8; {_QUANTIZE}"),
         ],
     )
     def test_refused_with_a_remedy(self, kind: str, words: str) -> None:
         model = Model(other_model(kind), kind)
-        with pytest.raises(UnsupportedError, match=r"quantize the model to full int8$"):
+        with pytest.raises(UnsupportedError, match=f"{words.partition('; ')[2]}$"):
             tt.rewrite(model, Scheme())
         described = inspect_model(model)
         assert all(layer.why_not.endswith(words) for layer in described.layers)

@@ -46,10 +46,21 @@ class LossRule:
     summary: str
 
 
+def way_to_int8(tensor: Tensor) -> str:
+    """What to do about a model whose layers compute in another type than int8."""
+    if tensor.type_name == "FLOAT32":
+        return "make an int8 model of it: `tflm_train quantize MODEL --data D`"
+    if tensor.type_name == "UINT8":
+        return (
+            "quantize the float model that it was made from: `tflm_train quantize FLOAT --data D`"
+        )
+    return "convert it with int8 activations"
+
+
 def output_is_int8(logits: Tensor) -> str | None:
     """The output (before SOFTMAX, LOGISTIC or DEQUANTIZE) is int8 with one scale and zero point."""
     if logits.type_name != "INT8" or logits.quantization is None:
-        return f"are {logits.type_name}, not quantized int8; quantize the model to full int8"
+        return f"are {logits.type_name}, not quantized int8; {way_to_int8(logits)}"
     return None
 
 

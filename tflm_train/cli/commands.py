@@ -12,6 +12,7 @@ from tflm_train.cli import (
     memory,
     merge,
     optimize,
+    quantize,
     rewrite,
     scheme_list,
     scheme_show,
@@ -25,6 +26,7 @@ from tflm_train.cli import (
 from tflm_train.cli.command import Command, Group
 
 COMMANDS: tuple[Command[Any] | Group, ...] = (
+    quantize.COMMAND,
     inspect.COMMAND,
     analyze.COMMAND,
     search.COMMAND,

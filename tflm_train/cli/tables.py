@@ -59,7 +59,7 @@ def show_warnings(warnings: Iterable[str]) -> None:
         console().print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
 
-def show_written(output: str, plots: Iterable[str]) -> None:
+def show_written(output: str, plots: Iterable[str] = ()) -> None:
     """Prints which files were written."""
     for plot in plots:
         console().print(f"plot written: {plot}")

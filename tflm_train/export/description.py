@@ -89,6 +89,7 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
         "LOSS_OUTPUT": str(trainable.loss_output),
         "STATE_OUTPUT": str(trainable.state_output),
         **(label := _label_values(trainable, name)),
+        **_resource_values(len(model.resources)),
         **latent_values(trainable, name, label),
         "OUTPUT_INDEX": str(output),
         **_name_values(_class_names(trainable, names), name),
@@ -141,6 +142,23 @@ def _label_values(trainable: TrainableModel, name: str) -> dict[str, str]:
         "                sizeof(Label) * kLabelSize);\n",
         "EXAMPLE_LABEL": f"  {example}\n",
         "EXAMPLE_ARGUMENTS": "label, 0.001f",
+    }
+
+
+def _resource_values(count: int) -> dict[str, str]:
+    """Where the interpreter keeps the state of a streaming model: in the arena as well."""
+    if not count:
+        memory = "arena, arena_bytes"
+        empty = dict.fromkeys(("RESOURCE_INCLUDES", "RESOURCE_MAKERS", "RESOURCE_MEMBERS"), "")
+        return {"RESOURCE_MEMORY": memory, **empty}
+    return {
+        "RESOURCE_INCLUDES": '#include "tensorflow/lite/micro/micro_allocator.h"\n'
+        '#include "tensorflow/lite/micro/micro_resource_variable.h"\n',
+        "RESOURCE_MAKERS": "allocator_(MicroAllocator::Create(arena, arena_bytes)),\n"
+        f"        resources_(MicroResourceVariables::Create(allocator_, {count})),\n        ",
+        "RESOURCE_MEMORY": "allocator_, resources_",
+        "RESOURCE_MEMBERS": "  MicroAllocator* allocator_;\n"
+        "  MicroResourceVariables* resources_;  // the stream: Train and Infer advance it\n",
     }
 
 

@@ -182,7 +182,7 @@ def memory_report(
     """Predicts the arena of a model, original or rewritten.
 
     Args:
-      model: The model; its primary subgraph counts.
+      model: The model. What lives in the planned part of its other subgraphs is not counted.
       kernels: What runs the builtin operators.
       target: A Cortex-M unless told otherwise.
       misalignment: How far the arena's end lies beyond a 16-byte boundary.
@@ -192,7 +192,7 @@ def memory_report(
     """
     graph, kernels = model.graph, KernelSet(kernels)
     pinned = read_offsets(model)
-    persistent = persistent_part(graph, kernels, target, misalignment, pinned, model.name)
+    persistent = persistent_part(model, kernels, target, misalignment, pinned)
     return MemoryReport(
         model=model.name,
         kernels=kernels,

@@ -8,12 +8,14 @@ loses to alignment depends on all before it. The order is that of `MicroAllocato
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.memory.planner import is_planned
 from tflm_train.memory.scratch import persistent_of, scratch_of
+from tflm_train.model import Model
+from tflm_train.model.resources import ASSIGN, resource_names
 from tflm_train.ops.builtin import KernelMemory, KernelSet, kernel_memory, layer_form_of
 from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.ops.target import Struct, Target, align
@@ -28,6 +30,8 @@ _EVAL_TENSOR: Struct = ("PPe",)
 _TENSOR: Struct = (("eP",), ("fi",), "PPPeeb")  # TfLiteTensor
 _AFFINE_QUANTIZATION: Struct = ("PPi",)
 _NODE: Struct = (("PPPPPPi",), "P")  # NodeAndRegistration
+_RESOURCES: Struct = ("Pii",)  # MicroResourceVariables
+_RESOURCE: Struct = ("PPPPb",)  # of one of them
 
 _REQUEST: Struct = ("Pii",)  # ScratchBufferRequest
 _REQUESTS_PER_OP = 12
@@ -95,22 +99,20 @@ class PersistentPart:
 
 
 def persistent_part(
-    graph: Graph,
+    model: Model,
     kernels: KernelSet,
     target: Target,
     misalignment: int = 0,
     pinned: Mapping[int, int] | None = None,
-    name: str = "the model",
 ) -> PersistentPart:
     """Models the tail of the arena after AllocateTensors.
 
     Args:
-      graph: The primary subgraph; others are not modelled.
+      model: The model.
       kernels: What runs the builtin operators.
       target: Decides the sizes of structs.
       misalignment: How far the arena's end lies beyond a 16-byte boundary.
       pinned: Offsets of the tensors that the model places itself, by the tensor's id.
-      name: What to call the model in messages.
 
     Returns:
       All allocations, and the scratch the operators ask for.
@@ -119,41 +121,69 @@ def persistent_part(
       ModelError: A training op's parameters are damaged.
     """
     tail = _Tail(target, misalignment)
-    operators = [_operator(op, graph, kernels, target, name) for op in graph.ops]
+    graphs = [model.graph, *model.other_graphs]
+    offsets = {} if pinned is None else pinned
+    operators = [
+        (op, _operator(op, graph, kernels, target, model.name))
+        for graph in graphs
+        for op in graph.ops
+    ]
     _create_allocator(tail)
+    _create_resources(tail, len(model.resources))
     tail.struct(Category.ALLOCATOR, "builtin data allocator", ("PP",))
-    tail.struct(Category.ALLOCATOR, "subgraph", ("PPP" if target.compression else "PP",))
-    tail.structs(Category.TENSORS, "all tensors", _EVAL_TENSOR, len(graph.tensors))
-    tail.structs(Category.NODES, "all nodes", _NODE, len(graph.ops))
-    for op, memory in zip(graph.ops, operators, strict=True):
+    subgraph = ("PPP" if target.compression else "PP",)
+    tail.structs(Category.ALLOCATOR, "subgraphs", subgraph, len(graphs))
+    for graph in graphs:
+        tail.structs(Category.TENSORS, "all tensors", _EVAL_TENSOR, len(graph.tensors))
+    for graph in graphs:
+        tail.structs(Category.NODES, "all nodes", _NODE, len(graph.ops))
+    for op, memory in operators:
         if memory.options is not None:
             tail.struct(Category.KERNELS, _owner(op), memory.options)
-    for op, memory in zip(graph.ops, operators, strict=True):
+    for op, memory in operators:
         if memory.data is not None:
             size = target.size_of(*memory.data)
             tail.allocate(_data_category(op), _owner(op), size, ALIGNMENT)
+    preparing, handles = _prepare(tail, model, operators)
+    scratch = {i: m.scratch for i, (_, m) in enumerate(operators) if m.scratch}
+    if handles:
+        tail.structs(Category.SCRATCH_HANDLES, "all handles", ("P",), handles)
+    for graph in graphs:
+        for tensor in graph.tensors:
+            if tensor.is_variable and id(tensor) not in offsets:
+                tail.allocate(Category.VARIABLES, tensor.name, tensor.nbytes, ALIGNMENT)
+    planning = align(tail.bytes, ALIGNMENT) + _planning_bytes(graphs, handles, target, offsets)
+    for tensors in (model.graph.inputs, model.graph.outputs):
+        _allocate_interface(tail, tensors)
+    unmodelled = {op.name for op, m in operators if m is _UNMODELLED}
+    return PersistentPart(
+        tuple(tail.allocations), scratch, preparing, planning, tuple(sorted(unmodelled))
+    )
+
+
+def _prepare(
+    tail: _Tail, model: Model, operators: Sequence[tuple[Op, KernelMemory]]
+) -> tuple[int, int]:
+    """What operators allocate in Prepare.
+
+    Returns:
+      The most that tail and head together take meanwhile, and the number of scratch buffers.
+    """
     preparing = handles = 0
-    for op, memory in zip(graph.ops, operators, strict=True):
+    waiting = {resource.name: resource.nbytes for resource in model.resources}
+    names = resource_names([model.graph, *model.other_graphs])
+    for op, memory in operators:
+        # The first assignment of a resource variable makes room for it.
+        size = waiting.pop(names.get(id(op.input), ""), 0) if op.name == ASSIGN else 0
+        if size:
+            tail.allocate(Category.VARIABLES, _owner(op), size, ALIGNMENT)
         for size in memory.channels:
             tail.allocate(Category.CHANNELS, _owner(op), size, ALIGNMENT)
         for size in memory.buffers:
             tail.allocate(_data_category(op), _owner(op), size, ALIGNMENT)
-        preparing = max(preparing, tail.bytes + _preparing_bytes(op, handles, target))
+        preparing = max(preparing, tail.bytes + _preparing_bytes(op, handles, tail.target))
         handles += len(memory.scratch)
-    scratch = {i: m.scratch for i, m in enumerate(operators) if m.scratch}
-    if handles:
-        tail.structs(Category.SCRATCH_HANDLES, "all handles", ("P",), handles)
-    offsets = {} if pinned is None else pinned
-    for tensor in graph.tensors:
-        if tensor.is_variable and id(tensor) not in offsets:
-            tail.allocate(Category.VARIABLES, tensor.name, tensor.nbytes, ALIGNMENT)
-    planning = align(tail.bytes, ALIGNMENT) + _planning_bytes(graph, handles, target, offsets)
-    for tensors in (graph.inputs, graph.outputs):
-        _allocate_interface(tail, tensors)
-    unmodelled = {op.name for op, m in zip(graph.ops, operators, strict=True) if m is _UNMODELLED}
-    return PersistentPart(
-        tuple(tail.allocations), scratch, preparing, planning, tuple(sorted(unmodelled))
-    )
+    return preparing, handles
 
 
 @dataclass
@@ -187,6 +217,15 @@ def _create_allocator(tail: _Tail) -> None:
     tail.struct(Category.ALLOCATOR, "arena allocator", arena)
     tail.struct(Category.ALLOCATOR, "memory planner", _PLANNER)
     tail.struct(Category.ALLOCATOR, "micro allocator", allocator)
+
+
+def _create_resources(tail: _Tail, count: int) -> None:
+    """`MicroResourceVariables::Create`, which the firmware calls for a model that has some."""
+    if count:
+        size = tail.target.size_of(*_RESOURCES)
+        tail.allocate(Category.VARIABLES, "resource variables", size, ALIGNMENT)
+        size = count * tail.target.size_of(*_RESOURCE)
+        tail.allocate(Category.VARIABLES, "resource variables", size, ALIGNMENT)
 
 
 def _allocate_interface(tail: _Tail, tensors: list[Tensor]) -> None:
@@ -238,12 +277,15 @@ def _tensor_bytes(tensor: Tensor, target: Target) -> int:
     return target.size_of(*_TENSOR) + target.size_of(*_AFFINE_QUANTIZATION) + zero_points
 
 
-def _planning_bytes(graph: Graph, handles: int, target: Target, pinned: Mapping[int, int]) -> int:
+def _planning_bytes(
+    graphs: Sequence[Graph], handles: int, target: Target, pinned: Mapping[int, int]
+) -> int:
     """The head while the plan is made: scratch requests, lifetimes, the planner's own tables."""
     requests = target.size_of(*_REQUEST) * (handles + _REQUESTS_PER_OP)
-    lifetimes = target.size_of(*_ALLOCATION_INFO) * (len(graph.tensors) + handles)
-    planned = sum(is_planned(t, pinned) for t in graph.tensors)
-    subgraph_offsets = target.pointer
+    tensors = [tensor for graph in graphs for tensor in graph.tensors]
+    lifetimes = target.size_of(*_ALLOCATION_INFO) * (len(tensors) + handles)
+    planned = sum(is_planned(t, pinned) for t in tensors)
+    subgraph_offsets = target.pointer * len(graphs)
     fixed = align(requests + subgraph_offsets + lifetimes, ALIGNMENT)
     return fixed + _PLANNER_BYTES_PER_BUFFER * (planned + handles)
 

@@ -189,7 +189,8 @@ def _check_order(op: Op, known: set[int], written: set[int]) -> None:
     for tensor in npu.without_work_memory(op):
         if tensor is not None:
             require(id(tensor) in known, f"nothing has written its input {tensor.name!r} before")
-    require(bool(op.outputs), "it has no output")
+    row = builtin_of(op)
+    require(bool(op.outputs) or (row is not None and row.outputs == 0), "it has no output")
     for tensor in op.outputs:
         require(tensor.data is None, f"it writes the constant {tensor.name!r}")
         require(id(tensor) not in written, f"{tensor.name!r} is written twice")

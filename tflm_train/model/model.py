@@ -15,6 +15,7 @@ from tflm_train.errors import ModelError
 from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Quantization, Tensor
 from tflm_train.model import flatbuffer
 from tflm_train.model.check import check_calls, check_graph
+from tflm_train.model.resources import list_resources
 from tflm_train.ops.builtin import BUILTINS
 
 BUILTIN_NAMES = {
@@ -23,6 +24,7 @@ BUILTIN_NAMES = {
     if isinstance(code, int) and not name.startswith("_")
 }
 """The schema's names of the builtin operators by code."""
+_LAST_NARROW_CODE = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
 
 
 class Model:
@@ -32,6 +34,7 @@ class Model:
       graph: The primary subgraph.
       other_graphs: The other subgraphs, to look at: they are written as they were.
       uncalled_subgraphs: Indices of those that the primary subgraph never runs.
+      resources: The resource variables that its operators read and assign.
       name: What the model is called in messages (the file's name).
       source: The bytes it was read from.
     """
@@ -54,6 +57,7 @@ class Model:
             check_graph(graph, name, index)
         self.graph, *self.other_graphs = graphs
         self.uncalled_subgraphs = check_calls(graphs, name)
+        self.resources = list_resources(graphs, name)
 
     @property
     def newer_fields(self) -> list[str]:
@@ -156,6 +160,26 @@ class Model:
             if entry not in kept and entry.buffer not in _referenced_buffers(self._raw):
                 self._raw.buffers[entry.buffer] = schema.BufferT()
         return True
+
+    def renew_operator_codes(self) -> None:
+        """Writes each operator's number into the wide field too, which old converters left empty.
+
+        Interpreters look at both fields, other tools of today at the wide one alone.
+        """
+        codes = [copy.copy(code) for code in self._raw.operatorCodes]
+        for code in codes:
+            code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
+        self._raw.operatorCodes = codes
+
+    def add_operator_code(self, name: str) -> None:
+        """Lets new operators be of a builtin kind that the file does not have yet."""
+        number = getattr(schema.BuiltinOperator, name)
+        codes = self._raw.operatorCodes
+        if all(max(c.builtinCode, c.deprecatedBuiltinCode) != number for c in codes):
+            code = schema.OperatorCodeT()
+            code.builtinCode, code.version = number, 1
+            code.deprecatedBuiltinCode = min(number, _LAST_NARROW_CODE)
+            self._raw.operatorCodes = [*codes, code]
 
     def drop_unused_tensors(self) -> int:
         """Removes tensors that nothing refers to; TFLM would keep a record of each in RAM.

@@ -49,7 +49,7 @@ def overlay_streams(model: Model, runs: Mapping[int, Run], kernels: KernelSet) -
       kernels: What runs the builtin ops.
     """
     graph = model.graph
-    scratch = persistent_part(graph, kernels, CORTEX_M).scratch
+    scratch = persistent_part(model, kernels, CORTEX_M).scratch
     pairs = list(_find_pairs(graph, runs))
     offsets: _Offsets = {}
     plan = plan_arena(graph, scratch)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
+from tflm_train.backward_ops.losses import LOSS_RULES, find_logits, way_to_int8
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.model.model import Model
+from tflm_train.ops.builtin import builtin_of
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ def _follow(graph: Graph, reached: set[int], nothing: str) -> GradientPath:
             reasons[id(op)] = source
             stopped.update({id(t): source for t in op.inputs if t is not None})
             continue
+        row = builtin_of(op)
+        if row is not None and row.is_source:
+            reasons[id(op)] = None
+            continue
         own = _why_not(op)
         reasons[id(op)] = own
         inputs = [id(t) for t in op.inputs if t is not None]
@@ -128,7 +133,7 @@ def why_not_input(layer: Layer) -> str | None:
     if x.quantization is None or weights.quantization is None or x.type_name != "INT8":
         return (
             f"its input is {x.type_name}, not quantized int8; only int8 layers train; "
-            "quantize the model to full int8"
+            f"{way_to_int8(x)}"
         )
     return None
 

@@ -35,12 +35,16 @@ _MODELS = """\
   A layer's weights must be constants of its own, int8 with zero point 0; its bias int32.
 - The trained part is int8: int8 activations with one scale per tensor. Layers with int16
   activations, float or hybrid layers (int8 weights, float activations) are refused, unless they lie
-  before the earliest trained layer. Quantize the model to full int8.
+  before the earliest trained layer. `tflm_train quantize MODEL --data D` makes an int8 model of a
+  float or hybrid one, with your samples.
 - float32 inputs and outputs are fine where a QUANTIZE follows the input and a DEQUANTIZE makes the
   output.
 - Batch size 1. Any number of inputs; of several outputs the scheme's `output` (index or name) is
   trained.
 - One subgraph is rewritten, the first; control flow (IF, WHILE) cannot lie on the gradient's way.
+- Streaming models, which keep earlier frames in resource variables (CALL_ONCE, READ_VARIABLE,
+  ASSIGN_VARIABLE): each Invoke is a frame, a training step as well. What was kept of earlier frames
+  is taken as it stands: no gradient goes back through it.
 """
 
 

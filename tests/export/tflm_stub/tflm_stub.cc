@@ -3,11 +3,15 @@
 #include "tensorflow/lite/micro/micro_context.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_log.h"
+#include "tensorflow/lite/micro/micro_resource_variable.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
 void MicroPrintf(const char*, ...) {}
 
 TFLM_STUB_CPP
+
+MicroAllocator* MicroAllocator::Create(uint8_t*, size_t) { return nullptr; }
+MicroResourceVariables* MicroResourceVariables::Create(MicroAllocator*, int) { return nullptr; }
 
 TfLiteEvalTensor* MicroContextGetEvalTensor(const TfLiteContext*, int) { return nullptr; }
 void* MicroContextAllocatePersistentBuffer(TfLiteContext*, size_t) { return nullptr; }
@@ -18,6 +22,8 @@ void* MicroContextGetScratchBuffer(TfLiteContext*, int) { return nullptr; }
 
 MicroInterpreter::MicroInterpreter(const ::tflite::Model*, const MicroOpResolver&, uint8_t*,
                                    size_t) {}
+MicroInterpreter::MicroInterpreter(const ::tflite::Model*, const MicroOpResolver&, MicroAllocator*,
+                                   MicroResourceVariables*) {}
 TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteError; }
 TfLiteStatus MicroInterpreter::Invoke() { return kTfLiteError; }
 TfLiteTensor* MicroInterpreter::input(size_t) { return nullptr; }

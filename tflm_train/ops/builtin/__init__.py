@@ -15,6 +15,7 @@ from tflm_train.ops.builtin import (
     layers,
     movement,
     reduction,
+    resource,
     sequence,
     unmodelled,
 )
@@ -28,6 +29,7 @@ _FAMILIES = (
     combination,
     movement,
     reduction,
+    resource,
     sequence,
 )
 _MODELLED = {row.name: row for row in chain(*(f.ROWS for f in _FAMILIES))}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.target import Struct, Target
@@ -59,16 +59,16 @@ class KernelCase:
       op: The operator.
       kernels: What runs it.
       target: How TFLM was built.
-      x: Its first input.
     """
 
     op: Op
     kernels: KernelSet
     target: Target
-    x: Tensor = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "x", self.op.input)
+    @property
+    def x(self) -> Tensor:
+        """Its first input, which all but those that only handle variables have."""
+        return self.op.input
 
     @property
     def cmsis(self) -> bool:

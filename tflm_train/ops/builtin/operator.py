@@ -88,6 +88,7 @@ class BuiltinOperator:
       shape_input: Which input says the shape of its output, if its options' `newShape` does not;
         None where the other inputs do.
       pads_with_zero: Whether it surrounds its input by as many real zeros as input 1 says.
+      is_source: Whether it reads what earlier invocations left, so that no gradient passes it.
       is_heavy: Whether it takes far more than some instructions for each element, without weights.
       loss: The loss that includes it where a model ends in it; None where none does.
       is_logarithm: Whether it gives logarithms of what that loss is about.
@@ -111,6 +112,7 @@ class BuiltinOperator:
     keeps_channels: bool = False
     shape_input: int | None = None
     pads_with_zero: bool = False
+    is_source: bool = False
     is_heavy: bool = False
     loss: LossKind | None = None
     is_logarithm: bool = False

@@ -1,15 +1,20 @@
 #ifndef TFLM_STUB_MICRO_INTERPRETER_H_
 #define TFLM_STUB_MICRO_INTERPRETER_H_
 
+#include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
 TFLM_STUB_CPP
 
+class MicroResourceVariables;
+
 class MicroInterpreter {
  public:
   MicroInterpreter(const ::tflite::Model* model, const MicroOpResolver& resolver, uint8_t* arena,
                    size_t arena_bytes);
+  MicroInterpreter(const ::tflite::Model* model, const MicroOpResolver& resolver,
+                   MicroAllocator* allocator, MicroResourceVariables* resources);
   TfLiteStatus AllocateTensors();
   TfLiteStatus Invoke();
   TfLiteTensor* input(size_t index);

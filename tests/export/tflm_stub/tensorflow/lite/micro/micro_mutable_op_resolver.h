@@ -25,14 +25,20 @@ class MicroMutableOpResolver : public MicroOpResolver {
                registration->prepare != nullptr && registration->invoke != nullptr);
   }
   TfLiteStatus AddAdd() { return Add(true); }
+  TfLiteStatus AddAssignVariable() { return Add(true); }
   TfLiteStatus AddAveragePool2D() { return Add(true); }
+  TfLiteStatus AddCallOnce() { return Add(true); }
+  TfLiteStatus AddConcatenation() { return Add(true); }
   TfLiteStatus AddConv2D() { return Add(true); }
   TfLiteStatus AddDepthwiseConv2D() { return Add(true); }
   TfLiteStatus AddFullyConnected() { return Add(true); }
   TfLiteStatus AddLogistic() { return Add(true); }
   TfLiteStatus AddMean() { return Add(true); }
+  TfLiteStatus AddReadVariable() { return Add(true); }
   TfLiteStatus AddReshape() { return Add(true); }
   TfLiteStatus AddSoftmax() { return Add(true); }
+  TfLiteStatus AddStridedSlice() { return Add(true); }
+  TfLiteStatus AddVarHandle() { return Add(true); }
 
  private:
   TfLiteStatus Add(bool valid) { return valid && count_++ < tOpCount ? kTfLiteOk : kTfLiteError; }
