@@ -118,7 +118,7 @@ def test_an_arduino_export_with_the_libraries_of_arduino(
 
 
 def test_two_models_in_one_sketch(digits_train: Model, tmp_path: Path) -> None:
-    """Both libraries have the kernels; from archives (`dot_a_linkage`) the program takes one copy."""
+    """Both have the kernels; from archives (`dot_a_linkage`) the program takes one copy."""
     compiler = [COMPILER, *M4, *FIRMWARE, "-std=gnu++14", *OLD_NAMES.flags]
     archives, includes, lines = [], [], []
     for name in ("first", "second"):
