@@ -11,7 +11,7 @@ import tflm_train as tt
 from tests.networks import NETWORKS, load_network
 from tflm_train import learning
 from tflm_train.learning import RateChoice, choose_rate
-from tflm_train.learning.rates import default_budget, folds_of
+from tflm_train.learning.rates import default_budget, folds_of, middle
 from tflm_train.model import Model
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.training import model_inputs
@@ -41,7 +41,7 @@ def test_a_choice_depends_on_nothing_else_and_leaves_the_state(residual_bits: in
     assert interpreter.state() == state
     interpreter.infer(x[0])
     assert choose_rate(interpreter, x, data.y_train, steps=600) == first
-    assert first.steps == len(told) <= default_budget(300, 600) * 1.2
+    assert first.steps == len(told) <= default_budget(600) * 1.6
     assert [step for _, step, _ in told] == list(range(1, len(told) + 1))
     rates = [tried.rate for tried in first.tried]
     assert rates == sorted(set(rates)) and rates[0] <= first.rate <= rates[-1]
@@ -61,13 +61,13 @@ def test_an_automatic_run_is_the_run_at_the_chosen_rate() -> None:
 
 
 @pytest.mark.interpreter
-@pytest.mark.parametrize(("name", "head"), [("ds_cnn", Head(10)), ("resnet", Head())])
+@pytest.mark.parametrize(("name", "head"), [("ds_cnn", Head(10)), ("mobilenet_v2", Head())])
 def test_a_classifier_learns_as_at_the_best_rate(name: str, head: Head) -> None:
     model, data = network(name, head=head)
     found = learning.train(tt.Interpreter(model), data, epochs=6).test_accuracy
     best = max(
         learning.train(tt.Interpreter(model), data, epochs=6, learning_rate=rate).test_accuracy
-        for rate in (1e-3, 3e-3, 1e-2)
+        for rate in (3e-3, 1e-2, 3e-2)
     )
     assert found >= best - 0.03
 
@@ -88,6 +88,16 @@ def test_few_samples(count: int) -> None:
     few = Dataset(data.x_train[:count], data.y_train[:count], data.x_test, data.y_test)
     record = learning.train(tt.Interpreter(model), few, epochs=3)
     assert 1e-6 <= record.learning_rate <= 1
+
+
+def test_the_middle_of_what_may_be_best() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.1, 400)
+    close = {0.01: noise + 0.5, 0.1: noise + rng.normal(0, 1, 400) * 0.01 + 0.5, 1.0: noise + 3.0}
+    assert 0.02 < middle(close) < 0.05
+    assert middle({0.01: noise, 0.1: noise + 0.5}) == pytest.approx(0.01)
+    assert middle({0.01: noise, 1.0: noise}) == pytest.approx(0.1)
+    assert middle({0.01: np.ones(1), 1.0: np.zeros(1)}) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 90, 500, 5000])

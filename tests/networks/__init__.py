@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import requirements
-from tests.networks.data import field
+from tests.networks.data import FIELD_TEST_COUNT, field
 from tflm_train.model import Model, load
 from tflm_train.runtime.data import Dataset
 from tflm_train.scheme import Scheme, WeightUpdate
@@ -37,9 +37,9 @@ class Network:
     rate: float
     recipe_epochs: int
 
-    def dataset(self) -> Dataset:
-        """The field's digits."""
-        return field(self.shape, self.shift)
+    def dataset(self, test_count: int = FIELD_TEST_COUNT) -> Dataset:
+        """The field's digits, so many of them to test."""
+        return field(self.shape, self.shift, test_count)
 
 
 def _weights(*layers: int) -> tuple[WeightUpdate, ...]:

@@ -109,14 +109,14 @@ def source(shape: str, epoch: int = 0) -> Dataset:
     )
 
 
-def field(shape: str, shift: str) -> Dataset:
-    """Digits it has never seen, changed: 300 to learn from, 200 to test."""
+def field(shape: str, shift: str, test_count: int = FIELD_TEST_COUNT) -> Dataset:
+    """Digits it has never seen, changed: 300 to learn from, 200 or up to 597 others to test."""
     pictures, labels = _digits()
     x = SHAPES[shape](SHIFTS[shift](pictures[SOURCE_COUNT:]), 2)
     y = labels[SOURCE_COUNT:]
     # The samples are ordered by session; a seeded shuffle makes both parts alike.
     order = np.random.default_rng(0).permutation(len(y))
-    train, test, _ = np.split(order, (FIELD_TRAIN_COUNT, FIELD_TRAIN_COUNT + FIELD_TEST_COUNT))
+    train, test, _ = np.split(order, (FIELD_TRAIN_COUNT, FIELD_TRAIN_COUNT + test_count))
     if shape == "flat":  # what learns its input has no targets
         y = np.zeros((len(y), 0), np.float32)
     return Dataset(x[train], y[train], x[test], y[test])

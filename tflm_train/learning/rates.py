@@ -1,17 +1,16 @@
 """The learning rate of a run, chosen by short runs before it.
 
 The samples to train on are split: short runs at several rates learn from one part and are judged by
-the other. A walk over decades finds where a model learns at all; the best decades and what lies
-between them then meet again in longer runs, the best two of these in still longer ones (successive
-halving: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
-Optimization", AISTATS 2016). All of them start from the state that the run will start from, which
-is put back at the end.
+the other. A walk over decades finds where a model learns at all; rates around there then meet in
+longer runs. What judges them is a few hundred samples, so the best of them is best by chance as
+often as not: the choice is the mean of the rates, each weighted by how well it may be the best one.
+All runs start from the state that the run will start from, which is put back at the end.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,17 +30,23 @@ FIRST_RATE = 1e-2
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e3
 LEAST_BUDGET = 4000
 """Steps, however short the run: a small data set has few, and a choice needs some."""
+_MOST_RUNS = 10
+"""More than so many times the steps of a short run are not worth its rate."""
 _INFERENCE_COST = 0.4
 """Of a training step."""
 _MOST_HELD_OUT, _ENOUGH_HELD_OUT, _MOST_FOLDS = 256, 200, 4
-_WALK, _SECOND, _LAST = 0.2, 0.3, 0.5
-"""Shares of the budget: for the walk over decades, for the best of them, for the best two."""
+_WALK = 0.15
+"""Share of the budget for the walk over decades; the rest is for the rates around its best."""
 _DECADES = 5
 """So many of them a walk takes as a rule."""
-_NEAR = 4.0
-"""Rates within this factor are neighbours."""
-_LEAST_STEPS, _LONG_ENOUGH = 16, 450
-"""Steps of a short run at least, and those beyond which several tell more than a longer one."""
+_AROUND, _APART, _MOST_BEYOND = 4, 10**0.4, 2
+"""Rates that are compared, what is between them, and how many more where the best is the last."""
+_USUAL_PASSES, _FEWEST_PASSES, _MOST_PASSES, _EXPONENT = 5, 3, 15, 0.4
+"""A run that sees each sample more often than usual wants larger rates than short runs, which see
+it once or twice; fitted to seven tasks (benchmarks/README.md)."""
+_LEAST_STEPS, _LONG_ENOUGH, _LONG_SHARE = 16, 450, 0.1
+"""Steps of a short run at least, and those (or that share of the run's) beyond which several tell
+more than a longer one."""
 _WORSE, _MOST_IN_VAIN = 0.1, 2
 """A walk ends where the error is higher than the best by that share of the first one, or after so
 many decades in a row that were no better than the best."""
@@ -84,14 +89,13 @@ class RateChoice:
     steps: int
 
 
-def default_budget(samples: int, steps: int) -> int:
+def default_budget(steps: int) -> int:
     """How many steps a choice of the rate may take.
 
     Args:
-      samples: Training samples.
       steps: Of the run that the rate is for.
     """
-    return max(LEAST_BUDGET, min(samples, steps // 3))
+    return max(min(LEAST_BUDGET, _MOST_RUNS * steps), steps // 2)
 
 
 def choose_rate(
@@ -120,7 +124,7 @@ def choose_rate(
     Returns:
       The rate, the same for the same arguments.
     """
-    budget = default_budget(len(y), steps) if budget is None else budget
+    budget = default_budget(steps) if budget is None else budget
     trials = _Trials(interpreter, x, y, steps, budget, schedule, seed, on_trial)
     try:
         return trials.choose()
@@ -189,66 +193,67 @@ class _Trials:
         self.interpreter.load_state(self._start)
 
     def choose(self) -> RateChoice:
-        self._walk()
-        best, *others = self._ranked()
-        half = math.sqrt(10.0)
-        for rate in sorted({best, *others[:1], _rounded(best / half), _rounded(best * half)}):
-            self._compare(rate, _SECOND / 4)
-        last = [self._compare(rate, _LAST / 2) for rate in sorted(self._ranked()[:2])]
+        rate = middle(self._walk())
+        half = (_AROUND - 1) / 2
+        compared: dict[float, Array] = {}
+        for number in range(_AROUND):
+            self._compare(_rounded(rate * _APART ** (number - half)), compared)
+        for _ in range(_MOST_BEYOND):
+            best = min(compared, key=lambda rate: float(np.mean(compared[rate])))
+            if min(compared) < best < max(compared):
+                break
+            beyond = best * _APART if best == max(compared) else best / _APART
+            self._compare(_rounded(min(HIGHEST_RATE, max(LOWEST_RATE, beyond))), compared)
         tried = tuple(self.tried[rate] for rate in sorted(self.tried))
-        return RateChoice(self._better(*last), tried, self.done)
+        rate = middle(compared) * self._longer_run(max(one.steps for one in tried))
+        return RateChoice(_rounded(rate), tried, self.done)
 
-    def _better(self, one: Array, *others: Array) -> float:
-        """The better one of the best two, given the errors of the same samples at either.
+    def _longer_run(self, short: int) -> float:
+        """How much larger the rate of the run is than that of short runs of so many steps."""
+        if 2 * short >= self.run_steps:
+            return 1.0
+        passes = min(_MOST_PASSES, max(_FEWEST_PASSES, self.run_steps / len(self.y)))
+        return float((passes / _USUAL_PASSES) ** _EXPONENT)
 
-        Where held-out samples are too few to tell, the rate between the two, or if they lie far
-        apart the one with the lower training loss.
-        """
-        best, *second = self._ranked()
-        if not second or not others:
-            return best
-        difference = others[0] - one
-        noise = float(np.std(difference)) / math.sqrt(len(difference))
-        if abs(float(np.mean(difference))) > noise:
-            return best
-        if max(best / second[0], second[0] / best) < _NEAR:
-            return _rounded(math.sqrt(best * second[0]))
-        return min(best, second[0], key=lambda rate: self.tried[rate].loss)
-
-    def _walk(self) -> None:
+    def _walk(self) -> dict[float, Array]:
         """Tries decades upwards and downwards, each way until they bring nothing any more.
 
         All of them see the same samples in the same order, so that they can be compared by the
-        answers they give before they learn from a sample.
+        answers they give before they learn from a sample: the errors of these by rate.
         """
         steps = self._bounded(_WALK * self.budget / _DECADES)
-        best = self._first_look(FIRST_RATE, steps)
-        clearly_worse = _WORSE * best
+        found = {FIRST_RATE: self._first_look(FIRST_RATE, steps)}
+        first = best = float(np.mean(found[FIRST_RATE]))
         for factor in (10.0, 0.1):
             rate, in_vain = _rounded(FIRST_RATE * factor), 0
             while LOWEST_RATE <= rate <= HIGHEST_RATE and in_vain < _MOST_IN_VAIN:
-                error = self._first_look(rate, steps)
+                found[rate] = self._first_look(rate, steps)
+                error = float(np.mean(found[rate]))
                 in_vain = 0 if error < best else in_vain + 1
                 best = min(best, error)
-                if error > best + clearly_worse:
+                if error > best + _WORSE * first:
                     break
                 rate = _rounded(rate * factor)
+        return found
 
-    def _first_look(self, rate: float, steps: int) -> float:
-        """The error of the second half of a short run."""
-        found = self._run(rate, steps, self._folds[0])[steps // 2 :]
+    def _first_look(self, rate: float, steps: int) -> Array:
+        """The errors of the second half of a short run."""
+        found = np.array(self._run(rate, steps, self._folds[0])[steps // 2 :])
         loss, score, error = (float(value) for value in np.mean(found, axis=0))
         self.tried[rate] = TriedRate(rate, steps, loss, score, error)
-        return error
+        return found[:, 2]
 
-    def _compare(self, rate: float, share: float) -> Array:
-        """Judges a rate by held-out samples, for a share of the budget; the samples' errors.
+    def _compare(self, rate: float, compared: dict[float, Array]) -> None:
+        """Judges a rate by held-out samples: adds their errors to those of others.
 
-        Several runs, each with a split of its own, where the samples are few, or where the budget
-        allows longer ones than the run that the rate is for.
+        Several runs, each with a split of its own, where the samples are few and as long as the
+        runs stay long enough, or where the budget allows longer ones than the run itself.
         """
-        budget = share * self.budget
-        count = min(len(self._folds), max(1, int(budget / _LONG_ENOUGH)))
+        if rate in compared:
+            return
+        budget = (1.0 - _WALK) * self.budget / _AROUND
+        enough = min(_LONG_ENOUGH, _LONG_SHARE * self.run_steps)
+        count = min(len(self._folds), max(1, int(budget / enough)))
         count = max(count, min(len(self._folds), int(budget / self.run_steps)))
         each = budget / count
         held_out = min(len(self._folds[0].held_out), int(0.4 * each / _INFERENCE_COST) + 1)
@@ -259,16 +264,10 @@ class _Trials:
             found += [self._judged(index) for index in fold.held_out[:held_out]]
         score, error = (float(value) for value in np.mean(found, axis=0))
         self.tried[rate] = TriedRate(rate, steps, float(np.mean(losses)), score, error, True)
-        return np.array([one for _, one in found])
+        compared[rate] = np.array([one for _, one in found])
 
     def _bounded(self, steps: float) -> int:
         return max(1, min(self.run_steps, max(int(steps), _LEAST_STEPS)))
-
-    def _ranked(self) -> list[float]:
-        """Rates of those runs that went furthest, the best first."""
-        last = max((one.is_held_out, one.steps) for one in self.tried.values())
-        tried = [one for one in self.tried.values() if (one.is_held_out, one.steps) == last]
-        return [one.rate for one in sorted(tried, key=lambda one: (one.error, one.rate))]
 
     def _run(self, rate: float, steps: int, fold: _Fold) -> list[tuple[float, float, float]]:
         """One short run; of each step the loss, and score and error before it."""
@@ -299,6 +298,26 @@ class _Trials:
         """Score and error of an answer to a sample."""
         target = self.y[index]
         return self._metric.score(answer, target), self._metric.error(answer, target)
+
+
+def middle(errors: Mapping[float, Array]) -> float:
+    """The mean of rates (of their logarithms), weighted by how well each may be the best.
+
+    A weight is the likelihood that a rate is as good as the best one: by how many standard errors,
+    of the differences sample by sample, it is worse.
+
+    Args:
+      errors: By rate those of the same samples.
+    """
+    best = min(errors, key=lambda rate: float(np.mean(errors[rate])))
+    weights = {}
+    for rate, found in errors.items():
+        difference = found - errors[best]
+        noise = float(np.std(difference)) / math.sqrt(len(difference))
+        mean = float(np.mean(difference))
+        weights[rate] = math.exp(-0.5 * (mean / noise) ** 2) if noise else float(mean == 0.0)
+    total = sum(weights.values())
+    return math.exp(sum(weight * math.log(rate) for rate, weight in weights.items()) / total)
 
 
 def _rounded(rate: float) -> float:
