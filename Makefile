@@ -1,7 +1,7 @@
 # tools/environment.py makes .venv; tools/run_tests.py runs the tests and adds up the results.
 PYTHON ?= python3
 
-.PHONY: demo test fuzz lint format generate clean
+.PHONY: demo test firmware fuzz lint format generate clean
 
 demo:
 	$(PYTHON) tools/environment.py demo
@@ -10,6 +10,11 @@ demo:
 # REQUIRE="shared tflm": fail where these are missing, do not skip (tests/requirements.py).
 test:
 	$(PYTHON) tools/run_tests.py $(addprefix --require=,$(REQUIRE))
+
+# What needs a TFLM library for a Cortex-M: TFLM_INCLUDE (folders, colons between them), TFLM_LIB.
+firmware: export TFLM_INCLUDE TFLM_LIB
+firmware:
+	.venv/bin/python -m pytest -q --require=tflm tests/target tests/export
 
 # Campaigns of the fuzz targets, in all MINUTES long (tools/fuzz.py).
 MINUTES ?= 60

@@ -27,7 +27,10 @@ PROBE = "#include <tflm_kernels/state/journal.h>\nchar journal[sizeof(tflm_train
 
 PARTS = ("state", "kernels", "micro")
 # TFLM's declarations, as far as the ops need them.
-TFLM = boards.ROOT / "tests/export/tflm_stub"
+TFLM = [
+    f"-isystem{boards.ROOT / 'tests/export' / stub}"
+    for stub in ("tflm_stub", "tflm_stub_since_2023")
+]
 
 
 def sources(part: str) -> list[Path]:
@@ -54,7 +57,7 @@ class Size(NamedTuple):
 def measure(core: str, path: Path) -> Size:
     """Compiles a source for a core."""
     flags = [*boards.ARM.compile_flags, "-Os", "-fstack-usage", *boards.core_flags()[core]]
-    flags += [f"-I{boards.ROOT}", f"-isystem{TFLM}", "-DTF_LITE_STATIC_MEMORY"]
+    flags += [f"-I{boards.ROOT}", *TFLM, "-DTF_LITE_STATIC_MEMORY"]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "object.o"
         command = [boards.ARM.compiler, *flags, "-c", str(path), "-o", str(output)]

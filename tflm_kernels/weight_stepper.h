@@ -52,10 +52,11 @@ inline uint32_t StepKey(const StepState& state, int32_t layer) {
 
 class WeightStepper {
  public:
-  // positions: that gradients are summed over. row: elements of a row of the weights.
-  // weights, residual, channels: see ConvUpdate.
+  // positions: that gradients are summed over. fan_in: trained weights that meet in one output.
+  // row: elements of a row of the weights. weights, residual, channels: see ConvUpdate.
   WeightStepper(const UpdateParams& params, const StepState& state, float base, int32_t positions,
-                int32_t row, int8_t* weights, int8_t* residual, const int16_t* channels)
+                int32_t fan_in, int32_t row, int8_t* weights, int8_t* residual,
+                const int16_t* channels)
       : residual_bits_(params.residual_bits),
         gain_shift_(params.gain_shift),
         gain_(-PowerOfTwo((params.residual_bits == 8 ? 8 : 16) + 32 - params.gain_shift)),
@@ -63,7 +64,7 @@ class WeightStepper {
         scale_(base * gain_),
         key_(StepKey(state, params.layer)),
         row_(row),
-        limit_(params.residual_bits == 8 ? kMaxNearestMultiplier : INT32_MAX),
+        limit_(StepLimit(params, fan_in, positions)),
         weights_(weights),
         residual_(residual),
         channels_(channels) {
@@ -74,19 +75,20 @@ class WeightStepper {
     const int64_t delta = residual_bits_ == 8 ? kMaxNearestDelta : kMaxRandomDelta;
     const int64_t fitting = (delta << 32) / largest;
     // FAST-PATH-BOUND: step-limit
-    const int32_t most = residual_bits_ == 8 ? kMaxNearestMultiplier : kMaxSmall;
+    const int32_t whole = kMaxSmall >> (gain_shift_ > 8 ? gain_shift_ - 8 : 0);
+    const int32_t most = whole < limit_ ? whole : limit_;
     small_ = static_cast<int32_t>(fitting < most ? fitting : most);
   }
 
   // Fixed-point step per unit of gradient sum of a channel with constant kw, at most 0. It stops at
-  // 2^(gain_shift - 17) weights per unit, whatever the residual.
+  // the layer's limit.
   int32_t Multiplier(float kw) const {
     const int32_t multiplier = RoundToInt32((base_ * kw) * gain_);
     return multiplier < -limit_ ? -limit_ : multiplier;
   }
 
-  // The same of four channels, times 2^left, at most 2. Returns whether all are IsSmall, where
-  // they are well below that; else they are not valid.
+  // The same of four channels, times 2^left; left is at most gain_shift - 7. Returns whether all are
+  // IsSmall, where they are well below that; else they are not valid.
   bool SmallMultipliers(const float* kw, int left, int32_t* multipliers) const {
     uint32_t bits = 0;
     for (int j = 0; j < 4; ++j) {
@@ -168,14 +170,14 @@ class WeightStepper {
     int8_t* const w = weights_ + first;
     Count(n, sums, multiplier, multiplier_stride);
     if (residual_bits == 8) {
+      constexpr int32_t kMost = 127 * 256;
       int8_t* const r = residual_ + first;
       for (int32_t j = 0; j < n; ++j) {
         const int32_t delta =
             HighMul(ShiftLeft(sums[j], gain_shift), multiplier[j * multiplier_stride]);
-        const int32_t t = 256 * w[j] + r[j] - 128 + delta;
-        const int32_t clamped = t > INT16_MAX ? INT16_MAX : t < INT16_MIN ? INT16_MIN : t;
-        const int32_t rounded = (clamped >> 8) + 1;
-        w[j] = static_cast<int8_t>(rounded < 127 ? rounded : 127);
+        const int32_t t = 256 * w[j] + r[j] + 128 + delta;
+        const int32_t clamped = t > INT16_MAX ? INT16_MAX : t < -kMost ? -kMost : t;
+        w[j] = static_cast<int8_t>(clamped >> 8);
         r[j] = static_cast<int8_t>((clamped & 255) - 128);
       }
       return;
@@ -243,9 +245,20 @@ class WeightStepper {
   // FAST-PATH-BOUND: random-step
   static constexpr int32_t kMaxRandomDelta = 127 << 16;
   // FAST-PATH-BOUND: largest-multiplier
-  static constexpr int32_t kMaxSmall = (1 << 30) - 1;  // twice as much fits, too
-  // With bits of its own for a 256th of a weight, where those of a 65536th fill an int32.
-  static constexpr int32_t kMaxNearestMultiplier = 1 << 23;
+  static constexpr int32_t kMaxSmall = (1 << 30) - 1;  // SmallMultipliers fit with gain_shift 8
+
+  // The largest magnitude of a layer's multipliers. A unit of its gradient sum, which grows with
+  // the root of the positions, moves all weights that meet in an output: together by at most half a
+  // step each for the largest. No more fits where multipliers of 65536ths of a weight fill an
+  // int32, and those of 256ths keep to the same.
+  static int32_t StepLimit(const UpdateParams& params, int32_t fan_in, int32_t positions) {
+    const int fraction_bits = params.residual_bits == 8 ? 8 : 16;
+    const int64_t half = int64_t{1} << (fraction_bits + 31 - params.gain_shift);
+    const int64_t share =
+        half / (int64_t{fan_in} * static_cast<int64_t>(Sqrt(static_cast<uint32_t>(positions))));
+    const int64_t most = params.residual_bits == 8 ? 1 << 23 : INT32_MAX;
+    return static_cast<int32_t>(share > most ? most : share > 1 ? share : 1);
+  }
 
   // Whether no two rows share a byte of residuals.
   // FAST-PATH-BOUND: whole-bytes

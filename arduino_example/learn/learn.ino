@@ -1,7 +1,7 @@
 // Classifies, and learns from labels that come over the serial port or from a button.
 // README.md has the protocol and how to make the library `digits`.
 
-#include <TensorFlowLite.h>  // the header that your TFLM library is found by
+#include <Chirale_TensorFlowLite.h>  // the header by which the IDE finds your TFLM library
 #include <digits.h>
 #include <tflm_kernels/state/latent_store.h>
 #include <tflm_kernels/state/replay.h>

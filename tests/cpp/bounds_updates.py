@@ -51,13 +51,32 @@ def _steps(steps: Sequence[float], bits: int, depthwise: bool, side: int = 4) ->
       steps: What weights change by.
       bits: Of the residual.
       depthwise: Which layer.
-      side: Positions of the output along either axis; with one a step is at most 63.25.
+      side: Positions of the output along either axis.
     """
     g = Geometry.from_options((side, side, 8), 8, (1, 1))
     signs = np.sign(np.resize(np.array(steps), 8))
     q = -_LARGEST * signs  # weights go down where gradients are positive
     largest = _LARGEST * 255 * side * side
     kw = np.abs(np.resize(np.array(steps), 8)) / largest
+    return _given(g, depthwise, q, np.array(127), kw, bits, False)
+
+
+def _limited(shares: Sequence[float], bits: int, depthwise: bool, fan_in: int) -> Update:
+    """Multipliers of such shares of the layer's limit, and sums that move a weight by 60 at most.
+
+    Args:
+      shares: Of the limit, in turns.
+      bits: Of the residual.
+      depthwise: Which layer.
+      fan_in: Weights that meet in its one output; a square, when depthwise.
+    """
+    side = math.isqrt(fan_in) if depthwise else 1
+    shape = (side, side, 8) if depthwise else (1, 1, fan_in)
+    g = Geometry.from_options(shape, 8, (side, side))
+    shift = update.gain_shift(1)
+    limit = update.step_limit(g, depthwise, shift, bits) / (_WHOLE[bits] * 2.0 ** (32 - shift))
+    q = min(_LARGEST, int(60 / (255 * limit))) * np.resize([1, -1, -1], 8)
+    kw = limit * np.resize(np.array(shares), 8)
     return _given(g, depthwise, q, np.array(127), kw, bits, False)
 
 
@@ -93,16 +112,17 @@ def _weights() -> dict[str, Update]:
         found[f"{name}_nearest_above"] = _steps((*above, far[0]), 8, depthwise)
         found[f"{name}_nearest_far"] = _steps((-160, 160, -300, 1), 8, depthwise)
         for bits in (8, 4, 0):
-            limit = f"{name}_limit{bits}"
-            found[f"{limit}_below"] = _steps((-63.2, 63.24, 63, -1), bits, depthwise, 1)
-            found[f"{limit}_above"] = _steps((63.3, -64, 100, -1e30), bits, depthwise, 1)
+            limit, below, above = f"{name}_limit{bits}", (0.999, 0.5, 1), (1.01, 2, 1e30)
+            found[f"{limit}_below"] = _limited(below, bits, depthwise, 256)
+            found[f"{limit}_above"] = _limited(above, bits, depthwise, 256)
+            found[f"{name}_capped{bits}"] = _limited(above, bits, depthwise, 1)
         for bits in (4, 0):
             below, above = (-126.99, 126.99, 3), (-127.4, 127.4, -127.9, 127.9)
             found[f"{name}_random{bits}_below"] = _steps(below, bits, depthwise)
             found[f"{name}_random{bits}_above"] = _steps(above, bits, depthwise)
             found[f"{name}_random{bits}_far"] = _steps((-160, 160, -300, 1), bits, depthwise)
-    found["multiplier_below"] = _multiplier((1 << 30) - 64)
-    found["multiplier_above"] = _multiplier(1.5 * (1 << 30))
+    found["multiplier_below"] = _multiplier((1 << 26) - 64)
+    found["multiplier_above"] = _multiplier(1.5 * (1 << 26))
     for channels in (7, 8):
         g = Geometry.from_options((2, 3, channels), 6, (1, 1))
         found[f"nibbles_{channels}_columns"] = _moderate(g, False, 4)

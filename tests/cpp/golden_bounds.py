@@ -146,7 +146,8 @@ BOUNDS: Mapping[str, Bound] = {
         "conv_limit8_below conv_limit4_below conv_limit0_below depthwise_limit8_below "
         "depthwise_limit4_below depthwise_limit0_below",
         "conv_limit8_above conv_limit4_above conv_limit0_above depthwise_limit8_above "
-        "depthwise_limit4_above depthwise_limit0_above",
+        "depthwise_limit4_above depthwise_limit0_above conv_capped8 conv_capped4 conv_capped0 "
+        "depthwise_capped8 depthwise_capped4 depthwise_capped0",
     ),
     "largest-multiplier": _bound("multiplier_below", "multiplier_above"),
     "whole-bytes": _bound(

@@ -1,8 +1,7 @@
 """Compilers, linkers and CMake for the tests of exported projects.
 
 They build against the TFLM that TFLM_INCLUDE (folders separated by colons) and TFLM_LIB name, or
-else against `tflm_stub`: our own declarations of the API that is used, with the names of before
-October 2026 or those since.
+else against `tflm_stub`: our own declarations of the API that is used, in each of its generations.
 """
 
 from __future__ import annotations
@@ -57,12 +56,22 @@ class Tflm:
         return stub
 
 
-OLD_NAMES = Tflm((str(STUB),))
-NEW_NAMES = Tflm((str(STUB),), "-DTFLM_STUB_NAMESPACED")
+_SINCE_2023 = (str(STUB), str(FOLDER / "tflm_stub_since_2023"))
+OLD_NAMES = Tflm(_SINCE_2023)
+NEW_NAMES = Tflm(_SINCE_2023, "-DTFLM_STUB_NAMESPACED")
+OLD_REGISTRATION = Tflm((str(STUB),))
+MAY_2023 = Tflm(_SINCE_2023, "-DTFLM_STUB_MAY_2023")
+GENERATIONS = {
+    "September 2022": OLD_REGISTRATION,
+    "May 2023": MAY_2023,
+    "June 2023": OLD_NAMES,
+    "October 2026": NEW_NAMES,
+}
+"""The stub in each of them, by the month it begins with."""
 
 
 def tflms() -> tuple[Tflm, ...]:
-    """The one that is given, or the stub in each generation."""
+    """The one that is given, or the stub in both generations that are in use today."""
     includes, library = (os.environ.get(name, "") for name in ("TFLM_INCLUDE", "TFLM_LIB"))
     if includes and library:
         return (Tflm(tuple(includes.split(":")), library=library),)

@@ -14,14 +14,21 @@ from pathlib import Path
 import pytest
 
 from tests.export.builds import (
+    BARE_METAL,
+    COMPILER,
+    FIRMWARE,
+    GENERATIONS,
     LINK,
+    M4,
     NEW_NAMES,
     OLD_NAMES,
+    OLD_REGISTRATION,
     ROOT,
     Tflm,
     as_cpp,
     cmake,
     link,
+    objects_of,
     run,
     tflms,
 )
@@ -42,10 +49,10 @@ def tflm() -> Tflm:
     return tflms()[-1]
 
 
-@pytest.mark.parametrize("names", [OLD_NAMES, NEW_NAMES], ids=["old names", "new names"])
-def test_the_kernels_on_the_host(names: Tflm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_the_kernels_on_the_host(generation: str, tmp_path: Path) -> None:
     cmake(
-        names, LINK, tmp_path, on_host=True,
+        GENERATIONS[generation], LINK, tmp_path, on_host=True,
         SUBPROJECT=ROOT / "tflm_kernels", LIBRARY="tflm_train",
     )  # fmt: skip
     run(tmp_path / "all_ops")
@@ -97,6 +104,41 @@ def test_an_arduino_export(each_tflm: Tflm, digits_train: Model, tmp_path: Path)
     dialect = "-std=gnu++14" if each_tflm in (OLD_NAMES, NEW_NAMES) else "-std=gnu++17"
     src = library / "src"
     link(each_tflm, tmp_path / "build", src, mains, dialect, f"-I{src}")
+
+
+def test_an_arduino_export_with_the_libraries_of_arduino(
+    digits_train: Model, tmp_path: Path
+) -> None:
+    """The ports of TFLM for Arduino are of early 2023: see arduino_example/README.md."""
+    library = tmp_path / "digits"
+    export_project(digits_train, "arduino", name="digits").write(library)
+    sketch = as_cpp(library / "examples/Train/Train.ino", tmp_path / "Train.ino.cpp")
+    src = library / "src"
+    link(OLD_REGISTRATION, tmp_path / "build", src, [sketch, ALL_OPS], "-std=gnu++14", f"-I{src}")
+
+
+def test_two_models_in_one_sketch(digits_train: Model, tmp_path: Path) -> None:
+    """Both have the kernels; from archives (`dot_a_linkage`) the program takes one copy."""
+    compiler = [COMPILER, *M4, *FIRMWARE, "-std=gnu++14", *OLD_NAMES.flags]
+    archives, includes, lines = [], [], []
+    for name in ("first", "second"):
+        project = export_project(digits_train, "arduino", name=name)
+        assert b"dot_a_linkage=true" in project.files["library.properties"]
+        project.write(tmp_path / name)
+        src = tmp_path / name / "src"
+        includes.append(f"-I{src}")
+        sources = sorted(path for path in src.rglob("*") if path.suffix == ".cc")
+        objects = objects_of(sources, tmp_path / f"{name}_objects", [*compiler, f"-I{src}"])
+        archives.append(tmp_path / f"{name}.a")
+        run("arm-none-eabi-ar", "rcs", archives[-1], *objects)
+        lines += [f"#include <{name}.h>", f"alignas(16) uint8_t {name}_arena[{name}::kArenaBytes];"]
+        lines.append(f"{name}::Trainer {name}_one({name}_arena, sizeof({name}_arena));")
+    lines.append("int main() { return first_one.Setup() + second_one.Setup(); }")
+    main = tmp_path / "both.cpp"
+    main.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (program,) = objects_of([main], tmp_path / "main", [*compiler, *includes])
+    stub = OLD_NAMES.link_with(tmp_path, COMPILER, *M4)
+    run(COMPILER, *M4, *BARE_METAL, program, *archives, stub, "-o", tmp_path / "both.elf")
 
 
 def test_a_platformio_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ inline uint32_t AddSaturated(uint32_t a, uint32_t b) {
   return sums;
 }
 constexpr uint32_t kOnes = 0x01010101;
+// Two whole steps of weights, in 256ths.
+constexpr uint32_t kWholeSteps = 0x01000100;
 
 inline void StepFourNearest(const int32_t* sums, const StepMultipliers& m, int8_t* w, int8_t* r) {
   const uint32_t even_mask = 0x00ff00ff;
@@ -49,14 +51,17 @@ inline void StepFourNearest(const int32_t* sums, const StepMultipliers& m, int8_
       dsp::Pack(Delta(sums[0], gain, m.m0, -128), Delta(sums[2], gain, m.m2, -128));
   const uint32_t delta13 =
       dsp::Pack(Delta(sums[1], gain, m.m1, -128), Delta(sums[3], gain, m.m3, -128));
-  // t = 256 * W + R - 128 + delta in pairs of int16: R is the low byte of t, plus 128; W the
-  // high one, plus 1.
-  const uint32_t even = static_cast<uint32_t>(__qadd16(
-      dsp::AddBytes02(weights << 8 & ~even_mask, residuals), static_cast<int32_t>(delta02)));
-  const uint32_t odd = static_cast<uint32_t>(
-      __qadd16(dsp::AddBytes13(weights & ~even_mask, residuals), static_cast<int32_t>(delta13)));
+  // t = 256 * W + R + 128 + delta in pairs of int16, once 256 less, once 256 more, so that it
+  // saturates at both ends where W and R do: R is the low byte of t, less 128; W the high one.
+  const uint32_t even =
+      static_cast<uint32_t>(__qadd16(__qadd16(dsp::AddBytes02(weights << 8 & ~even_mask, residuals),
+                                              static_cast<int32_t>(delta02)),
+                                     kWholeSteps));
+  const uint32_t odd = static_cast<uint32_t>(__qadd16(
+      __qadd16(dsp::AddBytes13(weights & ~even_mask, residuals), static_cast<int32_t>(delta13)),
+      kWholeSteps));
   dsp::StoreWord(r, ((even & even_mask) | (odd & even_mask) << 8) ^ 0x80808080u);
-  dsp::StoreWord(w, AddSaturated((even >> 8 & even_mask) | (odd & ~even_mask), kOnes));
+  dsp::StoreWord(w, (even >> 8 & even_mask) | (odd & ~even_mask));
 }
 
 // Four weights' random numbers in [0, 65536).

@@ -121,10 +121,12 @@ class RowStepper {
       const int16x8_t r = kAll ? vldrbq_s16(r_) : vldrbq_z_s16(r_, live);
       const Eight wide = Delta(sums, m);
       const int16x8_t delta = vmovntq_s32(vreinterpretq_s16_s32(wide.even), wide.odd);
-      const int16x8_t t = vqaddq_s16(vmlaq_n_s16(vsubq_n_s16(r, 128), w, 256), delta);
-      // R is the low byte of t, plus 128; W the high one, plus 1.
+      // Once 256 less, once 256 more: t saturates at both ends where W and R do.
+      const int16x8_t less = vqaddq_s16(vmlaq_n_s16(vsubq_n_s16(r, 128), w, 256), delta);
+      const int16x8_t t = vqaddq_n_s16(less, 256);
+      // R is the low byte of t, less 128; W the high one.
       Store<kAll>(r_, vaddq_n_s16(t, 128), live);
-      Store<kAll>(w_, vshrq_n_s16(vqaddq_n_s16(t, 256), 8), live);
+      Store<kAll>(w_, vshrq_n_s16(t, 8), live);
       r_ += 8;
     } else if constexpr (kBits == 0) {
       const Eight t = AddDelta(Widened(dither), sums, m);

@@ -57,7 +57,7 @@ struct TwoRows {
 // Behind each panel. place: twice the distance in bytes from the last panel's columns, which is
 // not positive.
 struct NearestTail {
-  uint32_t ones;  // 0x01010101
+  uint32_t whole_steps;  // 0x01000100
   int32_t place;
 };
 // Random numbers of the columns, without the row's start, are pairs of uint16: those of columns
@@ -117,16 +117,17 @@ constexpr int32_t kManyBytes = 10;  // before those three: the way to SumManySte
 #define TFLM_TRAIN_HIGH_HALVES "pkhtb r10, r11, r10, asr #16\n\tpkhtb r12, lr, r12, asr #16\n\t"
 
 // Steps four weights at [W, r11], residuals at [R, r11] by the pairs of changes less 128 in C0
-// and C1; see StepFourNearest in step_dsp.h. r5: 0xff00ff00; r4: 0x01010101. r0, lr: scratch.
+// and C1; see StepFourNearest in step_dsp.h. r5: 0xff00ff00; r4: 0x01000100. r0, lr: scratch.
 #define TFLM_TRAIN_NEAREST_ROW(W, R, C0, C1)                                             \
   "ldr r0, [" R ", r11]\n\t"                                                             \
   "sxtab16 " C0 ", " C0 ", r0\n\tsxtab16 " C1 ", " C1 ", r0, ror #8\n\t"                 \
   "ldr r0, [" W ", r11]\n\t"                                                             \
   "and lr, r5, r0, lsl #8\n\tand r0, r5, r0\n\t"                                         \
   "qadd16 " C0 ", " C0 ", lr\n\tqadd16 " C1 ", " C1 ", r0\n\t"                           \
+  "qadd16 " C0 ", " C0 ", r4\n\tqadd16 " C1 ", " C1 ", r4\n\t"                           \
   "lsl r0, " C1 ", #8\n\tsel r0, r0, " C0 "\n\teor r0, r0, #0x80808080\n\t"              \
   "str r0, [" R ", r11]\n\t"                                                             \
-  "lsr " C0 ", " C0 ", #8\n\tsel " C0 ", " C1 ", " C0 "\n\tqadd8 " C0 ", " C0 ", r4\n\t" \
+  "lsr " C0 ", " C0 ", #8\n\tsel " C0 ", " C1 ", " C0 "\n\t"                              \
   "str " C0 ", [" W ", r11]\n\t"
 
 #define TFLM_TRAIN_ROWS_CLOBBERS                                                           \

@@ -84,7 +84,7 @@ class TapUpdate {
       int16_t* const end = panel + input_half_ + half_;
       const int32_t place = 2 * kLanes * (k + 1 - count);
       if (nearest) {
-        const NearestTail tail = {kOnes, place};
+        const NearestTail tail = {kWholeSteps, place};
         std::memcpy(end, &tail, sizeof(tail));
         continue;
       }

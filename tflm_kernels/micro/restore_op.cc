@@ -50,7 +50,8 @@ struct RestoreOp : OpDefaults, RestoreTensors {
   // variables from the outputs. What an earlier program has left there must not
   // be taken for a state.
   static void Reset(void* persistent) {
-    std::memset(static_cast<RestoreMemory*>(persistent)->handle->data.data, 0, sizeof(TrainState));
+    void* const handle = static_cast<RestoreMemory*>(persistent)->handle->data.data;
+    if (handle != nullptr) std::memset(handle, 0, sizeof(TrainState));  // null: no room for a plan
   }
 
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {

@@ -1,11 +1,14 @@
 // Everything the ops use of TFLM, and nothing else in this library names it.
 //
-// With TFLM's headers on the include path those are used, whichever generation:
-// the C types and MicroContext helpers are in the global namespace and
-// `tflite`, or since October 2026 in `tflite::micro`. Without them
-// (TFLM_TRAIN_HOST, the shared library of the Python package) the few structs
-// are declared here and the helpers are found in the running process by their
-// symbols, see host/tflm_host.cc.
+// TFLM's headers must be on the include path, of any of these generations:
+//
+//   September 2022               an op is registered as TfLiteRegistration,
+//   late May 2023                as TFLMRegistration, from micro_common.h,
+//   October 2026                 everything is in the namespace tflite::micro.
+//
+// The shared library of the Python package has no headers (TFLM_TRAIN_HOST):
+// the few structs are declared here and the helpers are found in the running
+// process by their symbols, see host/tflm_host.cc.
 
 #ifndef TFLM_KERNELS_MICRO_TFLM_ADAPTER_H_
 #define TFLM_KERNELS_MICRO_TFLM_ADAPTER_H_
@@ -15,14 +18,19 @@
 
 #include "tflm_kernels/spec/op_params.h"
 
-#if !defined(TFLM_TRAIN_HOST) && !__has_include("tensorflow/lite/micro/micro_common.h")
-#define TFLM_TRAIN_HOST
-#endif
-
 #if !defined(TFLM_TRAIN_HOST)
 
-#include "tensorflow/lite/c/common.h"
+#if __has_include("tensorflow/lite/micro/micro_common.h")
 #include "tensorflow/lite/micro/micro_common.h"
+#elif __has_include("tensorflow/lite/micro/micro_log.h")
+#define TFLM_TRAIN_OLD_REGISTRATION
+#elif __has_include("tensorflow/lite/micro/micro_interpreter.h")
+#error "This TFLM is from before September 2022; the training ops need a newer one."
+#else
+#error "TFLM's headers are not on the include path: add the folder that holds tensorflow/."
+#endif
+
+#include "tensorflow/lite/c/common.h"
 #include "tensorflow/lite/micro/micro_context.h"
 #include "tensorflow/lite/micro/micro_log.h"
 
@@ -32,6 +40,9 @@ namespace micro {}
 namespace tflm_train {
 using namespace ::tflite;         // NOLINT: either generation, see above
 using namespace ::tflite::micro;  // NOLINT
+#if defined(TFLM_TRAIN_OLD_REGISTRATION)
+using TFLMRegistration = ::TfLiteRegistration;
+#endif
 }  // namespace tflm_train
 
 #else  // TFLM_TRAIN_HOST
@@ -126,6 +137,27 @@ class OpTimer {
 
 // BuiltinOperator_CUSTOM of the schema.
 constexpr int32_t kBuiltinOperatorCustom = 32;
+
+// What an op tells TFLM, as the type that the resolver takes: until late May
+// 2023 one without `reset`. There TFLM calls `free` at the end of
+// AllocateTensors(), in Reset() and in the interpreter's destructor.
+template <typename Registration>
+auto SetReset(Registration& registration, void (*reset)(TfLiteContext*, void*), int)
+    -> decltype(registration.reset, void()) {
+  registration.reset = reset;
+}
+template <typename Registration>
+void SetReset(Registration& registration, void (*reset)(TfLiteContext*, void*), long) {
+  registration.free = reset;
+}
+template <typename Registration>
+auto ResetOf(const Registration& registration, int) -> decltype(registration.reset) {
+  return registration.reset;
+}
+template <typename Registration>
+auto ResetOf(const Registration& registration, long) -> decltype(registration.free) {
+  return registration.free;
+}
 
 }  // namespace tflm_train
 

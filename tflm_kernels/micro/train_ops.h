@@ -11,6 +11,8 @@
 #ifndef TFLM_KERNELS_MICRO_TRAIN_OPS_H_
 #define TFLM_KERNELS_MICRO_TRAIN_OPS_H_
 
+#include <type_traits>
+
 #include "tflm_kernels/micro/tflm_adapter.h"
 #include "tflm_kernels/spec/op_params.h"
 #include "tflm_kernels/state/interpreter_state.h"
@@ -66,11 +68,26 @@ constexpr TFLMRegistration (*kTrainOps[])() = {
 // Resolver entries that AddTrainOps takes.
 constexpr int kTrainOpCount = sizeof(kTrainOps) / sizeof(kTrainOps[0]);
 
-// Registers one op. Resolver: any type with AddCustom(name, TFLMRegistration*)
-// that copies the registration, as MicroMutableOpResolver does.
+// For a few days of May 2023 a resolver took another type than TFLM declared for
+// ops: it is that of AddCustom.
+template <typename Resolver, typename Base, typename Registration>
+TfLiteStatus AddTrainOpAs(Resolver& resolver,
+                          TfLiteStatus (Base::*)(const char* name, Registration* registration),
+                          const TFLMRegistration& ours) {
+  typename std::remove_const<Registration>::type registration = {};
+  registration.prepare = ours.prepare;
+  registration.invoke = ours.invoke;
+  registration.builtin_code = ours.builtin_code;
+  registration.custom_name = ours.custom_name;
+  SetReset(registration, ResetOf(ours, 0), 0);
+  return resolver.AddCustom(ours.custom_name, &registration);
+}
+
+// Registers one op. Resolver: any type with AddCustom(name, registration) that
+// copies the registration, as MicroMutableOpResolver does.
 template <typename Resolver>
-TfLiteStatus AddTrainOp(Resolver& resolver, TFLMRegistration registration) {
-  return resolver.AddCustom(registration.custom_name, &registration);
+TfLiteStatus AddTrainOp(Resolver& resolver, const TFLMRegistration& registration) {
+  return AddTrainOpAs(resolver, &Resolver::AddCustom, registration);
 }
 
 // Registers all ops. Firmware short of flash may call AddTrainOp with just

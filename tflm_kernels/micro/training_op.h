@@ -69,13 +69,13 @@ template <typename Op>
 class TrainingOp {
  public:
   static TFLMRegistration Registration() {
-    return {nullptr,
-            nullptr,
-            Prepare,
-            Invoke,
-            Op::kIsPersistent ? Reset : nullptr,
-            kBuiltinOperatorCustom,
-            Op::Table().name};
+    TFLMRegistration registration = {};
+    registration.prepare = Prepare;
+    registration.invoke = Invoke;
+    registration.builtin_code = kBuiltinOperatorCustom;
+    registration.custom_name = Op::Table().name;
+    if (Op::kIsPersistent) SetReset(registration, Reset, 0);
+    return registration;
   }
 
  private:
@@ -132,7 +132,10 @@ class TrainingOp {
     return kTfLiteOk;
   }
 
-  static void Reset(TfLiteContext*, void* persistent) { Op::Reset(persistent); }
+  // Without memory where AllocateTensors() has failed and TFLM calls it to free.
+  static void Reset(TfLiteContext*, void* persistent) {
+    if (persistent != nullptr) Op::Reset(persistent);
+  }
 
   static OpMemory MemoryOf(TfLiteContext* context, const TfLiteNode& node) {
     if (Op::kIsPersistent) return {nullptr, node.user_data};

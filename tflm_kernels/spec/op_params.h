@@ -13,7 +13,7 @@
 
 namespace tflm_train {
 
-constexpr uint16_t kAbiVersion = 2;
+constexpr uint16_t kAbiVersion = 3;
 
 enum class OpKind : uint16_t {
   kRestore = 1,
@@ -47,7 +47,7 @@ struct OpHeader {
 static_assert(sizeof(OpHeader) == 8, "packed");
 
 constexpr int32_t kNoMark = -1;
-constexpr int32_t kMaxGainShift = 8;
+constexpr int32_t kMaxGainShift = 12;
 constexpr int32_t kMaxAccumulateInputs = 4;
 constexpr int32_t kKeptAxes = 4;
 constexpr int32_t kReducedAxes = 3;

@@ -9,7 +9,7 @@ from pathlib import Path
 from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError
-from tflm_train.export import FORMATS, export_project
+from tflm_train.export import FORMATS, TFLM_HEADER, export_project
 from tflm_train.model import load
 
 
@@ -48,13 +48,24 @@ def _arguments(parser: Parser) -> None:
         help="names of the classes, separated by commas, or a file with one to a line "
         "(default: the labels in the model file, or numbers)",
     )
+    parser.add_argument(
+        "--tflm-header",
+        metavar="NAME",
+        default=TFLM_HEADER,
+        help="for --format arduino: the header of your TFLM library, as the sketch includes it "
+        "(default: %(default)s, from the Library Manager)",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
 def _run(arguments: argparse.Namespace) -> Exported:
     names = None if arguments.class_names is None else _names(arguments.class_names)
     project = export_project(
-        load(arguments.model), arguments.format, name=arguments.name, class_names=names
+        load(arguments.model),
+        arguments.format,
+        name=arguments.name,
+        class_names=names,
+        tflm_header=arguments.tflm_header,
     )
     folder = Path(arguments.output)
     project.write(folder, arguments.force)

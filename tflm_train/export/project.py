@@ -15,7 +15,10 @@ from tflm_train.model import Model
 from tflm_train.version import VERSION
 
 FORMATS = tuple(LAYOUTS)
+TFLM_HEADER = "Chirale_TensorFlowLite.h"
+"""Of the TFLM in Arduino's Library Manager."""
 
+_HEADER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Names that would not compile, or hide what the generated code uses.
 _TAKEN = frozenset(
@@ -81,6 +84,7 @@ def export_project(
     *,
     name: str | None = None,
     class_names: Sequence[str] | None = None,
+    tflm_header: str = TFLM_HEADER,
 ) -> Project:
     """Makes a firmware project.
 
@@ -89,6 +93,7 @@ def export_project(
       format: One of `FORMATS`.
       name: C++ namespace and stem of the files; the model's file name by default.
       class_names: Names of the classes; by default the labels in the file, or numbers.
+      tflm_header: The header by which the Arduino IDE finds the user's library of TFLM.
 
     Returns:
       The project.
@@ -96,7 +101,7 @@ def export_project(
     Raises:
       ModelError: The model holds no training ops.
       UnsupportedError: An op or a type that cannot be exported.
-      DataError: An unusable name, or another number of names than of classes.
+      DataError: An unusable name or header, or another number of names than of classes.
     """
     if format not in LAYOUTS:
         raise DataError(f"format {format!r} is none of {', '.join(FORMATS)}")
@@ -106,7 +111,12 @@ def export_project(
             f"--name {chosen!r} cannot name a C++ namespace: letters, digits and single _, and no "
             "word of the language"
         )
+    if not _HEADER.fullmatch(tflm_header):
+        raise DataError(
+            f"--tflm-header {tflm_header!r} is no name of a header, such as {TFLM_HEADER}"
+        )
     values = describe(model, chosen, class_names) | {"VERSION": VERSION}
+    values |= {"TFLM_HEADER": tflm_header}
     files = LAYOUTS[format](values)
     return Project(
         format=format,

@@ -73,8 +73,9 @@ MAX_SCALE = 0x5F800000
 MAX_SIDE = 1 << 20
 """Longest side of an image or a kernel: products of two fit the kernels' int32."""
 MAX_WINDOW = 32767
-MAX_GAIN_SHIFT = 8
-"""As far as int8 fits the int16 that kernels multiply."""
+MAX_GAIN_SHIFT = 12
+"""The step of a layer of few positions, a head above all, has no lower limit for want of bits; what
+is shifted further has nothing to gain."""
 MAX_SUM_LENGTH = 1048
 """Longest sum of int8 * int8 * int8 products that is sure to fit int32."""
 MAX_ACCUMULATE_INPUTS = 4

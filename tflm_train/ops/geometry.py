@@ -118,6 +118,11 @@ class Geometry(Struct):
         """Number of output positions."""
         return self.out_h * self.out_w
 
+    @property
+    def summed_positions(self) -> int:
+        """Number of positions that a weight's gradient is summed over."""
+        return self.positions
+
     def taps(self) -> Iterator[Tap]:
         """Yields the taps in raster order, without those that only ever read padding."""
         for ky in range(self.k_h):
@@ -136,6 +141,11 @@ class TransposedGeometry(Geometry):
     Tap `(ky, kx)` carries input position `(iy, ix)` to output row `iy * stride_h + ky * dil_h -
     pad_t`, and its column likewise.
     """
+
+    @property
+    def summed_positions(self) -> int:
+        """Number of input positions."""
+        return self.in_h * self.in_w
 
     def taps(self) -> Iterator[Tap]:
         """Yields the taps in raster order, without those that never reach the output."""

@@ -25,6 +25,7 @@ from tflm_train.qas.rules import (
 from tflm_train.qas.update import (
     multipliers,
     pack_nibbles,
+    step_limit,
     stochastic_key,
     trained_taps,
     unpack_nibbles,
@@ -102,7 +103,14 @@ def _update_weights(
         weights if gathered is None else gathered.reshape(G.shape),
         residual,
         G,
-        multipliers(rate, np.float32(1), factors, u.gain_shift, u.residual_bits),
+        multipliers(
+            rate,
+            np.float32(1),
+            factors,
+            u.gain_shift,
+            u.residual_bits,
+            step_limit(geometry, depthwise, u.gain_shift, u.residual_bits),
+        ),
         u.gain_shift,
         channel_axis=channel_axis,
         residual_bits=u.residual_bits,

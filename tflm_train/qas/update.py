@@ -12,6 +12,7 @@ Training Under 256KB Memory", NeurIPS 2022: the gradient of `W` times `s_W^-2`, 
 are kept in an int8 residual, or rounded stochastically.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from tflm_train.backward_ops.numerics import (
     round_to_int32,
 )
 from tflm_train.errors import UnsupportedError
+from tflm_train.ops.constants import MAX_GAIN_SHIFT
 from tflm_train.ops.geometry import Geometry, TapWindow
 
 DEAD_CHANNEL_RATIO = 1e-5
@@ -38,8 +40,7 @@ MAX_BIAS = 1 << 30
 
 _FRACTION_BITS = {8: 8, 4: 16, 0: 16}
 _MAX_MULTIPLIER = {8: 1 << 23, 4: INT32_MAX, 0: INT32_MAX}
-"""One limit in weights: 2^(gain_shift - 17) of a weight's step for each unit of `G`."""
-_MAX_GAIN_SHIFT = 8  # as far as int8 fits the int16 that kernels multiply
+"""What fits: 2^(gain_shift - 17) of a weight's step for each unit of `G`."""
 _DITHER_STEP = 0x9E37  # 2^16 over the golden ratio
 _SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
@@ -99,7 +100,32 @@ def gain_shift(positions: int) -> int:
             f"a layer with {positions} output positions (more than {INT32_MAX // (127 * 255)}): "
             "its weight gradient does not fit an int32; train its bias only"
         )
-    return min(_MAX_GAIN_SHIFT, (INT32_MAX // largest).bit_length() - 1)
+    return min(MAX_GAIN_SHIFT, (INT32_MAX // largest).bit_length() - 1)
+
+
+def step_limit(geometry: Geometry, depthwise: bool, shift: int, residual_bits: int) -> int:
+    """The largest integer factor of a layer.
+
+    The factor `f` of a unit of `G` is at most `1 / (2 * fan_in * sqrt(positions))` weight steps. A
+    unit of `G` moves all the `fan_in` weights that meet in an output, and gradients of many
+    positions, of either sign, add up to about the root of their number: so the step of an output
+    has one bound in all layers, and a rate that is far too large for a layer does not throw its
+    weights from one end of their range to the other.
+
+    Args:
+      geometry: The layer's.
+      depthwise: Whether a weight meets only those of its own channel.
+      shift: The layer's `gain_shift`.
+      residual_bits: 8, 4 or 0.
+
+    Returns:
+      `floor(f * 2^(F + 32 - shift))` with the root rounded down; at least 1, and at most what fits.
+    """
+    g = geometry
+    fan_in = g.k_h * g.k_w * (1 if depthwise else g.in_c)
+    half = 1 << (_FRACTION_BITS[residual_bits] + 31 - shift)
+    limit = half // (fan_in * math.isqrt(g.summed_positions))
+    return max(1, min(limit, _MAX_MULTIPLIER[residual_bits]))
 
 
 def multipliers(
@@ -108,6 +134,7 @@ def multipliers(
     kw: Float32Array,
     shift: int,
     residual_bits: int,
+    limit: int,
 ) -> Int32Array:
     """The integer factor of each output channel for one step.
 
@@ -117,14 +144,15 @@ def multipliers(
       kw: float32 `[out_c]`.
       shift: The layer's `gain_shift`.
       residual_bits: 8, 4 or 0.
+      limit: The layer's `step_limit`.
 
     Returns:
-      int32 `[out_c]`; at most `2^(shift - 17)` weight steps per unit of `G`.
+      int32 `[out_c]`.
     """
     base = np.float32(learning_rate) * np.float32(grad_scale)
     gain = np.float32(2.0 ** (_FRACTION_BITS[residual_bits] + 32 - shift))
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.minimum(round_to_int32((base * kw) * gain), _MAX_MULTIPLIER[residual_bits])
+        return np.minimum(round_to_int32((base * kw) * gain), np.int32(limit))
 
 
 def stochastic_key(seed: int, step: int, layer: int) -> int:
@@ -208,9 +236,8 @@ def update_weights(
     w = weights.astype(np.int64)
     if residual_bits == 8:
         assert residual is not None
-        t = (256 * w + residual - 128 + delta).clip(-32768, 32767)
-        new = np.minimum(127, (t >> 8) + 1)
-        return _keep_unmoved(moves, new, w), _keep_unmoved(moves, (t & 255) - 128, residual)
+        t = (256 * w + residual + 128 + delta).clip(-127 * 256, 32767)
+        return _keep_unmoved(moves, t >> 8, w), _keep_unmoved(moves, (t & 255) - 128, residual)
     if columns is None:
         columns = np.arange(weights.shape[-1])
     rnd = stochastic_rounding(key, dither_rows(weights.shape, channel_axis), columns)

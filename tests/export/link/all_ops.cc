@@ -25,9 +25,48 @@ bool Keep(MicroInterpreter& interpreter) {
 }
 bool (*volatile keep)(MicroInterpreter&) = Keep;
 
+// A resolver that takes ops as TFLM did until May 2023, and one as since: each op has what it
+// does, and the one that is told of AllocateTensors() and Reset() is, by what there is for it.
+struct OldRegistration {
+  void (*free)(TfLiteContext* context, void* buffer);
+  TfLiteStatus (*prepare)(TfLiteContext* context, TfLiteNode* node);
+  TfLiteStatus (*invoke)(TfLiteContext* context, TfLiteNode* node);
+  int32_t builtin_code;
+  const char* custom_name;
+};
+struct NewRegistration : OldRegistration {
+  void (*reset)(TfLiteContext* context, void* buffer);
+};
+
+template <typename Registration>
+class Recorder {
+ public:
+  TfLiteStatus AddCustom(const char*, Registration* op) {
+    if (op->prepare == nullptr || op->invoke == nullptr || op->builtin_code != 32) {
+      return kTfLiteError;
+    }
+    Count(*op);
+    return kTfLiteOk;
+  }
+  bool Knows(int frees, int resets) const { return frees_ == frees && resets_ == resets; }
+
+ private:
+  void Count(const NewRegistration& op) {
+    frees_ += op.free != nullptr ? 1 : 0;
+    resets_ += op.reset != nullptr ? 1 : 0;
+  }
+  void Count(const OldRegistration& op) { frees_ += op.free != nullptr ? 1 : 0; }
+
+  int frees_ = 0;
+  int resets_ = 0;
+};
+
 bool RegisterAll() {
   MicroMutableOpResolver<kTrainOpCount> resolver;
-  return AddTrainOps(resolver) == kTfLiteOk;
+  Recorder<OldRegistration> until_2023;
+  Recorder<const NewRegistration> since_2023;
+  return AddTrainOps(resolver) == kTfLiteOk && AddTrainOps(until_2023) == kTfLiteOk &&
+         AddTrainOps(since_2023) == kTfLiteOk && until_2023.Knows(1, 0) && since_2023.Knows(0, 1);
 }
 
 }  // namespace

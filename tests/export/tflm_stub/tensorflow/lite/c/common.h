@@ -1,6 +1,9 @@
 // A stand-in for TFLM's headers, so that exported projects can be compiled where there is no TFLM:
 // just the declarations that our adapter and the generated code use, of our own writing, with the
-// layouts that TF_LITE_STATIC_MEMORY gives. -DTFLM_STUB_NAMESPACED has the names of late 2026.
+// layouts that TF_LITE_STATIC_MEMORY gives. This folder alone is a TFLM of September 2022 to May
+// 2023, with TfLiteRegistration; with tflm_stub_since_2023 it is a later one, where
+// -DTFLM_STUB_MAY_2023 has the resolver of that month and -DTFLM_STUB_NAMESPACED the names of late
+// 2026.
 
 #ifndef TFLM_STUB_COMMON_H_
 #define TFLM_STUB_COMMON_H_
@@ -68,6 +71,18 @@ struct TfLiteNode {
   void* builtin_data;
   const void* custom_initial_data;
   int custom_initial_data_size;
+};
+
+// How an op was registered until late May 2023.
+struct TfLiteRegistration {
+  void* (*init)(TfLiteContext* context, const char* buffer, size_t length);
+  void (*free)(TfLiteContext* context, void* buffer);
+  TfLiteStatus (*prepare)(TfLiteContext* context, TfLiteNode* node);
+  TfLiteStatus (*invoke)(TfLiteContext* context, TfLiteNode* node);
+  const char* (*profiling_string)(const TfLiteContext* context, const TfLiteNode* node);
+  int32_t builtin_code;
+  const char* custom_name;
+  int version;
 };
 
 TFLM_STUB_C_END

@@ -1,17 +1,28 @@
 #ifndef TFLM_STUB_MICRO_MUTABLE_OP_RESOLVER_H_
 #define TFLM_STUB_MICRO_MUTABLE_OP_RESOLVER_H_
 
+#if __has_include("tensorflow/lite/micro/micro_common.h")
 #include "tensorflow/lite/micro/micro_common.h"
+#else
+#include "tensorflow/lite/c/common.h"
+#endif
 
 TFLM_STUB_CPP
+
+#if !__has_include("tensorflow/lite/micro/micro_common.h") || defined(TFLM_STUB_MAY_2023)
+using StubRegistration = TfLiteRegistration;
+#else
+using StubRegistration = const TFLMRegistration;
+#endif
 
 class MicroOpResolver {};
 
 template <unsigned int tOpCount>
 class MicroMutableOpResolver : public MicroOpResolver {
  public:
-  TfLiteStatus AddCustom(const char* name, const TFLMRegistration* registration) {
-    return Add(name != nullptr && registration->custom_name != nullptr);
+  TfLiteStatus AddCustom(const char* name, StubRegistration* registration) {
+    return Add(name != nullptr && registration->custom_name != nullptr &&
+               registration->prepare != nullptr && registration->invoke != nullptr);
   }
   TfLiteStatus AddAdd() { return Add(true); }
   TfLiteStatus AddAssignVariable() { return Add(true); }

@@ -1,0 +1,2 @@
+// The header by which Arduino's builder finds a TFLM library.
+#pragma once

@@ -1,2 +1,0 @@
-// Arduino's TFLM libraries have a header of this name for the builder to find them by.
-#pragma once
