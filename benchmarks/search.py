@@ -30,6 +30,7 @@ from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import CACHE, KWS, MCUNET, SHARED, Task, available
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.runtime.data import Dataset
 from tflm_train.scheme import Head, Scheme
@@ -43,7 +44,7 @@ from tflm_train.search.processes import Processes
 from tflm_train.search.results import Results
 from tflm_train.search.search import Search, Searched
 from tflm_train.search.split_data import SplitData, split_data
-from tflm_train.search.true_costs import Budget, Measure
+from tflm_train.search.true_costs import Measure
 from tflm_train.search.workers import InProcess, Workers, run_tasks
 
 HEAD = Head(10)

@@ -23,13 +23,14 @@ from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import KWS
 from tests.networks import FOLDER
 from tflm_train.model import Model, load
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.search.choices import Choice, Space
 from tflm_train.search.contributions import Gain
 from tflm_train.search.evolution import Evolution, RandomSearch
 from tflm_train.search.objective import Objective
 from tflm_train.search.optimum import Optimizer
-from tflm_train.search.true_costs import Budget, Costs, Measure, TrueCosts
+from tflm_train.search.true_costs import Costs, Measure, TrueCosts
 
 NETWORKS = ("kws", "ds_cnn", "mobilenet_v2")
 SHARES = (1 / 3, 2 / 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import re
 
 import pytest
@@ -39,12 +40,12 @@ def test_each_coin_is_checked(trials: Trials) -> None:
     enough = Budget(costs.arena_bytes, costs.flash_bytes, time_of(costs), CLOCK)
     assert fitting_way(trials.model, SCHEME, WAY, enough) == WAY
     for field, words in (
-        ("ram", "more than the budget of"),
+        ("arena", "more than the budget of"),
         ("flash", "bytes of flash, 1 more than the budget of"),
         ("step_ms", r"ms a step on m4 at 64 MHz \(estimated\)"),
     ):
         short = dataclasses.replace(enough, **{field: getattr(enough, field) - 1})
-        assert not short.allows(costs) and short.excess(costs) > 0
+        assert not short.allows(short.spent(costs)) and short.excess(costs) > 0
         with pytest.raises(BudgetError) as caught:
             fitting_way(trials.model, SCHEME, WAY, short)
         message = str(caught.value)
@@ -73,11 +74,16 @@ def test_never_more_than_needed(trials: Trials) -> None:
         for budget in (
             Budget(flash=round(share * first.flash_bytes), clock=CLOCK),
             Budget(step_ms=share * time_of(first), clock=CLOCK),
-            Budget(first.arena_bytes, None, share * time_of(first), CLOCK),
+            Budget(first.arena_bytes, math.inf, share * time_of(first), CLOCK),
         ):
             found = find_smaller(trials, SCHEME, WAY, budget)
             fewest = min(
-                (n for n, each in everything.items() if any(map(budget.allows, each))), default=None
+                (
+                    n
+                    for n, each in everything.items()
+                    if any(budget.allows(budget.spent(x)) for x in each)
+                ),
+                default=None,
             )
             if fewest is None:
                 assert found is None or found.head_share < 1
@@ -106,4 +112,5 @@ def test_presets(trials: Trials) -> None:
         assert smaller.fits(trials, budget)
         # It is not the trial that was the best without these limits.
         assert any(not trial.fits for trial in choice.tried)
-        assert (choice.flash_budget, choice.step_ms_budget) == (budget.flash, budget.step_ms)
+        limits = (choice.flash_budget or math.inf, choice.step_ms_budget or math.inf)
+        assert limits == (budget.flash, budget.step_ms)

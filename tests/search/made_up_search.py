@@ -6,6 +6,7 @@ import random
 
 from tests.search.choices_of_digits import MadeUpCosts
 from tflm_train.model import Model
+from tflm_train.rewriter.coins import Budget
 from tflm_train.runtime.metrics import ACCURACY
 from tflm_train.scheme.head import Head
 from tflm_train.scheme.presets import preset_scheme
@@ -18,7 +19,6 @@ from tflm_train.search.objective import Objective
 from tflm_train.search.optimum import Optimizer
 from tflm_train.search.plan import Plan
 from tflm_train.search.search import Outcome, Scored, Searched
-from tflm_train.search.true_costs import Budget
 
 
 def made_up_search(model: Model, budgets: int = 2, *, complete: bool = True) -> Searched:

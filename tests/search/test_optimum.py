@@ -12,12 +12,13 @@ from tests.search.choices_of_digits import (
     every_choice,
     random_objective,
 )
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.search.choices import Choice, Space
 from tflm_train.search.evolution import Evolution, RandomSearch
 from tflm_train.search.objective import Objective
 from tflm_train.search.optimum import Optimizer
-from tflm_train.search.true_costs import Budget, Measure, TrueCosts
+from tflm_train.search.true_costs import Measure, TrueCosts
 
 
 def best_of_all(

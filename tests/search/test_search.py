@@ -16,6 +16,7 @@ import pytest
 from tests.steps import DIGITS
 from tflm_train.learning.frozen_once import OnLatent
 from tflm_train.model import load
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.runtime.metrics import ACCURACY
 from tflm_train.scheme import Scheme
@@ -25,7 +26,6 @@ from tflm_train.search.plan import Plan, kept_plan
 from tflm_train.search.results import Results
 from tflm_train.search.search import METHODS, Search, Searched
 from tflm_train.search.split_data import SplitData
-from tflm_train.search.true_costs import Budget
 from tflm_train.search.workers import OnDone, Workers
 from tflm_train.search.written import scheme_yaml
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,8 +135,8 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     way = _way(arguments, target)
     chosen = None
     if arguments.scheme is None and arguments.preset is None:
-        if budget.ram is None:
-            budget = dataclasses.replace(budget, ram=parse_bytes(_BUDGET))
+        if math.isinf(budget.arena):
+            budget = dataclasses.replace(budget, arena=parse_bytes(_BUDGET))
         with shared.trial_progress() as on_trial:
             fitting, chosen = choose_preset(
                 model,
@@ -162,7 +163,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         parts = split_model(result.model_bytes, model.name)
         trunk, tail = parts_of["trunk"], parts_of["tail"]
         split = parts.report(str(trunk), str(tail), way.kernels)
-        split.require_fit(budget.ram)
+        split.require_fit(budget.arena)
         files = [
             NewFile(trunk, parts.trunk, is_trunk),
             NewFile(tail, parts.tail, is_rewritten_model),
@@ -201,13 +202,13 @@ def _budget(arguments: argparse.Namespace, target: shared.Target) -> Budget:
     board, limit = target.board, arguments.step_ms
     if limit is not None and not limit > 0:
         raise DataError(f"--step-ms {limit:g} must be above 0")
-    ram = None if board is None else board.ram_budget
-    flash = None if board is None else board.flash_budget
+    arena = math.inf if board is None else board.ram_budget
+    flash = math.inf if board is None else board.flash_budget
     if arguments.budget is not None:
-        ram = parse_bytes(arguments.budget)
+        arena = parse_bytes(arguments.budget)
     if arguments.flash is not None:
         flash = parse_bytes(arguments.flash)
-    return Budget(ram, flash, limit, target.clock)
+    return Budget(arena, flash, math.inf if limit is None else limit, target.clock)
 
 
 def _chosen_scheme(arguments: argparse.Namespace, model: Model) -> Scheme:

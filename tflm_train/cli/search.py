@@ -21,9 +21,9 @@ from tflm_train.files import NewFile, is_png, require_ours, write_files
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.records import sometimes
-from tflm_train.rewriter import coins
 from tflm_train.rewriter.budget import parse_bytes
 from tflm_train.rewriter.choose_preset import choose_preset
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.rewrite import original_of
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.runtime.data import load_dataset
@@ -41,7 +41,7 @@ from tflm_train.search.report.table import csv_table, is_table
 from tflm_train.search.results import Results
 from tflm_train.search.search import METHODS, Outcome, Search, Searched
 from tflm_train.search.split_data import SplitData, split_data
-from tflm_train.search.true_costs import Budget, Measure
+from tflm_train.search.true_costs import Measure
 from tflm_train.search.workers import Workers
 from tflm_train.search.written import Words, budget_said, is_scheme, scheme_yaml
 
@@ -250,7 +250,7 @@ def _budgets(arguments: argparse.Namespace, target: shared.Target) -> list[Budge
     limit = math.inf if arguments.step_ms is None else arguments.step_ms
     if not limit > 0:
         raise DataError(f"--step-ms {limit} must be above 0")
-    return [Budget(size, flash, limit) for size in sizes]
+    return [Budget(size, flash, limit, target.clock) for size in sizes]
 
 
 def _outputs(arguments: argparse.Namespace, budgets: list[Budget]) -> list[Path]:
@@ -334,7 +334,7 @@ def _write_presets(
     """What can be said before anything was measured."""
     files = []
     for budget, output in zip(budgets, outputs, strict=True):
-        smaller, chosen = choose_preset(model, coins.Budget(int(budget.arena)), way, head)
+        smaller, chosen = choose_preset(model, Budget(budget.arena), way, head)
         title = f"Preset {chosen.preset}: the search was interrupted before its analysis was done."
         files.append(NewFile(output, scheme_text(smaller.scheme, title).encode(), is_scheme))
     write_files(files, arguments.force)

@@ -68,7 +68,7 @@ def fitting_way(
     trials = Trials(model, on_trial)
     ways = [way, dataclasses.replace(way, max_slowdown=math.inf)] if may_be_slower else [way]
     for each in ways:
-        if budget.allows(trials.costs(scheme, each)):
+        if budget.allows(budget.spent(trials.costs(scheme, each))):
             return each
     raise BudgetError(refusal(trials, scheme, ways[-1], budget))
 
@@ -144,13 +144,14 @@ def _why_nothing(trials: Trials, scheme: Scheme, way: Way, budget: Budget) -> st
     """What to say where nothing can be given up that would be enough."""
     least = least_of(trials, scheme, way, budget)
     words = f"the least of it that trains needs {least.arena_bytes:,}"
-    if budget.flash is not None and least.flash_bytes > budget.flash:
+    lacking = budget.exceeded(budget.spent(least))
+    if "flash" in lacking:
         words += (
             f" of RAM and {least.flash_bytes:,} of flash, of which the model as it is takes "
             f"{len(trials.model.source):,}; use a smaller model"
         )
         return words
-    if budget.step_ms is not None and least.step.milliseconds(budget.clock) > budget.step_ms:
+    if "step_ms" in lacking:
         ops = trials.model.graph.ops
         inference = step_cost(ops, least.step.core, way.kernels).milliseconds(budget.clock)
         words += (

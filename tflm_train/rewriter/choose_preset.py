@@ -128,9 +128,9 @@ def choose_preset(
         raise BudgetError(refusal(trials, scheme, way, budget, f"preset {preset}"))
     fitting, preset = chosen
     bits = fitting.scheme.residual_bits
-    assert budget.ram is not None
-    limits = (budget.flash, budget.step_ms)
-    return fitting, PresetChoice(str(preset), bits, budget.ram, tuple(tried), *limits)
+    flash = None if math.isinf(budget.flash) else int(budget.flash)
+    limits = (flash, None if math.isinf(budget.step_ms) else budget.step_ms)
+    return fitting, PresetChoice(str(preset), bits, int(budget.arena), tuple(tried), *limits)
 
 
 def _schemes(model: Model, head: Head, settings: Mapping[str, Any]) -> dict[Preset, Scheme]:
@@ -159,5 +159,5 @@ def _trial(trials: Trials, preset: Preset, smaller: Smaller, budget: Budget) -> 
         arena_bytes=costs.arena_bytes,
         flash_bytes=costs.flash_bytes,
         step_ms=round(costs.step.milliseconds(budget.clock), 1),
-        fits=budget.allows(costs),
+        fits=budget.allows(budget.spent(costs)),
     )

@@ -56,7 +56,7 @@ class Smaller:
 
     def fits(self, trials: Trials, budget: Budget) -> bool:
         """Whether what it costs is within a budget."""
-        return budget.allows(trials.costs(self.scheme, self.way))
+        return budget.allows(budget.spent(trials.costs(self.scheme, self.way)))
 
 
 def at_no_loss(

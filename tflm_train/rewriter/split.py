@@ -46,18 +46,18 @@ class SplitReport:
     trunk: PartReport
     tail: PartReport
 
-    def require_fit(self, budget: int | None) -> None:
+    def require_fit(self, budget: float) -> None:
         """Keeps both within a budget, as the model in one piece is.
 
         Args:
-          budget: Bytes of RAM for an arena; None: as many as it takes.
+          budget: Bytes of RAM for an arena, or infinite.
 
         Raises:
           BudgetError: One of the arenas is larger.
         """
         for part in (self.trunk, self.tail):
             needed = part.arena.minimum_bytes
-            if budget is not None and needed > budget:
+            if needed > budget:
                 raise BudgetError(
                     f"{part.output} would need {needed:,} bytes of arena, {needed - budget:,} more "
                     f"than the budget of {budget:,}; leave out --split, take a smaller --preset or "

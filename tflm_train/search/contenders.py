@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tflm_train.errors import UnsupportedError
+from tflm_train.rewriter.coins import Budget
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.scheme.library import find_scheme, library_names
 from tflm_train.scheme.presets import Preset, preset_scheme
 from tflm_train.search.choices import Choice, Space
 from tflm_train.search.objective import Objective
 from tflm_train.search.optimum import Finder, Found
-from tflm_train.search.true_costs import Budget, Costs, Measure
+from tflm_train.search.true_costs import Costs, Measure
 
 RESIDUALS = (8, 4, 0)
 """Extra bits kept for each trained weight, the most first."""

@@ -14,10 +14,11 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from tflm_train.rewriter.coins import COINS, Budget
 from tflm_train.search.choices import Choice, Space
 from tflm_train.search.objective import Objective
 from tflm_train.search.optimum import Found
-from tflm_train.search.true_costs import COINS, Budget, CostOf, Costs
+from tflm_train.search.true_costs import CostOf, Costs
 
 _POPULATION = 24
 _TOURNAMENT = 3

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tflm_train.rewriter.coins import Budget
 from tflm_train.search.choices import Choice
 from tflm_train.search.optimum import Finder
-from tflm_train.search.true_costs import Budget, Costs
+from tflm_train.search.true_costs import Costs
 
 _POINTS = 8
 _TRIALS = 40

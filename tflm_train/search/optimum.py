@@ -20,10 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tflm_train.rewriter.coins import Budget
 from tflm_train.search.choices import Choice, Item, Space, is_at_least
 from tflm_train.search.objective import Objective
 from tflm_train.search.solver import Linear, Program, solve, total_of
-from tflm_train.search.true_costs import Budget, CostOf, Costs
+from tflm_train.search.true_costs import CostOf, Costs
 
 _UNITS = 1_000_000  # of the gain in a right answer
 _BYTES = 1 << 24  # more than any choice has trained bytes: ties go to the fewer

@@ -20,6 +20,7 @@ import numpy as np
 
 from tflm_train.cost.boards import DEFAULT_CLOCK
 from tflm_train.model import Model
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme.head import Head
 from tflm_train.search.choices import Space
@@ -34,7 +35,7 @@ from tflm_train.search.optimum import Found, Optimizer
 from tflm_train.search.plan import Plan
 from tflm_train.search.results import Results
 from tflm_train.search.split_data import SplitData
-from tflm_train.search.true_costs import Budget, Measure, TrueCosts
+from tflm_train.search.true_costs import Measure, TrueCosts
 from tflm_train.search.workers import Workers, run_tasks
 
 OpenWorkers = Callable[[SplitData], AbstractContextManager[tuple[Workers, Results]]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,33 +11,6 @@ from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme import Scheme
 from tflm_train.search.choices import Choice, Space
 from tflm_train.search.floors import Floors, floors_of
-
-
-@dataclass(frozen=True)
-class Budget:
-    """The most that a choice may cost; infinite where there is no limit.
-
-    Attributes:
-      arena: Bytes of RAM.
-      flash: Bytes of flash.
-      step_ms: Milliseconds of a training step.
-    """
-
-    arena: float = math.inf
-    flash: float = math.inf
-    step_ms: float = math.inf
-
-    def allows(self, costs: Costs) -> bool:
-        """Whether costs are within it."""
-        return not self.exceeded(costs)
-
-    def exceeded(self, costs: Costs) -> tuple[str, ...]:
-        """The names of the costs that are beyond it."""
-        return tuple(x for x in COINS if getattr(costs, x) > getattr(self, x))
-
-
-COINS = ("arena", "flash", "step_ms")
-"""The fields of costs and budgets."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from tflm_train.rewriter.coins import Budget
 from tflm_train.runtime.metrics import ACCURACY
 from tflm_train.scheme.scheme import LayerRef, WeightUpdate
 from tflm_train.scheme.written import scheme_text
 from tflm_train.search.contributions import Gain
 from tflm_train.search.search import Outcome, Scored, Searched
-from tflm_train.search.true_costs import Budget, Costs
+from tflm_train.search.true_costs import Costs
 
 
 def scheme_yaml(searched: Searched, outcome: Outcome, model: str, how: str) -> str:

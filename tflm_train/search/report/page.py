@@ -126,7 +126,7 @@ def _score(best: Scored, words: Words) -> str:
         return f"{-best.score:.4g} <small>± {best.error:.2g} mean squared error</small>"
     return (
         f"{100 * best.score:.1f} % <small>± {100 * best.error:.1f}, test samples, "
-        f"{len(best.finals)} seeds</small>"
+        f"{_seeds(len(best.finals))}</small>"
     )
 
 
@@ -217,7 +217,7 @@ def _contributions(searched: Searched, words: Words) -> str:
         "<h2>What each part brings</h2>"
         "<p class='soft'>Gain on the samples that choose, with standard errors: of biases above "
         "the head alone, of one layer's weights above the biases of this layer and of those behind "
-        f"it. Means of up to {max((g.seeds for g in every), default=searched.plan.seeds)} seeds, "
+        f"it. Means of up to {_seeds(max((g.seeds for g in every), default=searched.plan.seeds))}, "
         "each candidate at its own learning rate.</p>"
         f"<div class='cards charts'>{''.join(cards)}</div>"
     )
@@ -228,10 +228,14 @@ def _range(gains: Sequence[Gain], factor: float) -> tuple[float, float]:
     return min(ends), max(ends)
 
 
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
 def _said(gain: Gain, words: Words) -> str:
     if not gain.seeds:
         return f"{words.gain(gain)} (predicted)"
-    return f"{words.gain(gain)} ({gain.seeds} seeds, rate {gain.rate:g})"
+    return f"{words.gain(gain)} ({_seeds(gain.seeds)}, rate {gain.rate:g})"
 
 
 def _fronts(searched: Searched, words: Words) -> str:
@@ -323,10 +327,10 @@ def _how(searched: Searched, about: About) -> str:
         "Samples": f"{train:,} trained, {choose:,} chose, {rank:,} ranked; then the first two "
         "trained and the last ones were scored",
         "Analysis": f"{len(found.biases)} numbers of biases, {len(found.weights)} shares of "
-        f"layers' weights; {plan.steps:,} steps of one sample, seeds 0 to {plan.seeds - 1}; "
+        f"layers' weights; {plan.steps:,} steps of one sample, {_seeds(plan.seeds)}; "
         f"{found.stopped} hopeless ones got one seed"
         + ("; most weights are predicted from a few (the fast way)" if plan.fast else ""),
-        "Finals": f"{plan.final_steps:,} steps, seeds 0 to {plan.final_seeds - 1}, the rate chosen "
+        "Finals": f"{plan.final_steps:,} steps, {_seeds(plan.final_seeds)}, the rate chosen "
         "by short runs on the training samples",
         "Optimum": f"{sum(x.proved for x in proofs)} of {len(proofs)} proved, "
         f"{searched.rewrites:,} schemes rewritten to know what they cost",
