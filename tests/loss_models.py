@@ -54,6 +54,14 @@ def _two_inputs(layers: Any) -> Any:
     return [left, right], layers.Dense(3)(x)
 
 
+def _segmenter(layers: Any) -> Any:
+    """A class for each cell of a map: ends in SOFTMAX, as detectors of centroids do."""
+    x = inputs = layers.Input((8, 10, 2), batch_size=1)
+    x = layers.Conv2D(12, 2, strides=2, activation="relu")(x)
+    x = layers.Conv2D(12, 1, activation="relu")(x)
+    return inputs, layers.Softmax()(layers.Conv2D(3, 1)(x))
+
+
 _BUILDERS: dict[str, Callable[[Any], Any]] = {
     "tagger": _tagger,
     "detector": _detector,
@@ -61,6 +69,7 @@ _BUILDERS: dict[str, Callable[[Any], Any]] = {
     "autoencoder": _autoencoder,
     "two_outputs": _two_outputs,
     "two_inputs": _two_inputs,
+    "segmenter": _segmenter,
 }
 
 

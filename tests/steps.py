@@ -76,11 +76,12 @@ def random_target(interpreter: tt.Interpreter, rng: np.random.Generator) -> Any:
     """A target of the form that the model's loss takes."""
     loss = interpreter.require_trainable().loss
     if loss.target_kind == TargetKind.INDEX:
-        return int(rng.integers(loss.classes))
+        labels = rng.integers(0, loss.classes, loss.positions)
+        return int(labels[0]) if loss.positions == 1 else labels
     if loss.target_kind == TargetKind.INPUT:
         return None
     if loss.loss_kind == LossKind.SOFTMAX_CROSS_ENTROPY:
-        return rng.dirichlet(np.ones(loss.classes)).astype(np.float32)
+        return rng.dirichlet(np.ones(loss.classes), loss.positions).astype(np.float32)
     if loss.loss_kind == LossKind.SIGMOID_CROSS_ENTROPY:
         return rng.integers(0, 2, loss.classes).astype(np.float32)
     steps = rng.uniform(-128, 128, loss.classes)

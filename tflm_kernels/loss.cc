@@ -9,17 +9,18 @@ namespace {
 
 constexpr float kLog2E = 1.44269504f;  // exponentials are powers of two
 
+int32_t Outputs(const LossParams& params) { return params.positions * params.classes; }
+
 bool IsInRange(const LossParams& params, const void* target) {
   if (params.target_kind == kTargetInput) return true;
   if (params.target_kind == kTargetIndex) {
-    const int32_t label = *static_cast<const int32_t*>(target);
-    return label >= 0 && label < params.classes;
+    return FirstWrongLabel(params, static_cast<const int32_t*>(target)) == params.positions;
   }
   const bool probabilities = params.loss_kind != kMeanSquaredError;
   const float low = probabilities ? 0.0f : -PowerOfTwo(40);
   const float high = probabilities ? 1.0f : PowerOfTwo(40);
   const float* values = static_cast<const float*>(target);
-  for (int32_t i = 0; i < params.classes; ++i) {
+  for (int32_t i = 0; i < Outputs(params); ++i) {
     if (!(values[i] >= low && values[i] <= high)) return false;  // NaN too
   }
   return true;
@@ -46,8 +47,9 @@ float WeightAt(const float* class_weights, int32_t i) {
 // Each of these writes the gradient per output, in units of Unit(), to d and
 // returns the loss.
 
-float SoftmaxCrossEntropy(const LossParams& params, const int8_t* logits, const void* target,
-                          const float* class_weights, float* d) {
+// Of one position, whose target this is.
+float SoftmaxAt(const LossParams& params, const int8_t* logits, const void* target,
+                const float* class_weights, float* d) {
   const int32_t classes = params.classes;
   int32_t max = logits[0];
   for (int32_t i = 1; i < classes; ++i) max = logits[i] > max ? logits[i] : max;
@@ -71,6 +73,19 @@ float SoftmaxCrossEntropy(const LossParams& params, const int8_t* logits, const 
     d[i] = Rounded(Rounded(d[i] / sum) * total) - u;
   }
   return loss;
+}
+
+float SoftmaxCrossEntropy(const LossParams& params, const int8_t* logits, const void* target,
+                          const float* class_weights, float* d) {
+  // A target is an index, or a value for each class.
+  const int32_t stride = params.target_kind == kTargetIndex ? 1 : params.classes;
+  float loss = 0.0f;
+  for (int32_t position = 0; position < params.positions; ++position) {
+    const int32_t first = position * params.classes;
+    const void* here = static_cast<const int32_t*>(target) + position * stride;
+    loss += SoftmaxAt(params, logits + first, here, class_weights, d + first);
+  }
+  return loss * (1.0f / static_cast<float>(params.positions));
 }
 
 float SigmoidCrossEntropy(const LossParams& params, const int8_t* logits, const void* target,
@@ -105,26 +120,28 @@ float MeanSquaredError(const LossParams& params, const int8_t* logits, const voi
 
 // Loss per step of d.
 float Unit(const LossParams& params) {
-  if (params.loss_kind == kSoftmaxCrossEntropy) return 1.0f;
+  if (params.loss_kind == kSoftmaxCrossEntropy) {
+    return 1.0f / static_cast<float>(params.positions);
+  }
   const float inverse = 1.0f / static_cast<float>(params.classes);
   return params.loss_kind == kMeanSquaredError ? 2.0f * inverse : inverse;
 }
 
 void Quantize(const LossParams& params, const float* d, float* scales, int8_t* grad) {
   float largest = 0.0f;
-  for (int32_t i = 0; i < params.classes; ++i) {
+  for (int32_t i = 0; i < Outputs(params); ++i) {
     const float magnitude = d[i] < 0.0f ? -d[i] : d[i];
     largest = magnitude > largest ? magnitude : largest;
   }
   const float vanished =
       PowerOfTwo(-20) * (params.loss_kind == kMeanSquaredError ? params.scale : 1.0f);
   if (largest < vanished) {
-    std::memset(grad, 0, params.classes);
+    std::memset(grad, 0, Outputs(params));
     scales[params.slot] = 0.0f;
     return;
   }
   const float gain = 127.0f / largest;
-  for (int32_t i = 0; i < params.classes; ++i) {
+  for (int32_t i = 0; i < Outputs(params); ++i) {
     const int32_t q = RoundToInt32(d[i] * gain);
     grad[i] = static_cast<int8_t>(q > 127 ? 127 : q < -127 ? -127 : q);
   }
@@ -133,7 +150,16 @@ void Quantize(const LossParams& params, const float* d, float* scales, int8_t* g
 
 }  // namespace
 
-size_t LossScratchBytes(const LossParams& params) { return sizeof(float) * params.classes; }
+size_t LossScratchBytes(const LossParams& params) { return sizeof(float) * Outputs(params); }
+
+int32_t FirstWrongLabel(const LossParams& params, const int32_t* labels) {
+  int32_t position = 0;
+  while (position < params.positions && labels[position] >= 0 &&
+         labels[position] < params.classes) {
+    ++position;
+  }
+  return position;
+}
 
 bool Loss(const LossParams& params, const int8_t* logits, const void* target,
           const float* class_weights, StepState* state, float* scales, int8_t* grad, float* loss,

@@ -81,3 +81,28 @@ def test_a_class_index_is_the_one_hot_vector() -> None:
 def test_what_is_no_probability_is_refused(wrong: float) -> None:
     with pytest.raises(DataError, match="a target value is no probability from 0 to 1"):
         loss(np.zeros(2, np.int8), np.array([0.5, wrong], np.float32), 0.25)
+
+
+@property_test
+@given(st.integers(2, 40), st.integers(2, 6), st.booleans(), st.booleans(), seeds)
+def test_a_map_is_the_mean_over_its_positions(
+    positions: int, classes: int, soft: bool, weighted: bool, seed: int
+) -> None:
+    """Keras' losses on a tensor [h, w, classes], each class's term weighted."""
+    rng = np.random.default_rng(seed)
+    logits = rng.integers(-128, 128, (positions, classes)).astype(np.int8)
+    labels = rng.integers(0, classes, positions).astype(np.int32)
+    t = np.eye(classes)[labels]
+    if soft:
+        t = rng.dirichlet(np.ones(classes), positions).astype(np.float32).astype(np.float64)
+    weights = rng.uniform(0.1, 3, classes).astype(np.float32) if weighted else None
+    w = np.ones(classes) if weights is None else weights.astype(np.float64)
+    real = tf.constant(logits * np.float64(np.float32(0.1)))
+    with tf.GradientTape() as tape:
+        tape.watch(real)
+        expected = -tf.reduce_mean(tf.reduce_sum(w * t * tf.nn.log_softmax(real), axis=-1))
+    d = tape.gradient(expected, real).numpy()
+    target = t.astype(np.float32) if soft else labels
+    value, gradient = loss(logits, target, 0.1, class_weights=weights, positions=positions)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(dequantize(gradient) - d.reshape(-1)).max() <= 0.501 * gradient.scale + 2e-6

@@ -326,7 +326,28 @@ def loss() -> Suite:
         _loss_case(suite, name, params, logits, label, None, number < 12)
     for number in range(48):
         _random_loss_case(suite, rng, number)
+    for number in range(16):
+        _map_loss_case(suite, rng, number)
     return suite
+
+
+def _map_loss_case(suite: Suite, rng: np.random.Generator, number: int) -> None:
+    """Softmax cross-entropy at each position of a map."""
+    positions, classes = int(rng.integers(2, 30)), int(rng.integers(2, 6))
+    logits = random_int8(rng, positions * classes, low=-128)
+    target: Array = rng.integers(0, classes, positions).astype(np.int32)
+    if number % 2:
+        target = rng.dirichlet(np.ones(classes), positions).astype(np.float32).reshape(-1)
+    weights = rng.uniform(0, 3, classes).astype(np.float32) if number // 2 % 2 else None
+    smoothing = (0.0, 0.1)[number // 4 % 2]
+    kind = TargetKind.VALUES if number % 2 else TargetKind.INDEX
+    params = ops.Loss(
+        classes, 5, float(np.float32(rng.uniform(0.01, 0.5))), SLOT_OUT,
+        LossKind.SOFTMAX_CROSS_ENTROPY, kind, float(np.float32(1 - smoothing)),
+        float(np.float32(smoothing / classes)), positions=positions,
+    )  # fmt: skip
+    name = f"{kind.name.lower()}_of_{positions}x{classes}_number{number}"
+    _loss_case(suite, name, params, logits, target, weights, number < 4)
 
 
 def _random_loss_case(suite: Suite, rng: np.random.Generator, number: int) -> None:
@@ -383,6 +404,7 @@ def _loss_case(
         None if weights is None else bits(weights),
         slots(),
         logits.size,
+        params.classes,
         result.gradient.q,
         slots(out=result.gradient.scale),
         bits([result.value]),

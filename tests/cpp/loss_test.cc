@@ -13,6 +13,7 @@ struct LossCase : OpCase {
   const uint8_t* target;
   const uint32_t* class_weights;
   const uint32_t* scales;
+  size_t size;
   size_t classes;
   const int8_t* want_grad;
   const uint32_t* want_scales;
@@ -28,13 +29,13 @@ TEST(Loss, Golden) {
     TrainState state = {};
     state.step = 41;
     float* scales = Floats(golden.scales, kSlots);
-    int8_t* grad = Guarded<int8_t>(golden.classes);
+    int8_t* grad = Guarded<int8_t>(golden.size);
     float* loss = Guarded<float>(1);
     const float* weights =
         golden.class_weights == nullptr ? nullptr : Floats(golden.class_weights, golden.classes);
     EXPECT_TRUE(tflm_train::Loss(params, golden.logits, golden.target, weights, &state, scales,
                                  grad, loss, GuardedBytes(tflm_train::LossScratchBytes(params))));
-    EXPECT_SAME(grad, golden.want_grad, golden.classes);
+    EXPECT_SAME(grad, golden.want_grad, golden.size);
     EXPECT_SAME(scales, golden.want_scales, kSlots);
     EXPECT_SAME(loss, golden.want_loss, 1);
     EXPECT_EQ(state.step, 42);
@@ -46,12 +47,12 @@ void ExpectRefused(const LossParams& params, const void* target) {
   TrainState state = {};
   state.step = 41;
   float* scales = Floats(golden.scales, kSlots);
-  int8_t* grad = Guarded<int8_t>(golden.classes);
-  const int8_t* untouched = GuardedCopy(grad, golden.classes);
+  int8_t* grad = Guarded<int8_t>(golden.size);
+  const int8_t* untouched = GuardedCopy(grad, golden.size);
   float* loss = Floats(golden.scales, 1);
   EXPECT_TRUE(!tflm_train::Loss(params, golden.logits, target, nullptr, &state, scales, grad, loss,
                                 GuardedBytes(tflm_train::LossScratchBytes(params))));
-  EXPECT_SAME(grad, untouched, golden.classes);
+  EXPECT_SAME(grad, untouched, golden.size);
   EXPECT_SAME(scales, golden.scales, kSlots);
   EXPECT_SAME(loss, golden.scales, 1);
   EXPECT_EQ(state.step, 41);
@@ -61,6 +62,15 @@ TEST(Loss, RefusesALabelOutOfRangeAndWritesNothing) {
   const LossParams params = ReadParams<LossParams>(kLossCases[0].options);
   const int32_t labels[] = {params.classes, -1, INT32_MAX, INT32_MIN};
   for (const int32_t label : labels) ExpectRefused(params, &label);
+}
+
+TEST(Loss, RefusesALabelOfAnyPosition) {
+  LossParams params = ReadParams<LossParams>(kLossCases[0].options);
+  params.positions = 2;
+  params.classes /= 2;
+  const int32_t first[] = {params.classes, 0}, second[] = {0, -1};
+  ExpectRefused(params, first);
+  ExpectRefused(params, second);
 }
 
 TEST(Loss, RefusesValuesOutOfRangeAndWritesNothing) {

@@ -106,7 +106,7 @@ def _stream(draw: Draw) -> ops.Params:
 
 
 KINDS: dict[str, Callable[[Draw], ops.Params]] = {
-    "Loss": lambda draw: ops.Loss(size(draw, 1000), 0, 1.0, 0),
+    "Loss": lambda draw: ops.Loss(size(draw, 1000), 0, 1.0, 0, positions=draw(1, 100)),
     "ConvInputGrad": _conv_input_grad,
     "DepthwiseInputGrad": _depthwise_input_grad,
     "PoolGrad": lambda draw: ops.PoolGrad(geometry(draw, True), _MASK, 0, 1, draw(0, 1), 4),

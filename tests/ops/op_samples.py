@@ -73,6 +73,7 @@ SAMPLES: list[ops.Params] = [
     ops.ResizeGrad(2, 2, 3, 4, 4, _BITS, 0, 1, -1),
     ops.L2NormGrad(16, -3, 0.1, ops.MaskFields(), 0, 1),
     ops.Stream((_STAGE,)),
+    ops.Loss(3, 0, 0.5, 0, positions=12),
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Quantization, Tensor
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.rewriter.choose_variables import trainable_taps
+from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.scheme import Scheme, WeightUpdate
 
 Converted = Callable[[str], Model]
@@ -123,23 +124,54 @@ def test_a_layer_without_bias(converted: Converted) -> None:
     assert_follows_reference(new)
 
 
-def test_shared_weights_are_refused(converted: Converted) -> None:
+def test_a_layer_that_runs_twice_stays_one(converted: Converted) -> None:
     model = converted("resnet")
     first, second = layer_of(model, 1), layer_of(model, 2)
     second.op.inputs[1] = first.weights
-    with pytest.raises(UnsupportedError, match=r"layer 1 .* is shared by 2 ops; shared weights"):
-        tt.rewrite(Model(model.to_bytes()), Scheme(weights=(WeightUpdate(1),)))
+    model = Model(model.to_bytes())
+    for scheme in (Scheme(weights=(WeightUpdate(1),)), Scheme(bias_layers=(2,))):
+        with pytest.raises(
+            UnsupportedError, match=r"layers 1, 2 are one layer that runs 2 times.* from 3 on"
+        ):
+            tt.rewrite(model, scheme)
 
 
-def test_weights_of_minus_128_are_refused(converted: Converted) -> None:
+def test_what_is_shared_by_accident_is_copied(converted: Converted) -> None:
+    """A bias of zeros for two layers, and equal weights of layers that have not learnt yet."""
+    model = converted("resnet")
+    first, second = layer_of(model, 1), layer_of(model, 2)
+    first.weights.data = np.full(first.weights.shape, 5, np.int8)
+    second.op.inputs[1:3] = first.op.inputs[1:3]
+    model = Model(model.to_bytes())
+    result = tt.rewrite(model, Scheme(weights=(WeightUpdate(1), WeightUpdate(2))))
+    assert sum("gets its own copy" in warning for warning in result.report.warnings) == 2
+    trainable = Model(result.model_bytes)
+    assert_same_inference(model, trainable)
+    assert_follows_reference(trainable)
+    interpreter = tt.Interpreter(trainable)
+    train(interpreter, 3)
+    values = interpreter.variables()
+    names = [v.key for v in interpreter.require_trainable().variables if v.kind == "weights"]
+    assert len(names) == 3
+    assert not np.array_equal(values[names[0]], values[names[1]])
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+def test_weights_of_minus_128_are_clipped(converted: Converted, ratio: float) -> None:
     model = converted("mobilenet")
     weights = layer_of(model, PROJECTION).weights
     assert weights.data is not None
     weights.data = weights.data.copy()
-    weights.data.flat[3] = -128
-    with pytest.raises(UnsupportedError, match=r"layer 2 .* weights of -128.*clip them to -127"):
-        tt.rewrite(Model(model.to_bytes()), Scheme(weights=(WeightUpdate(PROJECTION),)))
-    tt.rewrite(Model(model.to_bytes()), Scheme(bias_layers=(PROJECTION,)))
+    weights.data[0, 0, 0] = -128
+    model = Model(model.to_bytes())
+    assert inspect_model(model).layers[PROJECTION].trainable
+    result = tt.rewrite(model, Scheme(weights=(WeightUpdate(PROJECTION, ratio=ratio),)))
+    said = " ".join(result.report.warnings)
+    count = weights.shape[-1]
+    assert f"{count} of {weights.size} weights are -128 and were clipped to -127" in said
+    assert "of the outputs of 16 random inputs, by at most " in said
+    assert_follows_reference(Model(result.model_bytes))
+    assert not tt.rewrite(model, Scheme(bias_layers=(PROJECTION,))).report.warnings
 
 
 def test_computed_weights_are_refused(converted: Converted) -> None:

@@ -20,8 +20,9 @@ struct LossOp : OpDefaults, LossTensors {
  private:
   static bool Refuse(const Params& params, const OpNode& node) {
     if (params.target_kind == kTargetIndex) {
-      return node.CheckFields(
-          {{"label", *node.Input<int32_t>(In::kTarget), 0, params.classes - 1}});
+      const int32_t* labels = node.Input<int32_t>(In::kTarget);
+      const int32_t wrong = labels[FirstWrongLabel(params, labels)];
+      return node.CheckFields({{"label", wrong, 0, params.classes - 1}});
     }
     return node.Fail(params.loss_kind == kMeanSquaredError
                          ? "a target value is not a finite number of ordinary size"

@@ -102,7 +102,7 @@ static_assert(sizeof(RestoreParams) == 24, "packed");
 // A loss and its gradient.
 struct LossParams {
   static constexpr OpKind kKind = OpKind::kLoss; OpHeader header;
-  int32_t classes;     // elements of the output
+  int32_t classes;     // elements of the output, of each position
   int32_t zero_point;  // of the logits
   float scale;         // of the logits
   int32_t slot;
@@ -112,8 +112,9 @@ struct LossParams {
   float spread;
   float target_scale;         // of the model's input as target
   int32_t target_zero_point;  // likewise
+  int32_t positions;          // classified one by one
 };
-static_assert(sizeof(LossParams) == 48, "packed");
+static_assert(sizeof(LossParams) == 52, "packed");
 
 // One bit per element: not clamped by the fused activation.
 struct ClampMaskParams {

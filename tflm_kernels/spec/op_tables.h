@@ -126,22 +126,23 @@ struct RestoreTensors {
 constexpr uint8_t kLossCode[] = {
     0, 142, 128, 1, 142, 128, 128, 142, 128, 127, 142, 2, 142, 129, 0, 0, 128, 95, 142, 3, 142, 128,
     0, 142, 4, 142, 128, 2, 142, 5, 142, 6, 142, 129, 255, 255, 127, 127, 142, 7, 142, 8, 142, 9,
-    142, 5, 128, 0, 139, 128, 1, 0, 141, 142, 5, 128, 0, 139, 128, 2, 5, 128, 1, 139, 128, 1, 128,
-    9, 141, 141, 142, 4, 128, 2, 139, 128, 0, 128, 2, 141, 142, 3, 128, 1, 133, 142, 128, 8, 142,
+    142, 10, 142, 4, 128, 0, 139, 129, 255, 255, 255, 127, 128, 1, 141, 142, 10, 0, 132, 142, 5,
+    128, 0, 139, 10, 10, 0, 132, 141, 142, 5, 128, 0, 139, 128, 2, 5, 128, 1, 139, 128, 1, 128, 9,
+    141, 141, 142, 4, 128, 2, 139, 128, 0, 128, 2, 141, 142, 3, 128, 1, 133, 142, 128, 8, 142,
 };
 constexpr FieldRow kLossFields[] = {
     {"classes", 0, 2, 255}, {"zero_point", 3, 5, 8}, {"scale (bits)", 11, 2, 13},
     {"slot", 19, 21, 255}, {"loss_kind", 24, 21, 26}, {"target_kind", 29, 21, 26},
     {"keep (bits)", 31, 21, 33}, {"spread (bits)", 39, 21, 33}, {"target_scale (bits)", 41, 21, 13},
-    {"target_zero_point", 43, 5, 8},
+    {"target_zero_point", 43, 5, 8}, {"positions", 45, 2, 47},
 };
 constexpr TensorRow kLossRows[] = {
-    {"logits", 255, 0, 255, 9}, {"target", 255, 45, 255, 0}, {"class weights", 71, 0, 255, 1},
-    {"saved", 255, 255, 255, 0 | kRun}, {"scales", 255, 81, 255, 1 | kAtLeast},
-    {"state", 255, 86, 255, 2 | kMustBeVariable | kAtLeast}, {"gradient", 255, 0, 3, 9},
+    {"logits", 255, 60, 255, 9}, {"target", 255, 64, 255, 0}, {"class weights", 91, 0, 255, 1},
+    {"saved", 255, 255, 255, 0 | kRun}, {"scales", 255, 101, 255, 1 | kAtLeast},
+    {"state", 255, 106, 255, 2 | kMustBeVariable | kAtLeast}, {"gradient", 255, 60, 3, 9},
 };
-constexpr OpTable kLossTable = { "TFLM_TRAIN_LOSS", {kLossCode, kLossFields, 10},
-    kLossRows, OpKind::kLoss, 48, 6, 1, true, {255, 255, 255}};
+constexpr OpTable kLossTable = { "TFLM_TRAIN_LOSS", {kLossCode, kLossFields, 11},
+    kLossRows, OpKind::kLoss, 52, 6, 1, true, {255, 255, 255}};
 struct LossTensors {
   using Params = LossParams;
   static const OpTable& Table() { return kLossTable; }

@@ -15,7 +15,7 @@ from tflm_train.backward_ops import (
 )
 from tflm_train.backward_ops.kernel import WORD, Kernel, Kernels, Step
 from tflm_train.backward_ops.loss import Loss, Smoothing
-from tflm_train.backward_ops.numerics import Float32Array, Int8Array
+from tflm_train.backward_ops.numerics import Float32Array, Int8Array, Int32Array
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Op, Tensor
 from tflm_train.model import Model
@@ -65,12 +65,11 @@ def output_is_int8(logits: Tensor) -> str | None:
 
 
 def output_is_class_scores(logits: Tensor) -> str | None:
-    """The output is one vector of at least 2 class scores."""
-    if logits.size != logits.shape[-1] or logits.size < 2:
+    """The output is a vector of at least 2 class scores, or a map of such vectors."""
+    if not logits.shape or logits.shape[-1] < 2:
         return (
-            f"have shape {logits.shape}; softmax_cross_entropy needs one vector of at least 2 "
-            "classes; choose another `output`, or `loss: mean_squared_error` or "
-            "`sigmoid_cross_entropy`"
+            f"have shape {logits.shape}; softmax_cross_entropy needs at least 2 classes; use "
+            "`loss: sigmoid_cross_entropy` for yes or no, or `loss: mean_squared_error` for a value"
         )
     return None
 
@@ -80,7 +79,9 @@ SOFTMAX_CROSS_ENTROPY = LossRule(
     LossKind.SOFTMAX_CROSS_ENTROPY,
     {"label": TargetKind.INDEX, "probabilities": TargetKind.VALUES},
     (output_is_int8, output_is_class_scores),
-    "One class of several; the target is a class index, or a teacher's probabilities.",
+    "One class of several, of the whole sample or at each position of a map (detectors, "
+    "segmentation: then the mean over the positions); the target is a class index for each, or a "
+    "teacher's probabilities.",
 )
 SIGMOID_CROSS_ENTROPY = LossRule(
     "sigmoid_cross_entropy",
@@ -188,6 +189,13 @@ def smoothing_of(rule: LossRule, amount: float, size: int) -> Smoothing:
     return Smoothing(np.float32(1 - amount), np.float32(amount / parts))
 
 
+def positions_of(rule: LossRule, logits: Tensor) -> int:
+    """How many positions of its own a loss classifies one by one; 1 for a whole sample."""
+    if rule.kind is not LossKind.SOFTMAX_CROSS_ENTROPY:
+        return 1
+    return logits.size // logits.shape[-1]
+
+
 def loss_params(
     rule: LossRule, target: TargetKind, smoothing: float, logits: Tensor, source: Tensor, slot: int
 ) -> ops.Loss:
@@ -201,10 +209,12 @@ def loss_params(
       source: The target tensor.
       slot: Of the gradient.
     """
-    smooth = smoothing_of(rule, smoothing, logits.size)
+    positions = positions_of(rule, logits)
+    classes = logits.size // positions
+    smooth = smoothing_of(rule, smoothing, classes)
     from_input = target is TargetKind.INPUT
     return ops.Loss(
-        classes=logits.size,
+        classes=classes,
         zero_point=logits.zero_point,
         scale=logits.scale,
         slot=slot,
@@ -214,13 +224,14 @@ def loss_params(
         spread=float(smooth.spread),
         target_scale=source.scale if from_input else 1.0,
         target_zero_point=source.zero_point if from_input else 0,
+        positions=positions,
     )
 
 
 def reference_loss(
     params: ops.Loss,
     logits: Int8Array,
-    target: int | Float32Array | Int8Array,
+    target: int | Float32Array | Int32Array | Int8Array,
     class_weights: Float32Array | None = None,
 ) -> Loss:
     """LOSS, whichever it is.
@@ -228,8 +239,9 @@ def reference_loss(
     Args:
       params: Of the op.
       logits: int8.
-      target: A class index, float32 values, or the int8 input, as `params.target_kind` says.
-      class_weights: float32, one per output.
+      target: A class index or int32 ones, float32 values, or the int8 input, as
+        `params.target_kind` says.
+      class_weights: float32, one per class.
 
     Raises:
       DataError: The target is out of range.
@@ -242,8 +254,12 @@ def reference_loss(
             source, params.target_scale, params.target_zero_point
         )
     if params.loss_kind == LossKind.SOFTMAX_CROSS_ENTROPY:
-        index_or_values = target if isinstance(target, int) else np.asarray(target, np.float32)
-        return softmax_cross_entropy.loss(logits, index_or_values, scale, smoothing, class_weights)
+        wanted: Float32Array | Int32Array = np.asarray(target, np.float32)
+        if params.target_kind == TargetKind.INDEX:
+            wanted = np.asarray(target, np.int32)
+        return softmax_cross_entropy.loss(
+            logits, wanted, scale, smoothing, class_weights, params.positions
+        )
     values = np.asarray(target, np.float32)
     if params.loss_kind == LossKind.SIGMOID_CROSS_ENTROPY:
         return sigmoid_cross_entropy.loss(
@@ -261,4 +277,4 @@ def _loss(op: Op, params: ops.Loss, step: Step) -> None:
     step.store_gradient(op.output, params.slot, result.gradient)
 
 
-KERNELS: Kernels = {ops.Loss: Kernel(_loss, lambda params: WORD * params.classes)}
+KERNELS: Kernels = {ops.Loss: Kernel(_loss, lambda params: WORD * params.outputs)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Command, Parser
@@ -18,7 +19,7 @@ from tflm_train.model.metadata import class_names
 from tflm_train.records import sometimes
 from tflm_train.runtime.data import Dataset, load_dataset
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.metrics import metric_for
+from tflm_train.runtime.metrics import map_positions, metric_for
 from tflm_train.runtime.training import has_mute_head, model_inputs, scores, targets
 
 _MUTE = (
@@ -33,13 +34,16 @@ class ClassScore:
 
     Attributes:
       class_: Its name.
-      samples: How many there are.
+      samples: How many there are; of a model that classifies each position of a map, positions.
       right: How many of them the model gets right.
+      f1: Of such a model, the harmonic mean of precision and recall over all positions; 0 where
+        the class is neither there nor found.
     """
 
     class_: str
     samples: int
     right: int
+    f1: float | None = sometimes()
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,15 @@ def _run(arguments: argparse.Namespace) -> Evaluation:
         once = FrozenOnce(interpreter, LatentCache.of_user(arguments.cache), on_latent)
         (inputs,) = once.inputs(x)
         task = progress.add_task("evaluating", total=len(wanted))
-        found = scores(once.tail, inputs, wanted, lambda n: progress.update(task, completed=n))
+        confusion: list[list[int]] = []
+        found = scores(
+            once.tail, inputs, wanted, lambda n: progress.update(task, completed=n), confusion
+        )
     names = _class_names(interpreter, dataset)
     classes = None
-    if names and wanted.ndim == 1:
+    if confusion:
+        classes = _map_scores(np.array(confusion), names)
+    elif names and wanted.ndim == 1:
         classes = tuple(
             ClassScore(
                 class_=name,
@@ -108,10 +117,21 @@ def _run(arguments: argparse.Namespace) -> Evaluation:
     )
 
 
+def _map_scores(confusion: npt.NDArray[np.int64], names: tuple[str, ...]) -> tuple[ClassScore, ...]:
+    """Of positions, counted by [right class, found class]."""
+    scored = []
+    for index in range(len(confusion)):
+        there, found = int(confusion[index].sum()), int(confusion[:, index].sum())
+        right = int(confusion[index, index])
+        f1 = 2 * right / (there + found) if there + found else 0.0
+        scored.append(ClassScore(names[index] if names else str(index), there, right, f1))
+    return tuple(scored)
+
+
 def _class_names(interpreter: Interpreter, dataset: Dataset) -> tuple[str, ...]:
     """The data set's names of the classes, else the model's."""
     output = interpreter.trained_output
-    count = interpreter.model.graph.outputs[output].size
+    count = interpreter.model.graph.outputs[output].size // map_positions(interpreter)
     if len(dataset.class_names) == count:
         return dataset.class_names
     return class_names(interpreter.model, output, count)

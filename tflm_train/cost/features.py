@@ -320,7 +320,7 @@ _TRAINING: Mapping[type[ops.Params], Callable[[Any], Values]] = {
         "kept": params.positions * params.kept,
         "positions": params.positions,
     },
-    ops.Loss: lambda params: {"classes": params.classes},
+    ops.Loss: lambda params: {"classes": params.outputs},
     ops.Restore: lambda params: {"variables": params.variable_count},
     ops.Finish: lambda params: {"marks": params.marks},
 }

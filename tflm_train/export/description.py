@@ -165,9 +165,9 @@ def _resource_values(count: int) -> dict[str, str]:
 def _class_names(trainable: TrainableModel, names: Sequence[str] | None) -> list[str]:
     """The given names, those in the file, or numbers; none where the output has no classes."""
     output = trainable.trained_output
-    count = trainable.outputs[output].size
-    if trainable.loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
-        count = 0
+    count = trainable.loss.classes
+    if trainable.loss.loss_kind == LossKind.MEAN_SQUARED_ERROR or trainable.loss.positions > 1:
+        count = 0  # nothing of the output is the one answer
     if names is not None:
         if len(names) != count:
             raise DataError(f"{len(names)} class names given, the model has {count} classes")

@@ -341,7 +341,7 @@ def _some_target(interpreter: Interpreter) -> Any:
     if label is None:
         return None
     if label.type_name == "INT32":
-        return 0
+        return np.zeros(label.size, np.int32)
     target = np.zeros(label.size, np.float32)
     target[0] = 1.0  # A distribution, labels, or values.
     return target

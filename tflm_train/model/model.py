@@ -36,6 +36,7 @@ class Model:
       uncalled_subgraphs: Indices of those that the primary subgraph never runs.
       resources: The resource variables that its operators read and assign.
       name: What the model is called in messages (the file's name).
+      notes: What was changed of it so that it can train; sentences.
       source: The bytes it was read from.
     """
 
@@ -50,6 +51,7 @@ class Model:
           ModelError: The bytes are not a valid .tflite file.
         """
         self.name = name
+        self.notes: tuple[str, ...] = ()
         self.source = bytes(data)
         self._raw, self._zip_entries = flatbuffer.parse(self.source, name)
         graphs = [self._read_graph(raw, i) for i, raw in enumerate(self._raw.subgraphs)]
@@ -229,6 +231,11 @@ class Model:
                     f"{scale.size} scales; get an undamaged copy"
                 )
             tensor.quantization = Quantization(scale, zero_point, int(q.quantizedDimension))
+        if raw.sparsity is not None:
+            raise ModelError(
+                f"{self.name}: tensor {index} ({name!r}) is sparse, which TFLM does not read; "
+                "convert the model without sparsity (its zeros stay)"
+            )
         data = self._raw.buffers[raw.buffer].data
         if data is not None and len(data) > 0 and tensor.dtype is not None:
             if len(data) != tensor.nbytes:

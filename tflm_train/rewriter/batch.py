@@ -17,7 +17,8 @@ from tflm_train.model import Model
 from tflm_train.ops.builtin import builtin_of, layer_form_of
 
 _PLAIN = """
-    ABS ADD AVERAGE_POOL_2D CONV_2D DEPTHWISE_CONV_2D DEQUANTIZE DIV ELU EXP EXPAND_DIMS HARD_SWISH
+    ABS ADD AVERAGE_POOL_2D CONV_2D DEPTHWISE_CONV_2D DEQUANTIZE DIV ELU EXP EXPAND_DIMS
+    FULLY_CONNECTED HARD_SWISH
     L2_NORMALIZATION LEAKY_RELU LOGISTIC LOG_SOFTMAX MAXIMUM MAX_POOL_2D MINIMUM MUL NEG QUANTIZE
     RELU RELU6 RELU_N1_TO_1 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SOFTMAX SQRT
     SQUARE SQUARED_DIFFERENCE SQUEEZE SUB TANH
@@ -60,7 +61,12 @@ def one_sample(model: Model) -> Model:
         _shorten_reshape(graph, op, batch)
     for tensor in [*graph.inputs, *(t for op in graph.ops for t in op.outputs)]:
         tensor.shape = (1, *tensor.shape[1:])
-    return Model(work.to_bytes(), model.name)
+    made = Model(work.to_bytes(), model.name)
+    made.notes = (
+        *model.notes,
+        f"{model.name} takes {batch} samples at a time; this one takes one, with the same answers",
+    )
+    return made
 
 
 def _why_not(op: Op, batch: int) -> str | None:

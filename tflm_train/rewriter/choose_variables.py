@@ -25,6 +25,7 @@ from tflm_train.rewriter.training_graph import TrainingGraph, Variable
 from tflm_train.scheme.gradient_path import why_not_input, why_not_tensor
 from tflm_train.scheme.select import select_channels
 
+_BELOW = -128  # what int8 holds and TFLite's weights may not
 _MAX_LISTED_CHANNELS = 1 << 15  # the lists that our ops read are int16
 
 
@@ -38,7 +39,7 @@ def choose_variables(graph: TrainingGraph) -> TrainingGraph:
       The same graph.
 
     Raises:
-      UnsupportedError: A trained tensor is shared, not constant or not int8/int32.
+      UnsupportedError: A trained tensor is a tied layer's, not constant or not int8/int32.
     """
     graph.variables += [Variable(graph.ranges, None), Variable(graph.scales, None)]
     for layer in graph.plan.trained:
@@ -91,9 +92,11 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
     )
     update = graph.plan.weights.get(layer.index)
     if update is not None:
+        _require_trainable(graph, layer, weights)
+        weights = _clipped(graph, layer, _own(graph, layer, layer.form.weights))
         kept = select_channels(update, layer, scheme.seed)
         columns = _make_columns(graph, layer, kept)
-        variable = _make_variable(graph, layer, weights) if columns is None else columns.weights
+        variable = _make_variable(graph, weights) if columns is None else columns.weights
         if columns is not None and layer.is_depthwise:
             trained = dataclasses.replace(trained, weight_factors=weight_factors[columns.kept])
         trained = dataclasses.replace(
@@ -104,18 +107,46 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
         kept_for_weights = scheme.optimizer.kept_for_weights(scheme.residual_bits)
         trained.kept.update(_make_kept(graph, layer, variable, kept_for_weights))
     if bias is not None:
-        variable = _make_variable(graph, layer, bias)
+        _require_trainable(graph, layer, bias)
+        variable = _make_variable(graph, _own(graph, layer, layer.form.bias))
         trained = dataclasses.replace(trained, bias=variable)
         kept_for_bias = scheme.optimizer.kept_for_bias()
         trained.kept.update(_make_kept(graph, layer, variable, kept_for_bias))
     return trained
 
 
+def _own(graph: TrainingGraph, layer: Layer, place: int) -> Tensor:
+    """A layer's weights or bias, copied where other operators read the same tensor."""
+    tensor = layer.op.inputs[place]
+    assert tensor is not None
+    if sum(t is tensor for op in graph.model.graph.ops for t in op.inputs) == 1:
+        return tensor
+    copy = dataclasses.replace(tensor, name=f"{layer.name}/{tensor.short_name}", raw=None)
+    layer.op.inputs[place] = graph.model.graph.add(copy)
+    graph.warnings.append(
+        f"{layer} gets its own copy of {tensor.name!r}, which other operators read as well"
+    )
+    return copy
+
+
+def _clipped(graph: TrainingGraph, layer: Layer, weights: Tensor) -> Tensor:
+    """Weights within +-127, as TFLite's int8 weights are: steps keep them there as well."""
+    data = weights.data
+    if data is None or not np.any(data == _BELOW):
+        return weights
+    count = int(np.count_nonzero(data == _BELOW))
+    weights.data = np.maximum(data, _BELOW + 1)
+    graph.warnings.append(
+        f"{layer}: {count} of {data.size} weights are -128 and were clipped to -127"
+    )
+    graph.clipped.append(layer)
+    return weights
+
+
 def _make_columns(
     graph: TrainingGraph, layer: Layer, kept: npt.NDArray[np.int64]
 ) -> Columns | None:
     """The variable of a layer that trains in part; None when all of its channels train."""
-    _require_trainable(graph, layer, layer.weights)
     data = _as_kernel(layer)
     depthwise = layer.is_depthwise
     if depthwise:
@@ -174,8 +205,7 @@ def _as_kernel(layer: Layer) -> npt.NDArray[np.int8]:
     return data if data.ndim == 4 else data.reshape(data.shape[0], 1, 1, -1)
 
 
-def _make_variable(graph: TrainingGraph, layer: Layer, tensor: Tensor) -> Tensor:
-    _require_trainable(graph, layer, tensor)
+def _make_variable(graph: TrainingGraph, tensor: Tensor) -> Tensor:
     assert tensor.data is not None
     factory = tensor.data if np.any(tensor.data) else None
     tensor.data = None

@@ -28,7 +28,9 @@ _LATENT = TensorNote(
     "latent", "The activation where the trained part begins; kept, and may be written."
 )
 _LABELS = {
-    TargetKind.INDEX: TensorNote("label", "Index of the class that the output should be."),
+    TargetKind.INDEX: TensorNote(
+        "label", "Index of the class that the output should be, at each position."
+    ),
     TargetKind.VALUES: TensorNote("target", "What the output should be, one value for each."),
 }
 

@@ -15,7 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import ops
-from tflm_train.backward_ops.losses import find_logits, find_target_input, loss_params
+from tflm_train.backward_ops.losses import (
+    find_logits,
+    find_target_input,
+    loss_params,
+    positions_of,
+)
 from tflm_train.backward_ops.rule import Destination, Gradient, MaskInput, Producer
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.backward_ops.trained_layer import LayerSize, StepFields, TrainedLayer
@@ -160,10 +165,11 @@ class _Tape:
         graph, logits, loss = self._graph, self._logits, self._graph.plan.scheme.loss
         weights = None
         if loss.class_weights:
-            if len(loss.class_weights) != logits.size:
+            classes = logits.size // positions_of(loss.rule, logits)
+            if len(loss.class_weights) != classes:
                 raise SchemeError(
                     f"loss.class_weights: {len(loss.class_weights)} weights for the "
-                    f"{logits.size} classes of {graph.model.name}; give one for each"
+                    f"{classes} classes of {graph.model.name}; give one for each"
                 )
             data = np.array(loss.class_weights, np.float32)
             weights = graph.constant("train/class_weights", data)

@@ -12,11 +12,14 @@ from tflm_train.cost.boards import DEFAULT_CLOCK
 from tflm_train.cost.cores import Core
 from tflm_train.cost.estimate import StepCost, step_cost
 from tflm_train.cost.report import TimeReport, time_report
+from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Graph, Model, Tensor
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.model.runnable import missing_kernels
 from tflm_train.records import sometimes
+from tflm_train.rewriter.batch import one_sample
 from tflm_train.rewriter.layer_costs import LayerCosts
 from tflm_train.scheme.gradient_path import GradientPath, gradient_path, why_no_loss
 
@@ -102,6 +105,7 @@ class Inspection:
       peak: Where most of it is in use.
       time: The estimated time of one inference.
       layers: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV in execution order.
+      notes: What is changed of the model when it is rewritten, and what TFLM cannot run of it.
     """
 
     model: str
@@ -116,6 +120,7 @@ class Inspection:
     peak: Peak
     time: TimeReport
     layers: tuple[LayerInspection, ...]
+    notes: tuple[str, ...] | None = sometimes()
 
 
 def inspect_model(
@@ -140,6 +145,8 @@ def inspect_model(
     Returns:
       The description.
     """
+    source = len(model.source)
+    model, notes = _as_rewritten(model)
     losses = {name: why_no_loss(model, name, output) for name in LOSS_RULES}
     path = gradient_path(model, output)
     memory = memory_report(model, kernels)
@@ -148,7 +155,7 @@ def inspect_model(
     measured = {} if added is None else added
     return Inspection(
         model=model.name,
-        bytes=len(model.source),
+        bytes=source,
         inputs=tuple(_interface(t) for t in model.graph.inputs),
         outputs=tuple(_interface(t) for t in model.graph.outputs),
         ops=dict(Counter(op.name for op in model.graph.ops)),
@@ -162,7 +169,18 @@ def inspect_model(
             _describe(model.graph, layer, path, step, measured.get(layer.index))
             for layer in list_layers(model.graph)
         ),
+        notes=notes or None,
     )
+
+
+def _as_rewritten(model: Model) -> tuple[Model, tuple[str, ...]]:
+    """The model for one sample, where that can be, and what there is to say."""
+    missing = tuple(f"TFLM cannot run {m.reason}" for m in missing_kernels(model))
+    try:
+        model = one_sample(model)
+    except UnsupportedError as error:
+        return model, (str(error), *missing)
+    return model, (*model.notes, *missing)
 
 
 def _interface(tensor: Tensor) -> Interface:

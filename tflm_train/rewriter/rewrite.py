@@ -16,9 +16,11 @@ from tflm_train.cost.flash import Flash
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
+from tflm_train.model.runnable import missing_kernels
 from tflm_train.model.written import write, write_checked
 from tflm_train.ops.reading import is_ours
 from tflm_train.rewriter.attach_head import attach_head
+from tflm_train.rewriter.batch import one_sample
 from tflm_train.rewriter.choose_variables import CHOOSE_VARIABLES
 from tflm_train.rewriter.close_step import CLOSE_STEP
 from tflm_train.rewriter.costs import Costs, costs_of
@@ -30,6 +32,7 @@ from tflm_train.rewriter.fuse_bias import FUSE_BIAS
 from tflm_train.rewriter.hold_latent import HOLD_LATENT, KEEP_APART
 from tflm_train.rewriter.latent_report import describe_latent
 from tflm_train.rewriter.mark_step import MARK_STEP, MARKED
+from tflm_train.rewriter.moved_outputs import moved_outputs
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
 from tflm_train.rewriter.order_ops import order_ops
 from tflm_train.rewriter.origins import keep_origins
@@ -72,10 +75,14 @@ class RewriteResult:
 
 
 def original_of(model: Model) -> Model:
-    """The model to rewrite: an optimized one with its builtin operators, any other one itself.
+    """The model to rewrite: one that is not ready to train is made so, which its notes say.
+
+    An optimized one gets its builtin operators back; one that was made for several samples at a
+    time is made for one.
 
     Raises:
-      UnsupportedError: The model is rewritten already.
+      UnsupportedError: The model is rewritten already, TFLM cannot run it, or its operators mix the
+        samples of a batch.
       ModelError: It was optimized by another version, which did not say what its layers were.
     """
     original = with_builtins(model)
@@ -83,7 +90,10 @@ def original_of(model: Model) -> Model:
         raise UnsupportedError(
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
-    return original
+    for missing in missing_kernels(original):
+        if missing.is_final:
+            raise UnsupportedError(f"{model.name}: TFLM cannot run it: {missing.reason}")
+    return one_sample(original)
 
 
 def rewrite(
@@ -130,6 +140,8 @@ def rewrite(
     keep_origins(work)
     data = write_checked(work)
     costs = costs_of(work, data, built.memory, choice)
+    if built.graph.clipped:
+        built.graph.warnings += moved_outputs(model, Model(data, model.name))
     report = build_report(model, built.graph, costs, latent)
     return RewriteResult(
         data, report, built.memory, built.unstreamed, built.slowdown, costs.flash, costs.step
@@ -186,7 +198,7 @@ def _build(
         describe_head(work, scheme.head, plan.output, classes)
         plan = plan.with_new_layers(work.graph, added)
     graph = TrainingGraph.start(work, plan)
-    graph.warnings += _model_warnings(work)
+    graph.warnings += [*model.notes, *_model_warnings(work)]
     order_all = functools.partial(order_ops, order=order, fingerprint=_fingerprint(model, scheme))
     made = (CHOOSE_VARIABLES, DIFFERENTIATE, SAVE_MASKS, SPLIT_LAYERS)
     ordered = Pass("order_ops", order_all, requires=(UPDATED, LAYERS_SPLIT), ensures=(IN_ORDER,))

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.backward_ops.losses import find_logits, positions_of
 from tflm_train.backward_ops.rule import Gradient
 from tflm_train.backward_ops.trained_layer import TrainedLayer
 from tflm_train.model import Model, Op, Tensor
+from tflm_train.model.layers import Layer
 from tflm_train.model.origins import Origin
 from tflm_train.ops import STATE_WORDS, Params, UpdateOutputs
 from tflm_train.ops.constants import TargetKind
@@ -77,8 +79,8 @@ class TrainingGraph:
       state: int32 [16] graph output, the state handle (no variable: tools drop those from outputs).
       control: int32 variable, the live state and behind it the marks of a step.
       learning_rate: float32 [1] variable and graph input.
-      label: The target, a graph input: int32 [1] class index, or float32 of the trained output's
-        shape; None where the target is the model's own input.
+      label: The target, a graph input: int32 [1] class index, or one for each position of a map;
+        or float32 of the trained output's shape; None where the target is the model's own input.
       loss: float32 [1] graph output.
       scales: float32 [slots] variable, one scale per gradient tensor.
       ranges: float32 [slots] variable, running ratios for the exponent's prediction.
@@ -88,6 +90,7 @@ class TrainingGraph:
       frozen: What a step from a latent leaves out; None where nobody asks for it.
       slot_names: Which tensor's gradient each slot belongs to.
       training: Our ops, in the order they were made (the schedule pass orders them).
+      clipped: Layers of which some weights had to be moved into +-127.
       warnings: For the report.
     """
 
@@ -107,6 +110,7 @@ class TrainingGraph:
     frozen: FrozenPart | None = None
     slot_names: list[str] = field(default_factory=list)
     training: list[TrainOp] = field(default_factory=list)
+    clipped: list[Layer] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @staticmethod
@@ -195,6 +199,9 @@ def _make_label(model: Model, plan: UpdatePlan) -> Tensor | None:
     if kind is TargetKind.INPUT:
         return None
     if kind is TargetKind.INDEX:
-        return model.graph.add(Tensor.make("train/label", np.int32, (1,)))
+        loss = plan.scheme.loss
+        logits = find_logits(model, loss.name, plan.output)
+        shape = (1,) if positions_of(loss.rule, logits) == 1 else logits.shape[:-1]
+        return model.graph.add(Tensor.make("train/label", np.int32, shape))
     shape = model.graph.outputs[plan.output].shape
     return model.graph.add(Tensor.make("train/label", np.float32, shape))

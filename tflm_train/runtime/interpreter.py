@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
+from tflm_train.model.runnable import missing_kernels
 from tflm_train.ops import Loss
 from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.ops.npu import ETHOS_U
@@ -142,10 +143,11 @@ class Interpreter:
         Args:
           x: The input, of the model's type, with or without the batch dimension; a list of them for
             a model with several.
-          target: What the output should be: a class index for softmax cross-entropy; a float per
-            output (0 to 1) for probabilities and for sigmoid cross-entropy, where a class index
-            stands for that label alone (0 or 1 where there is one output); real values for mean
-            squared error; None where the target is the model's own input.
+          target: What the output should be: a class index for softmax cross-entropy, one for each
+            position of a map; a float per output (0 to 1) for probabilities and for sigmoid
+            cross-entropy, where a class index stands for that label alone (0 or 1 where there is
+            one output); real values for mean squared error; None where the target is the model's
+            own input.
           learning_rate: In real units, as in float training; above 0.
 
         Returns:
@@ -312,7 +314,8 @@ class Interpreter:
             except RuntimeError as error:
                 refusal = str(error)
         detail = next((line for line in lines if line.strip()), refusal)
-        raise ModelError(f"{self.model.name}: TFLM cannot run this model: {detail.strip()}")
+        missing = next((m.reason for m in missing_kernels(self.model)), detail.strip())
+        raise ModelError(f"{self.model.name}: TFLM cannot run this model: {missing}")
 
     def _invoke(self) -> None:
         try:

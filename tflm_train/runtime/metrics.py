@@ -32,6 +32,7 @@ class Metric:
       threshold: Where yes begins for yes-or-no labels; None for one class of several.
       gives_probabilities: Whether the output holds these, not what a SOFTMAX or LOGISTIC takes.
       is_class: Whether the output is the number of the class itself.
+      positions: How many positions of a map are classified one by one; accuracy counts them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Metric:
     threshold: float | None = None
     gives_probabilities: bool = False
     is_class: bool = False
+    positions: int = 1
 
     @property
     def is_accuracy(self) -> bool:
@@ -54,6 +56,8 @@ class Metric:
         """
         values = real_values(answer, self.output).reshape(-1)
         wanted = np.asarray(target)
+        if self.positions > 1:
+            return float(np.mean(self.found(answer) == self.labels(target)))
         if self.name == MEAN_SQUARED_ERROR:
             return float(np.mean((values - wanted.reshape(-1)) ** 2))
         if self.threshold is not None:
@@ -61,6 +65,20 @@ class Metric:
             return float(np.mean(yes == (wanted.reshape(-1) > _EVEN_ODDS)))
         label = int(wanted) if wanted.ndim == 0 else int(np.argmax(wanted))
         return float((values[0] if self.is_class else np.argmax(values)) == label)
+
+    def found(self, answer: Array) -> npt.NDArray[np.intp]:
+        """The class that an answer gives each position."""
+        rows = real_values(answer, self.output).reshape(self.positions, -1)
+        classes: npt.NDArray[np.intp] = np.argmax(rows, axis=1)
+        return classes
+
+    def labels(self, target: Array) -> npt.NDArray[np.intp]:
+        """The class of each position, of indices or of a value per output."""
+        wanted = np.asarray(target).reshape(self.positions, -1)
+        classes: npt.NDArray[np.intp] = np.argmax(wanted, axis=1)
+        if wanted.shape[1] == 1:
+            classes = wanted[:, 0].astype(np.intp)
+        return classes
 
     def error(self, answer: Array, target: Array) -> float:
         """How wrong one answer is, lower is better; it tells apart what one score does not.
@@ -80,6 +98,8 @@ class Metric:
             return score
         if self.is_class:
             return 1.0 - score
+        if self.positions > 1:
+            return 1.0 - score + self._map_error(answer, target)
         values = real_values(answer, self.output).reshape(-1)
         wanted = np.asarray(target, np.float64).reshape(-1)
         if np.ndim(target) == 0 and values.size > 1:
@@ -92,6 +112,30 @@ class Metric:
         before = np.sum(values > right) + 0.5 * (np.sum(values == right) - 1)
         order = float(before) / max(1, values.size - 1)
         return 1.0 - score + order + _LITTLE * float(np.sum((given - wanted) ** 2))
+
+    def _map_error(self, answer: Array, target: Array) -> float:
+        """What `error` adds to the share of wrong positions: the mean over them."""
+        rows = real_values(answer, self.output).reshape(self.positions, -1)
+        wanted = np.eye(rows.shape[1])[self.labels(target)]
+        right = np.sum(rows * wanted, axis=1, keepdims=True)
+        before = np.sum(rows > right, axis=1) + 0.5 * (np.sum(rows == right, axis=1) - 1)
+        given = rows
+        if not self.gives_probabilities:
+            given = np.exp(rows - rows.max(axis=1, keepdims=True))
+            given /= given.sum(axis=1, keepdims=True)
+        squares = np.sum((given - wanted) ** 2, axis=1)
+        return float(np.mean(before / (rows.shape[1] - 1) + _LITTLE * squares))
+
+
+def map_positions(interpreter: Interpreter) -> int:
+    """How many positions a model classifies one by one; 1 where it answers for the whole sample."""
+    if interpreter.loss is not None:
+        return interpreter.loss.positions
+    graph = interpreter.model.graph
+    output = graph.outputs[interpreter.trained_output]
+    rows = [builtin_of(op) for op in ending_of(graph, output)]
+    ends = any(row is not None and row.loss is LossKind.SOFTMAX_CROSS_ENTROPY for row in rows)
+    return output.size // output.shape[-1] if ends and output.shape and output.shape[-1] > 1 else 1
 
 
 def metric_for(interpreter: Interpreter, y: Array) -> Metric:
@@ -108,6 +152,10 @@ def metric_for(interpreter: Interpreter, y: Array) -> Metric:
     output = interpreter.model.graph.outputs[interpreter.trained_output]
     rows = [builtin_of(op) for op in ending_of(interpreter.model.graph, output)]
     ending = [row.loss for row in rows if row is not None and not row.is_logarithm]
+    positions = map_positions(interpreter)
+    if positions > 1 and not interpreter.is_regression:
+        probabilities = LossKind.SOFTMAX_CROSS_ENTROPY in ending
+        return Metric(ACCURACY, output, None, probabilities, positions=positions)
     if any(row is not None and row.chooses_largest for row in rows):
         return Metric(ACCURACY, output, is_class=True)
     indices = y.ndim == 1 and y.dtype.kind in "iu" and output.size > 1

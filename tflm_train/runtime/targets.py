@@ -35,26 +35,35 @@ def target_array(loss: ops.Loss, target: npt.ArrayLike | None) -> npt.NDArray[An
         raise DataError("the loss of this model needs a target; only `target: input` needs none")
     value = np.asarray(target)
     if loss.target_kind == TargetKind.INDEX:
-        if value.size != 1 or value.dtype.kind not in "iu":
-            raise DataError(
-                f"the target is {value.dtype} {value.shape}; this model takes one class index"
-            )
-        label = int(value.reshape(-1)[0])
-        if not 0 <= label < loss.classes:
-            raise DataError(f"label {label} is out of range: the model has {loss.classes} classes")
-        return np.array([label], np.int32)
+        return _indices(loss, value)
     if value.ndim == 0 and value.dtype.kind in "iu" and loss.classes > 1:
         value = _one_hot(int(value), loss)
     values = value.astype(np.float32).reshape(-1)
-    if values.size != loss.classes:
+    if values.size != loss.outputs:
         raise DataError(
-            f"the target has {values.size} values; the model has {loss.classes} outputs"
+            f"the target has {values.size} values; the model has {loss.outputs} outputs"
         )
     if loss.loss_kind == LossKind.MEAN_SQUARED_ERROR:
         check_values(values)
     else:
         check_probabilities(values)
     return values
+
+
+def _indices(loss: ops.Loss, value: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """The class indices of a sample, or of each position of its map."""
+    wanted = "one class index" if loss.positions == 1 else f"{loss.positions} class indices"
+    whole = value.dtype.kind in "iu" or (
+        # A data set keeps a map of indices as floats, as it does all targets of several values.
+        value.dtype.kind == "f" and loss.positions > 1 and np.array_equal(value, np.floor(value))
+    )
+    if value.size != loss.positions or not whole:
+        raise DataError(f"the target is {value.dtype} {value.shape}; this model takes {wanted}")
+    labels = value.reshape(-1).astype(np.int64)
+    wrong = labels[(labels < 0) | (labels >= loss.classes)]
+    if wrong.size:
+        raise DataError(f"label {wrong[0]} is out of range: the model has {loss.classes} classes")
+    return labels.astype(np.int32)
 
 
 def _one_hot(label: int, loss: ops.Loss) -> npt.NDArray[np.float32]:

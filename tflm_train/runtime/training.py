@@ -17,7 +17,7 @@ from tflm_train.model import Tensor
 from tflm_train.runtime.data import Dataset, ImageFiles, Samples, quantise, to_model_input
 from tflm_train.runtime.host_library import take_step_counts
 from tflm_train.runtime.interpreter import Interpreter, check_rate
-from tflm_train.runtime.metrics import Metric, metric_for, real_values
+from tflm_train.runtime.metrics import Metric, map_positions, metric_for, real_values
 from tflm_train.runtime.targets import target_array
 
 SCHEDULES = ("linear", "cosine", "constant")
@@ -337,14 +337,31 @@ def scores(
     x: Inputs,
     y: npt.NDArray[Any],
     on_sample: Callable[[int], None] | None = None,
+    confusion: list[list[int]] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """The score of each sample; arguments as of `evaluate`."""
+    """The score of each sample.
+
+    Args:
+      interpreter: Any model.
+      x: As for `evaluate`.
+      y: Likewise.
+      on_sample: Likewise.
+      confusion: Of a model that classifies each position of a map, filled with how many positions
+        there are of each class (row) for which it finds each class (column).
+    """
     metric = metric_for(interpreter, y)
     found = np.zeros(len(y))
+    classes = metric.output.size // metric.positions
+    counts = np.zeros((classes, classes), np.int64)
     for index, (sample, target) in enumerate(zip(x, y, strict=True)):
-        found[index] = metric.score(infer_one(interpreter, sample), target)
+        answer = infer_one(interpreter, sample)
+        found[index] = metric.score(answer, target)
+        if metric.positions > 1:
+            np.add.at(counts, (metric.labels(target), metric.found(answer)), 1)
         if on_sample is not None:
             on_sample(index + 1)
+    if confusion is not None and metric.positions > 1:
+        confusion += counts.tolist()
     return found
 
 
@@ -383,8 +400,9 @@ def targets(
             )
         found.append(y[:limit])
     output = interpreter.model.graph.outputs[interpreter.trained_output]
-    if output.size > 1 and not interpreter.is_regression:
-        dataset.check_classes(output.size)
+    classes = output.size // map_positions(interpreter)
+    if classes > 1 and not interpreter.is_regression:
+        dataset.check_classes(classes)
     for name, y in zip(("y_train", "y_test"), found, strict=True):
         _check_targets(interpreter, y, name, output)
     return found[0], found[1]
@@ -393,7 +411,13 @@ def targets(
 def _check_targets(
     interpreter: Interpreter, y: npt.NDArray[Any], name: str, output: Tensor
 ) -> None:
-    if y.ndim > 1 and y[0].size != output.size:
+    positions = map_positions(interpreter)
+    if positions > 1 and y[0].size not in (positions, output.size):
+        raise DataError(
+            f"{name}: {y[0].size} values for each sample, but the model classifies {positions} "
+            f"positions of {list(output.shape)}: give the index of the class for each of them"
+        )
+    if positions == 1 and y.ndim > 1 and y[0].size != output.size:
         raise DataError(
             f"{name}: {y[0].size} values for each sample, but the model has {output.size} outputs"
         )
@@ -407,7 +431,7 @@ def _check_targets(
 
 
 def model_inputs(interpreter: Interpreter, x: Samples, name: str) -> npt.NDArray[Any]:
-    """Converts samples to the type of the model's input (int8, int16, or float32 as it is).
+    """Converts samples to the type of the model's input (int8, uint8, int16, or float32 as it is).
 
     Raises:
       DataError: They do not fit.
@@ -420,6 +444,10 @@ def model_inputs(interpreter: Interpreter, x: Samples, name: str) -> npt.NDArray
     tensor = interpreter.model.graph.inputs[0]
     if tensor.type_name == "INT8" and tensor.quantization is not None:
         return to_model_input(x, tensor.shape, tensor.scale, tensor.zero_point, name)
+    if tensor.type_name == "UINT8" and tensor.quantization is not None:
+        values = to_model_input(x, tensor.shape, tensor.scale, tensor.zero_point - 128, name)
+        # Flipping the top bit of a byte adds 128.
+        return values.view(np.uint8) ^ np.uint8(0x80)
     if tensor.type_name == "INT16" and tensor.quantization is not None:
         floats = _float_inputs(x, tensor, name)
         return quantise(floats, tensor.scale, tensor.zero_point, np.int16)
@@ -427,7 +455,7 @@ def model_inputs(interpreter: Interpreter, x: Samples, name: str) -> npt.NDArray
         return _float_inputs(x, tensor, name)
     raise DataError(
         f"{interpreter.model.name}: input {tensor.name!r} is {tensor.type_name}; data sets can be "
-        "fed to int8, int16 and float32 inputs"
+        "fed to int8, uint8, int16 and float32 inputs"
     )
 
 

@@ -115,7 +115,9 @@ def _remedy(graph: Graph, barrier: Op) -> str:
     behind = [layer for layer in list_layers(graph) if layer.op_index > graph.index(barrier)]
     if behind:
         return f"train layers from {behind[0].index} on, and leave those before it frozen"
-    return "no layer lies behind it: train another `output`"
+    if len(graph.outputs) > 1:
+        return "no layer lies behind it: train another `output`"
+    return "no layer lies behind it, and the model has no other output: it cannot train"
 
 
 def _why_not(op: Op) -> str | None:
@@ -130,6 +132,8 @@ def _why_not_layer(graph: Graph, layer: Layer, tensor: Tensor) -> str | None:
 def why_not_input(layer: Layer) -> str | None:
     """Why a layer cannot train because of its types, None where it can."""
     x, weights = layer.x, layer.weights
+    if x.data is not None:
+        return f"its input {x.name!r} is a constant, so that it always gives the same; leave it out"
     if x.quantization is None or weights.quantization is None or x.type_name != "INT8":
         return (
             f"its input is {x.type_name}, not quantized int8; only int8 layers train; "
@@ -145,13 +149,35 @@ def why_not_tensor(graph: Graph, layer: Layer, tensor: Tensor) -> str | None:
         return f"{tensor.name!r} is {tensor.type_name}; only {type_name} can train"
     if tensor.data is None:
         return f"{tensor.name!r} is computed, not a constant"
-    if tensor is layer.weights and np.any(tensor.data == -128):
-        # Training keeps them within +-127, so that the first step would move these too.
-        return (
-            f"{tensor.name!r} holds weights of -128, which TFLite's int8 weights may not; "
-            "clip them to -127, or train only its bias"
-        )
-    users = graph.consumers(tensor)
-    if len(users) != 1 or sum(1 for t in users[0].inputs if t is tensor) != 1:
-        return f"{tensor.name!r} is shared by {len(users)} ops; shared weights cannot train"
-    return None
+    return why_tied(graph, layer)
+
+
+def why_tied(graph: Graph, layer: Layer) -> str | None:
+    """Why a layer cannot train because it is the same as another one, None where it is not.
+
+    Layers that share their weights are one layer that runs several times: trained apart they would
+    come apart. Weights that are all alike say nothing of that: the converter merges equal constants
+    of layers that have not learnt yet. What such layers share is copied when one of them trains.
+    """
+    same = _tied_with(graph, layer)
+    if len(same) == 1:
+        return None
+    numbers = ", ".join(str(other.index) for other in same)
+    behind = [
+        x.index
+        for x in list_layers(graph)
+        if x.index > same[-1].index and len(_tied_with(graph, x)) == 1
+    ]
+    remedy = f"train layers from {behind[0]} on" if behind else "convert it with separate layers"
+    return (
+        f"layers {numbers} are one layer that runs {len(same)} times: they share the weights "
+        f"{layer.weights.name!r}, and would come apart; {remedy}"
+    )
+
+
+def _tied_with(graph: Graph, layer: Layer) -> list[Layer]:
+    """The layers that are the same layer, itself among them."""
+    data = layer.weights.data
+    if data is None or np.all(data == data.flat[0]):
+        return [layer]
+    return [other for other in list_layers(graph) if other.weights is layer.weights]

@@ -9,6 +9,7 @@ from tflm_train.errors import SchemeError
 from tflm_train.graph import Graph, Op
 from tflm_train.model.layers import Layer, ancestors, list_layers
 from tflm_train.model.model import Model
+from tflm_train.ops.npu import ETHOS_U
 from tflm_train.scheme.gradient_path import gradient_path
 from tflm_train.scheme.scheme import ALL, LayerRef, Scheme, WeightUpdate
 
@@ -106,6 +107,11 @@ def feeding_layers(model: Model, output: int) -> list[Layer]:
     """
     feeding = ancestors(model.graph, model.graph.outputs[output])
     found = [layer for layer in list_layers(model.graph) if id(layer.op) in feeding]
+    if not found and any(ETHOS_U.is_kind_of(op) for op in model.graph.ops):
+        raise SchemeError(
+            f"{model.name}: all of its layers run on the Ethos-U, where nothing trains; rewrite "
+            "the model as it was before Vela, and compile the result with Vela"
+        )
     if not found:
         raise SchemeError(
             f"{model.name}: no CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED layer feeds its "

@@ -49,14 +49,14 @@ class Restore(TrainingOp[RestoreInputs, RestoreOutputs], kind=1):
 class LossInputs(Scaled):
     """Of LOSS: `saved` is what the forward pass keeps, not read; it has to be written before."""
 
-    logits: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "classes")]
+    logits: Annotated[Tensor, Spec(Role.ACTIVATION, "INT8", "positions * classes")]
     target: Annotated[
         Tensor,
         Spec(
             Role.TARGET,
             "INT32 if target_kind == TargetKind.INDEX else"
             " FLOAT32 if target_kind == TargetKind.VALUES else INT8",
-            "1 if target_kind == TargetKind.INDEX else classes",
+            "positions if target_kind == TargetKind.INDEX else positions * classes",
         ),
     ]
     class_weights: Annotated[
@@ -75,7 +75,7 @@ class LossInputs(Scaled):
 class LossOutputs(Tensors):
     """Of LOSS."""
 
-    gradient: Annotated[Tensor, Spec(Role.GRADIENT, "INT8", "classes", mark="slot")]
+    gradient: Annotated[Tensor, Spec(Role.GRADIENT, "INT8", "positions * classes", mark="slot")]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Loss(TrainingOp[LossInputs, LossOutputs], kind=2):
     """A loss and its gradient."""
 
     TERMS = terms(slots="slot + 1")
-    classes: Annotated[int, Number("elements of the output", "1")]
+    classes: Annotated[int, Number("elements of the output, of each position", "1")]
     zero_point: Annotated[ZeroPoint, Number("of the logits", "-128", "127")]
     scale: Annotated[float, Number("of the logits", "1", "MAX_SCALE")]
     slot: SlotField
@@ -97,6 +97,19 @@ class Loss(TrainingOp[LossInputs, LossOutputs], kind=2):
     spread: Annotated[float, Number("", "0", "FINITE")] = 0.0
     target_scale: Annotated[float, Number("of the model's input as target", "0", "MAX_SCALE")] = 1.0
     target_zero_point: Annotated[int, Number("likewise", "-128", "127")] = 0
+    positions: Annotated[
+        int,
+        Number(
+            "classified one by one",
+            "1",
+            "LARGEST if loss_kind == LossKind.SOFTMAX_CROSS_ENTROPY else 1",
+        ),
+    ] = 1
+
+    @property
+    def outputs(self) -> int:
+        """Elements of the logits: of all positions."""
+        return self.positions * self.classes
 
 
 @dataclass(frozen=True, kw_only=True)

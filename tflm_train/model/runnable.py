@@ -1,0 +1,54 @@
+"""Which operators of a model TFLM cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tflm_train.graph import Op
+from tflm_train.model.model import Model
+from tflm_train.ops.builtin import builtin_of
+from tflm_train.ops.npu import ETHOS_U
+from tflm_train.ops.reading import is_ours
+
+_FLEX = "Flex"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An operator without a kernel in TFLM.
+
+    Attributes:
+      reason: A sentence that names it.
+      is_final: Whether nobody can register one: it is none of the firmware's own.
+    """
+
+    reason: str
+    is_final: bool
+
+
+def missing_kernels(model: Model) -> list[Missing]:
+    """The operators that TFLM has no kernel for, one of each kind in a subgraph."""
+    found: dict[tuple[int, str], Missing] = {}
+    for subgraph, graph in enumerate([model.graph, *model.other_graphs]):
+        for index, op in enumerate(graph.ops):
+            for missing in _missing(op):
+                where = f"op {index}" if not subgraph else f"subgraph {subgraph}, op {index}"
+                label = f" {op.outputs[0].short_name!r}" if op.outputs else ""
+                text = f"{where} ({op.name},{label}): {missing.reason}"
+                found.setdefault((subgraph, op.name), Missing(text, missing.is_final))
+    return list(found.values())
+
+
+def _missing(op: Op) -> Iterator[Missing]:
+    if not op.is_custom:
+        row = builtin_of(op)
+        if row is None or not row.has_kernel:
+            yield Missing("TFLM has no kernel for it; convert the model without it", True)
+    elif op.name.startswith(_FLEX):
+        yield Missing(
+            "an operator of TensorFlow (Flex), which TFLM cannot run; convert the model without it",
+            True,
+        )
+    elif not is_ours(op) and not ETHOS_U.is_kind_of(op):
+        yield Missing("a custom operator: the firmware has to register its kernel", False)
