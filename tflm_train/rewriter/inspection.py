@@ -120,7 +120,7 @@ class Inspection:
     peak: Peak
     time: TimeReport
     layers: tuple[LayerInspection, ...]
-    notes: tuple[str, ...] | None = sometimes()
+    notes: tuple[str, ...]
 
 
 def inspect_model(
@@ -169,7 +169,7 @@ def inspect_model(
             _describe(model.graph, layer, path, step, measured.get(layer.index))
             for layer in list_layers(model.graph)
         ),
-        notes=notes or None,
+        notes=notes,
     )
 
 
