@@ -50,6 +50,8 @@ def write_files(files: Sequence[NewFile], force: bool) -> None:
             temporary, path = ready[0]
             os.replace(temporary, path)
             ready.pop(0)
+        for folder in {file.path.parent for file in files}:
+            _sync_folder(folder)
     except OSError as error:
         raise TflmTrainError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
@@ -66,13 +68,51 @@ def require_ours(path: Path, is_ours: Callable[[bytes], bool], force: bool) -> N
       force: Replace anything.
 
     Raises:
-      TflmTrainError: It holds a file that is not ours.
+      TflmTrainError: It holds a file that is not ours, or a device or a pipe.
       OSError: It cannot be read.
     """
+    _require_file(path)
     if path.exists() and not force and not is_ours(path.read_bytes()):
         raise TflmTrainError(
             f"{path} exists and was not made by this command; choose another name or --force"
         )
+
+
+def require_place(path: Path, is_ours: Callable[[bytes], bool], force: bool) -> None:
+    """Refuses a place that `write_file` would refuse; long work asks before it begins.
+
+    Args:
+      path: Where something is to be written.
+      is_ours: Whether an existing file's bytes are an earlier result of the same kind.
+      force: Replace anything.
+
+    Raises:
+      TflmTrainError: It cannot be written, or holds what is not ours.
+    """
+    try:
+        require_ours(path, is_ours, force)
+        os.unlink(_temporary(NewFile(path, b"", is_ours)))
+    except OSError as error:
+        raise TflmTrainError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _require_file(path: Path) -> None:
+    """Refuses what is there and no regular file: a device would be replaced, a pipe never ends."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise TflmTrainError(f"{path} is {kind}, not a file; choose the name of a file")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes new names last through a power cut, where the system can open a folder."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _temporary(file: NewFile) -> str:
@@ -81,6 +121,8 @@ def _temporary(file: NewFile) -> str:
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(file.data)
+            stream.flush()
+            os.fsync(stream.fileno())
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
@@ -112,7 +154,9 @@ def read_state(path: Path) -> bytes:
 
     Raises:
       DataError: The file cannot be read.
+      TflmTrainError: It is a folder, a device or a pipe.
     """
+    _require_file(path)
     try:
         return path.read_bytes()
     except OSError as error:

@@ -18,7 +18,7 @@ _GUESSED = 1.5
 """Times the share of right answers that guessing gives."""
 _GUESSING, _STILL, _FALLING = 0.97, 0.01, 0.75
 _BETTER, _WORSE, _RISEN = 0.01, 0.02, 0.1
-_LIMITED, _VANISHED = 0.1, 0.9
+_LIMITED, _VANISHED = 0.3, 0.9
 
 
 def on_data(interpreter: Interpreter, data: Dataset) -> list[str]:

@@ -73,6 +73,11 @@ def execute(arguments: argparse.Namespace) -> int:
             print(json.dumps(plain(result)))
         else:
             command.show(result)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left in the buffer must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1  # As rich does, which prints the tables.
     except KeyboardInterrupt:
         print("tflm_train: interrupted", file=sys.stderr)
         return 130

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tflm_train.cli import advice, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.files import read_state, write_file
+from tflm_train.files import read_state, require_place, write_file
 from tflm_train.learning import LatentCache, RateChoice, train
 from tflm_train.learning.split_pair import data_for_tail
 from tflm_train.model import load
@@ -107,6 +107,8 @@ def _rate(text: str) -> float | None:
 
 
 def _run(arguments: argparse.Namespace) -> TrainSummary:
+    if arguments.save_state:
+        require_place(Path(arguments.save_state), is_state, arguments.force)
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
         interpreter.load_state(read_state(Path(arguments.load_state)))
@@ -114,7 +116,12 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     warnings = advice.on_data(interpreter, dataset.first(arguments.limit))
     _warn(warnings, arguments.json)
     choices: list[RateChoice] = []
-    record = _train(interpreter, dataset, arguments, choices.append)
+    try:
+        record = _train(interpreter, dataset, arguments, choices.append)
+    except KeyboardInterrupt:
+        if arguments.lr is not None or choices:  # Else these steps only tried rates.
+            _save_interrupted(interpreter, arguments)
+        raise
     choice = choices[0] if choices else None
     after = advice.on_run(interpreter, record, choice)
     _warn(after, arguments.json)
@@ -135,6 +142,17 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
         rate_choice=choice,
         warnings=tuple(warnings) or None,
         state=state,
+    )
+
+
+def _save_interrupted(interpreter: Interpreter, arguments: argparse.Namespace) -> None:
+    """Keeps what has been learnt so far, between two steps; nothing before the first of them."""
+    if not arguments.save_state or interpreter.step == 0:
+        return
+    write_file(Path(arguments.save_state), interpreter.state(), is_state, arguments.force)
+    _warn(
+        [f"interrupted after {interpreter.step} steps; their state is in {arguments.save_state}"],
+        arguments.json,
     )
 
 
