@@ -120,7 +120,7 @@ def test_inputs_that_clip(train: Train) -> None:
 
 
 def test_a_rate_that_is_chosen_needs_no_advice(run: Run, train: Train, folder: Path) -> None:
-    result = train("ds_cnn")
+    result = train("ds_cnn", "--epochs", 1)
     assert "warnings" not in result
     choice = result["rate_choice"]
     assert choice["rate"] == result["learning_rate"]
