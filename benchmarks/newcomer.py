@@ -166,13 +166,13 @@ class User:
 def _run(*arguments: str) -> dict[str, Any] | None:
     """What a command prints; of this process, for loading TFLM takes longer than a short run."""
     os.environ.setdefault(CACHE_VARIABLE, str(CACHE))
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = execute(parse(["tflm_train", *arguments, "--json"]))
     if status:
         if arguments[0] == "rewrite":
             return None
-        raise SystemExit(f"{arguments[0]} failed")
+        raise SystemExit(err.getvalue())
     found: dict[str, Any] = json.loads(out.getvalue())
     return found
 

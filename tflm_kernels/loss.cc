@@ -77,12 +77,14 @@ float SoftmaxAt(const LossParams& params, const int8_t* logits, const void* targ
 
 float SoftmaxCrossEntropy(const LossParams& params, const int8_t* logits, const void* target,
                           const float* class_weights, float* d) {
-  // A target is an index, or a value for each class.
-  const int32_t stride = params.target_kind == kTargetIndex ? 1 : params.classes;
+  // Bytes of a position's target: an index, or a number for each class.
+  size_t stride = sizeof(int32_t);
+  if (params.target_kind == kTargetValues) stride = sizeof(float) * params.classes;
+  if (params.target_kind == kTargetInput) stride = params.classes;
   float loss = 0.0f;
   for (int32_t position = 0; position < params.positions; ++position) {
     const int32_t first = position * params.classes;
-    const void* here = static_cast<const int32_t*>(target) + position * stride;
+    const void* here = static_cast<const uint8_t*>(target) + position * stride;
     loss += SoftmaxAt(params, logits + first, here, class_weights, d + first);
   }
   return loss * (1.0f / static_cast<float>(params.positions));

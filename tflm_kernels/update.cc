@@ -251,8 +251,9 @@ __attribute__((noinline)) void StepConv(const ConvUpdateParams& params, const in
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
   const int32_t positions = params.transposed ? g.in_h * g.in_w : g.out_h * g.out_w;
-  const WeightStepper stepper(update, state, base, positions, g.k_h * g.k_w * g.in_c, g.in_c,
-                              weights, residual, channels);
+  const WeightStepper stepper(update, state, base, positions,
+                              int64_t{g.k_h} * g.k_w * update.row_channels, g.in_c, weights,
+                              residual, channels);
   const UpdatePlan plan(params);
   const BiasStepper biases(base, kb, bias);
   TapUpdate updates(plan, params, stepper, kw, scratch);
@@ -295,8 +296,8 @@ __attribute__((noinline)) void StepDepthwise(const DepthwiseUpdateParams& params
                                              const int16_t* channels, void* scratch) {
   const Geometry& g = params.geometry;
   const UpdateParams& update = params.update;
-  const WeightStepper stepper(update, state, base, g.out_h * g.out_w, g.k_h * g.k_w, g.out_c,
-                              weights, residual, channels);
+  const WeightStepper stepper(update, state, base, g.out_h * g.out_w, int64_t{g.k_h} * g.k_w,
+                              g.out_c, weights, residual, channels);
 #if defined(TFLM_TRAIN_MVE)
   const mve::DepthwiseUpdatePlan plan(params, DepthwiseUpdateScratchBytes(params));
   if (plan.usable) {

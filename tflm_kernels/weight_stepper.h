@@ -52,10 +52,10 @@ inline uint32_t StepKey(const StepState& state, int32_t layer) {
 
 class WeightStepper {
  public:
-  // positions: that gradients are summed over. fan_in: trained weights that meet in one output.
+  // positions: that gradients are summed over. fan_in: weights of the whole layer that meet in one output.
   // row: elements of a row of the weights. weights, residual, channels: see ConvUpdate.
   WeightStepper(const UpdateParams& params, const StepState& state, float base, int32_t positions,
-                int32_t fan_in, int32_t row, int8_t* weights, int8_t* residual,
+                int64_t fan_in, int32_t row, int8_t* weights, int8_t* residual,
                 const int16_t* channels)
       : residual_bits_(params.residual_bits),
         gain_shift_(params.gain_shift),
@@ -251,11 +251,11 @@ class WeightStepper {
   // the root of the positions, moves all weights that meet in an output: together by at most half a
   // step each for the largest. No more fits where multipliers of 65536ths of a weight fill an
   // int32, and those of 256ths keep to the same.
-  static int32_t StepLimit(const UpdateParams& params, int32_t fan_in, int32_t positions) {
+  static int32_t StepLimit(const UpdateParams& params, int64_t fan_in, int32_t positions) {
     const int fraction_bits = params.residual_bits == 8 ? 8 : 16;
     const int64_t half = int64_t{1} << (fraction_bits + 31 - params.gain_shift);
     const int64_t share =
-        half / (int64_t{fan_in} * static_cast<int64_t>(Sqrt(static_cast<uint32_t>(positions))));
+        half / (fan_in * static_cast<int64_t>(Sqrt(static_cast<uint32_t>(positions))));
     const int64_t most = params.residual_bits == 8 ? 1 << 23 : INT32_MAX;
     return static_cast<int32_t>(share > most ? most : share > 1 ? share : 1);
   }

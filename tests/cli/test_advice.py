@@ -125,5 +125,5 @@ def test_a_rate_that_is_chosen_needs_no_advice(run: Run, train: Train, folder: P
     choice = result["rate_choice"]
     assert choice["rate"] == result["learning_rate"]
     assert {tried["rate"] for tried in choice["tried"]} >= {0.01, 0.1}
-    shown = run("train", folder / "ds_cnn.tflite", "--data", folder / "data.npz", "--epochs", 1)
+    shown = run("train", folder / "ds_cnn.tflite", "--data", folder / "data.npz")
     assert f"learning rate {choice['rate']:g}, chosen in" in shown.out + shown.err

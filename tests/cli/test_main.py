@@ -58,6 +58,7 @@ def test_errors(folder: Path) -> None:
 COMMANDS_ON_A_MODEL = [
     ["inspect", "{model}"],
     ["rewrite", "{model}", "--scheme", "{folder}/s.yaml"],
+    ["quantize", "{model}", "--data", "{folder}/d.npz", "-o", "{folder}/o.tflite"],
     ["memory", "{model}"],
     ["optimize", "{model}", "-o", "{folder}/o.tflite"],
     ["train", "{model}", "--data", "{folder}/d.npz"],

@@ -74,6 +74,7 @@ SAMPLES: list[ops.Params] = [
     ops.L2NormGrad(16, -3, 0.1, ops.MaskFields(), 0, 1),
     ops.Stream((_STAGE,)),
     ops.Loss(3, 0, 0.5, 0, positions=12),
+    ops.Loss(3, 0, 0.5, 0, target_kind=ops.TargetKind.INPUT, positions=12),
 ]  # fmt: skip
 
 

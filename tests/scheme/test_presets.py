@@ -81,9 +81,7 @@ def test_losses(converted: Converted) -> None:
 def test_a_head_that_cannot_train(converted: Converted) -> None:
     model = converted("resnet")
     head = list_layers(model.graph)[-1]
-    assert head.weights.data is not None
-    head.weights.data = head.weights.data.copy()
-    head.weights.data.flat[0] = -128
+    head.weights.data = None  # computed
     scheme = preset_scheme(Preset.LIGHT, model)
     assert scheme.head == Head(train=False) and head.index in scheme.bias_layers
     assert preset_scheme(Preset.HEAD, model).bias_layers == (head.index,)

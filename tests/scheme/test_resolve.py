@@ -73,13 +73,11 @@ def test_all_takes_the_bias_where_the_weights_cannot_train(
 ) -> None:
     model = converted("resnet")
     weights = list_layers(model.graph)[1].weights
-    assert weights.data is not None
-    weights.data = weights.data.copy()
-    weights.data.flat[0] = -128
+    weights.data = None  # computed
     both = resolve(Scheme(weights="all", biases_last="all"), model)
     assert 1 in both.biases and 1 not in both.weights
     ((layer, why),) = both.left_out
-    assert layer.index == 1 and why.startswith("only its bias trains: ") and "-128" in why
+    assert layer.index == 1 and why.startswith("only its bias trains: ") and "is computed" in why
 
 
 def test_a_scheme_for_another_model(converted: Callable[[str], Model]) -> None:

@@ -70,7 +70,7 @@ def _show(result: Inspection) -> None:
         )
     console = tables.console()
     console.print(table)
-    tables.show_warnings(result.notes or ())
+    tables.show_warnings(result.notes)
     for barrier in result.barriers:
         console.print(f"no gradient passes {barrier}", style="yellow")
     for loss, reason in result.losses.items():

@@ -109,7 +109,7 @@ def _update_weights(
             factors,
             u.gain_shift,
             u.residual_bits,
-            step_limit(geometry, depthwise, u.gain_shift, u.residual_bits),
+            step_limit(geometry, depthwise, u.gain_shift, u.residual_bits, u.row_channels),
         ),
         u.gain_shift,
         channel_axis=channel_axis,

@@ -103,7 +103,13 @@ def gain_shift(positions: int) -> int:
     return min(MAX_GAIN_SHIFT, (INT32_MAX // largest).bit_length() - 1)
 
 
-def step_limit(geometry: Geometry, depthwise: bool, shift: int, residual_bits: int) -> int:
+def step_limit(
+    geometry: Geometry,
+    depthwise: bool,
+    shift: int,
+    residual_bits: int,
+    row_channels: int | None = None,
+) -> int:
     """The largest integer factor of a layer.
 
     The factor `f` of a unit of `G` is at most `1 / (2 * fan_in * sqrt(positions))` weight steps. A
@@ -117,12 +123,14 @@ def step_limit(geometry: Geometry, depthwise: bool, shift: int, residual_bits: i
       depthwise: Whether a weight meets only those of its own channel.
       shift: The layer's `gain_shift`.
       residual_bits: 8, 4 or 0.
+      row_channels: Input channels of the whole layer, where just some of them train: its limit is
+        that of the layer trained whole.
 
     Returns:
       `floor(f * 2^(F + 32 - shift))` with the root rounded down; at least 1, and at most what fits.
     """
     g = geometry
-    fan_in = g.k_h * g.k_w * (1 if depthwise else g.in_c)
+    fan_in = g.k_h * g.k_w * (1 if depthwise else row_channels or g.in_c)
     half = 1 << (_FRACTION_BITS[residual_bits] + 31 - shift)
     limit = half // (fan_in * math.isqrt(g.summed_positions))
     return max(1, min(limit, _MAX_MULTIPLIER[residual_bits]))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tflm_train.errors import ModelError, RuntimeFailure, UnsupportedError
 from tflm_train.model import Graph, Model, Op, Tensor, load
-from tflm_train.rewriter.batch import one_sample
+from tflm_train.model.batch import one_sample
 
 _KERAS = (".keras", ".h5", ".hdf5")
 _SMALL_FLOATS = ("FLOAT16",)

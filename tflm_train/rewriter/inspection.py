@@ -16,10 +16,10 @@ from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Graph, Model, Tensor
+from tflm_train.model.batch import one_sample
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.model.runnable import missing_kernels
 from tflm_train.records import sometimes
-from tflm_train.rewriter.batch import one_sample
 from tflm_train.rewriter.layer_costs import LayerCosts
 from tflm_train.scheme.gradient_path import GradientPath, gradient_path, why_no_loss
 
@@ -120,7 +120,7 @@ class Inspection:
     peak: Peak
     time: TimeReport
     layers: tuple[LayerInspection, ...]
-    notes: tuple[str, ...] | None = sometimes()
+    notes: tuple[str, ...]
 
 
 def inspect_model(
@@ -169,7 +169,7 @@ def inspect_model(
             _describe(model.graph, layer, path, step, measured.get(layer.index))
             for layer in list_layers(model.graph)
         ),
-        notes=notes or None,
+        notes=notes,
     )
 
 

@@ -16,11 +16,11 @@ from tflm_train.cost.flash import Flash
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
+from tflm_train.model.batch import one_sample
 from tflm_train.model.runnable import missing_kernels
 from tflm_train.model.written import write, write_checked
 from tflm_train.ops.reading import is_ours
 from tflm_train.rewriter.attach_head import attach_head
-from tflm_train.rewriter.batch import one_sample
 from tflm_train.rewriter.choose_variables import CHOOSE_VARIABLES
 from tflm_train.rewriter.close_step import CLOSE_STEP
 from tflm_train.rewriter.costs import Costs, costs_of

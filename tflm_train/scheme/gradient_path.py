@@ -132,8 +132,6 @@ def _why_not_layer(graph: Graph, layer: Layer, tensor: Tensor) -> str | None:
 def why_not_input(layer: Layer) -> str | None:
     """Why a layer cannot train because of its types, None where it can."""
     x, weights = layer.x, layer.weights
-    if x.data is not None:
-        return f"its input {x.name!r} is a constant, so that it always gives the same; leave it out"
     if x.quantization is None or weights.quantization is None or x.type_name != "INT8":
         return (
             f"its input is {x.type_name}, not quantized int8; only int8 layers train; "

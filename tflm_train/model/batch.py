@@ -13,7 +13,7 @@ import numpy as np
 
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Graph, Op, Tensor
-from tflm_train.model import Model
+from tflm_train.model.model import Model
 from tflm_train.ops.builtin import builtin_of, layer_form_of
 
 _PLAIN = """
