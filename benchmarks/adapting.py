@@ -57,16 +57,16 @@ class Story:
     alone: Settings
     replayed: Settings
 
-    def model(self, without_last: bool = False) -> Model:
+    def model(self, without: int | None = None) -> Model:
         """The factory's model.
 
         Args:
-            without_last: made without the groups of the factory's data that settings are chosen
-                on, where it is ours to make.
+            without: made without the groups of the factory's data that are held out in this fold,
+                where it is ours to make.
         """
         if self.model_file:
             return load(STORIES / self.model_file)
-        return factory_model(self.data, without_last)
+        return factory_model(self.data, without)
 
 
 class Workshop:
@@ -74,12 +74,12 @@ class Workshop:
 
     Args:
         case: the story.
-        without_last: of which model, see `Story.model`.
+        without: of which model, see `Story.model`.
     """
 
-    def __init__(self, case: Story, without_last: bool = False) -> None:
+    def __init__(self, case: Story, without: int | None = None) -> None:
         data = story(case.data)
-        model = case.model(without_last)
+        model = case.model(without)
         whole = Interpreter(Model(rewrite(model, case.scheme).model_bytes, case.name))
         once = FrozenOnce(whole, KEPT)
         parts = ("factory", "factory_test", "field_train", "field_test")
@@ -200,16 +200,19 @@ class Parts:
             )
 
 
+Fold = tuple[Workshop, Parts]
+
+
 def run(
-    shop: Workshop, folds: Sequence[Parts], settings: Settings, size_kb: int, seeds: Sequence[int]
+    folds: Sequence[Fold], settings: Settings, size_kb: int, seeds: Sequence[int]
 ) -> dict[str, float]:
-    """Adapts to every group with every seed, and in every fold of the data.
+    """Adapts to every group with every seed, in every fold of the data.
 
     Returns:
         `new`: accuracy on the group's test samples; `old`: on the factory's; both in percent.
     """
     rows, weights = [], []
-    for seed, parts in itertools.product(seeds, folds):
+    for seed, (shop, parts) in itertools.product(seeds, folds):
         for new, new_test in parts.groups():
             shop.adapt(new, parts.old, settings, size_kb, seed)
             rows.append((shop.accuracy(new_test), shop.accuracy(parts.old_test)))
@@ -218,10 +221,12 @@ def run(
     return {"new": float(new_mean), "old": float(old_mean)}
 
 
-def before(shop: Workshop, folds: Sequence[Parts]) -> dict[str, float]:
+def before(folds: Sequence[Fold]) -> dict[str, float]:
     """The factory's model."""
-    shop.forget()
-    rows = [(shop.accuracy(parts.new_test), shop.accuracy(parts.old_test)) for parts in folds]
-    weights = [len(parts.new_test.y) for parts in folds]
+    rows, weights = [], []
+    for shop, parts in folds:
+        shop.forget()
+        rows.append((shop.accuracy(parts.new_test), shop.accuracy(parts.old_test)))
+        weights.append(len(parts.new_test.y))
     new_mean, old_mean = np.average(rows, axis=0, weights=weights)
     return {"new": float(new_mean), "old": float(old_mean)}

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-_HELD_OUT = 0.3
+_HELD_OUT = 0.3  # of a group's recordings
+_FOLDS = 3
 _OVERLAPPING = 3  # windows before another one that share some of its samples
 
 
@@ -28,13 +29,12 @@ class Samples:
         return Samples(self.x[chosen], self.y[chosen], self.target[chosen], self.group[chosen])
 
 
-def held_out(samples: Samples) -> tuple[Samples, Samples]:
-    """The first part of each group's samples, and the rest."""
-    first = np.zeros(len(samples.y), bool)
+def held_out(samples: Samples, fold: int, folds: int) -> tuple[Samples, Samples]:
+    """All but every n-th of each group's samples, and these; each is held out in one fold."""
+    rest = np.zeros(len(samples.y), bool)
     for group in np.unique(samples.group):
-        places = np.flatnonzero(samples.group == group)
-        first[places[: round((1 - _HELD_OUT) * len(places))]] = True
-    return samples.where(first), samples.where(~first)
+        rest[np.flatnonzero(samples.group == group)[fold::folds]] = True
+    return samples.where(~rest), samples.where(rest)
 
 
 def held_out_ends(samples: Samples, chains: Sequence[list[int]]) -> list[tuple[Samples, Samples]]:
@@ -71,13 +71,17 @@ def held_out_recordings(samples: Samples, chains: Sequence[list[int]]) -> tuple[
     return samples.where(np.array(first)), samples.where(np.array(rest))
 
 
-def held_out_groups(samples: Samples) -> tuple[Samples, Samples]:
-    """The samples of the first groups, and those of the others, at least one."""
-    last = is_of_last_groups(samples.group)
-    return samples.where(~last), samples.where(last)
+def held_out_groups(samples: Samples, fold: int) -> tuple[Samples, Samples]:
+    """The samples of all groups but some, and of these; see `is_of_fold`."""
+    rest = is_of_fold(samples.group, fold)
+    return samples.where(~rest), samples.where(rest)
 
 
-def is_of_last_groups(group: Array) -> npt.NDArray[np.bool_]:
-    """Which samples belong to the groups that are held out, of the group of each."""
-    groups = np.unique(group)
-    return np.isin(group, groups[-max(1, round(_HELD_OUT * len(groups))) :])
+def folds_of(group: Array) -> int:
+    """In how many folds each of the groups is held out once."""
+    return min(_FOLDS, len(np.unique(group)))
+
+
+def is_of_fold(group: Array, fold: int) -> npt.NDArray[np.bool_]:
+    """Which samples belong to the groups that are held out in a fold, of the group of each."""
+    return np.isin(group, np.unique(group)[fold::_FOLDS])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.held_out import is_of_last_groups
+from benchmarks.held_out import is_of_fold
 from benchmarks.tasks import CACHE, SHARED
 from tflm_train import Model, load
 
@@ -61,18 +61,20 @@ def recordings(windows: npt.NDArray[Any]) -> list[list[int]]:
     return chains
 
 
-def factory_model(name: str, without_last: bool = False) -> Model:
+def factory_model(name: str, without: int | None = None) -> Model:
     """The int8 model that a story's factory ships; made once and kept under build/.
 
     Args:
         name: of the story.
-        without_last: made without the last groups of the factory's data, which are held out.
+        without: made without the groups of the factory's data that are held out in this fold.
     """
-    path = CACHE / "stories" / f"{name}-{_SEED}{'-without-last' if without_last else ''}.tflite"
+    path = (
+        CACHE / "stories" / f"{name}-{_SEED}{'' if without is None else f'-fold{without}'}.tflite"
+    )
     if not path.exists():
         data = story(name)
-        if without_last:
-            kept = ~is_of_last_groups(data["factory_group"])
+        if without is not None:
+            kept = ~is_of_fold(data["factory_group"], without)
             data = {"class_names": data["class_names"]} | {
                 key: data[key][kept] for key in ("x_factory", "y_factory")
             }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from benchmarks.forgetting import GOAL_KB, passes, preference
+from benchmarks.forgetting import GOAL_KB, margin, passes
 from benchmarks.held_out import (
     Samples,
+    folds_of,
     held_out,
     held_out_ends,
     held_out_groups,
@@ -15,14 +17,14 @@ from benchmarks.held_out import (
 from benchmarks.story_models import recordings
 
 
-def test_each_group_holds_some_of_its_samples_out() -> None:
+def test_each_sample_is_held_out_once() -> None:
     group = np.array([1, 2] * 10)
     samples = Samples(np.arange(20), np.arange(20) % 3, np.zeros((20, 3)), group)
-    first, rest = held_out(samples)
-    assert sorted([*first.x, *rest.x]) == list(range(20))
-    for part, count in ((first, 7), (rest, 3)):
-        assert [int((part.group == g).sum()) for g in (1, 2)] == [count, count]
-    assert max(first.x) < min(rest.x)
+    folds = [held_out(samples, fold, 3) for fold in range(3)]
+    assert sorted(np.concatenate([rest.x for _, rest in folds])) == list(range(20))
+    for first, rest in folds:
+        assert sorted([*first.x, *rest.x]) == list(range(20))
+        assert {int((rest.group == g).sum()) for g in (1, 2)} <= {3, 4}
 
 
 def test_recordings_do_not_overlap() -> None:
@@ -59,18 +61,20 @@ def test_the_goal() -> None:
     assert not passes(rows(78.9, 0.67)) and not passes(rows(80.0, 0.66))
 
 
-def test_whole_groups_are_held_out() -> None:
-    group = np.array([3, 1, 2] * 4)
-    samples = Samples(np.arange(12), np.zeros(12), np.zeros((12, 1)), group)
-    first, rest = held_out_groups(samples)
-    assert (set(first.group), set(rest.group)) == ({1, 2}, {3})
+def test_each_group_is_held_out_once() -> None:
+    for groups in (2, 3, 8):
+        group = np.array([*range(groups)] * 4)[::-1]
+        samples = Samples(np.arange(len(group)), group, np.zeros((len(group), 1)), group)
+        folds = [held_out_groups(samples, fold) for fold in range(folds_of(group))]
+        assert len(folds) == min(3, groups)
+        assert sorted(g for _, rest in folds for g in set(rest.group)) == list(range(groups))
+        for first, rest in folds:
+            assert set(first.group) == set(group) - set(rest.group) != set()
 
 
-def test_what_brings_enough_back_is_chosen_by_the_new_data() -> None:
-    rows = [
-        {"brought_back": 0.5, "new": 97.0, "old": 80.0},
-        {"brought_back": 0.9, "new": 90.0, "old": 95.0},
-        {"brought_back": 0.7, "new": 91.0, "old": 85.0},
-        {"brought_back": 0.8, "new": 91.0, "old": 90.0},
-    ]
-    assert [row["brought_back"] for row in sorted(rows, key=preference)] == [0.8, 0.7, 0.9, 0.5]
+def test_the_nearer_limit_counts() -> None:
+    without = {"new": 90.0, "old": 70.0}
+    least = 90.0  # of the old data: two thirds of what was lost
+    for new, old, expected in [(90.0, 95.0, 1.0), (93.0, 91.0, 1.0), (88.0, 99.0, -1.0)]:
+        assert margin({"new": new, "old": old}, without, 100.0) == pytest.approx(expected)
+    assert margin({"new": 99.0, "old": least}, without, 100.0) == pytest.approx(0.0)

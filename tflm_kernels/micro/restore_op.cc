@@ -54,8 +54,12 @@ struct RestoreOp : OpDefaults, RestoreTensors {
     if (handle != nullptr) std::memset(handle, 0, sizeof(TrainState));  // null: no room for a plan
   }
 
+  static bool EndsInvoke(const OpNode& node) {
+    return *node.Input<float>(In::kLearningRate) == kRestoreOnly;
+  }
+
   static bool Run(const Params& params, const OpNode& node, const OpMemory& memory) {
-    const float learning_rate = *node.Input<float>(In::kLearningRate);
+    const float learning_rate = EndsInvoke(node) ? 0.0f : *node.Input<float>(In::kLearningRate);
     if (!IsValidLearningRate(learning_rate)) {
       return node.Fail("the learning rate is negative or not finite");
     }

@@ -13,6 +13,7 @@
 #include "tflm_kernels/micro/tflm_adapter.h"
 #include "tflm_kernels/spec/op_params.h"
 #include "tflm_kernels/spec/op_tables.h"
+#include "tflm_kernels/state/state.h"
 
 namespace tflm_train {
 
@@ -42,6 +43,8 @@ struct OpDefaults {
   }
   // An op with persistent memory has no scratch.
   static constexpr bool kIsPersistent = false;
+  // Whether no op after this one shall run: of ops that always run.
+  static bool EndsInvoke(const OpNode&) { return false; }
   template <typename Params>
   static size_t PersistentBytes(const Params&) {
     return 0;
@@ -121,7 +124,8 @@ class TrainingOp {
     const OpNode node(context, tflite_node, table.name);
     const OpMemory memory = MemoryOf(context, *tflite_node);
     if (Op::kAlwaysRuns) {
-      return Op::Run(ReadParams(*tflite_node), node, memory) ? kTfLiteOk : kTfLiteError;
+      if (!Op::Run(ReadParams(*tflite_node), node, memory)) return kTfLiteError;
+      return Op::EndsInvoke(node) ? static_cast<TfLiteStatus>(kInvokeEnded) : kTfLiteOk;
     }
     if (node.State()->training == 0) return kTfLiteOk;
     const char* const options = Options(*tflite_node);

@@ -47,20 +47,20 @@ auto StateOf(Interpreter& interpreter)
   return StateOf(interpreter.output(interpreter.outputs_size() - (HasLatent(interpreter) ? 2 : 1)));
 }
 
-// Sees to it that the variables hold weights, by one Invoke() with learning
-// rate 0 if there has been none since AllocateTensors() or Reset(): the first op
-// of the graph then fills them. What the inputs hold does not matter; the
-// outputs mean nothing afterwards.
+// Sees to it that the variables hold weights, by an Invoke() that ends behind the
+// first op (kRestoreOnly) if there has been none since AllocateTensors() or
+// Reset(). The model does not run: no layer that remembers earlier inputs takes
+// this for one, and neither inputs nor outputs matter.
 template <typename Interpreter>
 StateStatus EnsureWeights(Interpreter& interpreter) {
   if (StateSize(StateOf(interpreter)) != 0) return StateStatus::kOk;
   const size_t rate_input = interpreter.inputs_size() - (HasLatent(interpreter) ? 2 : 1);
   float* learning_rate = static_cast<float*>(interpreter.input(rate_input)->data.data);
   const float wanted = *learning_rate;
-  *learning_rate = 0.0f;
-  const bool invoked = static_cast<int>(interpreter.Invoke()) == 0;  // kTfLiteOk
+  *learning_rate = kRestoreOnly;
+  const bool ended = static_cast<int>(interpreter.Invoke()) == kInvokeEnded;
   *learning_rate = wanted;
-  if (!invoked) return StateStatus::kInvokeFailed;
+  if (!ended) return StateStatus::kInvokeFailed;
   return StateSize(StateOf(interpreter)) != 0 ? StateStatus::kOk : StateStatus::kNotReady;
 }
 
@@ -108,7 +108,7 @@ auto StateLoad(Interpreter& interpreter, const Journal& journal)
   return status == StateStatus::kOk ? StateLoad(StateOf(interpreter), journal) : status;
 }
 
-// Factory weights from the next Invoke on. (interpreter.Reset() does the same,
+// Factory weights from the next Invoke or StateLoad on. (interpreter.Reset() does the same,
 // and forgets all other variables too.)
 template <typename Source>
 auto StateReset(Source&& source) -> decltype(StateOf(source), StateStatus()) {

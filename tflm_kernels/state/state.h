@@ -5,7 +5,8 @@
 // With an interpreter at hand, interpreter_state.h is more convenient:
 // the same functions, on the interpreter or on its output. Here `state` is the
 // state tensor's data, or a copy of its 64 bytes: it only leads to the live
-// one. It is valid from the first Invoke() on, for as long as the arena is.
+// one. It is valid from the first Invoke() on, for as long as the arena is; EnsureWeights there
+// makes it so without an inference.
 
 #ifndef TFLM_KERNELS_STATE_STATE_H_
 #define TFLM_KERNELS_STATE_STATE_H_
@@ -19,6 +20,12 @@ namespace tflm_train {
 
 constexpr uint32_t kStateMagic = 0x4E525454;  // "TTRN"
 constexpr int kStateWords = 16;
+
+// As the learning rate of an Invoke: RESTORE, the first op, fills the variables if they hold no
+// weights yet, and ends the Invoke. No other op runs, so that no layer with a memory of its own
+// takes it for a step in time. Invoke then returns kInvokeEnded, about which TFLM logs nothing.
+constexpr float kRestoreOnly = -3.40282347e+38f;
+constexpr int kInvokeEnded = 15;  // kTfLiteAbort
 
 // What the ops need to know of a step.
 struct StepState {

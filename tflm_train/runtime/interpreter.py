@@ -17,6 +17,7 @@ from tflm_train.model.offline_plan import METADATA_NAME
 from tflm_train.model.runnable import missing_kernels
 from tflm_train.ops import Loss
 from tflm_train.ops.constants import LossKind, TargetKind
+from tflm_train.ops.contract import STATE_WORDS
 from tflm_train.ops.npu import ETHOS_U
 from tflm_train.ops.reading import is_ours
 from tflm_train.runtime.host_library import (
@@ -32,6 +33,10 @@ from tflm_train.trained.trainable_model import TrainableModel
 
 _SAMPLE, _LATENT = 0, 1
 """Values of `train/source`."""
+_RESTORE_ONLY = float(np.finfo(np.float32).min)
+"""As learning rate: RESTORE fills the variables and ends the run (kRestoreOnly in state.h)."""
+_LATENT_WORDS = slice(13, 16)
+"""The words of `train/state` that say where the latent is; FINISH writes them."""
 
 
 class Interpreter:
@@ -72,6 +77,7 @@ class Interpreter:
         self._fresh = True
         self._learning_rate = 0.0
         self._source = _SAMPLE
+        self._latent_words = self._find_latent()
 
     @property
     def is_trainable(self) -> bool:
@@ -368,7 +374,7 @@ class Interpreter:
             raise DataError(
                 f"the latent is {array.dtype} {array.shape}, the model takes int8 {latent.shape}"
             )
-        handle = self._state_handle()
+        handle = self._latent_handle()
         self._check(host_library().TflmTrainLatentSet, handle, array.ctypes.data, array.nbytes)
         self._set_source(_LATENT)
 
@@ -397,12 +403,34 @@ class Interpreter:
         """A copy of `train/state`, which leads the kernels to the live one."""
         trainable = self.require_trainable()
         if self._fresh:
-            # The restore op fills the variable table at the first run.
-            self._set_learning_rate(0.0)
+            # The restore op fills the variable table; the model does not run, since a layer of it
+            # may remember what it was given.
+            self._set_learning_rate(_RESTORE_ONLY)
             self._invoke()
-        words: npt.NDArray[np.int32] = np.ascontiguousarray(
-            self._interpreter.get_output(trainable.state_output), np.int32
-        )
+        return ctypes.create_string_buffer(self._state_words(trainable).tobytes())
+
+    def _state_words(self, trainable: TrainableModel) -> npt.NDArray[np.int32]:
+        output = self._interpreter.get_output(trainable.state_output)
+        return np.array(output, np.int32)
+
+    def _find_latent(self) -> npt.NDArray[np.int32] | None:
+        """What `train/state` says of where the latent is, which only a whole run tells.
+
+        The model is fresh before and after: what its layers remember of the run is undone.
+        """
+        if self.trainable is None or self.trainable.latent is None:
+            return None
+        self._set_learning_rate(0.0)
+        self._invoke()
+        words = self._state_words(self.trainable)[_LATENT_WORDS]
+        self.reset()
+        return words
+
+    def _latent_handle(self) -> ctypes.Array[ctypes.c_char]:
+        """As `_state_handle`, and it leads to the latent too."""
+        words = np.frombuffer(self._state_handle().raw[: 4 * STATE_WORDS], np.int32).copy()
+        if self._latent_words is not None:
+            words[_LATENT_WORDS] = self._latent_words
         return ctypes.create_string_buffer(words.tobytes())
 
     def require_trainable(self) -> TrainableModel:

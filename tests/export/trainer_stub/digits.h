@@ -42,7 +42,7 @@ class Interpreter {
       tflm_train::StateInitialize(tflm_train::RestoreParams(), &table_);
       tflm_train::StateDescribe(tflm_train::RestoreParams(), table_, &state);
     }
-    return 0;
+    return rate_ == tflm_train::kRestoreOnly ? tflm_train::kInvokeEnded : 0;
   }
 
   int32_t weight = 0;
