@@ -96,7 +96,11 @@ def test_killed_and_started_again(run: Run, digits: Path, tmp_path: Path) -> Non
 def test_interrupted(digits: Path, tmp_path: Path) -> None:
     """Ctrl-C keeps what is known and says how to go on."""
     command = [sys.executable, "-m", "tflm_train", *map(str, arguments(digits, tmp_path))]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell's background job, such as these tests may be, ignores it and hands that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     while not list((tmp_path / "cache").glob("*.fine_tuned")):
         assert process.poll() is None
         time.sleep(0.01)

@@ -1,7 +1,7 @@
 #ifndef TFLM_STUB_MICRO_ALLOCATOR_H_
 #define TFLM_STUB_MICRO_ALLOCATOR_H_
 
-#include "tensorflow/lite/micro/micro_common.h"
+#include "tensorflow/lite/c/common.h"
 
 TFLM_STUB_CPP
 
