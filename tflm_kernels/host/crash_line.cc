@@ -1,10 +1,10 @@
 // Ends a process that crashes with a line of words and an exit status, not with a signal. Only for
 // the command line: TFLM's kernels trust a model's file, and some files crash them.
 
+#include <unistd.h>
+
 #include <csignal>
 #include <cstring>
-
-#include <unistd.h>
 
 namespace {
 
