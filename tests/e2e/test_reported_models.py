@@ -23,6 +23,7 @@ from tflm_train.scheme import Scheme
 from tflm_train.scheme.presets import preset_scheme
 
 LEARN = (
+    "03_depthwise_no_bias_minus1",
     "05_reshape_after_softmax",
     "06_argmax_end",
     "07_fc_without_options",

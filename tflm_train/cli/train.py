@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tflm_train.cli import advice, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.files import read_state, require_place, write_file
+from tflm_train.files import read_input, require_place, write_file
 from tflm_train.learning import LatentCache, RateChoice, train
 from tflm_train.learning.split_pair import data_for_tail
 from tflm_train.model import load
 from tflm_train.model.kinds import is_state
 from tflm_train.records import sometimes
-from tflm_train.runtime.data import Dataset, load_dataset
+from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
 from tflm_train.runtime.training import (
@@ -63,7 +63,7 @@ class TrainSummary:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a rewritten .tflite file")
-    parser.add_argument("--data", required=True, help=shared.DATA_HELP)
+    shared.add_data(parser)
     parser.add_argument(
         "--epochs",
         type=int,
@@ -111,8 +111,8 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
         require_place(Path(arguments.save_state), is_state, arguments.force)
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
-        interpreter.load_state(read_state(Path(arguments.load_state)))
-    dataset = load_dataset(arguments.data)
+        interpreter.load_state(read_input(Path(arguments.load_state)))
+    dataset = shared.read_data(arguments)
     warnings = advice.on_data(interpreter, dataset.first(arguments.limit))
     _warn(warnings, arguments.json)
     choices: list[RateChoice] = []

@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from tflm_train.errors import DataError
 from tflm_train.model import Tensor
-from tflm_train.runtime.data import Dataset, ImageFiles, Samples, quantise, to_model_input
+from tflm_train.runtime.data import Dataset, Samples, quantise, to_model_input
 from tflm_train.runtime.host_library import take_step_counts
 from tflm_train.runtime.interpreter import Interpreter, check_rate
 from tflm_train.runtime.metrics import Metric, map_positions, metric_for, real_values
+from tflm_train.runtime.pictures import ImageFiles
 from tflm_train.runtime.targets import target_array
 
 SCHEDULES = ("linear", "cosine", "constant")
