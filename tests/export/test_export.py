@@ -163,7 +163,7 @@ def test_a_full_disk_leaves_nothing(
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tflm_train.files.os.fsync", fail)
-    with pytest.raises(TflmTrainError, match="cannot be written .No space"):
+    with pytest.raises(TflmTrainError, match=r"cannot be written \(No space"):
         project.write(tmp_path / "deep" / "project")
     assert not list(tmp_path.iterdir())
 
