@@ -18,7 +18,7 @@ from tflm_train.model import Model
 from tflm_train.model.batch import one_sample
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.runtime.data import load_dataset
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.presets import preset_scheme
 

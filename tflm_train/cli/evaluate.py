@@ -20,7 +20,8 @@ from tflm_train.records import sometimes
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import map_positions, metric_for
-from tflm_train.runtime.training import has_mute_head, model_inputs, scores, targets
+from tflm_train.runtime.model_data import model_inputs, targets
+from tflm_train.runtime.training import has_mute_head, scores
 
 _MUTE = (
     "all outputs are alike whatever the input: the head has learnt nothing yet; train it, or give "

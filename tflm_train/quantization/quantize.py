@@ -27,8 +27,8 @@ from tflm_train.runtime.data import Dataset, Samples, to_model_input
 from tflm_train.runtime.host_library import captured_stderr
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for, real_values
+from tflm_train.runtime.model_data import model_inputs
 from tflm_train.runtime.pictures import ImageFiles
-from tflm_train.runtime.training import model_inputs
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
