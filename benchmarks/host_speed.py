@@ -25,7 +25,7 @@ from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import optimize
 from tflm_train.runtime.data import Int8Array
 from tflm_train.runtime.host_library import host_library
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 
 TASKS = (MCUNET, KWS, DIGITS)
 _WARM_UP = 3

@@ -26,7 +26,9 @@ from tests.steps import (
 from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming, optimize
-from tflm_train.runtime.training import TrainingRecord, evaluate, model_inputs, targets, train
+from tflm_train.runtime.model_data import model_inputs, targets
+from tflm_train.runtime.training import evaluate, train
+from tflm_train.runtime.training_record import TrainingRecord
 from tflm_train.scheme import Head, Scheme
 
 pytestmark = pytest.mark.interpreter

@@ -19,11 +19,12 @@ from tflm_train.model.batch import one_sample
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.runtime.data import load_dataset
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.presets import preset_scheme
 
 LEARN = (
+    "03_depthwise_no_bias_minus1",
     "05_reshape_after_softmax",
     "06_argmax_end",
     "07_fc_without_options",

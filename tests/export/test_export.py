@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import itertools
 import json
 import re
 import subprocess
@@ -149,6 +150,23 @@ def test_existing_files_stay(digits_train: Model, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TflmTrainError, match="cannot be written"):
         project.write(tmp_path / "file")
+
+
+@pytest.mark.parametrize("written", [0, 1, 20])
+def test_a_full_disk_leaves_nothing(
+    digits_train: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    project = export_project(digits_train, "cmake", name="digits")
+    left = itertools.count(written, -1)
+
+    def fail(_: int) -> None:
+        if next(left) <= 0:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tflm_train.files.os.fsync", fail)
+    with pytest.raises(TflmTrainError, match=r"cannot be written \(No space"):
+        project.write(tmp_path / "deep" / "project")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command(digits_train: Model, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tflm_train.learning.rates import default_budget, folds_of, middle
 from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime.data import Dataset
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme.head import Head
 
 

@@ -28,6 +28,7 @@ from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.model import Model, load
 from tflm_train.ops import VERSION, StateWord
 from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.optimize import optimize
 from tflm_train.scheme import Scheme
 
 pytestmark = pytest.mark.interpreter
@@ -361,3 +362,30 @@ def test_an_operator_that_tflm_does_not_know(digits: Model) -> None:
     with pytest.raises(ModelError, match=r"TFLM cannot run this model: .*RFFT2D") as refusal:
         tt.Interpreter(raw_model.edit(digits.source, change))
     assert "\n" not in str(refusal.value)
+
+
+def test_a_bias_that_is_named_and_absent() -> None:
+    """TFLM's depthwise kernel reads it through a null pointer; one of zeros is the same."""
+
+    def edit(raw: Any, absent: bool) -> None:
+        codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in raw.operatorCodes]
+        wanted = codes.index(schema.BuiltinOperator.DEPTHWISE_CONV_2D)
+        op = next(o for o in raw.subgraphs[0].operators if o.opcodeIndex == wanted)
+        if absent:
+            op.inputs = np.array([*op.inputs[:2], -1], np.int32)
+            return
+        bias = raw.buffers[raw.subgraphs[0].tensors[op.inputs[2]].buffer]
+        bias.data = np.zeros_like(bias.data)
+
+    data = DIGITS.read_bytes()
+    absent, zeros = (
+        Model(raw_model.edit(data, lambda raw, kind=kind: edit(raw, kind)))
+        for kind in (True, False)
+    )
+    for x in random_inputs(absent.graph, 3):
+        expected = tt.Interpreter(zeros).infer(x)
+        np.testing.assert_array_equal(tt.Interpreter(absent).infer(x), expected)
+        optimized = Model(optimize(absent).model_bytes)
+        np.testing.assert_array_equal(tt.Interpreter(optimized).infer(x), expected)
+    trained = tt.Interpreter(rewrite(absent, Scheme(biases_last=9)).model_bytes)
+    train(trained, 3)

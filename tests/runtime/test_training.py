@@ -14,15 +14,9 @@ from tflm_train.errors import DataError, ModelError
 from tflm_train.model import load
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime.data import Dataset
-from tflm_train.runtime.training import (
-    SCHEDULES,
-    EpochRecord,
-    StepReport,
-    evaluate,
-    learning_rate_at,
-    model_inputs,
-    train,
-)
+from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.training import SCHEDULES, evaluate, learning_rate_at, train
+from tflm_train.runtime.training_record import EpochRecord, StepReport
 from tflm_train.scheme import Head, Scheme
 
 pytestmark = pytest.mark.interpreter

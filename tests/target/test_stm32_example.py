@@ -28,7 +28,7 @@ from tflm_train.memory import memory_report
 from tflm_train.model import load
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime.latent_store import Replay, Reservoir
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 from tools import boards
 
 ROOT = boards.ROOT

@@ -10,7 +10,7 @@ from tflm_train.learning import RateChoice
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import ACCURACY
-from tflm_train.runtime.training import TrainingRecord
+from tflm_train.runtime.training_record import TrainingRecord
 
 _CLIPPED = 0.05
 """A share of input values beyond the range that is worth a sentence."""

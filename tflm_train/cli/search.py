@@ -17,7 +17,7 @@ from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.work import WorkProgress, add_workers, cores, workers_for
 from tflm_train.errors import DataError
-from tflm_train.files import NewFile, is_png, require_ours, write_files
+from tflm_train.files import NewFile, is_png, read_text, require_ours, write_files
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.records import sometimes
@@ -27,7 +27,6 @@ from tflm_train.rewriter.choose_preset import choose_preset
 from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.rewrite import original_of
 from tflm_train.rewriter.trials import Trials, Way
-from tflm_train.runtime.data import load_dataset
 from tflm_train.scheme.head import Head
 from tflm_train.scheme.written import scheme_text
 from tflm_train.search.candidates import list_candidates
@@ -127,7 +126,7 @@ class SearchSummary:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="the .tflite file as it comes from the factory")
-    parser.add_argument("--data", required=True, help=shared.DATA_HELP)
+    shared.add_data(parser)
     shared.add_classes(parser)
     parser.add_argument(
         "--budget",
@@ -196,7 +195,7 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
     model = original_of(load(arguments.model))
     trials = Trials(model)
     way, head = _way(arguments, target), shared.chosen_head(arguments)
-    data = split_data(load_dataset(arguments.data), model)
+    data = split_data(shared.read_data(arguments), model)
     contributions = _contributions(arguments, model, data, head)
 
     @contextlib.contextmanager
@@ -279,11 +278,7 @@ def _contributions(
     if arguments.contributions is None:
         return None
     path = Path(arguments.contributions)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    found = Contributions.from_json(text, path.name)
+    found = Contributions.from_json(read_text(path), path.name)
     found.require_of(model, data, head, path.name)
     return found
 

@@ -24,7 +24,7 @@ from tflm_train.model.layers import Layer, list_layers
 from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.rewriter.rewrite import rewrite
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.scheme.head import KEPT_HEAD
 from tflm_train.scheme.select import select_channels
