@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tflm_train as tt
 from tests.cli.helpers import Run
 from tests.networks import NETWORKS, load_network
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime.data import Dataset
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import Head
@@ -28,7 +28,7 @@ def train(run: Run, folder: Path) -> Train:
     def command(name: str, *options: object, data: Dataset | None = None, **scheme: Any) -> Any:
         model = folder / f"{name}.tflite"
         chosen: Scheme = replace(NETWORKS[name].scheme, **scheme)
-        model.write_bytes(tt.rewrite(load_network(name), chosen).model_bytes)
+        model.write_bytes(rewrite(load_network(name), chosen).model_bytes)
         data = NETWORKS[name].dataset() if data is None else data
         arrays = {"x_train": data.x_train, "x_test": data.x_test}
         if data.y_train.size:

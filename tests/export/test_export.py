@@ -26,6 +26,7 @@ from tflm_train.export.description import plan_arena
 from tflm_train.export.resolver import exact_resolver, resolver_method
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Loss, Scheme
 from tflm_train.version import VERSION
 
@@ -203,7 +204,7 @@ LOSSES = {
 def test_projects_of_other_losses_compile(case: str, tmp_path: Path) -> None:
     name, loss = LOSSES[case]
     model = Model(loss_model(name), name)
-    data = tt.rewrite(model, Scheme(loss=loss, weights=weights_of(0))).model_bytes
+    data = rewrite(model, Scheme(loss=loss, weights=weights_of(0))).model_bytes
     project = export_project(Model(data, "m.tflite"), "arduino", name="m")
     header = project.files["src/m_training.h"].decode()
     assert ("kLabelInput" in header) == (case != "autoencoder")
@@ -223,7 +224,7 @@ def test_trainers_of_latents_compile(case: str, tmp_path: Path) -> None:
     scheme = Scheme(loss=loss, latent=True)
     if case != "labels":  # a frozen FULLY_CONNECTED always runs: the latent is the input
         scheme = dataclasses.replace(scheme, weights=weights_of(0))
-    rewritten = Model(tt.rewrite(model, scheme).model_bytes, "m.tflite")
+    rewritten = Model(rewrite(model, scheme).model_bytes, "m.tflite")
     project = export_project(rewritten, "c-array", name="m")
     text = project.files["m_training.h"].decode()
     graph = rewritten.graph

@@ -27,6 +27,7 @@ from tflm_train import ops
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.model import Model, load
 from tflm_train.ops import VERSION, StateWord
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import optimize
 from tflm_train.scheme import Scheme
 
@@ -39,7 +40,7 @@ LOSS, STATE = 1, 2  # output indices
 
 @pytest.fixture(scope="module")
 def sparse() -> bytes:
-    return tt.rewrite(load(DIGITS), SPARSE).model_bytes
+    return rewrite(load(DIGITS), SPARSE).model_bytes
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ class TestReproducibility:
     def test_the_seed_gives_every_byte(self, digits: Model, residual_bits: int) -> None:
         def run(seed: int) -> bytes:
             scheme = full_scheme(digits, residual_bits=residual_bits, seed=seed)
-            interpreter = tt.Interpreter(tt.rewrite(digits, scheme).model_bytes)
+            interpreter = tt.Interpreter(rewrite(digits, scheme).model_bytes)
             train(interpreter, 4, rate=0.05)
             return interpreter.state()
 
@@ -104,7 +105,7 @@ class TestReproducibility:
         assert a.state() == b.state()
 
     def test_several_interpreters_at_once(self, sparse: bytes, digits: Model) -> None:
-        other = tt.rewrite(digits, Scheme(biases_last=1, seed=8)).model_bytes
+        other = rewrite(digits, Scheme(biases_last=1, seed=8)).model_bytes
         alone = []
         for data in (sparse, other):
             interpreter = tt.Interpreter(data)
@@ -185,7 +186,7 @@ class TestState:
     def test_the_wrong_model_s_state(self, trained: tt.Interpreter, digits: Model) -> None:
         blob = trained.state()
         scheme = Scheme(**{**vars(SPARSE), "seed": 4})
-        other = tt.Interpreter(Model(tt.rewrite(digits, scheme).model_bytes, "other.tflite"))
+        other = tt.Interpreter(Model(rewrite(digits, scheme).model_bytes, "other.tflite"))
         before = other.state()
         with pytest.raises(DataError, match=r"^other\.tflite: .*(model|fingerprint)") as refusal:
             other.load_state(blob)
@@ -213,7 +214,7 @@ def _restored(data: bytes, blob: bytes) -> tt.Interpreter:
 @pytest.mark.parametrize("rate", [1e-45, 1e-39, 1e-9, 1e9, 1e30, 3e38])
 def test_any_rate_is_the_references(bits: int, rate: float) -> None:
     scheme = Scheme(biases_last=4, weights=weights_of(4, 8), residual_bits=bits, seed=3)
-    rewritten = Model(tt.rewrite(load(DIGITS), scheme).model_bytes)
+    rewritten = Model(rewrite(load(DIGITS), scheme).model_bytes)
     assert_follows_reference(rewritten, steps=2, rate=rate)
 
 
@@ -386,5 +387,5 @@ def test_a_bias_that_is_named_and_absent() -> None:
         np.testing.assert_array_equal(tt.Interpreter(absent).infer(x), expected)
         optimized = Model(optimize(absent).model_bytes)
         np.testing.assert_array_equal(tt.Interpreter(optimized).infer(x), expected)
-    trained = tt.Interpreter(tt.rewrite(absent, Scheme(biases_last=9)).model_bytes)
+    trained = tt.Interpreter(rewrite(absent, Scheme(biases_last=9)).model_bytes)
     train(trained, 3)

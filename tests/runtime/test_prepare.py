@@ -14,6 +14,7 @@ from tflm_train import ops
 from tflm_train.errors import ModelError
 from tflm_train.model import Model
 from tflm_train.ops.constants import MAX_SUM_LENGTH
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme
 from tflm_train.trained.trainable_model import TrainableModel, VariableKind
 
@@ -27,7 +28,7 @@ def trained() -> bytes:
     stack.conv(3, 2, 1, True, LINEAR)
     stack.conv(MAX_SUM_LENGTH + 1, 1, 1, True, LINEAR)
     stack.conv(2, 3, 1, False, LINEAR)
-    return tt.rewrite(stack.finish(trainable=True), Scheme(weights=weights_of(0))).model_bytes
+    return rewrite(stack.finish(trainable=True), Scheme(weights=weights_of(0))).model_bytes
 
 
 def changed(kind: type[ops.Params], **fields: int) -> Model:

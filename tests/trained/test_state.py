@@ -11,6 +11,7 @@ import tflm_train as tt
 from tests.steps import RATE, full_scheme, random_inputs, train
 from tflm_train.errors import DataError, ModelError
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.trained.state import StateBlob, StateLayout
 from tflm_train.trained.trainable_model import TrainableModel, VariableKind
@@ -20,7 +21,7 @@ STEPS = 12
 
 
 def rewritten(model: Model, **changes: object) -> Model:
-    return Model(tt.rewrite(model, full_scheme(model, **changes)).model_bytes)
+    return Model(rewrite(model, full_scheme(model, **changes)).model_bytes)
 
 
 def steps(interpreter: tt.Interpreter, first: int, last: int) -> list[float]:
@@ -54,7 +55,7 @@ def test_power_loss_changes_nothing(digits: Model, residual_bits: int, cut: int)
 
 def test_power_loss_with_layers_trained_in_part(converted: Converted) -> None:
     scheme = Scheme(weights=(WeightUpdate(0, 0.5), WeightUpdate(2, 0.5)), residual_bits=4)
-    model = Model(tt.rewrite(converted("mobilenet"), scheme).model_bytes)
+    model = Model(rewrite(converted("mobilenet"), scheme).model_bytes)
     whole = tt.Interpreter(model)
     steps(whole, 0, 6)
     first, second = tt.Interpreter(model), tt.Interpreter(model)

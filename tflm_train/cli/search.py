@@ -21,6 +21,7 @@ from tflm_train.files import NewFile, is_png, read_text, require_ours, write_fil
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.records import sometimes
+from tflm_train.rewriter.asked import DEFAULT_BUDGET
 from tflm_train.rewriter.budget import parse_bytes
 from tflm_train.rewriter.choose_preset import choose_preset
 from tflm_train.rewriter.coins import Budget
@@ -44,7 +45,6 @@ from tflm_train.search.true_costs import Measure
 from tflm_train.search.workers import Workers
 from tflm_train.search.written import Words, budget_said, is_scheme, scheme_yaml
 
-_BUDGET = "256KB"
 _MINUTES = 10.0
 
 
@@ -132,7 +132,7 @@ def _arguments(parser: Parser) -> None:
         "--budget",
         metavar="SIZE,...",
         help="the largest arena (64KB, 1MB, bytes); of several, a scheme for each (default: the "
-        f"board's, or {_BUDGET})",
+        f"board's, or {DEFAULT_BUDGET})",
     )
     parser.add_argument(
         "--flash",
@@ -240,7 +240,7 @@ def _budgets(arguments: argparse.Namespace, target: shared.Target) -> list[Budge
     if arguments.budget is None and board is not None:
         sizes = [board.ram_budget]
     else:
-        sizes = sorted({parse_bytes(x) for x in (arguments.budget or _BUDGET).split(",")})
+        sizes = sorted({parse_bytes(x) for x in (arguments.budget or DEFAULT_BUDGET).split(",")})
     if not arguments.minutes > 0:
         raise DataError(f"--minutes {arguments.minutes} must be above 0")
     flash = math.inf if board is None else board.flash_budget
