@@ -57,9 +57,11 @@ def real_weights(layout: StateLayout, blob: StateBlob) -> list[np.ndarray]:
         weights = values[update.weights.key].astype(np.float64).reshape(-1)
         if update.residual is not None:
             rest = values[update.residual.key].reshape(-1)
+            if bits == 8:
+                rest = rest.view(np.int8)
             if bits == 4:
-                low = (rest.view(np.uint8) & 15).astype(np.int8)
-                high = (rest.view(np.uint8) >> 4).astype(np.int8)
+                low = (rest & 15).astype(np.int8)
+                high = (rest >> 4).astype(np.int8)
                 rest = np.stack([low, high], axis=1).reshape(-1)[: weights.size]
                 rest = np.where(rest > 7, rest - 16, rest)
             weights = weights + rest / 2.0**bits

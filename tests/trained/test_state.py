@@ -14,7 +14,7 @@ from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.trained.state import StateBlob, StateLayout
-from tflm_train.trained.trainable_model import TrainableModel
+from tflm_train.trained.trainable_model import TrainableModel, VariableKind
 
 Converted = Callable[[str], Model]
 STEPS = 12
@@ -118,3 +118,30 @@ def test_the_interpreter_refuses_what_the_parser_refuses(digits: Model) -> None:
         assert interpreter.state() == kept
     interpreter.load_state(live)
     assert interpreter.state() == live
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("residual_bits", [0, 4, 8])
+def test_a_state_with_weights_that_no_step_reaches(digits: Model, residual_bits: int) -> None:
+    """They would make cores part; of what lies below the weights each byte is a value."""
+    interpreter = tt.Interpreter(rewritten(digits, residual_bits=residual_bits))
+    train(interpreter, 1)
+    kept = interpreter.state()
+    blob, layout = StateBlob.parse(kept), StateLayout(interpreter.require_trainable())
+    at = 0
+    for variable in layout.model.variables:
+        payload = bytearray(blob.payload)
+        payload[at] = 0x80
+        changed = StateBlob(blob.fingerprint, blob.step, blob.seed, bytes(payload))
+        at += variable.tensor.nbytes
+        if variable.kind is VariableKind.WEIGHTS:
+            with pytest.raises(DataError, match="weights of -128"):
+                layout.values(changed)
+            with pytest.raises(DataError, match="weights of -128"):
+                interpreter.load_state(changed.pack())
+            assert interpreter.state() == kept
+        elif variable.kind is VariableKind.RESIDUAL:
+            interpreter.load_state(changed.pack())
+            assert interpreter.state() == changed.pack()
+            train(interpreter, 1)
+            interpreter.load_state(kept)

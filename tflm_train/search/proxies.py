@@ -138,7 +138,7 @@ def _moved(
     """By how many steps of an int8 weight the weights moved."""
     name, residual = layer.weights.name, f"update/{layer.name}/residual"
     whole = after[name].astype(np.float64) - before[name]
-    part = after[residual].astype(np.float64) - before[residual]
+    part = after[residual].view(np.int8).astype(np.float64) - before[residual].view(np.int8)
     return np.asarray(whole + part / _WHOLE_STEP)
 
 
