@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -39,11 +40,18 @@ from benchmarks.story_models import factory_model, story
 from benchmarks.tasks import CACHE, SHARED
 from tests.networks import FOLDER, NETWORKS
 from tflm_train.cli.main import execute, parse
+from tflm_train.errors import UnsupportedError
 from tflm_train.learning import rates
 from tflm_train.learning.latent_cache import CACHE_VARIABLE
+from tflm_train.model import load
+from tflm_train.rewriter.budget import parse_bytes
+from tflm_train.rewriter.rewrite import original_of
+from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.host_library import LIBRARY
-from tflm_train.scheme.presets import Preset
+from tflm_train.scheme.head import KEPT_HEAD, Head
+from tflm_train.scheme.presets import Preset, preset_scheme
+from tflm_train.search.contenders import RESIDUALS
 
 POINTS = 0.02
 BUDGET = "256KB"
@@ -151,8 +159,8 @@ class User:
         self.model, self.data = start.model(folder), start.data(folder)
         self.classes = [] if start.classes is None else ["--classes", str(start.classes)]
 
-    def rewrite(self, *options: str, name: str = "train") -> dict[str, Any] | None:
-        """The report; None where nothing of it fits or trains."""
+    def rewrite(self, *options: str, name: str = "train") -> dict[str, Any]:
+        """The report."""
         output = self.folder / f"{name}.tflite"
         return _run(
             "rewrite", str(self.model), *self.classes, *options, "-o", str(output), "--force"
@@ -164,29 +172,36 @@ class User:
         """A run for each seed."""
         model = self.folder / f"{name}.tflite"
         words = ["train", str(model), "--data", str(self.data), *options]
-        runs = [_run(*words, "--seed", str(seed)) for seed in seeds]
-        return [run for run in runs if run is not None]
+        return [_run(*words, "--seed", str(seed)) for seed in seeds]
 
     def fitting(self, presets: Sequence[str]) -> list[str]:
         """Those that fit and differ, rewritten under their names, as many residual bits as fit."""
-        found: dict[bytes, str] = {}
+        model = original_of(load(self.model))
+        head = Head(int(self.classes[1])) if self.classes else KEPT_HEAD
+        trials, found = Trials(model), dict[bytes, str]()
         for preset in presets:
-            options = ["--preset", preset, "--budget", BUDGET, "--residual-bits"]
-            if any(self.rewrite(*options, bits, name=preset) is not None for bits in "840"):
-                content = (self.folder / f"{preset}.tflite").read_bytes()
-                found.setdefault(content, preset)
+            try:
+                scheme = preset_scheme(preset, model, head)
+            except UnsupportedError:
+                continue
+            for bits in RESIDUALS:
+                fewer = dataclasses.replace(scheme, residual_bits=bits)
+                costs = [trials.costs(fewer, way) for way in (Way(), Way().smallest())]
+                if min(cost.arena_bytes for cost in costs) <= parse_bytes(BUDGET):
+                    options = ["--preset", preset, "--residual-bits", str(bits)]
+                    self.rewrite(*options, "--budget", BUDGET, name=preset)
+                    found.setdefault((self.folder / f"{preset}.tflite").read_bytes(), preset)
+                    break
         return list(found.values())
 
 
-def _run(*arguments: str) -> dict[str, Any] | None:
+def _run(*arguments: str) -> dict[str, Any]:
     """What a command prints; of this process, for loading TFLM takes longer than a short run."""
     os.environ.setdefault(CACHE_VARIABLE, str(CACHE))
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = execute(parse(["tflm_train", *arguments, "--json"]))
     if status:
-        if arguments[0] == "rewrite":
-            return None
         raise SystemExit(err.getvalue())
     found: dict[str, Any] = json.loads(out.getvalue())
     return found
@@ -236,7 +251,6 @@ def measure(name: str, presets: Sequence[str], quick: bool) -> dict[str, Any]:
 
 def _newcomer(name: str, user: User) -> dict[str, Any]:
     rewritten = user.rewrite()
-    assert rewritten is not None
     runs = user.train(range(TASKS[name].seeds))
     first, chosen = runs[0], rewritten["chosen"]
     return {
