@@ -26,8 +26,10 @@ KERNELS = Path("tflm_train", "_kernels")
 # -ffp-contract=off: a fused multiply-add rounds once where docs/NUMERICS.md rounds twice.
 CXX_FLAGS = (
     "-std=c++17 -O3 -fPIC -shared -ffp-contract=off -fno-exceptions -fno-rtti -Wall -Wextra "
-    "-DTFLM_TRAIN_HOST"
+    "-fstack-protector-strong -DTFLM_TRAIN_HOST"
 ).split()
+EXPORTS = Path("tflm_kernels", "host", "exports.map")
+LINK_FLAGS = [f"-Wl,-z,relro,-z,now,--version-script={EXPORTS}", "-ldl"]
 
 
 @functools.cache
@@ -81,7 +83,7 @@ class BuildHostOps(IntoPackage):
         output.parent.mkdir(parents=True, exist_ok=True)
         # Written beside the target and renamed: a process that has the old library mapped keeps it.
         partial = output.with_suffix(".so.partial")
-        command = [*compiler, *CXX_FLAGS, f"-I{ROOT}", *sources, "-ldl", "-o", str(partial)]
+        command = [*compiler, *CXX_FLAGS, f"-I{ROOT}", *sources, *LINK_FLAGS, "-o", str(partial)]
         self.announce(shlex.join(command), level=2)
         try:
             subprocess.run(command, check=True, cwd=ROOT)

@@ -13,10 +13,12 @@ import numpy.typing as npt
 from benchmarks.cached_latents import KEPT
 from benchmarks.held_out import Samples
 from benchmarks.story_models import STORIES, factory_model, recordings, story
-from tflm_train import Interpreter, Model, Scheme, load, rewrite
+from tflm_train import Interpreter, Model, Scheme, load
 from tflm_train.learning.frozen_once import FrozenOnce
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime.latent_store import Balance, Replay, Reservoir
-from tflm_train.runtime.training import learning_rate_at, model_inputs
+from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.training import learning_rate_at
 
 Array = npt.NDArray[Any]
 RECORD_HEADER = 4

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.report import Column, parser_of, publish, show
-from tflm_train import rewrite
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import Inspection, inspect_model
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.scheme import Head, Loss, Scheme, WeightUpdate

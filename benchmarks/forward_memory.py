@@ -15,8 +15,9 @@ from typing import Any
 
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
-from tflm_train import load, rewrite
+from tflm_train import load
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming, optimize
 from tflm_train.scheme.library import find_scheme, library_names
 

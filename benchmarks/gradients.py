@@ -29,10 +29,11 @@ import numpy.typing as npt
 from benchmarks.cached_latents import latents_of
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import DIGITS, MCUNET, RESNET, Task, available, every_layer
-from tflm_train import Interpreter, Model, ops, rewrite
+from tflm_train import Interpreter, Model, ops
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d, numerics
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime.metrics import real_values
 from tflm_train.trained.cut import Cut, cut
 from tflm_train.trained.merge import merge

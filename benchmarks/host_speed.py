@@ -19,12 +19,13 @@ import numpy as np
 
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import DIGITS, KWS, MCUNET, Task, available
-from tflm_train import Interpreter, rewrite
+from tflm_train import Interpreter
 from tflm_train.ops import ALL
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import optimize
 from tflm_train.runtime.data import Int8Array
 from tflm_train.runtime.host_library import host_library
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 
 TASKS = (MCUNET, KWS, DIGITS)
 _WARM_UP = 3

@@ -26,7 +26,8 @@ from typing import Any
 from benchmarks.learning import Laboratory
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import KWS, MCUNET, Task, available
-from tflm_train import Interpreter, learning, rewrite
+from tflm_train import Interpreter, learning
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime import training
 from tflm_train.runtime.data import Dataset
 

@@ -98,7 +98,8 @@ def cases() -> Iterator[Case]:
             yield Case(name, conv_input_grad(g, mask), macs(g, False), limits if not what else {})
         for bits in (8, 4, 0):
             name = f"1x1 update {shape}, residual {bits}"
-            limits = {} if bits == 4 else _limits(1.2, 0.35)
+            # Weights that stop alike at both ends cost an instruction for each four of them.
+            limits = {} if bits == 4 else _limits(1.21, 0.35)
             yield Case(name, update(g, bits, False), macs(g, False), limits)
     depthwise = [
         (layer(8, 144, 144, 3), _limits(2.2, 0.60)),

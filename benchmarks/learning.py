@@ -25,10 +25,12 @@ from typing import Any
 from benchmarks.cached_latents import latent_dataset
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import KWS, MCUNET, Task, available
-from tflm_train import Interpreter, Model, rewrite
+from tflm_train import Interpreter, Model
+from tflm_train.learning.rates import choose_rate
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime.data import Dataset
-from tflm_train.runtime.training import train
+from tflm_train.runtime.training import model_inputs, train
 from tflm_train.scheme import WeightUpdate
 from tflm_train.scheme.resolve import resolve
 from tflm_train.scheme.select import select_channels
@@ -97,6 +99,14 @@ class Laboratory:
             "test_accuracy": record.test_accuracy,
             "steps_per_second": record.steps_per_second,
         }
+
+    def choose_rate(self, seed: int = 0) -> float:
+        """What `train --lr auto` chooses: it looks at the training samples only."""
+        tail = Interpreter(cut(self._rewritten(qas=True), self._boundary).tail)
+        data = self._data
+        steps = self.task.epochs * len(data.y_train)
+        x = model_inputs(tail, data.x_train, "x_train")
+        return choose_rate(tail, x, data.y_train, steps=steps, seed=seed).rate
 
     def train_float(self, rate: float, *, seed: int = 0) -> dict[str, Any]:
         """The same run in float32."""

@@ -18,9 +18,10 @@ from typing import Any
 
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
-from tflm_train import Model, Scheme, load, rewrite
+from tflm_train import Model, Scheme, load
 from tflm_train.memory.report import Arena
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.report import RewriteReport
 from tflm_train.rewriter.schedule import Order

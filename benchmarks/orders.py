@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from benchmarks.all_models import MODELS, chosen_cases, make_batch, scheme_of
 from benchmarks.report import Column, parser_of, publish, show
-from tflm_train import rewrite
 from tflm_train.model import Graph, Model, Op, load, offline_plan
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.runtime.interpreter import Interpreter
 

@@ -27,13 +27,12 @@ from tflm_train.learning.rates import folds_of, middle
 from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
+from tflm_train.runtime.model_data import model_inputs, targets
 from tflm_train.runtime.training import (
     Inputs,
     default_epochs,
     infer_one,
     learning_rate_at,
-    model_inputs,
-    targets,
 )
 
 Array = np.ndarray[Any, Any]

@@ -19,12 +19,13 @@ from benchmarks.tasks import DIGITS, SHARED
 from tests.ethos_u.checks import Report, check
 from tests.ethos_u.vela import ACCELERATORS, VelaError, compile_model, place
 from tests.requirements import VELA
-from tflm_train import Model, Scheme, load, rewrite
+from tflm_train import Model, Scheme, load
 from tflm_train.cost.macs import forward_macs
 from tflm_train.graph import Graph
 from tflm_train.memory import memory_report
 from tflm_train.model.layers import list_layers
 from tflm_train.ops.npu import ETHOS_U
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Head, WeightUpdate
 

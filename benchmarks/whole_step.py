@@ -29,7 +29,7 @@ from typing import Any
 from benchmarks import builtin_ops, instructions
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
-from tflm_train import Model, load, rewrite
+from tflm_train import Model, load
 from tflm_train.model import Op
 from tflm_train.model.layers import LAYER_OPS, Layer
 from tflm_train.ops import (
@@ -49,6 +49,7 @@ from tflm_train.ops import (
     unpack,
 )
 from tflm_train.ops.geometry import Geometry
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward
 from tflm_train.scheme.library import find_scheme
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import tflm_train as tt
 from tflm_train.runtime.data import Dataset, load_dataset
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 
 
 def samples_source(model: Path, data: Dataset, train: int, test: int) -> str:

@@ -3,7 +3,7 @@
 import tflm_train as tt
 
 model = tt.load("model.tflite")
-result = tt.rewrite(model, tt.preset_scheme("light", model))  # or tt.Scheme.load("scheme.yaml")
+result = tt.rewrite(model)  # the best preset for 256 KB, or what a tt.Scheme.load("s.yaml") names
 interpreter = tt.Interpreter(result.model_bytes)
 loss = interpreter.train_step(x_int8, label, learning_rate=1e-3)
 updated = tt.merge(result.model_bytes, interpreter.state())  # an inference model again
@@ -11,7 +11,8 @@ updated = tt.merge(result.model_bytes, interpreter.state())  # an inference mode
 
 from tflm_train.errors import TflmTrainError
 from tflm_train.model import Model, load
-from tflm_train.rewriter import RewriteResult, rewrite
+from tflm_train.rewriter import RewriteResult
+from tflm_train.rewriter.asked import rewrite
 from tflm_train.runtime import Interpreter
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.presets import preset_scheme

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from tflm_train.errors import DataError, TflmTrainError
 
+_MOST_BYTES = 1 << 31
+"""No input that is read whole is larger; offsets in a .tflite cannot be."""
+
 
 @dataclass(frozen=True)
 class NewFile:
@@ -149,18 +152,35 @@ def write_file(path: Path, data: bytes, is_ours: Callable[[bytes], bool], force:
     write_files([NewFile(path, data, is_ours)], force)
 
 
-def read_state(path: Path) -> bytes:
-    """Reads a saved training state.
+def read_input(path: Path, error: type[TflmTrainError] = DataError) -> bytes:
+    """Reads a file of the user's whole.
+
+    Args:
+      path: Which.
+      error: What to raise.
 
     Raises:
-      DataError: The file cannot be read.
-      TflmTrainError: It is a folder, a device or a pipe.
+      TflmTrainError: As `error`: it cannot be read, is larger than 2 GB, or is a folder, or a
+        device or a pipe, which may never end.
     """
-    _require_file(path)
     try:
+        size = path.stat().st_size
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "a device or a pipe"
+            raise error(f"{path} is {kind}, not a file; give the name of a file")
+        if size > _MOST_BYTES:
+            raise error(f"{path} has {size:,} bytes, and at most {_MOST_BYTES:,} are read")
         return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except OSError as failure:
+        raise error(f"{path}: cannot be read ({failure.strerror})") from failure
+
+
+def read_text(path: Path, error: type[TflmTrainError] = DataError) -> str:
+    """As `read_input`, decoded from UTF-8."""
+    try:
+        return read_input(path, error).decode()
+    except UnicodeDecodeError as failure:
+        raise error(f"{path}: not a text file ({failure.reason})") from failure
 
 
 def is_json_report(data: bytes) -> bool:

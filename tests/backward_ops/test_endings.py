@@ -15,6 +15,7 @@ from tests.steps import train
 from tflm_train.backward_ops.losses import find_logits
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op, Quantization, Tensor
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime.metrics import metric_for
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.scheme.head import Head
@@ -114,8 +115,8 @@ def test_it_trains_as_without(ending: tuple[str, ...], digits: Model) -> None:
     model = with_ending(digits, *ending)
     loss = ordinary_loss(model)
     assert loss.name == "softmax_cross_entropy"
-    plain = tt.Interpreter(tt.rewrite(digits, _SCHEME).model_bytes)
-    ended = tt.Interpreter(tt.rewrite(model, dataclasses.replace(_SCHEME, loss=loss)).model_bytes)
+    plain = tt.Interpreter(rewrite(digits, _SCHEME).model_bytes)
+    ended = tt.Interpreter(rewrite(model, dataclasses.replace(_SCHEME, loss=loss)).model_bytes)
     assert train(plain, 8) == train(ended, 8)
     values = zip(plain.variables().values(), ended.variables().values(), strict=True)
     assert all(np.array_equal(one, other) for one, other in values)
@@ -128,7 +129,7 @@ def test_the_number_of_a_class_is_scored_by_itself(digits: Model) -> None:
     """And a head of another number of classes may lie before it."""
     model = with_ending(digits, "softmax", "arg_max")
     scheme = dataclasses.replace(_SCHEME, head=Head(classes=3))
-    interpreter = tt.Interpreter(tt.rewrite(model, scheme).model_bytes)
+    interpreter = tt.Interpreter(rewrite(model, scheme).model_bytes)
     metric = metric_for(interpreter, np.array([0, 1, 2]))
     answer = np.array([2], np.int32)
     assert [metric.score(answer, np.array(label)) for label in (1, 2)] == [0.0, 1.0]

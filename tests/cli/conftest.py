@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import tflm_train as tt
 from tests.cli.helpers import SCHEME, Outcome, Run
 from tests.steps import DIGITS
 from tflm_train.cli import shared
 from tflm_train.cli.main import execute, parse
 from tflm_train.model import load
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme
 
 
@@ -50,5 +50,5 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def rewritten(folder: Path) -> Path:
     path = folder / "r.tflite"
-    path.write_bytes(tt.rewrite(load(DIGITS), Scheme.parse(SCHEME)).model_bytes)
+    path.write_bytes(rewrite(load(DIGITS), Scheme.parse(SCHEME)).model_bytes)
     return path

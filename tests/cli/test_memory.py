@@ -14,12 +14,13 @@ from tflm_train.files import is_png
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
 from tflm_train.records import plain
+from tflm_train.rewriter import rewrite
 
 
 @pytest.fixture
 def model(tmp_path: Path, digits: Model) -> Path:
     path = tmp_path / "m.tflite"
-    path.write_bytes(tt.rewrite(digits, full_scheme(digits)).model_bytes)
+    path.write_bytes(rewrite(digits, full_scheme(digits)).model_bytes)
     return path
 
 

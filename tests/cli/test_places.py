@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,67 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(
     )  # fmt: skip
     os.close(write)
     assert done.returncode == 1 and done.stderr == ""
+
+
+@pytest.mark.parametrize("place", ["pipe", "/dev/zero", "/dev/null"])
+def test_what_never_ends_is_not_read(run: Run, folder: Path, rewritten: Path, place: str) -> None:
+    os.mkfifo(folder / "pipe")
+    path, data = folder / place, folder / "d.npz"
+    for command in (
+        ("inspect", path),
+        ("rewrite", folder / "digits.tflite", "--scheme", path),
+        ("train", rewritten, "--data", path),
+        ("train", rewritten, "--data", data, "--load-state", path),
+        ("quantize", path, "--data", data),
+        ("search", folder / "digits.tflite", "--data", data, "--contributions", path),
+    ):
+        assert_refused(run(*command), "is a device or a pipe, not a file")
+
+
+def _start(folder: Path, arguments: Sequence[str], **streams: Any) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "tflm_train", *arguments]
+    return subprocess.run(
+        command, cwd=folder, stderr=subprocess.PIPE, text=True, check=False, **streams
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_full_disk_behind_standard_output(folder: Path, options: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        done = _start(folder, ["inspect", "digits.tflite", *options], stdout=full)
+    assert done.returncode == 1 and done.stderr == (
+        "tflm_train: error: the result cannot be printed (No space left on device); files that it "
+        "names are written\n"
+    )
+
+
+def test_no_standard_output_at_all(folder: Path) -> None:
+    script = f"exec {sys.executable} -m tflm_train rewrite digits.tflite --scheme s.yaml >&-"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=folder, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "digits_train.tflite").exists()
+
+
+def test_a_crash_ends_in_a_line(folder: Path) -> None:
+    program = """
+import ctypes, signal
+from tflm_train.cli import main
+from tflm_train.runtime.crashes import name_crashes
+from tflm_train.runtime.host_library import captured_stderr
+def crash(_):
+    name_crashes("odd.tflite")
+    with captured_stderr():
+        ctypes.string_at(0)
+main.execute = crash
+main.run()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "inspect", "digits.tflite"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith(
+        "tflm_train: error: odd.tflite: TFLM crashed"
+    )

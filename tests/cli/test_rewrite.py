@@ -110,7 +110,7 @@ def test_bad_models(run: Run, folder: Path, rewritten: Path) -> None:
         assert_refused(done, "bad.tflite")
         assert listing(folder) == before
     assert_refused(run("rewrite", rewritten, "--scheme", scheme), "training ops already")
-    assert_refused(run("rewrite", folder, "--scheme", scheme), "Is a directory")
+    assert_refused(run("rewrite", folder, "--scheme", scheme), "is a folder, not a file")
     assert_refused(run("rewrite", folder / "digits.tflite", "--scheme", folder / "no.yaml"))
     assert_refused(run("rewrite", folder / "digits.tflite", "--scheme", scheme, "--preset", "head"))
 

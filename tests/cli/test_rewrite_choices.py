@@ -9,6 +9,7 @@ import tflm_train as tt
 from tests.cli.helpers import SCHEME, Run, assert_refused, listing
 from tests.steps import DIGITS
 from tflm_train.model import Model, load
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.presets import Preset, preset_scheme
@@ -43,7 +44,7 @@ def test_builtin_forward_layers_remain_an_option(run: Run, folder: Path) -> None
     arguments = ["rewrite", folder / "digits.tflite", "--scheme", folder / "s.yaml", "--json"]
     told = run(*arguments, "--stream", "off", "--forward", "builtin").json
     assert "STREAM" not in told["ops"] and told["slowdown"] == 1
-    plain = tt.rewrite(load(DIGITS), Scheme.parse(SCHEME)).model_bytes
+    plain = rewrite(load(DIGITS), Scheme.parse(SCHEME)).model_bytes
     assert (folder / "digits_train.tflite").read_bytes() == plain
     assert told["arena"]["total_bytes"] > run(*arguments).json["arena"]["total_bytes"]
 

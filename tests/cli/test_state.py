@@ -13,6 +13,7 @@ import pytest
 
 import tflm_train as tt
 from tests.steps import DIGITS, full_scheme, random_inputs, train
+from tflm_train.rewriter import rewrite
 
 
 def tflm_train(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -42,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A rewritten model, its factory state, two trained states, a small data set."""
     path = tmp_path_factory.mktemp("state")
     model = tt.load(DIGITS)
-    data = tt.rewrite(model, full_scheme(model)).model_bytes
+    data = rewrite(model, full_scheme(model)).model_bytes
     (path / "model.tflite").write_bytes(data)
     interpreter = tt.Interpreter(data)
     (path / "factory.state").write_bytes(interpreter.state())

@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-import tflm_train as tt
 from tests.networks import load_network
 from tests.steps import full_scheme
 from tflm_train import ops
@@ -18,6 +17,7 @@ from tflm_train.cost.table import coefficients
 from tflm_train.model import Model
 from tflm_train.ops.builtin import KernelSet
 from tflm_train.ops.geometry import Geometry
+from tflm_train.rewriter import rewrite
 
 # Of these no kernel was counted alone or in a step.
 _UNMEASURED = {"PRODUCT_GRAD", "MAX_POOL_GRAD", "RESIZE_GRAD", "L2_NORM_GRAD"}
@@ -26,7 +26,7 @@ _UNMEASURED = {"PRODUCT_GRAD", "MAX_POOL_GRAD", "RESIZE_GRAD", "L2_NORM_GRAD"}
 @pytest.fixture(scope="module")
 def trained() -> Model:
     model = load_network("mobilenet_v2")
-    return Model(tt.rewrite(model, full_scheme(model)).model_bytes, "trained")
+    return Model(rewrite(model, full_scheme(model)).model_bytes, "trained")
 
 
 @pytest.mark.parametrize("core", list(Core))

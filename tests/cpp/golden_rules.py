@@ -154,7 +154,7 @@ def _layer_case(
         values["bias"] = rng.integers(-5000, 5000, g.out_c).astype(np.int32)
     for kept_tensor in rule.kept_for_weights(residual_bits):
         size = (weights.size + 1) // 2 if kept_tensor.packed else weights.size
-        kept_value = random_int8(rng, size).astype(kept_tensor.dtype)
+        kept_value = random_int8(rng, size).view(kept_tensor.dtype)
         if kept_tensor.packed and weights.size % 2:
             kept_value[-1] &= 15  # nobody's half byte
         values[kept_tensor.role] = kept_value

@@ -56,7 +56,7 @@ class Interpreter {
     restores += learning_rate_ == tflm_train::kRestoreOnly;
     table_->state = state_;
     table_->count = 1;
-    table_->entries[0] = {weights, sizeof(weights)};
+    table_->entries[0] = {weights, sizeof(weights), false};
     std::memset(weights, 7, sizeof(weights));
     tflm_train::StateInitialize(tflm_train::RestoreParams(), table_);
     tflm_train::StateDescribe(tflm_train::RestoreParams(), *table_, state_);

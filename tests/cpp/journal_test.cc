@@ -437,8 +437,8 @@ TEST(Journal, CarriesTheTrainingState) {
       static_cast<tflm_train::VariableTable*>(GuardedBytes(tflm_train::VariableTableBytes(2)));
   table->state = state;
   table->count = 2;
-  table->entries[0] = {weights, 37};
-  table->entries[1] = {bias, 12};
+  table->entries[0] = {weights, 37, false};
+  table->entries[1] = {bias, 12, false};
   tflm_train::StateInitialize(tflm_train::RestoreParams(), table);
   tflm_train::StateDescribe(tflm_train::RestoreParams(), *table, state);
   EXPECT_EQ(StateSave(state, at.journal), StateStatus::kStorageFailed);  // not open

@@ -35,7 +35,7 @@ struct Model {
     table->count = static_cast<uint32_t>(golden.variable_count);
     for (size_t i = 0; i < golden.variable_count; ++i) {
       const uint32_t bytes = golden.variable_bytes[i];
-      table->entries[i] = {GuardedBytes(bytes), bytes};
+      table->entries[i] = {GuardedBytes(bytes), bytes, false};
       std::memset(table->entries[i].data, 0, bytes);
       payload_bytes += bytes;
     }
@@ -148,7 +148,10 @@ TEST(State, ASourceThatFailsLeavesOldWeightsOrFactoryWeights) {
   Model model(golden);
   uint8_t* zeros = Guarded<uint8_t>(model.payload_bytes);
   std::memset(zeros, 0, model.payload_bytes);
-  const int pieces = static_cast<int>((model.payload_bytes + 63) / 64);
+  int pieces = 0;
+  for (size_t i = 0; i < golden.variable_count; ++i) {
+    pieces += static_cast<int>((golden.variable_bytes[i] + 63) / 64);
+  }
   const int first_load = 1 + pieces;
   const int all = first_load + static_cast<int>(golden.variable_count);
   for (int n = 0; n <= all; ++n) {
@@ -201,6 +204,27 @@ TEST(State, ResetAsksForFactoryWeights) {
   EXPECT_EQ(tflm_train::StateReset(&copy), StateStatus::kOk);
   EXPECT_TRUE(model.state->magic != tflm_train::kStateMagic);
   EXPECT_EQ(tflm_train::StateSize(&copy), 0);
+}
+
+TEST(State, RefusesWeightsThatNoStepReaches) {
+  for (const StateBlobCase& golden : kStateBlobCases) {
+    Case scope("StateLoad", golden.name);
+    for (size_t i = 0; i < golden.variable_count; ++i) {
+      Model model(golden), other(golden);
+      model.SetVariables(golden.payload);
+      std::memset(model.table->entries[i].data, 0x80, model.table->entries[i].bytes);
+      uint8_t* blob = Guarded<uint8_t>(golden.blob_bytes);
+      EXPECT_EQ(tflm_train::StateSave(model.state, blob, golden.blob_bytes), StateStatus::kOk);
+      other.SetVariables(golden.payload);
+      other.table->entries[i].are_weights = 1;
+      // -127 is as far as they go; of what are no weights any byte is a value.
+      EXPECT_EQ(tflm_train::StateLoad(other.state, blob, golden.blob_bytes),
+                StateStatus::kWrongValues);
+      other.ExpectVariables(golden.payload);
+      other.table->entries[i].are_weights = 0;
+      EXPECT_EQ(tflm_train::StateLoad(other.state, blob, golden.blob_bytes), StateStatus::kOk);
+    }
+  }
 }
 
 TEST(State, ValidLearningRates) {

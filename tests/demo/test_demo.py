@@ -15,7 +15,8 @@ from tflm_train.demo.__main__ import run
 from tflm_train.demo.data import field_data, source_data
 from tflm_train.errors import TflmTrainError
 from tflm_train.runtime.data import Dataset
-from tflm_train.runtime.training import evaluate, model_inputs
+from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.training import evaluate
 
 MODEL = Path(demo.__file__).with_name("digits.tflite")
 

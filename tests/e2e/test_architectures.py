@@ -20,6 +20,7 @@ from tests.steps import (
     train,
 )
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme.loss import Loss
 
 # An autoencoder's target is its input.
@@ -33,7 +34,7 @@ def _pair(name: str) -> tuple[Model, Model]:
     seed = list(BUILDERS).index(name) + 201
     model = Model(convert(BUILDERS[name], seed, gain=GAIN), name)
     scheme = full_scheme(model, loss=LOSSES.get(name, Loss()))
-    return model, Model(tt.rewrite(model, scheme).model_bytes, name)
+    return model, Model(rewrite(model, scheme).model_bytes, name)
 
 
 @pytest.fixture(params=BUILDERS)

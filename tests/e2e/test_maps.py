@@ -16,6 +16,7 @@ from tests.loss_models import loss_model
 from tests.steps import assert_follows_reference, full_scheme
 from tflm_train.errors import DataError, SchemeError
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.scheme import Head, Loss, Scheme
@@ -48,7 +49,7 @@ def test_public_detectors_train(number: int) -> None:
     described = inspect_model(model)
     assert all(layer.trainable for layer in described.layers)
     assert described.losses["softmax_cross_entropy"] is None
-    result = tt.rewrite(model, preset_scheme("biases", model))
+    result = rewrite(model, preset_scheme("biases", model))
     interpreter = Interpreter(result.model_bytes)
     assert interpreter.require_trainable().label.shape == (1, 12, 12)
     x = np.random.default_rng(0).integers(-128, 128, model.graph.inputs[0].shape).astype(np.int8)
@@ -60,11 +61,11 @@ def test_public_detectors_train(number: int) -> None:
 
 def test_steps_are_the_references(segmenter: Model) -> None:
     scheme = full_scheme(segmenter, loss=Loss(class_weights=(0.1, 1, 2)))
-    assert_follows_reference(Model(tt.rewrite(segmenter, scheme).model_bytes))
+    assert_follows_reference(Model(rewrite(segmenter, scheme).model_bytes))
 
 
 def test_targets(segmenter: Model) -> None:
-    interpreter = Interpreter(tt.rewrite(segmenter, full_scheme(segmenter)).model_bytes)
+    interpreter = Interpreter(rewrite(segmenter, full_scheme(segmenter)).model_bytes)
     x = np.zeros(segmenter.graph.inputs[0].shape, np.int8)
     cells = np.arange(20).reshape(_CELLS) % 3
     first = interpreter.train_step(x, cells, 1e-9)
@@ -77,7 +78,7 @@ def test_targets(segmenter: Model) -> None:
     with pytest.raises(DataError, match=r"this model takes 20 class indices"):
         interpreter.train_step(x, cells + 0.5, 1e-3)
     with pytest.raises(SchemeError, match="2 weights for the 3 classes of"):
-        tt.rewrite(segmenter, Scheme(loss=Loss(class_weights=(1, 2))))
+        rewrite(segmenter, Scheme(loss=Loss(class_weights=(1, 2))))
 
 
 def test_a_detector_learns_and_is_scored_by_the_cell(
@@ -93,7 +94,7 @@ def test_a_detector_learns_and_is_scored_by_the_cell(
     head = Head(reinitialise=True)
     scheme = full_scheme(segmenter, loss=Loss(class_weights=(0.1, 1, 1)), head=head)
     trainable, state = tmp_path / "t.tflite", tmp_path / "s.bin"
-    trainable.write_bytes(tt.rewrite(segmenter, scheme).model_bytes)
+    trainable.write_bytes(rewrite(segmenter, scheme).model_bytes)
     before = run("evaluate", trainable, "--data", data, "--json").json
     trained = run(
         "train", trainable, "--data", data, "--lr", "1.0", "--epochs", "4", "--save-state", state

@@ -26,7 +26,9 @@ from tests.steps import (
 from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming, optimize
-from tflm_train.runtime.training import TrainingRecord, evaluate, model_inputs, targets, train
+from tflm_train.runtime.model_data import model_inputs, targets
+from tflm_train.runtime.training import evaluate, train
+from tflm_train.runtime.training_record import TrainingRecord
 from tflm_train.scheme import Head, Scheme
 
 pytestmark = pytest.mark.interpreter
@@ -54,7 +56,7 @@ LEAST_GAIN = 0.25
 @pytest.mark.parametrize("name", SCHEMES)
 def test_inference_equals_the_original_s(name: str) -> None:
     model = load_network(name)
-    assert_same_inference(model, Model(tt.rewrite(model, SCHEMES[name]).model_bytes))
+    assert_same_inference(model, Model(rewrite(model, SCHEMES[name]).model_bytes))
 
 
 @pytest.mark.parametrize("residual_bits", [8, 0])
@@ -63,7 +65,7 @@ def test_a_step_equals_the_reference(name: str, residual_bits: int) -> None:
     model = load_network(name)
     loss = NETWORKS[name].scheme.loss
     scheme = full_scheme(model, loss=loss, residual_bits=residual_bits, seed=2)
-    new = Model(tt.rewrite(model, scheme).model_bytes)
+    new = Model(rewrite(model, scheme).model_bytes)
     assert_follows_reference(new, steps=1, rate=2e-3)
 
 
@@ -73,7 +75,7 @@ def test_a_step_equals_the_reference(name: str, residual_bits: int) -> None:
 def test_a_step_with_a_fresh_head(name: str, classes: int | None, residual_bits: int) -> None:
     model = load_network(name)
     scheme = full_scheme(model, head=Head(classes=classes), residual_bits=residual_bits, seed=2)
-    new = Model(tt.rewrite(model, scheme).model_bytes)
+    new = Model(rewrite(model, scheme).model_bytes)
     # Two: a fresh head hands no gradient on before its weights have moved.
     assert_follows_reference(new, steps=2, rate=2e-3)
 
@@ -82,7 +84,7 @@ def test_a_step_with_a_fresh_head(name: str, classes: int | None, residual_bits:
 def trained(name: str) -> tuple[Model, tt.Interpreter, TrainingRecord]:
     """The rewritten network after two epochs on digits that were changed in one way."""
     network = NETWORKS[name]
-    new = Model(tt.rewrite(load_network(name), network.scheme).model_bytes, name)
+    new = Model(rewrite(load_network(name), network.scheme).model_bytes, name)
     interpreter = tt.Interpreter(new)
     record = train(interpreter, network.dataset(), epochs=2, learning_rate=network.rate)
     return new, interpreter, record

@@ -19,6 +19,7 @@ from tests.steps import random_inputs
 from tflm_train.errors import ModelError
 from tflm_train.export import export_project
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.scheme.presets import preset_scheme
 
@@ -56,7 +57,7 @@ def test_every_layer_trains_and_memory_is_exact(model: Model) -> None:
     assert all(layer.trainable for layer in described.layers) and not described.barriers
     assert_predicted(model)
     for preset in ("head", "full"):
-        result = tt.rewrite(model, preset_scheme(preset, model))
+        result = rewrite(model, preset_scheme(preset, model))
         assert not result.memory.persistent.unmodelled
         assert_predicted(Model(result.model_bytes))
 
@@ -65,7 +66,7 @@ def test_the_answers_stay_and_those_of_litert_are_alike(model: Model) -> None:
     frames = random_inputs(model.graph, _FRAMES)
     expected = outputs(model, frames)
     for preset in ("head", "full"):
-        trainable = tt.rewrite(model, preset_scheme(preset, model)).model_bytes
+        trainable = rewrite(model, preset_scheme(preset, model)).model_bytes
         assert outputs(trainable, frames) == expected
     pairs = zip(expected, on_litert(model.source, frames), strict=True)
     assert np.abs(np.subtract(*map(np.array, zip(*pairs, strict=True)))).max() <= 1
@@ -80,7 +81,7 @@ def test_earlier_frames_matter() -> None:
 def test_training_is_not_the_streams_business(model: Model) -> None:
     """A step is a frame like any other; saving and loading weights leave the stream alone."""
     frames = random_inputs(model.graph, _FRAMES)
-    trainable = tt.rewrite(model, preset_scheme("head", model)).model_bytes
+    trainable = rewrite(model, preset_scheme("head", model)).model_bytes
     interpreter, plain = tt.Interpreter(trainable), tt.Interpreter(model)
     plain.infer(frames[0])
     interpreter.infer(frames[0])
@@ -96,7 +97,7 @@ def test_training_is_not_the_streams_business(model: Model) -> None:
 
 def test_the_merged_model_answers_alike(model: Model) -> None:
     frames = random_inputs(model.graph, _FRAMES)
-    trainable = tt.rewrite(model, preset_scheme("head", model)).model_bytes
+    trainable = rewrite(model, preset_scheme("head", model)).model_bytes
     interpreter = tt.Interpreter(trainable)
     for frame in frames:
         interpreter.train_step(frame, 1, _RATE)
@@ -109,7 +110,7 @@ def test_the_merged_model_answers_alike(model: Model) -> None:
 
 def test_firmware(tmp_path: Path) -> None:
     model = tt.load(requirements.shared() / "cases" / f"{MODELS[0]}.tflite")
-    trainable = Model(tt.rewrite(model, preset_scheme("head", model)).model_bytes, "wake.tflite")
+    trainable = Model(rewrite(model, preset_scheme("head", model)).model_bytes, "wake.tflite")
     export_project(trainable, "c-array").write(tmp_path)
     header = (tmp_path / "wake.h").read_text(encoding="utf-8")
     assert "MicroResourceVariables::Create(allocator_, 1)" in header

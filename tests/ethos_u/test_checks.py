@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-import tflm_train as tt
 from tests.ethos_u.checks import check, written_in_place
 from tflm_train.graph import Graph, Op
 from tflm_train.model import Model
 from tflm_train.model.offline_plan import METADATA_NAME
 from tflm_train.ops import OP_PREFIX, ConvUpdate, Loss, Restore
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme
 
 UPDATE = OP_PREFIX + ConvUpdate.OP
@@ -21,7 +21,7 @@ RESTORE = OP_PREFIX + Restore.OP
 
 @pytest.fixture
 def rewritten(digits: Model) -> Model:
-    return Model(tt.rewrite(digits, Scheme(biases_last=2)).model_bytes)
+    return Model(rewrite(digits, Scheme(biases_last=2)).model_bytes)
 
 
 def find(graph: Graph, name: str) -> Op:

@@ -15,6 +15,7 @@ from tests.ethos_u.host import without_npu
 from tests.ethos_u.vela import ACCELERATORS, compile_model
 from tests.models import TRAINABLE
 from tests.steps import full_scheme, random_inputs, random_target
+from tflm_train import rewriter
 from tflm_train.errors import ModelError
 from tflm_train.export import export_project
 from tflm_train.export.resolver import exact_resolver
@@ -71,7 +72,7 @@ def assert_the_same_after_vela(vela: Path, rewritten: Model, accelerator: str, f
 
 
 def rewrite(model: Model, scheme: str) -> Model:
-    return Model(tt.rewrite(model, SCHEMES[scheme](model)).model_bytes, model.name)
+    return Model(rewriter.rewrite(model, SCHEMES[scheme](model)).model_bytes, model.name)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

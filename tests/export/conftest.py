@@ -9,15 +9,16 @@ import pytest
 import tflm_train as tt
 from tests.steps import DIGITS
 from tflm_train.model import Model, load
+from tflm_train.rewriter import rewrite
 
 
 @pytest.fixture(scope="session")
 def digits_train() -> Model:
     scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
-    return Model(tt.rewrite(load(DIGITS), scheme).model_bytes, "digits_train.tflite")
+    return Model(rewrite(load(DIGITS), scheme).model_bytes, "digits_train.tflite")
 
 
 @pytest.fixture(scope="session")
 def digits_latent() -> Model:
     scheme = dataclasses.replace(tt.Scheme.load(DIGITS.with_name("scheme.yaml")), latent=True)
-    return Model(tt.rewrite(load(DIGITS), scheme).model_bytes, "digits_latent.tflite")
+    return Model(rewrite(load(DIGITS), scheme).model_bytes, "digits_latent.tflite")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import itertools
 import json
 import re
 import subprocess
@@ -25,6 +26,7 @@ from tflm_train.export.description import plan_arena
 from tflm_train.export.resolver import exact_resolver, resolver_method
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Loss, Scheme
 from tflm_train.version import VERSION
 
@@ -150,6 +152,23 @@ def test_existing_files_stay(digits_train: Model, tmp_path: Path) -> None:
         project.write(tmp_path / "file")
 
 
+@pytest.mark.parametrize("written", [0, 1, 20])
+def test_a_full_disk_leaves_nothing(
+    digits_train: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    project = export_project(digits_train, "cmake", name="digits")
+    left = itertools.count(written, -1)
+
+    def fail(_: int) -> None:
+        if next(left) <= 0:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tflm_train.files.os.fsync", fail)
+    with pytest.raises(TflmTrainError, match=r"cannot be written \(No space"):
+        project.write(tmp_path / "deep" / "project")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command(digits_train: Model, tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(digits_train.source)
@@ -185,7 +204,7 @@ LOSSES = {
 def test_projects_of_other_losses_compile(case: str, tmp_path: Path) -> None:
     name, loss = LOSSES[case]
     model = Model(loss_model(name), name)
-    data = tt.rewrite(model, Scheme(loss=loss, weights=weights_of(0))).model_bytes
+    data = rewrite(model, Scheme(loss=loss, weights=weights_of(0))).model_bytes
     project = export_project(Model(data, "m.tflite"), "arduino", name="m")
     header = project.files["src/m_training.h"].decode()
     assert ("kLabelInput" in header) == (case != "autoencoder")
@@ -205,7 +224,7 @@ def test_trainers_of_latents_compile(case: str, tmp_path: Path) -> None:
     scheme = Scheme(loss=loss, latent=True)
     if case != "labels":  # a frozen FULLY_CONNECTED always runs: the latent is the input
         scheme = dataclasses.replace(scheme, weights=weights_of(0))
-    rewritten = Model(tt.rewrite(model, scheme).model_bytes, "m.tflite")
+    rewritten = Model(rewrite(model, scheme).model_bytes, "m.tflite")
     project = export_project(rewritten, "c-array", name="m")
     text = project.files["m_training.h"].decode()
     graph = rewritten.graph

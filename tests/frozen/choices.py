@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import tflm_train as tt
 from tests.frozen import networks
 from tests.requirements import SHARED
 from tflm_train.memory import KernelSet
 from tflm_train.model import Model, load
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Choice, optimize
 from tflm_train.rewriter.schedule import Order
 from tflm_train.scheme import Scheme, WeightUpdate
@@ -95,7 +95,7 @@ def scheduled(model: Model, scheme: Scheme) -> Row:
     """
 
     def memory(order: Order) -> Any:
-        return tt.rewrite(model, scheme, KernelSet.REFERENCE, order=order).memory
+        return rewrite(model, scheme, KernelSet.REFERENCE, order=order).memory
 
     best = memory(Order.BEST)
     alive = best.plan.live_bytes()[best.first_training_op :]

@@ -34,7 +34,7 @@ class Model {
     table_->state = &state_;
     table_->count = kCount;
     for (size_t i = 0; i < kCount; ++i) {
-      table_->entries[i] = {std::malloc(kSizes[i]), kSizes[i]};
+      table_->entries[i] = {std::malloc(kSizes[i]), kSizes[i], false};
       std::memset(table_->entries[i].data, static_cast<int>(i) + 1, kSizes[i]);
     }
     tflm_train::RestoreParams params = {};

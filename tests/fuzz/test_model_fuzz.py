@@ -12,6 +12,7 @@ import tflm_train as tt
 from tests.fuzz.damage import damaged
 from tests.models import converted_model
 from tests.steps import full_scheme
+from tflm_train import rewriter
 from tflm_train.errors import TflmTrainError
 from tflm_train.export import FORMATS, export_project
 from tflm_train.memory import KernelSet, memory_report
@@ -46,7 +47,7 @@ def reads_of(model: Model, rng: random.Random) -> list[Callable[[], object]]:
                 Scheme(weights=(WeightUpdate(max(0, layers - 2), ratio=0.5),), residual_bits=4),
             )
         )
-        result = tt.rewrite(again(), scheme, kernels)
+        result = rewriter.rewrite(again(), scheme, kernels)
         return Model(result.model_bytes)
 
     return [
@@ -84,7 +85,7 @@ def test_damaged_models(name: str, rewritten: bool) -> None:
     data = converted_model(name)
     if rewritten:
         model = Model(data)
-        data = tt.rewrite(model, full_scheme(model)).model_bytes
+        data = rewriter.rewrite(model, full_scheme(model)).model_bytes
     outcomes = [0, 0]
     for case in range(CASES):
         seed = f"{name}/{rewritten}/{case}"

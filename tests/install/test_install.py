@@ -17,6 +17,7 @@ import tflm_train as tt
 from tests.install.conftest import ROOT, Installation, build_wheel
 from tests.steps import DIGITS, train
 from tflm_train.model import load
+from tflm_train.rewriter import rewrite
 
 TRAIN = "digits_train.tflite"
 STATE = "trained.state"
@@ -29,7 +30,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
     (folder / "digits.tflite").write_bytes(DIGITS.read_bytes())
     (folder / "scheme.yaml").write_bytes(DIGITS.with_name("scheme.yaml").read_bytes())
-    (folder / TRAIN).write_bytes(tt.rewrite(load(DIGITS), scheme).model_bytes)
+    (folder / TRAIN).write_bytes(rewrite(load(DIGITS), scheme).model_bytes)
     interpreter = tt.Interpreter(folder / TRAIN)
     train(interpreter, 2)
     (folder / STATE).write_bytes(interpreter.state())

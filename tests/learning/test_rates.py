@@ -13,15 +13,16 @@ from tflm_train import learning
 from tflm_train.learning import RateChoice, choose_rate
 from tflm_train.learning.rates import default_budget, folds_of, middle
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime.data import Dataset
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme.head import Head
 
 
 def network(name: str, **changes: object) -> tuple[Model, Dataset]:
     """A network as its own scheme rewrites it, and what it meets in the field."""
     scheme = replace(NETWORKS[name].scheme, **changes)  # type: ignore[arg-type]
-    rewritten = tt.rewrite(load_network(name), scheme)
+    rewritten = rewrite(load_network(name), scheme)
     return Model(rewritten.model_bytes, name), NETWORKS[name].dataset()
 
 

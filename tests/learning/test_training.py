@@ -18,6 +18,7 @@ from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.learning.host_form import host_form
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.training import train
@@ -27,7 +28,7 @@ BODY = Scheme(biases_last=3, weights=weights_of(9, 10))
 
 
 def rewritten(model: Model, scheme: Scheme, **ways: Any) -> Model:
-    return Model(tt.rewrite(model, scheme, **ways).model_bytes, model.name)
+    return Model(rewrite(model, scheme, **ways).model_bytes, model.name)
 
 
 def data_for(

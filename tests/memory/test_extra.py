@@ -14,6 +14,7 @@ from tflm_train.memory import memory_report
 from tflm_train.memory.extra import ExtraMemory, analytic_extra_memory, kept_memory
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.library import library_names, library_text
 
@@ -39,7 +40,7 @@ def test_an_original_model_keeps_nothing(digits: Model) -> None:
 @pytest.mark.parametrize("bits", [0, 4, 8])
 def test_residuals(digits: Model, bits: int) -> None:
     scheme = dataclasses.replace(full_scheme(digits), residual_bits=bits)
-    kept = tt.rewrite(digits, scheme).report.extra_memory.kept
+    kept = rewrite(digits, scheme).report.extra_memory.kept
     assert kept.residuals_bytes == pytest.approx(kept.weights_bytes * bits / 8, abs=16)
     assert kept.total_bytes == sum(
         getattr(kept, f"{part}_bytes")
@@ -53,7 +54,7 @@ def test_schemes_of_the_paper(shared: Path, name: str) -> None:
     network, kilobytes = re.fullmatch(r"(.*)-(\d+)kb", name).groups()  # type: ignore[union-attr]
     model = tt.load(shared / "models" / f"{network}.nopad.tflite")
     scheme = dataclasses.replace(Scheme.parse(library_text(name)), residual_bits=0)
-    accounts = tt.rewrite(model, scheme).report.extra_memory
+    accounts = rewrite(model, scheme).report.extra_memory
     analytic, kept = accounts.analytic, accounts.kept
     assert int(kilobytes) * 1024 <= analytic.total_bytes < (int(kilobytes) + 1) * 1024
     assert kept.total_bytes <= analytic.total_bytes

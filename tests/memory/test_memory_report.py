@@ -17,6 +17,7 @@ from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.planner import BufferKind
 from tflm_train.model import Model
 from tflm_train.model.offline_plan import write_offsets
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.report import RewriteFlash
 from tflm_train.runtime.host_library import captured_stderr
 from tflm_train.scheme import Head, Scheme, WeightUpdate
@@ -74,26 +75,26 @@ def test_originals(converted: Callable[[str], Model], name: str) -> None:
 def test_rewritten(converted: Callable[[str], Model], name: str, scheme: Scheme | None) -> None:
     model = converted(name)
     chosen = full_scheme(model) if scheme is None else scheme
-    assert_predicted(Model(tt.rewrite(model, chosen).model_bytes))
+    assert_predicted(Model(rewrite(model, chosen).model_bytes))
 
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_the_other_operators(converted: Callable[[str], Model], name: str) -> None:
     model = converted(name)
     assert_predicted(model)
-    assert_predicted(Model(tt.rewrite(model, full_scheme(model)).model_bytes))
+    assert_predicted(Model(rewrite(model, full_scheme(model)).model_bytes))
 
 
 @pytest.mark.interpreter
 def test_digits(digits: Model) -> None:
     assert_predicted(digits)
-    assert_predicted(Model(tt.rewrite(digits, full_scheme(digits)).model_bytes))
+    assert_predicted(Model(rewrite(digits, full_scheme(digits)).model_bytes))
 
 
 @pytest.mark.interpreter
 def test_variables_that_the_model_itself_places(digits: Model) -> None:
     """Vela plans them with everything else."""
-    model = Model(tt.rewrite(digits, full_scheme(digits)).model_bytes)
+    model = Model(rewrite(digits, full_scheme(digits)).model_bytes)
     at = memory_report(model).plan.bytes
     offsets = {}
     for tensor in model.graph.tensors:
@@ -121,7 +122,7 @@ def test_real_models(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_rewritten_networks(name: str, residual_bits: int) -> None:
     scheme = dataclasses.replace(NETWORKS[name].scheme, residual_bits=residual_bits)
-    assert_predicted(Model(tt.rewrite(load_network(name), scheme).model_bytes))
+    assert_predicted(Model(rewrite(load_network(name), scheme).model_bytes))
 
 
 @pytest.mark.interpreter
@@ -129,18 +130,18 @@ def test_rewritten_networks(name: str, residual_bits: int) -> None:
 def test_rewritten_real_models(name: str) -> None:
     model = load_network(name)
     scheme = Scheme(biases_last=6, weights=weights_of(4))
-    assert_predicted(Model(tt.rewrite(model, scheme).model_bytes))
+    assert_predicted(Model(rewrite(model, scheme).model_bytes))
 
 
 def test_buffers_of_no_tensor_are_scratch(digits: Model) -> None:
-    plan = memory_report(Model(tt.rewrite(digits, full_scheme(digits)).model_bytes)).plan
+    plan = memory_report(Model(rewrite(digits, full_scheme(digits)).model_bytes)).plan
     scratch = [b for b in plan.buffers if b.kind is BufferKind.SCRATCH]
     assert scratch
     assert scratch == [b for b in plan.buffers if b.tensor is None]
 
 
 def test_the_rewrite_report_adds_up(digits: Model) -> None:
-    result = tt.rewrite(digits, full_scheme(digits))
+    result = rewrite(digits, full_scheme(digits))
     arena = result.report.arena
     assert arena.total_bytes == sum(arena.parts().values()) <= arena.minimum_bytes
     assert arena == memory_report(Model(result.model_bytes)).arena()

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-import tflm_train as tt
 from tests.memory.host import ALIGNMENT, host_target, smallest_arena
 from tests.models import convert
 from tests.networks import CONVOLUTIONAL, load_network
 from tests.steps import full_scheme
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 
 
 def assert_minimum(model: Model, folder: Path) -> None:
@@ -28,7 +28,7 @@ def assert_minimum(model: Model, folder: Path) -> None:
 def test_converted_models(converted: Callable[[str], Model], tmp_path: Path, name: str) -> None:
     model = converted(name)
     assert_minimum(model, tmp_path)
-    assert_minimum(Model(tt.rewrite(model, full_scheme(model)).model_bytes), tmp_path)
+    assert_minimum(Model(rewrite(model, full_scheme(model)).model_bytes), tmp_path)
 
 
 @pytest.mark.interpreter

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from PIL import Image
 
-import tflm_train as tt
 from tests.steps import full_scheme
 from tflm_train.errors import RuntimeFailure
 from tflm_train.memory import memory_report
 from tflm_train.memory.plot import draw_memory
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 
 
 @pytest.mark.parametrize("rewritten", [False, True])
 def test_draws_every_buffer(digits: Model, rewritten: bool) -> None:
     model = digits
     if rewritten:
-        model = Model(tt.rewrite(digits, full_scheme(digits)).model_bytes)
+        model = Model(rewrite(digits, full_scheme(digits)).model_bytes)
     picture = Image.open(io.BytesIO(draw_memory(memory_report(model)))).convert("RGB")
     colours = {colour for _, colour in picture.getcolors(1 << 24) or []}
     assert picture.width > 1000

@@ -17,6 +17,7 @@ from tests.steps import DIGITS
 from tflm_train.errors import ModelError
 from tflm_train.model import Model, load
 from tflm_train.model.metadata import METADATA_NAME, class_names
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Head, Loss, Scheme
 
 SCRIPT = Path(__file__).with_name("metadata_script.py")
@@ -51,7 +52,7 @@ def described(tmp_path: Path, support: Support) -> Path:
 
 def rewritten(path: Path, **changes: Any) -> Path:
     result = path.with_name("rewritten.tflite")
-    result.write_bytes(tt.rewrite(load(path), Scheme(**changes)).model_bytes)
+    result.write_bytes(rewrite(load(path), Scheme(**changes)).model_bytes)
     return result
 
 
@@ -88,7 +89,7 @@ def test_merge_takes_the_descriptions_back(described: Path, support: Support) ->
     path.write_bytes(tt.merge(rewritten(described)))
     after = support("read", path)
     assert after == before
-    assert tt.rewrite(load(path), Scheme()).model_bytes
+    assert rewrite(load(path), Scheme()).model_bytes
 
 
 class TestHeads:
@@ -130,7 +131,7 @@ class TestHeads:
 
 
 def test_a_model_without_metadata_stays_without() -> None:
-    new = Model(tt.rewrite(load(DIGITS), Scheme()).model_bytes)
+    new = Model(rewrite(load(DIGITS), Scheme()).model_bytes)
     assert new.metadata(METADATA_NAME) is None and new.file_names == []
 
 
@@ -139,13 +140,13 @@ def test_damaged_metadata_is_refused_in_one_line(data: bytes) -> None:
     model = load(DIGITS)
     model.set_metadata(METADATA_NAME, data)
     with pytest.raises(ModelError, match="its TFLITE_METADATA is damaged") as refusal:
-        tt.rewrite(Model(model.to_bytes()), Scheme())
+        rewrite(Model(model.to_bytes()), Scheme())
     assert "\n" not in str(refusal.value)
 
 
 class TestSignatures:
     def test_both_are_written(self) -> None:
-        new = Model(tt.rewrite(load(DIGITS), Scheme()).model_bytes, "digits")
+        new = Model(rewrite(load(DIGITS), Scheme()).model_bytes, "digits")
         assert new.signatures[-2:] == ["infer", "train"]
         names = new.signature_names()
         graph = new.graph
@@ -156,7 +157,7 @@ class TestSignatures:
         model = converted("resnet")
         assert model.signatures == ["serving_default"]
         own = model.signature_names()
-        new = Model(tt.rewrite(model, Scheme()).model_bytes)
+        new = Model(rewrite(model, Scheme()).model_bytes)
         assert new.signatures == ["serving_default", "infer", "train"]
         assert new.signature_names()[id(new.graph.inputs[0])] == own[id(model.graph.inputs[0])]
 
@@ -165,7 +166,7 @@ class TestSignatures:
         from ai_edge_litert.interpreter import Interpreter
 
         model = converted("mobilenet")
-        merged = tt.merge(tt.rewrite(model, Scheme()).model_bytes)
+        merged = tt.merge(rewrite(model, Scheme()).model_bytes)
         interpreter = Interpreter(model_content=merged)
         signatures = interpreter.get_signature_list()
         assert set(signatures) == {"serving_default", "infer"}
@@ -181,6 +182,6 @@ class TestSignatures:
         model = load(DIGITS)
         graph = model.graph
         model.add_signature("train", {"x": graph.inputs[0]}, {"y": graph.outputs[0]})
-        result = tt.rewrite(Model(model.to_bytes()), Scheme())
+        result = rewrite(Model(model.to_bytes()), Scheme())
         assert Model(result.model_bytes).signatures.count("train") == 1
         assert any("own signature 'train' was kept" in w for w in result.report.warnings)

@@ -23,6 +23,7 @@ from tests.steps import random_inputs
 from tflm_train.errors import ModelError
 from tflm_train.model import Model, Op, Tensor
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme
 
 REAL_MODELS = (
@@ -86,7 +87,7 @@ def test_round_trip_of_real_models(name: str) -> None:
 class TestWhatARewriteKeeps:
     def test_everything_outside_the_graph(self, digits: Model) -> None:
         data = raw_model.edit(digits.source, self._decorate)
-        result = tt.rewrite(Model(data), Scheme())
+        result = rewrite(Model(data), Scheme())
         before, after = raw_model.read(data), raw_model.read(result.model_bytes)
         assert after.description == b"made for a test"
         assert before.signatureDefs
@@ -111,7 +112,7 @@ class TestWhatARewriteKeeps:
             archive.writestr("labels.txt", "zero\none\n")
             archive.writestr("more.txt", "x" * 1000, zipfile.ZIP_DEFLATED)
         model = Model(stream.getvalue())
-        for data in (model.to_bytes(), tt.rewrite(model, Scheme()).model_bytes):
+        for data in (model.to_bytes(), rewrite(model, Scheme()).model_bytes):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 assert archive.namelist() == ["labels.txt", "more.txt"]
                 assert archive.read("labels.txt") == b"zero\none\n"
@@ -121,7 +122,7 @@ class TestWhatARewriteKeeps:
             assert len(list_layers(Model(data).graph)) == len(list_layers(digits.graph))
 
     def test_signature_indices_name_the_same_tensors(self, digits: Model) -> None:
-        after = raw_model.read(tt.rewrite(digits, Scheme()).model_bytes)
+        after = raw_model.read(rewrite(digits, Scheme()).model_bytes)
         before = raw_model.read(digits.source)
         assert before.signatureDefs
         for signature in after.signatureDefs[: len(before.signatureDefs)]:
@@ -137,7 +138,7 @@ class TestWhatARewriteKeeps:
 
         model = Model(raw_model.edit(converted("opaque").source, change))
         assert_round_trip(model)
-        rewritten = Model(tt.rewrite(model, Scheme(biases_last=1)).model_bytes)
+        rewritten = Model(rewrite(model, Scheme(biases_last=1)).model_bytes)
         op = next(op for op in rewritten.graph.ops if op.name == "SOMEBODY_S_OP")
         assert op.is_custom and op.custom_options == b"\x01\x02\x03"
 
@@ -146,7 +147,7 @@ class TestWhatARewriteKeeps:
             raw_model.add_metadata(model, b"OfflineMemoryAllocation", bytes(64))
 
         model = Model(raw_model.edit(digits.source, change))
-        result = tt.rewrite(model, Scheme())
+        result = rewrite(model, Scheme())
         assert any("OfflineMemoryAllocation" in w for w in result.report.warnings)
         names = [entry.name for entry in raw_model.read(result.model_bytes).metadata or []]
         assert b"OfflineMemoryAllocation" not in names
@@ -175,7 +176,7 @@ def test_fields_newer_than_the_schema_are_noticed(
         data = raw_model.edit(digits.source, lambda model: None)
     newer = Model(data)
     assert newer.newer_fields == ["SubGraph 0"]
-    warnings = tt.rewrite(newer, Scheme()).report.warnings
+    warnings = rewrite(newer, Scheme()).report.warnings
     assert any("newer than this tool's schema" in w and "SubGraph 0" in w for w in warnings)
 
 

@@ -11,7 +11,8 @@ import tflm_train as tt
 from tests.networks import CONVOLUTIONAL, FOLDER, NETWORKS, load_network
 from tests.networks.data import source
 from tflm_train.model import Model
-from tflm_train.runtime.training import evaluate, model_inputs
+from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.training import evaluate
 
 MOST_BYTES = 100_000
 

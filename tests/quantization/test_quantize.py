@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-import tflm_train as tt
 from tests import requirements
 from tests.steps import assert_follows_reference
 from tflm_train.errors import DataError, ModelError, UnsupportedError
 from tflm_train.model import Model
 from tflm_train.quantization import load_float, quantize
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.runtime.data import Dataset
 from tflm_train.scheme.presets import preset_scheme
@@ -94,7 +94,7 @@ def test_a_classifier_stays_as_good_and_trains(
     weights = model.graph.ops[0].inputs[1]
     assert weights is not None and weights.quantization is not None
     assert weights.quantization.scale.size == 6
-    trainable = Model(tt.rewrite(model, preset_scheme("full", model)).model_bytes)
+    trainable = Model(rewrite(model, preset_scheme("full", model)).model_bytes)
     assert_follows_reference(trainable, rate=0.05)
 
 

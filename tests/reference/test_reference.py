@@ -10,13 +10,14 @@ from tests.steps import DIGITS, random_inputs
 from tflm_train.errors import DataError, ModelError
 from tflm_train.model import Model, load
 from tflm_train.reference import Reference
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme, WeightUpdate
 
 
 @pytest.fixture(scope="module")
 def digits_train() -> Model:
     scheme = Scheme(weights=(WeightUpdate(-1),), biases_last=2)
-    return Model(tt.rewrite(load(DIGITS), scheme).model_bytes, "digits_train.tflite")
+    return Model(rewrite(load(DIGITS), scheme).model_bytes, "digits_train.tflite")
 
 
 def test_it_follows_the_interpreter(digits_train: Model) -> None:

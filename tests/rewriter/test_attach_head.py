@@ -13,6 +13,7 @@ from tests.steps import RATE, assert_follows_reference, random_inputs, weights_o
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Quantization, Tensor
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.attach_head import LOGITS_SCALE, LOGITS_SCALE_RANGE, attach_head
 from tflm_train.scheme import Head, Loss, Scheme
 
@@ -22,7 +23,7 @@ CONVOLUTIONAL_HEAD = "opaque"
 
 
 def with_head(model: Model, classes: int) -> Model:
-    return Model(tt.rewrite(model, Scheme(head=Head(classes=classes))).model_bytes)
+    return Model(rewrite(model, Scheme(head=Head(classes=classes))).model_bytes)
 
 
 def with_logits_scale(model: Model, scale: float) -> Model:
@@ -97,7 +98,7 @@ def test_the_old_classifier_leaves_the_file(converted: Converted) -> None:
     old = head_of(model).weights.data
     assert old is not None and old.tobytes() in model.source
     assert old.tobytes() not in with_head(model, 5).source
-    assert old.tobytes() in tt.rewrite(model, Scheme()).model_bytes
+    assert old.tobytes() in rewrite(model, Scheme()).model_bytes
 
 
 def test_refused_after_an_op_that_mixes_classes(converted: Converted) -> None:
@@ -132,14 +133,14 @@ def test_a_new_head_on_a_frozen_body_leaves_the_body(converted: Converted) -> No
 
 def test_weights_named_beside_a_new_head(converted: Converted) -> None:
     scheme = Scheme(head=Head(classes=9), weights=weights_of(6))
-    assert [x.index for x in tt.rewrite(converted("mobilenet"), scheme).report.layers] == [6]
+    assert [x.index for x in rewrite(converted("mobilenet"), scheme).report.layers] == [6]
 
 
 class TestExtend:
     @pytest.mark.parametrize("name", ["mobilenet", "resnet", "max_pool_like"])
     def test_the_old_classes_stay(self, converted: Converted, name: str) -> None:
         model = converted(CONVOLUTIONAL_HEAD if name == "max_pool_like" else name)
-        new = Model(tt.rewrite(model, Scheme(head=Head(add=2))).model_bytes)
+        new = Model(rewrite(model, Scheme(head=Head(add=2))).model_bytes)
         old_head, head = head_of(model), head_of(new)
         old = old_head.out_channels
         assert head.out_channels == old + 2
@@ -163,7 +164,7 @@ class TestExtend:
                 assert np.abs(real[1][0, old:]).max() == 0
 
     def test_the_new_class_is_learnt(self, converted: Converted) -> None:
-        new = Model(tt.rewrite(converted("mobilenet"), Scheme(head=Head(add=1))).model_bytes)
+        new = Model(rewrite(converted("mobilenet"), Scheme(head=Head(add=1))).model_bytes)
         interpreter = tt.Interpreter(new)
         x = random_inputs(new.graph, 1)[0]
         for _ in range(60):
@@ -174,7 +175,7 @@ class TestExtend:
     @pytest.mark.parametrize(("scale", "expected"), [(0.125, 0.125), (0.0625, 0.25), (0.75, 0.75)])
     def test_the_logits_scale(self, converted: Converted, scale: float, expected: float) -> None:
         model = with_logits_scale(converted("resnet"), scale)
-        new = Model(tt.rewrite(model, Scheme(head=Head(add=3))).model_bytes)
+        new = Model(rewrite(model, Scheme(head=Head(add=3))).model_bytes)
         assert head_of(new).op.output.scale == pytest.approx(expected)
         kept = scale == expected
         assert head_of(new).op.output.zero_point == (3 if kept else 0)
@@ -182,7 +183,7 @@ class TestExtend:
 
 def test_reinitialise(converted: Converted) -> None:
     model = converted("mobilenet")
-    new = Model(tt.rewrite(model, Scheme(head=Head(reinitialise=True))).model_bytes)
+    new = Model(rewrite(model, Scheme(head=Head(reinitialise=True))).model_bytes)
     assert head_of(new).out_channels == head_of(model).out_channels
     assert not tt.Interpreter(new).variables()[head_of(new).weights.name].any()
     assert_follows_reference(new)
@@ -196,7 +197,7 @@ class TestHidden:
     ) -> None:
         model = converted(CONVOLUTIONAL_HEAD if name == "convolution" else name)
         scheme = Scheme(head=Head(classes=3, hidden=hidden), biases_last=1)
-        result = tt.rewrite(model, scheme)
+        result = rewrite(model, scheme)
         new = Model(result.model_bytes)
         layers = list_layers(new.graph)
         old = list_layers(model.graph)
@@ -219,7 +220,7 @@ class TestHidden:
     def test_activations_keep_their_range(self, converted: Converted) -> None:
         model = converted("mobilenet")
         scheme = Scheme(head=Head(hidden=(64,)))
-        new = Model(tt.rewrite(model, scheme).model_bytes)
+        new = Model(rewrite(model, scheme).model_bytes)
         interpreter = tt.Interpreter(new, preserve_all=True)
         hidden = list_layers(new.graph)[-2].op.output
         for x in random_inputs(new.graph, 6):
@@ -233,7 +234,7 @@ class TestHidden:
         x = np.zeros((4, 1, 6), np.int8)
         x[:, 0, 0], x[:, 0, 1] = [-120, -120, 120, 120], [-120, 120, -120, 120]
         scheme = Scheme(head=Head(classes=2, hidden=(16,)), weights=weights_of(0))
-        interpreter = tt.Interpreter(tt.rewrite(model, scheme).model_bytes)
+        interpreter = tt.Interpreter(rewrite(model, scheme).model_bytes)
         for _ in range(150):
             for sample, label in zip(x, (0, 1, 1, 0), strict=True):
                 interpreter.train_step(sample, label, 0.05)
@@ -242,7 +243,7 @@ class TestHidden:
     def test_the_seed_makes_the_weights(self, converted: Converted) -> None:
         def factory(seed: int) -> bytes:
             scheme = Scheme(head=Head(hidden=(8,)), seed=seed)
-            return tt.rewrite(converted("mobilenet"), scheme).model_bytes
+            return rewrite(converted("mobilenet"), scheme).model_bytes
 
         assert factory(1) == factory(1) != factory(2)
 
@@ -251,7 +252,7 @@ class TestRegression:
     def test_the_output_keeps_its_scale(self) -> None:
         model = Model(loss_model("regression"))
         scheme = Scheme(loss=Loss("mean_squared_error"), head=Head(classes=5))
-        new = Model(tt.rewrite(model, scheme).model_bytes)
+        new = Model(rewrite(model, scheme).model_bytes)
         old, fresh = head_of(model).op.output, head_of(new).op.output
         assert (fresh.scale, fresh.zero_point) == (old.scale, old.zero_point)
         assert fresh.shape == (1, 5)

@@ -13,6 +13,7 @@ from tests.steps import assert_follows_reference, assert_same_inference, full_sc
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Quantization, Tensor
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.choose_variables import trainable_taps
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.scheme import Scheme, WeightUpdate
@@ -45,7 +46,7 @@ def test_dead_channels_are_frozen(converted: Converted, residual_bits: int) -> N
         tensor.quantization = scaled(tensor, DEAD, 1e-7)
     model = Model(model.to_bytes())
     scheme = full_scheme(model, residual_bits=residual_bits)
-    result = tt.rewrite(model, scheme)
+    result = rewrite(model, scheme)
     frozen = {x.index: x.frozen_channels for x in result.report.layers}
     assert frozen.pop(PROJECTION) == 1 and set(frozen.values()) == {0}
     assert any(w.startswith("1 channels with a degenerate") for w in result.report.warnings)
@@ -58,7 +59,7 @@ def test_dead_channels_are_frozen(converted: Converted, residual_bits: int) -> N
 def moved_channels(model: Model, layer: Layer, residual_bits: int) -> npt.NDArray[np.bool_]:
     """Which output channels' weights or bias change in a few large steps."""
     scheme = full_scheme(model, residual_bits=residual_bits)
-    interpreter = tt.Interpreter(tt.rewrite(model, scheme).model_bytes)
+    interpreter = tt.Interpreter(rewrite(model, scheme).model_bytes)
     before = interpreter.variables()
     train(interpreter, 12, rate=4.0)
     after = interpreter.variables()
@@ -104,7 +105,7 @@ class TestStructuralZeros:
         zeroed[:, :, 2] = 0
         tensor.data = zeroed
         model = Model(model.to_bytes())
-        result = tt.rewrite(model, full_scheme(model, residual_bits=residual_bits))
+        result = rewrite(model, full_scheme(model, residual_bits=residual_bits))
         assert result.report.layers[index].trained_taps == (2, 2)
         new = Model(result.model_bytes)
         assert_follows_reference(new)
@@ -119,7 +120,7 @@ def test_a_layer_without_bias(converted: Converted) -> None:
     model = converted("resnet")
     layer_of(model, 1).op.inputs[2] = None
     model = Model(model.to_bytes())
-    new = Model(tt.rewrite(model, full_scheme(model)).model_bytes)
+    new = Model(rewrite(model, full_scheme(model)).model_bytes)
     assert_same_inference(model, new)
     assert_follows_reference(new)
 
@@ -133,7 +134,7 @@ def test_a_layer_that_runs_twice_stays_one(converted: Converted) -> None:
         with pytest.raises(
             UnsupportedError, match=r"layers 1, 2 are one layer that runs 2 times.* from 3 on"
         ):
-            tt.rewrite(model, scheme)
+            rewrite(model, scheme)
 
 
 def test_what_is_shared_by_accident_is_copied(converted: Converted) -> None:
@@ -143,7 +144,7 @@ def test_what_is_shared_by_accident_is_copied(converted: Converted) -> None:
     first.weights.data = np.full(first.weights.shape, 5, np.int8)
     second.op.inputs[1:3] = first.op.inputs[1:3]
     model = Model(model.to_bytes())
-    result = tt.rewrite(model, Scheme(weights=(WeightUpdate(1), WeightUpdate(2))))
+    result = rewrite(model, Scheme(weights=(WeightUpdate(1), WeightUpdate(2))))
     assert sum("gets its own copy" in warning for warning in result.report.warnings) == 2
     trainable = Model(result.model_bytes)
     assert_same_inference(model, trainable)
@@ -165,13 +166,13 @@ def test_weights_of_minus_128_are_clipped(converted: Converted, ratio: float) ->
     weights.data[0, 0, 0] = -128
     model = Model(model.to_bytes())
     assert inspect_model(model).layers[PROJECTION].trainable
-    result = tt.rewrite(model, Scheme(weights=(WeightUpdate(PROJECTION, ratio=ratio),)))
+    result = rewrite(model, Scheme(weights=(WeightUpdate(PROJECTION, ratio=ratio),)))
     said = " ".join(result.report.warnings)
     count = weights.shape[-1]
     assert f"{count} of {weights.size} weights are -128 and were clipped to -127" in said
     assert "of the outputs of 16 random inputs, by at most " in said
     assert_follows_reference(Model(result.model_bytes))
-    assert not tt.rewrite(model, Scheme(bias_layers=(PROJECTION,))).report.warnings
+    assert not rewrite(model, Scheme(bias_layers=(PROJECTION,))).report.warnings
 
 
 def test_computed_weights_are_refused(converted: Converted) -> None:
@@ -180,4 +181,4 @@ def test_computed_weights_are_refused(converted: Converted) -> None:
     weights.data = None
     model.graph.inputs.append(weights)
     with pytest.raises(UnsupportedError, match=r"layer 1 .* is computed, not a constant"):
-        tt.rewrite(Model(model.to_bytes()), Scheme(weights=(WeightUpdate(1),)))
+        rewrite(Model(model.to_bytes()), Scheme(weights=(WeightUpdate(1),)))

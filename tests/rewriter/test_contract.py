@@ -15,6 +15,7 @@ from tflm_train import ops
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
 SAVES = (ops.ClampMask, ops.ChannelSave)
@@ -33,7 +34,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[Model, Model]:
         model = request.getfixturevalue("digits")
     else:
         model = request.getfixturevalue("converted")(name)
-    return model, Model(tt.rewrite(model, full_scheme(model)).model_bytes)
+    return model, Model(rewrite(model, full_scheme(model)).model_bytes)
 
 
 def test_interface(pair: tuple[Model, Model]) -> None:
@@ -142,7 +143,7 @@ def test_our_ops_in_the_file_are_plain_to_other_tools(pair: tuple[Model, Model])
     """Vela loses inputs that are left out, and takes an op with builtin options for that one."""
     model = pair[0]
     half = Scheme(weights=(WeightUpdate(1, 0.5),), residual_bits=0)
-    for data in (pair[1].source, tt.rewrite(model, half).model_bytes):
+    for data in (pair[1].source, rewrite(model, half).model_bytes):
         raw = raw_model.read(data)
         ours = 0
         for op in raw.subgraphs[0].operators:
@@ -206,7 +207,7 @@ def test_slots_are_used_once_and_all(pair: tuple[Model, Model]) -> None:
 
 def test_a_mask_is_saved_right_after_its_activation(converted: Callable[[str], Model]) -> None:
     scheme = Scheme(bias_layers=(0,), head=Head(train=False))
-    new = Model(tt.rewrite(converted("mobilenet"), scheme).model_bytes)
+    new = Model(rewrite(converted("mobilenet"), scheme).model_bytes)
     emitted = new.graph.ops
     masks = [i for i, op in enumerate(emitted) if op.name == "TFLM_TRAIN_CLAMP_MASK"]
     assert len(masks) == 5, "one bit per element of each RELU6 output"
@@ -217,9 +218,9 @@ def test_a_mask_is_saved_right_after_its_activation(converted: Callable[[str], M
 
 
 def test_only_what_updates_need_is_computed(converted: Callable[[str], Model]) -> None:
-    report = tt.rewrite(converted("mobilenet"), Scheme()).report
+    report = rewrite(converted("mobilenet"), Scheme()).report
     assert report.ops == {"RESTORE": 1, "LOSS": 1, "CONV_UPDATE": 1, "FINISH": 1}
-    report = tt.rewrite(converted("mobilenet"), Scheme(weights=weights_of(5))).report
+    report = rewrite(converted("mobilenet"), Scheme(weights=weights_of(5))).report
     assert report.ops == {
         "RESTORE": 1, "CLAMP_MASK": 1, "LOSS": 1, "CONV_INPUT_GRAD": 1, "MOVE_GRAD": 1,
         "CONV_UPDATE": 2, "FINISH": 1,
@@ -229,7 +230,7 @@ def test_only_what_updates_need_is_computed(converted: Callable[[str], Model]) -
 def test_the_same_rewrite_gives_the_same_bytes(digits: Model) -> None:
     scheme = Scheme(biases_last=3)
     source = digits.source
-    first, second = (tt.rewrite(digits, scheme) for _ in range(2))
+    first, second = (rewrite(digits, scheme) for _ in range(2))
     assert first == second
     assert digits.source == source and digits.to_bytes() == Model(source).to_bytes()
 
@@ -238,7 +239,7 @@ def test_fingerprints_tell_models_and_schemes_apart(
     digits: Model, converted: Callable[[str], Model]
 ) -> None:
     def fingerprint(model: Model, scheme: Scheme) -> int:
-        return tt.Interpreter(tt.rewrite(model, scheme).model_bytes).fingerprint
+        return tt.Interpreter(rewrite(model, scheme).model_bytes).fingerprint
 
     found = [
         fingerprint(digits, Scheme()),
@@ -251,4 +252,4 @@ def test_fingerprints_tell_models_and_schemes_apart(
 
 def test_a_rewritten_model_is_not_rewritten_again(pair: tuple[Model, Model]) -> None:
     with pytest.raises(UnsupportedError, match="holds training ops already; rewrite the original"):
-        tt.rewrite(pair[1], Scheme())
+        rewrite(pair[1], Scheme())

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import tflm_train as tt
 from tests import raw_model
 from tests.loss_models import loss_model
 from tests.steps import (
@@ -21,6 +20,7 @@ from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, Op, Quantization
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
@@ -34,7 +34,7 @@ def op_of(model: Model, name: str) -> Op:
 
 def refusal_of(model: Model, scheme: Scheme = FIRST) -> str:
     with pytest.raises(UnsupportedError) as refusal:
-        tt.rewrite(Model(model.to_bytes(), model.name), scheme)
+        rewrite(Model(model.to_bytes(), model.name), scheme)
     return str(refusal.value)
 
 
@@ -51,7 +51,7 @@ def test_an_operator_without_a_rule(converted: Converted) -> None:
 def test_a_frozen_early_part_may_hold_any_operator(converted: Converted) -> None:
     scheme = Scheme(weights=weights_of(2))
     model = converted("opaque")
-    new = Model(tt.rewrite(model, scheme).model_bytes)
+    new = Model(rewrite(model, scheme).model_bytes)
     assert_same_inference(model, new)
     assert_follows_reference(new)
 
@@ -59,9 +59,9 @@ def test_a_frozen_early_part_may_hold_any_operator(converted: Converted) -> None
         raw_model.make_custom(raw, schema.BuiltinOperator.SPACE_TO_DEPTH, b"THEIR_OP", b"x")
 
     custom = Model(raw_model.edit(model.source, change))
-    assert tt.rewrite(custom, scheme).report.ops["CONV_UPDATE"] == 2
+    assert rewrite(custom, scheme).report.ops["CONV_UPDATE"] == 2
     with pytest.raises(UnsupportedError, match=r"THEIR_OP \(subgraph 0, op 2, .*no gradient"):
-        tt.rewrite(custom, FIRST)
+        rewrite(custom, FIRST)
 
 
 def _tanh(model: Model) -> None:
@@ -145,7 +145,7 @@ def test_an_operator_of_which_only_some_outputs_matter(converted: Converted) -> 
     assert len(kept) == len(concatenation.inputs) - 1
     concatenation.inputs = [*kept, op_of(model, "SPLIT").outputs[0]]
     changed = Model(model.to_bytes())
-    rewritten = Model(tt.rewrite(changed, full_scheme(changed)).model_bytes)
+    rewritten = Model(rewrite(changed, full_scheme(changed)).model_bytes)
     assert_follows_reference(rewritten)
 
 
@@ -170,7 +170,7 @@ def test_only_the_refused_layer_s_part_matters(converted: Converted) -> None:
     model = converted("resnet")
     _tanh(model)
     later = Scheme(weights=weights_of(3), head=Head(train=False))
-    assert tt.rewrite(Model(model.to_bytes()), later).report.layers[0].index == 3
+    assert rewrite(Model(model.to_bytes()), later).report.layers[0].index == 3
 
 
 class TestInspection:
@@ -191,7 +191,7 @@ class TestInspection:
             for layer in inspect_model(model).layers:
                 scheme = Scheme(weights=weights_of(layer.index))
                 if layer.trainable:
-                    tt.rewrite(model, scheme)
+                    rewrite(model, scheme)
                 else:
                     refusal_of(model, scheme)
 

@@ -10,6 +10,7 @@ from tests.stacks import Stack
 from tests.steps import assert_follows_reference, train, weights_of
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme
 
@@ -48,7 +49,7 @@ def forked(*branches: str, activation: int = LINEAR) -> Model:
 def test_a_producer_that_takes_the_others_along_comes_last(
     branches: tuple[str, ...], accumulates: int
 ) -> None:
-    result = tt.rewrite(forked(*branches), Scheme(weights=weights_of(0)))
+    result = rewrite(forked(*branches), Scheme(weights=weights_of(0)))
     assert result.report.ops.get("ACCUMULATE", 0) == accumulates
     assert_follows_reference(Model(result.model_bytes))
 
@@ -57,7 +58,7 @@ def test_a_producer_that_takes_the_others_along_comes_last(
 def test_up_to_four_gradients_meet_in_one_operator(branches: int, accumulates: int) -> None:
     """The last one masks as well, as it would not if it had done four before."""
     model = forked(*["pool"] * branches, activation=RELU)
-    result = tt.rewrite(model, Scheme(weights=weights_of(0)))
+    result = rewrite(model, Scheme(weights=weights_of(0)))
     assert result.report.ops.get("ACCUMULATE", 0) == accumulates
     assert_follows_reference(Model(result.model_bytes))
 
@@ -67,7 +68,7 @@ def test_each_bias_trains_where_layers_share_a_gradient() -> None:
     model = forked(*["conv"] * 4)
     scheme = Scheme(weights=weights_of(0), biases_last=5)
     # Biases join input gradients in streamed models only.
-    result = tt.rewrite(model, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
+    result = rewrite(model, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
     assert 0 < result.report.ops["BIAS_UPDATE"] < 4
     interpreter = tt.Interpreter(result.model_bytes)
     before = interpreter.variables()

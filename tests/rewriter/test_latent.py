@@ -19,6 +19,7 @@ from tests.steps import RATE, full_scheme, random_inputs, random_target, weights
 from tflm_train.errors import DataError, ModelError, UnsupportedError
 from tflm_train.model import Model, Tensor
 from tflm_train.ops import Stream
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.trained.merge import merge
@@ -40,7 +41,7 @@ FORWARD = {
 def with_latent(model: Model, scheme: Scheme, forward: str = "default") -> Model:
     chosen = dataclasses.replace(scheme, latent=True)
     stream, single = FORWARD[forward]
-    result = tt.rewrite(model, chosen, stream=stream, forward=single)
+    result = rewrite(model, chosen, stream=stream, forward=single)
     return Model(result.model_bytes, model.name)
 
 
@@ -84,7 +85,7 @@ def assert_learns_the_same(plain: bytes, model: Model, steps: int = 6, rate: flo
 @pytest.mark.parametrize("name", ["mobilenet", "resnet", "branches"])
 def test_learns_the_same(converted: Converted, name: str, scheme: str, forward: str) -> None:
     original = converted(name)
-    plain = tt.rewrite(original, SCHEMES[scheme]).model_bytes
+    plain = rewrite(original, SCHEMES[scheme]).model_bytes
     model = with_latent(original, SCHEMES[scheme], forward)
     assert_learns_the_same(plain, model)
     assert_predicted(model)
@@ -94,7 +95,7 @@ def test_learns_the_same(converted: Converted, name: str, scheme: str, forward: 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_five_networks(name: str) -> None:
     original, network = load_network(name), NETWORKS[name]
-    plain = tt.rewrite(original, network.scheme).model_bytes
+    plain = rewrite(original, network.scheme).model_bytes
     model = with_latent(original, network.scheme)
     assert_learns_the_same(plain, model, rate=network.rate)
     assert_predicted(model)
@@ -136,13 +137,13 @@ def _prepared(name: str) -> _Prepared:
         original, scheme = load_network(name), NETWORKS[name].scheme
         model = with_latent(original, scheme)
         samples = random_inputs(original.graph, 4)
-        plain = tt.rewrite(original, scheme).model_bytes
+        plain = rewrite(original, scheme).model_bytes
         _PREPARED[name] = plain, model, samples, latents_of(model, samples)
     return _PREPARED[name]
 
 
 def test_the_interface(digits: Model) -> None:
-    plain = Model(tt.rewrite(digits, Scheme(biases_last=1)).model_bytes)
+    plain = Model(rewrite(digits, Scheme(biases_last=1)).model_bytes)
     model = with_latent(digits, Scheme(biases_last=1))
     names = [t.name for t in model.graph.inputs]
     assert names == [*(t.name for t in plain.graph.inputs), "train/source"]
@@ -174,16 +175,16 @@ def test_the_latent_is_no_part_of_the_state(digits: Model) -> None:
     interpreter.reset()
     assert not interpreter.latent().any()
     assert interpreter.state() == state
-    assert tt.Interpreter(tt.rewrite(digits, Scheme(biases_last=1)).model_bytes).state() == state
+    assert tt.Interpreter(rewrite(digits, Scheme(biases_last=1)).model_bytes).state() == state
 
 
 def test_the_model_s_input_may_be_the_latent(converted: Converted) -> None:
     original = converted("mobilenet")
-    result = tt.rewrite(original, dataclasses.replace(full_scheme(original), latent=True))
+    result = rewrite(original, dataclasses.replace(full_scheme(original), latent=True))
     assert any("the latent is the input" in warning for warning in result.report.warnings)
     model = Model(result.model_bytes)
     assert model.graph.outputs[-1] is model.graph.inputs[0]
-    assert_learns_the_same(tt.rewrite(original, full_scheme(original)).model_bytes, model)
+    assert_learns_the_same(rewrite(original, full_scheme(original)).model_bytes, model)
     assert_predicted(model)
 
 
@@ -202,15 +203,15 @@ def test_a_frozen_layer_without_a_form_is_named(converted: Converted) -> None:
     op = next(op for op in original.graph.ops if op.name == "FULLY_CONNECTED")
     where = f"op {original.graph.index(op)} \\(FULLY_CONNECTED, '{op.output.name}'\\) is frozen"
     with pytest.raises(UnsupportedError, match=f"{where}.*`rewrite --split`"):
-        tt.rewrite(original, Scheme(latent=True))
+        rewrite(original, Scheme(latent=True))
 
 
 def test_two_inputs_have_no_latent() -> None:
     model = Model(loss_model("two_inputs"))
     with pytest.raises(UnsupportedError, match=r"has 2 inputs.*leave out --split"):
-        tt.rewrite(model, Scheme(), apart=True)
+        rewrite(model, Scheme(), apart=True)
     with pytest.raises(UnsupportedError, match="has 2 inputs; only a model with one"):
-        tt.rewrite(model, Scheme(latent=True))
+        rewrite(model, Scheme(latent=True))
 
 
 def test_merges_into_a_model_without_latents(converted: Converted) -> None:
@@ -239,7 +240,7 @@ def test_a_latent_that_does_not_fit_is_refused(digits: Model) -> None:
     with pytest.raises(DataError, match="learning rate"):
         interpreter.train_from_latent(latent, 1, 0.0)
     assert interpreter.state() == state
-    plain = tt.Interpreter(tt.rewrite(digits, Scheme()).model_bytes)
+    plain = tt.Interpreter(rewrite(digits, Scheme()).model_bytes)
     assert not plain.trains_from_latents
     for call in (plain.latent, lambda: plain.train_from_latent(latent, 1, RATE)):
         with pytest.raises(ModelError, match="trains from samples only; rewrite the original"):
@@ -271,5 +272,5 @@ def test_the_kernel_refuses_another_source(digits: Model, instead: str, words: s
 def test_several_layers_of_weights(converted: Converted) -> None:
     original = converted("mobilenet")
     scheme = Scheme(weights=weights_of(4, 5), residual_bits=0)
-    plain = tt.rewrite(original, scheme).model_bytes
+    plain = rewrite(original, scheme).model_bytes
     assert_learns_the_same(plain, with_latent(original, scheme, "streamed"))

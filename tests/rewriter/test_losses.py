@@ -13,6 +13,7 @@ from tests.steps import assert_follows_reference, random_inputs, random_target, 
 from tflm_train.errors import DataError, RuntimeFailure, SchemeError, UnsupportedError
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
 from tflm_train.scheme import Head, Loss, Scheme
 
@@ -43,7 +44,7 @@ def rewritten(name: str, loss: Loss, **changes: Any) -> Model:
     """Everything trains that feeds the trained output."""
     model = Model(loss_model(name), name)
     scheme = Scheme(loss=loss, **{"weights": weights_of(0), **changes})
-    return Model(tt.rewrite(model, scheme).model_bytes, name)
+    return Model(rewrite(model, scheme).model_bytes, name)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -113,7 +114,7 @@ class TestOutputs:
         heads = set()
         for output, loss in ((output_of(3), Loss()), (output_of(4), Loss("mean_squared_error"))):
             scheme = Scheme(loss=loss, output=output, head=Head(classes=5))
-            result = tt.rewrite(model, scheme)
+            result = rewrite(model, scheme)
             new = Model(result.model_bytes)
             shapes = [t.shape for t in new.graph.outputs[:2]]
             other = 1 - output
@@ -215,7 +216,7 @@ class TestOtherForms:
         assert inspect_model(model).barriers == ()
         for loss in (Loss("mean_squared_error"), Loss()):
             scheme = Scheme(loss=loss, weights=weights_of(0))
-            interpreter = tt.Interpreter(tt.rewrite(model, scheme).model_bytes)
+            interpreter = tt.Interpreter(rewrite(model, scheme).model_bytes)
             plain = tt.Interpreter(model)
             rng = np.random.default_rng(5)
             x = rng.uniform(-1, 1, (1, 6)).astype(np.float32)
@@ -235,13 +236,13 @@ class TestOtherForms:
     def test_refused_with_a_remedy(self, kind: str, words: str) -> None:
         model = Model(other_model(kind), kind)
         with pytest.raises(UnsupportedError, match=f"{words.partition('; ')[2]}$"):
-            tt.rewrite(model, Scheme())
+            rewrite(model, Scheme())
         described = inspect_model(model)
         assert all(layer.why_not.endswith(words) for layer in described.layers)
 
     def test_a_fresh_head_for_what_is_not_int8(self) -> None:
         with pytest.raises(UnsupportedError, match=r"is FLOAT32, not quantized int8; leave `head`"):
-            tt.rewrite(Model(other_model("hybrid")), Scheme(head=Head(classes=5)))
+            rewrite(Model(other_model("hybrid")), Scheme(head=Head(classes=5)))
 
 
 def test_a_label_index_stands_for_that_label_alone() -> None:

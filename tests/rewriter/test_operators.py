@@ -20,6 +20,7 @@ from tests.steps import (
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme
 
 Converted = Callable[[str], Model]
@@ -31,7 +32,7 @@ def model(request: pytest.FixtureRequest, converted: Converted) -> Model:
 
 
 def rewritten(model: Model, **changes: int) -> Model:
-    return Model(tt.rewrite(model, full_scheme(model, **changes)).model_bytes, model.name)
+    return Model(rewrite(model, full_scheme(model, **changes)).model_bytes, model.name)
 
 
 def test_the_converter_kept_the_operators(model: Model) -> None:
@@ -66,7 +67,7 @@ def test_everything_moves(model: Model) -> None:
 def test_the_first_layer_alone(model: Model) -> None:
     """Activations that only the gradient needs stay alive without an update that reads them."""
     scheme = Scheme(bias_layers=(0,))
-    new = Model(tt.rewrite(model, scheme).model_bytes, model.name)
+    new = Model(rewrite(model, scheme).model_bytes, model.name)
     assert_same_inference(model, new, count=3)
     assert_follows_reference(new, steps=2)
 

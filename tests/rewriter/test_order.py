@@ -15,6 +15,7 @@ from tflm_train.errors import ModelError, RuntimeFailure
 from tflm_train.model import Model, Op
 from tflm_train.model.layers import list_layers
 from tflm_train.ops import OP_PREFIX
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme, WeightUpdate
 
@@ -37,17 +38,17 @@ def latent_scheme(model: Model) -> Scheme:
 
 
 SCHEMES: dict[str, Callable[[Model], bytes]] = {
-    "whole": lambda model: tt.rewrite(model, full_scheme(model)).model_bytes,
-    "part": lambda model: tt.rewrite(model, partial_scheme(model)).model_bytes,
+    "whole": lambda model: rewrite(model, full_scheme(model)).model_bytes,
+    "part": lambda model: rewrite(model, partial_scheme(model)).model_bytes,
     "streamed": lambda model: (
-        tt.rewrite(
+        rewrite(
             model,
             Scheme(**{**vars(partial_scheme(model)), "residual_bits": 0}),
             stream=Streaming.AUTO,
             forward=Forward.AUTO,
         ).model_bytes
     ),
-    "latents": lambda model: tt.rewrite(model, latent_scheme(model)).model_bytes,
+    "latents": lambda model: rewrite(model, latent_scheme(model)).model_bytes,
 }
 
 

@@ -46,6 +46,7 @@ from tflm_train.ops import (
 from tflm_train.ops.contract import LIVE_WORDS
 from tflm_train.qas.update import pack_nibbles, unpack_nibbles
 from tflm_train.reference import BackwardReference
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Head, Scheme, WeightUpdate, resolve
 from tflm_train.scheme.library import find_scheme
 from tflm_train.scheme.select import select_channels
@@ -59,7 +60,7 @@ INPUT_GRADIENTS = (ConvInputGrad, DepthwiseInputGrad)
 
 
 def rewritten(model: Model, scheme: Scheme) -> Model:
-    return Model(tt.rewrite(model, scheme).model_bytes, model.name)
+    return Model(rewrite(model, scheme).model_bytes, model.name)
 
 
 def params_of(op: Op) -> Params | None:
@@ -345,8 +346,8 @@ def test_more_channels_than_an_int16_counts_are_refused(converted: Converted) ->
     model.graph.inputs = [wide]
     model = Model(model.to_bytes())
     with pytest.raises(UnsupportedError, match="32769"):
-        tt.rewrite(model, Scheme(weights=(WeightUpdate(0, 0.5),)))
-    tt.rewrite(model, Scheme(weights=(WeightUpdate(0),)))
+        rewrite(model, Scheme(weights=(WeightUpdate(0, 0.5),)))
+    rewrite(model, Scheme(weights=(WeightUpdate(0),)))
 
 
 @pytest.mark.parametrize("channel", [-1, 100])
@@ -514,7 +515,7 @@ class TestWhatIsKept:
         model = converted("mobilenet")
         layers = list_layers(model.graph)
         updates = tuple(WeightUpdate(x.index, channels=x.x.shape[-1]) for x in layers[1:-1])
-        report = tt.rewrite(model, Scheme(weights=updates)).report.ops
+        report = rewrite(model, Scheme(weights=updates)).report.ops
         assert not report.keys() & {"CHANNEL_SAVE", "SPLIT_CONV", "SPLIT_DEPTHWISE"}
 
     @given(drawn=schemes())

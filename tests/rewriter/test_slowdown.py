@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-import tflm_train as tt
 from tests.networks import load_network
 from tflm_train.cost.cores import Core
 from tflm_train.ops.builtin import KernelSet
-from tflm_train.rewriter import RewriteResult
+from tflm_train.rewriter import RewriteResult, rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme
 
 
 def rewritten(name: str, core: Core, max_slowdown: float) -> RewriteResult:
-    return tt.rewrite(
+    return rewrite(
         load_network(name),
         Scheme(biases_last=2),
         core.kernels,

@@ -16,6 +16,7 @@ from tests import steps
 from tests.models import CONVERTED, TRAINABLE, converted_model
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Head, Scheme
 
 # Biases alone in some layers, weights in others, layers between them frozen.
@@ -32,7 +33,7 @@ Converted = Callable[[str], Model]
 
 
 def rewritten(model: Model, scheme: Scheme) -> Model:
-    return Model(tt.rewrite(model, scheme).model_bytes, model.name)
+    return Model(rewrite(model, scheme).model_bytes, model.name)
 
 
 class TestInference:

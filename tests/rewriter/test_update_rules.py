@@ -20,6 +20,7 @@ from tests.steps import (
 from tflm_train.errors import SchemeError
 from tflm_train.model import Model
 from tflm_train.qas.update_rule import AccumulatedSgd, Sgd, UpdateRule
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme, WeightUpdate
 
@@ -52,8 +53,8 @@ def test_in_part(converted: Converted, rule: str) -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_streamed_models_learn_the_same(converted: Converted, rule: str) -> None:
     model, scheme = converted("mobilenet"), replace(PARTS, optimizer=RULES[rule])
-    streamed = tt.rewrite(model, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
-    assert_learns_the_same(model, tt.rewrite(model, scheme).model_bytes, streamed.model_bytes)
+    streamed = rewrite(model, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
+    assert_learns_the_same(model, rewrite(model, scheme).model_bytes, streamed.model_bytes)
 
 
 @pytest.mark.parametrize("residual_bits", [4, 0])
@@ -103,4 +104,4 @@ def test_a_small_residual_leaves_no_room_for_accumulation() -> None:
 
 
 def _rewritten(model: Model, scheme: Scheme) -> Model:
-    return Model(tt.rewrite(model, scheme).model_bytes, model.name)
+    return Model(rewrite(model, scheme).model_bytes, model.name)

@@ -27,6 +27,8 @@ from tflm_train import ops
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.model import Model, load
 from tflm_train.ops import VERSION, StateWord
+from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.optimize import optimize
 from tflm_train.scheme import Scheme
 
 pytestmark = pytest.mark.interpreter
@@ -38,7 +40,7 @@ LOSS, STATE = 1, 2  # output indices
 
 @pytest.fixture(scope="module")
 def sparse() -> bytes:
-    return tt.rewrite(load(DIGITS), SPARSE).model_bytes
+    return rewrite(load(DIGITS), SPARSE).model_bytes
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ class TestReproducibility:
     def test_the_seed_gives_every_byte(self, digits: Model, residual_bits: int) -> None:
         def run(seed: int) -> bytes:
             scheme = full_scheme(digits, residual_bits=residual_bits, seed=seed)
-            interpreter = tt.Interpreter(tt.rewrite(digits, scheme).model_bytes)
+            interpreter = tt.Interpreter(rewrite(digits, scheme).model_bytes)
             train(interpreter, 4, rate=0.05)
             return interpreter.state()
 
@@ -103,7 +105,7 @@ class TestReproducibility:
         assert a.state() == b.state()
 
     def test_several_interpreters_at_once(self, sparse: bytes, digits: Model) -> None:
-        other = tt.rewrite(digits, Scheme(biases_last=1, seed=8)).model_bytes
+        other = rewrite(digits, Scheme(biases_last=1, seed=8)).model_bytes
         alone = []
         for data in (sparse, other):
             interpreter = tt.Interpreter(data)
@@ -184,7 +186,7 @@ class TestState:
     def test_the_wrong_model_s_state(self, trained: tt.Interpreter, digits: Model) -> None:
         blob = trained.state()
         scheme = Scheme(**{**vars(SPARSE), "seed": 4})
-        other = tt.Interpreter(Model(tt.rewrite(digits, scheme).model_bytes, "other.tflite"))
+        other = tt.Interpreter(Model(rewrite(digits, scheme).model_bytes, "other.tflite"))
         before = other.state()
         with pytest.raises(DataError, match=r"^other\.tflite: .*(model|fingerprint)") as refusal:
             other.load_state(blob)
@@ -212,7 +214,7 @@ def _restored(data: bytes, blob: bytes) -> tt.Interpreter:
 @pytest.mark.parametrize("rate", [1e-45, 1e-39, 1e-9, 1e9, 1e30, 3e38])
 def test_any_rate_is_the_references(bits: int, rate: float) -> None:
     scheme = Scheme(biases_last=4, weights=weights_of(4, 8), residual_bits=bits, seed=3)
-    rewritten = Model(tt.rewrite(load(DIGITS), scheme).model_bytes)
+    rewritten = Model(rewrite(load(DIGITS), scheme).model_bytes)
     assert_follows_reference(rewritten, steps=2, rate=rate)
 
 
@@ -360,3 +362,30 @@ def test_an_operator_that_tflm_does_not_know(digits: Model) -> None:
     with pytest.raises(ModelError, match=r"TFLM cannot run this model: .*RFFT2D") as refusal:
         tt.Interpreter(raw_model.edit(digits.source, change))
     assert "\n" not in str(refusal.value)
+
+
+def test_a_bias_that_is_named_and_absent() -> None:
+    """TFLM's depthwise kernel reads it through a null pointer; one of zeros is the same."""
+
+    def edit(raw: Any, absent: bool) -> None:
+        codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in raw.operatorCodes]
+        wanted = codes.index(schema.BuiltinOperator.DEPTHWISE_CONV_2D)
+        op = next(o for o in raw.subgraphs[0].operators if o.opcodeIndex == wanted)
+        if absent:
+            op.inputs = np.array([*op.inputs[:2], -1], np.int32)
+            return
+        bias = raw.buffers[raw.subgraphs[0].tensors[op.inputs[2]].buffer]
+        bias.data = np.zeros_like(bias.data)
+
+    data = DIGITS.read_bytes()
+    absent, zeros = (
+        Model(raw_model.edit(data, lambda raw, kind=kind: edit(raw, kind)))
+        for kind in (True, False)
+    )
+    for x in random_inputs(absent.graph, 3):
+        expected = tt.Interpreter(zeros).infer(x)
+        np.testing.assert_array_equal(tt.Interpreter(absent).infer(x), expected)
+        optimized = Model(optimize(absent).model_bytes)
+        np.testing.assert_array_equal(tt.Interpreter(optimized).infer(x), expected)
+    trained = tt.Interpreter(rewrite(absent, Scheme(biases_last=9)).model_bytes)
+    train(trained, 3)

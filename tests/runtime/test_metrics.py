@@ -11,6 +11,7 @@ import tflm_train as tt
 from tests.loss_models import loss_model
 from tests.steps import random_inputs, weights_of
 from tflm_train.errors import DataError
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.metrics import metric_for, real_values
 from tflm_train.runtime.training import evaluate, train
@@ -22,7 +23,7 @@ def interpreter_of(name: str, loss: Loss | None) -> tt.Interpreter:
     if loss is None:
         return tt.Interpreter(loss_model(name))
     model = tt.Model(loss_model(name), name)
-    return tt.Interpreter(tt.rewrite(model, Scheme(loss=loss, weights=weights_of(0))).model_bytes)
+    return tt.Interpreter(rewrite(model, Scheme(loss=loss, weights=weights_of(0))).model_bytes)
 
 
 INDICES = np.zeros(2, np.int64)

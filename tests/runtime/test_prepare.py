@@ -14,7 +14,9 @@ from tflm_train import ops
 from tflm_train.errors import ModelError
 from tflm_train.model import Model
 from tflm_train.ops.constants import MAX_SUM_LENGTH
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme
+from tflm_train.trained.trainable_model import TrainableModel, VariableKind
 
 pytestmark = pytest.mark.interpreter
 LINEAR = 0
@@ -26,7 +28,7 @@ def trained() -> bytes:
     stack.conv(3, 2, 1, True, LINEAR)
     stack.conv(MAX_SUM_LENGTH + 1, 1, 1, True, LINEAR)
     stack.conv(2, 3, 1, False, LINEAR)
-    return tt.rewrite(stack.finish(trainable=True), Scheme(weights=weights_of(0))).model_bytes
+    return rewrite(stack.finish(trainable=True), Scheme(weights=weights_of(0))).model_bytes
 
 
 def changed(kind: type[ops.Params], **fields: int) -> Model:
@@ -68,3 +70,17 @@ def test_the_next_value_is_refused(
     model = changed(kind, **fields)
     with pytest.raises(ModelError, match=f"TFLM cannot run this model: .*{words}"):
         tt.Interpreter(model)
+
+
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_a_factory_weight_that_no_step_reaches(where: str) -> None:
+    model = Model(trained())
+    restore = next(op for op in model.graph.ops if op.name == ops.OP_PREFIX + ops.Restore.OP)
+    (factory,) = ops.Restore.inputs_of(restore).factory
+    weights = next(v for v in TrainableModel.read(model).variables if v.factory is not None)
+    assert factory.data is not None and weights.kind is VariableKind.WEIGHTS
+    values = factory.data.copy()
+    values[0 if where == "first" else weights.tensor.size - 1] = -128
+    factory.data = values
+    with pytest.raises(ModelError, match="a factory weight is -128"):
+        tt.Interpreter(Model(model.to_bytes()))

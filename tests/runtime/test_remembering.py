@@ -11,6 +11,7 @@ import pytest
 import tflm_train as tt
 from tests.steps import random_inputs
 from tflm_train.model import Model, load
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme
 
 pytestmark = pytest.mark.interpreter
@@ -21,7 +22,7 @@ RATE = 1e-3
 
 def lstm(shared: Path, latent: bool = False) -> Model:
     original = load(shared / "models" / "trained_lstm_int8.tflite")
-    return Model(tt.rewrite(original, Scheme(latent=latent)).model_bytes, "lstm")
+    return Model(rewrite(original, Scheme(latent=latent)).model_bytes, "lstm")
 
 
 def frames_of(model: Model) -> list[Any]:

@@ -12,16 +12,11 @@ import tflm_train as tt
 from tests.steps import DIGITS, weights_of
 from tflm_train.errors import DataError, ModelError
 from tflm_train.model import load
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime.data import Dataset
-from tflm_train.runtime.training import (
-    SCHEDULES,
-    EpochRecord,
-    StepReport,
-    evaluate,
-    learning_rate_at,
-    model_inputs,
-    train,
-)
+from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.training import SCHEDULES, evaluate, learning_rate_at, train
+from tflm_train.runtime.training_record import EpochRecord, StepReport
 from tflm_train.scheme import Head, Scheme
 
 pytestmark = pytest.mark.interpreter
@@ -30,7 +25,7 @@ pytestmark = pytest.mark.interpreter
 @pytest.fixture(scope="module")
 def rewritten() -> bytes:
     scheme = Scheme(biases_last=2, weights=weights_of(9), residual_bits=0)
-    return tt.rewrite(load(DIGITS), scheme).model_bytes
+    return rewrite(load(DIGITS), scheme).model_bytes
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +112,7 @@ def test_the_loop_is_what_it_says(rewritten: bytes, dataset: Dataset, schedule: 
 
 def test_it_learns(dataset: Dataset) -> None:
     scheme = Scheme(head=Head(classes=10), biases_last=4, weights=weights_of(7, 10))
-    interpreter = tt.Interpreter(tt.rewrite(load(DIGITS), scheme).model_bytes)
+    interpreter = tt.Interpreter(rewrite(load(DIGITS), scheme).model_bytes)
     record = train(interpreter, dataset, epochs=12, learning_rate=0.02)
     assert record.epochs[-1].loss < 0.5 * record.epochs[0].loss
     assert record.epochs[-1].train_accuracy > 0.7

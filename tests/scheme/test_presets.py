@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-import tflm_train as tt
 from tests import networks
 from tests.models import OPERATORS
 from tests.steps import DIGITS
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Model, load
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Head, Scheme, resolve
 from tflm_train.scheme.presets import Preset, ordinary_loss, preset_scheme
 from tflm_train.scheme.written import scheme_text
@@ -36,7 +36,7 @@ def test_each_trains_what_the_one_before_does_and_takes_no_less(path: Path) -> N
         scheme = preset_scheme(preset, model)
         plan = resolve(scheme, model)
         more = {("bias", i) for i in plan.biases} | {("weights", i) for i in plan.weights}
-        needed = tt.rewrite(model, scheme).memory.minimum_bytes
+        needed = rewrite(model, scheme).memory.minimum_bytes
         assert more >= trained and needed >= arena
         trained, arena = more, needed
         assert Scheme.parse(scheme_text(scheme)) == scheme
@@ -64,7 +64,7 @@ def test_any_model_that_trains(converted: Converted, name: str) -> None:
     model = converted(name)
     arenas = []
     for preset in Preset:
-        arenas.append(tt.rewrite(model, preset_scheme(preset, model)).memory.minimum_bytes)
+        arenas.append(rewrite(model, preset_scheme(preset, model)).memory.minimum_bytes)
     assert arenas == sorted(arenas)
 
 

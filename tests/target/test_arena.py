@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import tflm_train as tt
 from tests import requirements
 from tests.networks import CONVOLUTIONAL, NETWORKS, load_network
 from tests.target import firmware
@@ -68,7 +67,7 @@ def test_originals(objects: list[Path], tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", REWRITES)
 def test_rewritten(objects: list[Path], tmp_path: Path, name: str) -> None:
-    data = tt.rewrite(load_network(name), REWRITES[name]).model_bytes
+    data = rewrite(load_network(name), REWRITES[name]).model_bytes
     path = tmp_path / f"{name}_train.tflite"
     path.write_bytes(data)
     assert_confirmed(path, objects, tmp_path, Model(data, path.name))
@@ -77,7 +76,7 @@ def test_rewritten(objects: list[Path], tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet", "person_detect"])
 def test_latents(objects: list[Path], tmp_path: Path, name: str) -> None:
     scheme = dataclasses.replace(REWRITES[name], latent=True)
-    data = tt.rewrite(load_network(name), scheme).model_bytes
+    data = rewrite(load_network(name), scheme).model_bytes
     path = tmp_path / f"{name}_latent.tflite"
     path.write_bytes(data)
     assert_confirmed(path, objects, tmp_path, Model(data, path.name))

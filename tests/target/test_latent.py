@@ -13,6 +13,7 @@ import tflm_train as tt
 from tests import requirements
 from tests.networks import NETWORKS, load_network
 from tests.target import firmware
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme
 
 STEPS, RATE = 8, 0.01
@@ -48,7 +49,7 @@ def state_on_the_host(model: bytes) -> int:
 def test_states_are_the_same(objects: list[Path], tmp_path: Path, name: str) -> None:
     original, scheme = load_network(name), SCHEMES[name]
     path = tmp_path / f"{name}_latent.tflite"
-    path.write_bytes(tt.rewrite(original, dataclasses.replace(scheme, latent=True)).model_bytes)
+    path.write_bytes(rewrite(original, dataclasses.replace(scheme, latent=True)).model_bytes)
     found = firmware.run(objects, path, 0, tmp_path)
-    plain = state_on_the_host(tt.rewrite(original, scheme).model_bytes)
+    plain = state_on_the_host(rewrite(original, scheme).model_bytes)
     assert found["samples"] == found["latents"] == plain

@@ -26,8 +26,9 @@ from tests.target.firmware import library_kernels
 from tflm_train.demo.data import field_data
 from tflm_train.memory import memory_report
 from tflm_train.model import load
+from tflm_train.rewriter import rewrite
 from tflm_train.runtime.latent_store import Replay, Reservoir
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 from tools import boards
 
 ROOT = boards.ROOT
@@ -46,7 +47,7 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
     scheme = dataclasses.replace(scheme, latent=request.param)
     model = folder / "digits_train.tflite"
-    model.write_bytes(tt.rewrite(load(DIGITS), scheme).model_bytes)
+    model.write_bytes(rewrite(load(DIGITS), scheme).model_bytes)
     run(
         sys.executable, "-m", "tflm_train", "export", model,
         "--format", "cmake", "--name", "digits", "-o", folder / "model",

@@ -18,6 +18,7 @@ from tflm_train.graph import Graph, Tensor
 from tflm_train.model import Model
 from tflm_train.model.origins import METADATA_NAME
 from tflm_train.ops.reading import is_ours
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.fold_pad import fold_pads
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
 from tflm_train.scheme import Scheme, WeightUpdate
@@ -104,7 +105,7 @@ def test_merging_a_streamed_model(
     scheme = dataclasses.replace(
         Scheme(biases_last=3, weights=(WeightUpdate(-2, share),)), latent=latent
     )
-    result = tt.rewrite(model, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
+    result = rewrite(model, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
     rewritten = Model(result.model_bytes, name)
     assert any("STREAM" in op.name for op in rewritten.graph.ops)
     interpreter = tt.Interpreter(rewritten)
@@ -116,7 +117,7 @@ def test_merging_a_streamed_model(
     plain = tt.Interpreter(merged)
     for x in random_inputs(model.graph, _SAMPLES, seed=3):
         np.testing.assert_array_equal(plain.infer(x), interpreter.infer(x))
-    tt.rewrite(merged, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
+    rewrite(merged, scheme, stream=Streaming.AUTO, forward=Forward.AUTO)
 
 
 def test_rewriting_an_optimized_model_is_rewriting_the_original(converted: Converted) -> None:
@@ -126,7 +127,7 @@ def test_rewriting_an_optimized_model_is_rewriting_the_original(converted: Conve
     scheme = Scheme(biases_last=3)
     states = []
     for each in (model, optimized):
-        interpreter = tt.Interpreter(tt.rewrite(each, scheme, stream=Streaming.AUTO).model_bytes)
+        interpreter = tt.Interpreter(rewrite(each, scheme, stream=Streaming.AUTO).model_bytes)
         train(interpreter, 5)
         states.append(interpreter.variables())
     for first, second in zip(states[0].values(), states[1].values(), strict=True):

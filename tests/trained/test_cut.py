@@ -14,6 +14,7 @@ from tests.steps import RATE, random_inputs, random_target, weights_of
 from tflm_train.model import Model, load
 from tflm_train.model.layers import list_layers
 from tflm_train.ops import Stream
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming, optimize
 from tflm_train.scheme import Loss, Scheme
 from tflm_train.trained.cut import Cut, CutError, cut, find_boundary
@@ -22,12 +23,12 @@ Converted = Callable[[str], Model]
 
 
 def rewritten(model: Model, scheme: Scheme) -> Model:
-    return Model(tt.rewrite(model, scheme).model_bytes, model.name)
+    return Model(rewrite(model, scheme).model_bytes, model.name)
 
 
 def streamed(model: Model, scheme: Scheme) -> Model:
     ways = {"stream": Streaming.AUTO, "forward": Forward.FLASH}
-    return Model(tt.rewrite(model, scheme, **ways).model_bytes, model.name)
+    return Model(rewrite(model, scheme, **ways).model_bytes, model.name)
 
 
 def assert_trains_alike(whole: Model, parts: Cut, steps: int = 4) -> None:

@@ -9,6 +9,7 @@ import tflm_train as tt
 from tests.steps import full_scheme, random_inputs, train
 from tflm_train.errors import DataError
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Scheme
 from tflm_train.trained.federated import average
@@ -19,7 +20,7 @@ from tflm_train.trained.trainable_model import TrainableModel, Update
 @pytest.fixture(params=[0, 4, 8])
 def layout(request: pytest.FixtureRequest, digits: Model) -> StateLayout:
     scheme = full_scheme(digits, residual_bits=request.param)
-    return StateLayout(TrainableModel.read(Model(tt.rewrite(digits, scheme).model_bytes)))
+    return StateLayout(TrainableModel.read(Model(rewrite(digits, scheme).model_bytes)))
 
 
 def weight_updates(layout: StateLayout) -> list[Update]:
@@ -56,9 +57,11 @@ def real_weights(layout: StateLayout, blob: StateBlob) -> list[np.ndarray]:
         weights = values[update.weights.key].astype(np.float64).reshape(-1)
         if update.residual is not None:
             rest = values[update.residual.key].reshape(-1)
+            if bits == 8:
+                rest = rest.view(np.int8)
             if bits == 4:
-                low = (rest.view(np.uint8) & 15).astype(np.int8)
-                high = (rest.view(np.uint8) >> 4).astype(np.int8)
+                low = (rest & 15).astype(np.int8)
+                high = (rest >> 4).astype(np.int8)
                 rest = np.stack([low, high], axis=1).reshape(-1)[: weights.size]
                 rest = np.where(rest > 7, rest - 16, rest)
             weights = weights + rest / 2.0**bits
@@ -104,7 +107,7 @@ def test_extremes_stay_within_bounds(layout: StateLayout) -> None:
 
 @pytest.mark.interpreter
 def test_an_average_trains_on(digits: Model) -> None:
-    model = Model(tt.rewrite(digits, full_scheme(digits)).model_bytes)
+    model = Model(rewrite(digits, full_scheme(digits)).model_bytes)
     layout = StateLayout(TrainableModel.read(model))
     blobs = []
     for seed in (1, 2):
@@ -131,7 +134,7 @@ def test_refusals(layout: StateLayout) -> None:
 
 def test_biases_that_an_input_gradient_updates_are_averaged(digits: Model) -> None:
     scheme = Scheme(biases_last=4)
-    data = tt.rewrite(digits, scheme, stream=Streaming.AUTO, forward=Forward.AUTO).model_bytes
+    data = rewrite(digits, scheme, stream=Streaming.AUTO, forward=Forward.AUTO).model_bytes
     layout = StateLayout(TrainableModel.read(Model(data)))
     states = [random_state(layout, seed, step=1) for seed in (1, 2)]
     first, second, mean = (by_key(layout, blob) for blob in (*states, average(layout, states)))

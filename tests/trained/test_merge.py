@@ -15,6 +15,7 @@ from tests.steps import full_scheme, random_inputs, train
 from tflm_train.errors import DataError, ModelError, TflmTrainError
 from tflm_train.model import Graph, Model
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.trained.merge import METADATA_NAME, is_merged_model
 
@@ -32,7 +33,7 @@ SCHEMES = {"whole": full_scheme, "split": partial_scheme}
 
 
 def trained(model: Model, scheme: Scheme) -> tuple[Model, tt.Interpreter]:
-    rewritten = Model(tt.rewrite(model, scheme).model_bytes, f"rewritten {model.name}")
+    rewritten = Model(rewrite(model, scheme).model_bytes, f"rewritten {model.name}")
     interpreter = tt.Interpreter(rewritten)
     train(interpreter, 5)
     return rewritten, interpreter
@@ -105,7 +106,7 @@ def test_the_factory_merge_rewrites_and_trains_as_the_original(
     model = converted(name)
     chosen = SCHEMES[scheme](model)
     rewritten, interpreter = trained(model, chosen)
-    again = tt.rewrite(Model(tt.merge(rewritten)), chosen)
+    again = rewrite(Model(tt.merge(rewritten)), chosen)
     second = tt.Interpreter(again.model_bytes)
     train(second, 5)
     for (key, value), other in zip(
@@ -118,14 +119,14 @@ def test_the_factory_merge_rewrites_and_trains_as_the_original(
 def test_a_merged_model_keeps_learning(digits: Model) -> None:
     rewritten, interpreter = trained(digits, full_scheme(digits))
     merged = Model(tt.merge(rewritten, interpreter.state()))
-    again = tt.Interpreter(tt.rewrite(merged, full_scheme(merged)).model_bytes)
+    again = tt.Interpreter(rewrite(merged, full_scheme(merged)).model_bytes)
     x = random_inputs(digits.graph, 1)[0]
     np.testing.assert_array_equal(again.infer(x), interpreter.infer(x))
     train(again, 2)
 
 
 def test_nothing_of_training_is_left(digits: Model) -> None:
-    data = tt.merge(tt.rewrite(digits, full_scheme(digits)).model_bytes)
+    data = tt.merge(rewrite(digits, full_scheme(digits)).model_bytes)
     assert is_merged_model(data) and not is_merged_model(digits.source)
     assert b"TFLM_TRAIN" not in data and b"train/" not in data and b"grad/" not in data
     merged = Model(data)
@@ -144,7 +145,7 @@ def a_fresh_head() -> bytes:
     from tflm_train.scheme import Head
 
     scheme = Scheme(head=Head(classes=3))
-    return tt.rewrite(tt.load(DIGITS), scheme).model_bytes
+    return rewrite(tt.load(DIGITS), scheme).model_bytes
 
 
 def test_a_fresh_head_stays() -> None:
@@ -159,7 +160,7 @@ def test_a_fresh_head_stays() -> None:
 def test_merging_twice_notes_the_last_step(digits: Model) -> None:
     rewritten, interpreter = trained(digits, full_scheme(digits))
     once = Model(tt.merge(rewritten, interpreter.state()))
-    again = tt.rewrite(once, full_scheme(once)).model_bytes
+    again = rewrite(once, full_scheme(once)).model_bytes
     twice = tt.merge(again)
     assert twice.count(METADATA_NAME.encode()) == 1
     assert b'"step": 0' in twice and b'"step": 5' not in twice
@@ -168,7 +169,7 @@ def test_merging_twice_notes_the_last_step(digits: Model) -> None:
 def test_refusals(digits: Model, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no training ops"):
         tt.merge(digits)
-    rewritten = tt.rewrite(digits, full_scheme(digits)).model_bytes
+    rewritten = rewrite(digits, full_scheme(digits)).model_bytes
     with pytest.raises(DataError, match="not a saved training state"):
         tt.merge(rewritten, b"something else")
     other = tt.Interpreter(a_fresh_head()).state()

@@ -11,16 +11,17 @@ import tflm_train as tt
 from tests.steps import RATE, full_scheme, random_inputs, train
 from tflm_train.errors import DataError, ModelError
 from tflm_train.model import Model
+from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.trained.state import StateBlob, StateLayout
-from tflm_train.trained.trainable_model import TrainableModel
+from tflm_train.trained.trainable_model import TrainableModel, VariableKind
 
 Converted = Callable[[str], Model]
 STEPS = 12
 
 
 def rewritten(model: Model, **changes: object) -> Model:
-    return Model(tt.rewrite(model, full_scheme(model, **changes)).model_bytes)
+    return Model(rewrite(model, full_scheme(model, **changes)).model_bytes)
 
 
 def steps(interpreter: tt.Interpreter, first: int, last: int) -> list[float]:
@@ -54,7 +55,7 @@ def test_power_loss_changes_nothing(digits: Model, residual_bits: int, cut: int)
 
 def test_power_loss_with_layers_trained_in_part(converted: Converted) -> None:
     scheme = Scheme(weights=(WeightUpdate(0, 0.5), WeightUpdate(2, 0.5)), residual_bits=4)
-    model = Model(tt.rewrite(converted("mobilenet"), scheme).model_bytes)
+    model = Model(rewrite(converted("mobilenet"), scheme).model_bytes)
     whole = tt.Interpreter(model)
     steps(whole, 0, 6)
     first, second = tt.Interpreter(model), tt.Interpreter(model)
@@ -117,3 +118,30 @@ def test_the_interpreter_refuses_what_the_parser_refuses(digits: Model) -> None:
         assert interpreter.state() == kept
     interpreter.load_state(live)
     assert interpreter.state() == live
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("residual_bits", [0, 4, 8])
+def test_a_state_with_weights_that_no_step_reaches(digits: Model, residual_bits: int) -> None:
+    """They would make cores part; of what lies below the weights each byte is a value."""
+    interpreter = tt.Interpreter(rewritten(digits, residual_bits=residual_bits))
+    train(interpreter, 1)
+    kept = interpreter.state()
+    blob, layout = StateBlob.parse(kept), StateLayout(interpreter.require_trainable())
+    at = 0
+    for variable in layout.model.variables:
+        payload = bytearray(blob.payload)
+        payload[at] = 0x80
+        changed = StateBlob(blob.fingerprint, blob.step, blob.seed, bytes(payload))
+        at += variable.tensor.nbytes
+        if variable.kind is VariableKind.WEIGHTS:
+            with pytest.raises(DataError, match="weights of -128"):
+                layout.values(changed)
+            with pytest.raises(DataError, match="weights of -128"):
+                interpreter.load_state(changed.pack())
+            assert interpreter.state() == kept
+        elif variable.kind is VariableKind.RESIDUAL:
+            interpreter.load_state(changed.pack())
+            assert interpreter.state() == changed.pack()
+            train(interpreter, 1)
+            interpreter.load_state(kept)

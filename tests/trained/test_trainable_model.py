@@ -17,6 +17,7 @@ from tflm_train.errors import ModelError
 from tflm_train.graph import Tensor
 from tflm_train.model import Model
 from tflm_train.model.layers import list_layers
+from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.scheme import Head, Loss, Scheme, WeightUpdate
 from tflm_train.trained.trainable_model import TrainableModel, VariableKind, unique_names
@@ -25,7 +26,7 @@ Converted = Callable[[str], Model]
 
 
 def rewritten(model: Model, scheme: Scheme, **choice: Any) -> TrainableModel:
-    return TrainableModel.read(Model(tt.rewrite(model, scheme, **choice).model_bytes))
+    return TrainableModel.read(Model(rewrite(model, scheme, **choice).model_bytes))
 
 
 class TestInterface:
@@ -135,14 +136,14 @@ class TestEqualNames:
         self, pair: tuple[Model, Model], stream: Streaming
     ) -> None:
         scheme = Scheme(weights=weights_of(8, 10), biases_last=3)
-        distinct, same = (tt.rewrite(model, scheme, stream=stream).report for model in pair)
+        distinct, same = (rewrite(model, scheme, stream=stream).report for model in pair)
         assert same.arena == distinct.arena
         assert same.extra_memory == distinct.extra_memory
 
     @pytest.mark.interpreter
     def test_every_variable_is_read(self, pair: tuple[Model, Model]) -> None:
         scheme = Scheme(weights=weights_of(8, 10), biases_last=3)
-        interpreters = [tt.Interpreter(tt.rewrite(m, scheme).model_bytes) for m in pair]
+        interpreters = [tt.Interpreter(rewrite(m, scheme).model_bytes) for m in pair]
         for interpreter in interpreters:
             train(interpreter, 3, rate=0.05)
         distinct, same = (interpreter.variables() for interpreter in interpreters)

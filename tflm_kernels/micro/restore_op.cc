@@ -1,5 +1,6 @@
 // RESTORE: fills the variables from flash and begins every Invoke.
 
+#include <cstdint>
 #include <cstring>
 
 #include "tflm_kernels/micro/train_ops.h"
@@ -21,6 +22,10 @@ struct RestoreOp : OpDefaults, RestoreTensors {
   // The variables are of types that train, and the factory values end where one of them does.
   static bool Check(const Params& params, const OpNode& node) {
     const int32_t factory = FactoryBytes(node);
+    if (node.input_count() > In::kFactory + 1 ||
+        (factory != 0 && !node.CheckInput(In::kFactory, "factory values", kTfLiteInt8, factory))) {
+      return false;
+    }
     int64_t bytes = 0;
     bool ends = factory == 0;
     for (int i = 0; i < static_cast<int>(params.variable_count); ++i) {
@@ -29,13 +34,13 @@ struct RestoreOp : OpDefaults, RestoreTensors {
           ElementCount(*variable) > kMostElements) {
         return node.Fail("a variable is missing, too large, or of a type that is not trained");
       }
+      if (AreWeights(*variable) && bytes < factory && !HasNoLeast(node, bytes, *variable)) {
+        return node.Fail("a factory weight is -128, where no step goes, or not constant");
+      }
       bytes += VariableBytes(*variable);
       ends = ends || bytes == factory;
     }
-    return node.input_count() <= In::kFactory + 1 &&
-           (factory == 0 ||
-            (node.CheckInput(In::kFactory, "factory values", kTfLiteInt8, factory) &&
-             (ends || node.Fail("the factory values do not end with a variable"))));
+    return ends || node.Fail("the factory values do not end with a variable");
   }
 
   static size_t PersistentBytes(const Params& params) {
@@ -95,6 +100,22 @@ struct RestoreOp : OpDefaults, RestoreTensors {
     return node.HasInput(In::kFactory) ? ElementCount(*node.InputTensor(In::kFactory)) : 0;
   }
 
+  // Those that steps move: what lies below their resolution is of another type.
+  static bool AreWeights(const TfLiteEvalTensor& variable) { return variable.type == kTfLiteInt8; }
+
+  // at: where the variable's values begin among the factory's.
+  static bool HasNoLeast(const OpNode& node, int64_t at, const TfLiteEvalTensor& variable) {
+    const int8_t* const factory = node.Input<int8_t>(In::kFactory);
+    if (factory == nullptr) return false;
+    const int64_t bytes = static_cast<int64_t>(VariableBytes(variable));
+    const int64_t left = FactoryBytes(node) - at;
+    const int64_t end = at + (left < bytes ? left : bytes);
+    for (int64_t i = at; i < end; ++i) {
+      if (factory[i] == INT8_MIN) return false;
+    }
+    return true;
+  }
+
   static size_t VariableBytes(const TfLiteEvalTensor& variable) {
     return static_cast<size_t>(ElementCount(variable)) * ElementBytes(variable.type);
   }
@@ -109,7 +130,7 @@ struct RestoreOp : OpDefaults, RestoreTensors {
     char* const data = static_cast<char*>(variable->data.data);
     if (copied > 0) std::memcpy(data, node.Input<char>(In::kFactory) + at, copied);
     std::memset(data + copied, 0, bytes - copied);
-    return {data, static_cast<uint32_t>(bytes)};
+    return {data, static_cast<uint32_t>(bytes), AreWeights(*variable)};
   }
 };
 

@@ -13,7 +13,7 @@
 
 namespace tflm_train {
 
-constexpr uint16_t kAbiVersion = 3;
+constexpr uint16_t kAbiVersion = 4;
 
 enum class OpKind : uint16_t {
   kRestore = 1,

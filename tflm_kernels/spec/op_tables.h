@@ -321,8 +321,8 @@ constexpr uint8_t kConvUpdateCode[] = {
     141, 142, 3, 4, 132, 142, 0, 1, 132, 2, 132, 142, 3, 4, 132, 5, 132, 142, 128, 1, 130, 4, 133,
     5, 132, 142, 5, 6, 132, 7, 132, 2, 132, 142, 128, 2, 142, 5, 142, 17, 128, 0, 139, 131, 142, 17,
     128, 4, 139, 5, 6, 132, 7, 132, 2, 132, 128, 1, 133, 128, 2, 135, 5, 6, 132, 7, 132, 2, 132,
-    141, 142, 17, 128, 4, 139, 128, 3, 128, 9, 141, 142, 29, 128, 1, 139, 131, 142, 130, 4, 29, 128,
-    1, 139, 131, 132, 142, 23, 2, 139, 131, 142, 14, 128, 1, 133, 142,
+    141, 142, 29, 128, 1, 139, 131, 142, 130, 4, 29, 128, 1, 139, 131, 132, 142, 23, 2, 139, 131,
+    142, 14, 128, 1, 133, 142,
 };
 constexpr FieldRow kConvUpdateFields[] = {
     {"slot", 0, 2, 255}, {"x_zero_point", 5, 7, 10}, {"residual_bits", 13, 2, 15},
@@ -337,11 +337,11 @@ constexpr FieldRow kConvUpdateFields[] = {
 constexpr TensorRow kConvUpdateRows[] = {
     {"layer input", 255, 137, 24, 9}, {"output gradient", 255, 143, 25, 9},
     {"factors", 255, 149, 255, 1}, {"weights", 255, 157, 255, 9 | kMustBeVariable},
-    {"bias", 165, 168, 255, 2 | kMustBeVariable}, {"residual", 170, 176, 255, 0 | kMustBeVariable},
-    {"gathered steps", 212, 157, 255, 9 | kMustBeVariable},
-    {"gathered steps of the bias", 218, 168, 255, 2 | kMustBeVariable},
-    {"channels", 227, 50, 255, 7}, {"after", 165, 255, 26, 9},
-    {"scales", 255, 232, 14, 1 | kAtLeast}, {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
+    {"bias", 165, 168, 255, 2 | kMustBeVariable}, {"residual", 170, 176, 255, 3 | kMustBeVariable},
+    {"gathered steps", 202, 157, 255, 9 | kMustBeVariable},
+    {"gathered steps of the bias", 208, 168, 255, 2 | kMustBeVariable},
+    {"channels", 217, 50, 255, 7}, {"after", 165, 255, 26, 9},
+    {"scales", 255, 222, 14, 1 | kAtLeast}, {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
     {"token", 255, 32, 27, 9},
 };
 constexpr OpTable kConvUpdateTable = { "TFLM_TRAIN_CONV_UPDATE",
@@ -366,9 +366,8 @@ constexpr uint8_t kDepthwiseUpdateCode[] = {
     142, 129, 7, 3, 1, 0, 142, 29, 128, 1, 139, 131, 17, 128, 8, 141, 142, 2, 28, 132, 142, 0, 1,
     132, 2, 132, 142, 3, 4, 132, 5, 132, 142, 128, 1, 130, 4, 133, 5, 132, 142, 6, 7, 132, 5, 132,
     142, 128, 2, 142, 17, 128, 0, 139, 131, 142, 17, 128, 4, 139, 6, 7, 132, 5, 132, 128, 1, 133,
-    128, 2, 135, 6, 7, 132, 5, 132, 141, 142, 17, 128, 4, 139, 128, 3, 128, 9, 141, 142, 29, 128, 1,
-    139, 131, 142, 130, 4, 29, 128, 1, 139, 131, 132, 142, 23, 5, 139, 131, 142, 14, 128, 1, 133,
-    142,
+    128, 2, 135, 6, 7, 132, 5, 132, 141, 142, 29, 128, 1, 139, 131, 142, 130, 4, 29, 128, 1, 139,
+    131, 132, 142, 23, 5, 139, 131, 142, 14, 128, 1, 133, 142,
 };
 constexpr FieldRow kDepthwiseUpdateFields[] = {
     {"slot", 0, 2, 255}, {"x_zero_point", 5, 7, 10}, {"residual_bits", 13, 2, 15},
@@ -383,11 +382,11 @@ constexpr FieldRow kDepthwiseUpdateFields[] = {
 constexpr TensorRow kDepthwiseUpdateRows[] = {
     {"layer input", 255, 129, 24, 9}, {"output gradient", 255, 135, 25, 9},
     {"factors", 255, 141, 255, 1}, {"weights", 255, 149, 255, 9 | kMustBeVariable},
-    {"bias", 155, 50, 255, 2 | kMustBeVariable}, {"residual", 158, 164, 255, 0 | kMustBeVariable},
-    {"gathered steps", 196, 149, 255, 9 | kMustBeVariable},
-    {"gathered steps of the bias", 202, 50, 255, 2 | kMustBeVariable},
-    {"channels", 211, 50, 255, 7}, {"after", 155, 255, 26, 9},
-    {"scales", 255, 216, 14, 1 | kAtLeast}, {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
+    {"bias", 155, 50, 255, 2 | kMustBeVariable}, {"residual", 158, 164, 255, 3 | kMustBeVariable},
+    {"gathered steps", 186, 149, 255, 9 | kMustBeVariable},
+    {"gathered steps of the bias", 192, 50, 255, 2 | kMustBeVariable},
+    {"channels", 201, 50, 255, 7}, {"after", 155, 255, 26, 9},
+    {"scales", 255, 206, 14, 1 | kAtLeast}, {"state", 255, 15, 255, 2 | kMustBeVariable | kAtLeast},
     {"token", 255, 32, 27, 9},
 };
 constexpr OpTable kDepthwiseUpdateTable = { "TFLM_TRAIN_DEPTHWISE_UPDATE",

@@ -51,6 +51,35 @@ StateStatus CheckHeader(const uint8_t* header, const TrainState& state, size_t b
   return StateStatus::kOk;
 }
 
+bool HasNoLeast(const uint8_t* values, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (values[i] == 0x80) return false;
+  }
+  return true;
+}
+
+// The variables' values. crc: of the header before its checksum.
+StateStatus CheckPayload(const VariableTable& table, const BlobSource& source, uint32_t crc,
+                         uint32_t checksum) {
+  bool valid = true;
+  size_t at = kStateHeaderBytes;
+  for (uint32_t i = 0; i < table.count; ++i) {
+    const VariableEntry& entry = table.entries[i];
+    for (size_t done = 0; done < entry.bytes;) {
+      uint8_t piece[64];
+      const size_t left = entry.bytes - done;
+      const size_t bytes = left < sizeof(piece) ? left : sizeof(piece);
+      if (!source.read(source.context, at + done, piece, bytes)) return StateStatus::kStorageFailed;
+      crc = UpdateCrc32(crc, piece, bytes);
+      valid = valid && (!entry.are_weights || HasNoLeast(piece, bytes));
+      done += bytes;
+    }
+    at += entry.bytes;
+  }
+  if (checksum != ~crc) return StateStatus::kWrongChecksum;
+  return valid ? StateStatus::kOk : StateStatus::kWrongValues;
+}
+
 struct MemoryCursor {
   uint8_t* at;
 };
@@ -116,6 +145,8 @@ const char* StateStatusMessage(StateStatus status) {
       return "the storage failed";
     case StateStatus::kInvokeFailed:
       return "Invoke() failed: the interpreter's log says why";
+    case StateStatus::kWrongValues:
+      return "not of this program's training: it holds weights of -128";
   }
   return "unknown status";
 }
@@ -168,16 +199,10 @@ StateStatus StateLoadFrom(const TrainState* state, const BlobSource& source) {
   if (!source.read(source.context, 0, header, sizeof(header))) return StateStatus::kStorageFailed;
   const StateStatus status = CheckHeader(header, CopyOf(state), source.size);
   if (status != StateStatus::kOk) return status;
-  uint32_t crc = UpdateCrc32(kCrc32Start, header, kChecksumOffset);
-  for (size_t at = sizeof(header); at < source.size;) {
-    uint8_t piece[64];
-    const size_t left = source.size - at;
-    const size_t bytes = left < sizeof(piece) ? left : sizeof(piece);
-    if (!source.read(source.context, at, piece, bytes)) return StateStatus::kStorageFailed;
-    crc = UpdateCrc32(crc, piece, bytes);
-    at += bytes;
-  }
-  if (GetWord(header, kChecksumOffset) != ~crc) return StateStatus::kWrongChecksum;
+  const StateStatus payload =
+      CheckPayload(*table, source, UpdateCrc32(kCrc32Start, header, kChecksumOffset),
+                   GetWord(header, kChecksumOffset));
+  if (payload != StateStatus::kOk) return payload;
   size_t at = sizeof(header);
   for (uint32_t i = 0; i < table->count; ++i) {
     const VariableEntry& entry = table->entries[i];

@@ -87,7 +87,8 @@ class StepMarks {
 // Where the variables are. Lives in the persistent memory of the RESTORE op.
 struct VariableEntry {
   void* data;
-  uint32_t bytes;
+  uint32_t bytes : 31;
+  uint32_t are_weights : 1;  // int8: none of them may be -128
 };
 struct VariableTable {
   StepState* state;  // the live one
@@ -120,6 +121,7 @@ enum class StateStatus : int32_t {
   kWrongChecksum = 7,  // damaged
   kStorageFailed = 8,  // the storage that the blob goes to or comes from failed
   kInvokeFailed = 9,   // the Invoke that fills the variables failed
+  kWrongValues = 10,   // holds a weight that no training reaches
 };
 
 // One line for a log, in static memory.

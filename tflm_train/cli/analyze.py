@@ -17,7 +17,6 @@ from tflm_train.errors import DataError
 from tflm_train.files import write_file
 from tflm_train.model import Model, load
 from tflm_train.records import sometimes
-from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.metrics import ACCURACY
 from tflm_train.scheme.resolve import feeding_layers
 from tflm_train.search.candidates import RATIOS
@@ -108,7 +107,7 @@ class Analyzed:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="the .tflite file as it comes from the factory")
-    parser.add_argument("--data", required=True, help=shared.DATA_HELP)
+    shared.add_data(parser)
     shared.add_classes(parser)
     parser.add_argument(
         "--steps", type=int, help="of each fine-tune (default: once through the data, 600 to 1000)"
@@ -142,7 +141,7 @@ def _run(arguments: argparse.Namespace) -> Analyzed:
         if value is not None and not value >= least:
             raise DataError(f"--{name} {value} must be at least {least}")
     model = load(arguments.model)
-    data = split_data(load_dataset(arguments.data), model)
+    data = split_data(shared.read_data(arguments), model)
     started = time.monotonic()
     with workers_for(arguments, model, data) as (workers, results):
         try:

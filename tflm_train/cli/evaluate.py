@@ -12,15 +12,16 @@ import numpy.typing as npt
 from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import DataError
-from tflm_train.files import read_state
+from tflm_train.files import read_input
 from tflm_train.learning import LatentCache
 from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.model.metadata import class_names
 from tflm_train.records import sometimes
-from tflm_train.runtime.data import Dataset, load_dataset
+from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import map_positions, metric_for
-from tflm_train.runtime.training import has_mute_head, model_inputs, scores, targets
+from tflm_train.runtime.model_data import model_inputs, targets
+from tflm_train.runtime.training import has_mute_head, scores
 
 _MUTE = (
     "all outputs are alike whatever the input: the head has learnt nothing yet; train it, or give "
@@ -70,7 +71,7 @@ class Evaluation:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a .tflite file")
-    parser.add_argument("--data", required=True, help=shared.DATA_HELP)
+    shared.add_data(parser)
     parser.add_argument("--limit", type=int, help="use only the first N test samples")
     parser.add_argument("--load-state", help="a state that `train --save-state` wrote")
     latents.add_cache(parser)
@@ -79,8 +80,8 @@ def _arguments(parser: Parser) -> None:
 def _run(arguments: argparse.Namespace) -> Evaluation:
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
-        interpreter.load_state(read_state(Path(arguments.load_state)))
-    dataset = load_dataset(arguments.data)
+        interpreter.load_state(read_input(Path(arguments.load_state)))
+    dataset = shared.read_data(arguments)
     if arguments.limit is not None and arguments.limit < 1:
         raise DataError("--limit must be at least 1")
     x = model_inputs(interpreter, dataset.x_test[: arguments.limit], "x_test")

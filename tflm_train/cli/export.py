@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.errors import DataError
 from tflm_train.export import FORMATS, TFLM_HEADER, export_project
+from tflm_train.files import read_text
 from tflm_train.model import load
 
 
@@ -84,10 +84,7 @@ def _names(text: str) -> list[str]:
     path = Path(text)
     if not path.is_file():
         return [name.strip() for name in text.split(",")]
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a list of names ({error})") from error
+    return read_text(path).splitlines()
 
 
 def _show(result: Exported) -> None:

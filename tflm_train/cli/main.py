@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 from absl import app
 from absl.flags import argparse_flags
 
-from tflm_train.cli.command import add_to
+from tflm_train.cli.command import Command, add_to
 from tflm_train.cli.commands import COMMANDS
 from tflm_train.errors import TflmTrainError
 from tflm_train.records import plain
+from tflm_train.runtime.crashes import end_crashes_in_a_line
 
 _DEBUG_VARIABLE = "TFLM_TRAIN_DEBUG"
 
@@ -45,7 +46,7 @@ class _Parser(argparse_flags.ArgumentParser):
 
 def run() -> None:
     """Entry point of the `tflm_train` script."""
-    app.run(execute, flags_parser=parse)
+    app.run(_execute_alone, flags_parser=parse)
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -64,20 +65,17 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parsed
 
 
+def _execute_alone(arguments: argparse.Namespace) -> int:
+    """`execute` in a process that does nothing else."""
+    end_crashes_in_a_line()  # After absl has made crashes print all stacks.
+    return execute(arguments)
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Runs the command that `parse` found; returns the exit status."""
     command = arguments.command
     try:
         result = command.run(arguments)
-        if arguments.json:
-            print(json.dumps(plain(result)))
-        else:
-            command.show(result)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; what is left in the buffer must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1  # As rich does, which prints the tables.
     except KeyboardInterrupt:
         print("tflm_train: interrupted", file=sys.stderr)
         return 130
@@ -85,6 +83,28 @@ def execute(arguments: argparse.Namespace) -> int:
         if os.environ.get(_DEBUG_VARIABLE):
             raise
         print(f"tflm_train: {_one_line(error)}", file=sys.stderr)
+        return 1
+    return _print(command, result, arguments.json)
+
+
+def _print(command: Command[Any], result: Any, as_json: bool) -> int:
+    """Prints what a command found, as far as anybody takes it; returns the exit status."""
+    try:
+        if as_json:
+            print(json.dumps(plain(result)))
+        else:
+            command.show(result)
+        if sys.stdout is not None:  # It is None where it was closed before the start.
+            sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer must not fail again when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # Else whoever read it has seen enough.
+            print(
+                f"tflm_train: error: the result cannot be printed ({error.strerror}); files that "
+                "it names are written",
+                file=sys.stderr,
+            )
         return 1
     return 0
 

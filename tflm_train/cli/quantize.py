@@ -12,7 +12,6 @@ from tflm_train.files import write_file
 from tflm_train.quantization import LayerError, load_float, quantize
 from tflm_train.quantization.quantize import CALIBRATION_SAMPLES, PIXELS, TEST_SAMPLES
 from tflm_train.records import sometimes
-from tflm_train.runtime.data import load_dataset
 
 _SHOWN_LAYERS = 3
 
@@ -56,11 +55,10 @@ def _arguments(parser: Parser) -> None:
         help="a float or hybrid .tflite file; with TensorFlow installed also a Keras file (.keras, "
         ".h5) or a SavedModel folder",
     )
-    parser.add_argument(
-        "--data",
-        required=True,
-        help="an .npz file with x_train, y_train, x_test, y_test (x: the float values that the "
-        "model takes, or uint8 pictures), or a folder of images by class",
+    shared.add_data(
+        parser,
+        "an .npz file with x_train, y_train, x_test, y_test (x: the float values that the model "
+        "takes, or uint8 pictures), or a folder of images by class",
     )
     parser.add_argument("-o", "--output", help="where to write (default: MODEL_int8.tflite)")
     parser.add_argument(
@@ -96,7 +94,7 @@ def _run(arguments: argparse.Namespace) -> QuantizedFile:
     model = load_float(source)
     result = quantize(
         model,
-        load_dataset(arguments.data),
+        shared.read_data(arguments),
         samples=arguments.samples,
         tested=arguments.limit,
         pixels=tuple(arguments.pixels),

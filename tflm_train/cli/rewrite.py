@@ -18,8 +18,9 @@ from tflm_train.model import Model, load
 from tflm_train.model.kinds import is_rewritten_model
 from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
-from tflm_train.rewriter.budget import fitting_way, parse_bytes
-from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial, choose_preset
+from tflm_train.rewriter.asked import DEFAULT_BUDGET, DEFAULT_SLOWDOWN, Asked, settle
+from tflm_train.rewriter.budget import parse_bytes
+from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial
 from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.latent_report import LatentReport
 from tflm_train.rewriter.optimize import Forward, Streaming
@@ -52,9 +53,6 @@ class Rewritten(RewriteReport):
     chosen: PresetChoice | None = sometimes()
     plots: tuple[str, ...] | None = sometimes()
     split: SplitReport | None = sometimes()
-
-
-_BUDGET = "256KB"
 
 
 def _arguments(parser: Parser) -> None:
@@ -107,8 +105,8 @@ def _arguments(parser: Parser) -> None:
         "--budget",
         metavar="SIZE",
         help="the largest arena (256KB, 1MB, bytes): what does not fit is refused, and what to "
-        f"give up is said (default: the board's; without one none, or {_BUDGET} where a preset is "
-        "chosen by it)",
+        f"give up is said (default: the board's; without one none, or {DEFAULT_BUDGET} where a "
+        "preset is chosen by it)",
     )
     parser.add_argument(
         "--flash",
@@ -132,28 +130,22 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
     target = shared.chosen_board(arguments)
     budget = _budget(arguments, target)
     model = original_of(load(source))
-    way = _way(arguments, target)
-    chosen = None
-    if arguments.scheme is None and arguments.preset is None:
-        if math.isinf(budget.arena):
-            budget = dataclasses.replace(budget, arena=parse_bytes(_BUDGET))
-        with shared.trial_progress() as on_trial:
-            fitting, chosen = choose_preset(
-                model,
-                budget,
-                way,
-                shared.chosen_head(arguments),
-                arguments.residual_bits,
-                arguments.latent,
-                on_trial,
-            )
-        scheme, way = fitting.scheme, fitting.way
+    is_named = arguments.scheme is not None or arguments.preset is not None
+    asked = Asked(
+        budget=budget, way=_way(arguments, target), may_be_slower=arguments.max_slowdown is None
+    )
+    if is_named:
+        asked = dataclasses.replace(asked, scheme=_chosen_scheme(arguments, model))
     else:
-        scheme = _chosen_scheme(arguments, model)
-        if budget.limits_anything:
-            may_be_slower = arguments.max_slowdown is None
-            with shared.trial_progress() as on_trial:
-                way = fitting_way(model, scheme, way, budget, may_be_slower, on_trial)
+        asked = dataclasses.replace(
+            asked,
+            head=shared.chosen_head(arguments),
+            residual_bits=arguments.residual_bits,
+            latent=arguments.latent,
+        )
+    with shared.trial_progress() as on_trial:
+        settled = settle(model, asked, on_trial)
+    scheme, way = settled.scheme, settled.way
     if arguments.split:
         scheme = dataclasses.replace(scheme, latent=False)
     result = way.rewrite(model, scheme, apart=arguments.split)
@@ -178,7 +170,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         output=str(output),
         slowdown=result.slowdown,
         time=time_report(result.step, target.clock),
-        chosen=chosen,
+        chosen=settled.chosen,
         plots=plots,
         split=split,
     )
@@ -194,7 +186,8 @@ def _way(arguments: argparse.Namespace, target: shared.Target) -> Way:
     if limit is not None and not limit >= 0:
         raise DataError(f"--max-slowdown {limit} must be at least 0 (as fast as can be)")
     stream, forward = Streaming(arguments.stream), Forward(arguments.forward)
-    return Way(target.kernels, stream, forward, target.core, 1.0 if limit is None else limit)
+    limit = DEFAULT_SLOWDOWN if limit is None else limit
+    return Way(target.kernels, stream, forward, target.core, limit)
 
 
 def _budget(arguments: argparse.Namespace, target: shared.Target) -> Budget:

@@ -17,16 +17,16 @@ from tflm_train.cli import shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.work import WorkProgress, add_workers, cores, workers_for
 from tflm_train.errors import DataError
-from tflm_train.files import NewFile, is_png, require_ours, write_files
+from tflm_train.files import NewFile, is_png, read_text, require_ours, write_files
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.records import sometimes
+from tflm_train.rewriter.asked import DEFAULT_BUDGET
 from tflm_train.rewriter.budget import parse_bytes
 from tflm_train.rewriter.choose_preset import choose_preset
 from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.rewrite import original_of
 from tflm_train.rewriter.trials import Trials, Way
-from tflm_train.runtime.data import load_dataset
 from tflm_train.scheme.head import Head
 from tflm_train.scheme.written import scheme_text
 from tflm_train.search.candidates import list_candidates
@@ -45,7 +45,6 @@ from tflm_train.search.true_costs import Measure
 from tflm_train.search.workers import Workers
 from tflm_train.search.written import Words, budget_said, is_scheme, scheme_yaml
 
-_BUDGET = "256KB"
 _MINUTES = 10.0
 
 
@@ -127,13 +126,13 @@ class SearchSummary:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="the .tflite file as it comes from the factory")
-    parser.add_argument("--data", required=True, help=shared.DATA_HELP)
+    shared.add_data(parser)
     shared.add_classes(parser)
     parser.add_argument(
         "--budget",
         metavar="SIZE,...",
         help="the largest arena (64KB, 1MB, bytes); of several, a scheme for each (default: the "
-        f"board's, or {_BUDGET})",
+        f"board's, or {DEFAULT_BUDGET})",
     )
     parser.add_argument(
         "--flash",
@@ -196,7 +195,7 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
     model = original_of(load(arguments.model))
     trials = Trials(model)
     way, head = _way(arguments, target), shared.chosen_head(arguments)
-    data = split_data(load_dataset(arguments.data), model)
+    data = split_data(shared.read_data(arguments), model)
     contributions = _contributions(arguments, model, data, head)
 
     @contextlib.contextmanager
@@ -241,7 +240,7 @@ def _budgets(arguments: argparse.Namespace, target: shared.Target) -> list[Budge
     if arguments.budget is None and board is not None:
         sizes = [board.ram_budget]
     else:
-        sizes = sorted({parse_bytes(x) for x in (arguments.budget or _BUDGET).split(",")})
+        sizes = sorted({parse_bytes(x) for x in (arguments.budget or DEFAULT_BUDGET).split(",")})
     if not arguments.minutes > 0:
         raise DataError(f"--minutes {arguments.minutes} must be above 0")
     flash = math.inf if board is None else board.flash_budget
@@ -279,11 +278,7 @@ def _contributions(
     if arguments.contributions is None:
         return None
     path = Path(arguments.contributions)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    found = Contributions.from_json(text, path.name)
+    found = Contributions.from_json(read_text(path), path.name)
     found.require_of(model, data, head, path.name)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.files import read_state, write_file
+from tflm_train.files import read_input, write_file
 from tflm_train.model import load
 from tflm_train.model.kinds import is_state
 from tflm_train.trained.state import StateBlob, StateLayout
@@ -53,7 +53,7 @@ def load_blob(name: str) -> StateBlob:
     Raises:
       DataError: The file cannot be read, or holds no state.
     """
-    return StateBlob.parse(read_state(Path(name)), name)
+    return StateBlob.parse(read_input(Path(name)), name)
 
 
 def load_layout(name: str) -> StateLayout:

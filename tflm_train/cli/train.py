@@ -9,23 +9,17 @@ from pathlib import Path
 
 from tflm_train.cli import advice, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.files import read_state, require_place, write_file
+from tflm_train.cli.kept_run import KEEP, LAST, KeptRun
+from tflm_train.files import read_input
 from tflm_train.learning import LatentCache, RateChoice, train
 from tflm_train.learning.split_pair import data_for_tail
 from tflm_train.model import load
-from tflm_train.model.kinds import is_state
 from tflm_train.records import sometimes
-from tflm_train.runtime.data import Dataset, load_dataset
+from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
-from tflm_train.runtime.training import (
-    DEFAULT_SCHEDULE,
-    SCHEDULES,
-    EpochRecord,
-    StepReport,
-    TrainingRecord,
-    WeightSteps,
-)
+from tflm_train.runtime.training import DEFAULT_SCHEDULE, SCHEDULES
+from tflm_train.runtime.training_record import EpochRecord, StepReport, TrainingRecord, WeightSteps
 
 AUTO = "auto"
 """The value of `--lr` for a rate that is chosen."""
@@ -47,6 +41,7 @@ class TrainSummary:
       weight_steps: What became of the steps of single weights.
       warnings: What went wrong, and what to do about it; sentences.
       state: The file that the trained state was written to.
+      kept_epoch: The epoch, from 1, that the state is of, with `--keep best`.
     """
 
     metric: str
@@ -59,11 +54,12 @@ class TrainSummary:
     rate_choice: RateChoice | None = sometimes()
     warnings: tuple[str, ...] | None = sometimes()
     state: str | None = sometimes()
+    kept_epoch: int | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a rewritten .tflite file")
-    parser.add_argument("--data", required=True, help=shared.DATA_HELP)
+    shared.add_data(parser)
     parser.add_argument(
         "--epochs",
         type=int,
@@ -86,7 +82,24 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
     parser.add_argument("--limit", type=int, help="use only the first N training and test samples")
     parser.add_argument("--load-state", help="start from this state, not from the factory's")
-    parser.add_argument("--save-state", help="write the trained state to this file")
+    parser.add_argument(
+        "--save-state",
+        help="write the trained state to this file; after each epoch FILE.checkpoint has what "
+        "--resume needs",
+    )
+    parser.add_argument(
+        "--keep",
+        choices=KEEP,
+        default=LAST,
+        help="save the state after the last epoch, or of the epoch that did best on the test "
+        "samples, which then are no measure of it any more (default: last)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where the same command was broken off, at the last whole epoch, to the same "
+        "bits",
+    )
     parser.add_argument(
         "--trunk",
         help="the first of the two models of `rewrite --split`, when MODEL is the second: the data "
@@ -107,30 +120,27 @@ def _rate(text: str) -> float | None:
 
 
 def _run(arguments: argparse.Namespace) -> TrainSummary:
-    if arguments.save_state:
-        require_place(Path(arguments.save_state), is_state, arguments.force)
+    kept = KeptRun.of(arguments.save_state, arguments.keep, arguments.resume, arguments.force)
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
-        interpreter.load_state(read_state(Path(arguments.load_state)))
-    dataset = load_dataset(arguments.data)
-    warnings = advice.on_data(interpreter, dataset.first(arguments.limit))
+        interpreter.load_state(read_input(Path(arguments.load_state)))
+    dataset = shared.read_data(arguments)
+    used = dataset.first(arguments.limit)
+    warnings = kept.warnings + advice.on_data(interpreter, used)
     _warn(warnings, arguments.json)
     choices: list[RateChoice] = []
     try:
-        record = _train(interpreter, dataset, arguments, choices.append)
+        record = _train(interpreter, dataset, arguments, kept, choices.append)
     except KeyboardInterrupt:
-        if arguments.lr is not None or choices:  # Else these steps only tried rates.
-            _save_interrupted(interpreter, arguments)
+        if arguments.lr is not None or choices or arguments.resume:  # Else it only tried rates.
+            said = kept.save_interrupted(interpreter)
+            _warn([] if said is None else [said], arguments.json)
         raise
     choice = choices[0] if choices else None
-    after = advice.on_run(interpreter, record, choice)
+    after = advice.on_run(interpreter, record, choice, used)
     _warn(after, arguments.json)
     warnings += after
-    state = None
-    if arguments.save_state:
-        path = Path(arguments.save_state)
-        write_file(path, interpreter.state(), is_state, arguments.force)
-        state = str(path)
+    kept.save(interpreter)
     return TrainSummary(
         metric=record.metric,
         learning_rate=record.learning_rate,
@@ -141,18 +151,8 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
         weight_steps=record.weight_steps,
         rate_choice=choice,
         warnings=tuple(warnings) or None,
-        state=state,
-    )
-
-
-def _save_interrupted(interpreter: Interpreter, arguments: argparse.Namespace) -> None:
-    """Keeps what has been learnt so far, between two steps; nothing before the first of them."""
-    if not arguments.save_state or interpreter.step == 0:
-        return
-    write_file(Path(arguments.save_state), interpreter.state(), is_state, arguments.force)
-    _warn(
-        [f"interrupted after {interpreter.step} steps; their state is in {arguments.save_state}"],
-        arguments.json,
+        state=arguments.save_state,
+        kept_epoch=kept.best_epoch,
     )
 
 
@@ -165,6 +165,7 @@ def _train(
     interpreter: Interpreter,
     dataset: Dataset,
     arguments: argparse.Namespace,
+    kept: KeptRun,
     keep_choice: Callable[[RateChoice], None],
 ) -> TrainingRecord:
     """Trains with a progress bar and, where tables are wanted, a line after each epoch."""
@@ -206,6 +207,7 @@ def _train(
             )
 
         def on_epoch(epoch: int, record: EpochRecord) -> None:
+            kept.after_epoch(interpreter, epoch, record, metric)
             if not arguments.json:
                 progress.console.print(_epoch_line(epoch, record, metric))
 
@@ -223,6 +225,8 @@ def _train(
             limit=arguments.limit,
             on_step=on_step,
             on_epoch=on_epoch,
+            on_checkpoint=kept.write_checkpoint if arguments.save_state else None,
+            resume=kept.resumed,
         )
 
 
@@ -252,7 +256,8 @@ def _show(result: TrainSummary) -> None:
     speed = f"{result.steps_per_second:.1f} steps per second"
     tables.console().print(f"before: test {before}; after: test {after} ({speed})")
     if result.state is not None:
-        tables.console().print(f"state written: {result.state}")
+        of = "" if result.kept_epoch is None else f" (of epoch {result.kept_epoch}, the best)"
+        tables.console().print(f"state written: {result.state}{of}")
 
 
 COMMAND = Command(

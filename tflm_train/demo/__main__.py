@@ -25,12 +25,9 @@ from tflm_train.files import write_file
 from tflm_train.learning import train
 from tflm_train.model.kinds import is_rewritten_model, is_state
 from tflm_train.runtime.data import Dataset
-from tflm_train.runtime.training import (
-    StepReport,
-    TrainingRecord,
-    evaluate,
-    model_inputs,
-)
+from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.training import evaluate
+from tflm_train.runtime.training_record import StepReport, TrainingRecord
 
 EPOCHS = 6
 _HERE = Path(__file__).parent

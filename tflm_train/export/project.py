@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from tflm_train.errors import DataError, TflmTrainError
 from tflm_train.export.description import describe
 from tflm_train.export.layouts import LAYOUTS, Files
-from tflm_train.files import write_file
+from tflm_train.files import NewFile, write_files
 from tflm_train.model import Model
 from tflm_train.version import VERSION
 
@@ -63,6 +64,7 @@ class Project:
           TflmTrainError: A file exists with another content, or cannot be written.
         """
         paths = {folder / path: data for path, data in self.files.items()}
+        made: list[Path] = []
         try:
             if not force:
                 for path, data in paths.items():
@@ -71,11 +73,16 @@ class Project:
                             f"{path} exists and differs; choose another folder or --force"
                         )
             for path in paths:
+                made += [parent for parent in path.parents if not parent.exists()]
                 path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+            write_files([NewFile(*item, lambda _: True) for item in paths.items()], force=True)
+        except (OSError, TflmTrainError) as error:
+            for parent in sorted(made, reverse=True):  # What is deeper comes first.
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
+            if isinstance(error, TflmTrainError):
+                raise
             raise TflmTrainError(f"{folder}: cannot be written ({error.strerror})") from error
-        for path, data in paths.items():
-            write_file(path, data, lambda _: True, force=True)
 
 
 def export_project(

@@ -10,7 +10,7 @@ from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 
 
 def data_for_tail(

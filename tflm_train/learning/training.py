@@ -13,7 +13,8 @@ from tflm_train.learning.rates import OnTrial, RateChoice, choose_rate
 from tflm_train.runtime import training
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.training import DEFAULT_SCHEDULE, Bench, TrainingOptions, TrainingRecord
+from tflm_train.runtime.training import DEFAULT_SCHEDULE, Bench, TrainingOptions
+from tflm_train.runtime.training_record import TrainingRecord
 
 
 def train(

@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.errors import ModelError
+from tflm_train.files import read_input
 from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Quantization, Tensor
 from tflm_train.model import flatbuffer
 from tflm_train.model.check import check_calls, check_graph
@@ -328,6 +329,8 @@ class Model:
         if op.raw is None:
             raw.opcodeIndex = self._opcode(op, model)
         inputs = _with_stand_ins(op.inputs) if _is_ours(op.name, op.is_custom) else op.inputs
+        if has_absent_bias(op):
+            inputs = inputs[:-1]
         raw.inputs = np.array([-1 if t is None else indices[id(t)] for t in inputs], np.int32)
         raw.outputs = np.array([indices[id(t)] for t in op.outputs], np.int32)
         raw.builtinOptions = op.options
@@ -356,6 +359,14 @@ class Model:
 
 def _is_ours(name: str, is_custom: bool) -> bool:
     return is_custom and name.startswith(TRAINING_OP_PREFIX)
+
+
+def has_absent_bias(op: Op) -> bool:
+    """Whether this is a DEPTHWISE_CONV_2D that names its bias and has none.
+
+    TFLM's kernel reads a third input that is named, through a null pointer; it takes two inputs.
+    """
+    return op.name == "DEPTHWISE_CONV_2D" and not op.is_custom and op.inputs[2:] == [None]
 
 
 def _with_stand_ins(inputs: list[Tensor | None]) -> list[Tensor | None]:
@@ -408,11 +419,7 @@ def load(path: str | os.PathLike[str]) -> Model:
       ModelError: The file cannot be read or is not a valid .tflite file.
     """
     file = Path(path)
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{file}: cannot be read ({error.strerror})") from error
-    return Model(data, file.name)
+    return Model(read_input(file, ModelError), file.name)
 
 
 def _text(value: bytes | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tflm_train.graph import Op
-from tflm_train.model.model import Model
+from tflm_train.model.model import Model, has_absent_bias
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.npu import ETHOS_U
 from tflm_train.ops.reading import is_ours
@@ -38,6 +38,14 @@ def missing_kernels(model: Model) -> list[Missing]:
                 text = f"{where} ({op.name},{label}): {missing.reason}"
                 found.setdefault((subgraph, op.name), Missing(text, missing.is_final))
     return list(found.values())
+
+
+def runnable_source(model: Model) -> bytes:
+    """The file of a model as it is, or written so that TFLM's kernels do not crash over it."""
+    graphs = [model.graph, *model.other_graphs]
+    if not any(has_absent_bias(op) for graph in graphs for op in graph.ops):
+        return model.source
+    return Model(model.source, model.name).to_bytes()
 
 
 def _missing(op: Op) -> Iterator[Missing]:

@@ -20,7 +20,7 @@ from tflm_train.ops.expression import Scope
 from tflm_train.ops.fields import Rule, Struct, cached, names_of, terms
 from tflm_train.ops.tensors import FREE, TYPES, Role, Tensors, slots_of
 
-VERSION = 3
+VERSION = 4
 """Of the layout of parameters and tensors; kernels refuse any other."""
 HEADER = struct.Struct("<HHI")
 """kind, version, size of the whole struct."""

@@ -83,9 +83,10 @@ def _update_weights(
     trained = trained_taps(geometry, TapWindow(u.tap_y0, u.tap_y1, u.tap_x0, u.tap_x1), depthwise)
     weights = step.value(inputs.weights).reshape(G.shape)
     residual = step.optional(inputs.residual)
-    if residual is not None and u.residual_bits == 4:
-        residual = unpack_nibbles(residual, weights.size)
-    residual = None if residual is None else residual.reshape(G.shape)
+    if residual is not None:
+        packed = u.residual_bits == 4
+        residual = unpack_nibbles(residual, weights.size) if packed else residual.view(np.int8)
+        residual = residual.reshape(G.shape)
     if rule.weight_decay > 0 and _moves(rule, step):
         along = [1] * G.ndim
         along[channel_axis] = -1
@@ -126,7 +127,8 @@ def _update_weights(
         step.change(inputs.gathered, stepped)
     step.change(inputs.weights, weights)
     if residual is not None:
-        step.change(inputs.residual, pack_nibbles(residual) if u.residual_bits == 4 else residual)
+        kept = pack_nibbles(residual) if u.residual_bits == 4 else residual.view(np.uint8)
+        step.change(inputs.residual, kept)
 
 
 def _bias_update(op: Op, params: ops.BiasUpdate, step: Step) -> None:

@@ -80,8 +80,7 @@ class Sgd(UpdateRule):
     def kept_for_weights(self, residual_bits: int) -> tuple[Kept, ...]:
         if residual_bits == 0:
             return ()
-        packed = residual_bits == 4
-        return (Kept("residual", np.uint8 if packed else np.int8, packed),)
+        return (Kept("residual", np.uint8, residual_bits == 4),)
 
     def kept_for_bias(self) -> tuple[Kept, ...]:
         return ()

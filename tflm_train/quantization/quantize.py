@@ -23,11 +23,12 @@ from tflm_train.errors import DataError, ModelError, RuntimeFailure, Unsupported
 from tflm_train.model import Model, Tensor
 from tflm_train.model.layers import list_layers
 from tflm_train.quantization.float_model import SIGNATURE
-from tflm_train.runtime.data import Dataset, ImageFiles, Samples, to_model_input
+from tflm_train.runtime.data import Dataset, Samples, to_model_input
 from tflm_train.runtime.host_library import captured_stderr
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for, real_values
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.pictures import ImageFiles
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]

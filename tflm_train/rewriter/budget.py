@@ -17,11 +17,11 @@ from tflm_train.rewriter.trials import OnTrial, Trials, Way, ignore_trial
 from tflm_train.scheme import Scheme
 
 _NAMED = 5  # how many layers are named one by one
-_UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1 << 20, "MIB": 1 << 20}
+_UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1 << 20, "MIB": 1 << 20, "GB": 1 << 30}
 
 
 def parse_bytes(text: str) -> int:
-    """Reads a size: plain bytes, or with KB (1024) or MB.
+    """Reads a size: plain bytes, or with KB (1024), MB or GB.
 
     Args:
       text: For example `256KB`, `1.5MB` or `262144`.
@@ -37,7 +37,7 @@ def parse_bytes(text: str) -> int:
         raise SchemeError(f"{text!r} is no size; write bytes, or for example 256KB or 1.5MB")
     size = int(float(match[1]) * _UNITS[match[2].upper()])
     if size <= 0:
-        raise SchemeError(f"{text!r}: a budget must be above 0")
+        raise SchemeError(f"{text!r}: a size must be above 0")
     return size
 
 

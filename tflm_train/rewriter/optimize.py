@@ -23,6 +23,7 @@ from tflm_train.graph.liveness import Liveness
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op
+from tflm_train.model.runnable import runnable_source
 from tflm_train.model.written import write_checked
 from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, StageKind, Stream
 from tflm_train.ops.builtin import kernel_memory
@@ -155,7 +156,8 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
       choice: What may be done.
 
     Returns:
-      The new model and what was done; the same bytes where nothing would be gained.
+      The new model and what was done; the same bytes where nothing would be gained and
+      TFLM runs them.
 
     Raises:
       UnsupportedError: The model is rewritten already.
@@ -178,7 +180,7 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
     data = write_checked(work)
     after = memory_report(Model(data, model.name), choice.kernels)
     if after.total_bytes >= before.total_bytes:
-        return Optimized(model.source, before, before, macs, macs, 0, [], 1.0)
+        return Optimized(runnable_source(model), before, before, macs, macs, 0, [], 1.0)
     return Optimized(
         data,
         before,

@@ -9,8 +9,6 @@ twice.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +16,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from tflm_train.errors import DataError
+from tflm_train.runtime.npz import MOST_BYTES, NpzFile
+from tflm_train.runtime.pictures import ImageFiles, class_files, picture_to_int8
 
 Array: TypeAlias = npt.NDArray[Any]
 Int8Array: TypeAlias = npt.NDArray[np.int8]
@@ -28,39 +27,8 @@ LabelArray: TypeAlias = npt.NDArray[np.int64]
 
 _NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _OPTIONAL_KEYS = ("class_names", "group_train")
-_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 # Finiteness is checked this many bytes at a time: the check needs a mask of the same length.
 _CHECK_BYTES = 1 << 24
-
-
-class ImageFiles:
-    """Pictures on disk, decoded when asked for. A slice of it is a shorter `ImageFiles`."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: slice) -> ImageFiles:
-        return ImageFiles(self.paths[index])
-
-    def decode(self, index: int) -> npt.NDArray[np.uint8]:
-        """One picture as uint8 [height, width, channels], 1 channel if the file is grey, else 3.
-
-        Raises:
-            DataError: the file cannot be read as a picture.
-        """
-        path = self.paths[index]
-        try:
-            with Image.open(path) as image:
-                grey = image.mode in ("1", "L", "LA")
-                pixels = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{path}: not a readable picture ({_reason(error)})") from error
-        return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
-
-
 Samples: TypeAlias = Array | ImageFiles
 
 
@@ -157,7 +125,9 @@ class Dataset:
                 )
 
 
-def load_dataset(path: str | Path, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
+def load_dataset(
+    path: str | Path, test_fraction: float = 0.2, seed: int = 0, most_bytes: int = MOST_BYTES
+) -> Dataset:
     """Reads a data set from an `.npz` file or a folder of pictures by class.
 
     A folder holds either `<class>/*.png|jpg` (then a share of each class becomes the test part,
@@ -169,6 +139,7 @@ def load_dataset(path: str | Path, test_fraction: float = 0.2, seed: int = 0) ->
         test_fraction: share of each class kept for testing, in (0, 1); only for folders without
             train/ and test/.
         seed: of the split.
+        most_bytes: what the arrays of an `.npz` file may take in memory.
 
     Raises:
         DataError: anything about the data is missing, unreadable or inconsistent.
@@ -178,7 +149,7 @@ def load_dataset(path: str | Path, test_fraction: float = 0.2, seed: int = 0) ->
         raise DataError(f"{path}: no such file or folder")
     if path.is_dir():
         return _load_folder(path, test_fraction, seed)
-    return _load_npz(path)
+    return _load_npz(path, most_bytes)
 
 
 def to_model_input(
@@ -208,12 +179,12 @@ def to_model_input(
     out = np.empty((len(x), *target), dtype=np.int8)
     if isinstance(x, ImageFiles):
         for i in range(len(x)):
-            out[i] = _picture_to_int8(x.decode(i), target, str(x.paths[i]))
+            out[i] = picture_to_int8(x.decode(i), target, str(x.paths[i]))
         return out
     _check_samples(x, name)
     if x.dtype == np.uint8:
         for i, sample in enumerate(x):
-            out[i] = _picture_to_int8(sample, target, name)
+            out[i] = picture_to_int8(sample, target, name)
         return out
     if x.shape[1:] != target and (*x.shape[1:], 1) != target:
         raise DataError(
@@ -237,71 +208,25 @@ def quantise(
     return q
 
 
-def _picture_to_int8(pixels: Array, target: tuple[int, ...], name: str) -> Int8Array:
-    """A uint8 picture [h, w], [h, w, 1] or [h, w, 3] in the model's shape, minus 128."""
-    if pixels.shape != target:
-        if len(target) != 3 or target[2] not in (1, 3):
+def _load_npz(path: Path, most_bytes: int) -> Dataset:
+    with NpzFile(path, most_bytes) as file:
+        missing = [key for key in _NPZ_KEYS if key not in file.keys]
+        # Autoencoders need no targets.
+        if missing and missing != ["y_train", "y_test"]:
             raise DataError(
-                f"{name}: the model's input {list(target)} is no picture (height, width, 1 or 3 "
-                f"channels), so uint8 samples must have exactly its shape, not {list(pixels.shape)}"
+                f"{path}: {', '.join(missing)} missing; "
+                f"an .npz data set holds {', '.join(_NPZ_KEYS)}"
             )
-        pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-        if pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[2] != 3):
-            raise DataError(
-                f"{name}: a uint8 sample of shape {list(pixels.shape)} is no picture "
-                f"(height, width, 1 or 3 channels)"
-            )
-        height, width, channels = target
-        image = Image.fromarray(np.ascontiguousarray(pixels))
-        image = image.convert("L" if channels == 1 else "RGB")
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(image, dtype=np.uint8).reshape(target)
-    # Flipping the top bit of a byte is subtracting 128, without a wider copy.
-    return (pixels ^ np.uint8(0x80)).view(np.int8)
-
-
-def _load_npz(path: Path) -> Dataset:
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: not an .npz file; save one with numpy.savez_compressed")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in _NPZ_KEYS if key not in archive]
-            # Autoencoders need no targets.
-            if missing and missing != ["y_train", "y_test"]:
-                raise DataError(
-                    f"{path}: {', '.join(missing)} missing; "
-                    f"an .npz data set holds {', '.join(_NPZ_KEYS)}"
-                )
-            keys = [key for key in (*_NPZ_KEYS, *_OPTIONAL_KEYS) if key in archive]
-            arrays: dict[str, Any] = {key: _read_array(archive, key, path) for key in keys}
-            for key in missing:
-                arrays[key] = np.zeros((len(arrays[key.replace("y", "x")]), 0), np.float32)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{path}: damaged .npz file ({_reason(error)})") from error
+        keys = [key for key in (*_NPZ_KEYS, *_OPTIONAL_KEYS) if key in file.keys]
+        arrays: dict[str, Any] = file.read(keys)
+    for key in missing:
+        arrays[key] = np.zeros((len(arrays[key.replace("y", "x")]), 0), np.float32)
     names = arrays.pop("class_names", np.empty(0, dtype=np.str_))
     if names.ndim != 1:
         raise DataError(
             f"{path}: class_names must be a list of names, not shape {list(names.shape)}"
         )
     return _named(path, class_names=tuple(str(name) for name in names), **arrays)
-
-
-def _read_array(archive: Any, key: str, path: Path) -> Array:
-    try:
-        array: Array = archive[key]
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise DataError(
-                f"{path}: {key} is a pickled object array, which is never loaded (it could run "
-                f"code); save plain numbers"
-            ) from error
-        raise DataError(f"{path}: {key} cannot be read ({_reason(error)})") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise DataError(f"{path}: {key} cannot be read ({_reason(error)})") from error
-    if not isinstance(array, np.ndarray):  # numpy gives the raw bytes of members that are no .npy
-        raise DataError(f"{path}: {key} is not a numpy array")
-    return array
 
 
 def _load_folder(root: Path, test_fraction: float, seed: int) -> Dataset:
@@ -311,9 +236,9 @@ def _load_folder(root: Path, test_fraction: float, seed: int) -> Dataset:
         unknown = sorted({entry.name for entry in _subfolders(root / "test")} - set(names))
         if unknown:
             raise DataError(f"{root / 'test' / unknown[0]}: no such class in {root / 'train'}")
-        train = [_class_files(root / "train" / name) for name in names]
+        train = [class_files(root / "train" / name) for name in names]
         test = [
-            _class_files(root / "test" / name) if (root / "test" / name).is_dir() else []
+            class_files(root / "test" / name) if (root / "test" / name).is_dir() else []
             for name in names
         ]
     else:
@@ -322,7 +247,7 @@ def _load_folder(root: Path, test_fraction: float, seed: int) -> Dataset:
             raise DataError(f"test_fraction is {test_fraction}; it must lie between 0 and 1")
         train, test = [], []
         for index, name in enumerate(names):
-            files = _class_files(root / name)
+            files = class_files(root / name)
             if len(files) < 2:
                 raise DataError(
                     f"{root / name}: one picture only; a class needs at least two, "
@@ -346,22 +271,6 @@ def _load_folder(root: Path, test_fraction: float, seed: int) -> Dataset:
 
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(e for e in folder.iterdir() if e.is_dir() and not e.name.startswith("."))
-
-
-def _class_files(folder: Path) -> list[Path]:
-    """The pictures of one class, sorted; each is opened once, to name a bad one before training."""
-    files = sorted(
-        e for e in folder.iterdir() if e.suffix.lower() in _IMAGE_SUFFIXES and e.name[0] != "."
-    )
-    if not files:
-        raise DataError(f"{folder}: no .png or .jpg pictures in this class folder")
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                image.verify()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{file}: not a readable picture ({_reason(error)})") from error
-    return files
 
 
 def _named(path: Path, **fields: Any) -> Dataset:
@@ -416,8 +325,3 @@ def _check_samples(x: Array, name: str) -> None:
 
 def _sample_shape(x: Samples) -> tuple[int, ...] | None:
     return x.shape[1:] if isinstance(x, np.ndarray) else None
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an exception's message, for use inside a one-line message."""
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -14,12 +14,13 @@ import numpy.typing as npt
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.model import Model, Tensor, load
 from tflm_train.model.offline_plan import METADATA_NAME
-from tflm_train.model.runnable import missing_kernels
+from tflm_train.model.runnable import missing_kernels, runnable_source
 from tflm_train.ops import Loss
 from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.ops.contract import STATE_WORDS
 from tflm_train.ops.npu import ETHOS_U
 from tflm_train.ops.reading import is_ours
+from tflm_train.runtime.crashes import name_crashes
 from tflm_train.runtime.host_library import (
     REGISTERER,
     captured_stderr,
@@ -68,11 +69,12 @@ class Interpreter:
         elif not isinstance(model, Model):
             model = load(model)
         self.model = model
-        self._data = _without_plan(model) if preserve_all else model.source
+        self._data = _without_plan(model) if preserve_all else runnable_source(model)
         self.trainable = TrainableModel.find(model)
         # An optimized model has ops of ours and does not train.
         self._uses_kernels = any(is_ours(op) for op in model.graph.ops)
         self._preserve_all = preserve_all
+        name_crashes(model.name)
         self._interpreter = self._create(preserve_all)
         self._fresh = True
         self._learning_rate = 0.0
@@ -472,7 +474,7 @@ def check_rate(learning_rate: float) -> None:
 def _without_plan(model: Model) -> bytes:
     """The model for a planner that keeps all tensors apart: it takes no offsets."""
     copy = Model(model.source, model.name)
-    return copy.to_bytes() if copy.drop_metadata(METADATA_NAME) else model.source
+    return copy.to_bytes() if copy.drop_metadata(METADATA_NAME) else runnable_source(model)
 
 
 def _arena_bound(model: Model) -> int:

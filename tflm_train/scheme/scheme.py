@@ -36,6 +36,7 @@ from typing import Any, Final, Literal
 
 from tflm_train.backward_ops.losses import SOFTMAX_CROSS_ENTROPY
 from tflm_train.errors import SchemeError
+from tflm_train.files import read_text
 from tflm_train.qas.update_rule import RESIDUAL_BITS, Sgd, UpdateRule
 from tflm_train.scheme.head import Head, read_head
 from tflm_train.scheme.loss import Loss, read_loss
@@ -118,13 +119,7 @@ class Scheme:
           SchemeError: The file cannot be read or breaks the schema.
         """
         file = Path(path)
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise SchemeError(f"{file}: cannot be read ({error.strerror})") from error
-        except UnicodeDecodeError as error:
-            raise SchemeError(f"{file}: not a text file ({error.reason})") from error
-        return Scheme.parse(text, file.name)
+        return Scheme.parse(read_text(file, SchemeError), file.name)
 
     @staticmethod
     def parse(text: str, name: str = "scheme") -> Scheme:

@@ -194,6 +194,8 @@ def read_document(text: str, source: str) -> MappingReader:
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError as error:
+        raise SchemeError(f"{source}: no scheme is nested that deep") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SchemeError(f"{source}, line {line}: not YAML: {error.problem}") from error

@@ -29,7 +29,8 @@ from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.host_library import LIBRARY
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import Metric, metric_for
-from tflm_train.runtime.training import Inputs, learning_rate_at, model_inputs, scores, targets
+from tflm_train.runtime.model_data import model_inputs, targets
+from tflm_train.runtime.training import Inputs, learning_rate_at, scores
 from tflm_train.scheme import Scheme
 from tflm_train.search.split_data import SplitData
 from tflm_train.trained.merge import merge

@@ -24,7 +24,7 @@ from tflm_train.model.layers import Layer, list_layers
 from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.rewriter.rewrite import rewrite
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.training import model_inputs
+from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.scheme.head import KEPT_HEAD
 from tflm_train.scheme.select import select_channels
@@ -138,7 +138,7 @@ def _moved(
     """By how many steps of an int8 weight the weights moved."""
     name, residual = layer.weights.name, f"update/{layer.name}/residual"
     whole = after[name].astype(np.float64) - before[name]
-    part = after[residual].astype(np.float64) - before[residual]
+    part = after[residual].view(np.int8).astype(np.float64) - before[residual].view(np.int8)
     return np.asarray(whole + part / _WHOLE_STEP)
 
 

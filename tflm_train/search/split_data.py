@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from tflm_train.errors import DataError
 from tflm_train.model import Model
-from tflm_train.runtime.data import Dataset, ImageFiles, Samples, to_model_input
+from tflm_train.runtime.data import Dataset, Samples, to_model_input
+from tflm_train.runtime.pictures import ImageFiles
 
 Array = npt.NDArray[Any]
 

@@ -100,7 +100,7 @@ def _average_weights(
 
 def _unpack(residual: Array, bits: int, count: int) -> npt.NDArray[np.float64]:
     if bits == 8:
-        return residual.reshape(-1).astype(np.float64)
+        return residual.reshape(-1).view(np.int8).astype(np.float64)
     raw = residual.reshape(-1).view(np.uint8)
     nibbles = np.stack([raw & 15, raw >> 4], axis=1).reshape(-1)[:count].astype(np.int8)
     return np.where(nibbles > 7, nibbles - 16, nibbles).astype(np.float64)
@@ -108,7 +108,7 @@ def _unpack(residual: Array, bits: int, count: int) -> npt.NDArray[np.float64]:
 
 def _pack(rest: npt.NDArray[np.int8], bits: int, like: Array) -> Array:
     if bits == 8:
-        return rest.reshape(like.shape)
+        return rest.view(like.dtype).reshape(like.shape)
     nibbles = np.zeros(2 * like.size, np.uint8)
     nibbles[: rest.size] = rest.view(np.uint8) & 15
     return (nibbles[0::2] | nibbles[1::2] << 4).view(like.dtype).reshape(like.shape)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tflm_train.errors import DataError
 from tflm_train.ops.contract import BLOB_HEADER, BLOB_MAGIC, BLOB_VERSION
-from tflm_train.trained.trainable_model import TrainableModel
+from tflm_train.trained.trainable_model import TrainableModel, VariableKind
 
 Array = npt.NDArray[Any]
 
@@ -79,6 +79,10 @@ class StateBlob:
         return header + self.payload
 
 
+_STEPPED = (VariableKind.WEIGHTS, VariableKind.GATHERED)
+"""What the steps of weights change: int8, from -127 to 127."""
+
+
 class StateLayout:
     """How the states of one rewritten model are laid out.
 
@@ -101,10 +105,10 @@ class StateLayout:
         return StateBlob(self.model.fingerprint, 0, self.model.seed, b"".join(parts))
 
     def check(self, blob: StateBlob, name: str = "state") -> None:
-        """Refuses a state of another model.
+        """Refuses a state of another model, or of no training.
 
         Raises:
-          DataError: The fingerprint or the size differs.
+          DataError: The fingerprint or the size differs, or a weight is -128.
         """
         model = self.model
         if blob.fingerprint != model.fingerprint:
@@ -117,6 +121,15 @@ class StateLayout:
                 f"{name}: holds {len(blob.payload)} bytes of variables, {model.name} has "
                 f"{self.payload_bytes}"
             )
+        at = 0
+        for variable in model.variables:
+            end = at + variable.tensor.nbytes
+            if variable.kind in _STEPPED and b"\x80" in blob.payload[at:end]:
+                raise DataError(
+                    f"{name}: not of a training: it holds weights of -128 ({variable.key!r}), and "
+                    "steps stop at -127"
+                )
+            at = end
 
     def values(self, blob: StateBlob, name: str = "state") -> list[Array]:
         """The variables' values, in the order of the model's variables.

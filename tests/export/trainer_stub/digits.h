@@ -38,7 +38,7 @@ class Interpreter {
       weight = 0;
       table_.state = &state;
       table_.count = 1;
-      table_.entries[0] = {&weight, sizeof(weight)};
+      table_.entries[0] = {&weight, sizeof(weight), false};
       tflm_train::StateInitialize(tflm_train::RestoreParams(), &table_);
       tflm_train::StateDescribe(tflm_train::RestoreParams(), table_, &state);
     }

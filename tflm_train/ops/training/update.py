@@ -42,7 +42,7 @@ class WeightUpdateInputs(InStep):
         Tensor | None,
         Spec(
             Role.VARIABLE,
-            "UINT8 if residual_bits == 4 else INT8",
+            "UINT8",
             "(weights + 1) // 2 if residual_bits == 4 else weights",
             present="residual_bits != 0",
         ),

@@ -1,0 +1,105 @@
+"""Pictures on disk, and their way into the int8 input of a model."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tflm_train.errors import DataError
+from tflm_train.runtime.npz import reason
+
+_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+_NO_PICTURE = (
+    OSError, SyntaxError, ValueError, MemoryError, struct.error,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+
+
+class ImageFiles:
+    """Pictures on disk, decoded when asked for. A slice of it is a shorter `ImageFiles`."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: slice) -> ImageFiles:
+        return ImageFiles(self.paths[index])
+
+    def decode(self, index: int) -> npt.NDArray[np.uint8]:
+        """One picture as uint8 [height, width, channels], 1 channel if the file is grey, else 3.
+
+        Raises:
+            DataError: the file cannot be read as a picture.
+        """
+        with _picture(self.paths[index]) as image:
+            grey = image.mode in ("1", "L", "LA")
+            pixels = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)
+        return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+
+
+def picture_to_int8(
+    pixels: npt.NDArray[Any], target: tuple[int, ...], name: str
+) -> npt.NDArray[np.int8]:
+    """A uint8 picture [h, w], [h, w, 1] or [h, w, 3] in the model's shape, minus 128."""
+    if pixels.shape != target:
+        if len(target) != 3 or target[2] not in (1, 3):
+            raise DataError(
+                f"{name}: the model's input {list(target)} is no picture (height, width, 1 or 3 "
+                f"channels), so uint8 samples must have exactly its shape, not {list(pixels.shape)}"
+            )
+        pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+        if pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[2] != 3):
+            raise DataError(
+                f"{name}: a uint8 sample of shape {list(pixels.shape)} is no picture "
+                f"(height, width, 1 or 3 channels)"
+            )
+        height, width, channels = target
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        image = image.convert("L" if channels == 1 else "RGB")
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        pixels = np.asarray(image, dtype=np.uint8).reshape(target)
+    # Flipping the top bit of a byte is subtracting 128, without a wider copy.
+    return (pixels ^ np.uint8(0x80)).view(np.int8)
+
+
+def class_files(folder: Path) -> list[Path]:
+    """The pictures of one class, sorted; each is opened once, to name a bad one before training."""
+    files = sorted(
+        e for e in folder.iterdir() if e.suffix.lower() in _IMAGE_SUFFIXES and e.name[0] != "."
+    )
+    if not files:
+        raise DataError(f"{folder}: no .png or .jpg pictures in this class folder")
+    for file in files:
+        with _picture(file) as image:
+            image.verify()
+    return files
+
+
+@contextlib.contextmanager
+def _picture(path: Path) -> Iterator[Image.Image]:
+    """An open picture.
+
+    Raises:
+        DataError: it is none, or has more pixels than Pillow takes for a picture that is meant
+            well; also where what is done with it finds that.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file; remove it from the data")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                yield image
+    except _NO_PICTURE as error:
+        raise DataError(f"{path}: not a readable picture ({reason(error)})") from error

@@ -1,0 +1,89 @@
+"""What a training reports: its steps, its epochs, the whole run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Progress of a running epoch.
+
+    Attributes:
+      epoch: From 0.
+      step: Steps done in this epoch.
+      steps: Steps of the epoch.
+      loss: Mean loss of the epoch so far.
+      accuracy: Share of the epoch's samples so far that were right before their update; for a
+        regression their mean squared error.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch.
+
+    Attributes:
+      loss: Mean over the training samples, each before its update.
+      train_accuracy: Likewise; a mean squared error where the run's `metric` is that.
+      test_accuracy: On the test samples after the epoch; likewise.
+      learning_rate: Of its last step.
+      is_mute: Whether every answer gave all outputs the same value: a fresh head has not reached
+        one output step.
+    """
+
+    loss: float
+    train_accuracy: float
+    test_accuracy: float
+    learning_rate: float
+    is_mute: bool = False
+
+
+@dataclass(frozen=True)
+class WeightSteps:
+    """What became of the steps of single weights, counted in every eighth training step.
+
+    Attributes:
+      steps: Of weights that had a gradient.
+      limited: Of these, how many were at the limit.
+      vanished: Of these, how many were rounded to nothing.
+    """
+
+    steps: int
+    limited: int
+    vanished: int
+
+    def __add__(self, other: WeightSteps) -> WeightSteps:
+        """The counts of both."""
+        return WeightSteps(
+            self.steps + other.steps,
+            self.limited + other.limited,
+            self.vanished + other.vanished,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """A whole run.
+
+    `metric` says what the accuracies are: shares in [0, 1], or mean squared errors in real units.
+    `learning_rate` is that of the first step.
+    """
+
+    learning_rate: float
+    test_accuracy_before: float
+    epochs: tuple[EpochRecord, ...]
+    test_accuracy: float
+    steps_per_second: float
+    losses: npt.NDArray[np.float32]
+    metric: str
+    weight_steps: WeightSteps
