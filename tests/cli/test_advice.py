@@ -12,7 +12,10 @@ import pytest
 
 from tests.cli.helpers import Run
 from tests.networks import NETWORKS, load_network
+from tflm_train.cli import advice
+from tflm_train.learning import RateChoice
 from tflm_train.rewriter import rewrite
+from tflm_train.runtime import Interpreter, training
 from tflm_train.runtime.data import Dataset
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import Head
@@ -127,3 +130,19 @@ def test_a_rate_that_is_chosen_needs_no_advice(run: Run, train: Train, folder: P
     assert {tried["rate"] for tried in choice["tried"]} >= {0.01, 0.1}
     shown = run("train", folder / "ds_cnn.tflite", "--data", folder / "data.npz")
     assert f"learning rate {choice['rate']:g}, chosen in" in shown.out + shown.err
+
+
+def test_an_autoencoder_that_answers_the_mean() -> None:
+    network = NETWORKS["autoencoder"]
+    data = network.dataset()
+    model = rewrite(load_network("autoencoder"), network.scheme)
+    interpreter = Interpreter(model.model_bytes)
+    record = training.train(interpreter, data, learning_rate=1e-3, epochs=2)
+    train, test = (np.asarray(x, np.float64) for x in (data.x_train, data.x_test))
+    floor = float(np.mean((test - train.mean(axis=0)) ** 2))
+    choice = RateChoice(1e-3, (), 0)
+    learnt = replace(record, test_accuracy=0.9 * floor)
+    assert "the mean" not in str(advice.on_run(interpreter, learnt, choice, data))
+    collapsed = replace(record, test_accuracy=1.01 * floor)
+    (sentence,) = advice.on_run(interpreter, collapsed, choice, data)
+    assert "always answers the mean" in sentence and "--preset head" in sentence

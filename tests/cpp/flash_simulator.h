@@ -40,8 +40,11 @@ class FlashSimulator {
     budget_ = budget;
     off_ = false;
     cost_ = 0;
+    cut_at_ = kNoCut;
   }
   bool off() const { return off_; }
+  // Where a program unit was being programmed when it failed; kNoCut: it was not.
+  size_t cut_at() const { return cut_at_; }
   size_t cost() const { return cost_; }
 
   // The driver reports an error at one call of any function, counted from now on; what it was
@@ -141,13 +144,15 @@ class FlashSimulator {
   void CutErase(size_t offset, size_t done) {
     const size_t block = size_.erase_block;
     const bool noise = Random() % 2 == 0;
-    const uint32_t share = Random() % 3;  // how much of it is in doubt
+    // How many of 256 bytes are in doubt: hardly any when it had just begun.
+    constexpr uint32_t kShares[] = {1, 16, 128, 256};
+    const uint32_t share = kShares[Random() % 4];
     for (size_t i = offset; i < offset + block; ++i) {
       const size_t unit = i / size_.program_unit;
       if (units_[unit] != kDead) units_[unit] = cut_ == Cut::kEcc ? kUnreadable : kProgrammed;
       const uint8_t old = contents_[i];
       if (cut_ == Cut::kMarginal) {
-        const uint32_t any = Random() % 16 < (share == 0 ? 1u : share == 1 ? 8u : 16u) ? 0xFF : 0;
+        const uint32_t any = Random() % 256 < share ? 0xFF : 0;
         doubtful_[i] = static_cast<uint8_t>(~old & any & Random());
         if (noise) contents_[i] = 0xFF;
       } else if (noise) {
@@ -193,6 +198,7 @@ class FlashSimulator {
 
   void CutProgram(size_t offset, const uint8_t* from, size_t done) {
     const size_t unit = size_.program_unit;
+    cut_at_ = offset;
     units_[offset / unit] = cut_ == Cut::kEcc ? kUnreadable : kBegun;
     const uint32_t kind = Random() % 3;
     const size_t one = Random() % unit;  // the byte in doubt
@@ -218,6 +224,7 @@ class FlashSimulator {
   uint8_t* units_;
   size_t budget_ = kNoCut;
   size_t cost_ = 0;
+  size_t cut_at_ = kNoCut;
   bool off_ = false;
   uint64_t calls_ = 0;
   uint64_t fail_at_ = kNoError;

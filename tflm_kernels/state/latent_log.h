@@ -26,7 +26,11 @@
 // What a cut leaves behind may read differently every time. Therefore: the mark is
 // programmed once the record has been read back, and a record without it counts
 // only where there is no other one. A head that holds only copies is erased and
-// made anew. The first free slot after power-up, where something may have been
+// made anew: what it was made from is there still, with a mark or without. That it is
+// given up a note in the sector before it says, whose number is higher than any in the
+// head: whatever half an erase leaves readable does not count. Where the
+// record that counts cannot be read any more, the one before it does: what is erased
+// may come back for a moment, where the mark of what took its place is in doubt. The first free slot after power-up, where something may have been
 // begun, gets a note without groups. So does the head before a sector is erased, if
 // nothing else in it was completed since power-up. The last two slots of a sector
 // take no new record: there is room for these notes.
@@ -178,6 +182,9 @@ class LatentLog {
   }
   size_t SectorOf(uint16_t slot) const { return slot / layout_.slots; }
   size_t NextSector(size_t sector) const { return sector + 1 == layout_.sectors ? 0 : sector + 1; }
+  size_t PreviousSector(size_t sector) const {
+    return (sector == 0 ? layout_.sectors : sector) - 1;
+  }
   uint16_t Slot(size_t sector, size_t number) const {
     return static_cast<uint16_t>(sector * layout_.slots + number);
   }
@@ -192,8 +199,10 @@ class LatentLog {
   bool ReadEntryHeader(uint16_t slot, Entry* entry) const;
   bool ReadEntry(uint16_t slot, Entry* entry) const;
   static bool CountsBefore(const Entry& a, const Entry& b);
-  uint16_t FindElsewhere(uint16_t index, size_t sector) const;
+  uint16_t FindElsewhere(uint16_t index, uint16_t not_slot, size_t not_sector) const;
+  bool IsElsewhere(const Entry& entry, size_t sector) const;
   size_t FirstFree(size_t sector) const;
+  bool ReadRecord(size_t index, void* latent, void* label, uint16_t* domain) const;
 
   // latent_log_open.cc
   uint32_t NewestEntry(size_t sector) const;
@@ -202,6 +211,7 @@ class LatentLog {
   void ScanHeader(size_t sector, bool counts);
   void ScanSector(size_t sector);
   void Place(uint16_t slot, const Entry& entry);
+  void FallBack(uint16_t index, size_t not_sector);
   void MergeGroups(size_t offset, size_t count, uint32_t crc, uint32_t wanted);
   bool IsCovered(size_t sector) const;
 

@@ -34,9 +34,11 @@ LatentStatus LatentLog::Open(size_t most_groups) {
   if (only_copies && !IsCovered(head)) {
     Scan(layout_.sectors);
   } else if (only_copies) {
-    // Everything in it is elsewhere too: it is made anew.
-    head_ = head == 0 ? layout_.sectors - 1 : head - 1;
-    next_slot_ = layout_.slots;
+    // Everything in it is elsewhere too: it is given up, and made anew. What Settle writes next to
+    // the sector before it makes that firm: its number is higher than any in the head.
+    sequence_ += static_cast<uint32_t>(layout_.slots);
+    head_ = PreviousSector(head);
+    next_slot_ = FirstFree(head_);
   }
   for (size_t i = 0; i < reservoir_->group_count(); ++i) {
     reservoir_->groups()[i].saved = reservoir_->groups()[i].seen;
@@ -72,8 +74,14 @@ LatentStatus LatentLog::FindHead(bool* only_copies) {
     }
   }
   const uint32_t entry = newest == 0 ? 0 : NewestEntry(head_);
+  const uint32_t before = newest == 0 ? 0 : NewestEntry(PreviousSector(head_));
   *only_copies = entry <= newest;
   if (entry > newest) newest = entry;
+  if (before > newest) {  // it was given up, whatever it seems to hold
+    newest = before;
+    head_ = PreviousSector(head_);
+    *only_copies = false;
+  }
   for (size_t sector = 0; sector < layout_.sectors; ++sector) {
     Header header = {};
     if (ReadHeader(sector, &header) && header.format == key_) continue;
@@ -151,6 +159,24 @@ void LatentLog::Place(uint16_t slot, const Entry& entry) {
   reservoir_->Restore(entry.index, group);
 }
 
+// The record of an index cannot be read any more: another one counts that does not lie in a sector
+// (kNone: any), or there is none. Groups keep their numbers: a choice may know one of them.
+void LatentLog::FallBack(uint16_t index, size_t not_sector) {
+  LatentRecord& record = reservoir_->records()[index];
+  const uint16_t slot = FindElsewhere(index, record.slot, not_sector);
+  reservoir_->Remove(index);
+  record.slot = kNone;
+  Entry entry;
+  if (slot == kNone || !ReadEntry(slot, &entry)) return;
+  const int32_t label = format_.is_class ? entry.label : 0;
+  for (size_t i = 0; i < reservoir_->group_count(); ++i) {
+    const LatentGroup& group = reservoir_->groups()[i];
+    if (group.domain != entry.domain || group.label != label) continue;
+    record.slot = slot;
+    reservoir_->Restore(index, static_cast<uint16_t>(i));
+  }
+}
+
 // Takes the counts of groups over if their checksum is right: of what is read now, not before.
 void LatentLog::MergeGroups(size_t offset, size_t count, uint32_t crc, uint32_t wanted) {
   for (size_t i = 0; i < reservoir_->group_count(); ++i) reservoir_->groups()[i].saved = 0;
@@ -170,16 +196,16 @@ void LatentLog::MergeGroups(size_t offset, size_t count, uint32_t crc, uint32_t 
   reservoir_->DropUnseenGroups();  // what was read wrong may have made some
 }
 
-// Whether every record in a sector that was left out has been found elsewhere.
+// Whether every record in a sector that was left out has been found elsewhere: itself, or a newer
+// one. Its own number is enough: a copy may have a mark where the original's is in doubt, or lost.
 bool LatentLog::IsCovered(size_t sector) const {
   for (size_t number = 0; number < layout_.slots; ++number) {
     Entry entry;
     if (!ReadEntry(Slot(sector, number), &entry) || entry.index == kLogNote) continue;
     const uint16_t slot = reservoir_->records()[entry.index].slot;
     Entry other;
-    if (slot == kNone || !ReadEntry(slot, &other) || CountsBefore(entry, other)) {
-      return false;
-    }
+    if (slot != kNone && ReadEntry(slot, &other) && !CountsBefore(entry, other)) continue;
+    if (!IsElsewhere(entry, sector)) return false;
   }
   return true;
 }

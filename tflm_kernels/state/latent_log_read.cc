@@ -10,6 +10,7 @@ namespace tflm_train {
 namespace {
 
 constexpr size_t kPieceBytes = 64;  // read at a time
+constexpr int kReadAttempts = 4;    // of a record: two where it lies, two where another one does
 
 }  // namespace
 
@@ -117,20 +118,35 @@ bool LatentLog::CountsBefore(const Entry& a, const Entry& b) {
   return a.marked != b.marked ? a.marked : a.sequence > b.sequence;
 }
 
-// The record of an index that counts among those in other sectors; kNone: there is none.
-uint16_t LatentLog::FindElsewhere(uint16_t index, size_t sector) const {
+// The record of an index that counts among those that do not lie in a slot nor in a sector (kNone:
+// any); kNone: there is none.
+uint16_t LatentLog::FindElsewhere(uint16_t index, uint16_t not_slot, size_t not_sector) const {
   uint16_t found = kNone;
   Entry best = {};
   for (size_t slot = 0; slot < layout_.sectors * layout_.slots; ++slot) {
     const uint16_t at = static_cast<uint16_t>(slot);
     Entry entry;
-    if (SectorOf(at) == sector || !ReadEntryHeader(at, &entry) || entry.index != index) continue;
+    if (at == not_slot || SectorOf(at) == not_sector) continue;
+    if (!ReadEntryHeader(at, &entry) || entry.index != index) continue;
     if (ReadEntry(at, &entry) && (found == kNone || CountsBefore(entry, best))) {
       found = at;
       best = entry;
     }
   }
   return found;
+}
+
+// Whether a record lies in another sector too, with a mark or without.
+bool LatentLog::IsElsewhere(const Entry& entry, size_t sector) const {
+  for (size_t slot = 0; slot < layout_.sectors * layout_.slots; ++slot) {
+    const uint16_t at = static_cast<uint16_t>(slot);
+    Entry other;
+    if (SectorOf(at) == sector || !ReadEntryHeader(at, &other) || other.crc != entry.crc) continue;
+    if (ReadEntry(at, &other) && other.index == entry.index && other.sequence == entry.sequence) {
+      return true;
+    }
+  }
+  return false;
 }
 
 // The number of the slot behind the last one that is not blank.
@@ -140,22 +156,25 @@ size_t LatentLog::FirstFree(size_t sector) const {
   return number;
 }
 
+// Whether a record is read right, of what is read now: a bit may read differently the next time.
+bool LatentLog::ReadRecord(size_t index, void* latent, void* label, uint16_t* domain) const {
+  const uint16_t slot = reservoir_->records()[index].slot;
+  Entry entry;
+  const size_t at = SlotOffset(slot) + kLogEntryBytes;
+  if (!ReadEntryHeader(slot, &entry) || !ReadTwice(at, label, format_.label_bytes) ||
+      !ReadTwice(at + format_.label_bytes, latent, format_.latent_bytes)) {
+    return false;
+  }
+  uint32_t crc = UpdateCrc32(EntryChecksum(entry), label, format_.label_bytes);
+  crc = UpdateCrc32(crc, latent, format_.latent_bytes);
+  *domain = entry.domain;
+  return ~crc == entry.crc && entry.index == index;
+}
+
 LatentStatus LatentLog::Read(size_t index, void* latent, void* label, uint16_t* domain) {
-  LatentRecord& record = reservoir_->records()[index];
-  // What was read is what is checked: a bit may read differently the next time.
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    Entry entry;
-    const size_t at = SlotOffset(record.slot) + kLogEntryBytes;
-    if (!ReadEntryHeader(record.slot, &entry) || !ReadTwice(at, label, format_.label_bytes) ||
-        !ReadTwice(at + format_.label_bytes, latent, format_.latent_bytes)) {
-      continue;
-    }
-    uint32_t crc = UpdateCrc32(EntryChecksum(entry), label, format_.label_bytes);
-    crc = UpdateCrc32(crc, latent, format_.latent_bytes);
-    if (~crc == entry.crc && entry.index == index) {
-      *domain = entry.domain;
-      return LatentStatus::kOk;
-    }
+  for (int attempt = 0; attempt < kReadAttempts && reservoir_->Has(index); ++attempt) {
+    if (ReadRecord(index, latent, label, domain)) return LatentStatus::kOk;
+    if (attempt % 2 == 1) FallBack(static_cast<uint16_t>(index), layout_.sectors);
   }
   reservoir_->Remove(index);
   return LatentStatus::kNoRecord;

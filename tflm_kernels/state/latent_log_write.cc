@@ -266,26 +266,25 @@ LatentLog::Outcome LatentLog::MoveRecords(size_t from, bool drop) {
     if (!reservoir_->Has(i) || SectorOf(reservoir_->records()[i].slot) != from) continue;
     const Outcome outcome = MoveRecord(index, from);
     if (outcome == Outcome::kFailed || (outcome == Outcome::kNoRoom && !drop)) return outcome;
-    if (outcome == Outcome::kNoRoom) {
-      const uint16_t elsewhere = FindElsewhere(index, from);
-      if (elsewhere == kNone) reservoir_->Remove(i);
-      reservoir_->records()[i].slot = elsewhere;
-    }
+    if (outcome == Outcome::kNoRoom) FallBack(index, from);
   }
   AdoptCopies(from, first);
   return Outcome::kDone;
 }
 
 LatentLog::Outcome LatentLog::MoveRecord(uint16_t index, size_t from) {
-  LatentRecord& record = reservoir_->records()[index];
-  Entry entry;
-  if (!ReadEntry(record.slot, &entry)) {
-    record.slot = FindElsewhere(index, from);
-    if (record.slot == kNone) reservoir_->Remove(index);
-    return Outcome::kDone;
+  const LatentRecord& record = reservoir_->records()[index];
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (!reservoir_->Has(index) || SectorOf(record.slot) != from) return Outcome::kDone;
+    Entry entry;
+    if (ReadEntry(record.slot, &entry)) {
+      uint16_t slot = kNone;
+      const Payload payload = {nullptr, 0, nullptr, 0, record.slot};
+      return WriteEntry(&entry, payload, layout_.slots, &slot);
+    }
+    FallBack(index, attempt == 0 ? layout_.sectors : from);
   }
-  uint16_t slot = kNone;
-  return WriteEntry(&entry, {nullptr, 0, nullptr, 0, record.slot}, layout_.slots, &slot);
+  return Outcome::kDone;
 }
 
 void LatentLog::AdoptCopies(size_t from, size_t first) {

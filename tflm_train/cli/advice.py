@@ -10,6 +10,7 @@ from tflm_train.learning import RateChoice
 from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import ACCURACY
+from tflm_train.runtime.model_data import model_inputs, targets
 from tflm_train.runtime.training_record import TrainingRecord
 
 _CLIPPED = 0.05
@@ -19,6 +20,8 @@ _GUESSED = 1.5
 _GUESSING, _STILL, _FALLING = 0.97, 0.01, 0.75
 _BETTER, _WORSE, _RISEN = 0.01, 0.02, 0.1
 _LIMITED, _VANISHED = 0.3, 0.9
+_LIKE_THE_MEAN = 0.97
+"""Of the error of one answer for all: no better than that."""
 
 
 def on_data(interpreter: Interpreter, data: Dataset) -> list[str]:
@@ -31,13 +34,16 @@ def on_data(interpreter: Interpreter, data: Dataset) -> list[str]:
     return [*_one_class(data), *_clipped(interpreter, data)]
 
 
-def on_run(interpreter: Interpreter, run: TrainingRecord, choice: RateChoice | None) -> list[str]:
+def on_run(
+    interpreter: Interpreter, run: TrainingRecord, choice: RateChoice | None, data: Dataset
+) -> list[str]:
     """What went wrong in a training.
 
     Args:
       interpreter: The rewritten model.
       run: How it went.
       choice: How its rate was chosen; None if the user gave it.
+      data: What was used of the data.
     """
     if run.epochs[0].is_mute:
         return [mute(interpreter, run.learning_rate)]
@@ -45,7 +51,8 @@ def on_run(interpreter: Interpreter, run: TrainingRecord, choice: RateChoice | N
     if run.test_accuracy_before > _GUESSED / max(1, interpreter.classes):
         guessing = _too_large(run, choice) or guessing  # It had something to lose.
     found = guessing or _too_large(run, choice) or _lost_steps(run, choice)
-    found = found or _still(run, choice) or _falling(run)
+    found = found or _still(run, choice) or _like_the_mean(interpreter, run, data)
+    found = found or _falling(run)
     return [] if found is None else [found]
 
 
@@ -158,6 +165,26 @@ def _still(run: TrainingRecord, choice: RateChoice | None) -> str | None:
     return (
         f"the loss stood still at {last:.4g} at the best learning rate of those tried: what trains "
         "cannot learn this; train more of the model (`rewrite` with another --preset or --budget)"
+    )
+
+
+def _like_the_mean(interpreter: Interpreter, run: TrainingRecord, data: Dataset) -> str | None:
+    """What is said of an autoencoder that gives all inputs the same answer."""
+    if not interpreter.learns_its_input:
+        return None
+    x, x_test = (
+        model_inputs(interpreter, samples, name)
+        for samples, name in ((data.x_train, "x_train"), (data.x_test, "x_test"))
+    )
+    train, test = targets(interpreter, data, x, x_test, None)
+    floor = float(np.mean((test - train.mean(axis=0)) ** 2))
+    if run.test_accuracy < _LIKE_THE_MEAN * floor:
+        return None
+    return (
+        f"the model tells samples apart no better than one that always answers the mean of the "
+        f"training samples (test mean squared error {run.test_accuracy:.4g}, of the mean "
+        f"{floor:.4g}): what lies before its last layer changed too much; train less of it "
+        "(`rewrite --preset head`)"
     )
 
 

@@ -125,7 +125,8 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     if arguments.load_state:
         interpreter.load_state(read_input(Path(arguments.load_state)))
     dataset = shared.read_data(arguments)
-    warnings = kept.warnings + advice.on_data(interpreter, dataset.first(arguments.limit))
+    used = dataset.first(arguments.limit)
+    warnings = kept.warnings + advice.on_data(interpreter, used)
     _warn(warnings, arguments.json)
     choices: list[RateChoice] = []
     try:
@@ -136,7 +137,7 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
             _warn([] if said is None else [said], arguments.json)
         raise
     choice = choices[0] if choices else None
-    after = advice.on_run(interpreter, record, choice)
+    after = advice.on_run(interpreter, record, choice, used)
     _warn(after, arguments.json)
     warnings += after
     kept.save(interpreter)
