@@ -9,16 +9,18 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.cli import shared, tables
+from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cost.report import FlashReport, TimeReport, time_report
 from tflm_train.errors import DataError
 from tflm_train.files import NewFile, is_json_report, write_files
+from tflm_train.learning import LatentCache
+from tflm_train.learning.judge_preset import judge_of
 from tflm_train.model import Model, load
 from tflm_train.model.kinds import is_rewritten_model
 from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
-from tflm_train.rewriter.asked import DEFAULT_BUDGET, DEFAULT_SLOWDOWN, Asked, settle
+from tflm_train.rewriter.asked import DEFAULT_BUDGET, DEFAULT_SLOWDOWN, Asked, Settled, settle
 from tflm_train.rewriter.budget import parse_bytes
 from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial
 from tflm_train.rewriter.coins import Budget
@@ -67,17 +69,24 @@ def _arguments(parser: Parser) -> None:
         help="what to train, for any model (`scheme list`); without --scheme and --preset the best "
         "one that fits --budget",
     )
+    shared.add_data(
+        parser,
+        f"without --scheme and --preset, judge the presets that fit by short runs on it: "
+        f"{shared.DATA_HELP}",
+        required=False,
+    )
+    latents.add_cache(parser)
     shared.add_classes(parser)
     parser.add_argument(
         "--residual-bits", type=int, choices=RESIDUAL_BITS, help="instead of the scheme's"
     )
-    latents = parser.add_mutually_exclusive_group()
-    latents.add_argument(
+    latent = parser.add_mutually_exclusive_group()
+    latent.add_argument(
         "--latent",
         action="store_true",
         help="steps from stored latents as well as from samples, whatever the scheme says",
     )
-    latents.add_argument(
+    latent.add_argument(
         "--split",
         action="store_true",
         help="write two models: OUTPUT_trunk.tflite, an ordinary one up to where the trained part "
@@ -143,8 +152,9 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
             residual_bits=arguments.residual_bits,
             latent=arguments.latent,
         )
-    with shared.trial_progress() as on_trial:
-        settled = settle(model, asked, on_trial)
+    if is_named and arguments.data is not None:
+        raise DataError("--data chooses the preset: leave it out, or --scheme and --preset")
+    settled = _settled(arguments, model, asked)
     scheme, way = settled.scheme, settled.way
     if arguments.split:
         scheme = dataclasses.replace(scheme, latent=False)
@@ -179,6 +189,25 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         files.append(NewFile(Path(arguments.report), text, is_json_report))
     write_files(files, arguments.force)
     return rewritten
+
+
+def _settled(arguments: argparse.Namespace, model: Model, asked: Asked) -> Settled:
+    if arguments.data is None:
+        with shared.trial_progress() as on_trial:
+            return settle(model, asked, on_trial)
+    data = shared.read_data(arguments)
+    cache = LatentCache.of_user(arguments.cache)
+    with shared.progress(arguments.json) as progress:
+        task = progress.add_task("what fits", total=None)
+
+        def on_run(rate: float, step: int, steps: int) -> None:
+            progress.update(
+                task, total=steps, completed=step, description=f"a preset at rate {rate:g}"
+            )
+
+        on_latent = latents.frozen_layers(progress, arguments.json)
+        judge = judge_of(model, data, cache, on_run, on_latent)
+        return settle(model, dataclasses.replace(asked, judge=judge))
 
 
 def _way(arguments: argparse.Namespace, target: shared.Target) -> Way:
@@ -297,6 +326,13 @@ def _show_latent(latent: LatentReport) -> None:
 
 
 def _sentence(chosen: PresetChoice) -> str:
+    if chosen.judged is not None:
+        did = ", ".join(f"{each.preset} {each.score:.3g}" for each in chosen.judged)
+        return (
+            f"preset {chosen.preset}: the best of those that fit {chosen.budget_bytes:,} bytes in "
+            f"short runs on the data (score on held-out samples: {did}); another one: `--preset`, "
+            "another budget: `--budget`"
+        )
     tried = ", ".join(f"{_words(trial)} {trial.arena_bytes:,}" for trial in chosen.tried)
     *_, fitting = (trial for trial in chosen.tried if trial.fits)
     limits = f"{chosen.budget_bytes:,} bytes"

@@ -30,16 +30,16 @@ from tflm_train.scheme.head import KEPT_HEAD, MAX_CLASSES, Head, parse_classes
 
 SECONDS_BETWEEN = 10.0  # lines of progress where there is no terminal
 
-_DATA_HELP = (
+DATA_HELP = (
     "an .npz file with x_train, y_train, x_test, y_test (uint8 images are resized to the model's "
     "input; float arrays are quantized; y: class indices, or a value per output), or a folder of "
     "images by class"
 )
 
 
-def add_data(parser: Parser, what: str = _DATA_HELP) -> None:
+def add_data(parser: Parser, what: str = DATA_HELP, required: bool = True) -> None:
     """Adds --data and --max-data, for `read_data`."""
-    parser.add_argument("--data", required=True, help=what)
+    parser.add_argument("--data", required=required, help=what)
     parser.add_argument(
         "--max-data",
         default=MOST_BYTES,

@@ -11,7 +11,7 @@ from tflm_train.errors import SchemeError
 from tflm_train.memory import KernelSet
 from tflm_train.model import Model
 from tflm_train.rewriter.budget import fitting_way, parse_bytes
-from tflm_train.rewriter.choose_preset import PresetChoice, choose_preset
+from tflm_train.rewriter.choose_preset import Judge, PresetChoice, choose_preset
 from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.rewrite import RewriteResult, original_of
@@ -38,6 +38,7 @@ class Asked:
       budget: What it may cost.
       way: How the forward layers run where that fits.
       may_be_slower: Whether the way's limit of time may be left where nothing else fits.
+      judge: Tells presets apart by data, where the preset is chosen; None: there are none.
     """
 
     scheme: Scheme | None = None
@@ -47,6 +48,7 @@ class Asked:
     budget: Budget = field(default_factory=Budget)
     way: Way = field(default_factory=Way)
     may_be_slower: bool = True
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,14 @@ def settle(model: Model, asked: Asked, on_trial: OnTrial = ignore_trial) -> Sett
         if math.isinf(budget.arena):
             budget = dataclasses.replace(budget, arena=parse_bytes(DEFAULT_BUDGET))
         fitting, chosen = choose_preset(
-            model, budget, asked.way, asked.head, asked.residual_bits, asked.latent, on_trial
+            model,
+            budget,
+            asked.way,
+            asked.head,
+            asked.residual_bits,
+            asked.latent,
+            on_trial,
+            asked.judge,
         )
         return Settled(fitting.scheme, fitting.way, chosen)
     way = asked.way

@@ -1,0 +1,79 @@
+"""`rewrite --data`: short runs tell the presets that fit apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.helpers import Run, assert_refused
+from tests.networks import FOLDER, NETWORKS
+from tests.steps import DIGITS
+from tflm_train.model import load
+from tflm_train.rewriter.choose_preset import JudgedPreset, choose_preset
+from tflm_train.rewriter.coins import Budget
+from tflm_train.rewriter.trials import Way
+from tflm_train.scheme import Scheme
+
+BIG = Budget(1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("errors", "best"),
+    [({"head": 1, "biases": 3, "light": 2, "medium": 4}, "head"),
+     ({"head": 2, "biases": 1, "light": 1, "medium": 3}, "light")],
+)  # fmt: skip
+def test_the_least_error_wins_and_of_equal_ones_what_trains_most(
+    errors: dict[str, int], best: str
+) -> None:
+    def judge(preset: str, scheme: Scheme, way: Way) -> JudgedPreset:
+        return JudgedPreset(preset, 0.01, 0.5, errors[preset])
+
+    _, choice = choose_preset(load(DIGITS), BIG, Way(), judge=judge)
+    assert choice.preset == best and choice.judged is not None
+    assert [each.preset for each in choice.judged] == list(errors)
+    assert choose_preset(load(DIGITS), BIG, Way())[1].preset == "medium"
+
+
+def test_what_cannot_fit_is_not_judged() -> None:
+    seen = []
+
+    def judge(preset: str, scheme: Scheme, way: Way) -> JudgedPreset:
+        seen.append(preset)
+        return JudgedPreset(preset, 0.01, 0.5, 1.0)
+
+    fitting, choice = choose_preset(load(DIGITS), Budget(17 << 10), Way(), judge=judge)
+    assert seen and "medium" not in seen and choice.preset == seen[-1]
+    assert fitting.scheme.residual_bits == choice.residual_bits
+
+
+@pytest.mark.interpreter
+def test_short_runs_on_real_data(run: Run, tmp_path: Path) -> None:
+    data = NETWORKS["mobilenet_v2"].dataset()
+    np.savez(
+        tmp_path / "d.npz",
+        x_train=data.x_train, y_train=data.y_train, x_test=data.x_test, y_test=data.y_test,
+    )  # type: ignore[arg-type]  # fmt: skip
+    model = FOLDER / "mobilenet_v2.tflite"
+    words = ["rewrite", model, "--data", tmp_path / "d.npz", "-o", tmp_path / "o.tflite"]
+    done = run(*words, "--budget", "19KB", "--cache", tmp_path / "cache", "--json")
+    assert done.status == 0, done.err
+    judged = {each["preset"]: each for each in done.json["chosen"]["judged"]}
+    assert list(judged) == [each["preset"] for each in done.json["chosen"]["tried"] if each["fits"]]
+    assert done.json["chosen"]["preset"] == min(judged, key=lambda name: judged[name]["error"])
+    assert judged["head"]["error"] < judged["biases"]["error"]
+
+
+@pytest.mark.interpreter
+def test_what_is_said(run: Run, folder: Path) -> None:
+    words = ["rewrite", folder / "digits.tflite", "--data", folder / "d.npz", "--budget", "7KB"]
+    shown = run(*words, "--cache", "none").out.replace("\n", " ")
+    assert "in short runs on the data (score on held-out samples: head " in shown
+
+
+def test_a_named_preset_needs_no_choice(run: Run, folder: Path) -> None:
+    assert_refused(
+        run("rewrite", folder / "digits.tflite", "--preset", "head", "--data", folder / "d.npz"),
+        "--data chooses the preset",
+    )
