@@ -94,7 +94,7 @@ def kernel_sources(part: str = "") -> tuple[str, ...]:
 SOURCES = ("tests/cpp/*.cc", *kernel_sources())
 # What every object depends on besides the files that the compiler names.
 FLAGS_FROM = ("tools/boards.py", "tools/bazel/arm_none_eabi/cores.bzl")
-RUN_SECONDS = 300
+RUN_SECONDS = 900
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 KIB = 1024
 

@@ -30,7 +30,12 @@ OLDEST_LOCK = ROOT / "requirements-oldest.lock"
 VELA_VENV = ROOT / ".venv-vela"
 # Compiles models for the Ethos-U. Of one version, because its order and its plan are compared.
 VELA = "ethos-u-vela==5.2.0"
-NATIVE_SOURCES = ("setup.py", "tflm_kernels/**/*.cc", "tflm_kernels/**/*.h")
+NATIVE_SOURCES = (
+    "setup.py",
+    "tflm_kernels/**/*.cc",
+    "tflm_kernels/**/*.h",
+    "tflm_kernels/**/*.map",
+)
 # Debian packages.
 HOST_COMPILER = ("g++",)
 FORMATTER = ("clang-format",)

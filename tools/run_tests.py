@@ -1,5 +1,8 @@
 """Runs the parts of `make test`, each even when an earlier one failed, and adds up the results.
 
+All of them run in two processes side by side, which two cores are kept busy by: the Python tests in
+this one, the C++ ones and the rest in another, whose output follows at the end.
+
 `python tools/run_tests.py [--require NAME ...] [part ...]`: all parts by default. The last line is
 always `N passed, N failed, N skipped`, above it each reason to skip with its count; the exit status
 is 0 if nothing failed. `--require shared` makes failures of the skips for want of that
@@ -23,6 +26,8 @@ from format_sources import cpp_files
 
 RESULTS = ROOT / "build" / "test"
 SKIP_REASON = re.compile(r"needs ([a-z0-9-]+): ")
+FIRST = ("lint", "python")
+"""The parts that take as long as all others."""
 # What this program installs itself: never a reason to skip here.
 INSTALLED = ("programs", "metadata", "vela")
 BAZEL_CONFIGS = ("cortex_m0plus", "m3", "m4", "m7", "m55")
@@ -228,6 +233,42 @@ def run_parts(chosen: dict[str, Callable[[], Outcome]]) -> Outcome:
     return total
 
 
+class Beside:
+    """Parts that run in another process of this program meanwhile."""
+
+    def __init__(self, names: Sequence[str], require: Sequence[str]) -> None:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        self._output = RESULTS / "beside.txt"
+        required = [f"--require={name}" for name in require]
+        with self._output.open("w") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, *required, *names],
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def finish(self) -> Outcome:
+        """Waits for it and prints what it has printed."""
+        status = self._process.wait()
+        text = self._output.read_text(errors="replace")
+        print(text, flush=True)
+        return read_output(text, status)
+
+
+def read_output(text: str, status: int) -> Outcome:
+    """Adds up what this program has printed: a failure where it did not come to its last line."""
+    *_, last = text.strip().splitlines() or [""]
+    found = re.fullmatch(r"(\d+) passed, (\d+) failed, \d+ skipped", last)
+    if found is None:
+        return Outcome(0, 1)
+    total = Outcome(int(found[1]), int(found[2]))
+    for count, reason in re.findall(r"^skipped (\d+): (.*)$", text, re.MULTILINE):
+        total.skipped[reason] += int(count)
+    total.failed = total.failed or int(status != 0)
+    return total
+
+
 def counts(outcome: Outcome) -> str:
     skipped = outcome.skipped.total()
     return f"{outcome.passed} passed, {outcome.failed} failed, {skipped} skipped"
@@ -249,7 +290,14 @@ def main() -> int:
         packages = [package for name in chosen for package in PACKAGES.get(name, ())]
         environment.install_debian_packages(environment.HOST_COMPILER + tuple(packages))
         environment.prepare("test")
-        total = run_parts(chosen)
+        if arguments.parts:
+            total = run_parts(chosen)
+        else:
+            # Both processes need this, and only one may make it.
+            environment.prepare_vela()
+            others = Beside([name for name in chosen if name not in FIRST], arguments.require)
+            total = run_parts({name: chosen[name] for name in FIRST})
+            total.add(others.finish())
     except environment.MissingPrerequisite as error:
         print(f"error: {error}")
         total = Outcome(0, 1)

@@ -10,6 +10,7 @@ import tflm_train as tt
 from tests.steps import DIGITS
 from tflm_train.model import Model, load
 from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.split import split_model
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +23,11 @@ def digits_train() -> Model:
 def digits_latent() -> Model:
     scheme = dataclasses.replace(tt.Scheme.load(DIGITS.with_name("scheme.yaml")), latent=True)
     return Model(rewrite(load(DIGITS), scheme).model_bytes, "digits_latent.tflite")
+
+
+@pytest.fixture(scope="session")
+def digits_pair() -> tuple[Model, Model]:
+    """Trunk and tail, as `rewrite --split` writes them."""
+    scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
+    parts = split_model(rewrite(load(DIGITS), scheme, apart=True).model_bytes, "digits")
+    return Model(parts.trunk, "digits_trunk.tflite"), Model(parts.tail, "digits_tail.tflite")

@@ -22,7 +22,7 @@ from tests.steps import weights_of
 from tflm_train import ops
 from tflm_train.errors import DataError, ModelError, TflmTrainError, UnsupportedError
 from tflm_train.export import FORMATS, export_project, latents
-from tflm_train.export.description import plan_arena
+from tflm_train.export.arena import plan_arena
 from tflm_train.export.resolver import exact_resolver, resolver_method
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model

@@ -1,8 +1,10 @@
-"""On an emulated Cortex-M7 in TFLM: from latents, from samples and on the host the same state."""
+"""On an emulated Cortex-M7 in TFLM: from latents, from samples, of a split pair and on the host the
+same state."""
 
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import zlib
 from pathlib import Path
 
@@ -13,7 +15,10 @@ import tflm_train as tt
 from tests import requirements
 from tests.networks import NETWORKS, load_network
 from tests.target import firmware
+from tflm_train.export import export_project
+from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.split import split_model
 from tflm_train.scheme import Scheme
 
 STEPS, RATE = 8, 0.01
@@ -51,5 +56,24 @@ def test_states_are_the_same(objects: list[Path], tmp_path: Path, name: str) -> 
     path = tmp_path / f"{name}_latent.tflite"
     path.write_bytes(rewrite(original, dataclasses.replace(scheme, latent=True)).model_bytes)
     found = firmware.run(objects, path, 0, tmp_path)
+    plain = state_on_the_host(rewrite(original, scheme).model_bytes)
+    assert found["samples"] == found["latents"] == plain
+
+
+def test_a_split_pair_is_the_model(tmp_path: Path) -> None:
+    requirements.tflm()
+    original, scheme = load_network("mobilenet_v1"), SCHEMES["mobilenet_v1"]
+    parts = split_model(rewrite(original, scheme, apart=True).model_bytes, "pair")
+    trunk, tail = Model(parts.trunk, "trunk"), Model(parts.tail, "tail")
+    files = export_project(tail, "c-array", trunk=trunk, name="pair").files
+    for name in ("pair.h", "pair_model.h", "pair_ops.h", "pair_training.h"):
+        (tmp_path / name).write_bytes(files[name])
+    source = tmp_path / "pair_firmware.cc"
+    shutil.copy(Path(__file__).with_name("pair_firmware.cc"), source)
+    # One source: the array of both models, and the program.
+    source.write_bytes(files["pair_model.cc"] + source.read_bytes())
+    embedded = tmp_path / "unused.tflite"
+    embedded.write_bytes(b"-")
+    found = firmware.run(firmware.build(str(source), tmp_path), embedded, 0, tmp_path)
     plain = state_on_the_host(rewrite(original, scheme).model_bytes)
     assert found["samples"] == found["latents"] == plain

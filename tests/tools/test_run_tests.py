@@ -74,3 +74,21 @@ def test_all_skips_are_declared() -> None:
             text = path.read_text()
             for way in ("pytest.skip", "mark.skip", "importorskip", "mark.xfail", "unittest"):
                 assert way not in text, f"{path.relative_to(ROOT)}: {way}"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "passed", "failed"),
+    [
+        ("=== cross\n\nskipped 2: needs x: y\n5 passed, 0 failed, 2 skipped\n", 0, 5, 0),
+        ("5 passed, 3 failed, 0 skipped\n", 1, 5, 3),
+        ("5 passed, 0 failed, 0 skipped\n", -9, 5, 1),
+        ("5 passed, 0 failed, 0 skipped\nKilled\n", 1, 0, 1),
+        ("", 0, 0, 1),
+    ],
+)
+def test_what_ran_beside_is_added(
+    run_tests: Any, text: str, status: int, passed: int, failed: int
+) -> None:
+    outcome = run_tests.read_output(text, status)
+    assert (outcome.passed, outcome.failed) == (passed, failed)
+    assert outcome.skipped == ({"needs x: y": 2} if "needs" in text else {})

@@ -23,6 +23,7 @@ class Exported:
       name: Its C++ namespace and the stem of its files.
       ops: How many operators it registers.
       arena_bytes: Size of the tensor arena that it declares.
+      trunk_arena_bytes: The trunk's part of it; 0 without `--trunk`.
       state_bytes: Size of a saved state.
       files: Paths of its files within the folder.
     """
@@ -32,12 +33,19 @@ class Exported:
     name: str
     ops: int
     arena_bytes: int
+    trunk_arena_bytes: int
     state_bytes: int
     files: tuple[str, ...]
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a rewritten .tflite file")
+    parser.add_argument(
+        "--trunk",
+        metavar="FILE",
+        help="MODEL is the tail that `rewrite --split` wrote, FILE the trunk: both run in one "
+        "firmware, which is given samples",
+    )
     parser.add_argument("--format", required=True, choices=FORMATS, help="what to make")
     parser.add_argument("-o", "--output", required=True, help="the project's folder")
     parser.add_argument(
@@ -63,6 +71,7 @@ def _run(arguments: argparse.Namespace) -> Exported:
     project = export_project(
         load(arguments.model),
         arguments.format,
+        trunk=load(arguments.trunk) if arguments.trunk else None,
         name=arguments.name,
         class_names=names,
         tflm_header=arguments.tflm_header,
@@ -75,6 +84,7 @@ def _run(arguments: argparse.Namespace) -> Exported:
         name=project.name,
         ops=project.op_count,
         arena_bytes=project.arena_bytes,
+        trunk_arena_bytes=project.trunk_arena_bytes,
         state_bytes=project.state_bytes,
         files=tuple(sorted(project.files)),
     )

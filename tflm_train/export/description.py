@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from tflm_train.errors import DataError, UnsupportedError
+from tflm_train.export.arena import both, plan_arena
+from tflm_train.export.c_source import array, c_float, c_string
 from tflm_train.export.latents import latent_values
 from tflm_train.export.resolver import exact_resolver
-from tflm_train.memory import KernelSet, memory_report
+from tflm_train.export.trunk import trunk_values
 from tflm_train.model import Model, Tensor
 from tflm_train.model.metadata import class_names
 from tflm_train.ops import BLOB_HEADER, LossKind
@@ -25,47 +24,18 @@ _C_TYPES = {
     "FLOAT32": "float",
 }
 _RANGES = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
-_MARGIN_SHARE = 0.05
-_SMALLEST_MARGIN = 1024
-_ALIGNMENT = 16
-_BYTES_PER_LINE = 16
 
 
-@dataclass(frozen=True)
-class Arena:
-    """The arena that the firmware is given.
-
-    Attributes:
-      used: `arena_used_bytes()` as predicted, by the kernels that run the builtin ops.
-      margin: What is added to the largest need.
-      bytes: The arena's size.
-      unmodelled: Ops whose kernels the prediction does not know.
-    """
-
-    used: dict[str, int]
-    margin: int
-    bytes: int
-    unmodelled: tuple[str, ...]
-
-
-def plan_arena(model: Model) -> Arena:
-    """Sizes an arena that is enough whichever kernels run the builtin ops."""
-    reports = {kernels: memory_report(model, kernels) for kernels in KernelSet}
-    largest = max(report.minimum_bytes for report in reports.values())
-    margin = max(_SMALLEST_MARGIN, int(_MARGIN_SHARE * largest))
-    unmodelled = {name for report in reports.values() for name in report.persistent.unmodelled}
-    size = -(-(largest + margin) // _ALIGNMENT) * _ALIGNMENT
-    used = {str(kernels): report.total_bytes for kernels, report in reports.items()}
-    return Arena(used, margin, size, tuple(sorted(unmodelled)))
-
-
-def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, str]:
+def describe(
+    model: Model, name: str, names: Sequence[str] | None, trunk: Model | None = None
+) -> dict[str, str]:
     """The templates' values.
 
     Args:
       model: A rewritten model.
       name: C++ namespace and stem of the files.
       names: Of the classes; None for those in the file, or numbers.
+      trunk: What gives the model's input, where the two were one.
 
     Raises:
       ModelError: The model holds no training ops.
@@ -75,22 +45,31 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
     trainable = TrainableModel.read(model)
     output = trainable.trained_output
     source, result = trainable.inputs[0], trainable.outputs[output]
-    arena = plan_arena(model)
-    resolver = exact_resolver(model)
+    arena, of_trunk = plan_arena(model), None
+    calls = exact_resolver(model).calls
+    latent = trainable.latent
+    if trunk is not None:
+        latent, source = source, trunk.graph.inputs[0]
+        of_trunk = plan_arena(trunk)
+        arena = both(of_trunk, arena)
+        calls = tuple(dict.fromkeys([*exact_resolver(trunk).calls, *calls]))
+    parts = trunk_values(trunk, of_trunk)
     values = {
         "NAME": name,
         "GUARD": name.upper(),
-        "MODEL_FILE": "".join(c if c.isprintable() else "?" for c in model.name),
+        "MODEL_FILE": _file_names(model, trunk),
         "MODEL_BYTES": str(len(model.source)),
-        "MODEL_ARRAY": _array(model.source),
-        "OP_COUNT": str(len(resolver.calls)),
-        "OP_CALLS": "\n".join(f"  add({call});" for call in resolver.calls),
+        "MODEL_ARRAY": array(model.source),
+        "OP_COUNT": str(len(calls)),
+        "OP_CALLS": "\n".join(f"  add({call});" for call in calls),
         "LEARNING_RATE_INPUT": str(trainable.rate_input),
         "LOSS_OUTPUT": str(trainable.loss_output),
         "STATE_OUTPUT": str(trainable.state_output),
         **(label := _label_values(trainable, name)),
-        **_resource_values(len(model.resources)),
-        **latent_values(trainable, name, label),
+        **parts,
+        "TRUNK_ARENA_BYTES": str(0 if of_trunk is None else of_trunk.bytes),
+        **_resource_values(len(model.resources), parts["ARENA_MEMORY"]),
+        **latent_values(trainable, latent, name, label),
         "OUTPUT_INDEX": str(output),
         **_name_values(_class_names(trainable, names), name),
         "STATE_BYTES": str(BLOB_HEADER.size + StateLayout(trainable).payload_bytes),
@@ -109,10 +88,15 @@ def describe(model: Model, name: str, names: Sequence[str] | None) -> dict[str, 
             f"{role}_CTYPE": _c_type(tensor),
             f"{role}_SHAPE": str(list(tensor.shape)),
             f"{role}_SIZE": str(tensor.size),
-            f"{role}_SCALE": _c_float(1.0 if quantization is None else tensor.scale),
+            f"{role}_SCALE": c_float(1.0 if quantization is None else tensor.scale),
             f"{role}_ZERO_POINT": str(0 if quantization is None else tensor.zero_point),
         }
     return values
+
+
+def _file_names(model: Model, trunk: Model | None) -> str:
+    names = model.name if trunk is None else f"{trunk.name} and {model.name}"
+    return "".join(c if c.isprintable() else "?" for c in names)
 
 
 def _label_values(trainable: TrainableModel, name: str) -> dict[str, str]:
@@ -145,16 +129,15 @@ def _label_values(trainable: TrainableModel, name: str) -> dict[str, str]:
     }
 
 
-def _resource_values(count: int) -> dict[str, str]:
+def _resource_values(count: int, memory: str) -> dict[str, str]:
     """Where the interpreter keeps the state of a streaming model: in the arena as well."""
     if not count:
-        memory = "arena, arena_bytes"
         empty = dict.fromkeys(("RESOURCE_INCLUDES", "RESOURCE_MAKERS", "RESOURCE_MEMBERS"), "")
         return {"RESOURCE_MEMORY": memory, **empty}
     return {
         "RESOURCE_INCLUDES": '#include "tensorflow/lite/micro/micro_allocator.h"\n'
         '#include "tensorflow/lite/micro/micro_resource_variable.h"\n',
-        "RESOURCE_MAKERS": "allocator_(MicroAllocator::Create(arena, arena_bytes)),\n"
+        "RESOURCE_MAKERS": f"allocator_(MicroAllocator::Create({memory})),\n"
         f"        resources_(MicroResourceVariables::Create(allocator_, {count})),\n        ",
         "RESOURCE_MEMORY": "allocator_, resources_",
         "RESOURCE_MEMBERS": "  MicroAllocator* allocator_;\n"
@@ -185,7 +168,7 @@ def _name_values(names: Sequence[str], namespace: str) -> dict[str, str]:
             "              static_cast<int>(trainer.output()[0]));\n",
             "SKETCH_SHOW": "  if (best >= 0) Serial.println(1.0 * trainer.output()[0]);\n",
         }
-    listed = ", ".join(_c_string(n) for n in names)
+    listed = ", ".join(c_string(n) for n in names)
     shown = f"{namespace}::kClassNames[before]"
     return {
         "CLASS_NAMES": "// Names of the elements of that output.\n"
@@ -214,22 +197,3 @@ def _quantize(tensor: Tensor) -> str:
         f"    if (q > {high}) q = {high};\n"
         "    return static_cast<Input>(q);"
     )
-
-
-def _array(data: bytes) -> str:
-    lines = (data[i : i + _BYTES_PER_LINE] for i in range(0, len(data), _BYTES_PER_LINE))
-    return "\n".join("    " + ", ".join(f"0x{b:02x}" for b in line) + "," for line in lines)
-
-
-def _c_string(text: str) -> str:
-    # JSON's escapes are C++'s, but for what is not ASCII: octal, so that no digit is swallowed.
-    escaped = json.dumps(text, ensure_ascii=False)
-    escaped = escaped.replace("?", "\\?")  # no trigraphs
-    return "".join(
-        c if c.isascii() else "".join(f"\\{byte:03o}" for byte in c.encode()) for c in escaped
-    )
-
-
-def _c_float(value: Any) -> str:
-    text = repr(float(value))
-    return f"{text}f" if any(c in text for c in ".e") else f"{text}.0f"

@@ -13,18 +13,20 @@ _STORED = (4, 32)  # records of the examples' store: as many as in
 _STORE_BYTES = 16 * 1024
 
 
-def latent_values(trainable: TrainableModel, name: str, label: dict[str, str]) -> dict[str, str]:
+def latent_values(
+    trainable: TrainableModel, latent: Tensor | None, name: str, label: dict[str, str]
+) -> dict[str, str]:
     """The templates' values.
 
     Args:
       trainable: What firmware is made for.
+      latent: Its latent, or its input where a trunk gives that; None where there is neither.
       name: C++ namespace.
       label: The values of its label.
 
     Returns:
       All of them empty where the model does not train from latents.
     """
-    latent = trainable.latent
     if latent is None:
         return dict.fromkeys(_NAMES, "")
     return {
@@ -32,37 +34,56 @@ def latent_values(trainable: TrainableModel, name: str, label: dict[str, str]) -
         '#include "tflm_kernels/state/replay.h"\n',
         "LATENT_CONSTANTS": f"""
 // The latent, the activation where the trained part begins: int8 {list(latent.shape)}.
-constexpr int kSourceInput = {trainable.source_input};  // int32; 0 the input, 1 the latent
-constexpr int kLatentOutput = {trainable.latent_output};
-constexpr size_t kLatentSize = {latent.size};
+{_places(trainable)}constexpr size_t kLatentSize = {latent.size};
 """,
-        "LATENT_METHODS": f"""
+        "LATENT_METHODS": _methods(trainable, label),
+        **_example(trainable, latent, name),
+    }
+
+
+def _places(trainable: TrainableModel) -> str:
+    if trainable.latent is None:
+        return "// The trunk's output, and the input of the model that trains.\n"
+    source = trainable.source_input
+    return (
+        f"constexpr int kSourceInput = {source};  // int32; 0 the input, 1 the latent\n"
+        f"constexpr int kLatentOutput = {trainable.latent_output};\n"
+    )
+
+
+def _methods(trainable: TrainableModel, label: dict[str, str]) -> str:
+    """Of the trainer: of a model in one piece, or of one with a trunk of its own."""
+    if trainable.latent is None:
+        place, begin, end, source = "trunk_.output(0)", "TakeLatent();", "", ""
+        infer = """\
+    TakeLatent();
+    *learning_rate() = 0.0f;
+    return interpreter_.Invoke() == kTfLiteOk ? Largest() : -1;
+"""
+        step = "    return Step(rate);\n"
+    else:
+        place, begin, end = "interpreter_.output(kLatentOutput)", "*source() = 1;", "*source() = 0;"
+        source = """
+  int32_t* source() { return static_cast<int32_t*>(interpreter_.input(kSourceInput)->data.data); }
+"""
+        infer = f"    {begin}\n    const int best = Infer();\n    {end}\n    return best;\n"
+        step = f"    const float loss = Step(rate);\n    {end}\n    return loss;\n"
+    return f"""
   // kLatentSize elements: the activation where the trained part begins. After an Infer or a Train
   // it is that of the input; keep it, and put it back for TrainFromLatent.
-  int8_t* latent() {{ return static_cast<int8_t*>(interpreter_.output(kLatentOutput)->data.data); }}
+  int8_t* latent() {{ return static_cast<int8_t*>({place}->data.data); }}
 
 {_format(trainable)}
   // Train, from the latent as it stands: the same step, but the frozen layers do not run, and the
   // input does not matter.
   float TrainFromLatent({label["TRAIN_PARAMETERS"]}) {{
-{label["SET_LABEL"]}    *source() = 1;
-    const float loss = Step(rate);
-    *source() = 0;
-    return loss;
-  }}
+{label["SET_LABEL"]}    {begin}
+{step}  }}
 
   // Infer, likewise.
   int InferFromLatent() {{
-    *source() = 1;
-    const int best = Infer();
-    *source() = 0;
-    return best;
-  }}
-
-  int32_t* source() {{ return static_cast<int32_t*>(interpreter_.input(kSourceInput)->data.data); }}
-""",
-        **_example(trainable, latent, name),
-    }
+{infer}  }}
+{source}"""
 
 
 def _is_class(trainable: TrainableModel) -> bool:

@@ -12,6 +12,7 @@ from tflm_train.errors import DataError, TflmTrainError
 from tflm_train.export.description import describe
 from tflm_train.export.layouts import LAYOUTS, Files
 from tflm_train.files import NewFile, write_files
+from tflm_train.learning.split_pair import check_pair
 from tflm_train.model import Model
 from tflm_train.version import VERSION
 
@@ -42,6 +43,7 @@ class Project:
       name: C++ namespace, stem of the files, library name.
       files: Contents by path relative to the project's folder.
       arena_bytes: Size of the tensor arena it declares.
+      trunk_arena_bytes: The trunk's part of it; 0 without a trunk.
       state_bytes: Size of its saved states.
       op_count: Ops that its resolver registers.
     """
@@ -50,6 +52,7 @@ class Project:
     name: str
     files: Files
     arena_bytes: int
+    trunk_arena_bytes: int
     state_bytes: int
     op_count: int
 
@@ -89,6 +92,7 @@ def export_project(
     model: Model,
     format: str,
     *,
+    trunk: Model | None = None,
     name: str | None = None,
     class_names: Sequence[str] | None = None,
     tflm_header: str = TFLM_HEADER,
@@ -98,6 +102,8 @@ def export_project(
     Args:
       model: A rewritten model.
       format: One of `FORMATS`.
+      trunk: What gives the model's input, from the same `rewrite --split`: both run in one
+        firmware.
       name: C++ namespace and stem of the files; the model's file name by default.
       class_names: Names of the classes; by default the labels in the file, or numbers.
       tflm_header: The header by which the Arduino IDE finds the user's library of TFLM.
@@ -108,7 +114,8 @@ def export_project(
     Raises:
       ModelError: The model holds no training ops.
       UnsupportedError: An op or a type that cannot be exported.
-      DataError: An unusable name or header, or another number of names than of classes.
+      DataError: An unusable name or header, another number of names than of
+        classes, or a trunk that gives something else.
     """
     if format not in LAYOUTS:
         raise DataError(f"format {format!r} is none of {', '.join(FORMATS)}")
@@ -122,7 +129,9 @@ def export_project(
         raise DataError(
             f"--tflm-header {tflm_header!r} is no name of a header, such as {TFLM_HEADER}"
         )
-    values = describe(model, chosen, class_names) | {"VERSION": VERSION}
+    if trunk is not None:
+        check_pair(trunk, model)
+    values = describe(model, chosen, class_names, trunk) | {"VERSION": VERSION}
     values |= {"TFLM_HEADER": tflm_header}
     files = LAYOUTS[format](values)
     return Project(
@@ -130,6 +139,7 @@ def export_project(
         name=chosen,
         files=files,
         arena_bytes=int(values["ARENA_BYTES"]),
+        trunk_arena_bytes=int(values["TRUNK_ARENA_BYTES"]),
         state_bytes=int(values["STATE_BYTES"]),
         op_count=int(values["OP_COUNT"]),
     )

@@ -13,6 +13,26 @@ from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.model_data import model_inputs
 
 
+def check_pair(trunk: Model, tail: Model) -> None:
+    """Sees that the tail takes what the trunk gives.
+
+    Raises:
+      DataError: It does not.
+    """
+    given, wanted = trunk.graph.outputs[0], tail.graph.inputs[0]
+    same = (given.shape, given.type_name, given.scale, given.zero_point) == (
+        wanted.shape,
+        wanted.type_name,
+        wanted.scale,
+        wanted.zero_point,
+    )
+    if not same:
+        raise DataError(
+            f"{tail.name} does not take what {trunk.name} gives: output {given.name!r}, input "
+            f"{wanted.name!r}; take both from one `rewrite --split`"
+        )
+
+
 def data_for_tail(
     trunk: Model,
     tail: Model,
@@ -38,18 +58,7 @@ def data_for_tail(
     Raises:
       DataError: The samples do not fit the trunk, or the two models each other.
     """
-    given, wanted = trunk.graph.outputs[0], tail.graph.inputs[0]
-    same = (given.shape, given.type_name, given.scale, given.zero_point) == (
-        wanted.shape,
-        wanted.type_name,
-        wanted.scale,
-        wanted.zero_point,
-    )
-    if not same:
-        raise DataError(
-            f"{tail.name} does not take what {trunk.name} gives: output {given.name!r}, input "
-            f"{wanted.name!r}; take both from one `rewrite --split`"
-        )
+    check_pair(trunk, tail)
     whole = Interpreter(trunk)
     parts = [
         model_inputs(whole, x[:limit], name)
