@@ -71,7 +71,7 @@ def _arguments(parser: Parser) -> None:
     )
     shared.add_data(
         parser,
-        f"without --scheme and --preset, judge the presets that fit by short runs on it: "
+        f"without --scheme and --preset, judge the presets that fit by runs on it: "
         f"{shared.DATA_HELP}",
         required=False,
     )
@@ -330,7 +330,7 @@ def _sentence(chosen: PresetChoice) -> str:
         did = ", ".join(f"{each.preset} {each.score:.3g}" for each in chosen.judged)
         return (
             f"preset {chosen.preset}: the best of those that fit {chosen.budget_bytes:,} bytes in "
-            f"short runs on the data (score on held-out samples: {did}); another one: `--preset`, "
+            f"runs on the data (score on held-out samples: {did}); another one: `--preset`, "
             "another budget: `--budget`"
         )
     tried = ", ".join(f"{_words(trial)} {trial.arena_bytes:,}" for trial in chosen.tried)

@@ -1,8 +1,8 @@
 """The best preset that fits a budget, for who names neither scheme nor preset.
 
 The best is the one that trains most, which is a rule of thumb (`python -m benchmarks.presets`), but
-for `full`: where depthwise layers train it learns less than `medium`. Where there are data, short
-runs judge those that fit instead.
+for `full`: where depthwise layers train it learns less than `medium`. Where there are data, runs on
+them judge those that fit, and one that trains less is taken where it is clearly better.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tflm_train.errors import BudgetError, UnsupportedError
 from tflm_train.model import Model
@@ -57,13 +60,13 @@ class PresetTrial:
 
 @dataclass(frozen=True)
 class JudgedPreset:
-    """How a preset did in short runs on data.
+    """How a preset did in runs on data.
 
     Attributes:
       preset: Its name.
-      rate: The learning rate that did best.
+      rate: The learning rate.
       score: Accuracy, or mean squared error, on samples that were not learnt from.
-      error: What presets are ranked by, lower is better.
+      error: Of the same samples, what presets are ranked by; lower is better.
     """
 
     preset: str
@@ -72,8 +75,9 @@ class JudgedPreset:
     error: float
 
 
-Judge = Callable[[str, Scheme, Way], JudgedPreset]
-"""Gives how a preset does, from its name, its scheme and how the forward layers run."""
+Judge = Callable[[str, Scheme, Way], tuple[JudgedPreset, npt.NDArray[Any]]]
+"""Gives how a preset does, from its name, its scheme and how the forward layers run; and the errors
+of the samples that judge, the same ones for all."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class PresetChoice:
       tried: What was tried, in order.
       flash_budget: The flash that it was to fit.
       step_ms_budget: The time of a step that it was to fit, in milliseconds.
-      judged: How those that fit did in short runs on the data, where there were data.
+      judged: How those that fit did in runs on the data, where there were data.
     """
 
     preset: str
@@ -155,14 +159,24 @@ def choose_preset(
     judged = None
     preset = list(fitting)[-1]
     if judge is not None:
-        judged = tuple(judge(str(each), x.scheme, x.way) for each, x in fitting.items())
-        # Of equal ones the last, which trains most.
-        preset = Preset(min(reversed(judged), key=lambda each: each.error).preset)
+        runs = {each: judge(str(each), x.scheme, x.way) for each, x in fitting.items()}
+        judged = tuple(one for one, _ in runs.values())
+        preset = _best({each: errors for each, (_, errors) in runs.items()})
     flash = None if math.isinf(budget.flash) else int(budget.flash)
     step_ms = None if math.isinf(budget.step_ms) else budget.step_ms
     bits, arena = fitting[preset].scheme.residual_bits, int(budget.arena)
     choice = PresetChoice(str(preset), bits, arena, tuple(tried), flash, step_ms, judged)
     return fitting[preset], choice
+
+
+def _best(errors: dict[Preset, npt.NDArray[Any]]) -> Preset:
+    """The last one, which trains most, of those no worse than the best by a standard error."""
+    best = min(errors, key=lambda each: float(np.mean(errors[each])))
+    for preset in reversed(errors):
+        worse = errors[preset] - errors[best]
+        if np.mean(worse) <= np.std(worse) / math.sqrt(len(worse)):
+            return preset
+    return best
 
 
 def _schemes(model: Model, head: Head, settings: Mapping[str, Any]) -> dict[Preset, Scheme]:
