@@ -205,30 +205,71 @@ class Parts:
 Fold = tuple[Workshop, Parts]
 
 
-def run(
-    folds: Sequence[Fold], settings: Settings, size_kb: int, seeds: Sequence[int]
-) -> dict[str, float]:
-    """Adapts to every group with every seed, in every fold of the data.
+@dataclass(frozen=True)
+class Run:
+    """A model adapted once.
 
-    Returns:
-        `new`: accuracy on the group's test samples; `old`: on the factory's; both in percent.
+    Attributes:
+        group: to what.
+        weight: how many test samples that has.
+        new: accuracy on them, in percent.
+        old: accuracy on the factory's test data.
     """
-    rows, weights = [], []
+
+    group: int
+    seed: int
+    weight: int
+    new: float
+    old: float
+
+
+def run(folds: Sequence[Fold], settings: Settings, size_kb: int, seeds: Sequence[int]) -> list[Run]:
+    """Adapts to every group with every seed, in every fold of the data."""
+    runs = []
     for seed, (shop, parts) in itertools.product(seeds, folds):
         for new, new_test in parts.groups():
             shop.adapt(new, parts.old, settings, size_kb, seed)
-            rows.append((shop.accuracy(new_test), shop.accuracy(parts.old_test)))
-            weights.append(len(new_test.y))
+            accuracies = shop.accuracy(new_test), shop.accuracy(parts.old_test)
+            runs.append(Run(int(new.group[0]), seed, len(new_test.y), *accuracies))
+    return runs
+
+
+def mean(runs: Sequence[Run]) -> dict[str, float]:
+    """`new` and `old`: the accuracies, weighted by test samples."""
+    weights = [one.weight for one in runs]
+    rows = [(one.new, one.old) for one in runs]
     new_mean, old_mean = np.average(rows, axis=0, weights=weights)
     return {"new": float(new_mean), "old": float(old_mean)}
+
+
+def paired_errors(runs: Sequence[Run], without: Sequence[Run]) -> dict[str, float | None]:
+    """Standard errors of the mean difference in `new` between two lists of equal groups and seeds.
+
+    Returns:
+        `seed_error`: how far other seeds move it. `group_error`: how far other groups (persons,
+        meters) of the same kind would, seeds included. None where there is one only.
+    """
+    changes = np.array([one.new - other.new for one, other in zip(runs, without, strict=True)])
+    weights = np.array([one.weight for one in runs], float)
+    errors: dict[str, float | None] = {}
+    for key in ("seed", "group"):
+        of = np.array([getattr(one, key) for one in runs])
+        kinds = np.unique(of)
+        if len(kinds) == 1:
+            errors[f"{key}_error"] = None
+            continue
+        means = np.array([np.average(changes[of == k], weights=weights[of == k]) for k in kinds])
+        share = np.array([weights[of == k].sum() for k in kinds]) / weights.sum()
+        spread = share * (means - share @ means)
+        errors[f"{key}_error"] = float(np.sqrt(spread @ spread * len(kinds) / (len(kinds) - 1)))
+    return errors
 
 
 def before(folds: Sequence[Fold]) -> dict[str, float]:
     """The factory's model."""
-    rows, weights = [], []
+    runs = []
     for shop, parts in folds:
         shop.forget()
-        rows.append((shop.accuracy(parts.new_test), shop.accuracy(parts.old_test)))
-        weights.append(len(parts.new_test.y))
-    new_mean, old_mean = np.average(rows, axis=0, weights=weights)
-    return {"new": float(new_mean), "old": float(old_mean)}
+        accuracies = shop.accuracy(parts.new_test), shop.accuracy(parts.old_test)
+        runs.append(Run(0, 0, len(parts.new_test.y), *accuracies))
+    return mean(runs)

@@ -43,6 +43,33 @@ def held_out_ends(samples: Samples, chains: Sequence[list[int]]) -> list[tuple[S
     return [held_out_recordings(samples, one) for one in (chains, backwards)]
 
 
+def held_out_parts(samples: Samples, chains: Sequence[list[int]]) -> list[tuple[Samples, Samples]]:
+    """What is held out of movement in each fold: as the test data, what came at another time.
+
+    Where a recording holds several classes, another recording is another time: the longest two of
+    each group are held out in turn. Where there is one for each class, its end or beginning is.
+    """
+    if all(len(set(samples.y[chain])) == 1 for chain in chains):
+        return held_out_ends(samples, chains)
+    return [_held_out_recording(samples, chains, rank) for rank in range(2)]
+
+
+def _held_out_recording(
+    samples: Samples, chains: Sequence[list[int]], rank: int
+) -> tuple[Samples, Samples]:
+    """All but the longest, or second longest, recording of each group, and what is of its classes
+    in that one."""
+    first: list[int] = []
+    rest: list[int] = []
+    for group in np.unique(samples.group):
+        own = [chain for chain in chains if samples.group[chain[0]] == group]
+        own.sort(key=lambda chain: -len(chain))
+        known = [i for chain in own if chain is not own[rank] for i in chain]
+        first += known
+        rest += [i for i in own[rank] if samples.y[i] in samples.y[known]]
+    return samples.where(np.array(first)), samples.where(np.array(rest))
+
+
 def held_out_recordings(samples: Samples, chains: Sequence[list[int]]) -> tuple[Samples, Samples]:
     """Of each class of each group the last recordings, or the end of the only one.
 
