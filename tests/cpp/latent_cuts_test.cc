@@ -15,7 +15,7 @@ using tflm_train::LogRoundUp;
 using tflm_train::PlanLatentLog;
 
 // Every unit with words of 4 bytes, every few with others; emulated boards go through a part.
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv) || defined(__aarch64__)
 constexpr size_t kUnits[] = {1, 8, 64};
 constexpr size_t kCutEvery = 32;
 #else
@@ -101,12 +101,13 @@ bool CutMark(Device& device, uint32_t number) {
       continue;
     }
     device.flash.Power(kNoCut);
-    uint8_t head[24] = {};
-    uint32_t stored = 0;
+    // Behind the slot's header and the label the latent begins with its number.
+    constexpr size_t kNumberAt = tflm_train::kLogEntryBytes + kFormat.label_bytes;
+    uint8_t slot[kNumberAt + sizeof(uint32_t)] = {};
     const auto storage = device.flash.storage();
-    storage.read(storage.context, at - layout.entry_bytes, head, 20);
-    storage.read(storage.context, at - layout.entry_bytes + 24, &stored, sizeof(stored));
-    if (head[0] != 0xFE && stored == number) return true;
+    storage.read(storage.context, at - layout.entry_bytes, slot, sizeof(slot));
+    const bool is_note = slot[0] == (tflm_train::kLogNote & 0xFF) && slot[1] == 0xFF;
+    if (!is_note && std::memcmp(slot + kNumberAt, &number, sizeof(number)) == 0) return true;
   }
   return false;
 }
@@ -132,7 +133,7 @@ void CutMarkAndThenEverywhere(Device& device, uint32_t history) {
   const size_t cost = device.flash.cost();
   const size_t unit = device.size().program_unit;
   tflm_train::CounterRandom random = {history, 0};
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv) || defined(__aarch64__)
   const size_t step = unit * kCutEvery;
 #else
   const size_t step = unit == 4 ? unit : unit * kCutEvery;
