@@ -74,7 +74,7 @@ def require_ours(path: Path, is_ours: Callable[[bytes], bool], force: bool) -> N
       TflmTrainError: It holds a file that is not ours, or a device or a pipe.
       OSError: It cannot be read.
     """
-    _require_file(path)
+    require_file(path, TflmTrainError, "choose the name of a file")
     if path.exists() and not force and not is_ours(path.read_bytes()):
         raise TflmTrainError(
             f"{path} exists and was not made by this command; choose another name or --force"
@@ -99,11 +99,21 @@ def require_place(path: Path, is_ours: Callable[[bytes], bool], force: bool) -> 
         raise TflmTrainError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _require_file(path: Path) -> None:
-    """Refuses what is there and no regular file: a device would be replaced, a pipe never ends."""
+def require_file(path: Path, error: type[TflmTrainError], advice: str) -> None:
+    """Refuses what is there and no regular file: a device would be replaced, a pipe never ends.
+
+    Args:
+      path: What is to be read or replaced.
+      error: What to raise.
+      advice: What to do about it.
+
+    Raises:
+      TflmTrainError: As `error`: it is a folder, a device or a pipe.
+      OSError: Nobody may look.
+    """
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "a device or a pipe"
-        raise TflmTrainError(f"{path} is {kind}, not a file; choose the name of a file")
+        raise error(f"{path} is {kind}, not a file; {advice}")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -164,10 +174,8 @@ def read_input(path: Path, error: type[TflmTrainError] = DataError) -> bytes:
         device or a pipe, which may never end.
     """
     try:
+        require_file(path, error, "give the name of a file")
         size = path.stat().st_size
-        if not path.is_file():
-            kind = "a folder" if path.is_dir() else "a device or a pipe"
-            raise error(f"{path} is {kind}, not a file; give the name of a file")
         if size > _MOST_BYTES:
             raise error(f"{path} has {size:,} bytes, and at most {_MOST_BYTES:,} are read")
         return path.read_bytes()

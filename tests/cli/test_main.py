@@ -167,3 +167,15 @@ def test_internal_errors_are_one_line_too(
     monkeypatch.setenv("TFLM_TRAIN_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         run("inspect", folder / "digits.tflite")
+
+
+def test_so_are_those_of_what_shows_a_result(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a")
+
+    monkeypatch.setattr("tflm_train.cli.tables.console", fail)
+    done = run("inspect", folder / "digits.tflite")
+    assert done.status == 1 and done.err.count("\n") == 1
+    assert "internal error: ZeroDivisionError: a" in done.err

@@ -34,7 +34,7 @@ struct RestoreOp : OpDefaults, RestoreTensors {
           ElementCount(*variable) > kMostElements) {
         return node.Fail("a variable is missing, too large, or of a type that is not trained");
       }
-      if (AreWeights(*variable) && bytes < factory && !HasNoLeast(node, bytes, *variable)) {
+      if (AreWeights(*variable) && bytes < factory && !FactoryIsReachable(node, bytes, *variable)) {
         return node.Fail("a factory weight is -128, where no step goes, or not constant");
       }
       bytes += VariableBytes(*variable);
@@ -104,16 +104,12 @@ struct RestoreOp : OpDefaults, RestoreTensors {
   static bool AreWeights(const TfLiteEvalTensor& variable) { return variable.type == kTfLiteInt8; }
 
   // at: where the variable's values begin among the factory's.
-  static bool HasNoLeast(const OpNode& node, int64_t at, const TfLiteEvalTensor& variable) {
+  static bool FactoryIsReachable(const OpNode& node, int64_t at, const TfLiteEvalTensor& variable) {
     const int8_t* const factory = node.Input<int8_t>(In::kFactory);
     if (factory == nullptr) return false;
     const int64_t bytes = static_cast<int64_t>(VariableBytes(variable));
     const int64_t left = FactoryBytes(node) - at;
-    const int64_t end = at + (left < bytes ? left : bytes);
-    for (int64_t i = at; i < end; ++i) {
-      if (factory[i] == INT8_MIN) return false;
-    }
-    return true;
+    return AreReachable(factory + at, static_cast<size_t>(left < bytes ? left : bytes));
   }
 
   static size_t VariableBytes(const TfLiteEvalTensor& variable) {

@@ -51,13 +51,6 @@ StateStatus CheckHeader(const uint8_t* header, const TrainState& state, size_t b
   return StateStatus::kOk;
 }
 
-bool HasNoLeast(const uint8_t* values, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    if (values[i] == 0x80) return false;
-  }
-  return true;
-}
-
 // The variables' values. crc: of the header before its checksum.
 StateStatus CheckPayload(const VariableTable& table, const BlobSource& source, uint32_t crc,
                          uint32_t checksum) {
@@ -71,7 +64,7 @@ StateStatus CheckPayload(const VariableTable& table, const BlobSource& source, u
       const size_t bytes = left < sizeof(piece) ? left : sizeof(piece);
       if (!source.read(source.context, at + done, piece, bytes)) return StateStatus::kStorageFailed;
       crc = UpdateCrc32(crc, piece, bytes);
-      valid = valid && (!entry.are_weights || HasNoLeast(piece, bytes));
+      valid = valid && (!entry.are_weights || AreReachable(piece, bytes));
       done += bytes;
     }
     at += entry.bytes;

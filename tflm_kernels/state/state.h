@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "tflm_kernels/spec/op_params.h"
 
@@ -106,6 +107,11 @@ void StateInitialize(const RestoreParams& params, VariableTable* table);
 // What firmware gets to see: the live state, the model, and where the table is.
 // `state` may be the live one.
 void StateDescribe(const RestoreParams& params, const VariableTable& table, TrainState* state);
+
+// Whether none of int8 weights is -128, where no step goes.
+inline bool AreReachable(const void* weights, size_t count) {
+  return std::memchr(weights, 0x80, count) == nullptr;
+}
 
 // Whether a learning rate is finite and not negative.
 bool IsValidLearningRate(float learning_rate);

@@ -75,7 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Runs the command that `parse` found; returns the exit status."""
     command = arguments.command
     try:
-        result = command.run(arguments)
+        return _print(command, command.run(arguments), arguments.json)
     except KeyboardInterrupt:
         print("tflm_train: interrupted", file=sys.stderr)
         return 130
@@ -84,7 +84,6 @@ def execute(arguments: argparse.Namespace) -> int:
             raise
         print(f"tflm_train: {_one_line(error)}", file=sys.stderr)
         return 1
-    return _print(command, result, arguments.json)
 
 
 def _print(command: Command[Any], result: Any, as_json: bool) -> int:

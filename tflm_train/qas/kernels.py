@@ -24,11 +24,11 @@ from tflm_train.qas.rules import (
 )
 from tflm_train.qas.update import (
     multipliers,
-    pack_nibbles,
+    pack_residual,
     step_limit,
     stochastic_key,
     trained_taps,
-    unpack_nibbles,
+    unpack_residual,
     update_bias,
     update_weights,
 )
@@ -84,9 +84,7 @@ def _update_weights(
     weights = step.value(inputs.weights).reshape(G.shape)
     residual = step.optional(inputs.residual)
     if residual is not None:
-        packed = u.residual_bits == 4
-        residual = unpack_nibbles(residual, weights.size) if packed else residual.view(np.int8)
-        residual = residual.reshape(G.shape)
+        residual = unpack_residual(residual, u.residual_bits, weights.size).reshape(G.shape)
     if rule.weight_decay > 0 and _moves(rule, step):
         along = [1] * G.ndim
         along[channel_axis] = -1
@@ -127,8 +125,7 @@ def _update_weights(
         step.change(inputs.gathered, stepped)
     step.change(inputs.weights, weights)
     if residual is not None:
-        kept = pack_nibbles(residual) if u.residual_bits == 4 else residual.view(np.uint8)
-        step.change(inputs.residual, kept)
+        step.change(inputs.residual, pack_residual(residual, u.residual_bits))
 
 
 def _bias_update(op: Op, params: ops.BiasUpdate, step: Step) -> None:

@@ -271,6 +271,17 @@ def unpack_nibbles(packed: npt.NDArray[np.uint8], size: int) -> Int8Array:
     return ((nibbles ^ 8).astype(np.int8) - np.int8(8)).astype(np.int8)
 
 
+def pack_residual(values: Int8Array, residual_bits: int) -> npt.NDArray[np.uint8]:
+    """Residuals as their tensor holds them: bytes in two's complement, or `pack_nibbles`."""
+    return pack_nibbles(values) if residual_bits == 4 else values.view(np.uint8)
+
+
+def unpack_residual(packed: npt.NDArray[np.uint8], residual_bits: int, size: int) -> Int8Array:
+    """The inverse of `pack_residual`: int8 `[size]`."""
+    flat = packed.reshape(-1)
+    return unpack_nibbles(flat, size) if residual_bits == 4 else flat.view(np.int8)
+
+
 def _keep_unmoved(
     moves: BoolArray, new: npt.NDArray[np.int64], old: npt.NDArray[np.integer]
 ) -> Int8Array:

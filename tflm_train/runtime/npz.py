@@ -20,6 +20,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from tflm_train.errors import DataError
+from tflm_train.files import require_file
 
 MOST_BYTES = 4 << 30
 """What the arrays of a data set may take in memory where nobody says how much."""
@@ -49,8 +50,7 @@ class NpzFile:
         Raises:
             DataError: no regular file, or not in the format.
         """
-        if not path.is_file():
-            raise DataError(f"{path} is a device or a pipe, not a file; give the name of a file")
+        require_file(path, DataError, "give the name of a file")
         self._path, self._most, self._taken = path, most_bytes, 0
         try:
             self._archive = zipfile.ZipFile(path)

@@ -154,12 +154,16 @@ def train(
     x_test = model_inputs(interpreter, dataset.x_test[:limit], "x_test")
     y, y_test = targets(interpreter, dataset, x, x_test, limit)
     epochs = default_epochs(len(y)) if given_epochs is None else given_epochs
-    if epochs * len(y) > _MOST_STEPS:
+    steps = epochs * len(y)
+    if steps > _MOST_STEPS:
         raise DataError(
             f"{epochs:,} epochs of {len(y):,} samples are more than the {_MOST_STEPS:,} steps that "
             "a state can count; use fewer epochs"
         )
-    asked = RunOptions(data_digest(x, y), epochs, schedule, options.get("seed", 0))
+    on_checkpoint = options.get("on_checkpoint")
+    # It takes a while, and only a run that may go on elsewhere needs it.
+    digest = "" if resume is None and on_checkpoint is None else data_digest(x, y)
+    asked = RunOptions(digest, epochs, schedule, options.get("seed", 0))
     if resume is not None:
         if has_memory(interpreter.model.graph):
             raise DataError(
@@ -173,10 +177,10 @@ def train(
         before, rate = resume.test_accuracy_before, resume.learning_rate
     else:
         before = evaluate(on.interpreter, on.x_test, y_test)
-        rate = learning_rate(on, y, epochs * len(y)) if callable(learning_rate) else learning_rate
-    check_rate(learning_rate_at(schedule, rate, epochs * len(y) - 1, epochs * len(y)))
+        rate = learning_rate(on, y, steps) if callable(learning_rate) else learning_rate
+    check_rate(learning_rate_at(schedule, rate, steps - 1, steps))
     run = _Run(on, interpreter, y, y_test, asked, rate, before, options.get("on_step"))
-    return run.all_epochs(resume, options.get("on_epoch"), options.get("on_checkpoint"))
+    return run.all_epochs(resume, options.get("on_epoch"), on_checkpoint)
 
 
 @dataclass

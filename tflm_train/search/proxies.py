@@ -22,6 +22,7 @@ import numpy.typing as npt
 from tflm_train.model import Model
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.ops.reading import is_ours, read_params
+from tflm_train.qas.update import unpack_residual
 from tflm_train.rewriter.rewrite import rewrite
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.model_data import model_inputs
@@ -138,8 +139,11 @@ def _moved(
     """By how many steps of an int8 weight the weights moved."""
     name, residual = layer.weights.name, f"update/{layer.name}/residual"
     whole = after[name].astype(np.float64) - before[name]
-    part = after[residual].view(np.int8).astype(np.float64) - before[residual].view(np.int8)
-    return np.asarray(whole + part / _WHOLE_STEP)
+    low, was = (
+        unpack_residual(values[residual], 8, whole.size).reshape(whole.shape)
+        for values in (after, before)
+    )
+    return np.asarray(whole + (low.astype(np.float64) - was) / _WHOLE_STEP)
 
 
 def _real_weights(layer: Layer) -> npt.NDArray[np.float64]:

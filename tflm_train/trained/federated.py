@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train.errors import DataError
+from tflm_train.qas.update import pack_residual, unpack_residual
 from tflm_train.trained.state import Array, StateBlob, StateLayout
 from tflm_train.trained.trainable_model import Update, VariableKind
 
@@ -86,7 +87,7 @@ def _average_weights(
     fine = [w.astype(np.float64).reshape(-1) * (1 << bits) for w in columns[weights.key]]
     if residual is not None:
         for total, low in zip(fine, columns[residual.key], strict=True):
-            total += _unpack(low, bits, total.size)
+            total += unpack_residual(low, bits, total.size)
     limit = _LARGEST_WEIGHT << bits
     mean = np.clip(_round(_mean(fine, shares)), -limit, limit).astype(np.int64)
     # As the update op splits: W is the nearest whole step, the rest its residual.
@@ -94,24 +95,8 @@ def _average_weights(
     means: dict[str, Array] = {weights.key: whole.astype(np.int8).reshape(shape)}
     if residual is not None:
         rest = (mean - (whole << bits)).astype(np.int8)
-        means[residual.key] = _pack(rest, bits, columns[residual.key][0])
+        means[residual.key] = pack_residual(rest, bits).reshape(residual.tensor.shape)
     return means
-
-
-def _unpack(residual: Array, bits: int, count: int) -> npt.NDArray[np.float64]:
-    if bits == 8:
-        return residual.reshape(-1).view(np.int8).astype(np.float64)
-    raw = residual.reshape(-1).view(np.uint8)
-    nibbles = np.stack([raw & 15, raw >> 4], axis=1).reshape(-1)[:count].astype(np.int8)
-    return np.where(nibbles > 7, nibbles - 16, nibbles).astype(np.float64)
-
-
-def _pack(rest: npt.NDArray[np.int8], bits: int, like: Array) -> Array:
-    if bits == 8:
-        return rest.view(like.dtype).reshape(like.shape)
-    nibbles = np.zeros(2 * like.size, np.uint8)
-    nibbles[: rest.size] = rest.view(np.uint8) & 15
-    return (nibbles[0::2] | nibbles[1::2] << 4).view(like.dtype).reshape(like.shape)
 
 
 def _mean(values: Sequence[Array], shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ order in which the model's restore op fills them.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tflm_train.errors import DataError
 from tflm_train.ops.contract import BLOB_HEADER, BLOB_MAGIC, BLOB_VERSION
-from tflm_train.trained.trainable_model import TrainableModel, VariableKind
+from tflm_train.trained.trainable_model import TrainableModel, Variable, VariableKind
 
 Array = npt.NDArray[Any]
 
@@ -121,15 +121,12 @@ class StateLayout:
                 f"{name}: holds {len(blob.payload)} bytes of variables, {model.name} has "
                 f"{self.payload_bytes}"
             )
-        at = 0
-        for variable in model.variables:
-            end = at + variable.tensor.nbytes
-            if variable.kind in _STEPPED and b"\x80" in blob.payload[at:end]:
+        for variable, data in self._parts(blob):
+            if variable.kind in _STEPPED and b"\x80" in data:
                 raise DataError(
                     f"{name}: not of a training: it holds weights of -128 ({variable.key!r}), and "
                     "steps stop at -127"
                 )
-            at = end
 
     def values(self, blob: StateBlob, name: str = "state") -> list[Array]:
         """The variables' values, in the order of the model's variables.
@@ -139,13 +136,19 @@ class StateLayout:
         """
         self.check(blob, name)
         values = []
-        offset = 0
-        for tensor in (variable.tensor for variable in self.model.variables):
+        for variable, data in self._parts(blob):
+            tensor = variable.tensor
             assert tensor.dtype is not None
-            chunk = blob.payload[offset : offset + tensor.nbytes]
-            values.append(np.frombuffer(chunk, tensor.dtype).reshape(tensor.shape))
-            offset += tensor.nbytes
+            values.append(np.frombuffer(data, tensor.dtype).reshape(tensor.shape))
         return values
+
+    def _parts(self, blob: StateBlob) -> Iterator[tuple[Variable, bytes]]:
+        """Each variable with its bytes of the payload."""
+        at = 0
+        for variable in self.model.variables:
+            end = at + variable.tensor.nbytes
+            yield variable, blob.payload[at:end]
+            at = end
 
     def pack(self, values: Sequence[Array], step: int, seed: int) -> StateBlob:
         """A state from the variables' values."""
