@@ -13,12 +13,12 @@ import pytest
 import tflm_train as tt
 from tests import requirements
 from tests.steps import assert_follows_reference, random_inputs, random_target
+from tflm_train.data import load_dataset
 from tflm_train.errors import ModelError, UnsupportedError
 from tflm_train.model import Model
 from tflm_train.model.batch import one_sample
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
-from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.presets import preset_scheme
