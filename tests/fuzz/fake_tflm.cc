@@ -15,17 +15,13 @@
 namespace tflm_train {
 
 struct TfLiteContext {
-  struct Block {
-    explicit Block(size_t bytes) : data(std::malloc(bytes == 0 ? 1 : bytes)), size(bytes) {}
-    ~Block() { std::free(data); }
-    Block(const Block&) = delete;
-    Block& operator=(const Block&) = delete;
-    void* data;
-    size_t size;
+  struct Free {
+    void operator()(void* data) const { std::free(data); }
   };
+  using Block = std::unique_ptr<void, Free>;
 
   std::vector<TfLiteEvalTensor> tensors;
-  std::vector<std::unique_ptr<Block>> blocks;
+  std::vector<Block> blocks;
   std::vector<size_t> scratch_sizes;
   std::vector<void*> scratch;
   int calls = 0;
@@ -33,11 +29,11 @@ struct TfLiteContext {
   std::vector<char>* log = nullptr;
 
   void* Allocate(size_t bytes) {
-    blocks.push_back(std::make_unique<Block>(bytes));
-    return blocks.back()->data;
+    blocks.emplace_back(std::malloc(bytes == 0 ? 1 : bytes));
+    return blocks.back().get();
   }
   bool CallFails(size_t bytes) { return ++calls == failing_call || bytes > kArenaBytes; }
-  static constexpr size_t kArenaBytes = size_t{1} << 23;
+  static constexpr size_t kArenaBytes = tflm_train_fuzz::kLargest.bytes;
 };
 
 namespace {
@@ -123,7 +119,10 @@ void FillRam(uint8_t type, size_t bytes, Random* random, void* data) {
       std::memcpy(at + i, &value, 4);
     }
   } else {
-    for (size_t i = 0; i < bytes; ++i) at[i] = static_cast<uint8_t>(random->Next() >> 11);
+    for (size_t i = 0; i < bytes; i += 4) {
+      const uint32_t four = random->Next();
+      std::memcpy(at + i, &four, std::min<size_t>(4, bytes - i));
+    }
     // Gradients that overflow their prediction are made of the largest values.
     if (random->Next() % 4 == 0) std::memset(at, random->Next() % 2 == 0 ? 127 : 129, bytes);
   }
@@ -133,9 +132,6 @@ float LearningRate(uint8_t choice) {
   static constexpr float kRates[] = {1e-3f, 0.0f, 1.0f, 1e-40f, 1e30f, 3e38f, NAN, -1.0f};
   return kRates[choice % 8];
 }
-
-// Multiplications that an op may take, roughly; more are not waited for.
-constexpr double kMostWork = 3e6;
 
 double WorkOf(const Geometry& g) {
   return 1.0 * g.in_h * g.in_w * g.k_h * g.k_w + 1.0 * g.out_h * g.out_w * g.k_h * g.k_w +
@@ -202,11 +198,13 @@ TFLMRegistration RegistrationOf(const std::string& op) {
 
 class Runner {
  public:
-  Runner(const FuzzNode& node, std::vector<char>* refusal)
-      : node_(node), registration_(RegistrationOf(node.op)), random_(node.seed) {
+  Runner(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal)
+      : node_(node), budget_(budget), registration_(RegistrationOf(node.op)), random_(node.seed) {
     refusal->assign(1, '\0');
     current_log = refusal;
     context_.failing_call = node.failing_call;
+    context_.blocks.reserve(3 * node.tensors.size() + 16);
+    context_.tensors.reserve(node.tensors.size());
   }
   ~Runner() { current_log = nullptr; }
 
@@ -224,9 +222,9 @@ class Runner {
                               static_cast<int>(node_.options.size())};
     if (registration_.prepare(&context_, &tflite_node) != kTfLiteOk) return Outcome::kRefused;
     const OpKind kind = static_cast<OpKind>(ParamsOf<LossParams>(node_).header.kind);
-    if (total_bytes_ > TfLiteContext::kArenaBytes || WorkOf(node_, kind) > kMostWork) {
-      return Outcome::kPrepared;
-    }
+    size_t bytes = total_bytes_;
+    for (const size_t more : context_.scratch_sizes) bytes += more;
+    if (bytes > budget_.bytes || WorkOf(node_, kind) >= budget_.work) return Outcome::kPrepared;
     for (size_t i = 0; i < node_.tensors.size(); ++i) {
       TfLiteEvalTensor& tensor = context_.tensors[i];
       if (tensor.data.data == nullptr) tensor.data.data = context_.Allocate(bytes_[i]);
@@ -254,12 +252,13 @@ class Runner {
       const size_t bytes = elements * BytesOf(tensor.type);
       TfLiteEvalTensor eval = {{nullptr}, List(tensor.dims), static_cast<TfLiteType>(tensor.type)};
       if (tensor.is_constant) {
-        if (bytes > TfLiteContext::kArenaBytes) return false;
+        if (bytes > budget_.bytes) return false;
         eval.data.data = static_cast<char*>(context_.Allocate(bytes + tensor.is_misaligned)) +
                          tensor.is_misaligned;
-        FillRam(tensor.type, bytes, &random_, eval.data.data);
-        for (size_t i = 0; !tensor.data.empty() && i < bytes; ++i) {
-          static_cast<uint8_t*>(eval.data.data)[i] = tensor.data[i % tensor.data.size()];
+        if (tensor.data.empty()) FillRam(tensor.type, bytes, &random_, eval.data.data);
+        for (size_t i = 0; !tensor.data.empty() && i < bytes; i += tensor.data.size()) {
+          std::memcpy(static_cast<uint8_t*>(eval.data.data) + i, tensor.data.data(),
+                      std::min(tensor.data.size(), bytes - i));
         }
       }
       context_.tensors.push_back(eval);
@@ -326,6 +325,7 @@ class Runner {
   }
 
   const FuzzNode& node_;
+  const Budget budget_;
   TFLMRegistration registration_;
   Random random_;
   TfLiteContext context_;
@@ -335,8 +335,8 @@ class Runner {
 
 }  // namespace
 
-Outcome RunNode(const FuzzNode& node, std::vector<char>* refusal) {
-  return Runner(node, refusal).Run();
+Outcome RunNode(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal) {
+  return Runner(node, budget, refusal).Run();
 }
 
 }  // namespace tflm_train_fuzz

@@ -36,9 +36,17 @@ std::vector<uint8_t> WriteNode(const FuzzNode& node);
 
 enum class Outcome { kRefused, kPrepared, kInvoked };
 
-// Prepare, then Invoke where that is no question of hours or gigabytes. What Prepare refuses is
-// said in `refusal`.
-Outcome RunNode(const FuzzNode& node, std::vector<char>* refusal);
+// What a run may take: bytes of its constants and of all of its tensors, and multiplications,
+// roughly. None: Prepare alone.
+struct Budget {
+  size_t bytes;
+  double work;
+};
+constexpr Budget kPrepareAlone = {size_t{1} << 12, 0};
+constexpr Budget kLargest = {size_t{1} << 23, 3e6};
+
+// Prepare, then Invoke within the budget. What Prepare refuses is said in `refusal`.
+Outcome RunNode(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal);
 
 }  // namespace tflm_train_fuzz
 
