@@ -98,6 +98,10 @@ class Random {
   uint32_t state_;
 };
 
+size_t BytesOf(uint8_t type) {
+  return type == kTfLiteFloat32 || type == kTfLiteInt32 ? 4 : type == kTfLiteInt16 ? 2 : 1;
+}
+
 // What a variable of a kind may hold: weights and biases are checked where they enter (RESTORE,
 // StateLoad), floats are not.
 void FillRam(uint8_t type, size_t bytes, Random* random, void* data) {
@@ -126,6 +130,54 @@ void FillRam(uint8_t type, size_t bytes, Random* random, void* data) {
     // Gradients that overflow their prediction are made of the largest values.
     if (random->Next() % 4 == 0) std::memset(at, random->Next() % 2 == 0 ? 127 : 129, bytes);
   }
+}
+
+// Random numbers between two, both included.
+void FillUniform(uint8_t type, const uint8_t* limits, size_t bytes, Random* random, void* data) {
+  uint8_t* const at = static_cast<uint8_t*>(data);
+  if (type == kTfLiteFloat32) {
+    float low, high;
+    std::memcpy(&low, limits, 4);
+    std::memcpy(&high, limits + 4, 4);
+    for (size_t i = 0; i + 4 <= bytes; i += 4) {
+      const float share = static_cast<float>(random->Next() >> 8) * (1.0f / (1 << 24));
+      const float value = low + (high - low) * share;
+      std::memcpy(at + i, &value, 4);
+    }
+    return;
+  }
+  int32_t low, high;
+  std::memcpy(&low, limits, 4);
+  std::memcpy(&high, limits + 4, 4);
+  const uint64_t span = static_cast<uint64_t>(static_cast<int64_t>(high) - low) + 1;
+  const size_t step = BytesOf(type);
+  for (size_t i = 0; i + step <= bytes; i += step) {
+    const int64_t value = low + static_cast<int64_t>(random->Next() * span >> 32);
+    std::memcpy(at + i, &value, step);  // little endian: its low bytes
+  }
+}
+
+void Fill(const FuzzTensor& tensor, size_t bytes, Random* random, void* to) {
+  const std::vector<uint8_t>& data = tensor.data;
+  if (tensor.is_uniform && data.size() == 2 * sizeof(int32_t)) {
+    return FillUniform(tensor.type, data.data(), bytes, random, to);
+  }
+  if (!tensor.is_constant || data.empty()) return FillRam(tensor.type, bytes, random, to);
+  for (size_t i = 0; i < bytes; i += data.size()) {
+    std::memcpy(static_cast<uint8_t*>(to) + i, data.data(), std::min(data.size(), bytes - i));
+  }
+}
+
+// FNV-1a over words, which tells any two contents that differ in one word.
+uint32_t AddToSum(uint32_t sum, uint8_t type, const void* data, size_t bytes) {
+  const uint8_t* const at = static_cast<const uint8_t*>(data);
+  for (size_t i = 0; i < bytes; i += 4) {
+    uint32_t word = 0;
+    std::memcpy(&word, at + i, std::min<size_t>(4, bytes - i));
+    if (type == kTfLiteFloat32 && (word & 0x7FFFFFFFu) > 0x7F800000u) word = 0x7FC00000u;
+    sum = (sum ^ word) * 0x01000193u;
+  }
+  return sum;
 }
 
 float LearningRate(uint8_t choice) {
@@ -198,8 +250,12 @@ TFLMRegistration RegistrationOf(const std::string& op) {
 
 class Runner {
  public:
-  Runner(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal)
-      : node_(node), budget_(budget), registration_(RegistrationOf(node.op)), random_(node.seed) {
+  Runner(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal, uint32_t* sum)
+      : node_(node),
+        budget_(budget),
+        sum_(sum),
+        registration_(RegistrationOf(node.op)),
+        random_(node.seed) {
     refusal->assign(1, '\0');
     current_log = refusal;
     context_.failing_call = node.failing_call;
@@ -234,9 +290,10 @@ class Runner {
     }
     if (registration_.reset != nullptr) registration_.reset(&context_, tflite_node.user_data);
     for (int i = 0; i < 3; ++i) {
-      if (i == 0 || kind != OpKind::kRestore) FillTensors(kind);
+      if (i == 0 || kind != OpKind::kRestore) FillTensors(kind, i == 0);
       registration_.invoke(&context_, &tflite_node);
       if (kind == OpKind::kRestore) UseState(tflite_node);
+      if (sum_ != nullptr) AddTensorsToSum();
     }
     return Outcome::kInvoked;
   }
@@ -255,21 +312,13 @@ class Runner {
         if (bytes > budget_.bytes) return false;
         eval.data.data = static_cast<char*>(context_.Allocate(bytes + tensor.is_misaligned)) +
                          tensor.is_misaligned;
-        if (tensor.data.empty()) FillRam(tensor.type, bytes, &random_, eval.data.data);
-        for (size_t i = 0; !tensor.data.empty() && i < bytes; i += tensor.data.size()) {
-          std::memcpy(static_cast<uint8_t*>(eval.data.data) + i, tensor.data.data(),
-                      std::min(tensor.data.size(), bytes - i));
-        }
+        Fill(tensor, bytes, &random_, eval.data.data);
       }
       context_.tensors.push_back(eval);
       bytes_.push_back(bytes);
       total_bytes_ += bytes;
     }
     return true;
-  }
-
-  static size_t BytesOf(uint8_t type) {
-    return type == kTfLiteFloat32 || type == kTfLiteInt32 ? 4 : type == kTfLiteInt16 ? 2 : 1;
   }
 
   template <typename T>
@@ -281,10 +330,11 @@ class Runner {
     return list;
   }
 
-  void FillTensors(OpKind kind) {
+  void FillTensors(OpKind kind, bool is_first) {
     for (size_t i = 0; i < node_.tensors.size(); ++i) {
-      if (!node_.tensors[i].is_constant) {
-        FillRam(node_.tensors[i].type, bytes_[i], &random_, context_.tensors[i].data.data);
+      const FuzzTensor& tensor = node_.tensors[i];
+      if (!tensor.is_constant && (is_first || !tensor.is_kept)) {
+        Fill(tensor, bytes_[i], &random_, context_.tensors[i].data.data);
       }
     }
     const float rate = LearningRate(node_.rate);
@@ -310,6 +360,14 @@ class Runner {
     std::memcpy(Data(last), static_cast<const void*>(&live), sizeof(live));
   }
 
+  void AddTensorsToSum() {
+    for (size_t i = 0; i < node_.tensors.size(); ++i) {
+      const FuzzTensor& tensor = node_.tensors[i];
+      if (tensor.is_constant || tensor.is_private) continue;
+      *sum_ = AddToSum(*sum_, tensor.type, context_.tensors[i].data.data, bytes_[i]);
+    }
+  }
+
   void* Data(int8_t id) { return context_.tensors[id].data.data; }
 
   // Saves, loads and resets what RESTORE has made ready.
@@ -326,6 +384,7 @@ class Runner {
 
   const FuzzNode& node_;
   const Budget budget_;
+  uint32_t* const sum_;
   TFLMRegistration registration_;
   Random random_;
   TfLiteContext context_;
@@ -335,8 +394,9 @@ class Runner {
 
 }  // namespace
 
-Outcome RunNode(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal) {
-  return Runner(node, budget, refusal).Run();
+Outcome RunNode(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal,
+                uint32_t* sum) {
+  return Runner(node, budget, refusal, sum).Run();
 }
 
 }  // namespace tflm_train_fuzz

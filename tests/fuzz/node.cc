@@ -70,6 +70,9 @@ FuzzNode ReadNode(const uint8_t* data, size_t size) {
     const uint32_t flags = reader.Number(1);
     tensor.is_constant = (flags & 1) != 0;
     tensor.is_misaligned = (flags & 2) != 0;
+    tensor.is_uniform = (flags & 4) != 0;
+    tensor.is_kept = (flags & 8) != 0;
+    tensor.is_private = (flags & 16) != 0;
     uint32_t rank = std::min<uint32_t>(reader.Number(1), kMaxRank);
     tensor.dims.reserve(rank);
     for (; rank > 0; --rank) {
@@ -95,7 +98,10 @@ std::vector<uint8_t> WriteNode(const FuzzNode& node) {
   Append(&out, static_cast<uint32_t>(node.tensors.size()), 1);
   for (const FuzzTensor& tensor : node.tensors) {
     Append(&out, tensor.type, 1);
-    Append(&out, tensor.is_constant + 2u * tensor.is_misaligned, 1);
+    Append(&out,
+           tensor.is_constant + 2u * tensor.is_misaligned + 4u * tensor.is_uniform +
+               8u * tensor.is_kept + 16u * tensor.is_private,
+           1);
     Append(&out, static_cast<uint32_t>(tensor.dims.size()), 1);
     for (const int32_t dim : tensor.dims) Append(&out, static_cast<uint32_t>(dim), 4);
     Append(&out, static_cast<uint32_t>(tensor.data.size()), 2);
