@@ -13,6 +13,7 @@ import pytest
 import tflm_train as tt
 from tests import requirements
 from tests.steps import assert_follows_reference, random_inputs, random_target
+from tflm_train.data import load_dataset
 from tflm_train.errors import ModelError, UnsupportedError
 from tflm_train.model import Model
 from tflm_train.model.batch import one_sample
@@ -20,7 +21,6 @@ from tflm_train.model.layers import list_layers, uses_of
 from tflm_train.reference import Reference
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
-from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.presets import preset_scheme

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data.npz import NpzFile
 from tflm_train.errors import DataError
-from tflm_train.runtime.npz import NpzFile
 from tflm_train.runtime.training_record import EpochRecord, WeightSteps
 
 _VERSION = 1

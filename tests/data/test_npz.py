@@ -11,9 +11,9 @@ import pytest
 from numpy.lib import format as npy
 from PIL import Image
 
+from tflm_train.data import load_dataset
+from tflm_train.data.npz import NpzFile
 from tflm_train.errors import DataError
-from tflm_train.runtime.data import load_dataset
-from tflm_train.runtime.npz import NpzFile
 
 
 def _member(header: bytes, data: bytes = b"") -> bytes:

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from tflm_train.data.npz import reason
 from tflm_train.errors import DataError
-from tflm_train.runtime.npz import reason
 
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 _NO_PICTURE = (
