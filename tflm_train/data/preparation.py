@@ -15,6 +15,7 @@ from tflm_train.data.normalization import Normalization
 from tflm_train.errors import ModelError, TflmTrainError
 from tflm_train.model import Model
 from tflm_train.model.metadata import normalization_options
+from tflm_train.records import parse_json
 
 METADATA_NAME = "tflm_train.preparation"
 
@@ -44,7 +45,7 @@ class Preparation:
             options = normalization_options(model, 0)
             return Preparation(None, None if options is None else Normalization(*options))
         try:
-            return Preparation.from_dict(json.loads(data))
+            return Preparation.from_dict(parse_json(data))
         except (ValueError, TypeError, KeyError, AttributeError, TflmTrainError) as error:
             raise ModelError(
                 f"{model.name}: its metadata {METADATA_NAME} is damaged ({error}); make the model "

@@ -15,7 +15,7 @@ from tflm_train.data.front_end import FrontEnd
 from tflm_train.data.npz import reason
 from tflm_train.errors import DataError, RuntimeFailure
 
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+SUFFIXES = frozenset({".wav", ".flac", ".ogg"})
 _FULL_SCALE = 32768.0
 _MOST_SECONDS = 3600.0
 _CLIPS_AT_ONCE = 256

@@ -28,6 +28,7 @@ OF_FILE = "file"
 """As a group: each file is one."""
 _STRETCH = 10
 _DELIMITERS = ",;\t"
+_MOST_NAMED, _MOST_SAID = 20, 40
 _MISSING = ("", "nan", "na", "null", "none")
 
 
@@ -143,7 +144,8 @@ class _Table:
         used = [word for word in words if word is not None]
         for name in (*options.columns, *options.targets, *used):
             if name not in names:
-                raise DataError(f"{path}: no column {name!r}; it has {', '.join(names)}")
+                there = ", ".join(name[:_MOST_SAID] for name in names[:_MOST_NAMED])
+                raise DataError(f"{path}: no column {name!r}; it has {there}")
         others = [n for n in names if n not in (*used, *options.targets)]
         columns = options.columns or tuple(others)
         values = np.stack([_numbers(get, path, name) for name in columns], axis=1)
@@ -254,7 +256,7 @@ def _csv(path: Path) -> tuple[list[str], Any]:
     rows = [row for row in rows if row]
     if len(rows) < 2:
         raise DataError(f"{path}: a table has a line of column names, and a line for each row")
-    names = [name.strip() for name in rows[0]]
+    names = [" ".join(name.split()) for name in rows[0]]
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(names):
             raise DataError(
@@ -296,7 +298,7 @@ def _numbers(get: Any, path: Path, name: str) -> npt.NDArray[np.float32]:
             found[row] = float(text)
         except ValueError:
             raise DataError(
-                f"{path}, row {row + 2}: {name} is {text!r}, which is no number; name the columns "
-                "of numbers with --columns, the class's with --label"
+                f"{path}, row {row + 2}: {name} is {text[:_MOST_SAID]!r}, which is no number; name "
+                "the columns of numbers with --columns, the class's with --label"
             ) from None
     return found
