@@ -163,9 +163,10 @@ class PoweredFlash {
 // Where a device may be while it has no power.
 struct Situation {
   Flash flash;
-  uint8_t shown;  // the newest record that was shown; 0: none
-  uint8_t last;   // that was begun
-  uint8_t cuts;   // so far
+  uint8_t shown;   // the record that was shown last; 0: none
+  uint8_t newest;  // that may be shown
+  uint8_t last;    // that was begun
+  uint8_t cuts;    // so far
 };
 
 uint64_t HashOf(const Situation& situation) {  // FNV-1a
@@ -214,10 +215,11 @@ class Explorer {
     if (flash.off()) return Cut(now);
     const int shown = NumberOf(journal);
     Expect(status == (shown == 0 ? JournalStatus::kEmpty : JournalStatus::kOk));
-    Expect(shown >= now.shown && shown <= now.last);
-    now.shown = static_cast<uint8_t>(shown);
+    Expect(shown >= now.shown && shown <= now.newest);
+    now.shown = now.newest = static_cast<uint8_t>(shown);  // what was begun after it never comes
     if (writes) {
-      const JournalStatus written = WriteNumber(journal, ++now.last);
+      now.newest = ++now.last;
+      const JournalStatus written = WriteNumber(journal, now.last);
       if (flash.off()) return Cut(now);
       Expect(written == JournalStatus::kOk);
       now.shown = now.last;
@@ -244,8 +246,8 @@ class Explorer {
 
 TEST(Journal, BearsWhateverBitsInDoubtRead) {
   Situation start = {};
-  for (Unit& unit : start.flash.units)
-    unit.count = 1;  // all zeros: what is new to us is not erased
+  // All zeros: what is new to us is not erased.
+  for (Unit& unit : start.flash.units) unit.count = 1;
   Explorer explorer(3);
   explorer.Explore(start);
   std::printf("%zu situations, %zu power-ups\n", explorer.situations(), explorer.power_ups());
