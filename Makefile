@@ -16,10 +16,11 @@ firmware: export TFLM_INCLUDE TFLM_LIB
 firmware:
 	.venv/bin/python -m pytest -q --require=tflm tests/target tests/export
 
-# Campaigns of the fuzz targets, in all MINUTES long (tools/fuzz.py).
+# Campaigns of the fuzz targets (tools/fuzz.py): in all MINUTES long, and with RUNS=10000000 until
+# each target has run that often, all campaigns together.
 MINUTES ?= 60
 fuzz:
-	.venv/bin/python tools/fuzz.py $(MINUTES)
+	.venv/bin/python tools/fuzz.py --minutes $(MINUTES) $(addprefix --runs ,$(RUNS))
 
 lint:
 	$(PYTHON) tools/run_tests.py lint

@@ -100,8 +100,8 @@ def _fill(row: Row, path: Path) -> None:
 
 
 def _quantized(path: Path) -> Any:
+    from tflm_train.data import Dataset
     from tflm_train.quantization import load_float, quantize
-    from tflm_train.runtime.data import Dataset
 
     model = load_float(path)
     rng = np.random.default_rng(0)

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from benchmarks.tasks import CACHE
 from tflm_train import Interpreter, Model
+from tflm_train.data import Dataset, Samples
 from tflm_train.learning import LatentCache
 from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.learning.latent_cache import CACHE_VARIABLE
-from tflm_train.runtime.data import Dataset, Samples
 from tflm_train.runtime.model_data import model_inputs
 
 KEPT = LatentCache.of_user(os.environ.get(CACHE_VARIABLE, str(CACHE)))

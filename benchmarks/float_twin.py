@@ -33,7 +33,7 @@ from benchmarks.float_graph import (
     Tensor,
     boundary_activations,
 )
-from tflm_train.runtime.data import Dataset, Samples, load_dataset, to_model_input
+from tflm_train.data import Dataset, Samples, load_dataset, to_model_input
 from tflm_train.runtime.training import SCHEDULES, learning_rate_at
 
 EVALUATION_BATCH = 50

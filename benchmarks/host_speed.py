@@ -20,10 +20,10 @@ import numpy as np
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import DIGITS, KWS, MCUNET, Task, available
 from tflm_train import Interpreter
+from tflm_train.data.model_input import Int8Array
 from tflm_train.ops import ALL
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import optimize
-from tflm_train.runtime.data import Int8Array
 from tflm_train.runtime.host_library import host_library
 from tflm_train.runtime.model_data import model_inputs
 

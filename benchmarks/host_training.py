@@ -27,9 +27,9 @@ from benchmarks.learning import Laboratory
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import KWS, MCUNET, Task, available
 from tflm_train import Interpreter, learning
+from tflm_train.data import Dataset
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime import training
-from tflm_train.runtime.data import Dataset
 
 TASKS = (MCUNET, KWS)
 GOALS = {"mcunet": 8.0, "kws": 3.0}

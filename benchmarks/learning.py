@@ -26,10 +26,10 @@ from benchmarks.cached_latents import latent_dataset
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import KWS, MCUNET, Task, available
 from tflm_train import Interpreter, Model
+from tflm_train.data import Dataset
 from tflm_train.learning.rates import choose_rate
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.rewriter import rewrite
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.training import model_inputs, train
 from tflm_train.scheme import WeightUpdate
 from tflm_train.scheme.resolve import resolve

@@ -41,6 +41,7 @@ from benchmarks.story_models import factory_model, story
 from benchmarks.tasks import CACHE, SHARED
 from tests.networks import FOLDER, NETWORKS
 from tflm_train.cli.main import execute, parse
+from tflm_train.data import Dataset
 from tflm_train.errors import UnsupportedError
 from tflm_train.learning import judge_preset, rates
 from tflm_train.learning.latent_cache import CACHE_VARIABLE
@@ -50,7 +51,6 @@ from tflm_train.rewriter import choose_preset
 from tflm_train.rewriter.budget import parse_bytes
 from tflm_train.rewriter.rewrite import original_of
 from tflm_train.rewriter.trials import Trials, Way
-from tflm_train.runtime.data import Dataset
 from tflm_train.scheme.head import KEPT_HEAD, Head
 from tflm_train.scheme.presets import Preset, preset_scheme
 from tflm_train.search.contenders import RESIDUALS

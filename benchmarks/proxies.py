@@ -16,9 +16,9 @@ from typing import Any
 
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
+from tflm_train.data import load_dataset
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import load
-from tflm_train.runtime.data import load_dataset
 from tflm_train.scheme import Head
 from tflm_train.search.candidates import list_candidates
 from tflm_train.search.contributions import analyze

@@ -21,10 +21,10 @@ import numpy as np
 from benchmarks.newcomer import TASKS, User
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import CACHE
+from tflm_train.data import load_dataset
 from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.learning.latent_cache import CACHE_VARIABLE, LatentCache
 from tflm_train.learning.rates import folds_of, middle
-from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
 from tflm_train.runtime.model_data import model_inputs, targets

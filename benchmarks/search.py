@@ -28,11 +28,11 @@ import numpy as np
 
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import CACHE, KWS, MCUNET, SHARED, Task, available
+from tflm_train.data import Dataset
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model
 from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.trials import Trials, Way
-from tflm_train.runtime.data import Dataset
 from tflm_train.scheme import Head, Scheme
 from tflm_train.scheme.library import find_scheme, library_names
 from tflm_train.scheme.presets import Preset, preset_scheme

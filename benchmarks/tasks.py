@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tflm_train import Model, Scheme, load
 from tflm_train import demo as demo_package
+from tflm_train.data import Dataset, load_dataset
 from tflm_train.demo.data import field_data
 from tflm_train.model.layers import list_layers
-from tflm_train.runtime.data import Dataset, load_dataset
 from tflm_train.scheme import Head, WeightUpdate
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks.learning import QUICK_SAMPLES, Laboratory
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import DIGITS, KWS, Task, available
+from tflm_train.data import Dataset
 from tflm_train.qas.update_rule import AccumulatedSgd, Sgd, UpdateRule
 from tflm_train.rewriter import rewrite
-from tflm_train.runtime.data import Dataset
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 
 SEEDS = (0, 1)

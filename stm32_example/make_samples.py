@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import tflm_train as tt
-from tflm_train.runtime.data import Dataset, load_dataset
+from tflm_train.data import Dataset, load_dataset
 from tflm_train.runtime.model_data import model_inputs
 
 

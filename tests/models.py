@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from tests.operator_models import BUILDERS
+from tests.tied_models import BUILDERS as TIED_BUILDERS
 
 CALIBRATION_SAMPLES = 12
+_TIED_GAIN = 1.5
 
 
 def _mobilenet(layers: Any) -> Any:
@@ -113,13 +115,17 @@ TRAINABLE = tuple(name for name in CONVERTED if name != "opaque")
 """Those of which every layer can train."""
 OPERATORS = tuple(BUILDERS)
 """Those that hold the rest of the operators; every layer of them can train."""
+TIED = tuple(TIED_BUILDERS)
+"""Those in which a layer runs several times; every layer of them can train."""
 
 
 @functools.cache
 def converted_model(name: str) -> bytes:
-    """The bytes of one of `CONVERTED` or `OPERATORS`, with int8 input and output."""
+    """The bytes of one of `CONVERTED`, `OPERATORS` or `TIED`, with int8 input and output."""
     if name in BUILDERS:
         return convert(BUILDERS[name], OPERATORS.index(name) + 101)
+    if name in TIED_BUILDERS:
+        return convert(TIED_BUILDERS[name], TIED.index(name) + 301, gain=_TIED_GAIN)
     return convert(_BUILDERS[name], CONVERTED.index(name) + 1, per_tensor=name in _PER_TENSOR)
 
 

@@ -111,6 +111,10 @@ class WeightStepper {
 #endif
   }
 
+  // Whether rows with these multipliers, or-ed, are left out. With residuals of four bits none is:
+  // what a foreign state holds beyond the limit comes back to it in every step, on every core.
+  bool IsFrozen(int32_t multipliers) const { return multipliers == 0 && residual_bits_ != 4; }
+
   int32_t residual_bits() const { return residual_bits_; }
   int gain_shift() const { return gain_shift_; }
   int32_t row() const { return row_; }

@@ -1,148 +1,227 @@
-"""Campaigns of the fuzz targets: `python tools/fuzz.py [MINUTES [TARGET ...]]`.
+"""Campaigns of the fuzz targets: `python tools/fuzz.py [--minutes M] [--runs N] [TARGET ...]`.
 
-Each target, and each op of the ops' target, gets its share of the minutes. Inputs that reach new
-code are kept in build/fuzz/kept for the next campaign; what a finding was made by goes to
-tests/fuzz/seeds, where `make test` replays it until it is mended and ever after. The exit status is
-the number of targets with a finding.
+The targets take turns. Inputs that reach new code are kept in build/fuzz/kept for the next
+campaign; what a finding was made by goes to tests/fuzz/seeds, where `make test` replays it until it
+is mended and ever after. build/fuzz/counts.json adds up what each target has run without a finding
+since its sources last changed; with `--runs` a target goes on until its sum is that large, a reader
+in Python until it is a hundredth of that, or a thousandth of models. The exit status is the number
+of targets with a finding.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
 import os
+import platform
+import queue
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-FUZZ = ROOT / "tests" / "fuzz"
-SEEDS = FUZZ / "seeds"
-KEPT = ROOT / "build" / "fuzz" / "kept"
-STORES = ("state", "journal", "latent_store", "latent_store_long")
-FLAGS = (
-    "-std=c++17 -g -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all "
-    "-fno-omit-frame-pointer -Wall -Wextra -Werror -DTFLM_TRAIN_HOST"
-).split()
-# The portable inner loops: of intrinsics a sanitizer knows nothing.
-PORTABLE = ("-U__OPTIMIZE__", "-U__SSE2__")
+from fuzz_targets import ROOT, Outcome, Target, build, campaign, sources, targets
+
+FOLDER = ROOT / "build" / "fuzz"
+ROUND_SECONDS = 60.0
 ENDLESS = 10**18
 
 
-@dataclass(frozen=True)
-class Target:
-    """What is fuzzed.
+@dataclass
+class Count:
+    """What a target has run without a finding.
 
     Attributes:
-      name: Its name; `op/NAME` of an op.
+      digest: Of its sources; other sources begin anew.
+      runs: Executions.
+      deep: Those that got beyond the first checks.
+      cpu_seconds: That they took.
+      edges: Of the code, that were reached.
     """
 
-    name: str
+    digest: str
+    runs: int = 0
+    deep: int = 0
+    cpu_seconds: float = 0
+    edges: int = 0
 
-    @property
-    def program(self) -> str:
-        """The name of its program, without `_fuzz`."""
-        return self.name.partition("/")[0]
-
-    @property
-    def seeds(self) -> Path:
-        """Where its seeds are."""
-        return SEEDS / self.name
-
-
-def targets() -> list[Target]:
-    """All of them: those of what is stored, and one for each op."""
-    ops = sorted(f"op/{folder.name}" for folder in (SEEDS / "op").iterdir())
-    return [Target(name) for name in (*STORES, *ops)]
+    def add(self, outcome: Outcome) -> None:
+        """Adds a campaign."""
+        self.runs += outcome.runs
+        self.deep += outcome.deep
+        self.cpu_seconds = round(self.cpu_seconds + outcome.cpu_seconds, 2)
+        self.edges = max(self.edges, outcome.edges)
 
 
-def build(folder: Path, program: str, source: Path | None = None) -> Path:
-    """Compiles the program of a target.
+@dataclass
+class Campaigns:
+    """Campaigns of several targets.
 
-    Args:
-      folder: Where it goes.
-      program: Its name.
-      source: Of the target, if it is not the one in tests/fuzz.
-
-    Raises:
-      subprocess.CalledProcessError: It does not compile.
+    Attributes:
+      programs: Of the targets, by name.
+      counts: What each has run, by name; kept in a file.
+      runs: What each shall have run in the end.
+      end: When no other round begins, of time.monotonic().
+      round_seconds: Of one turn.
+      findings: What was found, by name.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    kernels = sorted((ROOT / "tflm_kernels").rglob("*.cc"))
-    kernels = [path for path in kernels if "host" not in path.parts]
-    if program in STORES:
-        kernels = [path for path in kernels if path.parent.name == "state"]
-    harness = [source or FUZZ / f"{program}_fuzz.cc", FUZZ / "campaign.cc"]
-    harness += [FUZZ / "fake_tflm.cc", FUZZ / "node.cc"] * (program == "op")
-    jobs = [(path, ["-fsanitize-coverage=trace-pc"]) for path in kernels]
-    jobs += [(path, []) for path in harness]
 
-    def compile_one(job: tuple[Path, list[str]]) -> str:
-        path, more = job
-        name = f"{program}_{path.parent.name}_{path.stem}.o"
-        flags = [*FLAGS, *PORTABLE, *more, f"-I{ROOT}"]
-        subprocess.run(["c++", *flags, "-c", str(path), "-o", str(folder / name)], check=True)
-        return str(folder / name)
+    programs: dict[str, list[str]]
+    counts: dict[str, Count]
+    runs: int
+    end: float
+    round_seconds: float
+    findings: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, jobs))
-    result = folder / f"{program}_fuzz"
-    subprocess.run(["c++", *FLAGS, *objects, "-o", str(result)], check=True)
-    return result
+    def work(self, waiting: queue.SimpleQueue[Target]) -> None:
+        """Takes turns until none is due."""
+        while True:
+            try:
+                target = waiting.get_nowait()
+            except queue.Empty:
+                return
+            if self._turn(target):
+                waiting.put(target)
+
+    def _turn(self, target: Target) -> bool:
+        """Runs a target for a while; returns whether it is due again."""
+        count = self.counts[target.name]
+        runs = target.share_of(self.runs) - count.runs
+        seconds = min(self.round_seconds, self.end - time.monotonic())
+        if runs <= 0 or seconds <= 0:
+            return False
+        found = FOLDER / f"found_{target.name.replace('/', '_')}"
+        outcome = campaign(
+            self.programs[target.program],
+            target,
+            runs,
+            seconds,
+            time.time_ns(),
+            FOLDER / "kept" / target.name,
+            found,
+        )
+        if outcome.finding:
+            self.findings[target.name] = outcome.finding
+            print(f"{target.name}: FINDING\n{outcome.finding[:4000]}", file=sys.stderr, flush=True)
+            print(f"kept as {_keep(target, found)}", file=sys.stderr, flush=True)
+            return False
+        with self._lock:
+            count.add(outcome)
+            _write_counts(self.counts)
+        return True
 
 
-def campaign(
-    program: Path, target: Target, runs: int, seconds: float, random: int, kept: Path, found: Path
-) -> subprocess.CompletedProcess[str]:
-    """Runs new inputs, made from the seeds and from what is kept.
+def _keep(target: Target, found: Path) -> str:
+    """Puts what a finding was made by among the seeds."""
+    target.seeds.mkdir(parents=True, exist_ok=True)
+    name = f"found_{hashlib.sha256(found.read_bytes()).hexdigest()[:12]}"
+    shutil.copy(found, target.seeds / name)
+    return str((target.seeds / name).relative_to(ROOT))
 
-    Args:
-      program: The target's, from `build`.
-      target: The target.
-      runs: At most.
-      seconds: At most.
-      random: Begins the random numbers.
-      kept: The folder of inputs that reach new code, read and written.
-      found: Where the input of a finding goes.
-    """
-    kept.mkdir(parents=True, exist_ok=True)
-    arguments = map(str, (runs, seconds, random, target.seeds, kept, found))
-    return subprocess.run(
-        [program, *arguments], capture_output=True, text=True, check=False, errors="replace"
+
+def _digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _read_counts(chosen: Iterable[Target]) -> dict[str, Count]:
+    path = FOLDER / "counts.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    counts = {name: Count(**count) for name, count in known.items()}
+    for target in chosen:
+        digest = _digest(sources(target.program))
+        if target.name not in counts or counts[target.name].digest != digest:
+            counts[target.name] = Count(digest)
+    return counts
+
+
+def _write_counts(counts: dict[str, Count]) -> None:
+    path = FOLDER / "counts.json"
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps({name: asdict(count) for name, count in counts.items()}, indent=1))
+    new.replace(path)
+
+
+def _report(chosen: Iterable[Target], campaigns: Campaigns) -> dict[str, object]:
+    compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=True)
+    rows = {t.name: asdict(campaigns.counts[t.name]) for t in chosen}
+    seconds = sum(campaigns.counts[t.name].cpu_seconds for t in chosen)
+    return {
+        "command": " ".join(["python", "tools/fuzz.py", *sys.argv[1:]]),
+        "compiler": compiler.stdout.splitlines()[0],
+        "machine": platform.machine(),
+        "cpu_hours": round(seconds / 3600, 2),
+        "targets": rows,
+        "findings": campaigns.findings,
+    }
+
+
+def _show(chosen: Iterable[Target], campaigns: Campaigns) -> None:
+    print(f"{'target':<26}{'executions':>14}{'deep':>14}{'CPU s':>10}{'per s':>9}{'edges':>7}")
+    for target in chosen:
+        count = campaigns.counts[target.name]
+        speed = count.runs / count.cpu_seconds if count.cpu_seconds else 0
+        numbers = f"{count.runs:>14,}{count.deep:>14,}{count.cpu_seconds:>10.0f}{speed:>9,.0f}"
+        finding = "  FINDING" if target.name in campaigns.findings else ""
+        print(f"{target.name:<26}{numbers}{count.edges:>7}{finding}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="default: all")
+    parser.add_argument("--minutes", type=float, help="for all together (default: 60, or no limit)")
+    parser.add_argument(
+        "--runs", type=int, help="until each has run that often, all told (readers: a part)"
     )
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
+    parser.add_argument("--save", type=Path, help="also write the JSON object to this file")
+    arguments = parser.parse_args()
+    unknown = set(arguments.targets) - {target.name for target in targets()}
+    if unknown:
+        parser.error(f"no target is called {', '.join(sorted(unknown))}")
+    if arguments.minutes is None:
+        arguments.minutes = 60.0 if arguments.runs is None else float("inf")
+    return arguments
 
 
-def _run(target: Target, program: Path, seconds: float) -> int:
-    """A target's share; returns whether there was a finding."""
-    found = ROOT / "build" / "fuzz" / f"found_{target.name.replace('/', '_')}"
-    found.unlink(missing_ok=True)
-    random = time.time_ns()
-    ended = campaign(program, target, ENDLESS, seconds, random, KEPT / target.name, found)
-    if ended.returncode == 0:
-        print(f"{target.name}: {ended.stdout.strip()}", flush=True)
-        return 0
-    print(f"{target.name}: FINDING\n{ended.stderr[:4000]}", flush=True)
-    if found.exists():
-        target.seeds.mkdir(parents=True, exist_ok=True)
-        name = f"found_{hashlib.sha256(found.read_bytes()).hexdigest()[:12]}"
-        shutil.copy(found, target.seeds / name)
-        print(f"kept as {(target.seeds / name).relative_to(ROOT)}", flush=True)
-    return 1
-
-
-def main(arguments: list[str]) -> int:
-    minutes = float(arguments[0]) if arguments else 60.0
-    chosen = [t for t in targets() if len(arguments) < 2 or t.name in arguments[1:]]
-    folder = ROOT / "build" / "fuzz" / "programs"
-    programs = {name: build(folder, name) for name in {t.program for t in chosen}}
-    workers = os.cpu_count() or 1
-    seconds = 60 * minutes * min(workers, len(chosen)) / len(chosen)
-    with ThreadPoolExecutor(workers) as pool:
-        return sum(pool.map(lambda t: _run(t, programs[t.program], seconds), chosen))
+def main() -> int:
+    arguments = _arguments()
+    chosen = [t for t in targets() if not arguments.targets or t.name in arguments.targets]
+    names = sorted({target.program for target in chosen})
+    programs = {name: build(FOLDER / "programs", name) for name in names}
+    seconds = 60 * arguments.minutes
+    campaigns = Campaigns(
+        programs,
+        _read_counts(chosen),
+        arguments.runs or ENDLESS,
+        time.monotonic() + seconds,
+        min(ROUND_SECONDS, seconds * min(arguments.workers, len(chosen)) / len(chosen)),
+    )
+    waiting: queue.SimpleQueue[Target] = queue.SimpleQueue()
+    for target in chosen:
+        waiting.put(target)
+    with ThreadPoolExecutor(arguments.workers) as pool:
+        for worker in [pool.submit(campaigns.work, waiting) for _ in range(arguments.workers)]:
+            worker.result()
+    report = _report(chosen, campaigns)
+    if arguments.save is not None:
+        arguments.save.write_text(json.dumps(report, indent=1) + "\n")
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        _show(chosen, campaigns)
+    return len(campaigns.findings)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -18,9 +18,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data import Dataset, load_dataset, to_model_input
 from tflm_train.errors import DataError, TflmTrainError
 from tflm_train.model import load
-from tflm_train.runtime.data import Dataset, load_dataset, to_model_input
 
 WINDOW = 50  # steps that the printed and drawn means run over
 

@@ -13,10 +13,10 @@ import pytest
 from tests.cli.helpers import Run
 from tests.networks import NETWORKS, load_network
 from tflm_train.cli import advice
+from tflm_train.data import Dataset
 from tflm_train.learning import RateChoice
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime import Interpreter, training
-from tflm_train.runtime.data import Dataset
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import Head
 

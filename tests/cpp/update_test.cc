@@ -90,5 +90,61 @@ TEST(BiasUpdate, Golden) {
   }
 }
 
+// What no training reaches, but a foreign state may hold: 4-bit residuals beyond those of 127 and
+// -127. A step by nothing brings them back.
+constexpr int32_t kRow = 20;
+
+template <typename Params>
+Params UnreachableParams(const tflm_train::Geometry& geometry) {
+  Params params = {};
+  params.geometry = geometry;
+  params.update.residual_bits = 4;
+  params.update.gain_shift = 12;
+  params.update.tap_y1 = geometry.k_h;
+  params.update.tap_x1 = geometry.k_w;
+  params.update.row_channels = kRow;
+  params.rule.steps = 1;
+  return params;
+}
+
+template <typename Params, typename Kernel>
+void ExpectToComeBack(const Params& params, int32_t weights, Kernel kernel) {
+  const float kw[kRow] = {}, scales[kSlots] = {};
+  const int8_t zeros[kRow] = {};
+  TrainState state = {};
+  state.learning_rate = 0.5f;
+  const int8_t limits[] = {127, -127};
+  for (const int8_t limit : limits) {
+    int8_t* const w = Guarded<int8_t>(weights);
+    int8_t* const residual = Guarded<int8_t>(weights / 2);
+    std::memset(w, limit, weights);
+    std::memset(residual, limit > 0 ? 0x77 : 0x88, weights / 2);
+    kernel(params, zeros, zeros, state, scales, kw, nullptr,
+           tflm_train::TrainedTensors{w, nullptr, residual, nullptr, nullptr}, nullptr);
+    for (int32_t i = 0; i < weights; ++i) EXPECT_EQ(w[i], limit);
+    for (int32_t i = 0; i < weights / 2; ++i) EXPECT_EQ(residual[i], 0);
+  }
+}
+
+TEST(ConvUpdate, UnreachableResidualsComeBack) {
+  constexpr int32_t kRows = 5;
+  const auto params = UnreachableParams<tflm_train::ConvUpdateParams>(
+      {1, 1, kRow, 1, 1, kRows, 1, 1, 1, 1, 1, 1, 0, 0});
+  ExpectToComeBack(params, kRows * kRow, [&](auto... arguments) {
+    tflm_train::ConvUpdate(arguments..., GuardedBytes(tflm_train::ConvUpdateScratchBytes(params)));
+  });
+}
+
+TEST(DepthwiseUpdate, UnreachableResidualsComeBack) {
+  // All but one of the taps are in the padding.
+  auto params = UnreachableParams<tflm_train::DepthwiseUpdateParams>(
+      {1, 1, kRow, 1, 1, kRow, 3, 3, 1, 1, 1, 1, 1, 1});
+  params.multiplier = 1;
+  ExpectToComeBack(params, 9 * kRow, [&](auto... arguments) {
+    tflm_train::DepthwiseUpdate(arguments...,
+                                GuardedBytes(tflm_train::DepthwiseUpdateScratchBytes(params)));
+  });
+}
+
 }  // namespace
 }  // namespace tflm_train_test

@@ -11,10 +11,10 @@ from rich.console import Console
 
 import tflm_train as tt
 from tflm_train import demo
+from tflm_train.data import Dataset
 from tflm_train.demo.__main__ import run
 from tflm_train.demo.data import field_data, source_data
 from tflm_train.errors import TflmTrainError
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.model_data import model_inputs
 from tflm_train.runtime.training import evaluate
 

@@ -13,12 +13,14 @@ import pytest
 import tflm_train as tt
 from tests import requirements
 from tests.steps import assert_follows_reference, random_inputs, random_target
+from tflm_train.data import load_dataset
 from tflm_train.errors import ModelError, UnsupportedError
 from tflm_train.model import Model
 from tflm_train.model.batch import one_sample
+from tflm_train.model.layers import list_layers, uses_of
+from tflm_train.reference import Reference
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
-from tflm_train.runtime.data import load_dataset
 from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.presets import preset_scheme
@@ -69,16 +71,22 @@ def scheme(name: str) -> Scheme:
     return Scheme.load(requirements.shared() / "cases" / "reports" / f"{name}.yaml")
 
 
-@pytest.mark.parametrize("name", ["weights0", "biases_last4"])
-def test_tied_layers_never_come_apart(name: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"layers 0, 2 are one layer .*train layers from 4"):
-        rewrite(case("02_siamese_tied_layers"), scheme(name))
-
-
-def test_the_layer_behind_tied_ones_trains() -> None:
+@pytest.mark.parametrize("name", ["weights0", "biases_last4", "head_only"])
+def test_tied_layers_train_as_one(name: str) -> None:
     model = case("02_siamese_tied_layers")
-    assert [layer.trainable for layer in inspect_model(model).layers] == [False] * 4 + [True]
-    rewrite(model, scheme("head_only"))
+    new = Model(rewrite(model, scheme(name)).model_bytes)
+    interpreter, reference = tt.Interpreter(new), Reference(new)
+    first, second = random_inputs(model.graph, 2)
+    for _ in range(2):
+        assert interpreter.train_step([first, second], 1, 0.5) == reference.step(
+            [first, second], 1, 0.5
+        )
+        assert interpreter.state() == reference.state()
+    merged = Model(tt.merge(new, interpreter.state()))
+    assert [len(uses_of(list_layers(merged.graph), x)) for x in list_layers(merged.graph)] == [
+        *(2, 2, 2, 2),
+        1,
+    ]
 
 
 def test_a_layer_of_a_constant_trains_in_part() -> None:

@@ -7,7 +7,11 @@
 //                                                 one where new ones go; what a finding was made by
 //                                                 is written to the file FOUND
 //
-// Targets that make their own valid input (SeedInput) need no seeds.
+// Targets that make their own valid input (SeedInput) need no seeds. One that has WentDeep says of
+// the last run whether it got beyond the first checks, and these runs are counted.
+//
+// The target is compiled with sanitizers, this file without: what a campaign does itself shall cost
+// less than what it runs.
 
 #include <dirent.h>
 
@@ -17,6 +21,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -24,6 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 extern "C" __attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
                                                                 size_t capacity, unsigned int seed);
 extern "C" __attribute__((weak)) size_t SeedInput(uint8_t* data, size_t capacity);
+extern "C" __attribute__((weak)) bool WentDeep();
 extern "C" void __sanitizer_set_death_callback(void (*callback)());
 // An abort() of the target is a finding like any other.
 extern "C" const char* __asan_default_options() { return "handle_abort=1:detect_leaks=0"; }
@@ -35,10 +41,12 @@ using Input = std::vector<uint8_t>;
 constexpr size_t kCapacity = 1 << 15;
 constexpr size_t kEdges = 1 << 16;
 
-uint8_t edges[kEdges];  // how often each was taken in this run, up to 255
-uint8_t seen[kEdges];   // the bits of the counts that any run had
+uint8_t edges[kEdges];   // how often each was taken in this run, up to 255
+uint8_t seen[kEdges];    // the bits of the counts that any run had
+uint16_t taken[kEdges];  // the edges of this run, which are far fewer than all
+size_t taken_count = 0;
 uintptr_t previous = 0;
-Input current;
+const Input* current = nullptr;
 const char* found_file = nullptr;
 
 class Random {
@@ -75,7 +83,7 @@ void WriteFile(const std::string& path, const Input& input) {
 }
 
 void KeepFinding() {
-  if (found_file != nullptr) WriteFile(found_file, current);
+  if (found_file != nullptr && current != nullptr) WriteFile(found_file, *current);
 }
 
 // By name: the order of a folder is any.
@@ -95,8 +103,7 @@ std::vector<Input> ReadFolder(const std::string& path) {
 
 // Whether the run reached something new.
 bool Run(const Input& input) {
-  current = input;
-  std::memset(edges, 0, sizeof(edges));
+  current = &input;
   previous = 0;
   // A copy of just this size: reading beyond it is found.
   uint8_t* const copy = static_cast<uint8_t*>(std::malloc(input.empty() ? 1 : input.size()));
@@ -104,16 +111,13 @@ bool Run(const Input& input) {
   LLVMFuzzerTestOneInput(copy, input.size());
   std::free(copy);
   bool is_new = false;
-  const uint64_t* const words = reinterpret_cast<const uint64_t*>(edges);
-  for (size_t w = 0; w < kEdges / 8; ++w) {
-    if (words[w] == 0) continue;
-    for (size_t i = 8 * w; i < 8 * w + 8; ++i) {
-      const uint8_t count = edges[i];
-      if (count == 0) continue;
-      const uint8_t bucket = count < 4 ? 1u << (count - 1) : count < 32 ? 8 : count < 128 ? 16 : 32;
-      is_new = is_new || (seen[i] & bucket) == 0;
-      seen[i] |= bucket;
-    }
+  for (; taken_count > 0; --taken_count) {
+    const size_t edge = taken[taken_count - 1];
+    const uint8_t count = edges[edge];
+    const uint8_t bucket = count < 4 ? 1u << (count - 1) : count < 32 ? 8 : count < 128 ? 16 : 32;
+    is_new = is_new || (seen[edge] & bucket) == 0;
+    seen[edge] |= bucket;
+    edges[edge] = 0;
   }
   return is_new;
 }
@@ -153,9 +157,10 @@ void MutateBytes(Random& random, Input* input) {
 
 void Mutate(Random& random, Input* input) {
   if (LLVMFuzzerCustomMutator == nullptr) return MutateBytes(random, input);
-  const size_t size = input->size();
-  input->resize(kCapacity);
-  input->resize(LLVMFuzzerCustomMutator(input->data(), size, kCapacity, random.Next()));
+  static uint8_t buffer[kCapacity];
+  std::copy(input->begin(), input->end(), buffer);
+  const size_t size = LLVMFuzzerCustomMutator(buffer, input->size(), kCapacity, random.Next());
+  input->assign(buffer, buffer + size);
 }
 
 std::string NameOf(const std::string& folder, const Input& input) {
@@ -184,36 +189,45 @@ int Campaign(unsigned long runs, double seconds, uint64_t first_random, const st
   for (const Input& input : inputs) Run(input);
   const size_t before = inputs.size();
   const auto start = std::chrono::steady_clock::now();
+  const std::clock_t first_clock = std::clock();
   Random random(first_random);
   unsigned long done = 0;
+  unsigned long deep = 0;
   double passed = 0;
+  Input input;
   for (; done < runs && passed < seconds; ++done) {
     // The newer half twice as often.
     const size_t half = inputs.size() / 2;
     const size_t from = random.Below(3) == 0 ? 0 : half;
-    Input input = inputs[from + random.Below(inputs.size() - from)];
-    Mutate(random, &input);
+    const Input& old = inputs[from + random.Below(inputs.size() - from)];
+    do {  // what has run already shows nothing
+      input = old;
+      Mutate(random, &input);
+    } while (input == old);
     if (Run(input)) {
       inputs.push_back(input);
       WriteFile(NameOf(kept, input), input);
     }
+    deep += WentDeep == nullptr || WentDeep();
     if (done % 64 == 0) {
       passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
   }
+  const double cpu = static_cast<double>(std::clock() - first_clock) / CLOCKS_PER_SEC;
   size_t reached = 0;
   for (const uint8_t bits : seen) reached += bits != 0;
-  std::printf("%lu runs, no finding; %.0f s, %zu inputs kept, %zu edges\n", done, passed,
-              inputs.size() - before, reached);
+  std::printf("%lu runs, no finding; %lu deep, %.2f s of CPU, %zu inputs kept, %zu edges\n", done,
+              deep, cpu, inputs.size() - before, reached);
   return 0;
 }
 
 }  // namespace
 
-extern "C" __attribute__((no_sanitize("address", "undefined"))) void __sanitizer_cov_trace_pc() {
+extern "C" void __sanitizer_cov_trace_pc() {
   const uintptr_t here = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
   const size_t edge = (here ^ (previous << 1) ^ (here >> 13)) % kEdges;
   previous = here;
+  if (edges[edge] == 0) taken[taken_count++] = static_cast<uint16_t>(edge);
   if (edges[edge] < 255) ++edges[edge];
 }
 

@@ -15,17 +15,13 @@
 namespace tflm_train {
 
 struct TfLiteContext {
-  struct Block {
-    explicit Block(size_t bytes) : data(std::malloc(bytes == 0 ? 1 : bytes)), size(bytes) {}
-    ~Block() { std::free(data); }
-    Block(const Block&) = delete;
-    Block& operator=(const Block&) = delete;
-    void* data;
-    size_t size;
+  struct Free {
+    void operator()(void* data) const { std::free(data); }
   };
+  using Block = std::unique_ptr<void, Free>;
 
   std::vector<TfLiteEvalTensor> tensors;
-  std::vector<std::unique_ptr<Block>> blocks;
+  std::vector<Block> blocks;
   std::vector<size_t> scratch_sizes;
   std::vector<void*> scratch;
   int calls = 0;
@@ -33,11 +29,11 @@ struct TfLiteContext {
   std::vector<char>* log = nullptr;
 
   void* Allocate(size_t bytes) {
-    blocks.push_back(std::make_unique<Block>(bytes));
-    return blocks.back()->data;
+    blocks.emplace_back(std::malloc(bytes == 0 ? 1 : bytes));
+    return blocks.back().get();
   }
   bool CallFails(size_t bytes) { return ++calls == failing_call || bytes > kArenaBytes; }
-  static constexpr size_t kArenaBytes = size_t{1} << 23;
+  static constexpr size_t kArenaBytes = tflm_train_fuzz::kLargest.bytes;
 };
 
 namespace {
@@ -102,6 +98,10 @@ class Random {
   uint32_t state_;
 };
 
+size_t BytesOf(uint8_t type) {
+  return type == kTfLiteFloat32 || type == kTfLiteInt32 ? 4 : type == kTfLiteInt16 ? 2 : 1;
+}
+
 // What a variable of a kind may hold: weights and biases are checked where they enter (RESTORE,
 // StateLoad), floats are not.
 void FillRam(uint8_t type, size_t bytes, Random* random, void* data) {
@@ -123,19 +123,67 @@ void FillRam(uint8_t type, size_t bytes, Random* random, void* data) {
       std::memcpy(at + i, &value, 4);
     }
   } else {
-    for (size_t i = 0; i < bytes; ++i) at[i] = static_cast<uint8_t>(random->Next() >> 11);
+    for (size_t i = 0; i < bytes; i += 4) {
+      const uint32_t four = random->Next();
+      std::memcpy(at + i, &four, std::min<size_t>(4, bytes - i));
+    }
     // Gradients that overflow their prediction are made of the largest values.
     if (random->Next() % 4 == 0) std::memset(at, random->Next() % 2 == 0 ? 127 : 129, bytes);
   }
+}
+
+// Random numbers between two, both included.
+void FillUniform(uint8_t type, const uint8_t* limits, size_t bytes, Random* random, void* data) {
+  uint8_t* const at = static_cast<uint8_t*>(data);
+  if (type == kTfLiteFloat32) {
+    float low, high;
+    std::memcpy(&low, limits, 4);
+    std::memcpy(&high, limits + 4, 4);
+    for (size_t i = 0; i + 4 <= bytes; i += 4) {
+      const float share = static_cast<float>(random->Next() >> 8) * (1.0f / (1 << 24));
+      const float value = low + (high - low) * share;
+      std::memcpy(at + i, &value, 4);
+    }
+    return;
+  }
+  int32_t low, high;
+  std::memcpy(&low, limits, 4);
+  std::memcpy(&high, limits + 4, 4);
+  const uint64_t span = static_cast<uint64_t>(static_cast<int64_t>(high) - low) + 1;
+  const size_t step = BytesOf(type);
+  for (size_t i = 0; i + step <= bytes; i += step) {
+    const int64_t value = low + static_cast<int64_t>(random->Next() * span >> 32);
+    std::memcpy(at + i, &value, step);  // little endian: its low bytes
+  }
+}
+
+void Fill(const FuzzTensor& tensor, size_t bytes, Random* random, void* to) {
+  const std::vector<uint8_t>& data = tensor.data;
+  if (tensor.is_uniform && data.size() == 2 * sizeof(int32_t)) {
+    return FillUniform(tensor.type, data.data(), bytes, random, to);
+  }
+  if (!tensor.is_constant || data.empty()) return FillRam(tensor.type, bytes, random, to);
+  for (size_t i = 0; i < bytes; i += data.size()) {
+    std::memcpy(static_cast<uint8_t*>(to) + i, data.data(), std::min(data.size(), bytes - i));
+  }
+}
+
+// FNV-1a over words, which tells any two contents that differ in one word.
+uint32_t AddToSum(uint32_t sum, uint8_t type, const void* data, size_t bytes) {
+  const uint8_t* const at = static_cast<const uint8_t*>(data);
+  for (size_t i = 0; i < bytes; i += 4) {
+    uint32_t word = 0;
+    std::memcpy(&word, at + i, std::min<size_t>(4, bytes - i));
+    if (type == kTfLiteFloat32 && (word & 0x7FFFFFFFu) > 0x7F800000u) word = 0x7FC00000u;
+    sum = (sum ^ word) * 0x01000193u;
+  }
+  return sum;
 }
 
 float LearningRate(uint8_t choice) {
   static constexpr float kRates[] = {1e-3f, 0.0f, 1.0f, 1e-40f, 1e30f, 3e38f, NAN, -1.0f};
   return kRates[choice % 8];
 }
-
-// Multiplications that an op may take, roughly; more are not waited for.
-constexpr double kMostWork = 3e6;
 
 double WorkOf(const Geometry& g) {
   return 1.0 * g.in_h * g.in_w * g.k_h * g.k_w + 1.0 * g.out_h * g.out_w * g.k_h * g.k_w +
@@ -202,11 +250,17 @@ TFLMRegistration RegistrationOf(const std::string& op) {
 
 class Runner {
  public:
-  Runner(const FuzzNode& node, std::vector<char>* refusal)
-      : node_(node), registration_(RegistrationOf(node.op)), random_(node.seed) {
+  Runner(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal, uint32_t* sum)
+      : node_(node),
+        budget_(budget),
+        sum_(sum),
+        registration_(RegistrationOf(node.op)),
+        random_(node.seed) {
     refusal->assign(1, '\0');
     current_log = refusal;
     context_.failing_call = node.failing_call;
+    context_.blocks.reserve(3 * node.tensors.size() + 16);
+    context_.tensors.reserve(node.tensors.size());
   }
   ~Runner() { current_log = nullptr; }
 
@@ -224,9 +278,9 @@ class Runner {
                               static_cast<int>(node_.options.size())};
     if (registration_.prepare(&context_, &tflite_node) != kTfLiteOk) return Outcome::kRefused;
     const OpKind kind = static_cast<OpKind>(ParamsOf<LossParams>(node_).header.kind);
-    if (total_bytes_ > TfLiteContext::kArenaBytes || WorkOf(node_, kind) > kMostWork) {
-      return Outcome::kPrepared;
-    }
+    size_t bytes = total_bytes_;
+    for (const size_t more : context_.scratch_sizes) bytes += more;
+    if (bytes > budget_.bytes || WorkOf(node_, kind) >= budget_.work) return Outcome::kPrepared;
     for (size_t i = 0; i < node_.tensors.size(); ++i) {
       TfLiteEvalTensor& tensor = context_.tensors[i];
       if (tensor.data.data == nullptr) tensor.data.data = context_.Allocate(bytes_[i]);
@@ -236,9 +290,10 @@ class Runner {
     }
     if (registration_.reset != nullptr) registration_.reset(&context_, tflite_node.user_data);
     for (int i = 0; i < 3; ++i) {
-      if (i == 0 || kind != OpKind::kRestore) FillTensors(kind);
+      if (i == 0 || kind != OpKind::kRestore) FillTensors(kind, i == 0);
       registration_.invoke(&context_, &tflite_node);
       if (kind == OpKind::kRestore) UseState(tflite_node);
+      if (sum_ != nullptr) AddTensorsToSum();
     }
     return Outcome::kInvoked;
   }
@@ -254,23 +309,16 @@ class Runner {
       const size_t bytes = elements * BytesOf(tensor.type);
       TfLiteEvalTensor eval = {{nullptr}, List(tensor.dims), static_cast<TfLiteType>(tensor.type)};
       if (tensor.is_constant) {
-        if (bytes > TfLiteContext::kArenaBytes) return false;
+        if (bytes > budget_.bytes) return false;
         eval.data.data = static_cast<char*>(context_.Allocate(bytes + tensor.is_misaligned)) +
                          tensor.is_misaligned;
-        FillRam(tensor.type, bytes, &random_, eval.data.data);
-        for (size_t i = 0; !tensor.data.empty() && i < bytes; ++i) {
-          static_cast<uint8_t*>(eval.data.data)[i] = tensor.data[i % tensor.data.size()];
-        }
+        Fill(tensor, bytes, &random_, eval.data.data);
       }
       context_.tensors.push_back(eval);
       bytes_.push_back(bytes);
       total_bytes_ += bytes;
     }
     return true;
-  }
-
-  static size_t BytesOf(uint8_t type) {
-    return type == kTfLiteFloat32 || type == kTfLiteInt32 ? 4 : type == kTfLiteInt16 ? 2 : 1;
   }
 
   template <typename T>
@@ -282,10 +330,11 @@ class Runner {
     return list;
   }
 
-  void FillTensors(OpKind kind) {
+  void FillTensors(OpKind kind, bool is_first) {
     for (size_t i = 0; i < node_.tensors.size(); ++i) {
-      if (!node_.tensors[i].is_constant) {
-        FillRam(node_.tensors[i].type, bytes_[i], &random_, context_.tensors[i].data.data);
+      const FuzzTensor& tensor = node_.tensors[i];
+      if (!tensor.is_constant && (is_first || !tensor.is_kept)) {
+        Fill(tensor, bytes_[i], &random_, context_.tensors[i].data.data);
       }
     }
     const float rate = LearningRate(node_.rate);
@@ -311,6 +360,14 @@ class Runner {
     std::memcpy(Data(last), static_cast<const void*>(&live), sizeof(live));
   }
 
+  void AddTensorsToSum() {
+    for (size_t i = 0; i < node_.tensors.size(); ++i) {
+      const FuzzTensor& tensor = node_.tensors[i];
+      if (tensor.is_constant || tensor.is_private) continue;
+      *sum_ = AddToSum(*sum_, tensor.type, context_.tensors[i].data.data, bytes_[i]);
+    }
+  }
+
   void* Data(int8_t id) { return context_.tensors[id].data.data; }
 
   // Saves, loads and resets what RESTORE has made ready.
@@ -326,6 +383,8 @@ class Runner {
   }
 
   const FuzzNode& node_;
+  const Budget budget_;
+  uint32_t* const sum_;
   TFLMRegistration registration_;
   Random random_;
   TfLiteContext context_;
@@ -335,8 +394,9 @@ class Runner {
 
 }  // namespace
 
-Outcome RunNode(const FuzzNode& node, std::vector<char>* refusal) {
-  return Runner(node, refusal).Run();
+Outcome RunNode(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal,
+                uint32_t* sum) {
+  return Runner(node, budget, refusal, sum).Run();
 }
 
 }  // namespace tflm_train_fuzz

@@ -17,6 +17,9 @@ struct FuzzTensor {
   uint8_t type = 9;  // TfLiteType
   bool is_constant = false;
   bool is_misaligned = false;  // a constant that no 2 divides the address of
+  bool is_uniform = false;     // random numbers between the two, of its type, that `data` is
+  bool is_kept = false;        // what an Invoke leaves is there in the next one
+  bool is_private = false;     // holds addresses: not part of a sum
   std::vector<int32_t> dims;
   std::vector<uint8_t> data;  // of a constant, repeated as often as needed
 };
@@ -36,9 +39,19 @@ std::vector<uint8_t> WriteNode(const FuzzNode& node);
 
 enum class Outcome { kRefused, kPrepared, kInvoked };
 
-// Prepare, then Invoke where that is no question of hours or gigabytes. What Prepare refuses is
-// said in `refusal`.
-Outcome RunNode(const FuzzNode& node, std::vector<char>* refusal);
+// What a run may take: bytes of its constants and of all of its tensors, and multiplications,
+// roughly. None: Prepare alone.
+struct Budget {
+  size_t bytes;
+  double work;
+};
+constexpr Budget kPrepareAlone = {size_t{1} << 12, 0};
+constexpr Budget kLargest = {size_t{1} << 23, 3e6};
+
+// Prepare, then Invoke within the budget. What Prepare refuses is said in `refusal`. `sum`, where it
+// is not nullptr, gets a checksum of all tensors after each Invoke, in which every NaN is the same.
+Outcome RunNode(const FuzzNode& node, const Budget& budget, std::vector<char>* refusal,
+                uint32_t* sum = nullptr);
 
 }  // namespace tflm_train_fuzz
 

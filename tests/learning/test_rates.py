@@ -10,11 +10,11 @@ import pytest
 import tflm_train as tt
 from tests.networks import NETWORKS, load_network
 from tflm_train import learning
+from tflm_train.data import Dataset
 from tflm_train.learning import RateChoice, choose_rate
 from tflm_train.learning.rates import default_budget, folds_of, middle
 from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme.head import Head
 

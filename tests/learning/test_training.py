@@ -14,13 +14,13 @@ from tests.loss_models import loss_model
 from tests.models import converted_model
 from tests.steps import DIGITS, random_inputs, weights_of
 from tflm_train import learning
+from tflm_train.data import Dataset
 from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.learning.host_form import host_form
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.training import train
 from tflm_train.scheme import Loss, Scheme
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.random_layers import Draw, geometry, size
 from tflm_train import ops
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.ops.geometry import Geometry
@@ -20,35 +21,6 @@ _KERNELS = Path(__file__).resolve().parents[2] / "tflm_kernels"
 _LAYERS = 20_000
 _MASK = ops.MaskFields()
 _OUTPUT = ops.OutputFields(0, 0, -128, 127)
-
-Draw = Callable[[int, int], int]
-"""A random number between two, both included."""
-
-
-def size(draw: Draw, most: int = 512) -> int:
-    """As often small as large."""
-    return draw(1, max(1, most >> draw(0, most.bit_length() - 1)))
-
-
-def geometry(draw: Draw, depthwise: bool = False) -> Geometry:
-    """A window of any shape with any padding, that of a folded PAD as well."""
-    kernel, stride, dilation = ([draw(1, most) for _ in range(2)] for most in (9, 3, 2))
-    if draw(0, 1):
-        kernel = [3, 3]  # the usual one has loops of its own
-    if draw(0, 2):
-        stride, dilation = [stride[0]] * 2, [1, 1]
-    if not depthwise and draw(0, 1):
-        kernel, stride = [1, 1], [1, 1]
-    pads = [draw(0, min(3, k - 1)) for k in kernel]
-    out = [size(draw, 64) for _ in range(2)]
-    # What the last window reads, with up to a stride more.
-    in_size = [
-        max(1, (o - 1) * s + (k - 1) * d + 1 - p - draw(0, p) + draw(0, s - 1))
-        for o, s, k, d, p in zip(out, stride, kernel, dilation, pads, strict=True)
-    ]
-    in_c = size(draw)
-    out_c = in_c * (draw(1, 3) if draw(0, 3) == 0 else 1) if depthwise else size(draw)
-    return Geometry(*in_size, in_c, *out, out_c, *kernel, *stride, *dilation, *pads)
 
 
 def _conv_input_grad(draw: Draw) -> ops.Params:

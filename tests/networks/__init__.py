@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tests import requirements
 from tests.networks.data import FIELD_TEST_COUNT, field
+from tflm_train.data import Dataset
 from tflm_train.model import Model, load
-from tflm_train.runtime.data import Dataset
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.scheme.loss import Loss
 

@@ -11,7 +11,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.runtime.data import Dataset
+from tflm_train.data import Dataset
 
 SOURCE_COUNT, FIELD_TRAIN_COUNT, FIELD_TEST_COUNT = 900, 300, 200
 Pictures = npt.NDArray[np.float64]

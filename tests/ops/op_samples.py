@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -88,9 +87,8 @@ def with_word(params: ops.Params, index: int, value: int) -> bytes:
 def sample(params: ops.Params) -> Op:
     """An op whose tensors are as its declaration wants them, the optional ones there."""
     rng = np.random.default_rng(1)
-    names = [slot.name for slot in slots_of(params.INPUTS)]
-    inputs = _tensors(params, slots_of(params.INPUTS), names, rng)
-    outputs = [t for t in _tensors(params, slots_of(params.OUTPUTS), names, rng) if t is not None]
+    inputs = _tensors(params, slots_of(params.INPUTS), rng)
+    outputs = [t for t in _tensors(params, slots_of(params.OUTPUTS), rng) if t is not None]
     if isinstance(params, ops.Stream):
         constants = np.zeros(64 + 32 + 288, np.int8)
         inputs = [Tensor.make("x", np.int8, (120,)), Tensor.constant("constants", constants)]
@@ -111,42 +109,79 @@ def model_of(op: Op) -> Model:
     return model
 
 
-def _tensors(
-    params: ops.Params, slots: Sequence[Slot], inputs: Sequence[str], rng: np.random.Generator
-) -> list[Tensor | None]:
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A tensor that an op has.
+
+    Attributes:
+      slot: As what.
+      number: Which of a run.
+      type_name: The schema's.
+      size: In elements.
+      value: Evaluates an expression of the declaration.
+    """
+
+    slot: Slot
+    number: int
+    type_name: str
+    size: int
+    value: Callable[[str], int]
+
+
+def places(
+    params: ops.Params, slots: Sequence[Slot], takes: Callable[[], bool] = lambda: True
+) -> list[Place | None]:
+    """The tensors that an op's declaration asks for; None where one is left out.
+
+    Args:
+      params: The op's.
+      slots: Its inputs or outputs.
+      takes: Whether it has a tensor that it may have or not.
+    """
     scope, words = scope_of(type(params)), params.words()
     present = [True] * 30
 
     def value(text: str) -> int:
         return evaluate(scope.compile(text), words, present)
 
-    found: list[Tensor | None] = []
-    for slot in slots:
+    for index, slot in enumerate(slots):
+        if not slot.is_run and value(slot.spec.present) == FREE:
+            present[index] = takes()
+    found: list[Place | None] = []
+    for index, slot in enumerate(slots):
         spec = slot.spec
         if slot.is_run:
             count = value(spec.present) if spec.present else 1
         else:
-            count = int(value(spec.present) != 0)
-            assert value(spec.present) in (0, 1, FREE)
-        found += [_tensor(slot, i, value, rng) for i in range(count)]
+            count = int(value(spec.present) != 0 and present[index])
+        size = value(spec.size) if spec.size else 4
+        code = value(spec.type) if spec.type else TYPES["INT8"]
+        name = next(n for n, c in TYPES.items() if c == code)
+        found += [Place(slot, i, name, size, value) for i in range(count)]
         if not count and not slot.is_run:
             found.append(None)
+    return found
+
+
+def _tensors(
+    params: ops.Params, slots: Sequence[Slot], rng: np.random.Generator
+) -> list[Tensor | None]:
+    found = [None if place is None else _tensor(place, rng) for place in places(params, slots)]
     return _special(params, found)
 
 
-def _tensor(slot: Slot, number: int, value: Any, rng: np.random.Generator) -> Tensor:
-    spec = slot.spec
-    name = next(n for n, c in TYPES.items() if c == value(spec.type)) if spec.type else "INT8"
-    dtype = np.dtype(name.lower())
-    size = value(spec.size) if spec.size else 4
+def _tensor(place: Place, rng: np.random.Generator) -> Tensor:
+    spec = place.slot.spec
+    dtype = np.dtype(place.type_name.lower())
     data = None
     if must_be_constant(spec):
-        data = np.arange(size) % (value(spec.high) + 1 if spec.ascending else 2)
+        limit = place.value(spec.high) + 1 if spec.ascending else 2
+        data = np.arange(place.size) % limit
     elif spec.role in (ops.Role.FACTORS,):
-        data = rng.integers(0, 2, size)
+        data = rng.integers(0, 2, place.size)
     variable = must_be_variable(spec) or spec.role in (ops.Role.SCALES, ops.Role.RANGES)
     return Tensor.make(
-        f"{slot.name}{number}", dtype, (size,),
+        f"{place.slot.name}{place.number}", dtype, (place.size,),
         data=None if data is None else data.astype(dtype), is_variable=variable,
     )  # fmt: skip
 

@@ -12,12 +12,12 @@ import pytest
 
 from tests import requirements
 from tests.steps import assert_follows_reference
+from tflm_train.data import Dataset
 from tflm_train.errors import DataError, ModelError, UnsupportedError
 from tflm_train.model import Model
 from tflm_train.quantization import load_float, quantize
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.inspection import inspect_model
-from tflm_train.runtime.data import Dataset
 from tflm_train.scheme.presets import preset_scheme
 
 ZOO = (*(f"float32_0{i}" for i in range(1, 9)), *(f"hybrid_0{i}" for i in range(1, 5)))

@@ -125,18 +125,6 @@ def test_a_layer_without_bias(converted: Converted) -> None:
     assert_follows_reference(new)
 
 
-def test_a_layer_that_runs_twice_stays_one(converted: Converted) -> None:
-    model = converted("resnet")
-    first, second = layer_of(model, 1), layer_of(model, 2)
-    second.op.inputs[1] = first.weights
-    model = Model(model.to_bytes())
-    for scheme in (Scheme(weights=(WeightUpdate(1),)), Scheme(bias_layers=(2,))):
-        with pytest.raises(
-            UnsupportedError, match=r"layers 1, 2 are one layer that runs 2 times.* from 3 on"
-        ):
-            rewrite(model, scheme)
-
-
 def test_what_is_shared_by_accident_is_copied(converted: Converted) -> None:
     """A bias of zeros for two layers, and equal weights of layers that have not learnt yet."""
     model = converted("resnet")

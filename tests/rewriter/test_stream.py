@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import tflm_train as tt
 from tests.memory.test_memory_report import assert_predicted
 from tests.networks import load_network
-from tests.stacks import ACTIVATIONS, Stack
+from tests.random_layers import random_stack
+from tests.stacks import Stack
 from tflm_train.cost.estimate import builtin_instructions
 from tflm_train.cost.macs import forward_macs
 from tflm_train.errors import ModelError
@@ -35,49 +36,7 @@ pytestmark = pytest.mark.interpreter
 
 @st.composite
 def stacks(draw: Any) -> Model:
-    """One to four blocks: convolutions of every kind, inverted bottlenecks, residuals."""
-    sides = st.integers(3, 19)
-    channels = st.integers(1, 64)
-    activations = st.sampled_from(ACTIVATIONS)
-    height, width = draw(sides), draw(sides)
-    first = min(draw(channels), max(1, LIMIT // (height * width)))
-    stack = Stack.start(height, width, first, draw(st.integers(0, 2**31)))
-
-    def window() -> tuple[int, int, bool, int, int]:
-        """Kernel, stride, SAME, activation, dilation; with a PAD before it now and then."""
-        kernel, stride = draw(st.integers(1, 7)), draw(st.integers(1, 2))
-        padding = draw(st.sampled_from(("SAME", "VALID", "PAD")))
-        if padding == "PAD":
-            stack.pad(tuple(draw(st.integers(0, 3)) for _ in range(4)))
-        dilation = draw(st.sampled_from((1, 1, 1, 2)))
-        smallest = min(stack.top.shape[1:3])
-        if padding != "SAME":
-            kernel = min(kernel, smallest)
-            dilation = 1 if (kernel - 1) * dilation + 1 > smallest else dilation
-        # TFLite has no kernel for strides and dilations together.
-        return kernel, 1 if dilation > 1 else stride, padding == "SAME", draw(activations), dilation
-
-    def fitting() -> int:
-        area = stack.top.shape[1] * stack.top.shape[2]
-        return max(1, min(draw(channels), LIMIT // area))
-
-    for _ in range(draw(st.integers(1, 4))):
-        kind = draw(st.sampled_from(("conv", "depthwise", "bottleneck", "residual")))
-        if kind == "conv":
-            stack.conv(fitting(), *window())
-        elif kind == "depthwise":
-            stack.depthwise(draw(st.integers(1, 2)), *window())
-        else:
-            skip = stack.top
-            stack.conv(fitting(), 1, 1, True, draw(activations))
-            if kind == "bottleneck":
-                stack.depthwise(1, *window())
-                stack.conv(fitting(), 1, 1, True, 0)
-            else:
-                stack.depthwise(1, draw(st.integers(1, 7)), 1, True, draw(activations))
-                stack.conv(skip.shape[3], 1, 1, True, 0)
-                stack.add(skip, draw(activations))
-    return stack.finish()
+    return random_stack(lambda low, high: draw(st.integers(low, high)), LIMIT).finish()
 
 
 def streamed(model: Model) -> Model:

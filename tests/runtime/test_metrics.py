@@ -10,9 +10,9 @@ import pytest
 import tflm_train as tt
 from tests.loss_models import loss_model
 from tests.steps import random_inputs, weights_of
+from tflm_train.data import Dataset
 from tflm_train.errors import DataError
 from tflm_train.rewriter import rewrite
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.metrics import metric_for, real_values
 from tflm_train.runtime.training import evaluate, train
 from tflm_train.scheme import Loss, Scheme

@@ -10,10 +10,10 @@ import pytest
 
 import tflm_train as tt
 from tests.steps import DIGITS, weights_of
+from tflm_train.data import Dataset
 from tflm_train.errors import DataError, ModelError
 from tflm_train.model import load
 from tflm_train.rewriter import rewrite
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.model_data import model_inputs
 from tflm_train.runtime.training import SCHEDULES, evaluate, learning_rate_at, train
 from tflm_train.runtime.training_record import EpochRecord, StepReport

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.networks import NETWORKS, load_network
+from tflm_train.data import Dataset
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.rewriter import rewrite
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.training import train
 from tflm_train.scheme import Scheme, WeightUpdate

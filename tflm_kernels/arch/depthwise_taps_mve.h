@@ -105,8 +105,11 @@ class DepthwiseTaps {
   void Step(int32_t tap, const AxisRange& rows, const AxisRange& columns, int32_t offset_y,
             int32_t offset_x, const int8_t* x, const int8_t* grad) const {
     const Geometry& g = params_.geometry;
-    const int32_t h = rows.end - rows.begin, w = columns.end - columns.begin;
-    if (h <= 0 || w <= 0) return;
+    int32_t h = rows.end - rows.begin, w = columns.end - columns.begin;
+    if (h <= 0 || w <= 0) {
+      if (stepper_.residual_bits() != 4) return;
+      h = w = 0;  // as WeightStepper::IsFrozen says
+    }
     const int32_t iy = rows.begin * g.stride_h + offset_y;
     const int32_t ix = columns.begin * g.stride_w + offset_x;
     TapWork work = {

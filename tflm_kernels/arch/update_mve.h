@@ -143,7 +143,7 @@ class TapUpdate {
       const int32_t next = c + 1 < out_c ? 1 : 0;
       const uint32_t m0 = stepper.ShortMultiplier(kw[0]);
       const uint32_t m1 = next == 0 ? 0 : stepper.ShortMultiplier(kw[1]);
-      if ((m0 | m1) == 0) continue;  // frozen
+      if (stepper.IsFrozen(static_cast<int32_t>(m0 | m1))) continue;
       if (!stepper.IsShort(m0) || !stepper.IsShort(m1)) {
         StepOneByOne(block, c, c + 1 + next);
         continue;
@@ -198,7 +198,7 @@ class TapUpdate {
     const int32_t z = params_.update.x_zero_point;
     for (; c < end; c += 2) {
       RowPair rows = Rows(block, c);
-      if ((rows.m0 | rows.m1) == 0) continue;  // frozen
+      if (stepper_.IsFrozen(rows.m0 | rows.m1)) continue;
       int32_t sums[2];
       if (rows.chunks == 1) {
         block.chunk->Pair(c, rows.count - 1, &rows.q0, &rows.q1);
@@ -254,7 +254,7 @@ class TapUpdate {
       const int32_t channels = g.in_c - i < width ? g.in_c - i : width;
       for (int32_t c = 0; c < g.out_c; c += 2) {
         RowPair rows = Rows({tap, i, channels, inputs, chunks, &grad, nullptr}, c);
-        if ((rows.m0 | rows.m1) == 0) continue;  // frozen
+        if (stepper_.IsFrozen(rows.m0 | rows.m1)) continue;
         PixelCursor x_cursor(x.Moved(i)), cursor(grad.Moved(c));
         int32_t sums[2] = {};
         std::memset(kept, 0, sizeof(GroupSums) * groups);

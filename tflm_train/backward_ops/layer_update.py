@@ -71,8 +71,11 @@ def update_layer(rule: WeightsRule, op: Op, gradient: Gradient, tape: Tape) -> O
     if trained is None:
         return None
     geometry = rule.geometry(op)
+    if trained.bias is not None and tape.takes_bias_gradient(op, gradient):
+        trained = dataclasses.replace(trained, bias=None)
     if trained.weights is None:
-        _update_bias(trained, gradient, geometry, tape)
+        if trained.bias is not None:
+            update_bias(trained, gradient, geometry.positions, tape)
         return None
     name = trained.layer.name
     row_channels = rule.row_channels(geometry)
@@ -87,7 +90,7 @@ def update_layer(rule: WeightsRule, op: Op, gradient: Gradient, tape: Tape) -> O
             q = _save(f"update/{name}/gradient", q, geometry.out_c, part.outputs, tape)
             if bias is not None:
                 # All channels of a bias train.
-                _update_bias(trained, gradient, geometry, tape)
+                update_bias(trained, gradient, geometry.positions, tape)
             geometry, bias = dataclasses.replace(geometry, out_c=part.outputs.size), None
         geometry = dataclasses.replace(geometry, in_c=part.inputs.size)
     y0, y1, x0, x1 = trained.taps
@@ -128,10 +131,18 @@ def let_wait(update: Op, gradient: Gradient) -> None:
     update.inputs = dataclasses.replace(inputs, after=gradient.tensor).in_order()
 
 
-def _update_bias(trained: TrainedLayer, gradient: Gradient, geometry: Geometry, tape: Tape) -> None:
+def update_bias(trained: TrainedLayer, gradient: Gradient, positions: int, tape: Tape) -> None:
+    """Emits the op that updates a layer's bias alone.
+
+    Args:
+      trained: The layer; its bias trains.
+      gradient: Whose sum over the positions is the bias'.
+      positions: How many there are.
+      tape: Takes the op.
+    """
     assert trained.bias is not None
-    step = tape.step_of(LayerSize(0, 0, geometry.positions, trained.layer.x.scale))
-    params = ops.BiasUpdate(geometry.positions, geometry.out_c, gradient.slot, rule=step.rule)
+    step = tape.step_of(LayerSize(0, 0, positions, trained.layer.x.scale))
+    params = ops.BiasUpdate(positions, trained.bias.size, gradient.slot, rule=step.rule)
     name = trained.layer.name
     inputs = ops.BiasUpdateInputs(
         gradient=gradient.tensor,

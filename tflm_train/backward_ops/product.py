@@ -257,21 +257,28 @@ def produce_product(
     tape: Tape, tensor: Tensor, gradient: TapeGradient, names: Names, factor: Factor
 ) -> None:
     """The gradient of `tensor` is a product."""
-    product = plan(names, factor)
 
     def produce(to: Destination) -> None:
-        params = ops.ProductGrad(
-            product.kept, product.reduced,
-            gradient.tensor.size, 0 if factor.x is None else factor.x.size,
-            factor.kind, factor.value, to.mask.fields,
-            gradient.slot, to.slot, to.slot_addend, float(product.unit_scale),
-        )  # fmt: skip
-        table = None
-        if factor.table is not None:
-            table = tape.constant(to.constant_name("derivative"), factor.table)
-        emit_gradient(tape, params, gradient, to, x=factor.x, table=table)
+        emit_product(tape, gradient, names, factor, to)
 
     tape.produce(tensor, produce, takes_addend=True)
+
+
+def emit_product(
+    tape: Tape, gradient: TapeGradient, names: Names, factor: Factor, to: Destination
+) -> None:
+    """Emits the op that writes a product."""
+    product = plan(names, factor)
+    params = ops.ProductGrad(
+        product.kept, product.reduced,
+        gradient.tensor.size, 0 if factor.x is None else factor.x.size,
+        factor.kind, factor.value, to.mask.fields,
+        gradient.slot, to.slot, to.slot_addend, float(product.unit_scale),
+    )  # fmt: skip
+    table = None
+    if factor.table is not None:
+        table = tape.constant(to.constant_name("derivative"), factor.table)
+    emit_gradient(tape, params, gradient, to, x=factor.x, table=table)
 
 
 def product_of(params: ops.ProductGrad) -> Product:

@@ -107,6 +107,15 @@ class Tape(Protocol):
         """What trains of a layer; None where nothing does."""
         ...
 
+    def takes_bias_gradient(self, op: Op, gradient: Gradient) -> bool:
+        """Whether a layer's bias is moved by the sum of its uses' gradients, of which this is one.
+
+        Args:
+          op: The layer.
+          gradient: Of its output, finished.
+        """
+        ...
+
     def step_of(self, size: LayerSize) -> StepFields:
         """What the scheme's optimizer says of a layer."""
         ...

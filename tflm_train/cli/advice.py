@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from tflm_train.data import Dataset
 from tflm_train.learning import RateChoice
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import ACCURACY
 from tflm_train.runtime.model_data import model_inputs, targets

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Command, Parser
+from tflm_train.data import Dataset
 from tflm_train.errors import DataError
 from tflm_train.files import read_input
 from tflm_train.learning import LatentCache
 from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.model.metadata import class_names
 from tflm_train.records import sometimes
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import map_positions, metric_for
 from tflm_train.runtime.model_data import model_inputs, targets

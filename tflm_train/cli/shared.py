@@ -16,6 +16,8 @@ from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
 from tflm_train.cost.boards import BOARDS, DEFAULT_CLOCK, Board, parse_clock, show_clock
 from tflm_train.cost.cores import Core
+from tflm_train.data import Dataset, load_dataset
+from tflm_train.data.npz import MOST_BYTES
 from tflm_train.errors import SchemeError, TflmTrainError
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import KernelSet, MemoryReport
@@ -24,8 +26,6 @@ from tflm_train.rewriter.budget import parse_bytes
 from tflm_train.rewriter.costs import Costs
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.trials import OnTrial
-from tflm_train.runtime.data import Dataset, load_dataset
-from tflm_train.runtime.npz import MOST_BYTES
 from tflm_train.scheme.head import KEPT_HEAD, MAX_CLASSES, Head, parse_classes
 
 SECONDS_BETWEEN = 10.0  # lines of progress where there is no terminal

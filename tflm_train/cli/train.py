@@ -10,12 +10,12 @@ from pathlib import Path
 from tflm_train.cli import advice, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.kept_run import KEEP, LAST, KeptRun
+from tflm_train.data import Dataset
 from tflm_train.files import read_input
 from tflm_train.learning import LatentCache, RateChoice, train
 from tflm_train.learning.split_pair import data_for_tail
 from tflm_train.model import load
 from tflm_train.records import sometimes
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
 from tflm_train.runtime.training import DEFAULT_SCHEDULE, SCHEDULES

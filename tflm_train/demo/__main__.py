@@ -18,13 +18,13 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 import tflm_train as tt
+from tflm_train.data import Dataset
 from tflm_train.demo.data import field_data, source_data
 from tflm_train.demo.plot import is_picture, learning_curve
 from tflm_train.errors import TflmTrainError
 from tflm_train.files import write_file
 from tflm_train.learning import train
 from tflm_train.model.kinds import is_rewritten_model, is_state
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.model_data import model_inputs
 from tflm_train.runtime.training import evaluate
 from tflm_train.runtime.training_record import StepReport, TrainingRecord

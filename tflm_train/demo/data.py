@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data import Dataset
 from tflm_train.errors import DataError
-from tflm_train.runtime.data import Dataset
 
 SOURCE_COUNT = 900
 FIELD_TRAIN_COUNT = 597

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tflm_train.data import Dataset
 from tflm_train.demo.data import source_data
-from tflm_train.runtime.data import Dataset
 
 SEED = 1
 EPOCHS = 140

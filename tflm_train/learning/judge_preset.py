@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data import Dataset
 from tflm_train.learning.frozen_once import FrozenOnce, OnLatent
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.learning.rates import OnTrial, choose_rate, folds_of
 from tflm_train.model import Model
 from tflm_train.rewriter.choose_preset import Judge, JudgedPreset
 from tflm_train.rewriter.trials import Way
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
 from tflm_train.runtime.model_data import model_inputs, targets

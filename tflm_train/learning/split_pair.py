@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from tflm_train.data import Dataset
 from tflm_train.errors import DataError
 from tflm_train.learning.frozen_once import OnLatent, Trunk
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.model_data import model_inputs
 

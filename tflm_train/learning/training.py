@@ -7,11 +7,11 @@ from typing import Any, Unpack
 
 import numpy.typing as npt
 
+from tflm_train.data import Dataset
 from tflm_train.learning.frozen_once import FrozenOnce, OnLatent
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.learning.rates import OnTrial, RateChoice, choose_rate
 from tflm_train.runtime import training
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.training import DEFAULT_SCHEDULE, Bench, TrainingOptions
 from tflm_train.runtime.training_record import TrainingRecord

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.ops.builtin import BUILTINS, LayerForm, layer_form_of
@@ -84,6 +88,57 @@ def list_layers(graph: Graph) -> list[Layer]:
     """All layers of a graph in execution order."""
     positions = [(i, op) for i, op in enumerate(graph.ops) if layer_form_of(op) is not None]
     return [Layer(n, op, i) for n, (i, op) in enumerate(positions)]
+
+
+def uses_of(layers: Sequence[Layer], layer: Layer) -> list[Layer]:
+    """The layers that are one layer, which runs once for each of them; in execution order.
+
+    They share their weights, as the layers of a Siamese network and the steps of an unrolled
+    recurrent one do. Weights that are all alike say nothing of that: the converter merges equal
+    constants of layers that have not learnt yet.
+
+    Args:
+      layers: Those of the model whose weights are constants still.
+      layer: One of them.
+
+    Returns:
+      It and the layers that are the same.
+    """
+    same = [x for x in layers if x.weights is layer.weights and x.op.name == layer.op.name]
+    data = layer.weights.data
+    if len(same) == 1 or data is None or np.all(data == data.flat[0]):
+        return [layer]
+    return same
+
+
+def has_bias(uses: Sequence[Layer]) -> bool:
+    """Whether a layer has a bias in each of its uses.
+
+    Of a recurrent layer the converter leaves some uses without, and adds the bias elsewhere: what
+    the others have would come apart from that.
+    """
+    return all(use.bias is not None for use in uses)
+
+
+def have_one_bias(first: Layer, second: Layer) -> bool:
+    """Whether two uses of a layer have one bias: one tensor, or one for each scale of their inputs.
+
+    A bias is counted in steps of its layer's input and weights, so that inputs of two scales need
+    two tensors for the same real values, which are then equal as far as the coarser one can say.
+    """
+    if first.bias is second.bias:
+        return True
+    (a, a_step), (b, b_step) = _real_bias(first), _real_bias(second)
+    return bool(np.all(np.abs(a - b) <= np.maximum(a_step, b_step)))
+
+
+def _real_bias(layer: Layer) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The real values of a layer's bias, and the steps that it is counted in."""
+    assert layer.bias is not None and layer.weights.quantization is not None
+    scale = layer.weights.quantization.scale.astype(np.float64)
+    step = np.broadcast_to(scale * layer.x.scale, (layer.out_channels,))
+    data = layer.bias.data
+    return (np.zeros_like(step) if data is None else data.reshape(-1) * step), step
 
 
 def ancestors(graph: Graph, tensor: Tensor) -> set[int]:

@@ -19,16 +19,16 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter as LiteRt
 from ai_edge_litert.interpreter import OpResolverType
 
+from tflm_train.data import Dataset, Samples, to_model_input
+from tflm_train.data.pictures import ImageFiles
 from tflm_train.errors import DataError, ModelError, RuntimeFailure, UnsupportedError
 from tflm_train.model import Model, Tensor
 from tflm_train.model.layers import list_layers
 from tflm_train.quantization.float_model import SIGNATURE
-from tflm_train.runtime.data import Dataset, Samples, to_model_input
 from tflm_train.runtime.host_library import captured_stderr
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for, real_values
 from tflm_train.runtime.model_data import model_inputs
-from tflm_train.runtime.pictures import ImageFiles
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]

@@ -30,7 +30,7 @@ class Reference(BackwardReference):
         """One training step.
 
         Args:
-          inputs: The model's input, or a list of them, as `Interpreter.infer` takes it.
+          inputs: The model's input, or a list of them, as `Interpreter.train_step` takes it.
           label: The class or the target values; None where the model's input is the target.
           rate: The learning rate.
 
@@ -41,5 +41,5 @@ class Reference(BackwardReference):
           DataError: An input or the label does not fit the model.
         """
         self._forward.load_state(self.state())
-        self._forward.infer(inputs)
+        self._forward.infer(*(inputs if isinstance(inputs, list) else [inputs]))
         return self.backward(self._forward.tensor, label, rate)

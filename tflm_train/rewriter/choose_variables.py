@@ -16,7 +16,7 @@ from tflm_train.backward_ops.rules import layer_rule_of
 from tflm_train.backward_ops.trained_layer import Columns, TrainedLayer
 from tflm_train.errors import UnsupportedError
 from tflm_train.model import Tensor
-from tflm_train.model.layers import Layer
+from tflm_train.model.layers import Layer, has_bias, have_one_bias
 from tflm_train.qas import factors
 from tflm_train.qas.update_rule import Kept
 from tflm_train.rewriter.passes import Pass
@@ -39,11 +39,16 @@ def choose_variables(graph: TrainingGraph) -> TrainingGraph:
       The same graph.
 
     Raises:
-      UnsupportedError: A trained tensor is a tied layer's, not constant or not int8/int32.
+      UnsupportedError: A trained tensor is not constant or not int8/int32.
     """
     graph.variables += [Variable(graph.ranges, None), Variable(graph.scales, None)]
-    for layer in graph.plan.trained:
-        graph.trained[id(layer.op)] = _train_layer(graph, layer)
+    for uses in graph.plan.trained_uses:
+        _join_biases(graph, uses)
+        first: TrainedLayer | None = None
+        for layer in uses:
+            trained = _train_layer(graph, layer, uses, first)
+            graph.trained[id(layer.op)] = trained
+            first = first or trained
     return graph
 
 
@@ -70,14 +75,23 @@ def trainable_taps(weights: npt.NDArray[np.int8]) -> tuple[int, int, int, int]:
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
-    scheme = graph.plan.scheme
-    weights, bias, x = layer.weights, layer.bias, layer.x
+def _train_layer(
+    graph: TrainingGraph, layer: Layer, uses: Sequence[Layer], first: TrainedLayer | None
+) -> TrainedLayer:
+    """Makes variables of what trains of a layer.
+
+    Args:
+      graph: Gets them.
+      layer: The layer.
+      uses: All uses of it, itself among them.
+      first: What the first use trains, whose variables it shares; None where it is the first.
+    """
+    scheme, x = graph.plan.scheme, layer.x
     reason = why_not_input(layer)
     if reason is not None:
         raise UnsupportedError(f"{layer}: {reason}")
-    assert weights.quantization is not None
-    scales = np.broadcast_to(weights.quantization.scale, (layer.out_channels,))
+    assert layer.weights.quantization is not None
+    scales = np.broadcast_to(layer.weights.quantization.scale, (layer.out_channels,))
     weight_factors, bias_factors, frozen = factors(x.scale, scales, qas=scheme.qas)
     trained = TrainedLayer(
         layer=layer,
@@ -88,43 +102,104 @@ def _train_layer(graph: TrainingGraph, layer: Layer) -> TrainedLayer:
         kept={},
         bias_factors=bias_factors,
         frozen_channels=int(np.count_nonzero(frozen)),
-        taps=trainable_taps(_as_kernel(layer)),
+        taps=trainable_taps(_as_kernel(layer)) if first is None else first.taps,
     )
-    update = graph.plan.weights.get(layer.index)
-    if update is not None:
-        _require_trainable(graph, layer, weights)
-        weights = _clipped(graph, layer, _own(graph, layer, layer.form.weights))
-        kept = select_channels(update, layer, scheme.seed)
-        columns = _make_columns(graph, layer, kept)
-        variable = _make_variable(graph, weights) if columns is None else columns.weights
-        if columns is not None and layer.is_depthwise:
-            trained = dataclasses.replace(trained, weight_factors=weight_factors[columns.kept])
+    if first is None:
+        trained = _with_weights(graph, trained, uses)
+    else:
+        roles = {what.role for what in scheme.optimizer.kept_for_weights(scheme.residual_bits)}
+        kept = {role: tensor for role, tensor in first.kept.items() if role in roles}
         trained = dataclasses.replace(
-            trained,
-            weights=variable,
-            columns=columns,
+            trained, weights=first.weights, columns=first.columns, kept=kept
         )
-        kept_for_weights = scheme.optimizer.kept_for_weights(scheme.residual_bits)
-        trained.kept.update(_make_kept(graph, layer, variable, kept_for_weights))
-    if bias is not None:
-        _require_trainable(graph, layer, bias)
-        variable = _make_variable(graph, _own(graph, layer, layer.form.bias))
-        trained = dataclasses.replace(trained, bias=variable)
-        kept_for_bias = scheme.optimizer.kept_for_bias()
-        trained.kept.update(_make_kept(graph, layer, variable, kept_for_bias))
-    return trained
+    if trained.columns is not None and layer.is_depthwise:
+        part = weight_factors[trained.columns.kept]
+        trained = dataclasses.replace(trained, weight_factors=part)
+    return _with_bias(graph, trained, uses) if has_bias(uses) else trained
 
 
-def _own(graph: TrainingGraph, layer: Layer, place: int) -> Tensor:
-    """A layer's weights or bias, copied where other operators read the same tensor."""
-    tensor = layer.op.inputs[place]
+def _with_weights(
+    graph: TrainingGraph, trained: TrainedLayer, uses: Sequence[Layer]
+) -> TrainedLayer:
+    """The layer with its weights' variables, where its weights train."""
+    scheme, layer = graph.plan.scheme, trained.layer
+    named = next((use for use in uses if use.index in graph.plan.weights), None)
+    if named is None:
+        return trained
+    _require_trainable(layer, layer.weights)
+    weights = _clipped(graph, layer, _own(graph, uses, layer.form.weights))
+    kept = select_channels(graph.plan.weights[named.index], named, scheme.seed)
+    columns = _make_columns(graph, layer, kept)
+    variable = _make_variable(graph, weights) if columns is None else columns.weights
+    kept_for_weights = scheme.optimizer.kept_for_weights(scheme.residual_bits)
+    trained.kept.update(_make_kept(graph, layer, variable, kept_for_weights))
+    return dataclasses.replace(trained, weights=variable, columns=columns)
+
+
+def _with_bias(graph: TrainingGraph, trained: TrainedLayer, uses: Sequence[Layer]) -> TrainedLayer:
+    """The layer with its bias' variables, which are those of a use with the same bias."""
+    layer, scheme = trained.layer, graph.plan.scheme
+    assert layer.bias is not None
+    known = (graph.trained.get(id(use.op)) for use in uses)
+    same = next((t for t in known if t is not None and t.bias is layer.bias), None)
+    if same is not None:
+        roles = {what.role for what in scheme.optimizer.kept_for_bias()}
+        trained.kept.update({role: t for role, t in same.kept.items() if role in roles})
+        return dataclasses.replace(trained, bias=same.bias)
+    _require_trainable(layer, layer.bias)
+    with_it = [use for use in uses if use.bias is layer.bias]
+    variable = _make_variable(graph, _own(graph, with_it, layer.form.bias))
+    trained.kept.update(_make_kept(graph, layer, variable, scheme.optimizer.kept_for_bias()))
+    return dataclasses.replace(trained, bias=variable)
+
+
+def _join_biases(graph: TrainingGraph, uses: Sequence[Layer]) -> None:
+    """Finds the biases that the uses of a layer have in common.
+
+    Equal tensors of one scale become one. What differs in its scale alone has to stay apart, and is
+    remembered: it is moved by one gradient.
+    """
+    if not has_bias(uses):
+        return
+    joint: list[list[Layer]] = []
+    for layer in uses:
+        same = next((found for found in joint if have_one_bias(found[0], layer)), None)
+        if same is None:
+            joint.append([layer])
+            continue
+        equal = next((other for other in same if _are_equal(other, layer)), None)
+        if equal is not None:
+            layer.op.inputs[layer.form.bias] = equal.bias
+        same.append(layer)
+    for found in joint:
+        if len({id(layer.bias) for layer in found}) > 1:
+            graph.joint_biases.append(tuple(id(layer.op) for layer in found))
+
+
+def _are_equal(layer: Layer, other: Layer) -> bool:
+    """Whether two biases are the same numbers of the same steps."""
+    a, b = layer.bias, other.bias
+    assert a is not None and b is not None
+    of_one_scale = layer.x.scale == other.x.scale
+    return a is b or (of_one_scale and np.array_equal(_values(a), _values(b)))
+
+
+def _values(bias: Tensor) -> npt.NDArray[np.generic]:
+    return np.zeros(bias.shape, np.int32) if bias.data is None else bias.data
+
+
+def _own(graph: TrainingGraph, uses: Sequence[Layer], place: int) -> Tensor:
+    """A layer's weights or bias, copied where operators that are none of its uses read it too."""
+    tensor = uses[0].op.inputs[place]
     assert tensor is not None
-    if sum(t is tensor for op in graph.model.graph.ops for t in op.inputs) == 1:
+    if sum(t is tensor for op in graph.model.graph.ops for t in op.inputs) == len(uses):
         return tensor
-    copy = dataclasses.replace(tensor, name=f"{layer.name}/{tensor.short_name}", raw=None)
-    layer.op.inputs[place] = graph.model.graph.add(copy)
+    copy = dataclasses.replace(tensor, name=f"{uses[0].name}/{tensor.short_name}", raw=None)
+    graph.model.graph.add(copy)
+    for use in uses:
+        use.op.inputs[place] = copy
     graph.warnings.append(
-        f"{layer} gets its own copy of {tensor.name!r}, which other operators read as well"
+        f"{uses[0]} gets its own copy of {tensor.name!r}, which other operators read as well"
     )
     return copy
 
@@ -214,7 +289,7 @@ def _make_variable(graph: TrainingGraph, tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _require_trainable(graph: TrainingGraph, layer: Layer, tensor: Tensor) -> None:
-    reason = why_not_tensor(graph.model.graph, layer, tensor)
+def _require_trainable(layer: Layer, tensor: Tensor) -> None:
+    reason = why_not_tensor(layer, tensor)
     if reason is not None:
         raise UnsupportedError(f"{layer}: {reason}")

@@ -30,7 +30,8 @@ def close_step(graph: TrainingGraph) -> None:
     ops = [op for op in graph.model.graph.ops if isinstance(op, TrainOp)]
     loss = next(op for op in ops if isinstance(op.params, Loss))
     saves = [op.output for op in ops[: ops.index(loss)] if isinstance(op.params, _SAVES)]
-    set_input(loss, loss.params, saved=tuple(reversed(saves)))
+    waits = Loss.inputs_of(loss).saved
+    set_input(loss, loss.params, saved=(*waits, *reversed(saves)))
     position = {id(op.output): index for index, op in enumerate(ops)}
     tokens = sorted(graph.tokens, key=lambda token: -position[id(token)])
     variables = [*(variable.tensor for variable in graph.variables), graph.learning_rate]

@@ -9,6 +9,7 @@ is quantised, and the clamp mask applied in the same op.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,11 @@ from tflm_train.backward_ops.rules import RULES
 from tflm_train.backward_ops.trained_layer import LayerSize, StepFields, TrainedLayer
 from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.model import Op, Tensor
+from tflm_train.model.layers import ancestors
 from tflm_train.ops.declaration import Inputs, Outputs
 from tflm_train.qas import gain_shift
+from tflm_train.rewriter.gradient_sum import add_gradients
+from tflm_train.rewriter.join_updates import JointBiases, join_updates
 from tflm_train.rewriter.passes import Pass
 from tflm_train.rewriter.properties import (
     ALL_FINISHED,
@@ -38,8 +42,6 @@ from tflm_train.rewriter.properties import (
     VARIABLES_CHOSEN,
 )
 from tflm_train.rewriter.training_graph import TrainingGraph
-
-_MAX_ACCUMULATED = 4
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class _Tape:
         self._wanted = self._depends_on_trained()
         self._ready: dict[int, list[Gradient]] = {}
         self._pending: dict[int, list[_Pending]] = {}
+        self._joint_biases = JointBiases(graph)
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Tensor] = {}
 
     @property
@@ -102,6 +105,9 @@ class _Tape:
 
     def trained(self, op: Op) -> TrainedLayer | None:
         return self._graph.trained.get(id(op))
+
+    def takes_bias_gradient(self, op: Op, gradient: Gradient) -> bool:
+        return self._joint_biases.takes(op, gradient)
 
     def step_of(self, size: LayerSize) -> StepFields:
         scheme = self._graph.plan.scheme
@@ -154,6 +160,8 @@ class _Tape:
             for tensor in outputs:
                 finished = dataclasses.replace(self._finish(op, tensor), of=tensor)
                 RULES[op.name].backward(op, finished, self)
+        self._joint_biases.update(self)
+        join_updates(graph)
         # FINISH waits for more: see `close_step`.
         graph.emit(
             ops.Finish(),
@@ -184,12 +192,19 @@ class _Tape:
             logits=logits,
             target=target,
             class_weights=weights,
-            saved=(),  # see `close_step`
+            saved=tuple(self._read_elsewhere()),  # see `close_step`
             scales=self.scales,
             state=self.state,
         )
         graph.emit(params, inputs, ops.LossOutputs(gradient=gradient.tensor))
         return gradient
+
+    def _read_elsewhere(self) -> Iterator[Tensor]:
+        """The outputs of trained layers that do not feed the loss: it waits for them."""
+        feeding = ancestors(self._graph.model.graph, self._logits)
+        for op in self._graph.forward:
+            if id(op) in self._graph.trained and id(op) not in feeding:
+                yield op.output
 
     def _check(self, op: Op) -> None:
         graph = self._graph
@@ -238,12 +253,9 @@ class _Tape:
         return gradient
 
     def _sum(self, tensor: Tensor, parts: list[Gradient], mask: MaskInput) -> Gradient:
-        while len(parts) > _MAX_ACCUMULATED:
-            first = self._accumulate(tensor, parts[:_MAX_ACCUMULATED], MaskInput())
-            parts = [first, *parts[_MAX_ACCUMULATED:]]
         if len(parts) == 1 and mask.tensor is None:
             return parts[0]
-        return self._accumulate(tensor, parts, mask)
+        return add_gradients(self._graph, tensor, parts, mask)
 
     def _mask(self, op: Op, tensor: Tensor) -> MaskInput:
         clamp = RULES[op.name].clamp(op)
@@ -251,16 +263,3 @@ class _Tape:
             return MaskInput()
         fields = ops.MaskFields(ops.MaskKind.ACTIVATION, clamp.act_min, clamp.act_max)
         return MaskInput(fields, tensor)
-
-    def _accumulate(self, tensor: Tensor, parts: list[Gradient], mask: MaskInput) -> Gradient:
-        gradient = self._graph.new_gradient(tensor)
-        slots = (*(p.slot for p in parts), *[-1] * (_MAX_ACCUMULATED - len(parts)))
-        params = ops.Accumulate(tensor.size, mask.fields, len(parts), slots, gradient.slot)
-        inputs = ops.AccumulateInputs(
-            gradients=tuple(part.tensor for part in parts),
-            mask=mask.tensor,
-            scales=self.scales,
-            state=self.state,
-        )
-        self.emit(params, inputs, ops.GradientOutputs(gradient=gradient.tensor))
-        return gradient

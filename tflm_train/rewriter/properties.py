@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from tflm_train.model import Op, Tensor
 from tflm_train.ops import ChannelSave, ClampMask, Finish, Loss, Params, Restore, Stream, npu
@@ -62,19 +63,20 @@ VARIABLES_CHOSEN = Property("every trained layer has its variables", _without_va
 
 
 def _without_update(graph: TrainingGraph) -> Iterator[str]:
-    changing = [id(t) for op in ops_of(graph) for t in changed_by(op)]
-    for trained in graph.trained.values():
-        for tensor in trained.variables:
-            if changing.count(id(tensor)) != 1:
-                yield f"{tensor.name!r} has {changing.count(id(tensor))} updates"
+    changing = Counter(id(t) for op in ops_of(graph) for t in changed_by(op))
+    for uses in graph.plan.trained_uses:
+        for tensor in (t for layer in uses for t in graph.trained[id(layer.op)].variables):
+            if not 1 <= changing[id(tensor)] <= len(uses):
+                yield f"{tensor.name!r} has {changing[id(tensor)]} updates"
 
 
-UPDATED = Property("one operator updates each variable", _without_update)
+UPDATED = Property("an operator updates each variable, for each use of its layer", _without_update)
 
 
 def _read_too_late(graph: TrainingGraph) -> Iterator[str]:
     ops = ops_of(graph)
-    before = _ancestors(ops)
+    before = predecessors(ops)
+    places = {id(op): place for place, op in enumerate(ops)}
     readers: dict[int, list[int]] = {}
     for place, op in enumerate(ops):
         for tensor in read_by(op):
@@ -82,8 +84,21 @@ def _read_too_late(graph: TrainingGraph) -> Iterator[str]:
     for update in ops:
         for tensor in changed_by(update):
             for place in readers[id(tensor)]:
-                if ops[place] is not update and not before[id(update)] >> place & 1:
+                if ops[place] is update or before[id(update)] >> place & 1:
+                    continue
+                if not _may_follow(ops[place], update, tensor, before[id(ops[place])], places):
                     yield f"nothing puts {ops[place].name} before {update.name} of {tensor.name!r}"
+
+
+def _may_follow(op: Op, update: Op, tensor: Tensor, before: int, places: Mapping[int, int]) -> bool:
+    """Whether an operator that reads a variable may come behind one of its updates.
+
+    Another update of the variable may, where it always does: what they add is rounded and kept
+    within limits. Those of a bias add whole steps, whose sum does not depend on the order.
+    """
+    if not any(t is tensor for t in changed_by(op)):
+        return False
+    return tensor.type_name == "INT32" or bool(before >> places[id(update)] & 1)
 
 
 READ_BEFORE_CHANGED = Property(
@@ -93,7 +108,7 @@ READ_BEFORE_CHANGED = Property(
 
 def _dead(graph: TrainingGraph) -> Iterator[str]:
     ops = ops_of(graph)
-    before = _ancestors(ops)
+    before = predecessors(ops)
     finish = [op for op in ops if isinstance(op, TrainOp) and _is(op, Finish)]
     if len(finish) != 1:
         yield f"there are {len(finish)} of them"
@@ -216,7 +231,7 @@ def _is(op: TrainOp, *kinds: type[Params]) -> bool:
     return isinstance(op.params, kinds)
 
 
-def _ancestors(ops: list[Op]) -> dict[int, int]:
+def predecessors(ops: Sequence[Op]) -> dict[int, int]:
     """What an operator depends on by way of tensors: by its id, a bit for each place in `ops`."""
     producers = {id(t): op for op in ops for t in op.outputs}
     bits = {id(op): 1 << place for place, op in enumerate(ops)}
@@ -231,7 +246,7 @@ def _ancestors(ops: list[Op]) -> dict[int, int]:
     return found
 
 
-def _in_order(ops: list[Op], producers: dict[int, Op]) -> list[Op]:
+def _in_order(ops: Sequence[Op], producers: dict[int, Op]) -> list[Op]:
     """The operators, each behind those it depends on."""
     ordered: dict[int, Op] = {}
     stack = [(op, False) for op in reversed(ops)]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tflm_train import ops
 from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.rules import layer_rule_of
-from tflm_train.backward_ops.trained_layer import Columns
+from tflm_train.backward_ops.trained_layer import Columns, TrainedLayer
 from tflm_train.model import Op
 from tflm_train.model.layers import Layer
 from tflm_train.model.origins import origin_of
@@ -29,10 +29,16 @@ _SMALLEST_SHIFT = -31
 
 def split_layers(graph: TrainingGraph) -> TrainingGraph:
     """Swaps the forward ops of partly trained layers; runs after differentiation."""
+    convolutions: dict[int, TrainedLayer] = {}  # one of the uses of each
     for position, op in enumerate(graph.forward):
         trained = graph.trained.get(id(op))
         if trained is not None and trained.columns is not None:
             graph.forward[position] = _split(graph, trained.layer, trained.columns)
+            if not trained.layer.is_depthwise:
+                convolutions[id(trained.columns.weights)] = trained
+    for trained in convolutions.values():
+        assert trained.columns is not None
+        _keep_rest(trained.layer, trained.columns)
     return graph
 
 
@@ -79,7 +85,6 @@ def _split(graph: TrainingGraph, layer: Layer, columns: Columns) -> Op:
         params = ops.SplitDepthwise(geometry, output, kept, multiplier)
     else:
         params = ops.SplitConv(geometry, output, kept)
-        _keep_rest(layer, columns)
     multipliers, shifts = layer_multipliers(layer)
     inputs = ops.SplitInputs(
         x=layer.x,

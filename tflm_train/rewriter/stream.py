@@ -16,6 +16,7 @@ all of them, in an output of the op that takes the place of the ring.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -132,12 +133,17 @@ class Run:
 
 
 def nonzero_taps(ops: Sequence[Op]) -> dict[int, Taps]:
-    """The part of each constant kernel that is not zero, by the op's id: (y0, y1, x0, x1)."""
+    """The part of each constant kernel that is not zero, by the op's id: (y0, y1, x0, x1).
+
+    One that several layers share stays whole, so that they go on sharing it.
+    """
     taps = {}
+    uses = Counter(id(op.optional_input(1)) for op in ops)
     for op in ops:
         weights = op.optional_input(1)
         if is_windowed(op) and weights is not None and weights.data is not None:
-            taps[id(op)] = trainable_taps(weights.data)
+            whole = (0, weights.shape[1], 0, weights.shape[2])
+            taps[id(op)] = whole if uses[id(weights)] > 1 else trainable_taps(weights.data)
     return taps
 
 

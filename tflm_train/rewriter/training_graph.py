@@ -87,6 +87,8 @@ class TrainingGraph:
       variables: What the restore op fills, in order.
       tokens: What the updates write, each to say that it is done.
       trained: The layers that train, by the id of their op.
+      joint_biases: The ids of such ops that are uses of one layer and have one bias, in tensors of
+        several scales.
       frozen: What a step from a latent leaves out; None where nobody asks for it.
       slot_names: Which tensor's gradient each slot belongs to.
       training: Our ops, in the order they were made (the schedule pass orders them).
@@ -107,6 +109,7 @@ class TrainingGraph:
     variables: list[Variable] = field(default_factory=list)
     tokens: list[Tensor] = field(default_factory=list)
     trained: dict[int, TrainedLayer] = field(default_factory=dict)
+    joint_biases: list[tuple[int, ...]] = field(default_factory=list)
     frozen: FrozenPart | None = None
     slot_names: list[str] = field(default_factory=list)
     training: list[TrainOp] = field(default_factory=list)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data.npz import DAMAGED, NpzFile
 from tflm_train.errors import DataError
-from tflm_train.runtime.npz import NpzFile
+from tflm_train.records import from_plain, parse_json
 from tflm_train.runtime.training_record import EpochRecord, WeightSteps
 
 _VERSION = 1
@@ -132,16 +133,16 @@ class Checkpoint:
                 raise DataError(f"{path}: no checkpoint of a training")
             arrays = file.read(_KEYS)
         try:
-            about = json.loads(arrays["checkpoint"].tobytes())
+            about = parse_json(arrays["checkpoint"].tobytes())
             if about["version"] != _VERSION:
                 raise DataError(f"{path}: written by another version; leave out --resume")
             found = Checkpoint(
-                RunOptions(**about["options"]),
-                float(about["learning_rate"]),
-                float(about["test_accuracy_before"]),
-                tuple(EpochRecord(**epoch) for epoch in about["epochs"]),
+                from_plain(RunOptions, about["options"]),
+                from_plain(float, about["learning_rate"]),
+                from_plain(float, about["test_accuracy_before"]),
+                from_plain(tuple[EpochRecord, ...], about["epochs"]),
                 arrays["losses"].astype(np.float32),
-                WeightSteps(**about["weight_steps"]),
+                from_plain(WeightSteps, about["weight_steps"]),
                 arrays["state"].astype(np.uint8).tobytes(),
             )
         except (ValueError, TypeError, KeyError) as error:
@@ -156,5 +157,5 @@ def is_checkpoint(data: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {*archive.namelist()} == {f"{key}.npy" for key in _KEYS}
-    except zipfile.BadZipFile:
+    except DAMAGED:
         return False

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data import Dataset, Samples, quantise, to_model_input
+from tflm_train.data.pictures import ImageFiles
 from tflm_train.errors import DataError
 from tflm_train.model import Tensor
-from tflm_train.runtime.data import Dataset, Samples, quantise, to_model_input
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import map_positions, real_values
-from tflm_train.runtime.pictures import ImageFiles
 from tflm_train.runtime.targets import target_array
 
 

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data import Dataset
 from tflm_train.errors import DataError
 from tflm_train.runtime.checkpoint import Checkpoint, RunOptions, data_digest
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.host_library import take_step_counts
 from tflm_train.runtime.interpreter import Interpreter, check_rate
 from tflm_train.runtime.metrics import Metric, metric_for

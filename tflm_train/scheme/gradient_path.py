@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 from tflm_train.backward_ops.losses import LOSS_RULES, find_logits, way_to_int8
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Graph, Op, Tensor
-from tflm_train.model.layers import Layer, list_layers
+from tflm_train.model.layers import Layer, ancestors, list_layers, uses_of
 from tflm_train.model.model import Model
 from tflm_train.ops.builtin import builtin_of
 
@@ -22,23 +21,64 @@ class GradientPath:
     Attributes:
       reasons: By the id of an operator why there is no gradient of its output; None where there is.
       barriers: The operators that a gradient reaches but does not pass, and what to do; sentences.
+      feeding: Ids of the operators that feed the output.
     """
 
     reasons: dict[int, str | None]
     barriers: tuple[str, ...]
+    feeding: frozenset[int]
 
     def why_not_bias(self, graph: Graph, layer: Layer) -> str | None:
         """Why a layer's bias cannot train, None where it can."""
         if layer.bias is None:
             return "it has no bias"
-        return self.reasons[id(layer.op)] or _why_not_layer(graph, layer, layer.bias)
+        without = next((x for x in uses_of(list_layers(graph), layer) if x.bias is None), None)
+        if without is not None:
+            return f"it is layer {without.index} as well (they share their weights), without a bias"
+        return self._why_not_used(graph, layer, self._why_not_bias)
 
     def why_not_weights(self, graph: Graph, layer: Layer) -> str | None:
-        """Why a layer's weights, and with them its bias, cannot train; None where they can."""
-        reason = self.reasons[id(layer.op)] or _why_not_layer(graph, layer, layer.weights)
-        if reason is None and layer.bias is not None:
-            reason = why_not_tensor(graph, layer, layer.bias)
-        return reason
+        """Why a layer's weights, and with them its bias, cannot train; None where they can.
+
+        Of a layer that runs several times the last use stands for all of them: the others cannot be
+        trained beside it.
+        """
+        return self._why_not_used(graph, layer, self._why_not_weights)
+
+    def _why_not_used(
+        self, graph: Graph, layer: Layer, why_not: Callable[[Layer], str | None]
+    ) -> str | None:
+        """Why no use of a layer, or this one, cannot train by a condition on each."""
+        own = why_not(layer)
+        if own is not None:
+            return own
+        *others, last = self._uses(graph, layer)
+        if last.op is not layer.op:
+            return (
+                f"it is layer {last.index} once more (they share the weights "
+                f"{layer.weights.name!r}), and trains as one with it: name that one"
+            )
+        for use in others:
+            reason = why_not(use)
+            if reason is not None:
+                return f"it is layer {use.index} as well (they share their weights), where {reason}"
+        return None
+
+    def trains_with_another(self, graph: Graph, layer: Layer) -> bool:
+        """Whether a layer of the output runs once more later, where it is named."""
+        return self._uses(graph, layer)[-1].op is not layer.op
+
+    def _uses(self, graph: Graph, layer: Layer) -> list[Layer]:
+        """The uses of a layer that feed the output."""
+        return [use for use in uses_of(list_layers(graph), layer) if id(use.op) in self.feeding]
+
+    def _why_not_bias(self, layer: Layer) -> str | None:
+        bias = None if layer.bias is None else why_not_tensor(layer, layer.bias)
+        return self.reasons[id(layer.op)] or why_not_input(layer) or bias
+
+    def _why_not_weights(self, layer: Layer) -> str | None:
+        own = self.reasons[id(layer.op)] or why_not_input(layer)
+        return own or why_not_tensor(layer, layer.weights) or self._why_not_bias(layer)
 
 
 def why_no_loss(model: Model, loss: str, output: int) -> str | None:
@@ -70,10 +110,11 @@ def gradient_path(model: Model, output: int, loss: str | None = None) -> Gradien
     else:
         reached = set()
         nothing = next(reason for reason in losses.values() if reason is not None)
-    return _follow(model.graph, reached, nothing)
+    feeding = frozenset(ancestors(model.graph, model.graph.outputs[output]))
+    return _follow(model.graph, reached, nothing, feeding)
 
 
-def _follow(graph: Graph, reached: set[int], nothing: str) -> GradientPath:
+def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[int]) -> GradientPath:
     barriers: list[str] = []
     reasons: dict[int, str | None] = {}
     stopped: dict[int, str] = {}
@@ -101,7 +142,7 @@ def _follow(graph: Graph, reached: set[int], nothing: str) -> GradientPath:
             after = f"{where} between it and the loss: {own}; {_remedy(graph, op)}"
             reasons[id(op)] = f"{own}; {_remedy(graph, op)}"
             stopped.update(dict.fromkeys(inputs, after))
-    return GradientPath(reasons, tuple(barriers))
+    return GradientPath(reasons, tuple(barriers), feeding)
 
 
 def _hides_something(graph: Graph, barrier: Op) -> bool:
@@ -125,10 +166,6 @@ def _why_not(op: Op) -> str | None:
     return "the operator has no gradient rule" if rule is None else rule.why_not(op)
 
 
-def _why_not_layer(graph: Graph, layer: Layer, tensor: Tensor) -> str | None:
-    return why_not_input(layer) or why_not_tensor(graph, layer, tensor)
-
-
 def why_not_input(layer: Layer) -> str | None:
     """Why a layer cannot train because of its types, None where it can."""
     x, weights = layer.x, layer.weights
@@ -140,42 +177,11 @@ def why_not_input(layer: Layer) -> str | None:
     return None
 
 
-def why_not_tensor(graph: Graph, layer: Layer, tensor: Tensor) -> str | None:
+def why_not_tensor(layer: Layer, tensor: Tensor) -> str | None:
     """Why a layer's weights or bias cannot become a variable, None where they can."""
     type_name = "INT32" if tensor is layer.bias else "INT8"
     if tensor.type_name != type_name:
         return f"{tensor.name!r} is {tensor.type_name}; only {type_name} can train"
     if tensor.data is None:
         return f"{tensor.name!r} is computed, not a constant"
-    return why_tied(graph, layer)
-
-
-def why_tied(graph: Graph, layer: Layer) -> str | None:
-    """Why a layer cannot train because it is the same as another one, None where it is not.
-
-    Layers that share their weights are one layer that runs several times: trained apart they would
-    come apart. Weights that are all alike say nothing of that: the converter merges equal constants
-    of layers that have not learnt yet. What such layers share is copied when one of them trains.
-    """
-    same = _tied_with(graph, layer)
-    if len(same) == 1:
-        return None
-    numbers = ", ".join(str(other.index) for other in same)
-    behind = [
-        x.index
-        for x in list_layers(graph)
-        if x.index > same[-1].index and len(_tied_with(graph, x)) == 1
-    ]
-    remedy = f"train layers from {behind[0]} on" if behind else "convert it with separate layers"
-    return (
-        f"layers {numbers} are one layer that runs {len(same)} times: they share the weights "
-        f"{layer.weights.name!r}, and would come apart; {remedy}"
-    )
-
-
-def _tied_with(graph: Graph, layer: Layer) -> list[Layer]:
-    """The layers that are the same layer, itself among them."""
-    data = layer.weights.data
-    if data is None or np.all(data == data.flat[0]):
-        return [layer]
-    return [other for other in list_layers(graph) if other.weights is layer.weights]
+    return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tflm_train.errors import SchemeError
 from tflm_train.graph import Graph, Op
-from tflm_train.model.layers import Layer, ancestors, list_layers
+from tflm_train.model.layers import Layer, ancestors, has_bias, list_layers, uses_of
 from tflm_train.model.model import Model
 from tflm_train.ops.npu import ETHOS_U
 from tflm_train.scheme.gradient_path import gradient_path
@@ -26,6 +28,8 @@ class UpdatePlan:
       scheme: Where it came from.
       output: Index of the trained output.
       left_out: Layers that `all` would name but that cannot train, with the reason.
+      uses: Of each layer that trains and runs several times the indices of all of its uses; the
+        last one that feeds the output is the one that `biases` and `weights` name.
     """
 
     layers: tuple[Layer, ...]
@@ -35,6 +39,7 @@ class UpdatePlan:
     scheme: Scheme
     output: int = 0
     left_out: tuple[tuple[Layer, str], ...] = ()
+    uses: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def with_new_layers(self, graph: Graph, added: list[Op]) -> UpdatePlan:
         """The plan after layers were put into the graph: they train too, the others move up."""
@@ -51,13 +56,21 @@ class UpdatePlan:
             self.scheme,
             self.output,
             self.left_out,
+            {moved[i]: tuple(moved[use] for use in uses) for i, uses in self.uses.items()},
         )
 
     @property
     def trained(self) -> list[Layer]:
         """Layers of which anything trains, in execution order."""
+        indices = sorted(layer.index for uses in self.trained_uses for layer in uses)
+        return [self.layers[index] for index in indices]
+
+    @property
+    def trained_uses(self) -> list[list[Layer]]:
+        """The same, the uses of each together."""
         wanted = self.biases | self.weights.keys()
-        return [layer for layer in self.layers if layer.index in wanted]
+        found = (self.uses.get(index, (index,)) for index in wanted)
+        return [[self.layers[use] for use in uses] for uses in sorted(found)]
 
 
 def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
@@ -79,24 +92,58 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
     _require_model(scheme, layers, model)
     head = candidates[-1]
     updates, bias_layers, left_out = _named(scheme, candidates, layers, model, output)
-    weights = set(updates)
-    biases = {layer.index for layer in bias_layers}
+    named = {*updates, *(layer.index for layer in bias_layers)}
     if scheme.head.train:
-        weights.add(head.index)
-        updates.setdefault(head.index, WeightUpdate(head.index))
-    biases |= {i for i in weights if layers[i].bias is not None}
-    for index in sorted(weights | biases):
-        if all(layer.index != index for layer in candidates):
+        named.add(head.index)
+    uses = {index: uses_of(layers, layers[index]) for index in named}
+    feeding = {layer.index for layer in candidates}
+    for index in sorted(named):
+        if all(use.index not in feeding for use in uses[index]):
             raise SchemeError(
                 f"{layers[index]} of {model.name} does not feed the trained output; leave it out"
             )
-    if not weights and not biases:
+    if not named:
         raise SchemeError(
             "the scheme trains nothing: name layers under `update`, or train the head"
         )
+    last = {i: max(u.index for u in uses[i] if u.index in feeding) for i in named}
+    updates = _of_last_uses(updates, last, layers, model)
+    if scheme.head.train:
+        updates.setdefault(last[head.index], WeightUpdate(last[head.index]))
+    biases = {last[layer.index] for layer in bias_layers}
+    biases |= {last[i] for i in named if last[i] in updates and has_bias(uses[i])}
+    several = {last[i]: tuple(u.index for u in uses[i]) for i in named if len(uses[i]) > 1}
     return UpdatePlan(
-        tuple(layers), head, frozenset(biases), updates, scheme, output, tuple(left_out)
+        tuple(layers), head, frozenset(biases), updates, scheme, output, tuple(left_out), several
     )
+
+
+def _of_last_uses(
+    updates: Mapping[int, WeightUpdate],
+    last: Mapping[int, int],
+    layers: list[Layer],
+    model: Model,
+) -> dict[int, WeightUpdate]:
+    """What the scheme says of each layer, which it may have named by any of its uses.
+
+    Args:
+      updates: By the index that the scheme has.
+      last: By each index that of the last use of the layer.
+      layers: All layers.
+      model: For messages.
+
+    Raises:
+      SchemeError: It says different things of two uses.
+    """
+    found: dict[int, WeightUpdate] = {}
+    for index, update in updates.items():
+        same = dataclasses.replace(update, layer=last[index])
+        if found.setdefault(last[index], same) != same:
+            raise SchemeError(
+                f"update.weights: {layers[index]} and layer {last[index]} of {model.name} are one "
+                "layer, which shares its weights; say the same of both, or name one"
+            )
+    return found
 
 
 def feeding_layers(model: Model, output: int) -> list[Layer]:
@@ -147,14 +194,15 @@ def _named(
     below = feeding[:-1]
     if ALL in (scheme.biases_last, scheme.weights):
         graph, path = model.graph, gradient_path(model, output, scheme.loss.name)
+        apart = [layer for layer in below if not path.trains_with_another(graph, layer)]
     if scheme.weights == ALL:
-        reasons = {layer.index: path.why_not_weights(graph, layer) for layer in below}
+        reasons = {layer.index: path.why_not_weights(graph, layer) for layer in apart}
         updates = {index: WeightUpdate(index) for index, why in reasons.items() if why is None}
         left_out |= {index: why for index, why in reasons.items() if why is not None}
     else:
         updates = _updates(scheme.weights, layers, model)
     if scheme.biases_last == ALL:
-        having = [layer for layer in below if layer.bias is not None]
+        having = [layer for layer in apart if layer.bias is not None]
         reasons = {layer.index: path.why_not_bias(graph, layer) for layer in having}
         biases = [layer for layer in having if reasons[layer.index] is None]
         left_out |= {index: why for index, why in reasons.items() if why is not None}
@@ -165,8 +213,9 @@ def _named(
             left_out[layer.index] = f"only its bias trains: {left_out[layer.index]}"
     for ref in scheme.bias_layers:
         layer = _find(ref, layers, model)
-        if layer.bias is None:
-            raise SchemeError(f"update.biases.layers: {layer} of {model.name} has no bias")
+        if not has_bias(uses_of(layers, layer)):
+            where = "" if layer.bias is None else " everywhere where it runs"
+            raise SchemeError(f"update.biases.layers: {layer} of {model.name} has no bias{where}")
         biases.append(layer)
     return updates, biases, [(layers[index], left_out[index]) for index in sorted(left_out)]
 
@@ -190,7 +239,8 @@ def _last_biases(count: int, feeding: list[Layer], model: Model) -> list[Layer]:
             f"update.biases.last: {count} layers asked for, but {model.name} has {len(below)} "
             f"below its head (layer {head.index}); use at most {len(below)}, or `all`"
         )
-    return [layer for layer in below[len(below) - count :] if layer.bias is not None]
+    layers = list_layers(model.graph)
+    return [layer for layer in below[len(below) - count :] if has_bias(uses_of(layers, layer))]
 
 
 def find_output(ref: LayerRef, model: Model) -> int:

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data import Dataset
 from tflm_train.learning.frozen_once import FrozenOnce, OnLatent, fill_cache
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.learning.rates import choose_rate
 from tflm_train.model import Model
 from tflm_train.rewriter.rewrite import rewrite
-from tflm_train.runtime.data import Dataset
 from tflm_train.runtime.host_library import LIBRARY
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import Metric, metric_for

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data import Dataset, Samples, to_model_input
+from tflm_train.data.pictures import ImageFiles
 from tflm_train.errors import DataError
 from tflm_train.model import Model
-from tflm_train.runtime.data import Dataset, Samples, to_model_input
-from tflm_train.runtime.pictures import ImageFiles
 
 Array = npt.NDArray[Any]
 

@@ -71,12 +71,13 @@ def restore_builtins(model: Model, origins: Origins) -> None:
     """
     graph = model.graph
     restored: list[Op] = []
+    whole: set[int] = set()
     for op in graph.ops:
         if not is_forward(op):
             restored.append(op)
             continue
         try:
-            restored += _builtins_of(op, origins[key_of(op)], model)
+            restored += _builtins_of(op, origins[key_of(op)], model, whole)
         except KeyError as error:
             raise ModelError(
                 f"{model.name}: op {graph.index(op)} ({op.name}): the metadata that says what "
@@ -95,23 +96,33 @@ def is_forward(op: Op) -> bool:
     return any(kind.is_kind_of(op) for kind in (SplitConv, SplitDepthwise, Stream))
 
 
-def _builtins_of(op: Op, origins: Sequence[Origin], model: Model) -> list[Op]:
+def _builtins_of(op: Op, origins: Sequence[Origin], model: Model, whole: set[int]) -> list[Op]:
+    """The operators that an op was.
+
+    Args:
+      op: One of our forward ops.
+      origins: What they were.
+      model: Gets their tensors.
+      whole: Ids of the weights that have been put together: layers may share them.
+    """
     params = read_params(op, model.graph, model.name)
     if isinstance(params, SplitConv | SplitDepthwise):
-        return [_of_split(op, params, origins[0])]
+        return [_of_split(op, params, origins[0], whole)]
     assert isinstance(params, Stream)
     if not origins:
         return _of_copy(op, model.graph)
     if len(origins) != len(params.stages):
         raise ValueError(f"{len(params.stages)} stages stand for {len(origins)} layers")
-    return _Restored(op, params, model.graph).ops(origins)
+    return _Restored(op, params, model.graph, whole).ops(origins)
 
 
-def _of_split(op: Op, params: SplitConv | SplitDepthwise, origin: Origin) -> Op:
+def _of_split(op: Op, params: SplitConv | SplitDepthwise, origin: Origin, whole: set[int]) -> Op:
     parts = params.inputs_of(op)
-    constants = [_values(t) for t in (parts.weights, parts.columns, parts.channels)]
-    whole = _put_together(isinstance(params, SplitDepthwise), *constants)
-    parts.weights.data, parts.weights.shape = whole, whole.shape
+    if id(parts.weights) not in whole:
+        whole.add(id(parts.weights))
+        constants = [_values(t) for t in (parts.weights, parts.columns, parts.channels)]
+        values = _put_together(isinstance(params, SplitDepthwise), *constants)
+        parts.weights.data, parts.weights.shape = values, values.shape
     inputs = [parts.x, parts.weights, parts.bias]
     return Op(origin.name, inputs, op.outputs, origin.schema_options())
 
@@ -128,8 +139,9 @@ def _of_copy(op: Op, graph: Graph) -> list[Op]:
 class _Restored:
     """The builtin operators of a STREAM."""
 
-    def __init__(self, op: Op, params: Stream, graph: Graph) -> None:
+    def __init__(self, op: Op, params: Stream, graph: Graph, whole: set[int]) -> None:
         self._op = op
+        self._whole = whole
         self._params = params
         self._graph = graph
         self._constants = _values(params.inputs_of(op).constants).tobytes()
@@ -202,13 +214,10 @@ class _Restored:
             shape = (1, g.k_h, g.k_w, g.out_c) if depthwise else (g.out_c, g.k_h, g.k_w, rest)
             weights = Tensor.constant(f"{y.short_name}/weights", self._part(at, np.int8, shape))
             self._graph.add(weights)
-        values = _values(weights)
-        if stage.columns > 0:
-            columns, listed = given[stage.columns_input], given[stage.channels_input]
-            assert columns is not None and listed is not None
-            values = _put_together(depthwise, values, _values(columns), _values(listed))
-        values = _with_edges(values, origin)
-        weights.data, weights.shape = values, values.shape
+        if id(weights) not in self._whole:
+            self._whole.add(id(weights))
+            values = self._whole_weights(stage, origin, weights)
+            weights.data, weights.shape = values, values.shape
         if origin.per_tensor:
             scales = scales[:1]
         zeros = np.zeros(scales.size, np.int64)
@@ -217,6 +226,16 @@ class _Restored:
             sums = (np.float32(x.scale) * scales).astype(np.float32)
             bias.quantization = Quantization(sums, zeros)
         return weights, bias
+
+    def _whole_weights(self, stage: StageFields, origin: Origin, weights: Tensor) -> Array:
+        values = _values(weights)
+        if stage.columns > 0:
+            given = self._op.inputs
+            columns, listed = given[stage.columns_input], given[stage.channels_input]
+            assert columns is not None and listed is not None
+            depthwise = stage.stage_kind == StageKind.DEPTHWISE
+            values = _put_together(depthwise, values, _values(columns), _values(listed))
+        return _with_edges(values, origin)
 
     def _part(self, at: int, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
         count = int(np.prod(shape))

@@ -32,7 +32,11 @@ _MODELS = """\
 ## Models
 
 - Weights train in {layers}.
-  A layer's weights must be constants of its own, int8 with zero point 0; its bias int32.
+  A layer's weights must be constants, int8 with zero point 0; its bias int32.
+- Layers that share their weights (the towers of a Siamese network, a detector's head on maps of
+  several sizes, the steps of an unrolled RNN, GRU or LSTM) are one layer: their gradients add up,
+  and the last of them is named in schemes. A bias that some of them lack does not train. Equal
+  constants that the converter merged, and a bias of layers with weights of their own, are copied.
 - The trained part is int8: int8 activations with one scale per tensor. Layers with int16
   activations, float or hybrid layers (int8 weights, float activations) are refused, unless they lie
   before the earliest trained layer. `tflm_train quantize MODEL --data D` makes an int8 model of a

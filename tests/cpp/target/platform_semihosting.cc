@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "tests/cpp/harness.h"
+#include "tests/cpp/target/semihosting.h"
 
 int main();
 
@@ -30,35 +31,11 @@ int __aeabi_atexit(void*, void (*)(void*), void*) { return 0; }
 
 namespace {
 
+using tflm_train_test::Semihost;
+
 constexpr uint32_t kWrite0 = 0x04;
 constexpr uint32_t kExitExtended = 0x20;
 constexpr uint32_t kApplicationExit = 0x20026;
-
-#if defined(__riscv)
-
-uint32_t Semihost(uint32_t operation, const void* argument) {
-  register uint32_t a0 asm("a0") = operation;
-  register const void* a1 asm("a1") = argument;
-  // The emulator knows the call by these three instructions, none of which may be compressed.
-  asm volatile(
-      ".option push\n .option norvc\n .balign 16\n"
-      "slli zero, zero, 0x1f\n ebreak\n srai zero, zero, 7\n .option pop"
-      : "+r"(a0)
-      : "r"(a1)
-      : "memory");
-  return a0;
-}
-
-#else
-
-uint32_t Semihost(uint32_t operation, const void* argument) {
-  register uint32_t r0 asm("r0") = operation;
-  register const void* r1 asm("r1") = argument;
-  asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
-  return r0;
-}
-
-#endif
 
 [[noreturn]] void Exit(uint32_t status) {
   const uint32_t block[2] = {kApplicationExit, status};

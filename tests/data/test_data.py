@@ -13,14 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tflm_train.data import Dataset, load_dataset, quantise, to_model_input
+from tflm_train.data.pictures import ImageFiles
 from tflm_train.errors import DataError
-from tflm_train.runtime.data import (
-    Dataset,
-    ImageFiles,
-    load_dataset,
-    quantise,
-    to_model_input,
-)
 
 
 def arrays(**changes: Any) -> dict[str, Any]:
