@@ -18,7 +18,7 @@ from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime.latent_store import Balance, Replay, Reservoir
 from tflm_train.runtime.model_data import model_inputs
-from tflm_train.runtime.training import learning_rate_at
+from tflm_train.runtime.schedule import learning_rate_at
 
 Array = npt.NDArray[Any]
 RECORD_HEADER = 4
