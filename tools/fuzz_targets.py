@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 FUZZ = ROOT / "tests" / "fuzz"
 SEEDS = FUZZ / "seeds"
 STORES = ("state", "journal", "latent_store", "latent_store_long")
-READERS = ("model", "npz", "scheme", "state", "checkpoint", "contributions", "picture")
+READERS = (
+    "model", "npz", "scheme", "state", "checkpoint", "contributions", "picture", "recording",
+    "table", "front_end",
+)  # fmt: skip
 """Of tests/fuzz/readers.py."""
 SLOWER = {"reader": 100, "reader/model": 1000}
 """How many times fewer runs are asked of these: Python readers, and whatever commands do with a

@@ -11,7 +11,7 @@ import pytest
 from numpy.lib import format as npy
 from PIL import Image
 
-from tflm_train.data import load_dataset
+from tflm_train.data import Reading, load_dataset
 from tflm_train.data.npz import NpzFile
 from tflm_train.errors import DataError
 
@@ -61,7 +61,7 @@ def test_a_file_that_unpacks_to_more_than_is_allowed(tmp_path: Path) -> None:
     with NpzFile(path, 2 * size) as file:
         assert file.read(["x_train", "y_train"])["x_train"].shape == (1, size)
     with pytest.raises(DataError, match=r"more than 2,097,152 bytes of memory .*--max-data"):
-        load_dataset(path, most_bytes=2 * size)
+        load_dataset(path, Reading(most_bytes=2 * size))
 
 
 @pytest.mark.parametrize(

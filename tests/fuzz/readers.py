@@ -12,11 +12,12 @@ import random
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from PIL import Image
 
 import tflm_train as tt
@@ -25,14 +26,19 @@ from tests.fuzz.model_reads import NAME, reads_of
 from tests.random_layers import random_stack
 from tests.steps import DIGITS, full_scheme
 from tflm_train import rewriter
+from tflm_train.data.front_end import FrontEnd, library_names, library_text
 from tflm_train.data.load import load_dataset
-from tflm_train.data.npz import DAMAGED
-from tflm_train.data.pictures import ImageFiles, class_files
+from tflm_train.data.npz import DAMAGED, MOST_BYTES
+from tflm_train.data.oddities import oddities
+from tflm_train.data.pictures import ImageFiles, verify_pictures
+from tflm_train.data.sounds import read_sound
+from tflm_train.data.split import sampled, with_validation
+from tflm_train.data.tables import TableOptions, read_windows
 from tflm_train.files import is_json_report, read_input, read_text
 from tflm_train.model import Model
 from tflm_train.ops.contract import BLOB_HEADER
 from tflm_train.runtime.checkpoint import Checkpoint, RunOptions, is_checkpoint
-from tflm_train.runtime.model_data import model_inputs, targets
+from tflm_train.runtime.model_data import part_for
 from tflm_train.runtime.training_record import EpochRecord, WeightSteps
 from tflm_train.scheme import Head, Scheme
 from tflm_train.search.contributions import Contributions, Gain, is_contributions
@@ -236,10 +242,10 @@ def _states() -> list[bytes]:
 
 
 def _checkpoints() -> list[bytes]:
-    options = RunOptions("data", 2, "linear", 1)
-    epoch = EpochRecord(0.5, 0.5, 0.5, 0.1)
+    options = RunOptions("data", 2, "linear", 1, None, "best")
+    epoch = EpochRecord(0.5, 0.5, 0.1, val_accuracy=0.5)
     losses, steps = np.ones(4, np.float32), WeightSteps(1, 2, 3)
-    return [Checkpoint(options, 0.1, 0.5, (epoch,), losses, steps, b"state").to_bytes()]
+    return [Checkpoint(options, 0.1, 0.5, (epoch,), losses, steps, b"state", b"best").to_bytes()]
 
 
 def _contributions() -> list[bytes]:
@@ -271,6 +277,25 @@ def _pictures() -> list[bytes]:
     return found
 
 
+def _recordings() -> list[bytes]:
+    found = []
+    for subtype in ("PCM_16", "PCM_24", "FLOAT", "MS_ADPCM"):
+        stream = io.BytesIO()
+        samples = np.arange(-50, 50) / 100
+        soundfile.write(stream, samples, 8000, format="WAV", subtype=subtype)
+        found.append(stream.getvalue())
+    return found
+
+
+def _tables() -> list[bytes]:
+    rows = "\n".join(f"{t},{t / 3},{'walk' if t < 6 else 'run'}" for t in range(12))
+    return [f"t,x,what\n{rows}\n".encode()]
+
+
+def _front_ends() -> list[bytes]:
+    return [library_text(name).encode() for name in library_names()]
+
+
 # -- How it is read --
 
 
@@ -285,11 +310,9 @@ def _read_model(path: Path) -> object:
 def _read_data(path: Path) -> object:
     """As `train` does, up to the first step."""
     data, interpreter = load_dataset(path), _interpreter()
-    x, test = (
-        model_inputs(interpreter, part[:100], name)
-        for part, name in ((data.x_train, "x_train"), (data.x_test, "x_test"))
-    )
-    return targets(interpreter, data, x, test, 100)
+    data = with_validation(sampled(data, 100))
+    oddities(data, interpreter.classes)
+    return [part_for(interpreter, data, name) for name, _ in data.parts()]
 
 
 def _read_state(path: Path) -> object:
@@ -308,8 +331,17 @@ def _read_contributions(path: Path) -> object:
 
 
 def _read_picture(path: Path) -> object:
-    files: Sequence[Path] = class_files(path.parent)
-    return ImageFiles(files).decode(0)
+    verify_pictures([path])
+    return ImageFiles([path]).decode(0)
+
+
+def _read_table(path: Path) -> object:
+    return read_windows([path], None, TableOptions(2, label="what"), MOST_BYTES)
+
+
+def _read_front_end(path: Path) -> object:
+    front_end = FrontEnd.parse(read_text(path), path.name)
+    return front_end.shape, front_end.to_yaml()
 
 
 READERS = {
@@ -320,4 +352,7 @@ READERS = {
     "checkpoint": Reader(_checkpoints, _change_archive, _read_checkpoint),
     "contributions": Reader(_contributions, _change_text, _read_contributions),
     "picture": Reader(_pictures, _change_picture, _read_picture),
+    "recording": Reader(_recordings, _change_bytes, read_sound),
+    "table": Reader(_tables, _change_text, _read_table),
+    "front_end": Reader(_front_ends, _change_text, _read_front_end),
 }

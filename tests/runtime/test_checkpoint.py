@@ -14,15 +14,16 @@ from tflm_train.runtime.checkpoint import Checkpoint, RunOptions, is_checkpoint
 from tflm_train.runtime.training_record import EpochRecord, WeightSteps
 
 SOME = Checkpoint(
-    RunOptions("data", 2, "linear", 1), 0.1, 0.5, (EpochRecord(0.5, 0.5, 0.5, 0.1),),
-    np.ones(4, np.float32), WeightSteps(1, 2, 3), b"state",
+    RunOptions("data", 2, "linear", 1, 3, "best"), 0.1, 0.5, (EpochRecord(0.5, 0.5, 0.1),),
+    np.ones(4, np.float32), WeightSteps(1, 2, 3), b"state", b"best",
 )  # fmt: skip
 
 
 def _changed(path: Path, about: str) -> Path:
     """A file with something else in it about the run."""
     text = np.frombuffer(about.encode(), np.uint8)
-    np.savez(path, checkpoint=text, losses=SOME.losses, state=np.zeros(5, np.uint8))
+    states = {name: np.zeros(5, np.uint8) for name in ("state", "best_state")}
+    np.savez(path, checkpoint=text, losses=SOME.losses, **states)  # type: ignore[arg-type]
     return path
 
 
