@@ -18,7 +18,7 @@ from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime.latent_store import Balance, Replay, Reservoir
 from tflm_train.runtime.model_data import model_inputs
-from tflm_train.runtime.training import learning_rate_at
+from tflm_train.runtime.schedule import learning_rate_at
 
 Array = npt.NDArray[Any]
 RECORD_HEADER = 4
@@ -38,6 +38,7 @@ class Settings:
         balance: what has equal shares of the store and of the replay.
         answers: whether stored samples have the factory model's answers as targets, not labels.
         old_answer: share of the factory model's answer in a new sample's target.
+        fading: whether replay falls with the rate, to none at the last step.
     """
 
     rate: float
@@ -46,6 +47,7 @@ class Settings:
     balance: Balance = Balance.CLASSES
     answers: bool = False
     old_answer: float = 0.0
+    fading: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,11 @@ class Workshop:
         due = 0.0
         for epoch in range(settings.epochs):
             for i in np.random.default_rng([seed, epoch]).permutation(len(new.y)):
-                rate = learning_rate_at("linear", settings.rate, next(steps), total)
+                step = next(steps)
+                rate = learning_rate_at("linear", settings.rate, step, total)
                 self._tail.train_step(new.x[i], targets[i], rate)
-                due += settings.replayed if kept else 0
+                if kept:
+                    due += settings.replayed * (1 - step / total if settings.fading else 1)
                 for _ in range(int(due)):
                     index = replay.draw()
                     assert index is not None

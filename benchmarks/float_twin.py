@@ -34,7 +34,7 @@ from benchmarks.float_graph import (
     boundary_activations,
 )
 from tflm_train.data import Dataset, Samples, load_dataset, to_model_input
-from tflm_train.runtime.training import SCHEDULES, learning_rate_at
+from tflm_train.runtime.schedule import SCHEDULES, learning_rate_at
 
 EVALUATION_BATCH = 50
 

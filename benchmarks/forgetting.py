@@ -5,18 +5,19 @@
 
 A model trains on the field data of one group (a meter, a person), from the factory's weights, once
 without and once with replay: between new samples, stored ones of the factory's training data are
-learned again. The target of a stored sample is its label, or what the factory's model answered
-("dark experience replay": Buzzega et al., NeurIPS 2020); a record then holds a latent and the
-probability of each class in 255ths. The store is that of the firmware in its Python twin: reservoir
-sampling of one pass through the factory's data, with classes balanced or as frequent as they come,
-as many records as its size holds. In the target of a new sample too a share may be what the model
-answered before it began to adapt ("learning without forgetting": Li and Hoiem, ECCV 2016), which
-takes no memory. Every step runs in the TFLM interpreter, on latents. Accuracy on the group's own
-field test data and on the factory's test data, in percent; means over groups weighted by their test
-samples, then over seeds of order and sampling. "Change" is the accuracy on new data against that
-without replay of the same groups and seeds, with its standard error over seeds and over groups
-(persons, meters: few, and unlike each other). "Brought back" is the share of the accuracy lost on
-the factory's test data.
+learned again: equally often throughout, or less and less as the rate falls, so that the last steps
+make the most of the new samples. The target of a stored sample is its label, or what the factory's
+model answered ("dark experience replay": Buzzega et al., NeurIPS 2020); a record then holds a
+latent and the probability of each class in 255ths. The store is that of the firmware in its Python
+twin: reservoir sampling of one pass through the factory's data, with classes balanced or as
+frequent as they come, as many records as its size holds. In the target of a new sample too a share
+may be what the model answered before it began to adapt ("learning without forgetting": Li and
+Hoiem, ECCV 2016), which takes no memory. Every step runs in the TFLM interpreter, on latents.
+Accuracy on the group's own field test data and on the factory's test data, in percent; means over
+groups weighted by their test samples, then over seeds of order and sampling. "Change" is the
+accuracy on new data against that without replay of the same groups and seeds, with its standard
+error over seeds and over groups (persons, meters: few, and unlike each other). "Brought back" is
+the share of the accuracy lost on the factory's test data.
 
 Settings are chosen on held-out training data (`--choose` shows the grid), in up to three folds.
 Each of the factory's meters or persons is held out once, with an activity model made without them;
@@ -89,7 +90,7 @@ CASES = (
         None,
         _ACTIVITY,
         Settings(3e-2, 60),
-        Settings(3e-2, 60, 1, Balance.CLASSES),
+        Settings(3e-2, 60, 1, Balance.CLASSES, fading=True),
     ),
     Story(
         "shoulder_left_arm",
@@ -97,7 +98,7 @@ CASES = (
         None,
         _ACTIVITY,
         Settings(3e-2, 60),
-        Settings(3e-2, 60, 0.25, Balance.CLASSES),
+        Settings(3e-2, 60, 0.25, Balance.CLASSES, fading=True),
     ),
 )
 EPOCHS = 60
@@ -105,15 +106,18 @@ EPOCHS = 60
 
 @dataclass(frozen=True)
 class Grid:
-    """What is tried: rates without replay; with it shares and balances, with such targets."""
+    """What is tried: rates alone; with replay shares, balances, such targets, fading or not."""
 
     rates: tuple[float, ...]
     replayed: tuple[float, ...]
     targets: tuple[tuple[bool, float], ...]
+    fading: tuple[bool, ...]
 
 
-_READER_GRID = Grid((3e-3, 1e-2, 3e-2), (0.5, 1, 2), ((True, 0.3),))
-_ACTIVITY_GRID = Grid((1e-2, 3e-2), (0.25, 0.5, 1), ((False, 0.0), (True, 0.0), (True, 0.3)))
+_READER_GRID = Grid((3e-3, 1e-2, 3e-2), (0.5, 1, 2), ((True, 0.3),), (False,))
+_ACTIVITY_GRID = Grid(
+    (1e-2, 3e-2), (0.25, 0.5, 1), ((False, 0.0), (True, 0.0), (True, 0.3)), (False, True)
+)
 
 
 def measure(case: Story, seeds: Sequence[int]) -> list[dict[str, Any]]:
@@ -170,8 +174,10 @@ def choose(case: Story, seeds: Sequence[int]) -> list[dict[str, Any]]:
     alone.sort(key=lambda row: (-row["new"], -row["old"]))
     without = alone[0]
     replayed = [
-        row_of(Settings(without["rate"], EPOCHS, n, balance, *targets))
-        for n, balance, targets in itertools.product(grid.replayed, Balance, grid.targets)
+        row_of(Settings(without["rate"], EPOCHS, n, balance, *targets, fading))
+        for n, balance, targets, fading in itertools.product(
+            grid.replayed, Balance, grid.targets, grid.fading
+        )
     ]
     for row in replayed:
         row["brought_back"] = (row["old"] - without["old"]) / (base - without["old"])

@@ -30,7 +30,8 @@ from tflm_train.data import Dataset
 from tflm_train.learning.rates import choose_rate
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.rewriter import rewrite
-from tflm_train.runtime.training import model_inputs, train
+from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.training import train
 from tflm_train.scheme import WeightUpdate
 from tflm_train.scheme.resolve import resolve
 from tflm_train.scheme.select import select_channels

@@ -22,18 +22,15 @@ from benchmarks.newcomer import TASKS, User
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import CACHE
 from tflm_train.data import load_dataset
+from tflm_train.data.dataset import TEST, TRAIN
 from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.learning.latent_cache import CACHE_VARIABLE, LatentCache
 from tflm_train.learning.rates import folds_of, middle
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
-from tflm_train.runtime.model_data import model_inputs, targets
-from tflm_train.runtime.training import (
-    Inputs,
-    default_epochs,
-    infer_one,
-    learning_rate_at,
-)
+from tflm_train.runtime.model_data import part_for
+from tflm_train.runtime.schedule import default_epochs, learning_rate_at
+from tflm_train.runtime.training import Inputs, infer_one
 
 Array = np.ndarray[Any, Any]
 LOWEST = {"resnet": 4.6e-4, "mcunet": 4.6e-4, "phone_to_watch": 1e-3, "ad01": 4.6e-4}
@@ -57,9 +54,8 @@ class Runs:
         user.rewrite()
         whole = Interpreter(folder / "train.tflite")
         data = load_dataset(user.data)
-        x = model_inputs(whole, data.x_train, "x_train")
-        x_test = model_inputs(whole, data.x_test, "x_test")
-        self.y, self.y_test = targets(whole, data, x, x_test, None)
+        x, self.y = part_for(whole, data, TRAIN)
+        x_test, self.y_test = part_for(whole, data, TEST)
         once = FrozenOnce(whole, cache)
         self.x, self.x_test = once.inputs(x, x_test)
         self.interpreter = once.tail

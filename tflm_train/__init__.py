@@ -9,6 +9,7 @@ loss = interpreter.train_step(x_int8, label, learning_rate=1e-3)
 updated = tt.merge(result.model_bytes, interpreter.state())  # an inference model again
 """
 
+from tflm_train.data import Dataset, load_dataset
 from tflm_train.errors import TflmTrainError
 from tflm_train.model import Model, load
 from tflm_train.rewriter import RewriteResult
@@ -19,12 +20,14 @@ from tflm_train.scheme.presets import preset_scheme
 from tflm_train.trained.merge import merge
 
 __all__ = [
+    "Dataset",
     "Interpreter",
     "Model",
     "RewriteResult",
     "Scheme",
     "TflmTrainError",
     "load",
+    "load_dataset",
     "merge",
     "preset_scheme",
     "rewrite",

@@ -195,7 +195,7 @@ def is_json_report(data: bytes) -> bool:
     """Whether these bytes are a rewrite report."""
     try:
         report = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(report, dict) and {"output", "arena", "layers"} <= report.keys()
 

@@ -1,4 +1,4 @@
-"""Results as frozen dataclasses, and the plain values (JSON) that are made from them.
+"""Results as frozen dataclasses, the plain values (JSON) that are made from them, and the way back.
 
 A field's JSON key is its name, without the underscore that keeps it from being a Python keyword.
 What a field means, and its unit, is said once: in the `Attributes` of its class's docstring, from
@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json
+import types
+import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 _SOMETIMES = "sometimes"
+_T = TypeVar("_T")
 
 
 def sometimes() -> Any:
@@ -50,3 +54,51 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, enum.Enum) else value
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Reads JSON that anybody may have written.
+
+    Raises:
+      ValueError: It is none, or nested deeper than Python follows.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def from_plain(kind: type[_T], value: Any) -> _T:
+    """The way back from `plain`, for files that anybody may have changed.
+
+    Args:
+      kind: A record's class, `int`, `float`, `str`, `bool`, `tuple[X, ...]` of these, or a union.
+      value: What JSON gave.
+
+    Raises:
+      TypeError: The value, or one inside, is of another kind.
+      ValueError: A number does not fit.
+    """
+    found: Any = None
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        if not isinstance(value, dict):
+            raise TypeError(f"no {kind.__name__}")
+        found = {key: from_plain(hints.get(key, types.NoneType), v) for key, v in value.items()}
+        return kind(**found)
+    if typing.get_origin(kind) is tuple and isinstance(value, list):
+        found = tuple(from_plain(typing.get_args(kind)[0], item) for item in value)
+        return typing.cast(_T, found)
+    if isinstance(kind, types.UnionType):
+        kinds = typing.get_args(kind)
+        found = next((k for k in kinds if k is type(value)), kinds[0])
+        return typing.cast(_T, from_plain(found, value))
+    if kind is float and type(value) is int:
+        try:
+            return typing.cast(_T, float(value))
+        except OverflowError as error:
+            raise ValueError("a number does not fit") from error
+    if type(value) is not kind:
+        raise TypeError(f"no {kind}")
+    found = value
+    return typing.cast(_T, found)

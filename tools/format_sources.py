@@ -12,6 +12,7 @@ CPP_FILES = (
     "tests/cpp/target/*",
     "tests/export/**/*",
     "tests/fuzz/*",
+    "tests/runtime/*",
     "arduino_example/**/*",
     "stm32_example/*",
 )

@@ -3,8 +3,9 @@
 The targets take turns. Inputs that reach new code are kept in build/fuzz/kept for the next
 campaign; what a finding was made by goes to tests/fuzz/seeds, where `make test` replays it until it
 is mended and ever after. build/fuzz/counts.json adds up what each target has run without a finding
-since its sources last changed; with `--runs` a target goes on until its sum is that large. The exit
-status is the number of targets with a finding.
+since its sources last changed; with `--runs` a target goes on until its sum is that large, a reader
+in Python until it is a hundredth of that, or a thousandth of models. The exit status is the number
+of targets with a finding.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Campaigns:
       findings: What was found, by name.
     """
 
-    programs: dict[str, Path]
+    programs: dict[str, list[str]]
     counts: dict[str, Count]
     runs: int
     end: float
@@ -92,14 +93,15 @@ class Campaigns:
     def _turn(self, target: Target) -> bool:
         """Runs a target for a while; returns whether it is due again."""
         count = self.counts[target.name]
+        runs = target.share_of(self.runs) - count.runs
         seconds = min(self.round_seconds, self.end - time.monotonic())
-        if count.runs >= self.runs or seconds <= 0:
+        if runs <= 0 or seconds <= 0:
             return False
         found = FOLDER / f"found_{target.name.replace('/', '_')}"
         outcome = campaign(
             self.programs[target.program],
             target,
-            self.runs - count.runs,
+            runs,
             seconds,
             time.time_ns(),
             FOLDER / "kept" / target.name,
@@ -177,7 +179,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="default: all")
     parser.add_argument("--minutes", type=float, help="for all together (default: 60, or no limit)")
-    parser.add_argument("--runs", type=int, help="until each has run that often, all told")
+    parser.add_argument(
+        "--runs", type=int, help="until each has run that often, all told (readers: a part)"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
     parser.add_argument("--save", type=Path, help="also write the JSON object to this file")

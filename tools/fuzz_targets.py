@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,14 @@ ROOT = Path(__file__).resolve().parents[1]
 FUZZ = ROOT / "tests" / "fuzz"
 SEEDS = FUZZ / "seeds"
 STORES = ("state", "journal", "latent_store", "latent_store_long")
+READERS = (
+    "model", "npz", "scheme", "state", "checkpoint", "contributions", "picture", "recording",
+    "table", "front_end",
+)  # fmt: skip
+"""Of tests/fuzz/readers.py."""
+SLOWER = {"reader": 100, "reader/model": 1000}
+"""How many times fewer runs are asked of these: Python readers, and whatever commands do with a
+model."""
 FLAGS = (
     "-std=c++17 -g -O2 -fno-omit-frame-pointer -Wall -Wextra -Werror -DTFLM_TRAIN_HOST"
 ).split()
@@ -67,7 +76,7 @@ class Target:
     """What is fuzzed.
 
     Attributes:
-      name: Its name; `op/NAME` of an op.
+      name: Its name; `op/NAME` of an op, `reader/NAME` of a reader in Python.
     """
 
     name: str
@@ -78,15 +87,24 @@ class Target:
         return self.name.partition("/")[0]
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """What its program has to be told."""
+        return (self.name.partition("/")[2],) if self.program == "reader" else ()
+
+    def share_of(self, runs: int) -> int:
+        """How many runs it does where others do so many."""
+        return -(-runs // SLOWER.get(self.name, SLOWER.get(self.program, 1)))
+
+    @property
     def seeds(self) -> Path:
         """Where its seeds are."""
         return SEEDS / self.name
 
 
 def targets() -> list[Target]:
-    """All of them: those of what is stored, and one for each op."""
+    """All of them: those of what is stored, one for each op, and the readers."""
     ops = sorted(f"op/{folder.name}" for folder in (SEEDS / "op").iterdir())
-    return [Target(name) for name in (*STORES, *ops)]
+    return [Target(name) for name in (*STORES, *ops, *(f"reader/{name}" for name in READERS))]
 
 
 def _kernels(program: str) -> list[Path]:
@@ -101,6 +119,8 @@ def _harness(program: str) -> list[Path]:
 
 def sources(program: str) -> list[Path]:
     """The files that a program is made of, headers too."""
+    if program == "reader":
+        return sorted([*(ROOT / "tflm_train").rglob("*.py"), *FUZZ.glob("*.py")])
     headers = [*(ROOT / "tflm_kernels").rglob("*.h"), *FUZZ.glob("*.h")]
     if program in STORES:
         headers = [path for path in headers if path.parent.name == "state"]
@@ -109,17 +129,22 @@ def sources(program: str) -> list[Path]:
     return [*_kernels(program), *_harness(program), *sorted(headers)]
 
 
-def build(folder: Path, program: str, source: Path | None = None) -> Path:
-    """Compiles the program of a target.
+def build(folder: Path, program: str, source: Path | None = None) -> list[str]:
+    """Compiles the program of a target, where it is to be compiled.
 
     Args:
       folder: Where it goes.
       program: Its name.
       source: Of the target, if it is not the one in tests/fuzz.
 
+    Returns:
+      The command that runs it, but for the target's arguments.
+
     Raises:
       subprocess.CalledProcessError: It does not compile.
     """
+    if program == "reader":
+        return [sys.executable, "-m", "tests.fuzz.reader_fuzz"]
     folder.mkdir(parents=True, exist_ok=True)
     kernels, harness = _kernels(program), _harness(program)
     if source is not None:
@@ -139,11 +164,17 @@ def build(folder: Path, program: str, source: Path | None = None) -> Path:
         objects = list(pool.map(compile_one, jobs))
     result = folder / f"{program}_fuzz"
     subprocess.run(["c++", *FLAGS, *SANITIZERS, *objects, "-o", str(result)], check=True)
-    return result
+    return [str(result)]
 
 
 def campaign(
-    program: Path, target: Target, runs: int, seconds: float, random: int, kept: Path, found: Path
+    program: Sequence[str],
+    target: Target,
+    runs: int,
+    seconds: float,
+    random: int,
+    kept: Path,
+    found: Path,
 ) -> Outcome:
     """Runs new inputs, made from the seeds and from what is kept.
 
@@ -161,17 +192,10 @@ def campaign(
     """
     kept.mkdir(parents=True, exist_ok=True)
     found.unlink(missing_ok=True)
-    arguments = map(str, (runs, seconds, random, target.seeds, kept, found))
-    ended = subprocess.run(
-        [program, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        errors="replace",
-        env={**os.environ, "ASAN_OPTIONS": QUICK},
-    )
+    arguments = (runs, seconds, random, target.seeds, kept, found)
+    ended = _run(program, target, map(str, arguments), {"ASAN_OPTIONS": QUICK})
     if found.exists():
-        return Outcome(finding=replay(program, [found]) or ended.stderr)
+        return Outcome(finding=replay(program, target, [found]) or ended.stderr)
     result = RESULT.match(ended.stdout)
     if ended.returncode != 0 or result is None:
         raise BrokenHarness(f"{target.name}: exit status {ended.returncode}: {ended.stderr}")
@@ -184,9 +208,21 @@ def campaign(
     )
 
 
-def replay(program: Path, inputs: Sequence[Path]) -> str:
-    """Runs inputs; returns what the sanitizers say, or nothing."""
-    ended = subprocess.run(
-        [program, *inputs], capture_output=True, text=True, check=False, errors="replace"
-    )
+def replay(program: Sequence[str], target: Target, inputs: Sequence[Path]) -> str:
+    """Runs inputs of a target; returns what is found in one, or nothing."""
+    ended = _run(program, target, map(str, inputs), {})
     return ended.stderr if ended.returncode != 0 else ""
+
+
+def _run(
+    program: Sequence[str], target: Target, arguments: Iterable[str], more: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*program, *target.arguments, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        errors="replace",
+        cwd=ROOT,
+        env={**os.environ, **more},
+    )

@@ -46,7 +46,7 @@ def test_bad_states(run: Run, folder: Path, rewritten: Path) -> None:
 
 def test_limit(run: Run, folder: Path, rewritten: Path) -> None:
     done = run("evaluate", rewritten, "--data", folder / "d.npz", "--limit", 0)
-    assert_refused(done, "--limit must be at least 1")
+    assert_refused(done, "limit 0 must be at least 1")
 
 
 def test_class_names_of_the_model(run: Run, folder: Path) -> None:

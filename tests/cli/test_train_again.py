@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tflm_train as tt
@@ -93,34 +94,43 @@ def test_another_run_is_not_resumed(
     assert again.status == 0 and "begins anew" in " ".join(again.err.split())
 
 
-def test_the_best_epoch_is_kept(
-    run: Run, folder: Path, rewritten: Path, options: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = iter([0.1, 0.5, 0.75, 0.5, 0.75] * 2)
+@pytest.fixture
+def validated(folder: Path, options: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The options of runs whose samples for validation score as is given here."""
+    with np.load(folder / "d.npz") as file:
+        arrays = dict(file)
+    np.savez(folder / "v.npz", **arrays, x_val=arrays["x_test"], y_val=arrays["y_test"])
+    options[options.index("--data") + 1] = folder / "v.npz"
+    scores = iter([0.1, 0.5, 0.75, 0.5, 0.75, 0.9] * 2)
     monkeypatch.setattr("tflm_train.runtime.training.evaluate", lambda *_: next(scores))
-    path = folder / "s.bin"
-    done = run(*options, "--save-state", path, "--keep", "best", "--json").json
-    assert done["kept_epoch"] == 2
+    return options
+
+
+def test_the_best_epoch_is_kept(
+    run: Run, folder: Path, rewritten: Path, validated: list[Any]
+) -> None:
+    options, path = validated, folder / "s.bin"
+    done = run(*options, "--save-state", path, "--json").json
+    assert done["kept_epoch"] == 2 and done["test_accuracy"] == 0.9
+    assert [epoch["val_accuracy"] for epoch in done["epochs"]] == [0.5, 0.75, 0.5, 0.75]
     interpreter = tt.Interpreter(rewritten)
     interpreter.load_state(path.read_bytes())
     assert interpreter.step == 2 * SAMPLES
-    last = run(*options, "--save-state", folder / "last.bin", "--json").json
+    last = run(*options, "--save-state", folder / "last.bin", "--keep", "last", "--json").json
     assert "kept_epoch" not in last
     interpreter.load_state((folder / "last.bin").read_bytes())
     assert interpreter.step == EPOCHS * SAMPLES
 
 
 def test_the_best_epoch_of_a_resumed_run(
-    run: Run, folder: Path, rewritten: Path, options: list[Any], monkeypatch: pytest.MonkeyPatch
+    run: Run, folder: Path, rewritten: Path, validated: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter([0.1, 0.5, 0.75, 0.5, 0.25])
-    monkeypatch.setattr("tflm_train.runtime.training.evaluate", lambda *_: next(scores))
-    path = folder / "s.bin"
+    options, path = validated, folder / "s.bin"
     with monkeypatch.context() as patch:
         break_off(patch, 2 * SAMPLES + 1)
-        done = run(*options, "--save-state", path, "--keep", "best")
+        done = run(*options, "--save-state", path)
     assert "the state of epoch 2, the best" in " ".join(done.err.split())
-    done = run(*options, "--save-state", path, "--keep", "best", "--resume", "--json").json
+    done = run(*options, "--save-state", path, "--resume", "--json").json
     assert done["kept_epoch"] == 2
     interpreter = tt.Interpreter(rewritten)
     interpreter.load_state(path.read_bytes())
@@ -129,7 +139,7 @@ def test_the_best_epoch_of_a_resumed_run(
 
 def test_what_needs_a_place(run: Run, options: list[Any]) -> None:
     assert_refused(run(*options, "--resume"), "--resume needs --save-state")
-    assert_refused(run(*options, "--keep", "best"), "--keep best needs --save-state")
+    assert_refused(run(*options, "--keep", "best"), "keep best needs samples for validation")
 
 
 def test_a_full_disk(

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "tests/cpp/harness.h"
+#include "tflm_kernels/state/commit_marks.h"
 #include "tflm_kernels/state/storage.h"
 
 namespace tflm_train_test {
@@ -21,6 +22,7 @@ enum class Cut {
   kTorn,      // a part of its bytes done, or noise
   kEcc,       // it cannot be read until it is erased
   kMarginal,  // some of its bits read differently every time until it is erased
+  kHeld,      // the same, but each holds one value from a power-up to the next
 };
 
 // Everything is in the caller's memory: [size.bytes] contents, as many of doubtful bits, and a
@@ -39,6 +41,7 @@ class FlashSimulator {
   void Power(size_t budget) {
     budget_ = budget;
     off_ = false;
+    power_up_ = Random();
     cost_ = 0;
     cut_at_ = kNoCut;
   }
@@ -47,13 +50,22 @@ class FlashSimulator {
   size_t cut_at() const { return cut_at_; }
   size_t cost() const { return cost_; }
 
-  // The driver reports an error at one call of any function, counted from now on; what it was
-  // asked for is done all the same, half done, or not done.
-  void FailAt(uint64_t call) {
+  // The driver reports an error at one call of any function, counted from now on, or at all from
+  // there on; what it was asked for is done all the same, half done, or not done.
+  void FailAt(uint64_t call, bool for_good = false) {
     calls_ = 0;
     fail_at_ = call;
+    fails_for_good_ = for_good;
   }
   uint64_t calls() const { return calls_; }
+
+  // Commit marks of what was aborted may be programmed though its erase was cut off: whatever then
+  // becomes of them. They begin somewhere in every part of so many bytes.
+  void BearInterruptedMarks(size_t part, size_t begin) {
+    part_ = part;
+    marks_begin_ = begin;
+    marks_end_ = begin + tflm_train::CommitMarks::Bytes(size_.program_unit);
+  }
 
   // A program unit that can never be read.
   void Kill(size_t unit) { units_[unit] = kDead; }
@@ -79,7 +91,7 @@ class FlashSimulator {
   tflm_train::Storage storage() { return {this, Size, Read, Erase, Program}; }
 
  private:
-  enum UnitState : uint8_t { kBlank, kProgrammed, kBegun, kUnreadable, kDead };
+  enum UnitState : uint8_t { kBlank, kProgrammed, kBegun, kInterrupted, kUnreadable, kDead };
 
   static FlashSimulator* Self(void* context) { return static_cast<FlashSimulator*>(context); }
   static tflm_train::StorageSize Size(void* context) { return Self(context)->size_; }
@@ -91,6 +103,27 @@ class FlashSimulator {
     return random_;
   }
 
+  // Which bits of a byte read other than they lie.
+  uint32_t Flips(size_t at) {
+    if (cut_ != Cut::kHeld) return Random();
+    // A program unit reads as if it had not been begun, as if it were done, or mixed.
+    const uint32_t unit = Hash(power_up_ + static_cast<uint32_t>(at / size_.program_unit));
+    return unit % 3 == 0 ? 0 : unit % 3 == 1 ? 0xFF : Hash(unit + static_cast<uint32_t>(at));
+  }
+
+  static uint32_t Hash(uint32_t value) {  // of MurmurHash3
+    value = (value ^ value >> 16) * 0x85EBCA6B;
+    value = (value ^ value >> 13) * 0xC2B2AE35;
+    return value ^ value >> 16;
+  }
+
+  bool HasDoubts() const { return cut_ == Cut::kMarginal || cut_ == Cut::kHeld; }
+
+  bool CallFails() {
+    const uint64_t call = calls_++;
+    return call == fail_at_ || (call > fail_at_ && fails_for_good_);
+  }
+
   bool Spend() {
     if (off_) return false;
     ++cost_;
@@ -100,7 +133,7 @@ class FlashSimulator {
 
   static bool Read(void* context, size_t offset, void* data, size_t bytes) {
     FlashSimulator* self = Self(context);
-    if (self->off_ || self->calls_++ == self->fail_at_) return false;
+    if (self->off_ || self->CallFails()) return false;
     if (offset > self->size_.bytes || bytes > self->size_.bytes - offset) {
       Fail(__FILE__, __LINE__, "read outside of the storage");
       return false;
@@ -109,8 +142,9 @@ class FlashSimulator {
     for (size_t i = offset; i < offset + bytes; ++i) {
       if (self->units_[i / self->size_.program_unit] >= kUnreadable) return false;
       const uint8_t doubtful = self->doubtful_[i];
-      const uint8_t flips = doubtful == 0 ? 0 : static_cast<uint8_t>(doubtful & self->Random());
-      *to++ = static_cast<uint8_t>(self->contents_[i] ^ flips);
+      *to++ = doubtful == 0
+                  ? self->contents_[i]
+                  : static_cast<uint8_t>(self->contents_[i] ^ (doubtful & self->Flips(i)));
     }
     return true;
   }
@@ -123,7 +157,7 @@ class FlashSimulator {
       Fail(__FILE__, __LINE__, "no erase block begins there");
       return false;
     }
-    const bool fails = self->calls_++ == self->fail_at_;
+    const bool fails = self->CallFails();
     if (fails && self->Random() % 2 == 0) return false;
     for (size_t i = 0; i < block; ++i) {
       if (self->Spend()) continue;
@@ -149,11 +183,13 @@ class FlashSimulator {
     const uint32_t share = kShares[Random() % 4];
     for (size_t i = offset; i < offset + block; ++i) {
       const size_t unit = i / size_.program_unit;
-      if (units_[unit] != kDead) units_[unit] = cut_ == Cut::kEcc ? kUnreadable : kProgrammed;
+      if (units_[unit] != kDead) units_[unit] = cut_ == Cut::kEcc ? kUnreadable : kInterrupted;
       const uint8_t old = contents_[i];
-      if (cut_ == Cut::kMarginal) {
-        const uint32_t any = Random() % 256 < share ? 0xFF : 0;
-        doubtful_[i] = static_cast<uint8_t>(~old & any & Random());
+      if (HasDoubts()) {
+        // It had just begun, or was nearly done: what was in doubt before is so still, or as the rest.
+        const uint32_t any = Random() % 256 < share ? Random() : 0;
+        const uint8_t before = noise ? static_cast<uint8_t>(doubtful_[i] & any) : doubtful_[i];
+        doubtful_[i] = static_cast<uint8_t>(before | (~old & any));
         if (noise) contents_[i] = 0xFF;
       } else if (noise) {
         contents_[i] = static_cast<uint8_t>(Random());
@@ -171,7 +207,7 @@ class FlashSimulator {
       Fail(__FILE__, __LINE__, "not whole program units of the storage");
       return false;
     }
-    const bool fails = self->calls_++ == self->fail_at_;
+    const bool fails = self->CallFails();
     const size_t part = fails ? self->Random() % (bytes / unit + 1) * unit : bytes;
     const uint8_t* from = static_cast<const uint8_t*>(data);
     for (size_t at = 0; at < part; at += unit) {
@@ -180,10 +216,16 @@ class FlashSimulator {
     return !fails;
   }
 
+  bool IsMark(size_t offset) const {
+    return part_ > 0 && offset % part_ >= marks_begin_ && offset % part_ < marks_end_;
+  }
+
   bool ProgramUnit(size_t offset, const uint8_t* from) {
     const size_t unit = size_.program_unit;
     uint8_t& state = units_[offset / unit];
-    if (state == kProgrammed) Fail(__FILE__, __LINE__, "programmed twice, or not erased");
+    if (state == kProgrammed || (state == kInterrupted && !IsMark(offset))) {
+      Fail(__FILE__, __LINE__, "programmed twice, or not erased");
+    }
     if (state >= kUnreadable) return false;
     for (size_t i = 0; i < unit; ++i) {
       if (Spend()) continue;
@@ -192,6 +234,10 @@ class FlashSimulator {
     }
     programmed_ += unit;
     for (size_t i = 0; i < unit; ++i) contents_[offset + i] &= from[i];
+    if (state == kInterrupted) {
+      for (size_t i = 0; i < unit && HasDoubts(); ++i) doubtful_[offset + i] |= Random();
+      return Random() % 2 == 0;
+    }
     if (state == kBlank) state = kProgrammed;  // one that was begun before stays in doubt
     return true;
   }
@@ -199,19 +245,20 @@ class FlashSimulator {
   void CutProgram(size_t offset, const uint8_t* from, size_t done) {
     const size_t unit = size_.program_unit;
     cut_at_ = offset;
-    units_[offset / unit] = cut_ == Cut::kEcc ? kUnreadable : kBegun;
+    uint8_t& state = units_[offset / unit];
+    state = cut_ == Cut::kEcc ? kUnreadable : state == kInterrupted ? kInterrupted : kBegun;
     const uint32_t kind = Random() % 3;
     const size_t one = Random() % unit;  // the byte in doubt
     for (size_t i = 0; i < unit; ++i) {
       uint8_t& byte = contents_[offset + i];
-      if (cut_ != Cut::kMarginal) {
+      if (!HasDoubts()) {
         if (i < done) byte &= from[i];
         if (i == done) byte &= static_cast<uint8_t>(from[i] | 0xA5);
       } else if (kind == 0) {  // all in doubt
-        doubtful_[offset + i] = static_cast<uint8_t>(byte & ~from[i]);
+        doubtful_[offset + i] |= static_cast<uint8_t>(byte & ~from[i]);
       } else {  // one bit in doubt, the others done, or not yet
         const uint8_t bits = static_cast<uint8_t>(byte & ~from[i]);
-        if (i == one) doubtful_[offset + i] = static_cast<uint8_t>(bits & (0 - bits));
+        if (i == one) doubtful_[offset + i] |= static_cast<uint8_t>(bits & (0 - bits));
         if (kind == 1) byte &= from[i];
       }
     }
@@ -226,11 +273,16 @@ class FlashSimulator {
   size_t cost_ = 0;
   size_t cut_at_ = kNoCut;
   bool off_ = false;
+  size_t part_ = 0;
+  size_t marks_begin_ = 0;
+  size_t marks_end_ = 0;
   uint64_t calls_ = 0;
   uint64_t fail_at_ = kNoError;
+  bool fails_for_good_ = false;
   uint64_t programmed_ = 0;
   uint64_t erased_ = 0;
   uint32_t random_ = 1;
+  uint32_t power_up_ = 0;
   static constexpr size_t kMostBlocks = 32;
   uint32_t wear_[kMostBlocks] = {};
 };

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tflm_train.data import Dataset, load_dataset, quantise, to_model_input
+from tflm_train.data import Dataset, Normalization, Reading, load_dataset, quantise, to_model_input
 from tflm_train.data.pictures import ImageFiles
 from tflm_train.errors import DataError
 
@@ -62,8 +62,12 @@ class TestNpz:
         [
             ({"y_test": None, "x_test": None}, "x_test, y_test missing"),
             ({"y_train": np.array([0, 1, 1])}, "x_train has 4 samples but y_train has 3"),
-            ({"y_train": np.array([0, 1, -1, 0])}, r"y_train\[2\] is -1"),
-            ({"y_train": np.array(list("abcd"))}, "class indices or of target values, not <U1"),
+            ({"y_train": np.array([0, 1, -1, 0])}, r"y_train\[2\] is -1.*\(y_train > 0\)"),
+            ({"y_train": np.array(list("abcd"))}, r"y_test is uint8 of shape \[2\], other labels"),
+            (
+                {"y_train": np.zeros(4, np.complex64)},
+                r"is complex64.*y_train.astype\(int\)",
+            ),
             ({"y_train": np.array([0, np.nan, 1, 1])}, r"y_train\[1\] contains NaN or infinity"),
             ({"x_train": np.empty((0, 6)), "y_train": np.empty(0, np.int8)}, "y_train is empty"),
             ({"x_test": np.zeros((2, 6, 5, 1), np.uint8)}, r"\[6, 5, 3\] but x_test.*\[6, 5, 1\]"),
@@ -125,30 +129,30 @@ class TestFolder:
             for i in range(10):
                 save_picture(tmp_path / name / f"{i}.png", flat(i, 4, 4, 3))
         (tmp_path / ".hidden").mkdir()
-        dataset = load_dataset(tmp_path, test_fraction=0.3, seed=5)
+        dataset = load_dataset(tmp_path, Reading(test_share=0.3, seed=5))
         assert dataset.class_names == ("cat", "dog")
         assert dataset.y_test.tolist() == [0] * 3 + [1] * 3
         assert dataset.y_train.tolist() == [0] * 7 + [1] * 7
         assert isinstance(dataset.x_train, ImageFiles)
         assert isinstance(dataset.x_test, ImageFiles)
         assert len({*dataset.x_train.paths, *dataset.x_test.paths}) == 20
-        again = load_dataset(tmp_path, test_fraction=0.3, seed=5)
-        other = load_dataset(tmp_path, test_fraction=0.3, seed=6)
+        again = load_dataset(tmp_path, Reading(test_share=0.3, seed=5))
+        other = load_dataset(tmp_path, Reading(test_share=0.3, seed=6))
         assert isinstance(again.x_test, ImageFiles)
         assert isinstance(other.x_test, ImageFiles)
         assert again.x_test.paths == dataset.x_test.paths
         assert other.x_test.paths != dataset.x_test.paths
 
-    @pytest.mark.parametrize(("test_fraction", "test"), [(0.01, 1), (0.5, 1), (0.99, 2)])
+    @pytest.mark.parametrize(("test_share", "test"), [(0.01, 1), (0.5, 1), (0.99, 2)])
     def test_either_part_gets_a_picture_of_each_class(
-        self, tmp_path: Path, test_fraction: float, test: int
+        self, tmp_path: Path, test_share: float, test: int
     ) -> None:
         for name, count in (("cat", 2), ("dog", 3)):
             for i in range(count):
                 save_picture(tmp_path / name / f"{i}.png", flat(i, 4, 4, 3))
-        dataset = load_dataset(tmp_path, test_fraction=test_fraction)
+        dataset = load_dataset(tmp_path, Reading(test_share=test_share))
         assert dataset.y_test.tolist().count(0) == dataset.y_train.tolist().count(0) == 1
-        dogs = test if test_fraction != 0.5 else 2
+        dogs = test if test_share != 0.5 else 2
         assert dataset.y_test.tolist().count(1) == dogs
         assert dataset.y_train.tolist().count(1) == 3 - dogs
 
@@ -166,19 +170,23 @@ class TestFolder:
         np.testing.assert_allclose(x[1].astype(int), 20 - 128, atol=2)
 
     def test_refuses(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="no class folders"):
+        with pytest.raises(DataError, match="no class folders with data in it"):
             load_dataset(tmp_path)
-        (tmp_path / "a").mkdir()
-        with pytest.raises(DataError, match=r"a: no \.png or \.jpg"):
+        save_picture(tmp_path / "0.png", flat(0, 2, 2))
+        with pytest.raises(DataError, match="no class folders in it; expected <class>/<file>"):
             load_dataset(tmp_path)
+        (tmp_path / "b").mkdir()
         save_picture(tmp_path / "a" / "0.png", flat(0, 2, 2))
-        with pytest.raises(DataError, match="one picture only"):
+        with pytest.raises(DataError, match=r"b: no files of this class that end in \.jpeg, \.jpg"):
+            load_dataset(tmp_path)
+        (tmp_path / "b").rmdir()
+        with pytest.raises(DataError, match="class a has one sample only"):
             load_dataset(tmp_path)
         (tmp_path / "a" / "1.png").write_bytes(b"GIF?")
         with pytest.raises(DataError, match=r"1\.png: not a readable picture"):
             load_dataset(tmp_path)
         with pytest.raises(DataError, match="between 0 and 1"):
-            load_dataset(tmp_path, test_fraction=1.0)
+            load_dataset(tmp_path, Reading(test_share=1.0))
 
     def test_refuses_an_unknown_test_class(self, tmp_path: Path) -> None:
         save_picture(tmp_path / "train" / "a" / "0.png", flat(0, 2, 2))
@@ -196,10 +204,39 @@ class TestFolder:
 
 
 class TestToModelInput:
-    def test_every_byte_minus_128(self) -> None:
+    @pytest.mark.parametrize(
+        ("scale", "zero_point"),
+        [(1 / 255, -128), (2 / 255, 0), (2 / 255, -1), (1.0, -128), (1.0, 0), (0.98 / 255, -128)],
+    )
+    def test_each_byte_is_a_step_where_the_range_is_that_of_pixels(
+        self, scale: float, zero_point: int
+    ) -> None:
         x = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-        out = to_model_input(x, (1, 16, 16, 1), 0.1, 3)
-        assert out.ravel().tolist() == list(range(-128, 128))
+        out = to_model_input(x, (1, 16, 16, 1), scale, zero_point)
+        assert out.ravel().tolist() == list(range(-128, 128)) or scale == 0.98 / 255
+        if scale == 0.98 / 255:  # A range that was measured: white is beyond it.
+            assert out.ravel().tolist() == [min(127, round(i / 0.98) - 128) for i in range(256)]
+
+    def test_mean_and_std(self) -> None:
+        x = np.array([[0, 128, 255]], np.uint8).reshape(1, 1, 1, 3)
+        norm = Normalization((0.0, 127.5, 100.0), (255.0, 127.5, 50.0))
+        out = to_model_input(x, (1, 1, 1, 3), 0.02, 10, normalization=norm)
+        real = np.array([0.0, 0.5 / 127.5, 155 / 50])
+        assert out.ravel().tolist() == [*np.clip(np.round(real / 0.02) + 10, -128, 127)]
+        floats = x.astype(np.float32)
+        np.testing.assert_array_equal(
+            to_model_input(floats, (1, 1, 1, 3), 0.02, 10, normalization=norm), out
+        )
+        with pytest.raises(DataError, match="pictures of 3 channels, --mean and --std are for 2"):
+            to_model_input(x, (1, 1, 1, 3), 0.02, 0, "x", Normalization((0.0,), (1.0, 2.0)))
+        with pytest.raises(DataError, match="already; leave out --mean and --std"):
+            to_model_input(x.astype(np.int8), (1, 1, 1, 3), 0.02, 0, "x", norm)
+
+    def test_a_range_that_no_rule_explains(self) -> None:
+        x = flat(0, 1, 2, 2, 1)
+        words = r"takes -2\.127 to 2\.631, .* give --mean and --std of the pixels"
+        with pytest.raises(DataError, match=words):
+            to_model_input(x, (1, 2, 2, 1), 4.758 / 255, -14, "x_train")
 
     def test_resizes_like_pillow(self) -> None:
         rng = np.random.default_rng(1)
@@ -263,6 +300,12 @@ class TestToModelInput:
     def test_refuses(self, x: npt.NDArray[Any], shape: tuple[int, ...], words: str) -> None:
         with pytest.raises(DataError, match=words):
             to_model_input(x, shape, 1.0, 0)
+
+    @pytest.mark.parametrize("shape", [(1, 3, 1, 4), (1, 12), (1, 3, 4)])
+    def test_axes_of_one_element_do_not_matter(self, shape: tuple[int, ...]) -> None:
+        x = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
+        out = to_model_input(x, shape, 1.0, 0)
+        assert out.shape == shape and out.ravel().tolist() == list(range(12))
 
     def test_makes_no_copy_beyond_the_result(self) -> None:
         x = np.zeros((400, 16, 16, 3), np.uint8)

@@ -11,7 +11,7 @@ import pytest
 from numpy.lib import format as npy
 from PIL import Image
 
-from tflm_train.data import load_dataset
+from tflm_train.data import Reading, load_dataset
 from tflm_train.data.npz import NpzFile
 from tflm_train.errors import DataError
 
@@ -61,7 +61,32 @@ def test_a_file_that_unpacks_to_more_than_is_allowed(tmp_path: Path) -> None:
     with NpzFile(path, 2 * size) as file:
         assert file.read(["x_train", "y_train"])["x_train"].shape == (1, size)
     with pytest.raises(DataError, match=r"more than 2,097,152 bytes of memory .*--max-data"):
-        load_dataset(path, most_bytes=2 * size)
+        load_dataset(path, Reading(most_bytes=2 * size))
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    [(6, 88, "damaged .npz file"), (8, 1, "encrypted"), (10, 99, "x_train cannot be read")],
+    ids=["version", "encrypted", "method"],
+)
+def test_an_archive_of_another_kind(tmp_path: Path, at: int, value: int, words: str) -> None:
+    """By a byte of the first entry in the list of members."""
+    path = _file(tmp_path / "d.npz", _header((1,)) + b"a")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + at] = value
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=words) as refused:
+        load_dataset(path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("letter", [0x110000, 0xFFFFFFFF, 0xD800], ids=hex)
+def test_names_of_letters_that_do_not_exist(tmp_path: Path, letter: int) -> None:
+    names = np.array([letter], np.uint32).view("<U1")
+    x = np.zeros((2, 3), np.float32)
+    np.savez(tmp_path / "d.npz", x_train=x, x_test=x, class_names=names)
+    with pytest.raises(DataError, match="class_names holds characters that do not exist"):
+        load_dataset(tmp_path / "d.npz")
 
 
 def test_the_arrays_are_numpy_s(tmp_path: Path) -> None:
@@ -89,3 +114,23 @@ def test_a_picture_that_unpacks_to_gigabytes(tmp_path: Path) -> None:
     Image.new("1", (10_000, 10_000)).save(tmp_path / "yes" / "1.png")
     with pytest.raises(DataError, match=r"yes/1.png: not a readable picture .*limit"):
         load_dataset(tmp_path)
+
+
+def test_a_picture_that_its_decoder_stumbles_over(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A TIFF whose tags are cut off; Pillow's own warnings are not for users."""
+    for name in ("no", "yes"):
+        (tmp_path / name).mkdir()
+        for index in range(2):
+            Image.new("L", (4, 4)).save(tmp_path / name / f"{index}.png")
+    stream = io.BytesIO()
+    Image.new("RGB", (5, 5)).save(stream, "TIFF")
+    tags = stream.getvalue()
+    for length in range(8, len(tags)):
+        (tmp_path / "yes" / "1.png").write_bytes(tags[:length])
+        try:
+            load_dataset(tmp_path).x_train.decode(0)  # type: ignore[union-attr]
+        except DataError as error:
+            assert "not a readable picture" in str(error)
+    assert not recwarn.list

@@ -15,7 +15,7 @@ import fuzz_targets  # noqa: E402
 
 # Runs what it is told to, at most 1000; finds something where its folder has a file `faulty`.
 PROGRAM = """#!/bin/sh
-case $# in 1) echo "ERROR: planted" >&2; exit 1;; esac
+case $# in 7) shift;; 1) echo "ERROR: planted" >&2; exit 1;; esac
 if [ -e "$(dirname "$0")/faulty" ]; then printf bad > "$6"; exit 1; fi
 runs=$1; [ "$runs" -gt 1000 ] && runs=1000
 echo "$runs runs, no finding; $((runs / 2)) deep, 1.5 s of CPU, 3 inputs kept, 40 edges"
@@ -27,7 +27,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "program"
     path.write_text(PROGRAM)
     path.chmod(0o755)
-    monkeypatch.setattr(fuzz, "build", lambda folder, name: path)
+    monkeypatch.setattr(fuzz, "build", lambda folder, name: [str(path)])
     monkeypatch.setattr(fuzz, "FOLDER", tmp_path)
     monkeypatch.setattr(fuzz, "ROOT", tmp_path)
     monkeypatch.setattr(fuzz, "sources", lambda name: [path])
@@ -52,6 +52,15 @@ def test_campaigns_add_up(program: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert [rows[name]["runs"] for name in ("one", "two")] == [4000, 4000]
     assert [rows[name]["cpu_seconds"] for name in ("one", "two")] == [7.5, 6.0]  # rounds of 1.5 s
     assert report["cpu_hours"] == round(13.5 / 3600, 2)
+
+
+def test_a_reader_runs_a_part(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("one", "reader/npz", "reader/model")
+    monkeypatch.setattr(fuzz, "targets", lambda: [fuzz_targets.Target(name) for name in names])
+    _, report = run(monkeypatch, tmp_path, "--runs", "2000")
+    assert [report["targets"][name]["runs"] for name in names] == [2000, 20, 2]
 
 
 def test_other_sources_begin_anew(

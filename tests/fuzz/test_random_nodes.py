@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests import requirements
 from tests.fuzz import node_runs
+from tests.fuzz.op_seeds import node_bytes
 from tests.fuzz.random_nodes import random_nodes
+from tests.ops.op_samples import SAMPLES, sample
 from tflm_train import ops
 
 NODES = 2000
@@ -29,6 +32,28 @@ def test_all_cores_agree(programs: dict[str, list[str]], tmp_path: Path) -> None
     assert not found.differing, [lines for _, lines in found.differing[:5]]
     assert set(found.ran) == {cls.OP for cls in ops.ALL}
     assert found.ran.total() > 0.9 * NODES
+
+
+def test_each_failing_allocation_is_a_refusal(
+    programs: dict[str, list[str]], tmp_path: Path
+) -> None:
+    """Of all that Prepare asks TFLM for; the fuzz targets do the same under the sanitizers."""
+    asked = Counter[str]()
+    for number in range(1, 6):
+        nodes = [_failing(node_bytes(sample(params)), number) for params in SAMPLES]
+        found = node_runs.compare(nodes, {"host": programs["host"]}, tmp_path)
+        asked += found.not_run
+    assert not found.not_run, "an op asks more often"
+    silent = {cls.OP for cls in ops.ALL} - asked.keys()
+    assert silent == {
+        "ACCUMULATE", "BIAS_UPDATE", "CHANNEL_SAVE", "CLAMP_MASK", "FINISH", "MOVE_GRAD",
+    }  # fmt: skip
+
+
+def _failing(node: bytes, number: int) -> bytes:
+    """The node where of TFLM's allocations this one fails."""
+    at = 1 + node[0]
+    return node[:at] + bytes([number]) + node[at + 1 :]
 
 
 def test_a_difference_is_seen(programs: dict[str, list[str]], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.op_seeds import node_bytes
+from tests.fuzz.readers import READERS
 from tests.ops.op_samples import SAMPLES, sample
 from tflm_train import ops
 
@@ -23,14 +24,21 @@ RUNS = {
     "journal": 50_000,
     "latent_store": 20_000,
     "latent_store_long": 10_000,
-    "op": 2_000,
+    "op": 5_000,
+    "reader": 500,
 }
+MODELS = 50
+"""Other tests do more with damaged models."""
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     folder = tmp_path_factory.mktemp("fuzz")
     return {name: fuzz.build(folder, name) for name in RUNS}
+
+
+def test_every_reader_is_a_target() -> None:
+    assert set(READERS) == set(fuzz.READERS)
 
 
 def test_every_op_is_a_target() -> None:
@@ -39,12 +47,12 @@ def test_every_op_is_a_target() -> None:
 
 
 @pytest.mark.parametrize("target", fuzz.targets(), ids=lambda target: target.name)
-def test_no_finding(target: fuzz.Target, programs: dict[str, Path], tmp_path: Path) -> None:
+def test_no_finding(target: fuzz.Target, programs: dict[str, list[str]], tmp_path: Path) -> None:
     program, found = programs[target.program], tmp_path / "found"
     seeds = sorted(target.seeds.iterdir()) if target.seeds.exists() else []
-    finding = fuzz.replay(program, seeds)
+    finding = fuzz.replay(program, target, seeds)
     assert not finding, finding
-    runs = RUNS[target.program]
+    runs = MODELS if target.name == "reader/model" else RUNS[target.program]
     ended = fuzz.campaign(program, target, runs, 600, 1, tmp_path / "kept", found)
     assert not ended.finding, ended.finding
     assert ended.runs == runs and ended.deep > 0 and ended.kept > 0
@@ -70,4 +78,4 @@ def test_the_campaign_finds_a_planted_fault(tmp_path: Path) -> None:
     target = fuzz.Target("state")
     ended = fuzz.campaign(program, target, 10_000, 300, 1, tmp_path / "kept", found)
     assert "AddressSanitizer" in ended.finding
-    assert "AddressSanitizer" in fuzz.replay(program, [found])
+    assert "AddressSanitizer" in fuzz.replay(program, target, [found])

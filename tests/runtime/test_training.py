@@ -11,12 +11,14 @@ import pytest
 import tflm_train as tt
 from tests.steps import DIGITS, weights_of
 from tflm_train.data import Dataset
+from tflm_train.data.split import sampled
 from tflm_train.errors import DataError, ModelError
 from tflm_train.model import load
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime.model_data import model_inputs
-from tflm_train.runtime.training import SCHEDULES, evaluate, learning_rate_at, train
-from tflm_train.runtime.training_record import EpochRecord, StepReport
+from tflm_train.runtime.schedule import SCHEDULES, learning_rate_at
+from tflm_train.runtime.training import evaluate, train
+from tflm_train.runtime.training_record import EpochRecord, StepReport, TrainingRecord
 from tflm_train.scheme import Head, Scheme
 
 pytestmark = pytest.mark.interpreter
@@ -68,33 +70,39 @@ def test_the_loop_is_what_it_says(rewritten: bytes, dataset: Dataset, schedule: 
     interpreter = tt.Interpreter(rewritten)
     steps: list[StepReport] = []
     epochs: list[tuple[int, EpochRecord]] = []
+    dataset = dataset.with_parts(val=dataset.train.take(np.arange(20, 28)))
     record = train(
         interpreter,
         dataset,
         epochs=2,
         learning_rate=0.05,
         schedule=schedule,
+        keep="last",
         seed=5,
         limit=10,
         on_step=steps.append,
         on_epoch=lambda i, e: epochs.append((i, e)),
     )
     twin = tt.Interpreter(rewritten)
-    x = model_inputs(twin, dataset.x_train, "x_train")
-    x_test = model_inputs(twin, dataset.x_test, "x_test")[:10]
-    before = evaluate(twin, x_test, dataset.y_test[:10])
-    losses, tests, rights = [], [], []
+    some = sampled(dataset, 10)
+    assert some.val is not None
+    x = model_inputs(twin, some.x_train, "x_train")
+    x_val = model_inputs(twin, some.val.x, "x_val")
+    x_test = model_inputs(twin, some.x_test, "x_test")
+    before = evaluate(twin, x_test, some.y_test)
+    losses, validated, rights = [], [], []
     for epoch in range(2):
         for i in np.random.default_rng([5, epoch]).permutation(10):
             rate = learning_rate_at(schedule, 0.05, len(losses), 20)
-            losses.append(twin.train_step(x[i], int(dataset.y_train[i]), rate))
-            rights.append(int(np.argmax(twin.output()) == dataset.y_train[i]))
-        tests.append(evaluate(twin, x_test, dataset.y_test[:10]))
+            losses.append(twin.train_step(x[i], int(some.y_train[i]), rate))
+            rights.append(int(np.argmax(twin.output()) == some.y_train[i]))
+        validated.append(evaluate(twin, x_val, some.val.y))
     assert interpreter.state() == twin.state() and interpreter.step == 20
     np.testing.assert_array_equal(record.losses, np.array(losses, np.float32))
     assert record.test_accuracy_before == before
-    assert [e.test_accuracy for e in record.epochs] == tests
-    assert record.test_accuracy == tests[-1]
+    assert [e.val_accuracy for e in record.epochs] == validated
+    assert record.test_accuracy == evaluate(twin, x_test, some.y_test)
+    assert record.best_epoch is None
     assert [e.train_accuracy for e in record.epochs] == [
         sum(rights[:10]) / 10,
         sum(rights[10:]) / 10,
@@ -108,6 +116,56 @@ def test_the_loop_is_what_it_says(rewritten: bytes, dataset: Dataset, schedule: 
     ]
     assert steps[9].loss == pytest.approx(record.epochs[0].loss)
     assert steps[9].accuracy == record.epochs[0].train_accuracy
+
+
+class TestValidation:
+    """What the samples for validation decide, with their scores given."""
+
+    def run(
+        self,
+        rewritten: bytes,
+        dataset: Dataset,
+        monkeypatch: pytest.MonkeyPatch,
+        scores: list[float],
+        **options: Any,
+    ) -> tuple[TrainingRecord, tt.Interpreter]:
+        some = dataset.with_parts(
+            train=dataset.train.take(np.arange(4)), val=dataset.train.take(np.arange(4, 8))
+        )
+        given = iter([0.0, *scores, 0.0])
+        monkeypatch.setattr("tflm_train.runtime.training.evaluate", lambda *_: next(given))
+        interpreter = tt.Interpreter(rewritten)
+        return train(interpreter, some, learning_rate=0.01, **options), interpreter
+
+    def test_the_best_epoch_is_kept(
+        self, rewritten: bytes, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scores = [0.5, 0.75, 0.5, 0.75]
+        record, interpreter = self.run(rewritten, dataset, monkeypatch, scores, epochs=4)
+        assert record.best_epoch == 1 and interpreter.step == 8
+        record, interpreter = self.run(
+            rewritten, dataset, monkeypatch, scores, epochs=4, keep="last"
+        )
+        assert record.best_epoch is None and interpreter.step == 16
+
+    def test_patience(
+        self, rewritten: bytes, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scores = [0.5, 0.25, 0.75, 0.75, 0.5, 1.0]
+        record, interpreter = self.run(
+            rewritten, dataset, monkeypatch, scores, epochs=6, patience=2
+        )
+        assert [e.val_accuracy for e in record.epochs] == scores[:5]
+        assert interpreter.step == 12
+
+    def test_a_plateau(
+        self, rewritten: bytes, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scores = [0.25, 0.5, 0.5, 0.25, 0.5, 0.75, 0.75, 0.75, 0.75, 0.75]
+        record, _ = self.run(rewritten, dataset, monkeypatch, scores, schedule="plateau")
+        falls = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+        rates = [e.learning_rate for e in record.epochs]
+        assert rates == pytest.approx([0.01 / 3**fall for fall in falls])
 
 
 def test_it_learns(dataset: Dataset) -> None:
@@ -124,8 +182,12 @@ def test_it_learns(dataset: Dataset) -> None:
         ({"schedule": "steps"}, "schedule 'steps' is not one of linear, cosine, constant"),
         ({"learning_rate": math.nan}, "learning rate nan must be a finite number above 0"),
         ({"learning_rate": 0.0}, "learning rate 0.0 must be"),
-        ({"epochs": 0}, "epochs and limit must be at least 1"),
-        ({"limit": 0}, "epochs and limit must be at least 1"),
+        ({"epochs": 0}, "epochs 0 must be at least 1"),
+        ({"limit": 0}, "limit 0 must be at least 1"),
+        ({"patience": 0}, "patience 0 must be at least 1"),
+        ({"patience": 2}, "patience 2 needs samples for validation"),
+        ({"keep": "best"}, "keep best needs samples for validation"),
+        ({"schedule": "plateau"}, "schedule plateau needs samples for validation"),
     ],
 )
 def test_refused_arguments(

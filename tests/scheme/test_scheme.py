@@ -213,8 +213,8 @@ def test_refusals_name_file_line_and_key(text: str, line: int, words: str) -> No
     [
         ("", "s.yaml: a scheme is a mapping of key: value; start with `version: 1`"),
         ("- 1", "s.yaml: a scheme is a mapping"),
-        ("[" * 3000, "s.yaml: no scheme is nested that deep"),
-        ("a: " + "{a: " * 3000, "s.yaml: no scheme is nested that deep"),
+        ("[" * 3000, "s.yaml: a scheme is never nested that deep"),
+        ("a: " + "{a: " * 3000, "s.yaml: a scheme is never nested that deep"),
         ("loss: softmax_cross_entropy", "s.yaml, line 1: key 'version' is missing"),
         ("version: 2", "s.yaml, line 1: version: version 2 is not known; this tool reads 1"),
         ("version: one", "s.yaml, line 1: version: must be a whole number, not 'one'"),

@@ -27,7 +27,7 @@ def test_text_and_back() -> None:
     assert Contributions.from_json(SOME.to_json()) == SOME
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "something else"}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 9000, '{"kind": "something else"}'])
 def test_something_else_is_refused(text: str) -> None:
     with pytest.raises(DataError, match=r"^c\.json: not what `tflm_train analyze -o` writes"):
         Contributions.from_json(text, "c.json")
@@ -35,6 +35,13 @@ def test_something_else_is_refused(text: str) -> None:
 
 def test_a_damaged_file_is_refused() -> None:
     text = SOME.to_json()
-    for damaged in (text[: len(text) // 2], text.replace('"mean"', '"mode"')):
+    assert '"mean": 0.05' in text and '"steps": 100' in text
+    for damaged in (
+        text[: len(text) // 2],
+        text.replace('"mean"', '"mode"'),
+        text.replace('"mean": 0.05', '"mean": "much"'),
+        text.replace('"mean": 0.05', f'"mean": 1{"0" * 400}'),
+        text.replace('"steps": 100', '"steps": [100]'),
+    ):
         with pytest.raises(DataError):
             Contributions.from_json(damaged)

@@ -2,18 +2,16 @@
 // the new one is there afterwards, never half of one.
 //
 // The area is two slots. A write goes to the slot that does not hold the newest
-// record: erase what is needed, program the payload, read it back, and last
-// program a header, whose checksum covers everything, and a closing word. Slots
-// take turns, so both wear alike; the higher sequence number counts.
+// record: erase what is needed, program the payload, read it back, program the
+// header, read it back, and last commit (commit_marks.h). Slots take turns, so both
+// wear alike; of two committed records the higher sequence number counts.
 //
 // Flash with ECC is taken into account: a word or block that was cut off may not
 // be read until it is erased, or bits of it may read differently every time; no
-// word is programmed twice. A slot that cannot be read holds no record. Of what
-// is written in order all but the last is whole, so a header with something in
-// its closing word is. Where that is missing, or the other slot might turn out to
-// hold a newer record, Open makes firm what it has decided: it programs another
-// header, of a higher number than any other may have, into the room for
-// kJournalHeaders of them, and only then erases what the other slot begins with.
+// word is programmed twice. A slot that cannot be read holds no record. Whether a
+// record counts whose commit was cut off Open decides and makes firm before it shows
+// a record, so that kCutsBorne cuts in a row lose nothing. The other slot is erased
+// only when a newer record is firm, this one only when it is aborted.
 //
 //   tflm_train::Journal journal(storage);   // storage.h: four functions
 //   if (journal.Open() == JournalStatus::kOk) StateLoad(state, journal);
@@ -21,11 +19,10 @@
 //   StateSave(state, journal);
 //
 // No heap, no globals; the object holds one buffer of kMaxProgramUnit bytes.
-// Layout of a slot, little endian: kJournalHeaders times a header and a closing
-// word (0x454E4F44), each with 0xFF up to a whole program unit; payload. A header
-// is u32 magic "TTJN", u16 version 2, u16 header bytes 32, u32 sequence, u32
-// payload bytes, u32 CRC-32 of the payload, u32 erasures, u32 generation, u32
-// CRC-32 of the 28 bytes before.
+// Layout of a slot, little endian, each part with 0xFF up to a whole program unit:
+// header, commit marks, payload. The header is u32 magic "TTJN", u16 version 3, u16
+// header bytes 28, u32 sequence, u32 payload bytes, u32 CRC-32 of the payload, u32
+// erasures, u32 CRC-32 of the 24 bytes before.
 
 #ifndef TFLM_KERNELS_STATE_JOURNAL_H_
 #define TFLM_KERNELS_STATE_JOURNAL_H_
@@ -33,6 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tflm_kernels/state/commit_marks.h"
 #include "tflm_kernels/state/state.h"
 #include "tflm_kernels/state/storage.h"
 
@@ -47,9 +45,8 @@ enum class JournalStatus : int32_t {
   kVerifyFailed = 5,   // read back different from what was programmed: worn out?
   kWrongOrder = 6,     // Begin, Append up to the size, Commit; or Read beyond the end
   kUnreadable = 7,     // no valid record, and a part that cannot be read
+  kOtherVersion = 8,   // only a record of another version of the journal; a write replaces it
 };
-
-constexpr int kJournalHeaders = 4;
 
 // One line for a log, in static memory.
 const char* JournalStatusMessage(JournalStatus status);
@@ -68,7 +65,8 @@ class Journal {
   Journal& operator=(const Journal&) = delete;
 
   // Finds the newest valid record; reads both slots whole. Needed once, before
-  // anything else. kEmpty and kUnreadable are no errors: the journal can be written.
+  // anything else. kEmpty, kUnreadable and kOtherVersion are no errors: the journal can
+  // be written.
   JournalStatus Open();
 
   // Bytes of the newest record, 0 when there is none.
@@ -104,29 +102,28 @@ class Journal {
     size_t bytes;
     uint32_t crc;  // of the payload
     uint32_t erasures;
-    uint32_t generation;  // of its number, see Step
   };
 
   // What Open sees of a slot.
   struct Slot {
-    Record newest;
-    bool is_closed;       // that record's header is whole
-    bool is_read;         // no read of the headers failed
-    int used;             // headers up to the last that is not blank
-    int doubtful;         // headers that are neither blank nor whole
-    uint32_t generation;  // the highest of whole ones
+    Record record;          // valid: header and payload are right
+    bool has_header;        // it is right, whatever the payload is
+    bool is_unreadable;     // a read failed
+    bool is_other_version;  // it holds a header of another version
+    bool is_firm;           // so is what its marks say
+    Verdict verdict;
   };
 
   size_t SlotOffset(int slot) const { return static_cast<size_t>(slot) * slot_bytes_; }
   size_t PayloadOffset(int slot) const { return SlotOffset(slot) + payload_offset_; }
-  size_t EntryOffset(int slot, int entry) const;
+  CommitMarks Marks(int slot) const {
+    return CommitMarks(storage_, program_unit_, SlotOffset(slot) + header_bytes_, stage_);
+  }
+  bool ReadTwice(size_t offset, void* data, size_t bytes) const;
   Slot ReadSlot(int slot) const;
-  // Whether a header's checksum is right; its place is blank or cannot be read otherwise.
-  bool ReadHeader(size_t at, Record* record, bool* is_blank, bool* is_read) const;
-  bool IsClosed(size_t at) const;
-  JournalStatus WriteEntry(const Record& record, int entry);
-  uint32_t Step() const;
-  JournalStatus MakeFirm();
+  void ReadHeader(Slot* slot, size_t at) const;
+  JournalStatus WriteHeader(const Record& record);
+  JournalStatus Settle();
   JournalStatus EraseSlot(int slot, size_t bytes);
   JournalStatus ChecksumPayload(const Record& record, uint32_t* crc) const;
   JournalStatus FlushStage();
@@ -134,19 +131,16 @@ class Journal {
   Storage storage_;
   size_t slot_bytes_ = 0;  // 0: not open
   size_t header_bytes_ = 0;
-  size_t entry_bytes_ = 0;
   size_t payload_offset_ = 0;
   size_t erase_block_ = 0;
   size_t program_unit_ = 0;
   Record newest_ = {};
-  int used_entries_ = 0;     // of the newest record's slot
-  uint32_t generation_ = 0;  // of the next number
-  bool is_clean_ = true;     // no header of the newest record's slot is in doubt
-  bool is_firm_ = false;     // nothing else can turn out to be the newest record
-  Record writing_ = {};      // valid between Begin and Commit
-  size_t remaining_ = 0;     // of the record being written
-  size_t write_at_ = 0;      // where the stage goes
-  size_t stage_bytes_ = 0;   // filled of the stage
+  uint32_t last_sequence_ = 0;  // the highest of any header
+  Verdict pending_[2] = {};     // of each slot, the decision that has yet to be made firm
+  Record writing_ = {};         // valid between Begin and Commit
+  size_t remaining_ = 0;        // of the record being written
+  size_t write_at_ = 0;         // where the stage goes
+  size_t stage_bytes_ = 0;      // filled of the stage
   uint8_t* stage_;
   size_t stage_capacity_;
   uint8_t own_stage_[kMaxProgramUnit];

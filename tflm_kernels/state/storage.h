@@ -15,6 +15,7 @@ struct StorageSize {
   size_t bytes;  // of the whole area given to the journal
   // Bytes erased at a time (1 for memory that needs no erasing). All blocks of the area have this
   // size: where a part's sectors differ (STM32F4: 16, 64 and 128 KB), give it some that are alike.
+  // 0: those of the area are not, which Open refuses.
   size_t erase_block;
   size_t program_unit;  // bytes programmed at a time: a power of two, at most kMaxProgramUnit
 };
@@ -36,9 +37,10 @@ struct Storage {
   // Sets the erase block that starts at `offset` to 0xFF.
   bool (*erase)(void* context, size_t offset);
 
-  // `offset` and `bytes` are multiples of program_unit, the place is erased and
-  // is programmed only once until the next erase (flash with ECC asks for
-  // that). `data` has any alignment.
+  // `offset` and `bytes` are multiples of program_unit. No unit is programmed twice
+  // between two erases (flash with ECC asks for that), unless a power cut had begun it
+  // and it read blank since, or had broken off the erase: then it may fail. `data` has any
+  // alignment.
   bool (*program)(void* context, size_t offset, const void* data, size_t bytes);
 };
 

@@ -7,10 +7,13 @@ import math
 import numpy as np
 
 from tflm_train.data import Dataset
+from tflm_train.data.dataset import TEST, TRAIN
+from tflm_train.data.oddities import oddities
 from tflm_train.learning import RateChoice
+from tflm_train.model import Model
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import ACCURACY
-from tflm_train.runtime.model_data import model_inputs, targets
+from tflm_train.runtime.model_data import part_for, real_range
 from tflm_train.runtime.training_record import TrainingRecord
 
 _CLIPPED = 0.05
@@ -24,14 +27,16 @@ _LIKE_THE_MEAN = 0.97
 """Of the error of one answer for all: no better than that."""
 
 
-def on_data(interpreter: Interpreter, data: Dataset) -> list[str]:
+def on_data(interpreter: Interpreter, data: Dataset, source: Model) -> list[str]:
     """What is wrong with training data before the first step.
 
     Args:
       interpreter: The rewritten model.
       data: What is used of the data.
+      source: What takes the samples: the same model, or the trunk before it.
     """
-    return [*_one_class(data), *_clipped(interpreter, data)]
+    classes = interpreter.classes if interpreter.is_one_of_several else 0
+    return [*oddities(data, classes), *_clipped(source, data)]
 
 
 def on_run(
@@ -65,24 +70,16 @@ def mute(interpreter: Interpreter, rate: float) -> str:
     )
 
 
-def _one_class(data: Dataset) -> list[str]:
-    y = data.y_train
-    if y.ndim != 1 or y.dtype.kind not in "iu" or not len(y) or np.any(y != y[0]):
+def _clipped(source: Model, data: Dataset) -> list[str]:
+    tensor = source.graph.inputs[0]
+    x, norm = data.x_train, data.normalization
+    if tensor.quantization is None or not isinstance(x, np.ndarray) or x.dtype == np.int8:
         return []
-    name = f" ({data.class_names[int(y[0])]})" if data.class_names else ""
-    return [
-        f"all {len(y)} training samples are of class {int(y[0])}{name}: the model will learn to "
-        "give that answer always; add samples of the other classes"
-    ]
-
-
-def _clipped(interpreter: Interpreter, data: Dataset) -> list[str]:
-    tensor = interpreter.model.graph.inputs[0]
-    x = data.x_train
-    if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or tensor.quantization is None:
+    if norm is not None:
+        x = norm.real_values(x, "x_train")
+    elif x.dtype == np.uint8:  # It follows the rule of the input's range.
         return []
-    limits = np.iinfo(tensor.dtype)
-    low, high = ((limit - tensor.zero_point) * tensor.scale for limit in (limits.min, limits.max))
+    low, high = real_range(tensor)
     # A value in the last half step is rounded, not clipped.
     beyond = (x < low - tensor.scale / 2) | (x > high + tensor.scale / 2)
     share = float(np.mean(beyond))
@@ -91,7 +88,8 @@ def _clipped(interpreter: Interpreter, data: Dataset) -> list[str]:
     return [
         f"{100 * share:.0f} % of the values in x_train lie beyond what the model's input takes "
         f"({low:.4g} to {high:.4g}; the samples reach from {x.min():.4g} to {x.max():.4g}) and are "
-        "clipped; prepare the samples as those that the model was first trained with"
+        "clipped; prepare the samples as those that the model was first trained with (--mean, "
+        "--std)"
     ]
 
 
@@ -172,11 +170,7 @@ def _like_the_mean(interpreter: Interpreter, run: TrainingRecord, data: Dataset)
     """What is said of an autoencoder that gives all inputs the same answer."""
     if not interpreter.learns_its_input:
         return None
-    x, x_test = (
-        model_inputs(interpreter, samples, name)
-        for samples, name in ((data.x_train, "x_train"), (data.x_test, "x_test"))
-    )
-    train, test = targets(interpreter, data, x, x_test, None)
+    (_, train), (_, test) = (part_for(interpreter, data, part) for part in (TRAIN, TEST))
     floor = float(np.mean((test - train.mean(axis=0)) ** 2))
     if run.test_accuracy < _LIKE_THE_MEAN * floor:
         return None
@@ -190,13 +184,14 @@ def _like_the_mean(interpreter: Interpreter, run: TrainingRecord, data: Dataset)
 
 def _falling(run: TrainingRecord) -> str | None:
     losses = _losses(run)
-    tested = [run.test_accuracy_before, *(epoch.test_accuracy for epoch in run.epochs)]
-    gain = _gain(tested[-2], tested[-1], run.metric)
-    if len(losses) < 2 or losses[-1] > _FALLING * losses[-2] or gain <= _BETTER:
+    scores = [e.train_accuracy if e.val_accuracy is None else e.val_accuracy for e in run.epochs]
+    if len(scores) < 2 or losses[-1] > _FALLING * losses[-2]:
+        return None
+    if _gain(scores[-2], scores[-1], run.metric) <= _BETTER:
         return None
     return (
-        f"the loss still fell fast at the end ({losses[-2]:.4g} to {losses[-1]:.4g}) and the test "
-        f"samples gained by it: train longer, such as --epochs {3 * len(run.epochs)}"
+        f"the loss still fell fast at the end ({losses[-2]:.4g} to {losses[-1]:.4g}) and the score "
+        f"gained by it: train longer, such as --epochs {3 * len(run.epochs)}"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tflm_train.cli import shared, tables
+from tflm_train.cli import datasets, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.work import WorkProgress, add_workers, going_on, workers_for
 from tflm_train.errors import DataError
@@ -107,7 +107,7 @@ class Analyzed:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="the .tflite file as it comes from the factory")
-    shared.add_data(parser)
+    datasets.add_data(parser)
     shared.add_classes(parser)
     parser.add_argument(
         "--steps", type=int, help="of each fine-tune (default: once through the data, 600 to 1000)"
@@ -141,7 +141,7 @@ def _run(arguments: argparse.Namespace) -> Analyzed:
         if value is not None and not value >= least:
             raise DataError(f"--{name} {value} must be at least {least}")
     model = load(arguments.model)
-    data = split_data(shared.read_data(arguments), model)
+    data = split_data(datasets.read_data(arguments, model), model)
     started = time.monotonic()
     with workers_for(arguments, model, data) as (workers, results):
         try:

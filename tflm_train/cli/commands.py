@@ -8,6 +8,8 @@ from tflm_train.cli import (
     analyze,
     evaluate,
     export,
+    features_list,
+    features_show,
     inspect,
     memory,
     merge,
@@ -40,6 +42,13 @@ COMMANDS: tuple[Command[Any] | Group, ...] = (
         "They are those of the paper for its three networks; `rewrite --scheme NAME` takes them,\n"
         "and as a file they are a start for your own.",
         (scheme_list.COMMAND, scheme_show.COMMAND),
+    ),
+    Group(
+        "features",
+        "List the front ends that make a model's input of recordings, or show one.",
+        "They are those of TFLM's micro_speech example, of MLPerf Tiny and of TensorFlow's\n"
+        "tutorials; `--features NAME` takes them, and as a file they are a start for your own.",
+        (features_list.COMMAND, features_show.COMMAND),
     ),
     Group(
         "state",

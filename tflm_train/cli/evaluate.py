@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.cli import latents, shared, tables
+from tflm_train.cli import datasets, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.data import Dataset
-from tflm_train.errors import DataError
+from tflm_train.data.dataset import TEST
+from tflm_train.data.split import sampled
 from tflm_train.files import read_input
 from tflm_train.learning import LatentCache
 from tflm_train.learning.frozen_once import FrozenOnce
@@ -20,7 +21,7 @@ from tflm_train.model.metadata import class_names
 from tflm_train.records import sometimes
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import map_positions, metric_for
-from tflm_train.runtime.model_data import model_inputs, targets
+from tflm_train.runtime.model_data import part_for
 from tflm_train.runtime.training import has_mute_head, scores
 
 _MUTE = (
@@ -71,8 +72,10 @@ class Evaluation:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a .tflite file")
-    shared.add_data(parser)
-    parser.add_argument("--limit", type=int, help="use only the first N test samples")
+    datasets.add_data(parser)
+    parser.add_argument(
+        "--limit", type=int, help="use only N test samples, every class in its share"
+    )
     parser.add_argument("--load-state", help="a state that `train --save-state` wrote")
     latents.add_cache(parser)
 
@@ -81,11 +84,8 @@ def _run(arguments: argparse.Namespace) -> Evaluation:
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
         interpreter.load_state(read_input(Path(arguments.load_state)))
-    dataset = shared.read_data(arguments)
-    if arguments.limit is not None and arguments.limit < 1:
-        raise DataError("--limit must be at least 1")
-    x = model_inputs(interpreter, dataset.x_test[: arguments.limit], "x_test")
-    _, wanted = targets(interpreter, dataset, x, x, arguments.limit)
+    dataset = sampled(datasets.read_data(arguments, interpreter.model), arguments.limit)
+    x, wanted = part_for(interpreter, dataset, TEST)
     with shared.progress(arguments.json) as progress:
         on_latent = latents.frozen_layers(progress, arguments.json)
         once = FrozenOnce(interpreter, LatentCache.of_user(arguments.cache), on_latent)

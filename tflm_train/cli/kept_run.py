@@ -12,9 +12,8 @@ from tflm_train.model.kinds import is_state
 from tflm_train.runtime.checkpoint import Checkpoint, is_checkpoint
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import ACCURACY
+from tflm_train.runtime.training import LAST
 from tflm_train.runtime.training_record import EpochRecord
-
-LAST, _BEST = KEEP = ("last", "best")
 
 
 @dataclass
@@ -37,12 +36,12 @@ class KeptRun:
     _best: float = -math.inf
 
     @staticmethod
-    def of(path: str | None, keep: str, resume: bool, force: bool) -> KeptRun:
+    def of(path: str | None, keep: str | None, resume: bool, force: bool) -> KeptRun:
         """Looks at the places before the first step.
 
         Args:
           path: Of the state.
-          keep: One of `KEEP`.
+          keep: One of `KEEP`; None for the best where the run finds one.
           resume: Whether to go on with a run that was broken off.
           force: Replace files that are not ours.
 
@@ -50,9 +49,8 @@ class KeptRun:
           TflmTrainError: A place cannot be written to, or there is nothing to go on with.
         """
         if path is None:
-            if resume or keep != LAST:
-                option = "--resume" if resume else f"--keep {keep}"
-                raise DataError(f"{option} needs --save-state, beside which it finds the run")
+            if resume:
+                raise DataError("--resume needs --save-state, beside which it finds the run")
             return KeptRun(None, False, force)
         kept = KeptRun(Path(path), keep != LAST, force)
         require_place(Path(path), is_state, force)
@@ -86,7 +84,7 @@ class KeptRun:
           record: What it came to.
           metric: What its scores are.
         """
-        if not self.is_best:
+        if not self.is_best or self.path is None or record.val_accuracy is None:
             return
         if self.resumed is not None and self.best_epoch is None:
             for earlier, known in enumerate(self.resumed.epochs):
@@ -99,11 +97,10 @@ class KeptRun:
         write_file(self._checkpoint, checkpoint.to_bytes(), is_checkpoint, self.force)
 
     def save(self, interpreter: Interpreter) -> None:
-        """Keeps the state after the last epoch, where no other is; there is nothing to resume."""
+        """Keeps the state at the end of the run; there is nothing to resume."""
         if self.path is None:
             return
-        if not self.is_best:
-            self._write(interpreter)
+        self._write(interpreter)
         self._checkpoint.unlink(missing_ok=True)
 
     def save_interrupted(self, interpreter: Interpreter) -> str | None:
@@ -128,7 +125,8 @@ class KeptRun:
         write_file(self.path, interpreter.state(), is_state, self.force)
 
     def _is_best_so_far(self, epoch: int, record: EpochRecord, metric: str) -> bool:
-        score = record.test_accuracy if metric == ACCURACY else -record.test_accuracy
+        assert record.val_accuracy is not None
+        score = record.val_accuracy if metric == ACCURACY else -record.val_accuracy
         if score <= self._best:
             return False
         self._best, self.best_epoch = score, epoch + 1

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.cli import shared, tables
+from tflm_train.cli import datasets, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.files import write_file
 from tflm_train.quantization import LayerError, load_float, quantize
@@ -55,10 +55,9 @@ def _arguments(parser: Parser) -> None:
         help="a float or hybrid .tflite file; with TensorFlow installed also a Keras file (.keras, "
         ".h5) or a SavedModel folder",
     )
-    shared.add_data(
+    datasets.add_data(
         parser,
-        "an .npz file with x_train, y_train, x_test, y_test (x: the float values that the model "
-        "takes, or uint8 pictures), or a folder of images by class",
+        f"{datasets.DATA_HELP}; samples are the float values that the model takes, or pictures",
     )
     parser.add_argument("-o", "--output", help="where to write (default: MODEL_int8.tflite)")
     parser.add_argument(
@@ -94,7 +93,7 @@ def _run(arguments: argparse.Namespace) -> QuantizedFile:
     model = load_float(source)
     result = quantize(
         model,
-        shared.read_data(arguments),
+        datasets.read_data(arguments, model),
         samples=arguments.samples,
         tested=arguments.limit,
         pixels=tuple(arguments.pixels),

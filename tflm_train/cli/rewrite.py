@@ -8,10 +8,12 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tflm_train.cli import latents, shared, tables
+from tflm_train.cli import datasets, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cost.report import FlashReport, TimeReport, time_report
+from tflm_train.data.preparation import Preparation
 from tflm_train.errors import DataError
 from tflm_train.files import NewFile, is_json_report, write_files
 from tflm_train.learning import LatentCache
@@ -47,6 +49,8 @@ class Rewritten(RewriteReport):
       plots: The pictures of `--plot`: the arena without and with `--stream` and
         `--forward`.
       split: The two models that `--split` writes instead of `output`.
+      preparation: How raw data become the model's input, where that is stated: `front_end` (of
+        recordings), `normalization`. The rewritten model says it to the other commands.
     """
 
     output: str
@@ -55,6 +59,7 @@ class Rewritten(RewriteReport):
     chosen: PresetChoice | None = sometimes()
     plots: tuple[str, ...] | None = sometimes()
     split: SplitReport | None = sometimes()
+    preparation: dict[str, Any] | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -69,10 +74,10 @@ def _arguments(parser: Parser) -> None:
         help="what to train, for any model (`scheme list`); without --scheme and --preset the best "
         "one that fits --budget",
     )
-    shared.add_data(
+    datasets.add_data(
         parser,
         f"without --scheme and --preset, judge the presets that fit by runs on it: "
-        f"{shared.DATA_HELP}",
+        f"{datasets.DATA_HELP}",
         required=False,
     )
     latents.add_cache(parser)
@@ -138,7 +143,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         shared.require_another_file(file, source)
     target = shared.chosen_board(arguments)
     budget = _budget(arguments, target)
-    model = original_of(load(source))
+    model = datasets.preparation_of(arguments).noted_in(original_of(load(source)))
     is_named = arguments.scheme is not None or arguments.preset is not None
     asked = Asked(
         budget=budget, way=_way(arguments, target), may_be_slower=arguments.max_slowdown is None
@@ -183,6 +188,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         chosen=settled.chosen,
         plots=plots,
         split=split,
+        preparation=Preparation.of(model).to_dict() or None,
     )
     if arguments.report:
         text = json.dumps(plain(rewritten), indent=2).encode() + b"\n"
@@ -195,7 +201,7 @@ def _settled(arguments: argparse.Namespace, model: Model, asked: Asked) -> Settl
     if arguments.data is None:
         with shared.trial_progress() as on_trial:
             return settle(model, asked, on_trial)
-    data = shared.read_data(arguments)
+    data = datasets.read_data(arguments, model)
     cache = LatentCache.of_user(arguments.cache)
     with shared.progress(arguments.json) as progress:
         task = progress.add_task("what fits", total=None)
@@ -302,6 +308,9 @@ def _show(result: Rewritten) -> None:
     tables.show_flash(FlashReport(flash.rewritten_bytes, flash.kernel_bytes, flash.total_bytes))
     console.print(f"the model's file was {flash.original_bytes:,} bytes before")
     tables.show_warnings(result.warnings)
+    if result.preparation is not None:
+        for line in Preparation.from_dict(result.preparation).said():
+            console.print(line, soft_wrap=True)
     split = result.split
     if split is None:
         tables.show_written(result.output, result.plots or ())

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.cli import shared, tables
+from tflm_train.cli import datasets, shared, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.work import WorkProgress, add_workers, cores, workers_for
 from tflm_train.errors import DataError
@@ -126,7 +126,7 @@ class SearchSummary:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="the .tflite file as it comes from the factory")
-    shared.add_data(parser)
+    datasets.add_data(parser)
     shared.add_classes(parser)
     parser.add_argument(
         "--budget",
@@ -195,7 +195,7 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
     model = original_of(load(arguments.model))
     trials = Trials(model)
     way, head = _way(arguments, target), shared.chosen_head(arguments)
-    data = split_data(shared.read_data(arguments), model)
+    data = split_data(datasets.read_data(arguments, model), model)
     contributions = _contributions(arguments, model, data, head)
 
     @contextlib.contextmanager

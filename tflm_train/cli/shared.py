@@ -16,53 +16,16 @@ from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
 from tflm_train.cost.boards import BOARDS, DEFAULT_CLOCK, Board, parse_clock, show_clock
 from tflm_train.cost.cores import Core
-from tflm_train.data import Dataset, load_dataset
-from tflm_train.data.npz import MOST_BYTES
 from tflm_train.errors import SchemeError, TflmTrainError
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.memory.plot import draw_memory
-from tflm_train.rewriter.budget import parse_bytes
 from tflm_train.rewriter.costs import Costs
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.trials import OnTrial
 from tflm_train.scheme.head import KEPT_HEAD, MAX_CLASSES, Head, parse_classes
 
 SECONDS_BETWEEN = 10.0  # lines of progress where there is no terminal
-
-DATA_HELP = (
-    "an .npz file with x_train, y_train, x_test, y_test (uint8 images are resized to the model's "
-    "input; float arrays are quantized; y: class indices, or a value per output), or a folder of "
-    "images by class"
-)
-
-
-def add_data(parser: Parser, what: str = DATA_HELP, required: bool = True) -> None:
-    """Adds --data and --max-data, for `read_data`."""
-    parser.add_argument("--data", required=required, help=what)
-    parser.add_argument(
-        "--max-data",
-        default=MOST_BYTES,
-        type=_size,
-        metavar="SIZE",
-        help=f"refuse arrays that take more memory (default: {MOST_BYTES >> 30}GB)",
-    )
-
-
-def _size(text: str) -> int:
-    try:
-        return parse_bytes(text)
-    except SchemeError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def read_data(arguments: argparse.Namespace) -> Dataset:
-    """The data set that --data names.
-
-    Raises:
-      DataError: It cannot be read, or is larger than --max-data.
-    """
-    return load_dataset(arguments.data, most_bytes=arguments.max_data)
 
 
 def add_force(parser: Parser) -> None:

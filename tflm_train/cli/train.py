@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.cli import advice, latents, shared, tables
+from tflm_train.cli import advice, datasets, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.cli.kept_run import KEEP, LAST, KeptRun
+from tflm_train.cli.kept_run import KeptRun
 from tflm_train.data import Dataset
+from tflm_train.data.split import VALIDATION_SHARE, sampled, with_validation
 from tflm_train.files import read_input
 from tflm_train.learning import LatentCache, RateChoice, train
 from tflm_train.learning.split_pair import data_for_tail
@@ -18,11 +19,12 @@ from tflm_train.model import load
 from tflm_train.records import sometimes
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
-from tflm_train.runtime.training import DEFAULT_SCHEDULE, SCHEDULES
+from tflm_train.runtime.schedule import DEFAULT_SCHEDULE, PLATEAU, SCHEDULES
+from tflm_train.runtime.training import KEEP
 from tflm_train.runtime.training_record import EpochRecord, StepReport, TrainingRecord, WeightSteps
 
 AUTO = "auto"
-"""The value of `--lr` for a rate that is chosen."""
+"""The value of `--lr` for a rate that is chosen, of `--epochs` for a run that ends by itself."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,19 @@ class TrainSummary:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a rewritten .tflite file")
-    shared.add_data(parser)
+    datasets.add_data(parser)
     parser.add_argument(
         "--epochs",
+        type=_epochs,
+        help="how often to go through the training samples, or auto: until that brings no more on "
+        "the samples for validation, with a rate that falls to a third when it does not (default: "
+        "3, more often where these are fewer than 1000: about 3000 steps, 30 epochs at most)",
+    )
+    parser.add_argument(
+        "--patience",
         type=int,
-        help="how often to go through the training samples (default: 3, more often where these are "
-        "fewer than 1000: about 3000 steps, 30 epochs at most)",
+        metavar="N",
+        help="stop when N epochs in succession were no better on the samples for validation",
     )
     parser.add_argument(
         "--lr",
@@ -77,10 +86,21 @@ def _arguments(parser: Parser) -> None:
         "--schedule",
         choices=SCHEDULES,
         default=DEFAULT_SCHEDULE,
-        help="linear or cosine decay to 0, or constant with a tenth of it for the last fifth",
+        help="linear or cosine decay to 0, constant with a tenth of it for the last fifth, or "
+        "plateau: what --epochs auto does, with --epochs as the most",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
-    parser.add_argument("--limit", type=int, help="use only the first N training and test samples")
+    parser.add_argument(
+        "--limit", type=int, help="use only N samples of each part, every class in its share"
+    )
+    parser.add_argument(
+        "--val-share",
+        type=float,
+        default=VALIDATION_SHARE,
+        metavar="X",
+        help="where no part of the data is for validation, the share of the training samples that "
+        f"becomes it; 0: none (default: {VALIDATION_SHARE:g})",
+    )
     parser.add_argument("--load-state", help="start from this state, not from the factory's")
     parser.add_argument(
         "--save-state",
@@ -90,9 +110,8 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "--keep",
         choices=KEEP,
-        default=LAST,
-        help="save the state after the last epoch, or of the epoch that did best on the test "
-        "samples, which then are no measure of it any more (default: last)",
+        help="save the state after the last epoch, or of the epoch that did best on the samples "
+        "for validation (default: best, where there are such)",
     )
     parser.add_argument(
         "--resume",
@@ -107,6 +126,15 @@ def _arguments(parser: Parser) -> None:
     )
     latents.add_cache(parser)
     shared.add_force(parser)
+
+
+def _epochs(text: str) -> int | str:
+    if text == AUTO:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor {AUTO}") from None
 
 
 def _rate(text: str) -> float | None:
@@ -124,20 +152,24 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
         interpreter.load_state(read_input(Path(arguments.load_state)))
-    dataset = shared.read_data(arguments)
-    used = dataset.first(arguments.limit)
-    warnings = kept.warnings + advice.on_data(interpreter, used)
-    _warn(warnings, arguments.json)
+    source = load(arguments.trunk) if arguments.trunk else interpreter.model
+    dataset = sampled(datasets.read_data(arguments, source), arguments.limit)
+    dataset = with_validation(dataset, arguments.val_share)
+    warnings = kept.warnings + advice.on_data(interpreter, dataset, source)
     choices: list[RateChoice] = []
+
+    def begin() -> None:
+        _warn(warnings, arguments.json)
+
     try:
-        record = _train(interpreter, dataset, arguments, kept, choices.append)
+        record = _train(interpreter, dataset, arguments, kept, choices.append, begin)
     except KeyboardInterrupt:
         if arguments.lr is not None or choices or arguments.resume:  # Else it only tried rates.
             said = kept.save_interrupted(interpreter)
             _warn([] if said is None else [said], arguments.json)
         raise
     choice = choices[0] if choices else None
-    after = advice.on_run(interpreter, record, choice, used)
+    after = advice.on_run(interpreter, record, choice, dataset)
     _warn(after, arguments.json)
     warnings += after
     kept.save(interpreter)
@@ -152,7 +184,7 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
         rate_choice=choice,
         warnings=tuple(warnings) or None,
         state=arguments.save_state,
-        kept_epoch=kept.best_epoch,
+        kept_epoch=None if record.best_epoch is None else record.best_epoch + 1,
     )
 
 
@@ -167,6 +199,7 @@ def _train(
     arguments: argparse.Namespace,
     kept: KeptRun,
     keep_choice: Callable[[RateChoice], None],
+    on_begin: Callable[[], None],
 ) -> TrainingRecord:
     """Trains with a progress bar and, where tables are wanted, a line after each epoch."""
     metric = metric_for(interpreter, dataset.y_train).name
@@ -178,7 +211,6 @@ def _train(
                 load(arguments.trunk),
                 interpreter.model,
                 dataset,
-                limit=arguments.limit,
                 cache=cache,
                 on_latent=on_latent,
             )
@@ -216,13 +248,15 @@ def _train(
             dataset,
             cache=cache,
             on_latent=on_latent,
-            epochs=arguments.epochs,
+            epochs=None if arguments.epochs == AUTO else arguments.epochs,
             learning_rate=arguments.lr,
             on_trial=on_trial,
             on_rate=on_rate,
-            schedule=arguments.schedule,
+            schedule=PLATEAU if arguments.epochs == AUTO else arguments.schedule,
+            patience=arguments.patience,
+            keep=arguments.keep,
+            on_begin=on_begin,
             seed=arguments.seed,
-            limit=arguments.limit,
             on_step=on_step,
             on_epoch=on_epoch,
             on_checkpoint=kept.write_checkpoint if arguments.save_state else None,
@@ -243,11 +277,11 @@ def _choice_lines(choice: RateChoice, metric: str) -> list[str]:
 
 def _epoch_line(epoch: int, record: EpochRecord, metric: str) -> str:
     """One line about a finished epoch."""
-    return (
-        f"epoch {epoch + 1}: loss {record.loss:.4f}, "
-        f"training {tables.score(metric, record.train_accuracy)}, "
-        f"test {tables.score(metric, record.test_accuracy)}"
-    )
+    line = f"epoch {epoch + 1}: loss {record.loss:.4f}, "
+    line += f"training {tables.score(metric, record.train_accuracy)}"
+    if record.val_accuracy is not None:
+        line += f", validation {tables.score(metric, record.val_accuracy)}"
+    return line
 
 
 def _show(result: TrainSummary) -> None:

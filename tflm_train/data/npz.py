@@ -7,7 +7,10 @@ loaded, since that would run code of the file's.
 
 from __future__ import annotations
 
+import lzma
 import math
+import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -30,7 +33,12 @@ _BAD_HEADER = (
     ValueError, TypeError, KeyError, OverflowError, SyntaxError, RecursionError, MemoryError,
     tokenize.TokenError,
 )  # fmt: skip
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
+# What `zipfile` and what it unpacks with say of a damaged archive. RuntimeError: it is encrypted;
+# also NotImplementedError, of a method or version to come.
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError,
+    RuntimeError, OverflowError, IndexError,
+)  # fmt: skip
 
 
 class NpzFile:
@@ -54,14 +62,14 @@ class NpzFile:
         self._path, self._most, self._taken = path, most_bytes, 0
         try:
             self._archive = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({reason(error)})") from error
+        except DAMAGED as error:
             if zipfile.is_zipfile(path):
                 raise DataError(f"{path}: damaged .npz file ({reason(error)})") from error
             raise DataError(
                 f"{path}: not an .npz file; save one with numpy.savez_compressed"
             ) from error
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({reason(error)})") from error
         self._members = {
             info.filename.removesuffix(".npy"): info for info in self._archive.infolist()
         }
@@ -102,8 +110,10 @@ class NpzFile:
             raise DataError(
                 f"{self._path}: this machine has not enough memory for {key}"
             ) from error
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise DataError(f"{self._path}: {key} cannot be read ({reason(error)})") from error
+        if dtype.kind == "U" and not _is_text(found):
+            raise DataError(f"{self._path}: {key} holds characters that do not exist")
         return found
 
     def _header(self, stream: IO[bytes], key: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -133,6 +143,13 @@ class NpzFile:
                 f"{self._path}: its arrays take more than {self._most:,} bytes of memory ({key} "
                 f"{wanted:,}); give fewer samples, or allow more (--max-data)"
             )
+
+
+def _is_text(array: npt.NDArray[Any]) -> bool:
+    """Whether the letters of strings exist; numpy keeps any 32 bits."""
+    letters = np.frombuffer(array.astype(array.dtype.newbyteorder("=")).tobytes(), np.uint32)
+    surrogates = (letters >= 0xD800) & (letters < 0xE000)
+    return not (surrogates | (letters > sys.maxunicode)).any()
 
 
 def reason(error: Exception) -> str:

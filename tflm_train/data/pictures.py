@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import struct
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +15,13 @@ from PIL import Image
 from tflm_train.data.npz import reason
 from tflm_train.errors import DataError
 
-_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-_NO_PICTURE = (
-    OSError, SyntaxError, ValueError, MemoryError, struct.error,
-    Image.DecompressionBombError, Image.DecompressionBombWarning,
-)  # fmt: skip
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+# A damaged picture is one line of ours; what Pillow logs of it would be lines before that.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class ImageFiles:
-    """Pictures on disk, decoded when asked for. A slice of it is a shorter `ImageFiles`."""
+    """Pictures on disk, decoded when asked for. A selection of it is a shorter `ImageFiles`."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
@@ -32,8 +29,10 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: slice) -> ImageFiles:
-        return ImageFiles(self.paths[index])
+    def __getitem__(self, index: slice | npt.NDArray[np.int64]) -> ImageFiles:
+        if isinstance(index, slice):
+            return ImageFiles(self.paths[index])
+        return ImageFiles([self.paths[i] for i in index])
 
     def decode(self, index: int) -> npt.NDArray[np.uint8]:
         """One picture as uint8 [height, width, channels], 1 channel if the file is grey, else 3.
@@ -47,10 +46,19 @@ class ImageFiles:
         return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
 
 
-def picture_to_int8(
-    pixels: npt.NDArray[Any], target: tuple[int, ...], name: str
-) -> npt.NDArray[np.int8]:
-    """A uint8 picture [h, w], [h, w, 1] or [h, w, 3] in the model's shape, minus 128."""
+def resize_picture(
+    pixels: npt.NDArray[np.uint8], target: tuple[int, ...], name: str
+) -> npt.NDArray[np.uint8]:
+    """A picture in the shape of a model's input.
+
+    Args:
+        pixels: [h, w], [h, w, 1] or [h, w, 3].
+        target: the shape, batch left out.
+        name: what to call the picture in messages.
+
+    Raises:
+        DataError: one of the two is no picture.
+    """
     if pixels.shape != target:
         if len(target) != 3 or target[2] not in (1, 3):
             raise DataError(
@@ -69,21 +77,18 @@ def picture_to_int8(
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         pixels = np.asarray(image, dtype=np.uint8).reshape(target)
-    # Flipping the top bit of a byte is subtracting 128, without a wider copy.
-    return (pixels ^ np.uint8(0x80)).view(np.int8)
+    return pixels
 
 
-def class_files(folder: Path) -> list[Path]:
-    """The pictures of one class, sorted; each is opened once, to name a bad one before training."""
-    files = sorted(
-        e for e in folder.iterdir() if e.suffix.lower() in _IMAGE_SUFFIXES and e.name[0] != "."
-    )
-    if not files:
-        raise DataError(f"{folder}: no .png or .jpg pictures in this class folder")
+def verify_pictures(files: Sequence[Path]) -> None:
+    """Opens each picture once, to name a bad one before training.
+
+    Raises:
+        DataError: a file cannot be read as a picture.
+    """
     for file in files:
         with _picture(file) as image:
             image.verify()
-    return files
 
 
 @contextlib.contextmanager
@@ -98,8 +103,9 @@ def _picture(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path} is no regular file; remove it from the data")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 yield image
-    except _NO_PICTURE as error:
+    except Exception as error:  # Pillow's decoders stumble over damaged files in any way
         raise DataError(f"{path}: not a readable picture ({reason(error)})") from error

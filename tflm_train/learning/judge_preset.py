@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train.data import Dataset
+from tflm_train.data.dataset import TRAIN
 from tflm_train.learning.frozen_once import FrozenOnce, OnLatent
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.learning.rates import OnTrial, choose_rate, folds_of
@@ -21,13 +22,9 @@ from tflm_train.rewriter.choose_preset import Judge, JudgedPreset
 from tflm_train.rewriter.trials import Way
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
-from tflm_train.runtime.model_data import model_inputs, targets
-from tflm_train.runtime.training import (
-    DEFAULT_SCHEDULE,
-    default_epochs,
-    infer_one,
-    learning_rate_at,
-)
+from tflm_train.runtime.model_data import part_for
+from tflm_train.runtime.schedule import DEFAULT_SCHEDULE, default_epochs, learning_rate_at
+from tflm_train.runtime.training import infer_one
 from tflm_train.scheme import Scheme
 
 Array = npt.NDArray[Any]
@@ -55,8 +52,7 @@ def judge_of(
     def judge(preset: str, scheme: Scheme, way: Way) -> tuple[JudgedPreset, Array]:
         rewritten = way.rewrite(model, dataclasses.replace(scheme, latent=False))
         whole = Interpreter(Model(rewritten.model_bytes, model.name))
-        x = model_inputs(whole, data.x_train, "x_train")
-        y, _ = targets(whole, data, x, x[:1], None)
+        x, y = part_for(whole, data, TRAIN)
         once = FrozenOnce(whole, cache, on_latent)
         (samples,) = once.inputs(x)
         steps = default_epochs(len(y)) * len(y)

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
-from tflm_train.runtime.training import DEFAULT_SCHEDULE, Inputs, infer_one, learning_rate_at
+from tflm_train.runtime.schedule import DEFAULT_SCHEDULE, learning_rate_at
+from tflm_train.runtime.training import Inputs, infer_one
 
 Array = npt.NDArray[Any]
 OnTrial = Callable[[float, int, int], None]

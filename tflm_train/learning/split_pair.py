@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from tflm_train.data import Dataset
 from tflm_train.errors import DataError
@@ -38,7 +39,6 @@ def data_for_tail(
     tail: Model,
     dataset: Dataset,
     *,
-    limit: int | None = None,
     cache: LatentCache | None = None,
     on_latent: OnLatent | None = None,
 ) -> Dataset:
@@ -48,7 +48,6 @@ def data_for_tail(
       trunk: Takes what the model in one piece takes.
       tail: Takes what the trunk gives.
       dataset: Samples for the trunk.
-      limit: Use only the first so many training and test samples.
       cache: Where latents are kept for other runs.
       on_latent: Told of the progress.
 
@@ -60,18 +59,11 @@ def data_for_tail(
     """
     check_pair(trunk, tail)
     whole = Interpreter(trunk)
-    parts = [
-        model_inputs(whole, x[:limit], name)
-        for x, name in ((dataset.x_train, "x_train"), (dataset.x_test, "x_test"))
-    ]
-    count = sum(map(len, parts))
-    runner = Trunk(trunk, parts[0][:2], cache, on_latent)
-    x_train, x_test = (runner.latents(x, count) for x in parts)
-    return dataclasses.replace(
-        dataset,
-        x_train=x_train,
-        y_train=dataset.y_train[:limit],
-        x_test=x_test,
-        y_test=dataset.y_test[:limit],
-        group_train=None if dataset.group_train is None else dataset.group_train[:limit],
-    )
+    inputs = {
+        f"x_{name}": model_inputs(whole, part.x, f"x_{name}", dataset.normalization)
+        for name, part in dataset.parts()
+    }
+    count = sum(map(len, inputs.values()))
+    runner = Trunk(trunk, inputs["x_train"][:2], cache, on_latent)
+    latents: dict[str, Any] = {name: runner.latents(x, count) for name, x in inputs.items()}
+    return dataclasses.replace(dataset, **latents, normalization=None)

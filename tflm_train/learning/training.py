@@ -13,7 +13,8 @@ from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.learning.rates import OnTrial, RateChoice, choose_rate
 from tflm_train.runtime import training
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.training import DEFAULT_SCHEDULE, Bench, TrainingOptions
+from tflm_train.runtime.schedule import DEFAULT_SCHEDULE
+from tflm_train.runtime.training import Bench, TrainingOptions
 from tflm_train.runtime.training_record import TrainingRecord
 
 
@@ -47,10 +48,15 @@ def train(
       DataError: Data or arguments that do not fit the model.
     """
 
-    def bench(whole: Interpreter, x: npt.NDArray[Any], x_test: npt.NDArray[Any]) -> Bench:
+    def bench(
+        whole: Interpreter,
+        x: npt.NDArray[Any],
+        x_val: npt.NDArray[Any],
+        x_test: npt.NDArray[Any],
+    ) -> Bench:
         once = FrozenOnce(whole, cache, on_latent)
-        latents, latents_test = once.inputs(x, x_test)
-        return Bench(once.tail, latents, latents_test, once.hand_back)
+        latents, latents_val, latents_test = once.inputs(x, x_val, x_test)
+        return Bench(once.tail, latents, latents_val, latents_test, once.hand_back)
 
     def choose(on: Bench, y: npt.NDArray[Any], steps: int) -> float:
         choice = choose_rate(

@@ -28,6 +28,8 @@ _ALIGNMENT = 16
 _AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
 _PRIMARY_SUBGRAPH = 0
 _FILE_TYPE = 2
+_UNIT_KIND = 0
+_NORMALIZATION = 1  # ProcessUnitOptions.NormalizationOptions
 _DAMAGE = (*DAMAGE, AssertionError, flatbuffers.builder.OffsetArithmeticError)
 
 
@@ -39,7 +41,11 @@ class _Field:
     SUBGRAPH_OUTPUTS = 3
     TENSOR_NAME = 0
     TENSOR_DESCRIPTION = 1
+    TENSOR_PROCESS_UNITS = 4
     TENSOR_FILES = 6
+    UNIT_OPTIONS = 1
+    OPTIONS_MEAN = 0
+    OPTIONS_STD = 1
     FILE_NAME = 0
 
 
@@ -74,6 +80,33 @@ def class_names(model: Model, output: int, count: int) -> tuple[str, ...]:
         if len(labels) == count and name.endswith(".txt"):
             return labels
     return ()
+
+
+def normalization_options(
+    model: Model, index: int
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """What the metadata says of an input: `(value - mean) / std` is what the model takes.
+
+    Args:
+      model: The model.
+      index: Of the input.
+
+    Returns:
+      Mean and std, of each channel or one for all; None where nothing is said.
+    """
+    data = model.metadata(METADATA_NAME)
+    if data is None:
+        return None
+    with _reading(model):
+        inputs = _Reader(data).tensors(_Field.SUBGRAPH_INPUTS)
+        units = _tables(inputs[index], _Field.TENSOR_PROCESS_UNITS) if index < len(inputs) else []
+        for unit in units:
+            kind, options = (unit.Offset(_slot(f)) for f in (_UNIT_KIND, _Field.UNIT_OPTIONS))
+            is_it = kind and unit.Get(number_types.Uint8Flags, unit.Pos + kind) == _NORMALIZATION
+            if is_it and options:
+                table = Table(unit.Bytes, unit.Indirect(unit.Pos + options))
+                return _floats(table, _Field.OPTIONS_MEAN), _floats(table, _Field.OPTIONS_STD)
+    return None
 
 
 def set_class_names(model: Model, output: int, old: int, labels: Sequence[str], new: int) -> None:
@@ -184,6 +217,16 @@ def _tables(table: Table, field: int) -> list[Table]:
     return [
         Table(table.Bytes, table.Indirect(start + 4 * i)) for i in range(table.VectorLen(offset))
     ]
+
+
+def _floats(table: Table, field: int) -> tuple[float, ...]:
+    """A vector of floats."""
+    offset = table.Offset(_slot(field))
+    if not offset:
+        return ()
+    start = table.Vector(offset)
+    flags = number_types.Float32Flags
+    return tuple(float(table.Get(flags, start + 4 * i)) for i in range(table.VectorLen(offset)))
 
 
 class _Reader:

@@ -20,6 +20,7 @@ import numpy as np
 from tflm_train.graph import Op, Tensor
 from tflm_train.model.model import Model
 from tflm_train.ops.builtin import BUILTINS, layer_form_of
+from tflm_train.records import parse_json
 
 METADATA_NAME = "tflm_train/origins"
 _OF_TRAINING = "train/"
@@ -108,7 +109,7 @@ def take_origins(model: Model) -> Origins:
     data = model.metadata(METADATA_NAME)
     model.drop_metadata(METADATA_NAME)
     try:
-        entries = json.loads(data or b"{}")
+        entries = parse_json(data or b"{}")
         return {name: tuple(map(_unpacked, one)) for name, one in entries.items()}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}

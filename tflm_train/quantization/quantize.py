@@ -19,8 +19,9 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter as LiteRt
 from ai_edge_litert.interpreter import OpResolverType
 
-from tflm_train.data import Dataset, Samples, to_model_input
-from tflm_train.data.pictures import ImageFiles
+from tflm_train.data import Dataset, Normalization
+from tflm_train.data.model_input import are_pictures
+from tflm_train.data.split import sampled
 from tflm_train.errors import DataError, ModelError, RuntimeFailure, UnsupportedError
 from tflm_train.model import Model, Tensor
 from tflm_train.model.layers import list_layers
@@ -28,7 +29,7 @@ from tflm_train.quantization.float_model import SIGNATURE
 from tflm_train.runtime.host_library import captured_stderr
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for, real_values
-from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.model_data import model_inputs, real_inputs
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -131,9 +132,10 @@ def quantize(
         raise DataError(f"pixels {pixels[0]:g} to {pixels[1]:g}: black must be below white")
     if samples < 1 or tested < 1:
         raise DataError("at least 1 sample is needed to quantize, and 1 to test")
-    chosen = _chosen(dataset.x_train, samples, seed)
-    calibration = _real_inputs(model, chosen, pixels, "x_train")
-    fixed = pixels if _are_pictures(chosen) else None
+    norm, shape = dataset.normalization, model.graph.inputs[0].shape
+    chosen = sampled(dataset, samples, seed).x_train
+    calibration = real_inputs(chosen, shape, pixels, "x_train", norm)
+    fixed = _input_range(pixels, norm) if are_pictures(chosen) else None
     data = _quantized(model, calibration, fixed)
     try:
         result = Model(data, model.name)
@@ -158,38 +160,12 @@ def quantize(
     return Quantized(result, len(calibration), float_ops, loss)
 
 
-def _chosen(x: Samples, count: int, seed: int) -> Samples:
-    """Some of the samples, from all over the data set."""
-    order = np.sort(np.random.default_rng(seed).permutation(len(x))[:count])
-    if isinstance(x, ImageFiles):
-        return ImageFiles([x.paths[i] for i in order])
-    return x[order]
-
-
-def _are_pictures(x: Samples) -> bool:
-    return isinstance(x, ImageFiles) or x.dtype == np.uint8
-
-
-def _real_inputs(model: Model, x: Samples, pixels: tuple[float, float], name: str) -> Floats:
-    """Samples as the float model takes them."""
-    tensor = model.graph.inputs[0]
-    if _are_pictures(x):
-        low, high = pixels
-        bytes_ = to_model_input(x, tensor.shape, 1.0, 0, name).astype(np.float32) + 128.0
-        return (low + bytes_ * ((high - low) / 255.0)).astype(np.float32)
-    assert isinstance(x, np.ndarray)
-    if x.dtype == np.int8:
-        raise DataError(
-            f"{name} is int8, the input of some int8 model; a float model is quantized with real "
-            "values (float32) or pictures (uint8)"
-        )
-    wanted = tuple(tensor.shape[1:])
-    if x.shape[1:] != wanted and (*x.shape[1:], 1) != wanted:
-        raise DataError(
-            f"{name}: samples of shape {list(x.shape[1:])} do not fit the model's input "
-            f"{list(wanted)}"
-        )
-    return x.astype(np.float32).reshape(len(x), *wanted)
+def _input_range(pixels: tuple[float, float], norm: Normalization | None) -> tuple[float, float]:
+    """What pictures reach over, whatever the samples show."""
+    if norm is None:
+        return pixels
+    ends = [norm.real_values(np.full((1, norm.channels), p), "x") for p in (0, 255)]
+    return float(np.min(ends)), float(np.max(ends))
 
 
 def _quantized(model: Model, calibration: Floats, input_range: tuple[float, float] | None) -> bytes:
@@ -264,12 +240,15 @@ def _measure(
     before: Model, after: Model, dataset: Dataset, tested: int, pixels: tuple[float, float]
 ) -> Loss:
     """Runs both models in TFLM on the test samples."""
-    x = dataset.x_test[:tested]
-    floats = _real_inputs(before, x, pixels, "x_test")
+    dataset = sampled(dataset, tested)
+    x, norm = dataset.x_test, dataset.normalization
+    floats = real_inputs(x, before.graph.inputs[0].shape, pixels, "x_test", norm)
+    if norm is None and are_pictures(x):
+        norm = Normalization.of_pixels(*pixels)
     plain = Interpreter(before, preserve_all=True)
     small = Interpreter(after, preserve_all=True)
     takes_floats = after.graph.inputs[0].type_name == "FLOAT32"
-    inputs = floats if takes_floats else model_inputs(small, x, "x_test")
+    inputs = floats if takes_floats else model_inputs(small, x, "x_test", norm)
     pairs = [
         (a, b) for layer in list_layers(after.graph) for a, b in _same_name(before, layer.op.output)
     ]
@@ -293,7 +272,7 @@ def _measure(
     output = after.graph.outputs[0]
     wanted = np.array([a.astype(np.float64).reshape(-1) for a, _ in answers])
     given = np.array([real_values(b, output).reshape(-1) for _, b in answers])
-    scored = _scores(plain, small, answers, dataset.y_test[:tested])
+    scored = _scores(plain, small, answers, dataset.y_test)
     return Loss(
         len(answers),
         *scored,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tflm_train.data.preparation import METADATA_NAME as PREPARATION
 from tflm_train.errors import BudgetError, UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena
@@ -116,4 +117,8 @@ def split_model(rewritten: bytes, name: str) -> Split:
     latent = parts.tail.graph.inputs[0]
     trunk = Model(parts.trunk.source, name)
     trunk.set_metadata(METADATA_NAME, b"{}")
+    # What is said of samples is not true of latents.
+    tail = Model(parts.tail.source, name)
+    if tail.drop_metadata(PREPARATION):
+        return Split(trunk.to_bytes(), tail.to_bytes(), latent.shape)
     return Split(trunk.to_bytes(), parts.tail.source, latent.shape)

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.data.npz import NpzFile
+from tflm_train.data.npz import DAMAGED, NpzFile
 from tflm_train.errors import DataError
+from tflm_train.records import from_plain, parse_json
 from tflm_train.runtime.training_record import EpochRecord, WeightSteps
 
-_VERSION = 1
-_KEYS = ("checkpoint", "losses", "state")
+_VERSION = 2
+_KEYS = ("checkpoint", "losses", "state", "best_state")
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,16 @@ class RunOptions:
       epochs: How often it goes through the samples.
       schedule: Of the learning rate.
       seed: Of the samples' order.
+      patience: After how many epochs in vain it ends; None for never.
+      keep: Of which epoch the state at the end is.
     """
 
     data: str
     epochs: int
     schedule: str
     seed: int
+    patience: int | None
+    keep: str
 
 
 def data_digest(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> str:
@@ -65,6 +70,7 @@ class Checkpoint:
       losses: float32 [steps], of the steps that are done.
       weight_steps: What became of their steps of single weights.
       state: What `Interpreter.state` gave.
+      best_state: What it gave after the best epoch, where that is kept.
     """
 
     options: RunOptions
@@ -74,6 +80,7 @@ class Checkpoint:
     losses: npt.NDArray[np.float32]
     weight_steps: WeightSteps
     state: bytes
+    best_state: bytes | None = None
 
     def require(self, options: RunOptions, learning_rate: float | None) -> None:
         """Refuses to go on with another run than the one that was broken off.
@@ -115,6 +122,7 @@ class Checkpoint:
             checkpoint=np.frombuffer(json.dumps(about).encode(), np.uint8),
             losses=self.losses,
             state=np.frombuffer(self.state, np.uint8),
+            best_state=np.frombuffer(self.best_state or b"", np.uint8),
         )
         return stream.getvalue()
 
@@ -132,17 +140,18 @@ class Checkpoint:
                 raise DataError(f"{path}: no checkpoint of a training")
             arrays = file.read(_KEYS)
         try:
-            about = json.loads(arrays["checkpoint"].tobytes())
+            about = parse_json(arrays["checkpoint"].tobytes())
             if about["version"] != _VERSION:
                 raise DataError(f"{path}: written by another version; leave out --resume")
             found = Checkpoint(
-                RunOptions(**about["options"]),
-                float(about["learning_rate"]),
-                float(about["test_accuracy_before"]),
-                tuple(EpochRecord(**epoch) for epoch in about["epochs"]),
+                from_plain(RunOptions, about["options"]),
+                from_plain(float, about["learning_rate"]),
+                from_plain(float, about["test_accuracy_before"]),
+                from_plain(tuple[EpochRecord, ...], about["epochs"]),
                 arrays["losses"].astype(np.float32),
-                WeightSteps(**about["weight_steps"]),
+                from_plain(WeightSteps, about["weight_steps"]),
                 arrays["state"].astype(np.uint8).tobytes(),
+                arrays["best_state"].astype(np.uint8).tobytes() or None,
             )
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"{path}: damaged checkpoint; leave out --resume") from error
@@ -156,5 +165,5 @@ def is_checkpoint(data: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {*archive.namelist()} == {f"{key}.npy" for key in _KEYS}
-    except zipfile.BadZipFile:
+    except DAMAGED:
         return False

@@ -138,6 +138,15 @@ def map_positions(interpreter: Interpreter) -> int:
     return output.size // output.shape[-1] if ends and output.shape and output.shape[-1] > 1 else 1
 
 
+def chooses_one(interpreter: Interpreter) -> bool:
+    """Whether exactly one class is right: by the loss, else by how the model ends."""
+    if interpreter.loss is not None:
+        return interpreter.is_one_of_several
+    output = interpreter.model.graph.outputs[interpreter.trained_output]
+    rows = [builtin_of(op) for op in ending_of(interpreter.model.graph, output)]
+    return any(row is not None and row.loss is LossKind.SOFTMAX_CROSS_ENTROPY for row in rows)
+
+
 def metric_for(interpreter: Interpreter, y: Array) -> Metric:
     """The metric that fits a model and the form of its targets.
 

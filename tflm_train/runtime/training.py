@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train.data import Dataset
+from tflm_train.data.dataset import TEST, TRAIN, VAL
+from tflm_train.data.split import sampled
 from tflm_train.errors import DataError
 from tflm_train.runtime.checkpoint import Checkpoint, RunOptions, data_digest
 from tflm_train.runtime.host_library import take_step_counts
 from tflm_train.runtime.interpreter import Interpreter, check_rate
 from tflm_train.runtime.metrics import Metric, metric_for
-from tflm_train.runtime.model_data import model_inputs, targets
+from tflm_train.runtime.model_data import part_for
+from tflm_train.runtime.schedule import (
+    DEFAULT_SCHEDULE,
+    MOST_EPOCHS,
+    PLATEAU,
+    SCHEDULES,
+    default_epochs,
+    epochs_in_vain,
+    learning_rate_at,
+    plateau_factor,
+)
 from tflm_train.runtime.training_record import (
     EpochRecord,
     StepReport,
@@ -26,44 +37,12 @@ from tflm_train.runtime.training_record import (
 )
 from tflm_train.trained.cut import has_memory
 
-SCHEDULES = ("linear", "cosine", "constant")
-DEFAULT_SCHEDULE = "linear"
 Inputs: TypeAlias = npt.NDArray[Any] | Sequence[Any]
 """Model inputs, one for each sample; a tuple where the model takes several."""
-_FINAL_SHARE = 0.2
-_FINAL_FACTOR = 0.1
 _MUTE_SAMPLES = 8
 _MOST_STEPS = 2**31 - 1
-_LEAST_EPOCHS, _MOST_EPOCHS, _ENOUGH_STEPS = 3, 30, 3000
-
-
-def learning_rate_at(schedule: str, base: float, step: int, total: int) -> float:
-    """The learning rate of one step.
-
-    `linear` and `cosine` decay to 0; `constant` keeps `base` and takes a tenth of it for the last
-    fifth, for runs that should end well without a decay.
-
-    Args:
-      schedule: One of `SCHEDULES`.
-      base: The rate of the first step, above 0.
-      step: From 0.
-      total: Steps of the whole run.
-    """
-    progress = step / total
-    if schedule == "linear":
-        return base * (1.0 - progress)
-    if schedule == "cosine":
-        return base * 0.5 * (1.0 + math.cos(math.pi * progress))
-    return base * (_FINAL_FACTOR if progress >= 1.0 - _FINAL_SHARE else 1.0)
-
-
-def default_epochs(samples: int) -> int:
-    """How often a run goes through its training samples where nobody says how often.
-
-    It takes steps to learn, so few samples are seen more often: three times at least, thirty times
-    at most, and about three thousand steps in between.
-    """
-    return min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-_ENOUGH_STEPS // samples)))
+LAST, BEST = KEEP = ("last", "best")
+"""Of which epoch the trained state is."""
 
 
 class TrainingOptions(TypedDict, total=False):
@@ -71,9 +50,15 @@ class TrainingOptions(TypedDict, total=False):
 
     Attributes:
       epochs: How often to go through the training samples (`default_epochs`).
-      schedule: One of `SCHEDULES` (linear).
+      schedule: One of `SCHEDULES` (linear). `plateau` needs samples for validation, and ends by
+        itself; `epochs` (100) is then the most.
+      patience: End the run when so many epochs in succession were no better on the samples for
+        validation (never).
+      keep: One of `KEEP`: the state at the end is that of the last epoch, or of the one that did
+        best on the samples for validation (best, where there are such).
       seed: Of the order (0).
-      limit: Use only the first `limit` training and test samples (all).
+      limit: Use at most so many samples of each part, chosen by `data.split.sampled` (all).
+      on_begin: Called when data and options have been found to fit, before the first step.
       on_step: Called after each step.
       on_epoch: Called after each epoch with its index and record.
       on_checkpoint: Called after each epoch but the last with what `resume` takes.
@@ -82,8 +67,11 @@ class TrainingOptions(TypedDict, total=False):
 
     epochs: int | None
     schedule: str
+    patience: int | None
+    keep: str | None
     seed: int
     limit: int | None
+    on_begin: Callable[[], None] | None
     on_step: Callable[[StepReport], None] | None
     on_epoch: Callable[[int, EpochRecord], None] | None
     on_checkpoint: Callable[[Checkpoint], None] | None
@@ -97,23 +85,36 @@ class Bench:
     Attributes:
       interpreter: The model, or the part of it that trains.
       x: What it takes for each training sample.
+      x_val: Likewise for each sample for validation; empty without such.
       x_test: Likewise for each test sample.
       finish: Called after each epoch and at the end: gives the whole model the trained state.
     """
 
     interpreter: Interpreter
     x: Inputs
+    x_val: Inputs
     x_test: Inputs
     finish: Callable[[], None] = lambda: None
+
+
+MakeBench: TypeAlias = Callable[
+    [Interpreter, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]], Bench
+]
+"""Makes what runs the steps of a model, its training, validation and test inputs."""
 
 
 ChooseRate: TypeAlias = Callable[[Bench, npt.NDArray[Any], int], float]
 """Gives the rate of the first step for a bench, the training targets and the run's steps."""
 
 
-def whole_model(interpreter: Interpreter, x: npt.NDArray[Any], x_test: npt.NDArray[Any]) -> Bench:
+def whole_model(
+    interpreter: Interpreter,
+    x: npt.NDArray[Any],
+    x_val: npt.NDArray[Any],
+    x_test: npt.NDArray[Any],
+) -> Bench:
     """Runs every layer in every step."""
-    return Bench(interpreter, x, x_test)
+    return Bench(interpreter, x, x_val, x_test)
 
 
 def train(
@@ -121,7 +122,7 @@ def train(
     dataset: Dataset,
     *,
     learning_rate: float | ChooseRate,
-    bench: Callable[[Interpreter, npt.NDArray[Any], npt.NDArray[Any]], Bench] = whole_model,
+    bench: MakeBench = whole_model,
     **options: Unpack[TrainingOptions],
 ) -> TrainingRecord:
     """Trains a rewritten model.
@@ -132,7 +133,7 @@ def train(
       interpreter: A rewritten model, in whatever state it is.
       dataset: The data.
       learning_rate: Of the first step, in real units, or what chooses it.
-      bench: Makes what runs the steps of the model, its training and its test inputs.
+      bench: Makes what runs the steps.
       **options: How to train.
 
     Returns:
@@ -141,29 +142,19 @@ def train(
     Raises:
       DataError: Data or arguments that do not fit the model, or each other.
     """
-    schedule, limit = options.get("schedule", DEFAULT_SCHEDULE), options.get("limit")
-    given_epochs, resume = options.get("epochs"), options.get("resume")
-    if schedule not in SCHEDULES:
-        raise DataError(f"schedule {schedule!r} is not one of {', '.join(SCHEDULES)}")
     if not callable(learning_rate):
         check_rate(learning_rate)
-    if (given_epochs is not None and given_epochs < 1) or (limit is not None and limit < 1):
-        raise DataError("epochs and limit must be at least 1")
+    dataset = sampled(dataset, options.get("limit"))
     interpreter.require_trainable()
-    x = model_inputs(interpreter, dataset.x_train[:limit], "x_train")
-    x_test = model_inputs(interpreter, dataset.x_test[:limit], "x_test")
-    y, y_test = targets(interpreter, dataset, x, x_test, limit)
-    epochs = default_epochs(len(y)) if given_epochs is None else given_epochs
-    steps = epochs * len(y)
-    if steps > _MOST_STEPS:
-        raise DataError(
-            f"{epochs:,} epochs of {len(y):,} samples are more than the {_MOST_STEPS:,} steps that "
-            "a state can count; use fewer epochs"
-        )
-    on_checkpoint = options.get("on_checkpoint")
+    x, y = part_for(interpreter, dataset, TRAIN)
+    x_test, y_test = part_for(interpreter, dataset, TEST)
+    x_val, y_val = x[:0], y[:0]
+    if dataset.x_val is not None:
+        x_val, y_val = part_for(interpreter, dataset, VAL)
+    resume, on_checkpoint = options.get("resume"), options.get("on_checkpoint")
     # It takes a while, and only a run that may go on elsewhere needs it.
     digest = "" if resume is None and on_checkpoint is None else data_digest(x, y)
-    asked = RunOptions(digest, epochs, schedule, options.get("seed", 0))
+    asked = _checked(options, digest, len(y), len(y_val))
     if resume is not None:
         if has_memory(interpreter.model.graph):
             raise DataError(
@@ -172,15 +163,50 @@ def train(
             )
         resume.require(asked, None if callable(learning_rate) else learning_rate)
         interpreter.load_state(resume.state)
-    on = bench(interpreter, x, x_test)
+    on_begin = options.get("on_begin")
+    if on_begin is not None:
+        on_begin()
+    on = bench(interpreter, x, x_val, x_test)
+    steps = asked.epochs * len(y)
     if resume is not None:
         before, rate = resume.test_accuracy_before, resume.learning_rate
     else:
         before = evaluate(on.interpreter, on.x_test, y_test)
         rate = learning_rate(on, y, steps) if callable(learning_rate) else learning_rate
-    check_rate(learning_rate_at(schedule, rate, steps - 1, steps))
-    run = _Run(on, interpreter, y, y_test, asked, rate, before, options.get("on_step"))
+    check_rate(learning_rate_at(asked.schedule, rate, steps - 1, steps))
+    run = _Run(on, interpreter, y, y_val, y_test, asked, rate, before, options.get("on_step"))
     return run.all_epochs(resume, options.get("on_epoch"), on_checkpoint)
+
+
+def _checked(options: TrainingOptions, digest: str, samples: int, to_validate: int) -> RunOptions:
+    """What a run is asked for.
+
+    Raises:
+      DataError: Options that contradict each other or the data.
+    """
+    schedule, patience = options.get("schedule", DEFAULT_SCHEDULE), options.get("patience")
+    epochs, keep = options.get("epochs"), options.get("keep")
+    if schedule not in SCHEDULES:
+        raise DataError(f"schedule {schedule!r} is not one of {', '.join(SCHEDULES)}")
+    for name, value in (("epochs", epochs), ("patience", patience)):
+        if value is not None and value < 1:
+            raise DataError(f"{name} {value} must be at least 1")
+    if not to_validate and (schedule == PLATEAU or patience is not None or keep == BEST):
+        word = f"schedule {PLATEAU}" if schedule == PLATEAU else "keep best"
+        word = word if patience is None else f"patience {patience}"
+        raise DataError(
+            f"{word} needs samples for validation: give x_val and y_val, or a share of the "
+            "training samples (--val-share); a data set of fewer than 10 has none to spare"
+        )
+    if epochs is None:
+        epochs = MOST_EPOCHS if schedule == PLATEAU else default_epochs(samples)
+    if epochs * samples > _MOST_STEPS:
+        raise DataError(
+            f"{epochs:,} epochs of {samples:,} samples are more than the {_MOST_STEPS:,} steps "
+            "that a state can count; use fewer epochs"
+        )
+    keep = keep or (BEST if to_validate else LAST)
+    return RunOptions(digest, epochs, schedule, options.get("seed", 0), patience, keep)
 
 
 @dataclass
@@ -190,6 +216,7 @@ class _Run:
     bench: Bench
     whole: Interpreter
     y: npt.NDArray[Any]
+    y_val: npt.NDArray[Any]
     y_test: npt.NDArray[Any]
     options: RunOptions
     rate: float
@@ -211,17 +238,21 @@ class _Run:
         records = [] if resume is None else [*resume.epochs]
         losses = [] if resume is None else [resume.losses]
         counts = WeightSteps(0, 0, 0) if resume is None else resume.weight_steps
-        begin, count = len(records), self.options.epochs
+        best_state = None if resume is None else resume.best_state
+        begin = len(records)
         take_step_counts()
         try:
-            for epoch in range(begin, count):
-                record, found = self._epoch(epoch)
+            while (factor := self._factor(records)) is not None:
+                epoch = len(records)
+                record, found = self._epoch(epoch, factor)
                 records.append(record)
                 losses.append(found)
                 counts += WeightSteps(*take_step_counts())
                 if on_epoch is not None or on_checkpoint is not None:
                     self.bench.finish()
-                if on_checkpoint is not None and epoch + 1 < count:
+                if self.options.keep == BEST and self.best_epoch(records) == epoch:
+                    best_state = self.interpreter.state()
+                if on_checkpoint is not None and self._factor(records) is not None:
                     on_checkpoint(
                         Checkpoint(
                             self.options,
@@ -231,34 +262,59 @@ class _Run:
                             np.concatenate(losses),
                             counts,
                             self.whole.state(),
+                            best_state,
                         )
                     )
                 if on_epoch is not None:
                     on_epoch(epoch, record)
+            if best_state is not None:
+                self.interpreter.load_state(best_state)
         finally:
             self.bench.finish()
         return TrainingRecord(
             self.rate,
             self.before,
             tuple(records),
-            records[-1].test_accuracy,
-            (count - begin) * len(self.y) / self.seconds,
+            evaluate(self.interpreter, self.bench.x_test, self.y_test),
+            (len(records) - begin) * len(self.y) / self.seconds if self.seconds else 0.0,
             np.concatenate(losses),
             self.metric.name,
             counts,
+            None if best_state is None else self.best_epoch(records),
         )
 
-    def _epoch(self, epoch: int) -> tuple[EpochRecord, npt.NDArray[np.float32]]:
-        """One pass through the samples."""
+    def _factor(self, records: Sequence[EpochRecord]) -> float | None:
+        """What the schedule's rate is multiplied with in the next epoch; None where it is over."""
+        if len(records) >= self.options.epochs:
+            return None
+        qualities = self._qualities(records)
+        if self.options.patience is not None and (
+            epochs_in_vain(qualities) >= self.options.patience
+        ):
+            return None
+        return plateau_factor(qualities) if self.options.schedule == PLATEAU else 1.0
+
+    def _qualities(self, records: Sequence[EpochRecord]) -> list[float]:
+        sign = 1.0 if self.metric.is_accuracy else -1.0
+        return [sign * one.val_accuracy for one in records if one.val_accuracy is not None]
+
+    def best_epoch(self, records: Sequence[EpochRecord]) -> int:
+        """The index of the first that did best on the samples for validation."""
+        qualities = self._qualities(records)
+        return max(range(len(qualities)), key=lambda epoch: qualities[epoch])
+
+    def _epoch(self, epoch: int, factor: float) -> tuple[EpochRecord, npt.NDArray[np.float32]]:
+        """One pass through the samples, at rates that many times the schedule's."""
         interpreter, x, y, size = self.interpreter, self.bench.x, self.y, len(self.y)
         total = self.options.epochs * size
         losses = np.zeros(size, np.float32)
-        score, is_mute, rate = 0.0, True, self.rate
+        score, is_mute, base = 0.0, True, factor * self.rate
+        rate = base
         started = time.perf_counter()
         order = np.random.default_rng([self.options.seed, epoch]).permutation(size)
         for done, index in enumerate(order, start=1):
             step = epoch * size + done - 1
-            rate = learning_rate_at(self.options.schedule, self.rate, step, total)
+            rate = learning_rate_at(self.options.schedule, base, step, total)
             target = None if interpreter.learns_its_input else y[index]
             losses[done - 1] = interpreter.train_step(x[index], target, rate)
             answer = interpreter.output()
@@ -268,9 +324,10 @@ class _Run:
                 loss = float(losses[:done].mean())
                 self.on_step(StepReport(epoch, done, size, loss, score / done))
         self.seconds += time.perf_counter() - started
-        after = evaluate(interpreter, self.bench.x_test, self.y_test)
-        mean = float(losses.mean())
-        return EpochRecord(mean, score / size, after, rate, is_mute), losses
+        val = None
+        if len(self.y_val):
+            val = evaluate(interpreter, self.bench.x_val, self.y_val)
+        return EpochRecord(float(losses.mean()), score / size, rate, is_mute, val), losses
 
 
 def has_mute_head(interpreter: Interpreter, x: Inputs) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.records import sometimes
+
 
 @dataclass(frozen=True)
 class StepReport:
@@ -35,17 +37,17 @@ class EpochRecord:
     Attributes:
       loss: Mean over the training samples, each before its update.
       train_accuracy: Likewise; a mean squared error where the run's `metric` is that.
-      test_accuracy: On the test samples after the epoch; likewise.
       learning_rate: Of its last step.
       is_mute: Whether every answer gave all outputs the same value: a fresh head has not reached
         one output step.
+      val_accuracy: On the samples for validation after the epoch; likewise.
     """
 
     loss: float
     train_accuracy: float
-    test_accuracy: float
     learning_rate: float
     is_mute: bool = False
+    val_accuracy: float | None = sometimes()
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class TrainingRecord:
     """A whole run.
 
     `metric` says what the accuracies are: shares in [0, 1], or mean squared errors in real units.
-    `learning_rate` is that of the first step.
+    `learning_rate` is that of the first step, `best_epoch` the index of the epoch that the state at
+    the end is of, where that is the one that did best on the samples for validation.
     """
 
     learning_rate: float
@@ -87,3 +90,4 @@ class TrainingRecord:
     losses: npt.NDArray[np.float32]
     metric: str
     weight_steps: WeightSteps
+    best_epoch: int | None = None

@@ -75,8 +75,10 @@ class ScalarReader:
         """A whole number in [low, high], or None when absent."""
         return None if self.absent else self.integer(low=low, high=high).value
 
-    def number(self, low: float, high: float) -> float:
-        """A number in [low, high]."""
+    def number(self, low: float, high: float, default: float | None = None) -> float:
+        """A number in [low, high]; absent gives `default`, if there is one."""
+        if self.absent and default is not None:
+            return default
         text = self._scalar("a number")
         try:
             value = float(text)
@@ -186,8 +188,13 @@ class MappingReader:
                 raise SchemeError(f"{self._source}, line {line}: unknown key {key!r}{hint}")
 
 
-def read_document(text: str, source: str) -> MappingReader:
+def read_document(text: str, source: str, what: str = "a scheme") -> MappingReader:
     """Parses YAML text whose top is a mapping.
+
+    Args:
+      text: The YAML.
+      source: What to call it in messages.
+      what: What it is.
 
     Raises:
       SchemeError: Not YAML, or the top is no mapping.
@@ -195,7 +202,7 @@ def read_document(text: str, source: str) -> MappingReader:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError as error:
-        raise SchemeError(f"{source}: no scheme is nested that deep") from error
+        raise SchemeError(f"{source}: {what} is never nested that deep") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SchemeError(f"{source}, line {line}: not YAML: {error.problem}") from error
@@ -203,7 +210,7 @@ def read_document(text: str, source: str) -> MappingReader:
         first_line = str(error).splitlines()[0]
         raise SchemeError(f"{source}: not YAML: {first_line}") from error
     if not isinstance(node, yaml.MappingNode):
-        raise SchemeError(f"{source}: a scheme is a mapping of key: value; start with `version: 1`")
+        raise SchemeError(f"{source}: {what} is a mapping of key: value; start with `version: 1`")
     return MappingReader(node, source, "")
 
 

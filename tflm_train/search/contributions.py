@@ -20,13 +20,14 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
 from tflm_train.errors import DataError
 from tflm_train.model import Model
+from tflm_train.records import from_plain, parse_json
 from tflm_train.scheme.head import Head
 from tflm_train.search.candidates import Candidate, Candidates, list_candidates
 from tflm_train.search.fine_tune import FineTune, FineTuned, model_digest
@@ -141,19 +142,24 @@ class Contributions:
           DataError: It is something else.
         """
         try:
-            values: dict[str, Any] = json.loads(text)
+            values: dict[str, Any] = parse_json(text)
             if (values.pop("kind"), values.pop("format")) != (_KIND, _FORMAT):
                 raise KeyError("kind")
-            head = values.pop("head")
-            tuples = {key: tuple(head[key]) for key in ("hidden", "labels")}
-            biases = tuple((each.pop("last"), Gain(**each)) for each in values.pop("biases"))
+            head = from_plain(Head, values.pop("head"))
+            biases = tuple(
+                (from_plain(int, each.pop("last")), from_plain(Gain, each))
+                for each in values.pop("biases")
+            )
             weights = {
-                (each.pop("layer"), each.pop("ratio")): Gain(**each)
+                (
+                    from_plain(int, each.pop("layer")),
+                    from_plain(float, each.pop("ratio")),
+                ): from_plain(Gain, each)
                 for each in values.pop("weights")
             }
-            return Contributions(
-                head=Head(**(head | tuples)), biases=biases, weights=weights, **values
-            )
+            hints = get_type_hints(Contributions)
+            rest = {key: from_plain(hints[key], value) for key, value in values.items()}
+            return Contributions(head=head, biases=biases, weights=weights, **rest)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{name}: not what `tflm_train analyze -o` writes; run it again"

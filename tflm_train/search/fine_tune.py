@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.data import Dataset
+from tflm_train.data.dataset import TRAIN, VAL
 from tflm_train.learning.frozen_once import FrozenOnce, OnLatent, fill_cache
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.learning.rates import choose_rate
@@ -29,8 +29,9 @@ from tflm_train.rewriter.rewrite import rewrite
 from tflm_train.runtime.host_library import LIBRARY
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import Metric, metric_for
-from tflm_train.runtime.model_data import model_inputs, targets
-from tflm_train.runtime.training import Inputs, learning_rate_at, scores
+from tflm_train.runtime.model_data import part_for
+from tflm_train.runtime.schedule import learning_rate_at
+from tflm_train.runtime.training import Inputs, scores
 from tflm_train.scheme import Scheme
 from tflm_train.search.split_data import SplitData
 from tflm_train.trained.merge import merge
@@ -195,7 +196,7 @@ class FineTuner:
             return
         wholes = [_rewritten(self.model, scheme) for scheme in schemes]
         if wholes:
-            x, x_select = _inputs(wholes[0], self.data)
+            x, x_select = (part_for(wholes[0], self.data.dataset, p)[0] for p in (TRAIN, VAL))
             fill_cache(wholes, self.cache, x, x_select, on_latent=on_latent)
 
     def _prepare(self, scheme: Scheme) -> _Ready:
@@ -230,9 +231,7 @@ class _Ready:
 
 def _prepared(model: Model, data: SplitData, scheme: Scheme, cache: LatentCache | None) -> _Ready:
     whole = _rewritten(model, scheme)
-    x, x_select = _inputs(whole, data)
-    dataset = Dataset(data.x_train, data.y_train, data.x_select, data.y_select)
-    y, y_select = targets(whole, dataset, x, x_select, None)
+    (x, y), (x_select, y_select) = (part_for(whole, data.dataset, p) for p in (TRAIN, VAL))
     once = FrozenOnce(whole, cache)
     latents, latents_select = once.inputs(x, x_select)
     return _Ready(once.tail, metric_for(once.tail, y), latents, y, latents_select, y_select)
@@ -240,12 +239,6 @@ def _prepared(model: Model, data: SplitData, scheme: Scheme, cache: LatentCache 
 
 def _rewritten(model: Model, scheme: Scheme) -> Interpreter:
     return Interpreter(Model(rewrite(model, scheme).model_bytes, model.name))
-
-
-def _inputs(whole: Interpreter, data: SplitData) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """What the whole model takes for the samples that train and for those that choose."""
-    x, x_select = (model_inputs(whole, x, "x_train") for x in (data.x_train, data.x_select))
-    return x, x_select
 
 
 def _last_loss(losses: npt.NDArray[np.float32]) -> float:

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.data.dataset import TRAIN
 from tflm_train.model import Model
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.qas.update import unpack_residual
 from tflm_train.rewriter.rewrite import rewrite
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.model_data import model_inputs
+from tflm_train.runtime.model_data import part_for
 from tflm_train.scheme import Scheme, WeightUpdate
 from tflm_train.scheme.head import KEPT_HEAD
 from tflm_train.scheme.select import select_channels
@@ -91,11 +92,13 @@ def _look(
     """
     model = Model(rewrite(trained, scheme).model_bytes, trained.name)
     interpreter = Interpreter(model, preserve_all=True)
-    x = model_inputs(interpreter, data.x_train[:SAMPLES], "x_train")
+    samples = min(SAMPLES, len(data.y_train))
+    some = data.dataset.with_parts(train=data.dataset.train.take(np.arange(samples)))
+    x, y = part_for(interpreter, some, TRAIN)
     slots = _gradients(model)
     fisher = {layer.index: np.zeros(layer.in_channels) for layer in layers}
     before = interpreter.variables()
-    for sample, target in zip(x, data.y_train, strict=False):
+    for sample, target in zip(x, y, strict=True):
         given = None if interpreter.learns_its_input else target
         interpreter.train_step(sample, given, _RATE_SHARE * rate)
         scales = interpreter.variables()["train/scales"]

@@ -317,4 +317,5 @@ def final_data(data: SplitData) -> SplitData:
         data.y_test[:_MOST_TEST],
         data.x_test,
         data.y_test,
+        data.normalization,
     )
