@@ -143,6 +143,95 @@ def _autoencoder(layers: Any) -> Any:
     return inputs, layers.Conv2D(1, 3, padding="same", activation="tanh")(x)
 
 
+def _transformer_block(layers: Any, x: Any, heads: int, width: int) -> Any:
+    """Attention and two dense layers, each behind a layer normalisation and with a residual."""
+    size = x.shape[-1]
+    normal = layers.LayerNormalization()(x)
+    attention = layers.MultiHeadAttention(heads, size // heads)(normal, normal)
+    x = layers.Add()([x, attention])
+    inner = layers.Dense(width, activation="relu")(layers.LayerNormalization()(x))
+    return layers.Add()([x, layers.Dense(size)(inner)])
+
+
+def _keyword_transformer(layers: Any) -> Any:
+    """Frames of a spectrum as tokens, learnt positions, two blocks."""
+    import tensorflow as tf
+
+    inputs = layers.Input((12, 10), batch_size=1)
+    x = layers.Dense(16)(inputs)
+    places = tf.constant(tf.random.stateless_normal((1, 12, 16), (1, 2)) * 0.3)
+    x = layers.Lambda(lambda t: t + places)(x)
+    for _ in range(2):
+        x = _transformer_block(layers, x, heads=2, width=32)
+    x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
+    return inputs, layers.Softmax()(layers.Dense(6)(x))
+
+
+def _vision_transformer(layers: Any) -> Any:
+    """Patches from convolutions, a block, attention that weighs the tokens in place of a class."""
+    inputs = layers.Input((16, 16, 3), batch_size=1)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(inputs)
+    x = layers.Conv2D(12, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.Reshape((16, 12))(x)
+    x = layers.LayerNormalization()(_transformer_block(layers, x, heads=3, width=24))
+    weights = layers.Permute((2, 1))(layers.Dense(1)(x))
+    pooled = layers.Dot(axes=(2, 1))([layers.Softmax()(weights), x])
+    return inputs, layers.Dense(6)(layers.Reshape((12,))(pooled))
+
+
+def _crnn(layers: Any) -> Any:
+    """Convolutions over a spectrum, then a recurrent layer over time, unrolled."""
+    x = inputs = layers.Input((12, 10, 1), batch_size=1)
+    x = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    x = layers.Reshape((6, 40))(x)
+    start = layers.Dense(8, activation="tanh")(layers.GlobalAveragePooling1D()(x))
+    x = layers.GRU(8, unroll=True)(x, initial_state=[start])
+    return inputs, layers.Dense(6)(x)
+
+
+def _blaze_face(layers: Any) -> Any:
+    """Residual blocks that pool and pad their input, anchors' scores from maps of two sizes."""
+    import tensorflow as tf
+
+    def block(x: Any, out: int, stride: int = 1) -> Any:
+        y = layers.DepthwiseConv2D(5, strides=stride, padding="same")(x)
+        y = layers.Conv2D(out, 1)(y)
+        if stride == 2:
+            x = layers.MaxPooling2D(2)(x)
+        more = out - x.shape[-1]
+        if more:
+            x = layers.Lambda(lambda t: tf.pad(t, [[0, 0], [0, 0], [0, 0], [0, more]]))(x)
+        return layers.ReLU()(layers.Add()([x, y]))
+
+    x = inputs = layers.Input((24, 24, 3), batch_size=1)
+    x = layers.Conv2D(8, 5, strides=2, padding="same", activation="relu")(x)
+    fine = block(block(x, 10), 12, stride=2)
+    coarse = block(fine, 16, stride=2)
+    found = []
+    for level, anchors in ((fine, 1), (coarse, 2)):
+        scores = layers.Conv2D(2 * anchors, 3, padding="same")(level)
+        found.append(layers.Reshape((-1, 2))(scores))
+    return inputs, layers.Softmax()(layers.Concatenate(axis=1)(found))
+
+
+def _u_net(layers: Any) -> Any:
+    """Down and up again, what was seen on the way down beside it; a class for every pixel."""
+    x = inputs = layers.Input((16, 16, 2), batch_size=1)
+    seen = []
+    for channels in (6, 8):
+        x = layers.Conv2D(channels, 3, padding="same", activation="relu")(x)
+        seen.append(x)
+        x = layers.MaxPooling2D(2)(x)
+    x = layers.Conv2D(12, 3, padding="same", activation="relu")(x)
+    for channels in (8, 6):
+        x = layers.Conv2DTranspose(channels, 2, strides=2)(x)
+        x = layers.Concatenate()([x, seen.pop()])
+        x = layers.Conv2D(channels, 3, padding="same", activation="relu")(x)
+    return inputs, layers.Softmax()(layers.Conv2D(3, 1)(x))
+
+
 BUILDERS: dict[str, Callable[[Any], Any]] = {
     "mobilenet_v1": _mobilenet_v1,
     "mobilenet_v2": _mobilenet_v2,
@@ -151,4 +240,9 @@ BUILDERS: dict[str, Callable[[Any], Any]] = {
     "densenet": _densenet,
     "keyword_1d": _keyword_1d,
     "autoencoder": _autoencoder,
+    "keyword_transformer": _keyword_transformer,
+    "vision_transformer": _vision_transformer,
+    "crnn": _crnn,
+    "blaze_face": _blaze_face,
+    "u_net": _u_net,
 }

@@ -180,6 +180,47 @@ def _statistics(layers: Any) -> Any:
     return inputs, _head(layers, layers.Conv2D(6, 1)(x))
 
 
+def _extrema(layers: Any) -> Any:
+    """Maxima and minima of activations, of constants and of a mean; absolute values, a quotient."""
+    import tensorflow as tf
+
+    x = inputs = layers.Input((6, 5, 2), batch_size=1)
+    x = layers.Conv2D(6, 3, padding="same")(x)
+    y = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+    x = layers.Lambda(lambda t: tf.maximum(t[0], t[1]))([x, y])
+    x = layers.Conv2D(6, 1)(x)
+    x = layers.Lambda(lambda t: tf.clip_by_value(t, -0.3, 0.4))(x)
+    x = layers.Conv2D(6, 1)(x)
+    mean = layers.Conv2D(6, 1)(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    x = layers.Lambda(lambda t: tf.minimum(t[0], t[1]))([mean, x])
+    x = layers.Conv2D(6, 1)(x)
+    x = layers.Lambda(lambda t: t / (tf.abs(t) + 0.5))(x)
+    return inputs, _head(layers, layers.Conv2D(6, 1)(x))
+
+
+def _selections(layers: Any) -> Any:
+    """A softmax amid layers, elements in another order, some of them twice."""
+    import tensorflow as tf
+
+    x = inputs = layers.Input((6, 5, 2), batch_size=1)
+    x = layers.Conv2D(6, 3, padding="same")(x)
+    x = layers.Lambda(lambda t: tf.nn.softmax(2 * t))(x)
+    x = layers.Lambda(lambda t: tf.gather(t, [5, 0, 3, 3], axis=3))(x)
+    x = layers.Conv2D(6, 1)(x)
+    x = layers.Lambda(lambda t: tf.gather(t, [1, 0, 4], axis=1))(x)
+    return inputs, _head(layers, layers.Conv2D(6, 1)(x))
+
+
+def _float_functions(layers: Any) -> Any:
+    """Functions that the converter leaves in float32 between a DEQUANTIZE and a QUANTIZE."""
+    import tensorflow as tf
+
+    x = inputs = layers.Input((6, 5, 2), batch_size=1)
+    for function in (tf.nn.elu, tf.square, tf.negative, lambda t: tf.cumsum(t, axis=1)):
+        x = layers.Lambda(function)(layers.Conv2D(6, 3, padding="same")(x))
+    return inputs, _head(layers, layers.Conv2D(6, 1)(x))
+
+
 BUILDERS: dict[str, Callable[[Any], Any]] = {
     "squeeze_excite": _squeeze_excite,
     "activations": _activations,
@@ -191,6 +232,9 @@ BUILDERS: dict[str, Callable[[Any], Any]] = {
     "attention": _attention,
     "reductions": _reductions,
     "statistics": _statistics,
+    "extrema": _extrema,
+    "selections": _selections,
+    "float_functions": _float_functions,
 }
 HOLDS: dict[str, set[str]] = {
     "squeeze_excite": {"MUL", "LOGISTIC", "TANH"},
@@ -204,4 +248,7 @@ HOLDS: dict[str, set[str]] = {
     "attention": {"BATCH_MATMUL"},
     "reductions": {"MEAN", "SUM", "L2_NORMALIZATION"},
     "statistics": {"SQUARED_DIFFERENCE", "RSQRT"},
+    "extrema": {"MAXIMUM", "MINIMUM", "ABS", "DIV"},
+    "selections": {"SOFTMAX", "GATHER"},
+    "float_functions": {"ELU", "SQUARE", "NEG", "CUMSUM"},
 }

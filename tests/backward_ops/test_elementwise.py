@@ -21,6 +21,16 @@ from tflm_train.graph import Op, Quantization, Tensor
 from tflm_train.ops.builtin import BUILTINS
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "ABS": tf.abs,
+    "DIV": tf.divide,
+    "COS": tf.cos,
+    "ELU": tf.nn.elu,
+    "EXP": tf.exp,
+    "LOG": tf.math.log,
+    "NEG": tf.negative,
+    "SIN": tf.sin,
+    "SQRT": tf.sqrt,
+    "SQUARE": tf.square,
     "HARD_SWISH": lambda a: a * tf.nn.relu6(a + 3) / 6,
     "LEAKY_RELU": lambda a: tf.nn.leaky_relu(a, 0.3),
     "LOGISTIC": tf.sigmoid,
@@ -28,8 +38,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "SQUARED_DIFFERENCE": tf.math.squared_difference,
     "TANH": tf.tanh,
 }
+OF_INPUT = ("ABS", "COS", "ELU", "HARD_SWISH", "LEAKY_RELU", "NEG", "SIN", "SQUARE")
 OPTIONS = SimpleNamespace(alpha=0.3)
-OUTPUTS = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0), "RSQRT": (4 / 255, -128)}
+OUTPUTS = {
+    "LOGISTIC": (1 / 256, -128),
+    "TANH": (1 / 128, 0),
+    "RSQRT": (4 / 255, -128),
+    "EXP": (20 / 255, -128),
+}
 """Scale and zero point of functions whose derivative follows from their output."""
 
 
@@ -47,7 +63,7 @@ def gradient_of(
     tensor = op.inputs[index]
     assert tensor is not None
     terms = partial_derivative(op, index)
-    for number, (x, factor) in enumerate(terms):
+    for number, ((x, factor),) in enumerate(terms):
         product = plan(broadcast_names(op.output.shape, tensor.shape, x.shape), factor)
         last = mask if number == len(terms) - 1 else None
         total = product_gradient(
@@ -57,7 +73,9 @@ def gradient_of(
     return total
 
 
-@pytest.mark.parametrize("name", ["HARD_SWISH", "LEAKY_RELU"])
+@pytest.mark.parametrize(
+    "name", ["ABS", "COS", "ELU", "HARD_SWISH", "LEAKY_RELU", "NEG", "SIN", "SQUARE"]
+)
 @ref.property_test
 @given(ref.activations, ref.seeds)
 def test_functions_of_the_input(name: str, activation: ref.Activation, seed: int) -> None:
@@ -87,6 +105,8 @@ def test_functions_of_the_output(name: str, seed: int) -> None:
     real = rng.normal(0, 1.5, (4, 5, 3))
     if name == "RSQRT":
         real = np.abs(real) + 0.1
+    if name == "EXP":
+        real = np.minimum(real, 2.9)
     x = ref.QuantizedInput(real.astype(np.int8), np.float32(1), 0, None, real, "NONE")
     gradient = ref.random_gradient(rng, (4, 5, 3))
     expected = ref.input_gradient(FUNCTIONS[name], x, ref.dequantize(gradient))
@@ -116,7 +136,7 @@ def squared_difference(
     op = Op("SQUARED_DIFFERENCE", [*tensors], [Tensor.make("y", np.int8, shape)])
     values = {id(t): x.x for t, x in zip(tensors, operands, strict=True)}
     result = gradient_of(op, index, gradient, values, operands[index].mask)
-    terms = [t for t, _ in partial_derivative(op, index)]
+    terms = [t for ((t, _),) in partial_derivative(op, index)]
     largest = max(255 * t.scale for t in terms) * np.abs(ref.dequantize(gradient)).sum()
     return ref.dequantize(result).reshape(expected.shape), expected, float(largest)
 
@@ -156,7 +176,7 @@ def test_the_difference_from_a_number_is_one_term() -> None:
     x = ref.random_input(rng, (4, 5, 3), "NONE")
     tensor = tensor_of(x)
     op = Op("SQUARED_DIFFERENCE", [tensor, constant(0.7)], [Tensor.make("y", np.int8, (4, 5, 3))])
-    ((of, factor),) = partial_derivative(op, 0)
+    (((of, factor),),) = partial_derivative(op, 0)
     assert of is tensor and factor.table is not None
     real = (np.arange(-128, 128) - x.zero_point) * np.float64(x.scale)
     np.testing.assert_allclose(factor.table * factor.unit_scale, 2 * (real - 0.7), atol=1e-3)

@@ -124,7 +124,7 @@ def test_merge(folder: Path, tmp_path: Path) -> None:
 
 def test_training_continues_from_a_state(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "next.state"
-    common = ("--data", folder / "data.npz", "--epochs", "1", "--lr", "0.01")
+    common = ("--data", folder / "data.npz", "--val-share", "0", "--epochs", "1", "--lr", "0.01")
     state = ("--load-state", folder / "a.state")
     succeed("train", folder / "model.tflite", *common, *state, "--save-state", out)
     assert succeed("state", "info", out)["step"] == 4 + 12

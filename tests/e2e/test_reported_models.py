@@ -144,3 +144,14 @@ def test_flex_and_custom_operators_are_named() -> None:
         rewrite(flex, preset_scheme("head", flex))
     custom = inspect_model(tt.load(zoo / "refused_other_01.tflite"))
     assert "(ZeroOut, " in custom.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("uint8_01", "no uint8 layers"), ("hybrid_01", "dynamic range")]
+)
+def test_quantizations_that_tflm_lacks_say_what_to_do(name: str, words: str) -> None:
+    model = tt.load(requirements.shared() / "cases" / "zoo" / f"{name}.tflite")
+    assert words in inspect_model(model).notes[0]
+    for attempt in (tt.Interpreter, lambda m: rewrite(m, Scheme())):
+        with pytest.raises((ModelError, UnsupportedError), match=f"{words}.*tflm_train quantize"):
+            attempt(model)

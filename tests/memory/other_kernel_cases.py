@@ -58,6 +58,8 @@ def _sums_and_products() -> Iterator[Model]:
         yield model_of("SQUARED_DIFFERENCE", [x, y], z, options_)
     x, y = activation(*large, dtype=np.float32), activation(*large, dtype=np.float32)
     yield model_of("DIV", [x, y], activation(*large, dtype=np.float32), schema.DivOptionsT())
+    inputs = [activation(*large), activation(*small)]
+    yield model_of("DIV", inputs, activation(*large), schema.DivOptionsT())
     for name in ("MAXIMUM", "MINIMUM"):
         for dtype in _TYPES:
             x, y = activation(*large, dtype=dtype), activation(*large, dtype=dtype)
@@ -83,6 +85,11 @@ def _functions() -> Iterator[Model]:
     yield model_of("LEAKY_RELU", [activation(*shape)], activation(*shape), options)
     positive = activation(*shape, zero_point=-128)
     yield model_of("RSQRT", [positive], activation(*shape, zero_point=-128), None)
+    for name in ("ABS", "ELU"):
+        yield model_of(name, [activation(*shape)], activation(*shape), None)
+    for name in ("COS", "EXP", "LOG", "NEG", "SIN", "SQRT", "SQUARE"):
+        x, y = activation(*shape, dtype=np.float32), activation(*shape, dtype=np.float32)
+        yield model_of(name, [x], y, None)
     slopes = weights(1, 1, 6, per_channel=False)
     yield model_of("PRELU", [activation(*shape), slopes], activation(*shape), None)
     y = activation(*shape, dtype=np.float32)
@@ -149,6 +156,12 @@ def _moves() -> Iterator[Model]:
     yield model_of("SPACE_TO_DEPTH", [x], y, block)
     y, block = activation(1, 8, 12, 2), _with(schema.DepthToSpaceOptionsT(), blockSize=2)
     yield model_of("DEPTH_TO_SPACE", [x], y, block)
+    y, options = activation(1, 4, 3, 8), _with(schema.GatherOptionsT(), axis=2)
+    yield model_of("GATHER", [x, integers(5, 0, 0)], y, options)
+    axis = Tensor.constant("", np.array(1, np.int32))
+    for dtype in (np.int8, np.float32):
+        inputs, y = [activation(1, 9, dtype=dtype), axis], activation(1, 9, dtype=dtype)
+        yield model_of("CUMSUM", inputs, y, schema.CumsumOptionsT())
     for name, options in (
         ("RESIZE_BILINEAR", schema.ResizeBilinearOptionsT()),
         ("RESIZE_NEAREST_NEIGHBOR", schema.ResizeNearestNeighborOptionsT()),

@@ -20,6 +20,12 @@ from tflm_train.ops.builtin import BUILTINS
 TABLE = Path(__file__).resolve().parents[2] / "benchmarks/results/kernel_memory.json"
 MODELLED = {row.name for row in BUILTINS.values() if row.memory is not None}
 BUILDS = ("reference m7", "cmsis_nn m4", "cmsis_nn m7", "cmsis_nn_helium m55")
+COMMON = "cmsis_nn m7"
+"""Has a row for every case: what CMSIS-NN has no kernel of its own for is the same everywhere."""
+ON_ONE_CORE = frozenset(
+    {"ABS", "COS", "CUMSUM", "DIV", "ELU", "EXP", "GATHER", "LOG", "NEG", "SIN", "SQRT", "SQUARE"}
+)
+"""Such operators, of which some cases have that row alone."""
 IN_MODELS = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"})
 """Operators that do not run alone: whole models with them are measured (test_memory_report)."""
 
@@ -37,7 +43,9 @@ def test_every_operator_is_measured() -> None:
 
 def test_the_table_holds_these_cases() -> None:
     assert list(measured()) == list(kernel_cases())
-    assert all(set(row) == set(BUILDS) for row in measured().values())
+    for case, row in measured().items():
+        needed = {COMMON} if case.split("(")[0] in ON_ONE_CORE else set(BUILDS)
+        assert needed <= set(row), case
 
 
 @pytest.mark.parametrize("build", BUILDS)
@@ -47,8 +55,8 @@ def test_prediction(operator: str, build: str) -> None:
     rows = {
         case: (predicted_row(model, kernels), measured()[case][build])
         for case, model in kernel_cases().items()
-        if case.startswith(f"{operator}(") and measured()[case][build] != REFUSED
+        if case.startswith(f"{operator}(") and measured()[case].get(build, REFUSED) != REFUSED
     }
-    assert rows
+    assert rows or (operator in ON_ONE_CORE and build != COMMON)
     wrong = {case: row for case, row in rows.items() if row[0] != row[1]}
     assert not wrong, "predicted, measured"

@@ -1,8 +1,8 @@
 """Elementwise functions: the gradient times the function's derivative, from tables of 256 values.
 
 A partial derivative is a sum of terms, each a function of one int8 tensor (an input, or the output
-where that is all it needs: the next layer keeps it anyway). `ops.builtin` says which; here each
-term becomes a PRODUCT_GRAD, the second one of a tensor adding the first's.
+where that is all it needs: the next layer keeps it anyway) or a product of two. `ops.builtin` says
+which; here each function becomes a PRODUCT_GRAD, the second term of a tensor adding the first's.
 """
 
 from __future__ import annotations
@@ -14,16 +14,27 @@ from tflm_train.backward_ops.constraints import (
     constant_of,
     has_int8_activations,
     has_int8_operands,
+    has_known_activation,
 )
+from tflm_train.backward_ops.fused_activation import clamp_of
 from tflm_train.backward_ops.product import (
     Factor,
     Names,
     broadcast_names,
+    emit_product,
     produce_product,
     tabulate,
     why_not_product,
 )
-from tflm_train.backward_ops.rule import Constraint, Gradient, GradientRule, Tape
+from tflm_train.backward_ops.rule import (
+    Clamp,
+    Constraint,
+    Destination,
+    Gradient,
+    GradientRule,
+    MaskInput,
+    Tape,
+)
 from tflm_train.graph import Op, Tensor
 from tflm_train.ops.builtin import BUILTINS
 from tflm_train.ops.builtin.operator import BuiltinOperator, Real, Term
@@ -40,16 +51,32 @@ class ElementwiseRule(GradientRule):
     def constraints(self) -> list[Constraint]:
         if len(self._row.partials) == 1:
             return [has_int8_activations]
-        return [has_int8_operands, broadcasts_simply]
+        options = None if self._row.options is None else self._row.options()
+        fused = [has_known_activation] if hasattr(options, "fusedActivationFunction") else []
+        return [has_int8_operands, *fused, broadcasts_simply]
+
+    def clamp(self, op: Op) -> Clamp | None:
+        return clamp_of(op)
 
     def backward(self, op: Op, gradient: Gradient, tape: Tape) -> None:
         for index, tensor in enumerate(op.inputs):
             assert tensor is not None
-            for x, factor in partial_derivative(op, index):
-                produce_product(tape, tensor, gradient, _names(op, tensor, x), factor)
+            if not tape.wants(tensor):
+                continue
+            for *first, (x, factor) in partial_derivative(op, index):
+                given = gradient
+                for between, by in first:
+                    given = tape.intermediate(op.output)
+                    names = _names(op, op.output, between)
+                    emit_product(tape, gradient, names, by, Destination(given, MaskInput(), None))
+                produce_product(tape, tensor, given, _names(op, tensor, x), factor)
 
 
-def partial_derivative(op: Op, index: int) -> list[tuple[Tensor, Factor]]:
+Product = list[tuple[Tensor, Factor]]
+"""Functions that are multiplied: the tensor that each is one of, and what it is."""
+
+
+def partial_derivative(op: Op, index: int) -> list[Product]:
     """The derivative of an elementwise op by one of its inputs.
 
     Args:
@@ -57,7 +84,7 @@ def partial_derivative(op: Op, index: int) -> list[tuple[Tensor, Factor]]:
       index: Of the input.
 
     Returns:
-      The terms that are not zero: the tensor that each is a function of, and what it is.
+      The terms that are not zero.
     """
     terms = [(_tensor(op, term), term) for term in BUILTINS[op.name].partials[index]]
     # What all terms but the first have in common goes to the first one: terms that mostly cancel
@@ -69,7 +96,11 @@ def partial_derivative(op: Op, index: int) -> list[tuple[Tensor, Factor]]:
         factor = _factor(op, x, term, shift)
         assert factor.table is not None
         if np.any(factor.table[_codes(x)]):
-            found.append((x, factor))
+            product = [(x, factor)]
+            if term.times is not None:
+                other = _tensor(op, term.times)
+                product.append((other, _factor(op, other, term.times, 0.0)))
+            found.append(product)
     return found
 
 
@@ -108,7 +139,7 @@ def broadcasts_simply(op: Op) -> str | None:
     for index, tensor in enumerate(op.inputs):
         if tensor is None or tensor.data is not None:
             continue
-        for x, factor in partial_derivative(op, index):
+        for *_, (x, factor) in partial_derivative(op, index):
             reason = why_not_product(_names(op, tensor, x), factor.largest)
             if reason is not None:
                 return reason

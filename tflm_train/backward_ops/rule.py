@@ -132,6 +132,10 @@ class Tape(Protocol):
         """The gradient of `tensor` is written by an op that `producer` emits when asked."""
         ...
 
+    def intermediate(self, of: Tensor) -> Gradient:
+        """A gradient that a rule hands to another op of its own, in the shape of a tensor."""
+        ...
+
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
         """Adds a constant."""
         ...

@@ -50,9 +50,9 @@ def runnable_source(model: Model) -> bytes:
 
 def _missing(op: Op) -> Iterator[Missing]:
     if not op.is_custom:
-        row = builtin_of(op)
-        if row is None or not row.has_kernel:
-            yield Missing("TFLM has no kernel for it; convert the model without it", True)
+        reason = _why_no_kernel(op)
+        if reason is not None:
+            yield Missing(reason, True)
     elif op.name.startswith(_FLEX):
         yield Missing(
             "an operator of TensorFlow (Flex), which TFLM cannot run; convert the model without it",
@@ -60,3 +60,26 @@ def _missing(op: Op) -> Iterator[Missing]:
         )
     elif not is_ours(op) and not ETHOS_U.is_kind_of(op):
         yield Missing("a custom operator: the firmware has to register its kernel", False)
+
+
+def _why_no_kernel(op: Op) -> str | None:
+    """Why TFLM does not run a builtin operator, None where it does."""
+    row = builtin_of(op)
+    if row is None or not row.has_kernel:
+        return "TFLM has no kernel for it; convert the model without it"
+    form = row.layer
+    types = {t.type_name for t in op.inputs if t is not None and t.data is None}
+    if row.is_float_only and types & {"INT8", "INT16"}:
+        return "TFLM computes it in float32 only; convert the model without it"
+    if form is not None and "UINT8" in types:
+        return (
+            "TFLM has no uint8 layers (the quantization of TensorFlow 1); quantize the float model "
+            "anew: `tflm_train quantize FLOAT --data D`"
+        )
+    weights = None if form is None else op.optional_input(form.weights)
+    if weights is not None and weights.type_name == "INT8" and "FLOAT32" in types:
+        return (
+            "TFLM does not run int8 weights on float activations (dynamic range quantization); "
+            "make an int8 model of it: `tflm_train quantize MODEL --data D`"
+        )
+    return None

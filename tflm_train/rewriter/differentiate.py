@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train import ops
+from tflm_train.backward_ops.islands import differentiated
 from tflm_train.backward_ops.losses import (
     find_logits,
     find_target_input,
@@ -126,6 +127,9 @@ class _Tape:
             pending = _Pending(producer, takes_addend)
             self._pending.setdefault(id(tensor), []).append(pending)
 
+    def intermediate(self, of: Tensor) -> Gradient:
+        return self._graph.new_gradient(of)
+
     def constant(self, name: str, data: npt.NDArray[np.generic]) -> Tensor:
         key = (data.dtype.str, data.shape, data.tobytes())
         if key not in self._constants:
@@ -153,10 +157,10 @@ class _Tape:
                 f"{graph.model.name}: no trained layer feeds the logits {self._logits.name!r}"
             )
         self.pass_through(self._logits, self._emit_loss())
-        for op in reversed(graph.forward):
+        for index, op in reversed(differentiated(graph.forward)):
             outputs = [t for t in op.outputs if id(t) in self._ready or id(t) in self._pending]
             if outputs:
-                self._check(op)
+                self._check(op, index)
             for tensor in outputs:
                 finished = dataclasses.replace(self._finish(op, tensor), of=tensor)
                 RULES[op.name].backward(op, finished, self)
@@ -206,10 +210,10 @@ class _Tape:
             if id(op) in self._graph.trained and id(op) not in feeding:
                 yield op.output
 
-    def _check(self, op: Op) -> None:
+    def _check(self, op: Op, index: int) -> None:
         graph = self._graph
         rule = RULES.get(op.name)
-        where = f"{op.name} (subgraph 0, op {graph.forward.index(op)}, {op.output.name!r})"
+        where = f"{op.name} (subgraph 0, op {index}, {op.output.name!r})"
         earlier = [t.layer for t in graph.trained.values() if t.layer.op is not op]
         later_only = (
             f"train only layers after it, not {earlier[0]}" if earlier else "train the head"

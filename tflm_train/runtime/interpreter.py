@@ -302,6 +302,9 @@ class Interpreter:
                 f"{self.model.name}: op {self.model.graph.index(npu)} ({npu.name}) runs on an "
                 "Ethos-U, not here; take the model as it was before Vela, whose states are the same"
             )
+        for missing in missing_kernels(self.model):
+            # Some kernels refuse a type only when they run.
+            raise ModelError(f"{self.model.name}: TFLM cannot run this model: {missing.reason}")
         if self._uses_kernels:
             host_library()
         runtime = tflm_runtime()
@@ -322,8 +325,7 @@ class Interpreter:
             except RuntimeError as error:
                 refusal = str(error)
         detail = next((line for line in lines if line.strip()), refusal)
-        missing = next((m.reason for m in missing_kernels(self.model)), detail.strip())
-        raise ModelError(f"{self.model.name}: TFLM cannot run this model: {missing}")
+        raise ModelError(f"{self.model.name}: TFLM cannot run this model: {detail.strip()}")
 
     def _invoke(self) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tflm_train.backward_ops.islands import differentiated
 from tflm_train.backward_ops.losses import LOSS_RULES, find_logits, way_to_int8
 from tflm_train.backward_ops.rules import RULES
 from tflm_train.errors import UnsupportedError
@@ -118,8 +119,7 @@ def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[in
     barriers: list[str] = []
     reasons: dict[int, str | None] = {}
     stopped: dict[int, str] = {}
-    for index in reversed(range(len(graph.ops))):
-        op = graph.ops[index]
+    for index, op in reversed(differentiated(graph.ops)):
         outputs = {id(t) for t in op.outputs}
         if not outputs & reached:
             source = next((stopped[t] for t in outputs if t in stopped), nothing)
@@ -137,23 +137,24 @@ def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[in
             reached.update(inputs)
         else:
             where = f"op {index} ({op.name}, {op.output.name!r})"
-            if _hides_something(graph, op):
-                barriers.insert(0, f"{where}: {own}; {_remedy(graph, op)}")
-            after = f"{where} between it and the loss: {own}; {_remedy(graph, op)}"
-            reasons[id(op)] = f"{own}; {_remedy(graph, op)}"
+            remedy = _remedy(graph, index)
+            if _hides_something(graph, op, index):
+                barriers.insert(0, f"{where}: {own}; {remedy}")
+            after = f"{where} between it and the loss: {own}; {remedy}"
+            reasons[id(op)] = f"{own}; {remedy}"
             stopped.update(dict.fromkeys(inputs, after))
     return GradientPath(reasons, tuple(barriers), feeding)
 
 
-def _hides_something(graph: Graph, barrier: Op) -> bool:
+def _hides_something(graph: Graph, barrier: Op, place: int) -> bool:
     """Whether anything with weights lies at or before it; a first QUANTIZE hides nothing."""
-    layers = any(layer.op_index < graph.index(barrier) for layer in list_layers(graph))
+    layers = any(layer.op_index < place for layer in list_layers(graph))
     return layers or any(t is not None and t.data is not None for t in barrier.inputs)
 
 
-def _remedy(graph: Graph, barrier: Op) -> str:
-    """What to train where a gradient does not pass an operator."""
-    behind = [layer for layer in list_layers(graph) if layer.op_index > graph.index(barrier)]
+def _remedy(graph: Graph, place: int) -> str:
+    """What to train where a gradient does not pass the operator at a place."""
+    behind = [layer for layer in list_layers(graph) if layer.op_index > place]
     if behind:
         return f"train layers from {behind[0].index} on, and leave those before it frozen"
     if len(graph.outputs) > 1:

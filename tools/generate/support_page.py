@@ -42,7 +42,8 @@ _MODELS = """\
   before the earliest trained layer. `tflm_train quantize MODEL --data D` makes an int8 model of a
   float or hybrid one, with your samples.
 - float32 inputs and outputs are fine where a QUANTIZE follows the input and a DEQUANTIZE makes the
-  output.
+  output. A float32 operator that reads what a DEQUANTIZE made and is read by a QUANTIZE alone
+  trains as an int8 one: so TFLM runs {floats}.
 - Batch size 1. Any number of inputs; of several outputs the scheme's `output` (index or name) is
   trained.
 - One subgraph is rewritten, the first; control flow (IF, WHILE) cannot lie on the gradient's way.
@@ -70,7 +71,7 @@ def support_page() -> str:
         "and these, of which `tflm_train memory` does not know what their kernels keep: "
         f"{_names(row for row in runnable if not row.memory)}.",
         "",
-        _MODELS.format(layers=", ".join(LAYER_OPS)),
+        _MODELS.format(layers=", ".join(LAYER_OPS), floats=_names(_float_functions())),
         "## Losses",
         "",
         "| `loss` | what for | `target` | conditions |",
@@ -98,6 +99,11 @@ def support_page() -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _float_functions() -> list[BuiltinOperator]:
+    """The operators with a rule that TFLM runs on float32 alone."""
+    return [row for row in BUILTINS.values() if row.is_float_only and row.name in RULES]
 
 
 def _names(rows: Iterable[BuiltinOperator]) -> str:

@@ -27,7 +27,7 @@ constexpr size_t kArenaBytes = 256 * 1024;
 constexpr size_t kStep = 16;
 alignas(16) uint8_t arena[kArenaBytes];
 alignas(8) uint8_t interpreter_memory[sizeof(tflite::MicroInterpreter)];
-using Resolver = tflite::MicroMutableOpResolver<56>;
+using Resolver = tflite::MicroMutableOpResolver<80>;
 
 void PrintBytes(const char* what, size_t bytes) {
   PrintLine("%s %lu\n", what, static_cast<unsigned long>(bytes));
@@ -190,6 +190,17 @@ bool AddOps(Resolver& r) {
       r.AddUnpack(),
       r.AddRsqrt(),
       r.AddSquaredDifference(),
+      r.AddAbs(),
+      r.AddCos(),
+      r.AddCumSum(),
+      r.AddElu(),
+      r.AddExp(),
+      r.AddGather(),
+      r.AddLog(),
+      r.AddNeg(),
+      r.AddSin(),
+      r.AddSqrt(),
+      r.AddSquare(),
   };
   for (const TfLiteStatus result : results) {
     if (result != kTfLiteOk) return false;

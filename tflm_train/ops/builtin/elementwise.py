@@ -91,12 +91,71 @@ def _leaky_relu_derivative(x: Real, options: Any) -> Real:
     return np.where(x >= 0, 1.0, float(options.alpha))
 
 
+def _elu_derivative(x: Real, options: Any) -> Real:
+    """Of `x` above 0, `exp(x) - 1` below."""
+    del options
+    return np.exp(np.minimum(x, 0.0))
+
+
+def _sign(x: Real, options: Any) -> Real:
+    """Of the absolute value."""
+    del options
+    return np.sign(x)
+
+
+def _reciprocal(x: Real, options: Any) -> Real:
+    """Of a quotient by its numerator, from the denominator, and of a logarithm; 0 at 0."""
+    del options
+    return np.divide(1.0, x, out=np.zeros_like(x), where=x != 0)
+
+
+def _itself(y: Real, options: Any) -> Real:
+    """Of the exponential, from its output."""
+    del options
+    return y
+
+
+def _square_root_derivative(x: Real, options: Any) -> Real:
+    """Of the square root; 0 where there is none."""
+    del options
+    return np.divide(0.5, np.sqrt(np.maximum(x, 0.0)), out=np.zeros_like(x), where=x > 0)
+
+
+def _sine_derivative(x: Real, options: Any) -> Real:
+    """Of `sin(x)`."""
+    del options
+    return np.cos(x)
+
+
+def _cosine_derivative(x: Real, options: Any) -> Real:
+    """Of `cos(x)`."""
+    del options
+    return -np.sin(x)
+
+
+def _minus_one(x: Real, options: Any) -> Real:
+    """Of `-x`."""
+    del options
+    return np.full_like(x, -1.0)
+
+
+def _float_only(name: str, derivative: Term) -> BuiltinOperator:
+    """A function that TFLM computes of float32 only."""
+    partials = ((derivative,),)
+    return BuiltinOperator(
+        name, same_shape, memory=fixed(None), is_float_only=True, partials=partials
+    )
+
+
 def _times(factor: float, of: int) -> Term:
     """A multiple of an input."""
     return Term(lambda real, options: factor * real, of)
 
 
+_RESCALED = fixed(None, "iiiibie")  # OpDataAbsRsqrt
+
 ROWS = (
+    BuiltinOperator("ABS", same_shape, memory=_RESCALED, partials=((Term(_sign),),)),
     BuiltinOperator(
         "ADD",
         broadcast,
@@ -108,7 +167,20 @@ ROWS = (
     BuiltinOperator(
         "DEQUANTIZE", same_shape, memory=fixed(None, ("di",), "iii"), keeps_real_values=True
     ),
-    BuiltinOperator("DIV", broadcast, _TWO, schema.DivOptionsT, memory=fixed("e", "iiiiiii")),
+    BuiltinOperator(
+        "DIV",
+        broadcast,
+        _TWO,
+        schema.DivOptionsT,
+        memory=fixed("e", "iiiiiii"),
+        partials=(
+            (Term(_reciprocal, of=1),),
+            (Term(lambda y, options: -y, of=None, times=Term(_reciprocal, of=1)),),
+        ),
+    ),
+    BuiltinOperator(
+        "ELU", same_shape, memory=fixed(None, "b" * 256), partials=((Term(_elu_derivative),),)
+    ),
     BuiltinOperator(
         "HARD_SWISH",
         same_shape,
@@ -139,13 +211,20 @@ ROWS = (
     BuiltinOperator(
         "QUANTIZE", same_shape, memory=fixed(None, ("id",), "iii"), keeps_real_values=True
     ),
+    _float_only("COS", Term(_cosine_derivative)),
+    _float_only("EXP", Term(_itself, of=None)),
+    _float_only("LOG", Term(_reciprocal)),
+    _float_only("NEG", Term(_minus_one)),
+    _float_only("SIN", Term(_sine_derivative)),
+    _float_only("SQRT", Term(_square_root_derivative)),
+    _float_only("SQUARE", _times(2, 0)),
     BuiltinOperator("RELU", same_shape, memory=fixed(None, "biiiiii")),
     BuiltinOperator("RELU6", same_shape, memory=fixed(None, "ii")),
     BuiltinOperator("RELU_N1_TO_1", same_shape, has_kernel=False),
     BuiltinOperator(
         "RSQRT",
         same_shape,
-        memory=fixed(None, "iiiibie"),
+        memory=_RESCALED,
         partials=((Term(_rsqrt_derivative, of=None),),),
     ),
     BuiltinOperator(

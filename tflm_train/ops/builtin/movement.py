@@ -5,17 +5,19 @@ from __future__ import annotations
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.graph import Op
-from tflm_train.ops.builtin.memory import KernelCase, KernelMemory, fixed, writable_shape
+from tflm_train.ops.builtin.memory import WORD, KernelCase, KernelMemory, fixed, writable_shape
 from tflm_train.ops.builtin.operator import BuiltinOperator
 from tflm_train.ops.builtin.shapes import (
     ANY,
     Shape,
     Shapes,
+    axis_of,
     integers,
     listed,
     require,
     require_rank,
     same_size,
+    single,
     tensor_of,
     unknown_shape,
 )
@@ -127,11 +129,49 @@ def _block_size(op: Op) -> int:
     return block
 
 
+def _gather_shape(op: Op) -> Shapes:
+    """GATHER: input 1 has the places that are taken along the axis."""
+    shape, places = op.input.shape, tensor_of(op, 1)
+    axis = axis_of(int(op.options.axis), len(shape))
+    batch = axis_of(int(op.options.batchDims), len(places.shape) + 1)
+    require(batch <= axis, f"it takes batches along {batch} dimensions, but elements along {axis}")
+    if places.data is not None:
+        inside = all(0 <= place < shape[axis] for place in integers(places))
+        require(inside, f"it takes elements beyond the {shape[axis]} that there are")
+    return ((*shape[:axis], *places.shape[batch:], *shape[axis + 1 :]),)
+
+
+def _cumsum_shape(op: Op) -> Shapes:
+    """CUMSUM: input 1 has the axis."""
+    axis = tensor_of(op, 1)
+    if axis.data is not None:
+        axis_of(single(axis), len(op.input.shape))
+    return (op.input.shape,)
+
+
+def _gather_memory(case: KernelCase) -> KernelMemory:
+    return KernelMemory(("ii",), buffers=(writable_shape(case.op.output),))
+
+
+def _cumsum_memory(case: KernelCase) -> KernelMemory:
+    # Its data are made in Prepare, for int8 alone.
+    return KernelMemory(("bb",), buffers=(9 * WORD,) if case.is_int8 else ())
+
+
 def _blocks_memory(case: KernelCase) -> KernelMemory:
     return KernelMemory(("i",), buffers=(writable_shape(case.op.output),))
 
 
 ROWS = (
+    BuiltinOperator(
+        "CUMSUM",
+        _cumsum_shape,
+        _TWO,
+        schema.CumsumOptionsT,
+        memory=_cumsum_memory,
+        method="CumSum",
+    ),
+    BuiltinOperator("GATHER", _gather_shape, _TWO, schema.GatherOptionsT, memory=_gather_memory),
     BuiltinOperator("BATCH_TO_SPACE_ND", unknown_shape, _THREE, memory=fixed(None)),
     BuiltinOperator(
         "DEPTH_TO_SPACE",

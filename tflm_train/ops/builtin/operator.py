@@ -20,15 +20,17 @@ Real = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Term:
-    """A part of a partial derivative: a function of one tensor.
+    """A part of a partial derivative: a function of one tensor, or a product of such.
 
     Attributes:
       value: Its values, of the tensor's real ones and the op's options.
       of: Which input that tensor is; None: the output.
+      times: What it is multiplied by.
     """
 
     value: Callable[[Real, Any], Real]
     of: int | None = 0
+    times: Term | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class BuiltinOperator:
       method: What stands after `Add` in `MicroMutableOpResolver`, where it does not follow from the
         name.
       has_kernel: Whether TFLM can run it.
+      is_float_only: Whether TFLM has no quantized form of it.
       layer: How its weights lie; None for an operator without.
       stage: What computes it as a part of a STREAM; None where nothing does.
       keeps_real_values: Whether it only writes the same numbers in another type or scale.
@@ -104,6 +107,7 @@ class BuiltinOperator:
     memory: MemoryRule | None = None
     method: str | None = None
     has_kernel: bool = True
+    is_float_only: bool = False
     layer: LayerForm | None = None
     stage: StageKind | None = None
     keeps_real_values: bool = False

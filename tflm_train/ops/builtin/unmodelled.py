@@ -21,7 +21,6 @@ _NAMES = """
     STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE TRANSPOSE_CONV UNPACK VAR_HANDLE WHILE ZEROS_LIKE
 """
 
-ROWS = (
-    *(BuiltinOperator(name) for name in _NAMES.split()),
-    BuiltinOperator("CUMSUM", method="CumSum"),
-)
+_FLOAT_ONLY = ("CEIL", "FLOOR", "FLOOR_DIV", "FLOOR_MOD", "L2_POOL_2D", "ROUND")
+
+ROWS = tuple(BuiltinOperator(name, is_float_only=name in _FLOAT_ONLY) for name in _NAMES.split())
