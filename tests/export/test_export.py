@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import hashlib
 import itertools
 import json
 import re
@@ -23,11 +24,13 @@ from tflm_train import ops
 from tflm_train.errors import DataError, ModelError, TflmTrainError, UnsupportedError
 from tflm_train.export import FORMATS, export_project, latents
 from tflm_train.export.arena import plan_arena
+from tflm_train.export.provenance import SPDX
 from tflm_train.export.resolver import exact_resolver, resolver_method
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Loss, Scheme
+from tflm_train.trained.trainable_model import TrainableModel, VariableKind
 from tflm_train.version import VERSION
 
 
@@ -37,7 +40,8 @@ def test_every_project_has_the_same_core(format: str, digits_train: Model) -> No
     folder = "" if format == "c-array" else "src/"
     for path in ("digits.h", "digits_model.cc", "digits_ops.h", "digits_training.h"):
         assert f"{folder}{path}" in files
-    kernels = {p for p in files if p.startswith(f"{folder}tflm_kernels/")}
+    assert files[f"{folder}tflm_kernels/LICENSE"] == (ROOT / "LICENSE").read_bytes()
+    kernels = {p for p in files if re.match(rf"{folder}tflm_kernels/.*\.(h|cc)$", p)}
     expected = {
         f"{folder}{p.relative_to(ROOT).as_posix()}"
         for p in (ROOT / "tflm_kernels").rglob("*")
@@ -45,7 +49,7 @@ def test_every_project_has_the_same_core(format: str, digits_train: Model) -> No
     }
     assert kernels == expected
     for path in kernels:
-        assert files[path] == (ROOT / path.removeprefix("src/")).read_bytes()
+        assert files[path] == SPDX + (ROOT / path.removeprefix("src/")).read_bytes()
     examples = [p for p in files if re.search(r"(main\.(cc|cpp)|\.ino)$", p)]
     assert len(examples) == 1
     text = files[examples[0]].decode()
@@ -54,6 +58,39 @@ def test_every_project_has_the_same_core(format: str, digits_train: Model) -> No
     for path, data in files.items():
         assert re.fullmatch(r"[A-Za-z0-9_./-]+", path)
         assert not re.search(rb"@[A-Z_]+@", data), f"{path}: a placeholder is left"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_project_says_where_it_comes_from(format: str, digits_train: Model) -> None:
+    files = export_project(digits_train, format, name="digits").files
+    sources = {p: data for p, data in files.items() if p.endswith((".h", ".cc", ".cpp", ".ino"))}
+    assert len(sources) > 50
+    for path, data in sources.items():
+        assert data.count(b"SPDX-License-Identifier: Apache-2.0") == 1, path
+        assert data.startswith(SPDX), path
+    (header,) = (data.decode() for p, data in files.items() if p.endswith("digits_training.h"))
+    trainable = TrainableModel.read(digits_train)
+    for line in (
+        f"//   tool         tflm_train {VERSION}, operators version {ops.VERSION}",
+        f"//   model        {digits_train.name}, {len(digits_train.source):,} bytes",
+        f"//     sha256     {hashlib.sha256(digits_train.source).hexdigest()}",
+        f"//   fingerprint  {trainable.fingerprint:016x}, of the states that it loads",
+        "//   scheme       loss softmax_cross_entropy of output 0",
+        f"//                seed {trainable.seed} of the random rounding",
+    ):
+        assert f"{line}\n" in header
+    trained = re.findall(
+        r"^//     trains     (weights|bias) (\[.*?\]) of (\S+?)(?:,|$)", header, re.M
+    )
+    kinds = [v.kind for v in trainable.variables]
+    for word, kind in (("weights", VariableKind.WEIGHTS), ("bias", VariableKind.BIAS)):
+        assert sum(what == word for what, _, _ in trained) == kinds.count(kind) > 0
+
+
+def test_odd_names_stay_in_their_comment(digits_train: Model) -> None:
+    odd = Model(digits_train.source, "a\\\n??/*b\u2028\\")
+    text = export_project(odd, "c-array", name="d").files["d_training.h"].decode()
+    assert "//   model        a____/_b__, " in text
 
 
 def test_the_array_is_the_model(digits_train: Model) -> None:
@@ -181,7 +218,9 @@ def test_the_command(digits_train: Model, tmp_path: Path) -> None:
     summary: dict[str, Any] = json.loads(finished.stdout)
     assert summary["name"] == "model"
     written = sorted(
-        p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")
+        p.relative_to(tmp_path / "out").as_posix()
+        for p in (tmp_path / "out").rglob("*")
+        if p.is_file()
     )
     assert written == summary["files"]
     assert '{"a", "b",' in (tmp_path / "out" / "model_training.h").read_text()

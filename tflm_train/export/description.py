@@ -8,6 +8,7 @@ from tflm_train.errors import DataError, UnsupportedError
 from tflm_train.export.arena import both, plan_arena
 from tflm_train.export.c_source import array, c_float, c_string
 from tflm_train.export.latents import latent_values
+from tflm_train.export.provenance import provenance
 from tflm_train.export.resolver import exact_resolver
 from tflm_train.export.trunk import trunk_values
 from tflm_train.model import Model, Tensor
@@ -58,6 +59,7 @@ def describe(
         "NAME": name,
         "GUARD": name.upper(),
         "MODEL_FILE": _file_names(model, trunk),
+        "PROVENANCE": provenance(trainable, trunk),
         "MODEL_BYTES": str(len(model.source)),
         "MODEL_ARRAY": array(model.source),
         "OP_COUNT": str(len(calls)),

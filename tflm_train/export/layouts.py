@@ -119,7 +119,7 @@ def _core(values: Values) -> Files:
         f"{name}_ops.h": fill("ops.h", values),
         f"{name}_training.h": fill("training.h", values),
     }
-    return files | kernel_sources()
+    return files | kernel_sources() | {"tflm_kernels/LICENSE": license_text()}
 
 
 def _example(values: Values, entry: str) -> bytes:

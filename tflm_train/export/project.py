@@ -11,6 +11,7 @@ from pathlib import Path
 from tflm_train.errors import DataError, TflmTrainError
 from tflm_train.export.description import describe
 from tflm_train.export.layouts import LAYOUTS, Files
+from tflm_train.export.provenance import signed
 from tflm_train.files import NewFile, write_files
 from tflm_train.learning.split_pair import check_pair
 from tflm_train.model import Model
@@ -133,7 +134,7 @@ def export_project(
         check_pair(trunk, model)
     values = describe(model, chosen, class_names, trunk) | {"VERSION": VERSION}
     values |= {"TFLM_HEADER": tflm_header}
-    files = LAYOUTS[format](values)
+    files = signed(LAYOUTS[format](values))
     return Project(
         format=format,
         name=chosen,
