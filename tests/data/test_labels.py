@@ -94,7 +94,7 @@ class TestOfAModel:
 
     def test_probabilities(self) -> None:
         y = np.full((4, 3), 1 / 3)
-        words = r"y_train has shape \[4, 3\] and is neither .* y_train\.argmax\(axis=1\)"
+        words = r"y_train has shape \[4, 3\] and is neither .*y_train\.argmax\(axis=1\)"
         with pytest.raises(DataError, match=words):
             self.targets("regression", Loss(), y)
         assert self.targets("regression", Loss(target="probabilities"), y).shape == (4, 3)

@@ -111,7 +111,7 @@ def test_a_state_brings_back_what_was_learnt(name: str) -> None:
     assert other.state() == interpreter.state()
     data = NETWORKS[name].dataset()
     x_test = model_inputs(other, data.x_test, "x_test")
-    y_test = targets(other, data, x_test, x_test, None)[1]
+    y_test = targets(other, data, "test", x_test)
     assert evaluate(other, x_test, y_test) == record.test_accuracy
     other.reset()
     assert evaluate(other, x_test, y_test) == record.test_accuracy_before

@@ -66,6 +66,9 @@ def _islands(
 def _int8_of(tensor: Tensor | None, makers: Mapping[int, Op]) -> Tensor | None:
     """What a DEQUANTIZE made a tensor of, itself where none did."""
     maker = makers.get(id(tensor))
-    if maker is None or maker.name != "DEQUANTIZE" or maker.input.type_name != _INT8:
+    if maker is None or maker.input.type_name != _INT8:
+        return tensor
+    row = builtin_of(maker)
+    if row is None or not row.keeps_real_values:
         return tensor
     return maker.input
