@@ -1,5 +1,7 @@
 // The journal in memory: its records, what it refuses, and a training state in it.
 
+#if !defined(TFLM_TRAIN_SMALL_TARGET)  // its flash is full
+
 #include "tflm_kernels/state/journal.h"
 
 #include <initializer_list>
@@ -121,8 +123,6 @@ TEST(Journal, RefusesImpossibleStorage) {
   }
 }
 
-#if !defined(TFLM_TRAIN_SMALL_TARGET)  // its flash is full
-
 // Sectors of unequal size, as 64 and 128 KB of an STM32F4, are refused, and that is the reason given:
 // the larger one is no half of the area, and a driver may say itself (0) that they differ.
 TEST(Journal, RefusesUnequalSectors) {
@@ -189,8 +189,6 @@ TEST(Journal, NoticesWornOutFlash) {
   EXPECT_TRUE(Holds(journal, 1));
 }
 
-#endif  // TFLM_TRAIN_SMALL_TARGET
-
 // A model of two variables, saved to and loaded from flash without a buffer.
 TEST(Journal, CarriesTheTrainingState) {
   constexpr StorageSize kSize = {512, 128, 8};
@@ -234,3 +232,5 @@ TEST(Journal, CarriesTheTrainingState) {
 
 }  // namespace
 }  // namespace tflm_train_test
+
+#endif  // TFLM_TRAIN_SMALL_TARGET
