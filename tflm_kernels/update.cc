@@ -154,7 +154,9 @@ class TapUpdate {
                     int32_t depth) {
     for (int32_t r = 0; r < rows; r += 2) {
       const bool pair = r + 1 < rows;
-      if (stepper_.IsFrozen(multiplier_[r] | (pair ? multiplier_[r + 1] : 0))) continue;
+      if (stepper_.IsFrozen(multiplier_[r]) && (!pair || stepper_.IsFrozen(multiplier_[r + 1]))) {
+        continue;
+      }
       const WeightRow row = RowOf(c + r, tap);
       const WeightRow next_row = RowOf(c + r + 1, tap);
       for (int32_t j = 0; j < channels; j += kLanes) {

@@ -1,7 +1,5 @@
 // The journal in memory: its records, what it refuses, and a training state in it.
 
-#if !defined(TFLM_TRAIN_SMALL_TARGET)  // its flash is full
-
 #include "tflm_kernels/state/journal.h"
 
 #include <initializer_list>
@@ -123,6 +121,8 @@ TEST(Journal, RefusesImpossibleStorage) {
   }
 }
 
+#if !defined(TFLM_TRAIN_SMALL_TARGET)  // its flash is full
+
 // Sectors of unequal size, as 64 and 128 KB of an STM32F4, are refused, and that is the reason given:
 // the larger one is no half of the area, and a driver may say itself (0) that they differ.
 TEST(Journal, RefusesUnequalSectors) {
@@ -230,7 +230,7 @@ TEST(Journal, CarriesTheTrainingState) {
   EXPECT_EQ(state->step, 12);
 }
 
+#endif  // TFLM_TRAIN_SMALL_TARGET
+
 }  // namespace
 }  // namespace tflm_train_test
-
-#endif  // TFLM_TRAIN_SMALL_TARGET
