@@ -30,6 +30,39 @@ class NewFile:
     is_ours: Callable[[bytes], bool]
 
 
+@dataclass(frozen=True)
+class ReadyFiles:
+    """YAML files that come with the package, each of which has a name.
+
+    Attributes:
+      folder: Where they are.
+      what: What one of them is, in messages.
+      error: What is raised where there is none of a name.
+    """
+
+    folder: Path
+    what: str
+    error: type[TflmTrainError]
+
+    def names(self) -> list[str]:
+        """Of all of them."""
+        return sorted(path.stem for path in self.folder.glob("*.yaml"))
+
+    def text(self, name: str) -> str:
+        """What is in one of them.
+
+        Raises:
+          TflmTrainError: There is none of that name.
+        """
+        if name not in self.names():
+            raise self.error(f"no {self.what} {name!r}; there are {', '.join(self.names())}")
+        return (self.folder / f"{name}.yaml").read_text(encoding="utf-8")
+
+    def are_meant(self, path_or_name: str) -> bool:
+        """Whether somebody who says so means one of them, not a file of their own."""
+        return path_or_name in self.names() and not Path(path_or_name).exists()
+
+
 def write_files(files: Sequence[NewFile], force: bool) -> None:
     """Writes several files, each in one piece; none where one cannot be written.
 

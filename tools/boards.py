@@ -320,18 +320,30 @@ def emulator_of(machine: Machine, elf: Path) -> list[str]:
     )
 
 
+def run_to_end(
+    command: Sequence[str], seconds: float, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program that reads nothing; all that it says is its output.
+
+    Raises:
+      subprocess.TimeoutExpired: It takes longer than so many seconds.
+    """
+    return subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+    )
+
+
 def emulate(machine: Machine, elf: Path) -> Outcome:
     """Runs a program of the tests' harness; a run that breaks is one failure."""
     try:
-        finished = subprocess.run(
-            emulator_of(machine, elf),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=RUN_SECONDS,
-        )
+        finished = run_to_end(emulator_of(machine, elf), RUN_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Outcome(0, 1, str(error))
     return parse(finished.stdout, finished.returncode)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,16 +99,7 @@ def op_of(node: bytes) -> str:
 
 
 def _run(core: str, program: Sequence[str], count: int, folder: Path) -> list[str]:
-    ended = subprocess.run(
-        program,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=_SECONDS,
-    )
+    ended = boards.run_to_end(program, _SECONDS, folder)
     lines = ended.stdout.splitlines()
     if ended.returncode != 0 or len(lines) != count:
         raise RuntimeError(f"{core}: stopped at node {len(lines)} of {count}: {lines[-1:]}")

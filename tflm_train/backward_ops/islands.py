@@ -66,9 +66,7 @@ def _islands(
 def _int8_of(tensor: Tensor | None, makers: Mapping[int, Op]) -> Tensor | None:
     """What a DEQUANTIZE made a tensor of, itself where none did."""
     maker = makers.get(id(tensor))
-    if maker is None or maker.input.type_name != _INT8:
+    row = None if maker is None else builtin_of(maker)
+    if maker is None or row is None or not row.keeps_real_values:
         return tensor
-    row = builtin_of(maker)
-    if row is None or not row.keeps_real_values:
-        return tensor
-    return maker.input
+    return maker.input if maker.input.type_name == _INT8 else tensor

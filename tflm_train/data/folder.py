@@ -59,23 +59,23 @@ class Folder:
         Raises:
             DataError: there are no classes, or one of them has no files.
         """
-        folders = _subfolders(root)
-        names = {entry.name for entry in folders}
+        names = {entry.name for entry in _subfolders(root)}
         is_divided = {TRAIN, TEST} <= names
         parts = [part for part in PARTS if part in names] if is_divided else [TRAIN]
         base = root / TRAIN if is_divided else root
-        classes = [entry.name for entry in _subfolders(base) if not entry.name.startswith("_")]
+        inside = [entry.name for entry in _subfolders(base)]
+        classes = [name for name in inside if not name.startswith("_")]
         if not classes:
             raise DataError(
                 f"{root}: no class folders in it; expected <class>/<file>, or train/<class>/<file> "
                 "and test/<class>/<file>"
             )
-        skipped = [e.name for e in _subfolders(base) if e.name.startswith("_")]
+        skipped = [name for name in inside if name.startswith("_")]
         notes = [f"{base / name} is no class: its name begins with _" for name in skipped]
         found = {}
         for part in parts:
             place = root / part if is_divided else root
-            unknown = [e.name for e in _subfolders(place) if e.name not in [*classes, *skipped]]
+            unknown = [e.name for e in _subfolders(place) if e.name not in inside]
             if unknown:
                 raise DataError(f"{place / unknown[0]}: no such class in {base}")
             found[part] = _class_files(place, classes, suffixes, part == TRAIN)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.data.dataset import Dataset, Part, Samples
+from tflm_train.data.dataset import TEST, TRAIN, Dataset, Part, Samples
 from tflm_train.data.labels import class_indices
 from tflm_train.data.pictures import ImageFiles
 
@@ -63,20 +63,19 @@ def _classes(dataset: Dataset, labels: npt.NDArray[np.int64], classes: int) -> l
 def _in_both(dataset: Dataset) -> list[str]:
     """Samples, or groups, of the test part that are in another part as well."""
     found = []
+    of_test = _digests(dataset.test)
     for name, part in dataset.parts():
-        if name == "test":
+        if name == TEST:
             continue
         digests = {digest: place for place, digest in enumerate(_digests(part))}
         pairs = [
-            (place, digests[digest])
-            for place, digest in enumerate(_digests(dataset.test))
-            if digest in digests
+            (place, digests[digest]) for place, digest in enumerate(of_test) if digest in digests
         ]
         if pairs:
             first, other = pairs[0]
             found.append(
                 f"{len(pairs)} of {len(dataset.test)} test samples are in {name} too (the first: "
-                f"{_place(dataset.test, 'test', first)} is {_place(part, name, other)}): the score "
+                f"{_place(dataset.test, TEST, first)} is {_place(part, name, other)}): the score "
                 "is better than it will be on new samples; take them out of one part"
             )
         if part.groups is not None and dataset.group_test is not None:
@@ -99,7 +98,7 @@ def _constant(dataset: Dataset) -> list[str]:
     if len(blank) > _CONSTANT_SHARE * len(x):
         found.append(
             f"{len(blank)} of {len(x)} training samples have the same value everywhere (the first: "
-            f"{_place(dataset.train, 'train', int(blank[0]))}): blank pictures or silence; "
+            f"{_place(dataset.train, TRAIN, int(blank[0]))}): blank pictures or silence; "
             "take them out, unless that is a class"
         )
     channels = x.reshape(-1, x.shape[-1])
@@ -116,10 +115,11 @@ def _digests(part: Part) -> list[bytes]:
     return [hashlib.blake2b(content, digest_size=16).digest() for content in _contents(part.x)]
 
 
-def _contents(x: Samples) -> Sequence[bytes]:
+def _contents(x: Samples) -> Iterator[bytes]:
+    """What the samples are, one at a time: files may be larger than all else."""
     if isinstance(x, ImageFiles):
-        return [path.read_bytes() for path in x.paths]
-    return [np.ascontiguousarray(sample).tobytes() for sample in x]
+        return (path.read_bytes() for path in x.paths)
+    return (np.ascontiguousarray(sample).tobytes() for sample in x)
 
 
 def _place(part: Part, name: str, index: int) -> str:

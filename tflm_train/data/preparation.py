@@ -64,8 +64,9 @@ class Preparation:
 
     def noted_in(self, model: Model) -> Model:
         """A model that says it, besides what it says already; itself where nothing is new."""
-        whole = self.or_else(Preparation.of(model))
-        if whole == Preparation.of(model):
+        known = Preparation.of(model)
+        whole = self.or_else(known)
+        if whole == known:
             return model
         noted = Model(model.source, model.name)
         noted.set_metadata(METADATA_NAME, json.dumps(whole.to_dict()).encode())

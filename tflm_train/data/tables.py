@@ -262,7 +262,12 @@ def _csv(path: Path) -> tuple[list[str], Any]:
             raise DataError(
                 f"{path}, row {number}: {len(row)} cells, and {len(names)} column names"
             )
-    return names, lambda name: [row[names.index(name)] for row in rows[1:]]
+
+    def get(name: str) -> list[str]:
+        column = names.index(name)
+        return [row[column] for row in rows[1:]]
+
+    return names, get
 
 
 def _parquet(path: Path) -> tuple[list[str], Any]:

@@ -6,25 +6,11 @@ import os
 from pathlib import Path
 
 from tflm_train.errors import SchemeError
+from tflm_train.files import ReadyFiles
 from tflm_train.scheme.scheme import Scheme
 
-_FOLDER = Path(__file__).parent / "library"
-
-
-def library_names() -> list[str]:
-    """The names of all ready schemes."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
-
-
-def library_text(name: str) -> str:
-    """The YAML of a ready scheme.
-
-    Raises:
-      SchemeError: There is none of that name.
-    """
-    if name not in library_names():
-        raise SchemeError(f"no ready scheme {name!r}; there are {', '.join(library_names())}")
-    return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+_READY = ReadyFiles(Path(__file__).parent / "library", "ready scheme", SchemeError)
+library_names, library_text = _READY.names, _READY.text
 
 
 def find_scheme(path_or_name: str | os.PathLike[str]) -> Scheme:
@@ -34,7 +20,7 @@ def find_scheme(path_or_name: str | os.PathLike[str]) -> Scheme:
       SchemeError: Neither a file nor a ready scheme, or it breaks the schema.
     """
     text = os.fspath(path_or_name)
-    if text in library_names() and not Path(text).exists():
+    if _READY.are_meant(text):
         return Scheme.parse(library_text(text), f"{text}.yaml")
     if not Path(text).exists():
         raise SchemeError(

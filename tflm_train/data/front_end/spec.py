@@ -34,12 +34,12 @@ from tflm_train.data.front_end.spectrum import (
     spectrum_features,
 )
 from tflm_train.errors import DataError
-from tflm_train.files import read_text
+from tflm_train.files import ReadyFiles, read_text
 from tflm_train.scheme.yaml_reader import MappingReader, ScalarReader, read_document
 
 KINDS = ("micro", "spectrum")
 _VERSION = 1
-_FOLDER = Path(__file__).parent / "library"
+_READY = ReadyFiles(Path(__file__).parent / "library", "front end", DataError)
 _MOST_RATE = 192000
 _MOST_CLIP_MS = 60000.0
 _MOST_WINDOW = 1 << 13
@@ -142,20 +142,7 @@ class FrontEnd:
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
 
-def library_names() -> list[str]:
-    """The names of the front ends that come with the package."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
-
-
-def library_text(name: str) -> str:
-    """The YAML of one of them.
-
-    Raises:
-      DataError: There is none of that name.
-    """
-    if name not in library_names():
-        raise DataError(f"no front end {name!r}; there are {', '.join(library_names())}")
-    return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+library_names, library_text = _READY.names, _READY.text
 
 
 def find_front_end(path_or_name: str | os.PathLike[str]) -> FrontEnd:
@@ -165,7 +152,7 @@ def find_front_end(path_or_name: str | os.PathLike[str]) -> FrontEnd:
       TflmTrainError: Neither a file nor a name, or the declaration is wrong.
     """
     text = os.fspath(path_or_name)
-    if text in library_names() and not Path(text).exists():
+    if _READY.are_meant(text):
         return FrontEnd.parse(library_text(text), f"{text}.yaml")
     if not Path(text).exists():
         raise DataError(
