@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tflm_train.errors import DataError
@@ -13,7 +12,7 @@ from tflm_train.runtime.checkpoint import Checkpoint, is_checkpoint
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import ACCURACY
 from tflm_train.runtime.training import LAST
-from tflm_train.runtime.training_record import EpochRecord
+from tflm_train.runtime.training_record import EpochRecord, best_of, qualities
 
 
 @dataclass
@@ -33,7 +32,7 @@ class KeptRun:
     force: bool
     resumed: Checkpoint | None = None
     best_epoch: int | None = None
-    _best: float = -math.inf
+    _epochs: list[EpochRecord] = field(default_factory=list)
 
     @staticmethod
     def of(path: str | None, keep: str | None, resume: bool, force: bool) -> KeptRun:
@@ -57,6 +56,7 @@ class KeptRun:
         require_place(kept._checkpoint, is_checkpoint, force)
         if resume:
             kept.resumed = Checkpoint.load(kept._checkpoint)
+            kept._epochs += kept.resumed.epochs
         return kept
 
     @property
@@ -73,23 +73,20 @@ class KeptRun:
     def _checkpoint(self) -> Path:
         return Path(f"{self.path}.checkpoint")
 
-    def after_epoch(
-        self, interpreter: Interpreter, epoch: int, record: EpochRecord, metric: str
-    ) -> None:
+    def after_epoch(self, interpreter: Interpreter, record: EpochRecord, metric: str) -> None:
         """Keeps the state of the best epoch so far, where that is asked for.
 
         Args:
           interpreter: The model after the epoch.
-          epoch: Its index.
           record: What it came to.
           metric: What its scores are.
         """
         if not self.is_best or self.path is None or record.val_accuracy is None:
             return
-        if self.resumed is not None and self.best_epoch is None:
-            for earlier, known in enumerate(self.resumed.epochs):
-                self._is_best_so_far(earlier, known, metric)
-        if self._is_best_so_far(epoch, record, metric):
+        self._epochs.append(record)
+        best = best_of(qualities(self._epochs, metric == ACCURACY))
+        self.best_epoch = best + 1
+        if best == len(self._epochs) - 1:
             self._write(interpreter)
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -123,11 +120,3 @@ class KeptRun:
     def _write(self, interpreter: Interpreter) -> None:
         assert self.path is not None
         write_file(self.path, interpreter.state(), is_state, self.force)
-
-    def _is_best_so_far(self, epoch: int, record: EpochRecord, metric: str) -> bool:
-        assert record.val_accuracy is not None
-        score = record.val_accuracy if metric == ACCURACY else -record.val_accuracy
-        if score <= self._best:
-            return False
-        self._best, self.best_epoch = score, epoch + 1
-        return True

@@ -239,7 +239,7 @@ def _train(
             )
 
         def on_epoch(epoch: int, record: EpochRecord) -> None:
-            kept.after_epoch(interpreter, epoch, record, metric)
+            kept.after_epoch(interpreter, record, metric)
             if not arguments.json:
                 progress.console.print(_epoch_line(epoch, record, metric))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tflm_train.runtime.training_record import best_of
+
 SCHEDULES = ("linear", "cosine", "constant", "plateau")
 DEFAULT_SCHEDULE = "linear"
 PLATEAU = SCHEDULES[-1]
@@ -72,7 +74,4 @@ def plateau_factor(qualities: Sequence[float]) -> float | None:
 
 def epochs_in_vain(qualities: Sequence[float]) -> int:
     """How many epochs have passed since the best one."""
-    if not qualities:
-        return 0
-    best = max(range(len(qualities)), key=lambda epoch: qualities[epoch])
-    return len(qualities) - 1 - best
+    return len(qualities) - 1 - best_of(qualities) if qualities else 0

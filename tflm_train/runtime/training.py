@@ -34,6 +34,8 @@ from tflm_train.runtime.training_record import (
     StepReport,
     TrainingRecord,
     WeightSteps,
+    best_of,
+    qualities,
 )
 from tflm_train.trained.cut import has_memory
 
@@ -250,7 +252,7 @@ class _Run:
                 counts += WeightSteps(*take_step_counts())
                 if on_epoch is not None or on_checkpoint is not None:
                     self.bench.finish()
-                if self.options.keep == BEST and self.best_epoch(records) == epoch:
+                if self.options.keep == BEST and best_of(self._qualities(records)) == epoch:
                     best_state = self.interpreter.state()
                 if on_checkpoint is not None and self._factor(records) is not None:
                     on_checkpoint(
@@ -280,28 +282,20 @@ class _Run:
             np.concatenate(losses),
             self.metric.name,
             counts,
-            None if best_state is None else self.best_epoch(records),
+            None if best_state is None else best_of(self._qualities(records)),
         )
 
     def _factor(self, records: Sequence[EpochRecord]) -> float | None:
         """What the schedule's rate is multiplied with in the next epoch; None where it is over."""
         if len(records) >= self.options.epochs:
             return None
-        qualities = self._qualities(records)
-        if self.options.patience is not None and (
-            epochs_in_vain(qualities) >= self.options.patience
-        ):
+        found, patience = self._qualities(records), self.options.patience
+        if patience is not None and epochs_in_vain(found) >= patience:
             return None
-        return plateau_factor(qualities) if self.options.schedule == PLATEAU else 1.0
+        return plateau_factor(found) if self.options.schedule == PLATEAU else 1.0
 
     def _qualities(self, records: Sequence[EpochRecord]) -> list[float]:
-        sign = 1.0 if self.metric.is_accuracy else -1.0
-        return [sign * one.val_accuracy for one in records if one.val_accuracy is not None]
-
-    def best_epoch(self, records: Sequence[EpochRecord]) -> int:
-        """The index of the first that did best on the samples for validation."""
-        qualities = self._qualities(records)
-        return max(range(len(qualities)), key=lambda epoch: qualities[epoch])
+        return qualities(records, self.metric.is_accuracy)
 
     def _epoch(self, epoch: int, factor: float) -> tuple[EpochRecord, npt.NDArray[np.float32]]:
         """One pass through the samples, at rates that many times the schedule's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,22 @@ class EpochRecord:
     learning_rate: float
     is_mute: bool = False
     val_accuracy: float | None = sometimes()
+
+
+def qualities(epochs: Sequence[EpochRecord], is_accuracy: bool) -> list[float]:
+    """How well epochs did on the samples for validation: more is better.
+
+    Args:
+      epochs: Of a run, in order; those without such samples are left out.
+      is_accuracy: Whether their scores are accuracies, not errors.
+    """
+    sign = 1.0 if is_accuracy else -1.0
+    return [sign * one.val_accuracy for one in epochs if one.val_accuracy is not None]
+
+
+def best_of(qualities: Sequence[float]) -> int:
+    """The index of the first epoch that did best."""
+    return max(range(len(qualities)), key=lambda epoch: qualities[epoch])
 
 
 @dataclass(frozen=True)
