@@ -46,11 +46,7 @@ bool CommitMarks::Settle(Verdict verdict) const {
 Verdict CommitMarks::ReadMark(int mark) const {
   uint8_t bytes[sizeof(uint32_t)];
   const size_t at = offset_ + static_cast<size_t>(mark) * mark_bytes_;
-  // An error that passes must not change a decision.
-  if (!storage_.read(storage_.context, at, bytes, sizeof(bytes)) &&
-      !storage_.read(storage_.context, at, bytes, sizeof(bytes))) {
-    return Verdict::kUnreadable;
-  }
+  if (!ReadTwice(storage_, at, bytes, sizeof(bytes))) return Verdict::kUnreadable;
   const uint32_t zeros = ~GetWord(bytes, 0);
   if (zeros == 0) return Verdict::kNone;
   return (zeros & ~kAbortedWord) != 0 ? Verdict::kAborted : Verdict::kCommitted;

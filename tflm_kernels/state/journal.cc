@@ -101,7 +101,7 @@ JournalStatus Journal::Open() {
 JournalStatus Journal::Read(size_t offset, void* data, size_t bytes) const {
   if (offset > size() || bytes > size() - offset) return JournalStatus::kWrongOrder;
   const size_t at = PayloadOffset(newest_.slot) + offset;
-  return ReadTwice(at, data, bytes) ? JournalStatus::kOk : JournalStatus::kStorageFailed;
+  return ReadTwice(storage_, at, data, bytes) ? JournalStatus::kOk : JournalStatus::kStorageFailed;
 }
 
 JournalStatus Journal::Write(const void* data, size_t bytes) {
@@ -209,12 +209,6 @@ JournalStatus Journal::EraseSlot(int slot, size_t bytes) {
   return JournalStatus::kOk;
 }
 
-// An error that passes must not cost a record.
-bool Journal::ReadTwice(size_t offset, void* data, size_t bytes) const {
-  return storage_.read(storage_.context, offset, data, bytes) ||
-         storage_.read(storage_.context, offset, data, bytes);
-}
-
 Journal::Slot Journal::ReadSlot(int slot) const {
   Slot found = {};
   found.record.slot = slot;
@@ -230,7 +224,7 @@ Journal::Slot Journal::ReadSlot(int slot) const {
 // The length of a header is in it, so that one of another version is known for what it is.
 void Journal::ReadHeader(Slot* slot, size_t at) const {
   uint8_t header[kMostHeaderBytes];
-  if (!ReadTwice(at, header, kRecordHeaderBytes)) {
+  if (!ReadTwice(storage_, at, header, kRecordHeaderBytes)) {
     slot->is_unreadable = true;
     return;
   }
@@ -240,7 +234,8 @@ void Journal::ReadHeader(Slot* slot, size_t at) const {
   if (bytes < kRecordHeaderBytes || bytes > sizeof(header)) return;
   // What was read already may read differently now.
   const size_t rest = bytes - kRecordHeaderBytes;
-  if (rest > 0 && !ReadTwice(at + kRecordHeaderBytes, header + kRecordHeaderBytes, rest)) return;
+  if (rest > 0 && !ReadTwice(storage_, at + kRecordHeaderBytes, header + kRecordHeaderBytes, rest))
+    return;
   if (GetWord(header, bytes - 4) != ~UpdateCrc32(kCrc32Start, header, bytes - 4)) return;
   slot->is_other_version = version != kVersionWord;
   if (slot->is_other_version) return;
@@ -257,7 +252,7 @@ JournalStatus Journal::ChecksumPayload(const Record& record, uint32_t* crc) cons
   for (size_t done = 0; done < record.bytes;) {
     const size_t left = record.bytes - done;
     const size_t bytes = left < sizeof(piece) ? left : sizeof(piece);
-    if (!ReadTwice(PayloadOffset(record.slot) + done, piece, bytes)) {
+    if (!ReadTwice(storage_, PayloadOffset(record.slot) + done, piece, bytes)) {
       return JournalStatus::kStorageFailed;
     }
     *crc = UpdateCrc32(*crc, piece, bytes);

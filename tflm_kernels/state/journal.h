@@ -119,7 +119,6 @@ class Journal {
   CommitMarks Marks(int slot) const {
     return CommitMarks(storage_, program_unit_, SlotOffset(slot) + header_bytes_, stage_);
   }
-  bool ReadTwice(size_t offset, void* data, size_t bytes) const;
   Slot ReadSlot(int slot) const;
   void ReadHeader(Slot* slot, size_t at) const;
   JournalStatus WriteHeader(const Record& record);

@@ -190,7 +190,6 @@ class LatentLog {
   }
 
   // latent_log_read.cc
-  bool ReadTwice(size_t offset, void* data, size_t bytes) const;
   bool IsBlank(size_t offset, size_t bytes) const;
   bool Checksum(size_t offset, size_t bytes, uint32_t* crc) const;
   bool ReadHeader(size_t sector, Header* header) const;

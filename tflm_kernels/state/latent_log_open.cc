@@ -183,7 +183,7 @@ void LatentLog::MergeGroups(size_t offset, size_t count, uint32_t crc, uint32_t 
   bool read = true;
   for (size_t i = 0; i < count && read; ++i) {
     uint8_t bytes[kLogGroupBytes] = {};
-    read = ReadTwice(offset + i * sizeof(bytes), bytes, sizeof(bytes));
+    read = ReadTwice(storage_, offset + i * sizeof(bytes), bytes, sizeof(bytes));
     crc = UpdateCrc32(crc, bytes, sizeof(bytes));
     const uint16_t number = reservoir_->Group(static_cast<int32_t>(GetWord(bytes, 0)),
                                               static_cast<uint16_t>(GetWord(bytes, 4)));

@@ -14,17 +14,11 @@ constexpr int kReadAttempts = 4;    // of a record: two where it lies, two where
 
 }  // namespace
 
-// An error that passes must not cost a record.
-bool LatentLog::ReadTwice(size_t offset, void* data, size_t bytes) const {
-  return bytes == 0 || storage_.read(storage_.context, offset, data, bytes) ||
-         storage_.read(storage_.context, offset, data, bytes);
-}
-
 bool LatentLog::IsBlank(size_t offset, size_t bytes) const {
   uint8_t piece[kPieceBytes];
   while (bytes > 0) {
     const size_t count = bytes < sizeof(piece) ? bytes : sizeof(piece);
-    if (!ReadTwice(offset, piece, count)) return false;
+    if (!ReadTwice(storage_, offset, piece, count)) return false;
     for (size_t i = 0; i < count; ++i) {
       if (piece[i] != 0xFF) return false;
     }
@@ -38,7 +32,7 @@ bool LatentLog::Checksum(size_t offset, size_t bytes, uint32_t* crc) const {
   uint8_t piece[kPieceBytes];
   while (bytes > 0) {
     const size_t count = bytes < sizeof(piece) ? bytes : sizeof(piece);
-    if (!ReadTwice(offset, piece, count)) return false;
+    if (!ReadTwice(storage_, offset, piece, count)) return false;
     *crc = UpdateCrc32(*crc, piece, count);
     offset += count;
     bytes -= count;
@@ -49,7 +43,7 @@ bool LatentLog::Checksum(size_t offset, size_t bytes, uint32_t* crc) const {
 bool LatentLog::ReadHeader(size_t sector, Header* header) const {
   uint8_t bytes[kLogHeaderBytes];
   const size_t offset = SectorOffset(sector);
-  if (!ReadTwice(offset, bytes, sizeof(bytes))) return false;
+  if (!ReadTwice(storage_, offset, bytes, sizeof(bytes))) return false;
   const uint32_t version = GetWord(bytes, 4);
   if (GetWord(bytes, 0) != kLogMagic || (version & 0xFFFF) != kLogVersion) return false;
   const uint32_t partial = UpdateCrc32(kCrc32Start, bytes, kLogHeaderBytes - 4);
@@ -83,7 +77,7 @@ uint32_t LatentLog::EntryChecksum(const Entry& entry) const {
 
 bool LatentLog::ReadEntryHeader(uint16_t slot, Entry* entry) const {
   uint8_t bytes[kLogEntryBytes];
-  if (!ReadTwice(SlotOffset(slot), bytes, sizeof(bytes))) return false;
+  if (!ReadTwice(storage_, SlotOffset(slot), bytes, sizeof(bytes))) return false;
   const uint32_t first = GetWord(bytes, 0);
   *entry = {static_cast<uint16_t>(first),
             static_cast<uint16_t>(first >> 16),
@@ -104,12 +98,12 @@ bool LatentLog::ReadEntry(uint16_t slot, Entry* entry) const {
   // The label is what the checksum is of: it may read differently the next time.
   uint8_t label[4] = {};
   const size_t first = bytes < sizeof(label) ? bytes : sizeof(label);
-  if (!ReadTwice(at, label, first)) return false;
+  if (!ReadTwice(storage_, at, label, first)) return false;
   entry->label = static_cast<int32_t>(GetWord(label, 0));
   uint32_t crc = UpdateCrc32(EntryChecksum(*entry), label, first);
   if (!Checksum(at + first, bytes - first, &crc) || ~crc != entry->crc) return false;
   uint8_t mark[kLogMarkBytes];
-  entry->marked = ReadTwice(SlotOffset(slot) + layout_.entry_bytes, mark, sizeof(mark)) &&
+  entry->marked = ReadTwice(storage_, SlotOffset(slot) + layout_.entry_bytes, mark, sizeof(mark)) &&
                   GetWord(mark, 0) == ~entry->crc;
   return true;
 }
@@ -161,8 +155,8 @@ bool LatentLog::ReadRecord(size_t index, void* latent, void* label, uint16_t* do
   const uint16_t slot = reservoir_->records()[index].slot;
   Entry entry;
   const size_t at = SlotOffset(slot) + kLogEntryBytes;
-  if (!ReadEntryHeader(slot, &entry) || !ReadTwice(at, label, format_.label_bytes) ||
-      !ReadTwice(at + format_.label_bytes, latent, format_.latent_bytes)) {
+  if (!ReadEntryHeader(slot, &entry) || !ReadTwice(storage_, at, label, format_.label_bytes) ||
+      !ReadTwice(storage_, at + format_.label_bytes, latent, format_.latent_bytes)) {
     return false;
   }
   uint32_t crc = UpdateCrc32(EntryChecksum(entry), label, format_.label_bytes);

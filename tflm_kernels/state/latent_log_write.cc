@@ -62,7 +62,7 @@ void LatentLog::StagePayload(const Payload& payload, size_t bytes) {
   size_t offset = SlotOffset(payload.slot) + kLogEntryBytes;
   while (bytes > 0) {
     const size_t count = bytes < sizeof(piece) ? bytes : sizeof(piece);
-    stage_ok_ = stage_ok_ && ReadTwice(offset, piece, count);
+    stage_ok_ = stage_ok_ && ReadTwice(storage_, offset, piece, count);
     Stage(piece, count);
     offset += count;
     bytes -= count;

@@ -11,6 +11,11 @@ bool IsInside(const StorageSize& size, size_t offset, size_t bytes) {
 
 }  // namespace
 
+bool ReadTwice(const Storage& storage, size_t offset, void* data, size_t bytes) {
+  return bytes == 0 || storage.read(storage.context, offset, data, bytes) ||
+         storage.read(storage.context, offset, data, bytes);
+}
+
 Storage RamStorage::storage() { return {this, Size, Read, Erase, Program}; }
 
 StorageSize RamStorage::Size(void* context) { return static_cast<RamStorage*>(context)->size_; }

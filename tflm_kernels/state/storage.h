@@ -44,6 +44,10 @@ struct Storage {
   bool (*program)(void* context, size_t offset, const void* data, size_t bytes);
 };
 
+// Reads; where that fails, once more: an error that passes must neither cost a record nor change a
+// decision.
+bool ReadTwice(const Storage& storage, size_t offset, void* data, size_t bytes);
+
 // Storage in RAM, with the rules of flash: what is not erased is not
 // programmed. The memory is the caller's and keeps its contents.
 class RamStorage {
