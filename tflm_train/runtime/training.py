@@ -175,7 +175,6 @@ def train(
     else:
         before = evaluate(on.interpreter, on.x_test, y_test)
         rate = learning_rate(on, y, steps) if callable(learning_rate) else learning_rate
-    check_rate(learning_rate_at(asked.schedule, rate, steps - 1, steps))
     run = _Run(on, interpreter, y, y_val, y_test, asked, rate, before, options.get("on_step"))
     return run.all_epochs(resume, options.get("on_epoch"), on_checkpoint)
 
