@@ -163,8 +163,11 @@ class TapUpdate {
         const int32_t lanes = channels - j < kLanes ? channels - j : kLanes;
         int32_t sums[2 * kLanes];
         MultiplyPanels(gradients_ + r * kQuantum, Inputs(j), depth, sums);
+        stepper_.Count(lanes, sums, kw_ + c + r, 0);
         stepper_.Step(row, i + j, lanes, sums, multiplier_ + r, 0);
-        if (pair) stepper_.Step(next_row, i + j, lanes, sums + kLanes, multiplier_ + r + 1, 0);
+        if (!pair) continue;
+        stepper_.Count(lanes, sums + kLanes, kw_ + c + r + 1, 0);
+        stepper_.Step(next_row, i + j, lanes, sums + kLanes, multiplier_ + r + 1, 0);
       }
     }
   }
@@ -178,8 +181,9 @@ class TapUpdate {
 
   void StepSums(int32_t tap, int32_t c, int32_t rows, int32_t i, int32_t channels) {
     for (int32_t r = 0; r < rows; ++r) {
-      stepper_.Step(RowOf(c + r, tap), i, channels, sums_ + r * plan_.panels * kLanes,
-                    multiplier_ + r, 0);
+      const int32_t* const sums = sums_ + r * plan_.panels * kLanes;
+      stepper_.Count(channels, sums, kw_ + c + r, 0);
+      stepper_.Step(RowOf(c + r, tap), i, channels, sums, multiplier_ + r, 0);
     }
   }
 
@@ -336,6 +340,7 @@ __attribute__((noinline)) void StepDepthwise(const DepthwiseUpdateParams& params
         SumDepthwiseTap(params, pixels,
                         Pixels(grad, g.out_w, g.out_c, rows.begin, columns.begin, h, w, 1, 1), acc);
         const uint32_t row = static_cast<uint32_t>(tap);
+        stepper.Count(g.out_c, acc, kw, 1);
         StepRow(stepper, {row, row}, acc, multiplier, small, g.out_c);
       });
   if (bias != nullptr) StepBias(g.out_h * g.out_w, g.out_c, grad, BiasStepper(base, kb, bias));

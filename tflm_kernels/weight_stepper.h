@@ -69,7 +69,7 @@ class WeightStepper {
         residual_(residual),
         channels_(channels) {
 #if defined(TFLM_TRAIN_HOST)
-    counts_ = state.step % 8 == 0;
+    counting_ = state.step % 8 == 0;
 #endif
     const int64_t largest = int64_t{127 * 255} * positions << gain_shift_;
     const int64_t delta = residual_bits_ == 8 ? kMaxNearestDelta : kMaxRandomDelta;
@@ -112,8 +112,33 @@ class WeightStepper {
   }
 
   // Whether rows with these multipliers, or-ed, are left out. With residuals of four bits none is:
-  // what a foreign state holds beyond the limit comes back to it in every step, on every core.
-  bool IsFrozen(int32_t multipliers) const { return multipliers == 0 && residual_bits_ != 4; }
+  // what a foreign state holds beyond the limit comes back to it in every step, on every core. Nor
+  // where the host counts: which of their steps are none needs their gradients.
+  bool IsFrozen(int32_t multipliers) const {
+    return multipliers == 0 && residual_bits_ != 4 && !IsCounting();
+  }
+
+  // Adds n weights with the gradients sums[0 .. n) to the host's counts; weight j has the constant
+  // kw[j * stride]. Weights of a dead channel take no steps.
+  void Count(int32_t n, const int32_t* sums, const float* kw, int32_t stride) const {
+#if defined(TFLM_TRAIN_HOST)
+    if (!counting_) return;
+    StepCounts counts = {};
+    for (int32_t j = 0; j < n; ++j) {
+      if (sums[j] == 0 || kw[j * stride] == 0.0f) continue;
+      const int32_t m = Multiplier(kw[j * stride]);
+      ++counts.steps;
+      counts.limited += m <= -limit_;
+      counts.vanished += HighMul(ShiftLeft(sums[j], gain_shift_), m) == 0;
+    }
+    step_counts.steps += counts.steps;
+    step_counts.limited += counts.limited;
+    step_counts.vanished += counts.vanished;
+#else
+    static_cast<void>(n), static_cast<void>(sums), static_cast<void>(kw);
+    static_cast<void>(stride);
+#endif
+  }
 
   int32_t residual_bits() const { return residual_bits_; }
   int gain_shift() const { return gain_shift_; }
@@ -172,7 +197,6 @@ class WeightStepper {
     const int32_t residual_bits = residual_bits_;
     const uint32_t first = FirstOf(row, i);
     int8_t* const w = weights_ + first;
-    Count(n, sums, multiplier, multiplier_stride);
     if (residual_bits == 8) {
       constexpr int32_t kMost = 127 * 256;
       int8_t* const r = residual_ + first;
@@ -221,24 +245,12 @@ class WeightStepper {
 #endif
 
  private:
-  // Adds elements to the host's counts.
-  void Count(int32_t n, const int32_t* sums, const int32_t* multiplier, int32_t stride) const {
+  // Whether this step is one of those that the host counts.
+  bool IsCounting() const {
 #if defined(TFLM_TRAIN_HOST)
-    if (!counts_) return;
-    StepCounts counts = {};
-    for (int32_t j = 0; j < n; ++j) {
-      const int32_t m = multiplier[j * stride];
-      if (sums[j] == 0 || m == 0) continue;
-      ++counts.steps;
-      counts.limited += m <= -limit_;
-      counts.vanished += HighMul(ShiftLeft(sums[j], gain_shift_), m) == 0;
-    }
-    step_counts.steps += counts.steps;
-    step_counts.limited += counts.limited;
-    step_counts.vanished += counts.vanished;
+    return counting_;
 #else
-    static_cast<void>(n), static_cast<void>(sums), static_cast<void>(multiplier);
-    static_cast<void>(stride);
+    return false;
 #endif
   }
 
@@ -308,7 +320,7 @@ class WeightStepper {
   int8_t* residual_;
   const int16_t* channels_;
 #if defined(TFLM_TRAIN_HOST)
-  bool counts_;
+  bool counting_;
 #endif
 };
 

@@ -95,6 +95,26 @@ def test_a_loss_that_stands_still(train: Train, scheme: dict[str, Any], words: s
     assert result["test_accuracy"] < 0.97 * first["test_accuracy"]
 
 
+@pytest.mark.parametrize("bits", [8, 4, 0])
+@pytest.mark.parametrize("rate", ["1e-9", "1e-40", "1e-45"])
+def test_steps_that_all_vanish(train: Train, rate: str, bits: int) -> None:
+    """Of a model that guesses, too: that would not end by itself."""
+    result = train("ds_cnn", "--lr", rate, "--epochs", 1, residual_bits=bits)
+    counts = result["weight_steps"]
+    assert counts["steps"] == counts["vanished"] > 0 == counts["limited"]
+    assert "100 % of the steps of weights were rounded to nothing" in only(result)
+    assert f"the learning rate {float(rate):g} is too small" in only(result)
+    assert suggested(only(result), "--lr") == "1e-06"
+
+
+def test_a_rate_beyond_floats_is_named_as_given(train: Train, run: Run, folder: Path) -> None:
+    train("ds_cnn", "--epochs", 1)
+    command = ["train", folder / "ds_cnn.tflite", "--data", folder / "data.npz", "--lr"]
+    for rate in ("1e-46", "1e+39"):
+        done = run(*command, rate)
+        assert done.status == 1 and f"learning rate {rate} is beyond" in done.err
+
+
 def test_steps_that_were_limited(train: Train) -> None:
     """The autoencoder still learns at a rate at which many of its steps are limited."""
     result = train("autoencoder", "--lr", 30, "--epochs", 1)

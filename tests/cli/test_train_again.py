@@ -101,7 +101,7 @@ def validated(folder: Path, options: list[Any], monkeypatch: pytest.MonkeyPatch)
         arrays = dict(file)
     np.savez(folder / "v.npz", **arrays, x_val=arrays["x_test"], y_val=arrays["y_test"])
     options[options.index("--data") + 1] = folder / "v.npz"
-    scores = iter([0.1, 0.5, 0.75, 0.5, 0.75, 0.9] * 2)
+    scores = iter([0.1, 0.5, 0.75, 0.5, 0.75] * 2)
     monkeypatch.setattr("tflm_train.runtime.training.evaluate", lambda *_: next(scores))
     return options
 
@@ -111,7 +111,7 @@ def test_the_best_epoch_is_kept(
 ) -> None:
     options, path = validated, folder / "s.bin"
     done = run(*options, "--save-state", path, "--json").json
-    assert done["kept_epoch"] == 2 and done["test_accuracy"] == 0.9
+    assert done["kept_epoch"] == 2
     assert [epoch["val_accuracy"] for epoch in done["epochs"]] == [0.5, 0.75, 0.5, 0.75]
     interpreter = tt.Interpreter(rewritten)
     interpreter.load_state(path.read_bytes())

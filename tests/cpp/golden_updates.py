@@ -165,6 +165,9 @@ def update_suite(name: str, struct: str, seed: int, depthwise: bool) -> Suite:
             depthwise,
             taps,
         )
+    for learning_rate in (1e-9, 1e-40, 1e30):  # the ends of what is a rate, a denormal among them
+        for residual_bits in (8, 4, 0):
+            update_cases(suite, rng, base, residual_bits, True, learning_rate, False, depthwise)
     return suite
 
 

@@ -29,6 +29,7 @@ from tflm_train.model import Model, load
 from tflm_train.ops import VERSION, StateWord
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import optimize
+from tflm_train.runtime.host_library import take_step_counts
 from tflm_train.scheme import Scheme
 
 pytestmark = pytest.mark.interpreter
@@ -216,6 +217,28 @@ def test_any_rate_is_the_references(bits: int, rate: float) -> None:
     scheme = Scheme(biases_last=4, weights=weights_of(4, 8), residual_bits=bits, seed=3)
     rewritten = Model(rewrite(load(DIGITS), scheme).model_bytes)
     assert_follows_reference(rewritten, steps=2, rate=rate)
+
+
+@pytest.mark.parametrize("bits", [8, 4, 0])
+def test_steps_that_vanish_are_counted(bits: int) -> None:
+    """As many weights have a gradient at any rate, and a step of the smallest rates is none."""
+    scheme = Scheme(biases_last=8, weights=weights_of(0, 1, 4, 8), residual_bits=bits)
+    x = random_inputs(load(DIGITS).graph, 1)[0]
+    counted = {}
+    for rate in (1e-45, 1e-40, 1e-9, 1e-2, 1e30):
+        interpreter = tt.Interpreter(rewrite(load(DIGITS), scheme).model_bytes)
+        for _ in range(7):
+            interpreter.train_step(x, 1, 1e-45)
+        factory = interpreter.state()
+        take_step_counts()
+        interpreter.train_step(x, 1, rate)  # Every eighth is counted.
+        counted[rate] = take_step_counts()
+        moved = sum(a != b for a, b in zip(factory, interpreter.state(), strict=True))
+        assert (moved > 500) == (rate > 1e-3), "beside the count of steps, the loss and the like"
+    steps, *_ = counted[1e-2]
+    assert steps > 1000 and {count for count, *_ in counted.values()} == {steps}
+    assert all(counted[rate][1:] == (0, steps) for rate in (1e-45, 1e-40, 1e-9))
+    assert counted[1e-2][2] < steps / 2 and counted[1e30][1:] == (steps, 0)
 
 
 class TestRefusals:

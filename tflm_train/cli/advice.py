@@ -10,6 +10,7 @@ from tflm_train.data import Dataset
 from tflm_train.data.dataset import TEST, TRAIN
 from tflm_train.data.oddities import oddities
 from tflm_train.learning import RateChoice
+from tflm_train.learning.rates import LOWEST_RATE
 from tflm_train.model import Model
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import ACCURACY
@@ -50,12 +51,13 @@ def on_run(
       choice: How its rate was chosen; None if the user gave it.
       data: What was used of the data.
     """
+    vanished = _vanished(run, choice)
     if run.epochs[0].is_mute:
-        return [mute(interpreter, run.learning_rate)]
+        return [*filter(None, [vanished]), mute(interpreter, run.learning_rate)]
     guessing = _guessing(interpreter, run, choice)
     if run.test_accuracy_before > _GUESSED / max(1, interpreter.classes):
         guessing = _too_large(run, choice) or guessing  # It had something to lose.
-    found = guessing or _too_large(run, choice) or _lost_steps(run, choice)
+    found = vanished or guessing or _too_large(run, choice) or _limited(run, choice)
     found = found or _still(run, choice) or _like_the_mean(interpreter, run, data)
     found = found or _falling(run)
     return [] if found is None else [found]
@@ -66,8 +68,13 @@ def mute(interpreter: Interpreter, rate: float) -> str:
     step = interpreter.require_trainable().loss.scale
     return (
         "the loss did not move in the first epoch: the new head's outputs are all below one step "
-        f"({step:g}) of the output; use a larger learning rate, such as --lr {10 * rate:g}"
+        f"({step:g}) of the output; use a larger learning rate, such as --lr {_larger(rate):g}"
     )
+
+
+def _larger(rate: float) -> float:
+    """A decade up, or where rates begin to move weights."""
+    return max(10 * rate, LOWEST_RATE)
 
 
 def _clipped(source: Model, data: Dataset) -> list[str]:
@@ -157,8 +164,8 @@ def _still(run: TrainingRecord, choice: RateChoice | None) -> str | None:
     if choice is None:
         return (
             f"the loss stood still at {last:.4g}: the learning rate {run.learning_rate:g} is too "
-            f"small; use a larger one, such as --lr {10 * run.learning_rate:g}, or leave --lr out "
-            "and one is chosen"
+            f"small; use a larger one, such as --lr {_larger(run.learning_rate):g}, or leave --lr "
+            "out and one is chosen"
         )
     return (
         f"the loss stood still at {last:.4g} at the best learning rate of those tried: what trains "
@@ -195,21 +202,25 @@ def _falling(run: TrainingRecord) -> str | None:
     )
 
 
-def _lost_steps(run: TrainingRecord, choice: RateChoice | None) -> str | None:
+def _limited(run: TrainingRecord, choice: RateChoice | None) -> str | None:
     counts, rate = run.weight_steps, run.learning_rate
-    if choice is not None or not counts.steps:
+    if choice is not None or counts.limited <= _LIMITED * counts.steps:
         return None
-    limited, vanished = counts.limited / counts.steps, counts.vanished / counts.steps
-    if limited > _LIMITED:
-        return (
-            f"{100 * limited:.0f} % of the steps of weights were limited: the learning rate "
-            f"{rate:g} is larger than the model can use; use a smaller one, such as --lr "
-            f"{rate / 10:g}, or leave --lr out and one is chosen"
-        )
-    if vanished > _VANISHED:
-        return (
-            f"{100 * vanished:.0f} % of the steps of weights were rounded to nothing, because the "
-            f"learning rate {rate:g} is too small for int8 weights; use a larger one, such as --lr "
-            f"{10 * rate:g}, or leave --lr out and one is chosen"
-        )
-    return None
+    return (
+        f"{100 * counts.limited / counts.steps:.0f} % of the steps of weights were limited: the "
+        f"learning rate {rate:g} is larger than the model can use; use a smaller one, such as --lr "
+        f"{rate / 10:g}, or leave --lr out and one is chosen"
+    )
+
+
+def _vanished(run: TrainingRecord, choice: RateChoice | None) -> str | None:
+    counts, rate = run.weight_steps, run.learning_rate
+    if choice is not None or counts.vanished <= _VANISHED * counts.steps:
+        return None
+    if _gain(run.test_accuracy_before, run.test_accuracy, run.metric) <= -_WORSE:
+        return None  # The few that were not did it.
+    return (
+        f"{100 * counts.vanished / counts.steps:.0f} % of the steps of weights were rounded to "
+        f"nothing, because the learning rate {rate:g} is too small for int8 weights; use a larger "
+        f"one, such as --lr {_larger(rate):g}, or leave --lr out and one is chosen"
+    )

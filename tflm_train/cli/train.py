@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.cli import advice, datasets, latents, shared, tables
+from tflm_train.cli import advice, assessments, datasets, latents, shared, tables
+from tflm_train.cli.also_evaluated import AlsoEvaluated, OtherData, add_also_evaluate, show_also
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.kept_run import KeptRun
 from tflm_train.data import Dataset
@@ -17,6 +18,7 @@ from tflm_train.learning import LatentCache, RateChoice, train
 from tflm_train.learning.split_pair import data_for_tail
 from tflm_train.model import load
 from tflm_train.records import sometimes
+from tflm_train.runtime.assessment import Assessment, anomalies, assess
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
 from tflm_train.runtime.schedule import DEFAULT_SCHEDULE, PLATEAU, SCHEDULES
@@ -44,6 +46,8 @@ class TrainSummary:
       warnings: What went wrong, and what to do about it; sentences.
       state: The file that the trained state was written to.
       kept_epoch: The epoch, from 1, that the state is of, with `--keep best`.
+      test: All that the answers to the test samples say after the training.
+      also: The data of `--also-evaluate`.
     """
 
     metric: str
@@ -53,10 +57,12 @@ class TrainSummary:
     test_accuracy: float
     steps_per_second: float
     weight_steps: WeightSteps
+    test: Assessment
     rate_choice: RateChoice | None = sometimes()
     warnings: tuple[str, ...] | None = sometimes()
     state: str | None = sometimes()
     kept_epoch: int | None = sometimes()
+    also: tuple[AlsoEvaluated, ...] | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -124,6 +130,7 @@ def _arguments(parser: Parser) -> None:
         help="the first of the two models of `rewrite --split`, when MODEL is the second: the data "
         "go through it",
     )
+    add_also_evaluate(parser)
     latents.add_cache(parser)
     shared.add_force(parser)
 
@@ -157,12 +164,13 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     dataset = with_validation(dataset, arguments.val_share)
     warnings = kept.warnings + advice.on_data(interpreter, dataset, source)
     choices: list[RateChoice] = []
+    others: list[OtherData] = []
 
     def begin() -> None:
         _warn(warnings, arguments.json)
 
     try:
-        record = _train(interpreter, dataset, arguments, kept, choices.append, begin)
+        record = _train(interpreter, dataset, arguments, kept, choices.append, begin, others)
     except KeyboardInterrupt:
         if arguments.lr is not None or choices or arguments.resume:  # Else it only tried rates.
             said = kept.save_interrupted(interpreter)
@@ -173,6 +181,7 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     _warn(after, arguments.json)
     warnings += after
     kept.save(interpreter)
+    names = assessments.names_of_classes(interpreter, dataset)
     return TrainSummary(
         metric=record.metric,
         learning_rate=record.learning_rate,
@@ -185,6 +194,10 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
         warnings=tuple(warnings) or None,
         state=arguments.save_state,
         kept_epoch=None if record.best_epoch is None else record.best_epoch + 1,
+        test=assess(
+            record.test, names, anomalies(dataset) if interpreter.learns_its_input else None
+        ),
+        also=tuple(other.measured() for other in others) or None,
     )
 
 
@@ -200,19 +213,21 @@ def _train(
     kept: KeptRun,
     keep_choice: Callable[[RateChoice], None],
     on_begin: Callable[[], None],
+    others: list[OtherData],
 ) -> TrainingRecord:
-    """Trains with a progress bar and, where tables are wanted, a line after each epoch."""
+    """Trains with a progress bar and, where tables are wanted, a line after each epoch.
+
+    Before that `others` is filled with what --also-evaluate names.
+    """
     metric = metric_for(interpreter, dataset.y_train).name
     cache = LatentCache.of_user(arguments.cache)
     with shared.progress(arguments.json) as progress:
         on_latent = latents.frozen_layers(progress, arguments.json)
-        if arguments.trunk:
+        trunk = load(arguments.trunk) if arguments.trunk else None
+        others += OtherData.of(arguments, interpreter, trunk, cache, on_latent)
+        if trunk is not None:
             dataset = data_for_tail(
-                load(arguments.trunk),
-                interpreter.model,
-                dataset,
-                cache=cache,
-                on_latent=on_latent,
+                trunk, interpreter.model, dataset, cache=cache, on_latent=on_latent
             )
         trials = progress.add_task("learning rate", visible=arguments.lr is None)
         task = progress.add_task("epoch 1", total=None)
@@ -286,9 +301,11 @@ def _epoch_line(epoch: int, record: EpochRecord, metric: str) -> str:
 
 def _show(result: TrainSummary) -> None:
     before = tables.score(result.metric, result.test_accuracy_before)
-    after = tables.score(result.metric, result.test_accuracy)
+    after = assessments.score_with_error(result.test)
     speed = f"{result.steps_per_second:.1f} steps per second"
+    assessments.show_assessment(result.test)
     tables.console().print(f"before: test {before}; after: test {after} ({speed})")
+    show_also(result.metric, result.also or ())
     if result.state is not None:
         of = "" if result.kept_epoch is None else f" (of epoch {result.kept_epoch}, the best)"
         tables.console().print(f"state written: {result.state}{of}")

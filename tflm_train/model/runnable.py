@@ -58,9 +58,10 @@ def require_runnable(model: Model, remedy: str = "") -> None:
 
 
 def runnable_source(model: Model) -> bytes:
-    """The file of a model as it is, or written so that TFLM's kernels do not crash over it."""
+    """The file of a model as it is, or written so that TFLM's kernels can run it."""
     graphs = [model.graph, *model.other_graphs]
-    if not any(has_absent_bias(op) for graph in graphs for op in graph.ops):
+    is_changed = model.has_closed_shapes or any(has_absent_bias(o) for g in graphs for o in g.ops)
+    if not is_changed:
         return model.source
     return Model(model.source, model.name).to_bytes()
 

@@ -469,7 +469,7 @@ def check_rate(learning_rate: float) -> None:
         raise DataError(
             f"learning rate {learning_rate:g} is beyond what a 32-bit float holds; steps are "
             "limited long before that, and none moves a weight at the other end: use one from "
-            "1e-9 to 1e9"
+            "1e-6 to 1e3"
         )
 
 

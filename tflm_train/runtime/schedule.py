@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from tflm_train.runtime.training_record import best_of
 
 SCHEDULES = ("linear", "cosine", "constant", "plateau")
@@ -18,6 +20,8 @@ _LEAST_EPOCHS, _USUAL_EPOCHS, _ENOUGH_STEPS = 3, 30, 3000
 _IN_VAIN = 2
 _FALL = 1.0 / 3.0
 _FALLS = 3
+_LEAST_RATE = float(np.finfo(np.float32).smallest_subnormal)
+"""A rate of 0 would be an inference."""
 
 
 def learning_rate_at(schedule: str, base: float, step: int, total: int) -> float:
@@ -32,14 +36,18 @@ def learning_rate_at(schedule: str, base: float, step: int, total: int) -> float
       base: The rate of the first step, above 0.
       step: From 0.
       total: Steps of the whole run.
+
+    Returns:
+      At least the smallest 32-bit float, as `base` is.
     """
-    progress = step / total
+    progress, factor = step / total, 1.0
     if schedule == "linear":
-        return base * (1.0 - progress)
-    if schedule == "cosine":
-        return base * 0.5 * (1.0 + math.cos(math.pi * progress))
-    is_end = schedule == "constant" and progress >= 1.0 - _FINAL_SHARE
-    return base * (_FINAL_FACTOR if is_end else 1.0)
+        factor = 1.0 - progress
+    elif schedule == "cosine":
+        factor = 0.5 * (1.0 + math.cos(math.pi * progress))
+    elif schedule == "constant" and progress >= 1.0 - _FINAL_SHARE:
+        factor = _FINAL_FACTOR
+    return max(base * factor, _LEAST_RATE)
 
 
 def default_epochs(samples: int) -> int:
