@@ -29,6 +29,7 @@ from tflm_train.errors import SchemeError, TflmTrainError
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.memory.plot import draw_memory
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.costs import Costs
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.trials import OnTrial
@@ -103,6 +104,13 @@ class Target:
     kernels: KernelSet
     clock: int
     board: Board | None
+
+    @property
+    def budget(self) -> Budget:
+        """What the board leaves of its memory; without a board no limit."""
+        if self.board is None:
+            return Budget(clock=self.clock)
+        return Budget(self.board.ram_budget, self.board.flash_budget, clock=self.clock)
 
 
 def chosen_board(arguments: argparse.Namespace) -> Target:
