@@ -16,6 +16,8 @@ from tflm_train.cli.sample_pictures import picture_of
 from tflm_train.cli.training_runs import TrainingRuns
 from tflm_train.data import Dataset
 from tflm_train.data.dataset import TEST, TRAIN, VAL
+from tflm_train.data.preparation import Preparation
+from tflm_train.model import load
 from tflm_train.pages.chart import Chart, Point
 from tflm_train.pages.document import card, document, facts, how_it_was_measured, table, versions
 from tflm_train.runtime.assessment import Assessment
@@ -245,7 +247,9 @@ def _known(runs: TrainingRuns, summary: TrainSummary) -> dict[str, str]:
     rate = f"{summary.learning_rate:g} at first"
     if summary.rate_choice is not None:
         rate += f", chosen in {summary.rate_choice.steps:,} steps of short runs"
-    return {
+    source = runs.arguments.trunk or runs.arguments.model
+    prepared = Preparation.of(load(source)).said()
+    return ({"Preparation": "; ".join(prepared)} if prepared else {}) | {
         "Samples": ", ".join(counts),
         "Steps": f"{steps:,} of one sample, in {len(summary.epochs)} epochs",
         "Learning rate": f"{rate}; {runs.arguments.schedule} schedule",
