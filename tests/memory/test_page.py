@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.search.browser import look_at
-from tests.steps import full_scheme
+from tests.steps import DIGITS, full_scheme
 from tflm_train.memory import MemoryReport, memory_report
 from tflm_train.memory.page import memory_page
 from tflm_train.memory.ticks import size_words, ticks
-from tflm_train.model import Model
+from tflm_train.model import Model, load
 from tflm_train.pages.document import is_document
 from tflm_train.rewriter import rewrite
 
 # Points at the first buffer and at a moment, and says in the title what was told of each.
-_POINTER = """<script>
+_POINTER = """<script>{
 const middle = e => { const b = e.getBoundingClientRect();
   return {clientX: b.left + b.width / 2, clientY: b.top + b.height / 2, bubbles: true}; };
 const at = (e, name) => { e.dispatchEvent(new PointerEvent(name, middle(e)));
@@ -33,11 +33,12 @@ told.push(plot.clientWidth / scroll.clientWidth);
 addEventListener("load", () => parent.postMessage(JSON.stringify(
   {width: innerWidth, height: 900, scrolls: false, wide: told, cut: [], names: [], back: "",
    text: ""}), "*"));
-</script>"""
+}</script>"""
 
 
 @pytest.fixture(scope="module")
-def report(digits: Model) -> MemoryReport:
+def report() -> MemoryReport:
+    digits = load(DIGITS)
     return memory_report(Model(rewrite(digits, full_scheme(digits)).model_bytes, "m.tflite"))
 
 
@@ -61,6 +62,7 @@ def test_what_is_pointed_at_is_told(page: Path, report: MemoryReport) -> None:
     text = page.read_text().replace("</body>", f"{_POINTER}</body>")
     pointed.write_text(text)
     seen = look_at(pointed, 800, False, page.with_name("pointed.png"))
+    assert seen.console == []
     first, buffer, moment, wider = seen.wide
     assert first.startswith(f"The peak, op {report.peak_op} (")
     assert f"{report.peak_bytes:,} bytes alive" in first

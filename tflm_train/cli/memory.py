@@ -66,13 +66,14 @@ def _run(arguments: argparse.Namespace) -> MemorySummary:
     target = shared.chosen_board(arguments)
     report = memory_report(model, target.kernels)
     ops = model.graph.ops
-    files = []
+    files: list[NewFile] = []
     if arguments.plot:
         files.append(NewFile(Path(arguments.plot), draw_memory(report), is_png))
     if arguments.html:
         page = memory_page(report).encode()
         files.append(NewFile(Path(arguments.html), page, is_document))
-    write_files(files, arguments.force)
+    if files:
+        write_files(files, arguments.force)
     return MemorySummary(
         model=report.model,
         kernels=str(report.kernels),
