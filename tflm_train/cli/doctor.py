@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from rich.text import Text
 
-from tflm_train import demo, ops
+from tflm_train import ops
 from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.learning import LatentCache
@@ -133,7 +133,7 @@ def _kernels() -> str:
 
 
 def _one_inference() -> str:
-    model = Path(demo.__file__).with_name("digits.tflite")
+    model = Path(__file__).parents[1] / "demo" / "digits.tflite"
     interpreter = Interpreter(model)
     shape = interpreter.model.graph.inputs[0].shape
     return f"{model.name} answers {int(np.argmax(interpreter.infer(np.zeros(shape, np.int8))))}"
