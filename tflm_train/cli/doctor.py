@@ -193,12 +193,13 @@ def _first_line(program: str) -> str:
         done = subprocess.run(
             [program, word],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
         )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+    except (OSError, subprocess.TimeoutExpired):
         return program
     lines = done.stdout.strip().splitlines()
     return lines[0] if lines and done.returncode == 0 else program
