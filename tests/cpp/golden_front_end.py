@@ -32,13 +32,11 @@ _SPECTRUM = {
 def suites() -> Iterator[Suite]:
     micro = Suite("micro_frame", "MicroFrameCase")
     for name, (text, sound) in _MICRO.items():
-        micro.case(
-            name, *_micro(_declared("micro", text), sound), small=name in ("usual", "lowest")
-        )
+        micro.case(name, *_micro(_declared("micro", text), sound), small=False)
     yield micro
     spectrum = Suite("spectrum_frame", "SpectrumFrameCase")
     for name, text in _SPECTRUM.items():
-        spectrum.case(name, *_spectrum(_declared("spectrum", text)), small=name == "mfcc")
+        spectrum.case(name, *_spectrum(_declared("spectrum", text)), small=False)
     yield spectrum
 
 
