@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tests.cli.helpers import Run
 from tests.steps import DIGITS
-from tflm_train.cli.columns import Column, fitted, without_common_folder
+from tflm_train.cli.columns import Column, fitted
 
 OPS = ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"] * 3
 NAMES = [f"network/of/long/names/and/{'x' * 30}{i}/Relu" for i in range(9)]
@@ -42,13 +42,6 @@ def test_a_line_for_each_row(width: int) -> None:
 
 def test_an_empty_column_is_left_out() -> None:
     assert "gone" not in shown([Column("a", ["1"]), Column("gone", [""])], 80)[0]
-
-
-def test_without_common_folder() -> None:
-    assert without_common_folder(["a/b/c1", "a/b/c2"]) == ["c1", "c2"]
-    assert without_common_folder(["a/bx/c", "a/by/c"]) == ["bx/c", "by/c"]
-    assert without_common_folder(["one/alone"]) == ["one/alone"]
-    assert without_common_folder(["same", "same"]) == ["same", "same"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

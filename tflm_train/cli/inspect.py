@@ -7,10 +7,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from tflm_train.cli import shared, tables
-from tflm_train.cli.columns import Column, short_op, show_columns, without_common_folder
+from tflm_train.cli.columns import Column, short_op, show_columns
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cost.boards import show_clock
 from tflm_train.errors import DataError, TflmTrainError
+from tflm_train.graph.names import without_common_folder
 from tflm_train.model import load
 from tflm_train.model.runnable import require_runnable
 from tflm_train.rewriter.default_training import default_training

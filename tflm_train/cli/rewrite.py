@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tflm_train.cli import datasets, latents, shared, tables
-from tflm_train.cli.columns import Column, short_op, show_columns, without_common_folder
+from tflm_train.cli.columns import Column, short_op, show_columns
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cost.report import FlashReport, TimeReport, time_report
 from tflm_train.data.preparation import Preparation
 from tflm_train.errors import DataError
 from tflm_train.files import NewFile, is_json_report, write_files
+from tflm_train.graph.names import without_common_folder
 from tflm_train.learning import LatentCache
 from tflm_train.learning.judge_preset import judge_of
 from tflm_train.model import Model, load
