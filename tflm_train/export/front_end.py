@@ -166,7 +166,7 @@ def _spectrum(tables: SpectrumTables, source: Tensor, norm: Normalization | None
         "kWindow": _array("float", tables.window),
         "kTwiddles": _array("float", np.stack([np.cos(angles), np.sin(angles)], axis=1)),
     }
-    bands, weights = _triangles(tables.mel) if p.mel_bins else ([], np.zeros(0))
+    bands, weights = triangles(tables.mel) if p.mel_bins else ([], np.zeros(0))
     if p.mel_bins:
         arrays["kMel"] = _array("tflm_train::MelBand", bands)
         arrays["kMelWeights"] = _array("float", weights)
@@ -197,7 +197,7 @@ def _spectrum(tables: SpectrumTables, source: Tensor, norm: Normalization | None
     }
 
 
-def _triangles(mel: Array) -> tuple[list[tuple[int, int]], Array]:
+def triangles(mel: Array) -> tuple[list[tuple[int, int]], Array]:
     """Of each channel the bins that count, and the weights of all channels in a row."""
     bands, weights = [], []
     for column in mel.T:
