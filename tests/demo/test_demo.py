@@ -78,10 +78,8 @@ def test_files_to_begin_with(tmp_path: Path) -> None:
     upright = load_dataset(tmp_path / "start" / "upright.npz")
     assert parity.class_names == ("even", "odd")
     np.testing.assert_array_equal(parity.y_train, upright.y_train % 2)
-    assert (
-        write_start_files(tmp_path / "start") == written
-    )  # The same again are no files of others.
+    assert write_start_files(tmp_path / "start") == written  # Its own files are not in the way.
     (tmp_path / "start" / "turned.npz").write_bytes(b"mine")
-    with pytest.raises(TflmTrainError, match="turned.npz exists"):
+    with pytest.raises(TflmTrainError, match=r"turned\.npz exists"):
         write_start_files(tmp_path / "start")
     assert (tmp_path / "start" / "turned.npz").read_bytes() == b"mine"
