@@ -12,18 +12,15 @@ import pytest
 from tests.cli.helpers import Run
 from tests.docs.commands import DOCUMENTS, commands_of, copy_state, make_files, words_of
 from tflm_train import Interpreter
-
-pytest_plugins = ["tests.cli.conftest"]
+from tflm_train.cli.main import parse
 
 # Placeholders, not to be pasted.
 FORMS = ("[", "MODEL", "FLOAT", "--board ...")
 # Files that stand for others in a document: the name there, and one of `commands.MAKERS`.
 INSTEAD = {"docs/DATA.md": {"model.tflite": "activities.tflite"}}
-# What takes minutes by itself is shorter here.
-SHORTER = {
-    "analyze": ["--fast", "--seeds", "1", "--steps", "20", "--layers", "2", "--workers", "1"],
-    "search": ["--minutes", "0.05", "--workers", "1"],
-}
+# These take minutes on any data: here they are parsed, tests/cli/test_analyze.py and test_search.py
+# run them.
+LONG = ("analyze", "search")
 
 
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if commands_of(d)])
@@ -44,12 +41,19 @@ def test_the_commands_of(
         words = [str(Path(w).expanduser()) if w.startswith("~") else w for w in words]
         list(make_files(command, Path.cwd(), INSTEAD.get(document, {})))
         _prepare(run, words, INSTEAD.get(document, {}))
-        options = list(SHORTER.get(words[0], []))
-        options += ["--force"] if words[0] in ("rewrite", "export") else []
-        done = run(*words, *options)
+        if words[0] in LONG:
+            parse(["tflm_train", *words])
+            words = ["scheme", "show", "light", "--model", words[1]]
+            target = _found_scheme(command)
+        done = run(*words, *(["--force"] if words[0] in ("rewrite", "export") else []))
         assert done.status == 0, f"{document}: {command}\n{done.err}"
         if target is not None:
             Path(target).write_text(done.out, encoding="utf-8")
+
+
+def _found_scheme(command: str) -> str | None:
+    """The scheme that a search writes, which later commands take."""
+    return next((word for word in command.split() if word.endswith(".yaml")), None)
 
 
 def _module(words: list[str], folder: Path) -> None:
