@@ -85,10 +85,15 @@ def _machine(path: Path) -> None:
     rng = np.random.default_rng(4)
     normal = rng.normal(0, 0.3, (60, 256)).astype(np.float32)
     strange = rng.normal(0, 0.9, (20, 256)).astype(np.float32)
+    x_test, y_test = np.concatenate([normal[40:], strange]), np.repeat([0, 1], 20)
     np.savez(
-        path, x_train=normal[:40], x_test=np.concatenate([normal[40:], strange]),
-        y_test=np.repeat([0, 1], 20), class_names=np.array(["normal", "strange"]),
-    )  # fmt: skip
+        path,
+        x_train=normal[:40],
+        y_train=np.zeros(40, np.int64),
+        x_test=x_test,
+        y_test=y_test,
+        class_names=np.array(["normal", "strange"]),
+    )
 
 
 def _activities(layers: Any) -> Any:
