@@ -10,6 +10,8 @@ import pytest
 import tflm_train as tt
 from tests.cli.helpers import Run, assert_refused, listing
 from tests.loss_models import loss_model
+from tflm_train.cli import shared
+from tflm_train.runtime.model_data import model_inputs
 
 
 def test_json(run: Run, folder: Path, rewritten: Path) -> None:
@@ -22,8 +24,9 @@ def test_json(run: Run, folder: Path, rewritten: Path) -> None:
     summary = done.json
     assert summary.keys() - {"warnings"} == {
         "metric", "learning_rate", "test_accuracy_before", "epochs", "test_accuracy",
-        "steps_per_second", "weight_steps", "state",
+        "steps_per_second", "weight_steps", "state", "test",
     }  # fmt: skip
+    assert summary["test"]["test_accuracy"] == summary["test_accuracy"]
     counts = summary["weight_steps"]
     assert counts["steps"] >= counts["limited"] + counts["vanished"] > 0
     assert len(summary["epochs"]) == 2
@@ -158,3 +161,40 @@ def test_frozen_layers_run_once_and_are_kept(run: Run, folder: Path, rewritten: 
     evaluate = ["evaluate", rewritten, "--data", folder / "d.npz", "--json", "--load-state"]
     found = [run(*evaluate, folder / "a", "--cache", place).json for place in (cache, "none")]
     assert found[0] == found[1]
+
+
+def test_forgetting_is_a_number(run: Run, folder: Path, rewritten: Path) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 256, (8, 16, 16, 1)).astype(np.uint8)
+    interpreter = tt.Interpreter(rewritten)
+    known = [int(np.argmax(interpreter.infer(one))) for one in model_inputs(interpreter, x, "x")]
+    y = np.array(known)
+    np.savez(folder / "old.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    state = folder / "s.bin"
+    asked = ["train", rewritten, "--data", folder / "d.npz", "--epochs", 3, "--lr", 0.3]
+    asked += ["--also-evaluate", folder / "old.npz", "--also-evaluate", folder / "d.npz"]
+    trained = run(*asked, "--save-state", state, "--json").json
+    old, new = trained["also"]
+    assert old["before"] == 1.0 and old["samples"] == 8
+    assert new["before"] == trained["test_accuracy_before"]
+    assert new["after"] == trained["test_accuracy"]
+    evaluated = run(
+        "evaluate", rewritten, "--data", folder / "old.npz", "--load-state", state, "--json"
+    ).json
+    assert old["after"] == evaluated["test_accuracy"] < 1.0
+    assert "old.npz: before: test accuracy 100.0 %; after: test accuracy" in run(*asked).out
+    y = np.full(8, 12)
+    np.savez(folder / "old.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    refused = run(*asked)
+    assert_refused(refused, "--also-evaluate", "old.npz", "y_test")
+
+
+def test_progress_where_nobody_watches(
+    run: Run, folder: Path, rewritten: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["train", rewritten, "--data", folder / "d.npz", "--epochs", 2, "--lr", 0.01]
+    assert "8/8" not in run(*asked).err
+    monkeypatch.setattr(shared, "SECONDS_BETWEEN", 0.0)
+    err = run(*asked).err
+    assert "epoch 2  loss" in err and "  8/8\n" in err
+    assert run(*asked, "--json").err == ""

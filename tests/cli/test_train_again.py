@@ -11,7 +11,7 @@ import pytest
 
 import tflm_train as tt
 from tests.cli.helpers import Run, assert_refused
-from tflm_train.cli import train
+from tflm_train.cli import training_runs
 
 EPOCHS, SAMPLES = 4, 8
 
@@ -25,19 +25,18 @@ def options(folder: Path, rewritten: Path) -> list[Any]:
 
 
 def break_off(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Makes the next training end like Ctrl-C after so many steps."""
-    real = train.train
+    """Makes training end like Ctrl-C after so many steps, of several runs together."""
+    real = training_runs.train
+    left = itertools.count(steps - 1, -1)
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
-        left = itertools.count(steps - 1, -1)
-
         def stop(_: Any) -> None:
             if next(left) == 0:
                 raise KeyboardInterrupt
 
         return real(*arguments, **{**options, "on_step": stop})
 
-    monkeypatch.setattr(train, "train", interrupted)
+    monkeypatch.setattr(training_runs, "train", interrupted)
 
 
 @pytest.mark.parametrize("steps", [SAMPLES + 1, 2 * SAMPLES, 3 * SAMPLES + 5])
@@ -101,7 +100,7 @@ def validated(folder: Path, options: list[Any], monkeypatch: pytest.MonkeyPatch)
         arrays = dict(file)
     np.savez(folder / "v.npz", **arrays, x_val=arrays["x_test"], y_val=arrays["y_test"])
     options[options.index("--data") + 1] = folder / "v.npz"
-    scores = iter([0.1, 0.5, 0.75, 0.5, 0.75, 0.9] * 2)
+    scores = iter([0.1, 0.5, 0.75, 0.5, 0.75] * 2)
     monkeypatch.setattr("tflm_train.runtime.training.evaluate", lambda *_: next(scores))
     return options
 
@@ -111,7 +110,7 @@ def test_the_best_epoch_is_kept(
 ) -> None:
     options, path = validated, folder / "s.bin"
     done = run(*options, "--save-state", path, "--json").json
-    assert done["kept_epoch"] == 2 and done["test_accuracy"] == 0.9
+    assert done["kept_epoch"] == 2
     assert [epoch["val_accuracy"] for epoch in done["epochs"]] == [0.5, 0.75, 0.5, 0.75]
     interpreter = tt.Interpreter(rewritten)
     interpreter.load_state(path.read_bytes())

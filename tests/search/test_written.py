@@ -11,9 +11,10 @@ from tests.search.made_up_search import made_up_search
 from tests.steps import DIGITS
 from tflm_train.files import is_png
 from tflm_train.model import load
+from tflm_train.pages.document import is_document
 from tflm_train.rewriter.rewrite import rewrite
 from tflm_train.scheme import Scheme
-from tflm_train.search.report.page import About, html_page, is_page
+from tflm_train.search.report.page import About, html_page
 from tflm_train.search.report.picture import draw_search
 from tflm_train.search.report.table import csv_table, is_table
 from tflm_train.search.written import is_scheme, scheme_yaml
@@ -59,7 +60,7 @@ def test_the_table_has_all_that_was_measured() -> None:
 
 def test_the_page_asks_for_nothing() -> None:
     page = html_page(made_up_search(load(DIGITS)), ABOUT)
-    assert is_page(page.encode())
+    assert is_document(page.encode())
     assert "digits&lt;b&gt;.tflite" in page and "<b>" not in page
     for word in ("http", "<script", '<link rel="stylesheet', "url(", "@import", "src="):
         assert word not in page

@@ -6,23 +6,18 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from tflm_train.cli import datasets, latents, shared, tables
+from tflm_train.cli import assessments, datasets, latents, shared, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.data import Dataset
 from tflm_train.data.dataset import TEST
 from tflm_train.data.split import sampled
 from tflm_train.files import read_input
 from tflm_train.learning import LatentCache
 from tflm_train.learning.frozen_once import FrozenOnce
-from tflm_train.model.metadata import class_names
 from tflm_train.records import sometimes
+from tflm_train.runtime.assessment import Assessment, anomalies, assess
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.metrics import map_positions, metric_for
 from tflm_train.runtime.model_data import part_for
-from tflm_train.runtime.training import has_mute_head, scores
+from tflm_train.runtime.training import answers_of, has_mute_head
 
 _MUTE = (
     "all outputs are alike whatever the input: the head has learnt nothing yet; train it, or give "
@@ -30,44 +25,17 @@ _MUTE = (
 )
 
 
-@dataclass(frozen=True)
-class ClassScore:
-    """The test samples of one class.
-
-    Attributes:
-      class_: Its name.
-      samples: How many there are; of a model that classifies each position of a map, positions.
-      right: How many of them the model gets right.
-      f1: Of such a model, the harmonic mean of precision and recall over all positions; 0 where
-        the class is neither there nor found.
-    """
-
-    class_: str
-    samples: int
-    right: int
-    f1: float | None = sometimes()
-
-
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Assessment):
     """How well a model does on test samples.
 
     Attributes:
       model: The file, as it was named.
-      samples: Number of test samples.
-      metric: What the accuracy is: `accuracy`, a share in 0 to 1, or `mean_squared_error`, in
-        squared real units.
-      test_accuracy: Over all test samples.
       warnings: What went wrong; sentences.
-      classes: By class, where classes have names.
     """
 
     model: str
-    samples: int
-    metric: str
-    test_accuracy: float
     warnings: tuple[str, ...] | None = sometimes()
-    classes: tuple[ClassScore, ...] | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -91,57 +59,26 @@ def _run(arguments: argparse.Namespace) -> Evaluation:
         once = FrozenOnce(interpreter, LatentCache.of_user(arguments.cache), on_latent)
         (inputs,) = once.inputs(x)
         task = progress.add_task("evaluating", total=len(wanted))
-        confusion: list[list[int]] = []
-        found = scores(
-            once.tail, inputs, wanted, lambda n: progress.update(task, completed=n), confusion
+        answers = answers_of(
+            once.tail, inputs, wanted, lambda n: progress.update(task, completed=n)
         )
-    names = _class_names(interpreter, dataset)
-    classes = None
-    if confusion:
-        classes = _map_scores(np.array(confusion), names)
-    elif names and wanted.ndim == 1:
-        classes = tuple(
-            ClassScore(
-                class_=name,
-                samples=int(np.count_nonzero(wanted == index)),
-                right=int(found[wanted == index].sum()),
-            )
-            for index, name in enumerate(names)
-        )
+    is_autoencoder = answers.wanted.shape == x.shape
+    found = assess(
+        answers,
+        assessments.names_of_classes(interpreter, dataset),
+        anomalies(dataset) if is_autoencoder else None,
+    )
     return Evaluation(
         model=arguments.model,
-        samples=len(wanted),
-        metric=metric_for(interpreter, wanted).name,
-        test_accuracy=float(np.mean(found)),
         warnings=(_MUTE,) if has_mute_head(once.tail, inputs) else None,
-        classes=classes,
+        **vars(found),
     )
 
 
-def _map_scores(confusion: npt.NDArray[np.int64], names: tuple[str, ...]) -> tuple[ClassScore, ...]:
-    """Of positions, counted by [right class, found class]."""
-    scored = []
-    for index in range(len(confusion)):
-        there, found = int(confusion[index].sum()), int(confusion[:, index].sum())
-        right = int(confusion[index, index])
-        f1 = 2 * right / (there + found) if there + found else 0.0
-        scored.append(ClassScore(names[index] if names else str(index), there, right, f1))
-    return tuple(scored)
-
-
-def _class_names(interpreter: Interpreter, dataset: Dataset) -> tuple[str, ...]:
-    """The data set's names of the classes, else the model's."""
-    output = interpreter.trained_output
-    count = interpreter.model.graph.outputs[output].size // map_positions(interpreter)
-    if len(dataset.class_names) == count:
-        return dataset.class_names
-    return class_names(interpreter.model, output, count)
-
-
 def _show(result: Evaluation) -> None:
-    tables.show_records("classes", result.classes or ())
+    assessments.show_assessment(result)
     tables.console().print(
-        f"test {tables.score(result.metric, result.test_accuracy)} ({result.samples} samples)"
+        f"test {assessments.score_with_error(result)} ({result.samples:,} samples)"
     )
     tables.show_warnings(result.warnings or ())
 
@@ -149,9 +86,9 @@ def _show(result: Evaluation) -> None:
 COMMAND = Command(
     "evaluate",
     "Measure the test accuracy of a model, original or rewritten.",
-    "Of a regression or an autoencoder the mean squared error; with class names also each\n"
-    "class's share. A rewritten model runs with its factory weights unless --load-state names\n"
-    "a state.",
+    "Of classes also precision, recall, what is taken for what, and how much a tie decides; of\n"
+    "a regression or an autoencoder the mean squared error. A rewritten model runs with its\n"
+    "factory weights unless --load-state names a state.",
     _arguments,
     _run,
     _show,

@@ -20,6 +20,7 @@ from tflm_train.errors import DataError
 from tflm_train.files import NewFile, is_png, read_text, require_ours, write_files
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
+from tflm_train.pages.document import is_document
 from tflm_train.records import sometimes
 from tflm_train.rewriter.asked import DEFAULT_BUDGET
 from tflm_train.rewriter.budget import parse_bytes
@@ -35,7 +36,7 @@ from tflm_train.search.contributions import Contributions
 from tflm_train.search.fine_tune import FineTuner
 from tflm_train.search.optimum import has_solver
 from tflm_train.search.plan import Plan, kept_plan, make_plan
-from tflm_train.search.report.page import About, html_page, is_page
+from tflm_train.search.report.page import About, html_page
 from tflm_train.search.report.picture import draw_search, require_matplotlib
 from tflm_train.search.report.table import csv_table, is_table
 from tflm_train.search.results import Results
@@ -191,7 +192,7 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
         require_ours(path, is_scheme, arguments.force)
     if arguments.report is not None:
         require_matplotlib()
-        require_ours(Path(arguments.report), is_page, arguments.force)
+        require_ours(Path(arguments.report), is_document, arguments.force)
     model = original_of(load(arguments.model))
     trials = Trials(model)
     way, head = _way(arguments, target), shared.chosen_head(arguments)
@@ -378,7 +379,7 @@ def _report(
     )
     page = Path(arguments.report)
     return [
-        NewFile(page, html_page(searched, about).encode(), is_page),
+        NewFile(page, html_page(searched, about).encode(), is_document),
         NewFile(page.with_suffix(".csv"), csv_table(searched).encode(), is_table),
         NewFile(page.with_suffix(".png"), draw_search(searched), is_png),
     ]

@@ -110,6 +110,11 @@ class FrozenOnce:
         if self.tail is not self._whole:
             self._whole.load_state(self.tail.state())
 
+    def take_over(self) -> None:
+        """Gives the tail the state that the whole model has."""
+        if self.tail is not self._whole:
+            self.tail.load_state(self._whole.state())
+
     def _start(self, x: Any) -> None:
         """Makes the tail, in the state that the whole model has; `x` is one of its inputs."""
         if self.tail is not self._whole or self._parts is None:

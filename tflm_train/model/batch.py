@@ -14,6 +14,7 @@ import numpy as np
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.model.model import Model
+from tflm_train.model.open_shapes import close_shapes, has_open_shapes
 from tflm_train.ops.builtin import builtin_of, layer_form_of
 
 _PLAIN = """
@@ -34,7 +35,7 @@ def batch_of(graph: Graph) -> int:
 
 
 def one_sample(model: Model) -> Model:
-    """Takes the batch out of a model's shapes.
+    """Takes the batch out of a model's shapes, and operators that work out shapes.
 
     Args:
       model: Any model; not changed.
@@ -45,6 +46,8 @@ def one_sample(model: Model) -> Model:
     Raises:
       UnsupportedError: An operator mixes the samples of a batch.
     """
+    if has_open_shapes(model.graph) or model.has_closed_shapes:
+        model = _closed(model)
     batch = batch_of(model.graph)
     if batch <= 1:
         return model
@@ -66,6 +69,15 @@ def one_sample(model: Model) -> Model:
         *model.notes,
         f"{model.name} takes {batch} samples at a time; this one takes one, with the same answers",
     )
+    return made
+
+
+def _closed(model: Model) -> Model:
+    """The model with the shapes of its tensors as constants."""
+    work = Model(model.source, model.name)
+    close_shapes(work.graph)
+    made = Model(work.to_bytes(), model.name)
+    made.notes = model.notes
     return made
 
 

@@ -16,6 +16,7 @@ from tflm_train.files import read_input
 from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Quantization, Tensor
 from tflm_train.model import flatbuffer
 from tflm_train.model.check import check_calls, check_graph
+from tflm_train.model.open_shapes import close_shapes, has_open_shapes
 from tflm_train.model.resources import list_resources
 from tflm_train.ops.builtin import BUILTINS
 
@@ -25,6 +26,7 @@ BUILTIN_NAMES = {
     if isinstance(code, int) and not name.startswith("_")
 }
 """The schema's names of the builtin operators by code."""
+_CLOSED = "they follow from its inputs, and are written down"
 _LAST_NARROW_CODE = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
 
 
@@ -39,6 +41,7 @@ class Model:
       name: What the model is called in messages (the file's name).
       notes: What was changed of it so that it can train; sentences.
       source: The bytes it was read from.
+      has_closed_shapes: Whether the file leaves shapes open that TFLM needs; here they are known.
     """
 
     def __init__(self, data: bytes, name: str = "model") -> None:
@@ -56,6 +59,12 @@ class Model:
         self.source = bytes(data)
         self._raw, self._zip_entries = flatbuffer.parse(self.source, name)
         graphs = [self._read_graph(raw, i) for i, raw in enumerate(self._raw.subgraphs)]
+        self.has_closed_shapes = False
+        if has_open_shapes(graphs[0]):
+            closed = self._read_graph(self._raw.subgraphs[0], 0)
+            if close_shapes(closed):  # else TFLM can run it, and it stays as it is
+                graphs[0], self.has_closed_shapes = closed, True
+                self.notes = (f"{name} leaves shapes open, which TFLM cannot run; {_CLOSED}",)
         for index, graph in enumerate(graphs):
             check_graph(graph, name, index)
         self.graph, *self.other_graphs = graphs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Op
 from tflm_train.model.model import Model, has_absent_bias
 from tflm_train.ops.builtin import builtin_of
@@ -40,10 +41,27 @@ def missing_kernels(model: Model) -> list[Missing]:
     return list(found.values())
 
 
+def require_runnable(model: Model, remedy: str = "") -> None:
+    """Refuses a model with an operator that TFLM has no kernel for, and nobody can give it one.
+
+    Args:
+      model: The model.
+      remedy: What else can be done.
+
+    Raises:
+      UnsupportedError: There is such an operator.
+    """
+    for missing in missing_kernels(model):
+        if missing.is_final:
+            hint = f" ({remedy})" if remedy else ""
+            raise UnsupportedError(f"{model.name}: TFLM cannot run it: {missing.reason}{hint}")
+
+
 def runnable_source(model: Model) -> bytes:
-    """The file of a model as it is, or written so that TFLM's kernels do not crash over it."""
+    """The file of a model as it is, or written so that TFLM's kernels can run it."""
     graphs = [model.graph, *model.other_graphs]
-    if not any(has_absent_bias(op) for graph in graphs for op in graph.ops):
+    is_changed = model.has_closed_shapes or any(has_absent_bias(o) for g in graphs for o in g.ops)
+    if not is_changed:
         return model.source
     return Model(model.source, model.name).to_bytes()
 

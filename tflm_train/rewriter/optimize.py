@@ -23,6 +23,7 @@ from tflm_train.graph.liveness import Liveness
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.memory.scratch import scratch_of
 from tflm_train.model import Graph, Model, Op
+from tflm_train.model.open_shapes import close_shapes
 from tflm_train.model.runnable import runnable_source
 from tflm_train.model.written import write_checked
 from tflm_train.ops import SplitConv, SplitDepthwise, StageFields, StageKind, Stream
@@ -172,6 +173,7 @@ def optimize(model: Model, choice: Choice = Choice()) -> Optimized:
     before = memory_report(model, choice.kernels)
     builtin_time = sum(map(choice.time_of, work.graph.ops))
     macs, pads = forward_macs(work.graph), _count_pads(work.graph)
+    close_shapes(work.graph)
     fold_pads(work.graph)
     segments = stream_layers(work, choice)
     time = sum(segment.time for segment in segments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,10 @@ class Metric:
         """The class that an answer gives each position."""
         rows = real_values(answer, self.output).reshape(self.positions, -1)
         classes: npt.NDArray[np.intp] = np.argmax(rows, axis=1)
+        if self.is_class:
+            classes = rows[:, 0].astype(np.intp)
+        elif self.threshold is not None:
+            classes = (rows[:, 0] > self.threshold).astype(np.intp)
         return classes
 
     def labels(self, target: Array) -> npt.NDArray[np.intp]:
@@ -125,6 +130,38 @@ class Metric:
             given /= given.sum(axis=1, keepdims=True)
         squares = np.sum((given - wanted) ** 2, axis=1)
         return float(np.mean(before / (rows.shape[1] - 1) + _LITTLE * squares))
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model answered for samples.
+
+    Attributes:
+      metric: What they are scored by.
+      given: [n, ...] the answers, as the output holds them.
+      wanted: [n] class indices, or [n, ...] a value per output.
+    """
+
+    metric: Metric
+    given: Array
+    wanted: Array
+
+    @functools.cached_property
+    def scores(self) -> npt.NDArray[np.float64]:
+        """[n] the score of each."""
+        pairs = zip(self.given, self.wanted, strict=True)
+        return np.array([self.metric.score(*pair) for pair in pairs], np.float64)
+
+    @property
+    def score(self) -> float:
+        """Of all: their accuracy, or their mean squared error."""
+        return float(np.mean(self.scores))
+
+    @property
+    def errors(self) -> npt.NDArray[np.float64]:
+        """[n] how wrong each is (`Metric.error`)."""
+        pairs = zip(self.given, self.wanted, strict=True)
+        return np.array([self.metric.error(*pair) for pair in pairs], np.float64)
 
 
 def map_positions(interpreter: Interpreter) -> int:

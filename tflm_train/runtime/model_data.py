@@ -17,8 +17,11 @@ from tflm_train.graph import Graph
 from tflm_train.model import Tensor
 from tflm_train.ops.constants import TargetKind
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.metrics import chooses_one, map_positions, real_values
+from tflm_train.runtime.metrics import chooses_one, map_positions, metric_for, real_values
 from tflm_train.runtime.targets import target_array
+
+_FEWEST_VALUES = 16
+"""A model of as many outputs as inputs, and at least so many, may repeat its input."""
 
 
 def part_for(
@@ -55,15 +58,15 @@ def targets(
 
     Returns:
       Class indices or a value per output; the inputs' real values where the model learns its own
-      input.
+      input, or looks as if it had.
 
     Raises:
       DataError: A target is missing or does not fit the model.
     """
-    if interpreter.learns_its_input:
-        return real_values(x, interpreter.model.graph.inputs[0])
     name = f"y_{part}"
     y: npt.NDArray[Any] = getattr(dataset, name)
+    if interpreter.learns_its_input or _repeats_its_input(interpreter, y):
+        return real_values(x, interpreter.model.graph.inputs[0])
     if not y.size:
         raise DataError(
             f"the data set has no {name}; only a model that learns its own input (`target: input`) "
@@ -78,6 +81,18 @@ def targets(
         check_labels(y, name, classes)
     _check_targets(interpreter, y, name, output)
     return y
+
+
+def _repeats_its_input(interpreter: Interpreter, y: npt.NDArray[Any]) -> bool:
+    """Whether a model without a loss is an autoencoder, and labels tell normal from anomalous."""
+    if interpreter.loss is not None or interpreter.input_count != 1:
+        return False
+    graph = interpreter.model.graph
+    sizes = graph.inputs[0].size, graph.outputs[interpreter.trained_output].size
+    if sizes[0] != sizes[1] or sizes[0] < _FEWEST_VALUES or metric_for(interpreter, y).is_class:
+        return False
+    has_labels = y.ndim == 1 and y.dtype.kind in "iu" and y.size > 0
+    return not chooses_one(interpreter) and (not y.size or (has_labels and int(y.max()) <= 1))
 
 
 def _indices(interpreter: Interpreter, y: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
@@ -160,6 +175,17 @@ def model_inputs(
         f"{interpreter.model.name}: input {tensor.name!r} is {tensor.type_name}; data sets can be "
         "fed to int8, uint8, int16 and float32 inputs"
     )
+
+
+def real_values_as_input(x: npt.NDArray[Any], tensor: Tensor) -> npt.NDArray[Any]:
+    """Real values as the elements of a quantized input."""
+    kinds: dict[str, type[np.integer[Any]]] = {
+        "INT8": np.int8,
+        "UINT8": np.uint8,
+        "INT16": np.int16,
+    }
+    kind = kinds[tensor.type_name]
+    return quantise(x, tensor.scale, tensor.zero_point, kind)
 
 
 def real_inputs(

@@ -17,7 +17,7 @@ from tflm_train.errors import DataError
 from tflm_train.runtime.checkpoint import Checkpoint, RunOptions, data_digest
 from tflm_train.runtime.host_library import take_step_counts
 from tflm_train.runtime.interpreter import Interpreter, check_rate
-from tflm_train.runtime.metrics import Metric, metric_for
+from tflm_train.runtime.metrics import Answers, Metric, metric_for
 from tflm_train.runtime.model_data import part_for
 from tflm_train.runtime.schedule import (
     DEFAULT_SCHEDULE,
@@ -272,16 +272,18 @@ class _Run:
                 self.interpreter.load_state(best_state)
         finally:
             self.bench.finish()
+        test = answers_of(self.interpreter, self.bench.x_test, self.y_test)
         return TrainingRecord(
             self.rate,
             self.before,
             tuple(records),
-            evaluate(self.interpreter, self.bench.x_test, self.y_test),
+            test.score,
             (len(records) - begin) * len(self.y) / self.seconds if self.seconds else 0.0,
             np.concatenate(losses),
             self.metric.name,
             counts,
             None if best_state is None else best_of(self._qualities(records)),
+            test,
         )
 
     def _factor(self, records: Sequence[EpochRecord]) -> float | None:
@@ -357,37 +359,19 @@ def evaluate(
       y: [n] class indices, or [n, ...] a value per output.
       on_sample: Called with the number of samples done.
     """
-    return float(np.mean(scores(interpreter, x, y, on_sample)))
+    return answers_of(interpreter, x, y, on_sample).score
 
 
-def scores(
+def answers_of(
     interpreter: Interpreter,
     x: Inputs,
     y: npt.NDArray[Any],
     on_sample: Callable[[int], None] | None = None,
-    confusion: list[list[int]] | None = None,
-) -> npt.NDArray[np.float64]:
-    """The score of each sample.
-
-    Args:
-      interpreter: Any model.
-      x: As for `evaluate`.
-      y: Likewise.
-      on_sample: Likewise.
-      confusion: Of a model that classifies each position of a map, filled with how many positions
-        there are of each class (row) for which it finds each class (column).
-    """
-    metric = metric_for(interpreter, y)
-    found = np.zeros(len(y))
-    classes = metric.output.size // metric.positions
-    counts = np.zeros((classes, classes), np.int64)
-    for index, (sample, target) in enumerate(zip(x, y, strict=True)):
-        answer = infer_one(interpreter, sample)
-        found[index] = metric.score(answer, target)
-        if metric.positions > 1:
-            np.add.at(counts, (metric.labels(target), metric.found(answer)), 1)
+) -> Answers:
+    """What a model answers; see `evaluate` for the arguments."""
+    given = []
+    for index, sample in enumerate(x):
+        given.append(infer_one(interpreter, sample))
         if on_sample is not None:
             on_sample(index + 1)
-    if confusion is not None and metric.positions > 1:
-        confusion += counts.tolist()
-    return found
+    return Answers(metric_for(interpreter, y), np.array(given), y)

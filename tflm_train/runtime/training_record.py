@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tflm_train.records import sometimes
+from tflm_train.runtime.metrics import Answers
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class TrainingRecord:
 
     `metric` says what the accuracies are: shares in [0, 1], or mean squared errors in real units.
     `learning_rate` is that of the first step, `best_epoch` the index of the epoch that the state at
-    the end is of, where that is the one that did best on the samples for validation.
+    the end is of, where that is the one that did best on the samples for validation. `test` is
+    what the model answers for the test samples at the end.
     """
 
     learning_rate: float
@@ -107,4 +109,5 @@ class TrainingRecord:
     losses: npt.NDArray[np.float32]
     metric: str
     weight_steps: WeightSteps
-    best_epoch: int | None = None
+    best_epoch: int | None
+    test: Answers

@@ -124,7 +124,9 @@ def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[in
         if not outputs & reached:
             source = next((stopped[t] for t in outputs if t in stopped), nothing)
             reasons[id(op)] = source
-            stopped.update({id(t): source for t in op.inputs if t is not None})
+            for tensor in op.inputs:
+                if tensor is not None:  # what is nearest to the loss is the reason
+                    stopped.setdefault(id(tensor), source)
             continue
         row = builtin_of(op)
         if row is not None and row.is_source:
@@ -136,13 +138,14 @@ def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[in
         if own is None:
             reached.update(inputs)
         else:
-            where = f"op {index} ({op.name}, {op.output.name!r})"
+            where = f"op {index} ({op.name}, {op.output.short_name!r})"
             remedy = _remedy(graph, index)
             if _hides_something(graph, op, index):
                 barriers.insert(0, f"{where}: {own}; {remedy}")
             after = f"{where} between it and the loss: {own}; {remedy}"
             reasons[id(op)] = f"{own}; {remedy}"
-            stopped.update(dict.fromkeys(inputs, after))
+            for stopped_input in inputs:
+                stopped.setdefault(stopped_input, after)
     return GradientPath(reasons, tuple(barriers), feeding)
 
 

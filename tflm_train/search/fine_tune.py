@@ -31,7 +31,7 @@ from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import Metric, metric_for
 from tflm_train.runtime.model_data import part_for
 from tflm_train.runtime.schedule import learning_rate_at
-from tflm_train.runtime.training import Inputs, scores
+from tflm_train.runtime.training import Inputs, answers_of
 from tflm_train.scheme import Scheme
 from tflm_train.search.split_data import SplitData
 from tflm_train.trained.merge import merge
@@ -165,7 +165,7 @@ class FineTuner:
             chosen = choose_rate(interpreter, ready.x, ready.y, steps=task.steps, seed=task.seed)
             rate = chosen.rate
         losses = _train(ready, task, rate, task.steps)
-        found = scores(ready.interpreter, ready.x_select, ready.y_select)
+        found = answers_of(ready.interpreter, ready.x_select, ready.y_select).scores
         if not ready.metric.is_accuracy:
             found = -found
         return FineTuned(

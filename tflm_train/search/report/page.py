@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.resources
 import math
-import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from tflm_train.pages.chart import Chart, Point
+from tflm_train.pages.document import card, document, facts, how_it_was_measured, table, versions
 from tflm_train.scheme.scheme import Scheme, WeightUpdate
 from tflm_train.search.contributions import Gain
-from tflm_train.search.report.chart import Chart, Point
 from tflm_train.search.search import Outcome, Scored, Searched
 from tflm_train.search.written import Words, budget_said
 from tflm_train.version import VERSION
@@ -57,7 +55,6 @@ def html_page(searched: Searched, about: About) -> str:
       HTML with inline style and SVG.
     """
     words = Words(searched.contributions.metric)
-    style = importlib.resources.files(__package__).joinpath("style.css").read_text("utf-8")
     body = [
         f"<h1>What to train of {escape(about.model)}</h1>",
         f"<p class='soft'>Searched on {escape(about.data)} by tflm_train {VERSION}; the head alone "
@@ -71,18 +68,7 @@ def html_page(searched: Searched, about: About) -> str:
         *(_contenders(outcome, words) for outcome in searched.outcomes),
         _how(searched, about),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="icon" href="data:,">'
-        f"<title>What to train of {escape(about.model)}</title><style>{style}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
-
-
-def is_page(data: bytes) -> bool:
-    """Whether these bytes are such a page."""
-    return data.startswith(b"<!doctype html>") and b"<title>What to train of " in data
+    return document(f"What to train of {about.model}", body)
 
 
 _INTERRUPTED = (
@@ -100,7 +86,7 @@ def _cards(searched: Searched, words: Words) -> str:
             cards.append(f"<div class='card'>{title}<p>Nothing that trains fits.</p></div>")
             continue
         costs = best.contender.costs
-        facts = {
+        known = {
             "Found as": best.contender.name,
             "Arena": f"{costs.arena:,} bytes",
             "Flash, kernels included": f"{costs.flash:,} bytes",
@@ -108,13 +94,9 @@ def _cards(searched: Searched, words: Words) -> str:
             "Trains": _trains(best.contender.scheme),
             "Residual bits": str(best.contender.scheme.residual_bits),
         }
-        rows = "".join(
-            f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
-            for key, value in facts.items()
-        )
         cards.append(
             f"<div class='card'>{title}<div class='big'>{_score(best, words)}</div>"
-            f"<dl class='facts'>{rows}</dl></div>"
+            f"{facts(known)}</div>"
         )
     return f"<h2>Found</h2><div class='cards'>{''.join(cards)}</div>"
 
@@ -194,7 +176,7 @@ def _contributions(searched: Searched, words: Words) -> str:
         Point(k, factor * gain.mean, factor * gain.error, f"last {k}: {_said(gain, words)}")
         for k, gain in found.biases
     )
-    cards = [_card("Biases of the last k layers", biases.svg("gain of the last k biases"))]
+    cards = [card("Biases of the last k layers", biases.svg("gain of the last k biases"))]
     ratios = sorted({ratio for _, ratio in found.weights})
     every = list(found.weights.values())
     for style, ratio in zip(("c1", "c2", "c3", "c4"), ratios, strict=False):
@@ -212,7 +194,7 @@ def _contributions(searched: Searched, words: Words) -> str:
             for layer, gain in sorted(gains.items())
         )
         title = "All input channels" if ratio == 1 else f"{_share(ratio)} of the input channels"
-        cards.append(_card(f"Weights: {title}", chart.svg(f"gain of weights, {title}")))
+        cards.append(card(f"Weights: {title}", chart.svg(f"gain of weights, {title}")))
     return (
         "<h2>What each part brings</h2>"
         "<p class='soft'>Gain on the samples that choose, with standard errors: of biases above "
@@ -264,8 +246,8 @@ def _fronts(searched: Searched, words: Words) -> str:
     return (
         "<h2>What memory buys</h2>"
         "<div class='cards charts'>"
-        + _card("Expected: the best sum of gains that fits", expected.svg("expected gain"))
-        + _card(
+        + card("Expected: the best sum of gains that fits", expected.svg("expected gain"))
+        + card(
             "Measured: fine-tuned schemes on test samples",
             measured.svg("accuracy over arena") + f"<ul class='key'>{key}</ul>",
         )
@@ -303,7 +285,7 @@ def _contenders(outcome: Outcome, words: Words) -> str:
         f"<h2>Compared within {escape(budget_said(outcome.budget))}</h2>"
         "<p class='soft'>Those that did best in one run on the samples that choose met again on "
         "the test samples, trained on all others.</p>"
-        f"<div class='card scroll'>{_table(headings, rows)}</div>"
+        f"<div class='card scroll'>{table(headings, rows)}</div>"
     )
 
 
@@ -316,14 +298,8 @@ def _short(value: float, error: float | None, words: Words) -> str:
 def _how(searched: Searched, about: About) -> str:
     plan, found = searched.plan, searched.contributions
     train, choose, rank = about.samples
-    versions = {"Python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
     proofs = [x for outcome in searched.outcomes for x in outcome.optima]
-    facts = {
+    known = {
         "Samples": f"{train:,} trained, {choose:,} chose, {rank:,} ranked; then the first two "
         "trained and the last ones were scored",
         "Analysis": f"{len(found.biases)} numbers of biases, {len(found.weights)} shares of "
@@ -337,29 +313,8 @@ def _how(searched: Searched, about: About) -> str:
         "Errors": "standard errors over samples and seeds",
         "Every step": "ran in the TFLM interpreter, in the arithmetic of the device",
         "Time": f"{about.seconds / 60:.1f} minutes",
-        "Versions": ", ".join(f"{key} {value}" for key, value in versions.items()),
+        "Versions": versions(_PACKAGES),
         "Model": found.model[:16],
         "Data": found.data[:16],
     }
-    rows = "".join(
-        f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in facts.items()
-    )
-    return (
-        f"<h2>How it was measured</h2><div class='card'><dl class='facts'>{rows}</dl>"
-        f"<pre><code>{escape(about.command)}</code></pre></div>"
-    )
-
-
-def _card(title: str, content: str) -> str:
-    return f"<div class='card'><h3>{escape(title)}</h3>{content}</div>"
-
-
-def _table(headings: Iterable[str], rows: Iterable[tuple[bool, Sequence[str]]]) -> str:
-    head = "".join(f"<th>{escape(x)}</th>" for x in headings)
-    body = "".join(
-        f"<tr class='{'best' if best else ''}'>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        + "</tr>"
-        for best, cells in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return how_it_was_measured(known, about.command)

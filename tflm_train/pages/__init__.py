@@ -1,0 +1,1 @@
+"""Pages that people look at in a browser: each is one file that needs nothing else."""
