@@ -26,7 +26,8 @@ _GUESSING, _STILL, _FALLING = 0.97, 0.01, 0.75
 _BETTER, _WORSE, _RISEN = 0.01, 0.02, 0.1
 _LIMITED, _VANISHED = 0.3, 0.9
 _TIED = 0.05
-"""A share of the test samples that ties decide, from which on a larger rate is worth a sentence."""
+_FEWEST_TIED = 5
+"""A share, and a number, of test samples that ties decide: from there on that is worth saying."""
 _LIKE_THE_MEAN = 0.97
 """Of the error of one answer for all: no better than that."""
 
@@ -233,6 +234,8 @@ def _tied(run: TrainingRecord, choice: RateChoice | None) -> str | None:
     """Outputs that training has not yet moved far apart, in steps of int8."""
     ties = assess(run.test).ties
     if choice is not None or ties is None or ties < _TIED:
+        return None
+    if ties * len(run.test.wanted) < _FEWEST_TIED:
         return None
     return (
         f"{100 * ties:.0f} % of the test samples are decided by a tie of int8 outputs: training "
