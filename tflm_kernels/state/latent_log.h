@@ -29,10 +29,12 @@
 // the next power-up. Therefore:
 //
 // - The first write after power-up leaves a gap: kCutsBorne program units, each
-//   programmed by itself, from the first slot on that looks blank. Those that cuts
-//   had begun in vain are among them, one for each cut in a row, and one that was
-//   not is there for ever: what lies behind it is blank indeed. So every record
-//   that was written whole reads right for ever.
+//   programmed by itself, from the first slot on that looks blank; before that as
+//   many in the slot before, behind what was begun there, if no record can be read
+//   in it. Those that cuts had begun in vain are among them, one for each cut in a
+//   row, and one that was not is there for ever. So no slot is touched but behind
+//   one that will never look blank, what lies behind the gap is blank indeed, and
+//   every record that was written whole reads right for ever.
 // - A record's mark is programmed once the record has been read back. Without it
 //   a record counts only where there is no other one, and the first write after
 //   power-up copies it: whatever counts has a mark before anything is erased.
@@ -232,6 +234,7 @@ class LatentLog {
   LatentStatus WriteNew(Entry* entry, const Payload& payload, uint16_t* slot);
   LatentStatus Settle();
   bool LeaveGap();
+  bool FillUnits(size_t begin, size_t end);
   LatentStatus Advance();
   LatentStatus MakeHead(size_t sector, bool drop, Outcome* outcome);
   bool EraseSector(size_t sector);

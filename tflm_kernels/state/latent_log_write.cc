@@ -250,11 +250,27 @@ LatentStatus LatentLog::Settle() {
 
 // Returns whether something of it is there.
 bool LatentLog::LeaveGap() {
-  const size_t begin = SlotOffset(Slot(head_, next_slot_));
-  next_slot_ += layout_.gap;
   std::memset(stage_, 0, layout_.unit);
+  Entry entry;
+  const uint16_t first = Slot(head_, next_slot_);
+  if (next_slot_ > 0 && !ReadEntry(first - 1, &entry)) {
+    // What was begun there may look blank the next time. Before anything is begun behind it, the slot
+    // gets something that never will.
+    const size_t begin = SlotOffset(first - 1);
+    const size_t end = begin + layout_.slot_bytes;
+    size_t at = end;
+    while (at > begin && IsBlank(at - layout_.unit, layout_.unit)) at -= layout_.unit;
+    const size_t most = at + kCutsBorne * layout_.unit;
+    FillUnits(at, most < end ? most : end);
+  }
+  next_slot_ += layout_.gap;
+  return FillUnits(SlotOffset(first), SlotOffset(first) + kCutsBorne * layout_.unit);
+}
+
+// Programs units one by one. Returns whether any is not blank.
+bool LatentLog::FillUnits(size_t begin, size_t end) {
   bool is_there = false;
-  for (size_t at = begin; at < begin + kCutsBorne * layout_.unit; at += layout_.unit) {
+  for (size_t at = begin; at < end; at += layout_.unit) {
     storage_.program(storage_.context, at, stage_, layout_.unit);
     is_there |= !IsBlank(at, layout_.unit);
   }
