@@ -21,8 +21,8 @@ from tflm_train.graph.names import without_common_folder
 from tflm_train.learning import LatentCache
 from tflm_train.learning.judge_preset import judge_of
 from tflm_train.model import Model, load
-from tflm_train.model.offline_plan import pinned_tensors
 from tflm_train.model.kinds import is_rewritten_model
+from tflm_train.model.offline_plan import pinned_tensors
 from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
 from tflm_train.rewriter.asked import DEFAULT_BUDGET, DEFAULT_SLOWDOWN, Asked, Settled, settle
