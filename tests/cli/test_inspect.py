@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from tests.cli.helpers import Run, assert_refused
 from tests.loss_models import loss_model
+from tests.model.test_runnable import function
 from tflm_train.model import load
 from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme, WeightUpdate
@@ -25,7 +29,47 @@ def test_table(run: Run, folder: Path) -> None:
     shown = run("inspect", folder / "digits.tflite")
     assert (shown.status, shown.err) == (0, "")
     assert "DEPTHWISE_CONV_2D" in shown.out and "MACs" in shown.out
-    assert "arena on a" in shown.out
+
+
+def test_what_training_adds_stands_first_and_is_what_rewrite_does(run: Run, folder: Path) -> None:
+    shown = run("inspect", folder / "digits.tflite").out.splitlines()
+    described = run("inspect", folder / "digits.tflite", "--json").json
+    rewritten = run("rewrite", folder / "digits.tflite", "--json").json
+    chosen, before = described["training"]["chosen"], described["arena"]["minimum_bytes"]
+    assert described["training"]["tried"][-1] == chosen
+    assert chosen["preset"] == rewritten["chosen"]["preset"]
+    assert before + chosen["ram_bytes"] == rewritten["arena"]["minimum_bytes"]
+    assert described["bytes"] + chosen["flash_bytes"] == rewritten["flash"]["total_bytes"]
+    ms = described["time"]["ms"] + chosen["step_ms"]
+    assert ms == pytest.approx(rewritten["time"]["ms"], abs=0.06)
+    kilobytes = chosen["ram_bytes"] / 1024
+    assert shown[2].startswith(f"training adds {kilobytes:.1f}".removesuffix(".0"))
+
+
+def test_inspect_says_what_rewrite_would(run: Run, folder: Path) -> None:
+    """Of a weight of -128, which TFLM's kernels may not have, and of what nothing can train."""
+    model = load(folder / "digits.tflite")
+    weights = next(op for op in model.graph.ops if op.name == "FULLY_CONNECTED").inputs[1]
+    assert weights is not None and weights.data is not None
+    weights.data = np.where(np.arange(weights.size).reshape(weights.shape), weights.data, -128)
+    (folder / "m.tflite").write_bytes(model.to_bytes())
+    warnings = run("rewrite", folder / "m.tflite", "--json").json["warnings"]
+    assert (
+        warnings
+        and run("inspect", folder / "m.tflite", "--json").json["training"]["warnings"] == warnings
+    )
+    (folder / "r.tflite").write_bytes(Way().rewrite(model, Scheme()).model_bytes)
+    described = run("inspect", folder / "r.tflite", "--json").json
+    assert "training ops already" in described["why_no_training"]
+    assert described["training"] is None
+
+
+def test_a_model_that_tflm_cannot_run(run: Run, folder: Path) -> None:
+    (folder / "m.tflite").write_bytes(function("SQRT", np.int8).source)
+    done = run("inspect", folder / "m.tflite")
+    assert_refused(done, "TFLM cannot run it: op 0 (SQRT", "`--force` inspects it all the same")
+    forced = run("inspect", folder / "m.tflite", "--force")
+    assert forced.status == 0 and "computes it in float32 only" in forced.out
 
 
 def test_what_training_a_layer_really_adds(run: Run, folder: Path) -> None:
@@ -43,7 +87,7 @@ def test_what_training_a_layer_really_adds(run: Run, folder: Path) -> None:
             arena = way.rewrite(model, scheme).memory.minimum_bytes
             assert layer["added"][part]["ram_bytes"] == arena - head
     shown = run("inspect", folder / "digits.tflite", "--measure", "--board", "nano33ble").out
-    assert "training it adds" in shown and "on m4 at 64 MHz (an estimate" in shown
+    assert "What training each layer adds" in shown and "on m4 at 64 MHz with" in shown
     assert "added" not in run("inspect", folder / "digits.tflite", "--json").json["layers"][0]
 
 

@@ -10,6 +10,7 @@ import pytest
 import tflm_train as tt
 from tests.cli.helpers import Run, assert_refused, listing
 from tests.loss_models import loss_model
+from tflm_train.cli import shared
 from tflm_train.runtime.model_data import model_inputs
 
 
@@ -186,3 +187,14 @@ def test_forgetting_is_a_number(run: Run, folder: Path, rewritten: Path) -> None
     np.savez(folder / "old.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     refused = run(*asked)
     assert_refused(refused, "--also-evaluate", "old.npz", "y_test")
+
+
+def test_progress_where_nobody_watches(
+    run: Run, folder: Path, rewritten: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["train", rewritten, "--data", folder / "d.npz", "--epochs", 2, "--lr", 0.01]
+    assert "8/8" not in run(*asked).err
+    monkeypatch.setattr(shared, "SECONDS_BETWEEN", 0.0)
+    err = run(*asked).err
+    assert "epoch 2  loss" in err and "  8/8\n" in err
+    assert run(*asked, "--json").err == ""

@@ -11,7 +11,7 @@ import pytest
 
 import tflm_train as tt
 from tests.cli.helpers import Run, assert_refused
-from tflm_train.cli import train
+from tflm_train.cli import training_runs
 
 EPOCHS, SAMPLES = 4, 8
 
@@ -25,19 +25,18 @@ def options(folder: Path, rewritten: Path) -> list[Any]:
 
 
 def break_off(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Makes the next training end like Ctrl-C after so many steps."""
-    real = train.train
+    """Makes training end like Ctrl-C after so many steps, of several runs together."""
+    real = training_runs.train
+    left = itertools.count(steps - 1, -1)
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
-        left = itertools.count(steps - 1, -1)
-
         def stop(_: Any) -> None:
             if next(left) == 0:
                 raise KeyboardInterrupt
 
         return real(*arguments, **{**options, "on_step": stop})
 
-    monkeypatch.setattr(train, "train", interrupted)
+    monkeypatch.setattr(training_runs, "train", interrupted)
 
 
 @pytest.mark.parametrize("steps", [SAMPLES + 1, 2 * SAMPLES, 3 * SAMPLES + 5])

@@ -11,6 +11,7 @@ from tflm_train.cli.command import Command, Parser
 from tflm_train.export import FORMATS, TFLM_HEADER, export_project
 from tflm_train.files import read_text
 from tflm_train.model import load
+from tflm_train.records import sometimes
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Exported:
       trunk_arena_bytes: The trunk's part of it; 0 without `--trunk`.
       state_bytes: Size of a saved state.
       files: Paths of its files within the folder.
+      front_end: What makes the model's input of recordings, in C++ as in training.
     """
 
     output: str
@@ -36,6 +38,7 @@ class Exported:
     trunk_arena_bytes: int
     state_bytes: int
     files: tuple[str, ...]
+    front_end: str | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -87,6 +90,7 @@ def _run(arguments: argparse.Namespace) -> Exported:
         trunk_arena_bytes=project.trunk_arena_bytes,
         state_bytes=project.state_bytes,
         files=tuple(sorted(project.files)),
+        front_end=project.front_end,
     )
 
 
@@ -98,7 +102,8 @@ def _names(text: str) -> list[str]:
 
 
 def _show(result: Exported) -> None:
-    tables.show_mapping(vars(result) | {"files": len(result.files)})
+    shown = vars(result) | {"files": len(result.files)}
+    tables.show_mapping({key: value for key, value in shown.items() if value is not None})
 
 
 COMMAND = Command(

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+from collections.abc import Iterator, Mapping
 
 from tflm_train.cli import shared, tables
+from tflm_train.cli.columns import Column, short_op, show_columns
 from tflm_train.cli.command import Command, Parser
-from tflm_train.errors import DataError
+from tflm_train.cost.boards import show_clock
+from tflm_train.errors import DataError, TflmTrainError
+from tflm_train.graph.names import without_common_folder
 from tflm_train.model import load
+from tflm_train.model.runnable import require_runnable
+from tflm_train.rewriter.default_training import default_training
 from tflm_train.rewriter.inspection import Inspection, inspect_model
 from tflm_train.rewriter.layer_costs import measure_layers
 from tflm_train.rewriter.trials import Trials, Way
@@ -24,96 +31,165 @@ def _arguments(parser: Parser) -> None:
         action="store_true",
         help="what training each layer really adds to RAM, flash and time: two rewrites for each",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="inspect a model that TFLM cannot run all the same"
+    )
     shared.add_board(parser)
 
 
 def _run(arguments: argparse.Namespace) -> Inspection:
     model = load(arguments.model)
+    if not arguments.force:
+        require_runnable(model, "`--force` inspects it all the same")
     chosen = arguments.output
     output = find_output(int(chosen) if chosen.isdecimal() else chosen, model)
     target = shared.chosen_board(arguments)
-    added = None
-    if arguments.measure:
-        if output:
-            raise DataError("--measure: it measures the first output only; leave out --output")
-        way = Way(target.kernels, core=target.core)
-        with shared.trial_progress() as on_trial:
+    way = Way(target.kernels, core=target.core)
+    if arguments.measure and output:
+        raise DataError("--measure: it measures the first output only; leave out --output")
+    added = training = why = None
+    with shared.trial_progress() as on_trial:
+        try:
+            if not output:
+                training = default_training(model, way, target.budget, on_trial)
+        except TflmTrainError as error:
+            why = str(error)
+        if arguments.measure:
             added = measure_layers(Trials(model, on_trial), way)
-    return inspect_model(
+    found = inspect_model(
         model, target.kernels, output, core=target.core, clock=target.clock, added=added
     )
+    return dataclasses.replace(found, training=training, why_no_training=why)
 
 
 def _show(result: Inspection) -> None:
-    table = tables.new_table(
-        f"{result.model} ({result.bytes:,} bytes)",
-        (
-            "layer", "op", "name", "input", "output", "kernel", "MACs", "ms", "flash", "bias keeps",
-            "weights keep", "trainable",
-        ),
-        ("op", "name", "input", "output", "kernel", "trainable"),
-    )  # fmt: skip
-    for layer in result.layers:
-        table.add_row(
-            str(layer.index),
-            layer.op,
-            layer.name,
-            tables.shape(layer.input_shape),
-            tables.shape(layer.output_shape),
-            tables.shape(layer.weight_shape),
-            f"{layer.macs:,}",
-            f"{1e3 * layer.cycles / result.time.clock:,.2f}",
-            f"{layer.weight_bytes + layer.bias_bytes:,}",
-            f"{layer.bias_kept_bytes:,}",
-            f"{layer.weight_kept_bytes:,}",
-            "yes" if layer.trainable else f"no: {layer.why_not}",
-        )
     console = tables.console()
-    console.print(table)
+    able = sum(layer.trainable for layer in result.layers)
+    console.print(f"{result.model}: {able} of {len(result.layers)} layers can train")
+    _show_training(result)
     tables.show_warnings(result.notes)
+    if result.training is not None:
+        tables.show_warnings(result.training.warnings)
+    _show_layers(result)
+    said = [layer.why_not for layer in result.layers if layer.why_not is not None]
     for barrier in result.barriers:
-        console.print(f"no gradient passes {barrier}", style="yellow")
-    for loss, reason in result.losses.items():
-        console.print(f"loss {loss}: {'yes' if reason is None else f'no: {reason}'}")
+        op = barrier.partition(":")[0]
+        if not any(reason.startswith(op) for reason in said):
+            console.print(f"no gradient passes {barrier}", style="yellow", soft_wrap=True)
+    _show_losses(result.losses)
+    more = "The arena in detail: `tflm_train memory`."
+    if not any(layer.added for layer in result.layers):
+        more += " What training each layer adds: `--measure`."
+    console.print(more, style="dim", soft_wrap=True)
+
+
+def _show_training(result: Inspection) -> None:
+    """What an inference takes and what training adds, the figures that most come for."""
+    console = tables.console()
+    time, training = result.time, result.training
+    takes = tables.coins(result.arena.minimum_bytes, result.flash.total_bytes, time.ms)
+    console.print(f"inference takes {takes}", soft_wrap=True)
+    if training is not None:
+        chosen = training.chosen
+        adds = tables.coins(chosen.ram_bytes, chosen.flash_bytes, chosen.step_ms)
+        console.print(f"[bold]training adds {adds} a step[/]", soft_wrap=True)
+        limit = tables.kilobytes(training.budget_bytes)
+        console.print(f"  (preset {chosen.words}, which `rewrite` chooses for {limit} of RAM)")
+    elif result.why_no_training is not None:
+        console.print(
+            f"no training: {result.why_no_training}", style="yellow", soft_wrap=True, markup=False
+        )
     console.print(
-        "Keeps: bytes of RAM that training the layer's bias, or its weights (with residual_bits: "
-        "8, the bias and its input activation), keeps at least. Masks and gradients of the layers "
-        "behind it come in addition: `--measure` tells what it really adds.",
+        f"on {time.core} at {show_clock(time.clock)} with {result.kernels} kernels; flash is the "
+        "model and our kernels, without TFLM; times are estimates",
         style="dim",
     )
-    _show_added(result)
-    tables.show_arena({"inference": result.arena}, result.kernels)
-    tables.show_peak(result.peak)
-    console.print(f"flash: {result.bytes:,} bytes (the model; TFLM is not counted)")
-    tables.show_time("an inference", result.time)
+    unknown = (f"the time of {op} is not known, and not counted" for op in time.unmeasured_ops)
+    tables.show_warnings(unknown)
+    if training is not None:
+        tried = training.tried
+        show_columns(
+            "What training adds, by preset",
+            (
+                Column("preset", [each.words for each in tried], left=True),
+                Column("RAM", [f"{each.ram_bytes:+,}" for each in tried]),
+                Column("flash", [f"{each.flash_bytes:+,}" for each in tried]),
+                Column("ms", [f"{each.step_ms:+,.1f}" for each in tried]),
+                Column("fits", ["yes" if each.fits else "no" for each in tried], left=True),
+            ),
+        )
+        if any(min(each.ram_bytes, each.flash_bytes, each.step_ms) < 0 for each in tried):
+            console.print(
+                "Below 0: `rewrite` also runs the forward layers in less RAM or time, as `optimize`"
+                " does.",
+                style="dim",
+            )
 
 
-def _show_added(result: Inspection) -> None:
-    """What `--measure` found."""
-    measured = [layer for layer in result.layers if layer.added is not None]
-    if not measured:
+def _show_layers(result: Inspection) -> None:
+    """A line for each layer, and below them why some cannot train."""
+    layers = result.layers
+    if not layers:
         return
-    table = tables.new_table(
-        "training it adds to training the head alone: bytes of RAM, bytes of flash, ms of a step",
-        ("layer", "op", "name", "bias: RAM", "flash", "ms", "weights: RAM", "flash", "ms"),
-        ("op", "name"),
+    reasons = list(dict.fromkeys(x.why_not for x in layers if x.why_not is not None))
+    trains = [
+        "yes" if x.why_not is None else f"no ({reasons.index(x.why_not) + 1})" for x in layers
+    ]
+    names = without_common_folder([layer.name.split(";")[0] for layer in layers])
+    console = tables.console()
+    is_measured = any(layer.added for layer in layers)
+    show_columns(
+        "What training each layer adds to training the head: bytes of RAM and flash, ms of a step"
+        if is_measured
+        else "Layers: multiply-accumulates, ms and bytes of flash of one inference",
+        (
+            Column("#", [str(layer.index) for layer in layers]),
+            Column("op", [x.op for x in layers], [short_op(x.op) for x in layers], True),
+            Column("name", names, left=True, is_name=True),
+            *(_added_columns(result) if is_measured else _inference_columns(result)),
+            Column("trains", trains, left=True),
+        ),
     )
-    for layer in measured:
-        assert layer.added is not None
-        cells: list[str] = []
-        for added in (layer.added.biases, layer.added.weights):
-            if added is None:
-                cells += ["-", "-", "-"]
-            else:
-                ms = 1e3 * added.cycles / result.time.clock
-                cells += [f"{added.ram_bytes:,}", f"{added.flash_bytes:,}", f"{ms:,.1f}"]
-        table.add_row(str(layer.index), layer.op, layer.name, *cells)
-    tables.console().print(table)
+    for number, reason in enumerate(reasons, 1):
+        console.print(f"({number}) {reason}", markup=False, soft_wrap=True)
+
+
+def _inference_columns(result: Inspection) -> Iterator[Column]:
+    """What each layer is, and what it takes of an inference."""
+    layers, clock = result.layers, result.time.clock
+    yield Column("output", [tables.shape(x.output_shape) for x in layers], left=True, leaves=3)
+    yield Column("kernel", [tables.shape(x.weight_shape) for x in layers], left=True, leaves=2)
+    yield Column("MACs", [f"{layer.macs:,}" for layer in layers], leaves=1)
+    yield Column("ms", [f"{1e3 * layer.cycles / clock:,.1f}" for layer in layers])
+    yield Column("flash", [f"{x.weight_bytes + x.bias_bytes:,}" for x in layers], leaves=4)
+
+
+def _added_columns(result: Inspection) -> Iterator[Column]:
+    """What `--measure` found."""
+    for heading, part in (("bias", "biases"), ("weights", "weights")):
+        costs = [None if x.added is None else getattr(x.added, part) for x in result.layers]
+        ram = ["-" if c is None else f"{c.ram_bytes:,}" for c in costs]
+        flash = ["-" if c is None else f"{c.flash_bytes:,}" for c in costs]
+        ms = ["-" if c is None else f"{1e3 * c.cycles / result.time.clock:,.1f}" for c in costs]
+        yield Column(f"{heading} RAM", ram)
+        yield Column("flash", flash, leaves=5)
+        yield Column("ms", ms, leaves=6)
+
+
+def _show_losses(losses: Mapping[str, str | None]) -> None:
+    """Which losses the output can be trained with; where there is none, why."""
+    possible = [loss for loss, reason in losses.items() if reason is None]
+    console = tables.console()
+    if possible:
+        console.print(f"losses: {', '.join(possible)}")
+        return
+    for reason in dict.fromkeys(losses.values()):
+        console.print(f"no loss: {reason}", markup=False, soft_wrap=True)
 
 
 COMMAND = Command(
     "inspect",
-    "List a model's layers, what training each would cost, or why it cannot train.",
+    "Say what training a model would cost, and list its layers: which can train, or why not.",
     "Layers are numbered over CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV\n"
     "in execution order from 0; schemes use these numbers, or the names.",
     _arguments,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from typing import Any, NoReturn
 
@@ -50,18 +51,25 @@ def run() -> None:
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Parses a command line, the program's name first; leaves the process where it is wrong."""
+    """Parses a command line, the program's name first; leaves the process where it is wrong.
+
+    Returns:
+      The arguments, and `typed`: all of it, as a shell takes it.
+    """
     make: Any = _Parser
     parser = make(
         prog="tflm_train",
         description="Makes int8 .tflite models trainable by an unmodified TFLM interpreter.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        # It sees the commands' options too, and would take --log for the start of absl's own.
+        allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command_name")
     for entry in COMMANDS:
         add_to(subparsers, entry)
     parsed: argparse.Namespace = parser.parse_args(argv[1:])
+    parsed.typed = shlex.join(["tflm_train", *argv[1:]])
     return parsed
 
 

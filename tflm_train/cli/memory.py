@@ -11,12 +11,14 @@ from tflm_train.cli.command import Command, Parser
 from tflm_train.cost.estimate import step_cost
 from tflm_train.cost.flash import flash_bytes
 from tflm_train.cost.report import FlashReport, TimeReport, flash_report, time_report
-from tflm_train.files import is_png, write_file
+from tflm_train.files import NewFile, is_png, write_files
 from tflm_train.memory import memory_report
+from tflm_train.memory.page import memory_page
 from tflm_train.memory.plot import draw_memory
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.memory.structures import Category
 from tflm_train.model import load
+from tflm_train.pages.document import is_document
 from tflm_train.records import sometimes
 
 
@@ -34,6 +36,7 @@ class MemorySummary:
       flash: What the model takes in flash.
       time: The estimated time of a training step, or of an inference.
       plot: The picture of `--plot`.
+      page: The page of `--html`.
     """
 
     model: str
@@ -45,12 +48,16 @@ class MemorySummary:
     flash: FlashReport
     time: TimeReport
     plot: str | None = sometimes()
+    page: str | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a .tflite file, original or rewritten")
     shared.add_board(parser)
     parser.add_argument("--plot", metavar="FILE", help="draw the arena over time (PNG)")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write the arena over time as a page to explore, in one file"
+    )
     shared.add_force(parser)
 
 
@@ -59,11 +66,14 @@ def _run(arguments: argparse.Namespace) -> MemorySummary:
     target = shared.chosen_board(arguments)
     report = memory_report(model, target.kernels)
     ops = model.graph.ops
-    plot = None
+    files: list[NewFile] = []
     if arguments.plot:
-        path = Path(arguments.plot)
-        write_file(path, draw_memory(report), is_png, arguments.force)
-        plot = str(path)
+        files.append(NewFile(Path(arguments.plot), draw_memory(report), is_png))
+    if arguments.html:
+        page = memory_page(report).encode()
+        files.append(NewFile(Path(arguments.html), page, is_document))
+    if files:
+        write_files(files, arguments.force)
     return MemorySummary(
         model=report.model,
         kernels=str(report.kernels),
@@ -73,7 +83,8 @@ def _run(arguments: argparse.Namespace) -> MemorySummary:
         unmodelled_ops=tuple(report.persistent.unmodelled),
         flash=flash_report(flash_bytes(len(model.source), ops, target.core)),
         time=time_report(step_cost(ops, target.core, target.kernels), target.clock),
-        plot=plot,
+        plot=arguments.plot,
+        page=arguments.html,
     )
 
 
@@ -83,8 +94,9 @@ def _show(result: MemorySummary) -> None:
     tables.show_flash(result.flash)
     tables.show_time("one Invoke", result.time)
     tables.show_warnings(f"the memory of {name} is not counted" for name in result.unmodelled_ops)
-    if result.plot is not None:
-        tables.console().print(f"plot written: {result.plot}")
+    for what, path in (("plot", result.plot), ("page", result.page)):
+        if path is not None:
+            tables.console().print(f"{what} written: {path}")
 
 
 COMMAND = Command(

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tflm_train.cli import datasets, latents, shared, tables
+from tflm_train.cli.columns import Column, short_op, show_columns
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cost.report import FlashReport, TimeReport, time_report
 from tflm_train.data.preparation import Preparation
 from tflm_train.errors import DataError
 from tflm_train.files import NewFile, is_json_report, write_files
+from tflm_train.graph.names import without_common_folder
 from tflm_train.learning import LatentCache
 from tflm_train.learning.judge_preset import judge_of
 from tflm_train.model import Model, load
@@ -24,7 +26,7 @@ from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
 from tflm_train.rewriter.asked import DEFAULT_BUDGET, DEFAULT_SLOWDOWN, Asked, Settled, settle
 from tflm_train.rewriter.budget import parse_bytes
-from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial
+from tflm_train.rewriter.choose_preset import PresetChoice
 from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.latent_report import LatentReport
 from tflm_train.rewriter.optimize import Forward, Streaming
@@ -227,11 +229,10 @@ def _way(arguments: argparse.Namespace, target: shared.Target) -> Way:
 
 def _budget(arguments: argparse.Namespace, target: shared.Target) -> Budget:
     """What may be spent: as the options say, else as much as the board has."""
-    board, limit = target.board, arguments.step_ms
+    limit = arguments.step_ms
     if limit is not None and not limit > 0:
         raise DataError(f"--step-ms {limit:g} must be above 0")
-    arena = math.inf if board is None else board.ram_budget
-    flash = math.inf if board is None else board.flash_budget
+    arena, flash = target.budget.arena, target.budget.flash
     if arguments.budget is not None:
         arena = parse_bytes(arguments.budget)
     if arguments.flash is not None:
@@ -254,37 +255,17 @@ def _chosen_scheme(arguments: argparse.Namespace, model: Model) -> Scheme:
 
 
 def _show(result: Rewritten) -> None:
-    table = tables.new_table(
-        f"trained layers of {result.output}",
-        (
-            "layer",
-            "op",
-            "name",
-            "weights",
-            "biases",
-            "variables (bytes)",
-            "flash (bytes)",
-            "backward (ms)",
-            "frozen",
-        ),
-        ("op", "name"),
-    )
-    for layer in result.layers:
-        table.add_row(
-            f"{layer.index}{' (head)' if layer.head else ''}",
-            layer.op,
-            layer.name,
-            f"{layer.weights:,}",
-            f"{layer.biases:,}",
-            f"{layer.variable_bytes:,}",
-            f"{layer.flash_bytes:,}",
-            f"{1e3 * layer.cycles / result.time.clock:,.1f}",
-            f"{layer.frozen_channels} channels" if layer.frozen_channels else "",
-        )
     console = tables.console()
     if result.chosen is not None:
         console.print(_sentence(result.chosen), soft_wrap=True)
-    console.print(table)
+    ram = result.arena.minimum_bytes - result.arena_before.minimum_bytes
+    flash = result.flash.total_bytes - result.flash.original_bytes
+    console.print(
+        f"[bold]training adds {tables.kilobytes(ram)} of RAM, {tables.kilobytes(flash)} of flash; "
+        f"a step takes {result.time.ms:,.1f} ms[/]",
+        soft_wrap=True,
+    )
+    _show_layers(result)
     reasons: dict[str, list[str]] = {}
     for left in result.left_out:
         reasons.setdefault(left.why, []).append(str(left.index))
@@ -294,19 +275,14 @@ def _show(result: Rewritten) -> None:
     console.print(f"ops added: {added}")
     tables.show_arena({"inference": result.arena_before, "training": result.arena}, result.kernels)
     tables.show_peak(result.peak)
-    extra = result.extra_memory
-    console.print(
-        f"kept for training beyond inference: {extra.kept.total_bytes:,} bytes without the head "
-        f"(the paper's formula gives {extra.analytic.total_bytes:,})"
-    )
     tables.show_macs(result.macs, result.macs_before)
     console.print(f"estimated time of the forward layers: {result.slowdown:.2f} times the builtin")
     tables.show_time("a training step", result.time)
     if result.latent is not None:
         _show_latent(result.latent)
-    flash = result.flash
-    tables.show_flash(FlashReport(flash.rewritten_bytes, flash.kernel_bytes, flash.total_bytes))
-    console.print(f"the model's file was {flash.original_bytes:,} bytes before")
+    sizes = result.flash
+    tables.show_flash(FlashReport(sizes.rewritten_bytes, sizes.kernel_bytes, sizes.total_bytes))
+    console.print(f"the model's file was {sizes.original_bytes:,} bytes before")
     tables.show_warnings(result.warnings)
     if result.preparation is not None:
         for line in Preparation.from_dict(result.preparation).said():
@@ -320,6 +296,31 @@ def _show(result: Rewritten) -> None:
     console.print(f"a latent between them: {split.latent_bytes:,} bytes")
     tables.show_written(split.trunk.output, result.plots or ())
     tables.show_written(split.tail.output, ())
+
+
+def _show_layers(result: Rewritten) -> None:
+    """A line for each layer that trains."""
+    layers, clock = result.layers, result.time.clock
+    names = without_common_folder([layer.name.split(";")[0] for layer in layers])
+    show_columns(
+        f"trained layers of {result.output}: elements that train, bytes, ms of the backward pass",
+        (
+            Column("#", [str(layer.index) for layer in layers]),
+            Column("op", [x.op for x in layers], [short_op(x.op) for x in layers], left=True),
+            Column("name", names, left=True, is_name=True),
+            Column("weights", [f"{layer.weights:,}" for layer in layers]),
+            Column("biases", [f"{layer.biases:,}" for layer in layers], leaves=2),
+            Column("RAM", [f"{layer.variable_bytes:,}" for layer in layers]),
+            Column("flash", [f"{layer.flash_bytes:,}" for layer in layers], leaves=1),
+            Column("ms", [f"{1e3 * layer.cycles / clock:,.1f}" for layer in layers]),
+            Column("", ["head" if layer.head else "" for layer in layers], left=True),
+            Column("frozen", [_frozen(layer.frozen_channels) for layer in layers]),
+        ),
+    )
+
+
+def _frozen(channels: int) -> str:
+    return f"{channels} channels" if channels else ""
 
 
 def _show_latent(latent: LatentReport) -> None:
@@ -342,7 +343,7 @@ def _sentence(chosen: PresetChoice) -> str:
             f"runs on the data (score on held-out samples: {did}); another one: `--preset`, "
             "another budget: `--budget`"
         )
-    tried = ", ".join(f"{_words(trial)} {trial.arena_bytes:,}" for trial in chosen.tried)
+    tried = ", ".join(f"{trial.words} {trial.arena_bytes:,}" for trial in chosen.tried)
     *_, fitting = (trial for trial in chosen.tried if trial.fits)
     limits = f"{chosen.budget_bytes:,} bytes"
     if chosen.flash_budget is not None:
@@ -350,22 +351,9 @@ def _sentence(chosen: PresetChoice) -> str:
     if chosen.step_ms_budget is not None:
         limits += f", {chosen.step_ms_budget:g} ms a step"
     return (
-        f"preset {_words(fitting)}: the best that fits {limits} (arena with {tried}); another one: "
+        f"preset {fitting.words}: the best that fits {limits} (arena with {tried}); another one: "
         "`--preset`, another budget: `--budget`"
     )
-
-
-def _words(trial: PresetTrial) -> str:
-    words = [trial.preset]
-    if trial.residual_bits != Scheme().residual_bits:
-        words.append(f"residual_bits {trial.residual_bits}")
-    if trial.max_slowdown is None:
-        words.append("slower")
-    elif trial.stream == Streaming.OFF:
-        words.append("builtin layers")
-    elif not trial.max_slowdown:
-        words.append("the fastest layers")
-    return " with ".join([words[0], " and ".join(words[1:])]) if words[1:] else words[0]
 
 
 COMMAND = Command(

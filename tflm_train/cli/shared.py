@@ -9,8 +9,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
@@ -20,6 +29,7 @@ from tflm_train.errors import SchemeError, TflmTrainError
 from tflm_train.files import is_png, write_file
 from tflm_train.memory import KernelSet, MemoryReport
 from tflm_train.memory.plot import draw_memory
+from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.costs import Costs
 from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.trials import OnTrial
@@ -94,6 +104,13 @@ class Target:
     kernels: KernelSet
     clock: int
     board: Board | None
+
+    @property
+    def budget(self) -> Budget:
+        """What the board leaves of its memory; without a board no limit."""
+        if self.board is None:
+            return Budget(clock=self.clock)
+        return Budget(self.board.ram_budget, self.board.flash_budget, clock=self.clock)
 
 
 def chosen_board(arguments: argparse.Namespace) -> Target:
@@ -211,18 +228,37 @@ def draw_both(stem: str, before: MemoryReport, after: MemoryReport, force: bool)
     return tuple(plots)
 
 
+class _Progress(Progress):
+    """Where nobody watches, a line now and then instead of a bar."""
+
+    def __init__(self, *columns: ProgressColumn, console: Console, quiet: bool) -> None:
+        # In a pipe or a log file a bar is nothing but stray blank lines.
+        self._lines = not console.is_terminal and not quiet
+        self._told = time.monotonic()
+        super().__init__(
+            *columns, console=console, disable=quiet or not console.is_terminal, transient=True
+        )
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """See `rich.progress.Progress.update`."""
+        super().update(task_id, **changes)
+        if not self._lines or time.monotonic() - self._told < SECONDS_BETWEEN:
+            return
+        self._told = time.monotonic()
+        task = self._tasks[task_id]
+        of = "" if task.total is None else f"/{task.total:g}"
+        self.console.print(f"{task.description}  {task.completed:g}{of}", soft_wrap=True)
+
+
 def progress(quiet: bool) -> Progress:
-    """A progress bar on standard error, invisible where `quiet` or where nobody watches."""
-    console = tables.error_console()
-    return Progress(
+    """Progress on standard error; nothing where `quiet`."""
+    return _Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
-        console=console,
-        # In a pipe or a log file a bar is nothing but stray blank lines.
-        disable=quiet or not console.is_terminal,
-        transient=True,
+        console=tables.error_console(),
+        quiet=quiet,
     )
 
 

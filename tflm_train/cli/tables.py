@@ -9,21 +9,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tflm_train.cli import columns
+from tflm_train.cli.columns import Column, plain_table, show_columns, show_table
 from tflm_train.cost.boards import show_clock
 from tflm_train.cost.report import FlashReport, TimeReport
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.records import key_of
 from tflm_train.runtime.metrics import ACCURACY
 
-_WIDE = 140
 _PEAK_ROWS = 6
 
-
-def console() -> Console:
-    """Where results go."""
-    found = Console()
-    # A pipe has no width of its own, and 80 columns would cut the tables.
-    return found if found.is_terminal else Console(width=_WIDE)
+console = columns.console
 
 
 def error_console() -> Console:
@@ -39,7 +35,7 @@ def new_table(title: str, headings: Iterable[str], left: Iterable[str]) -> Table
       headings: Of its columns.
       left: Those that hold words.
     """
-    table = Table(title=title)
+    table = plain_table(title)
     words = set(left)
     for heading in headings:
         justify: Any = "left" if heading in words else "right"
@@ -72,6 +68,18 @@ def score(metric: str, value: float) -> str:
     return f"{metric.replace('_', ' ')} {shown}"
 
 
+def kilobytes(size: int) -> str:
+    """A number of bytes in words: `82.1 KB`, `840 bytes`, `256 KB`."""
+    if abs(size) < 1024:
+        return f"{size:,} bytes"
+    return f"{size / 1024:,.1f}".removesuffix(".0") + " KB"
+
+
+def coins(ram: int, flash: int, ms: float) -> str:
+    """RAM, flash and time in words: `82.1 KB of RAM, 51 KB of flash, 40.2 ms`."""
+    return f"{kilobytes(ram)} of RAM, {kilobytes(flash)} of flash, {ms:,.1f} ms"
+
+
 def shape(sizes: Sequence[int]) -> str:
     """A shape: `1x8x8x3`."""
     return "x".join(str(size) for size in sizes)
@@ -96,12 +104,18 @@ def show_records(title: str, records: Sequence[Any]) -> None:
     """Prints a table with a row for each record; all are of one class."""
     if not records:
         return
-    fields = dataclasses.fields(records[0])
-    words = [key_of(f) for f in fields if isinstance(getattr(records[0], f.name), str)]
-    table = new_table(title, map(key_of, fields), words)
-    for record in records:
-        table.add_row(*(_cell(getattr(record, field.name)) for field in fields))
-    console().print(table)
+    show_columns(
+        title,
+        [
+            Column(
+                key_of(field),
+                [_cell(getattr(record, field.name)) for record in records],
+                left=isinstance(getattr(records[0], field.name), str),
+                is_name=field.name == "name",
+            )
+            for field in dataclasses.fields(records[0])
+        ],
+    )
 
 
 def _cell(value: Any) -> str:
@@ -119,7 +133,7 @@ def show_macs(now: int, before: int) -> None:
 
 def show_arena(columns: Mapping[str, Arena], kernels: str) -> None:
     """Prints what arenas are made of, a column each."""
-    table = Table(title=f"arena on a Cortex-M, {kernels} kernels (bytes)")
+    table = plain_table()
     table.add_column("")
     for heading in columns:
         table.add_column(heading, justify="right")
@@ -130,21 +144,32 @@ def show_arena(columns: Mapping[str, Arena], kernels: str) -> None:
     ]
     for label in rows[0]:
         table.add_row(label, *(f"{row[label]:,}" for row in rows))
-    console().print(table)
+    show_table(f"arena on a Cortex-M, {kernels} kernels (bytes)", table)
 
 
 def show_peak(peak: Peak) -> None:
     """Prints where most bytes live, and what lives there."""
-    name = "tensor or scratch"
-    title = f"peak: op {peak.op} ({peak.name}), {peak.bytes:,} bytes alive"
-    table = new_table(title, (name, "bytes", "from op", "to op"), [name])
-    for buffer in peak.buffers[:_PEAK_ROWS]:
-        times = ["input" if op < 0 else str(op) for op in (buffer.first_op, buffer.last_op)]
-        table.add_row(buffer.name.split(";")[0], f"{buffer.bytes:,}", *times)
-    rest = peak.buffers[_PEAK_ROWS:]
+    shown, rest = peak.buffers[:_PEAK_ROWS], peak.buffers[_PEAK_ROWS:]
+    rows = [
+        (buffer.name.split(";")[0], buffer.bytes, _op(buffer.first_op), _op(buffer.last_op))
+        for buffer in shown
+    ]
     if rest:
-        table.add_row(f"{len(rest)} more", f"{sum(b.bytes for b in rest):,}", "", "")
-    console().print(table)
+        rows.append((f"{len(rest)} more", sum(b.bytes for b in rest), "", ""))
+    names, sizes, first, last = zip(*rows, strict=True) if rows else ((), (), (), ())
+    show_columns(
+        f"peak: op {peak.op} ({peak.name}), {peak.bytes:,} bytes alive",
+        (
+            Column("tensor or scratch", names, left=True, is_name=True),
+            Column("bytes", [f"{size:,}" for size in sizes]),
+            Column("from op", first),
+            Column("to op", last),
+        ),
+    )
+
+
+def _op(index: int) -> str:
+    return "input" if index < 0 else str(index)
 
 
 def show_time(what: str, time: TimeReport) -> None:

@@ -3,30 +3,66 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_train.cli import advice, assessments, datasets, latents, shared, tables
-from tflm_train.cli.also_evaluated import AlsoEvaluated, OtherData, add_also_evaluate, show_also
+from tflm_train.cli.also_evaluated import AlsoEvaluated, add_also_evaluate, show_also
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.kept_run import KeptRun
-from tflm_train.data import Dataset
+from tflm_train.cli.run_pictures import RunPictures, add_run_pictures
+from tflm_train.cli.training_runs import AUTO, TrainingRuns
 from tflm_train.data.split import VALIDATION_SHARE, sampled, with_validation
+from tflm_train.errors import DataError
 from tflm_train.files import read_input
-from tflm_train.learning import LatentCache, RateChoice, train
-from tflm_train.learning.split_pair import data_for_tail
+from tflm_train.learning import RateChoice
 from tflm_train.model import load
 from tflm_train.records import sometimes
 from tflm_train.runtime.assessment import Assessment, anomalies, assess
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.metrics import metric_for
-from tflm_train.runtime.schedule import DEFAULT_SCHEDULE, PLATEAU, SCHEDULES
+from tflm_train.runtime.metrics import ACCURACY
+from tflm_train.runtime.schedule import DEFAULT_SCHEDULE, SCHEDULES
 from tflm_train.runtime.training import KEEP
-from tflm_train.runtime.training_record import EpochRecord, StepReport, TrainingRecord, WeightSteps
+from tflm_train.runtime.training_record import EpochRecord, WeightSteps
 
-AUTO = "auto"
-"""The value of `--lr` for a rate that is chosen, of `--epochs` for a run that ends by itself."""
+_MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """The run of one seed.
+
+    Attributes:
+      seed: Of the samples' order.
+      epochs: How many it took.
+      test_accuracy: On the test samples at the end.
+      val_accuracy: On the samples for validation, of the epoch that is kept.
+    """
+
+    seed: int
+    epochs: int
+    test_accuracy: float
+    val_accuracy: float | None = sometimes()
+
+
+@dataclass(frozen=True)
+class SeedRuns:
+    """Runs that differ in the order of the samples.
+
+    Attributes:
+      runs: In the order of the seeds.
+      mean: Of their scores on the test samples.
+      deviation: The standard deviation of these (of a sample, divided by n - 1).
+      kept: The seed whose state is kept: the best on the samples for validation, or the one of
+        the lowest loss where there are none.
+    """
+
+    runs: tuple[SeedRun, ...]
+    mean: float
+    deviation: float
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +84,10 @@ class TrainSummary:
       kept_epoch: The epoch, from 1, that the state is of, with `--keep best`.
       test: All that the answers to the test samples say after the training.
       also: The data of `--also-evaluate`.
+      seeds: The runs of `--seeds`; all else is of the one that is kept.
+      log: The folders of `--log`, one for each run.
+      plot: The picture of `--plot`.
+      report: The page of `--report`.
     """
 
     metric: str
@@ -63,6 +103,10 @@ class TrainSummary:
     state: str | None = sometimes()
     kept_epoch: int | None = sometimes()
     also: tuple[AlsoEvaluated, ...] | None = sometimes()
+    seeds: SeedRuns | None = sometimes()
+    log: tuple[str, ...] | None = sometimes()
+    plot: str | None = sometimes()
+    report: str | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -95,7 +139,16 @@ def _arguments(parser: Parser) -> None:
         help="linear or cosine decay to 0, constant with a tenth of it for the last fifth, or "
         "plateau: what --epochs auto does, with --epochs as the most",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
+    seeds = parser.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")
+    seeds.add_argument(
+        "--seeds",
+        type=_several_seeds,
+        metavar="A..B",
+        help="train once with each of these seeds (0..4, or 0,3,7), say the mean and the standard "
+        "deviation, and save the state of the one that did best on the samples for validation; "
+        "--lr auto chooses once, with the first",
+    )
     parser.add_argument(
         "--limit", type=int, help="use only N samples of each part, every class in its share"
     )
@@ -131,6 +184,12 @@ def _arguments(parser: Parser) -> None:
         "go through it",
     )
     add_also_evaluate(parser)
+    parser.add_argument(
+        "--log",
+        metavar="DIR",
+        help="make a folder in DIR for each run: epochs.csv, and a file of events for TensorBoard",
+    )
+    add_run_pictures(parser)
     latents.add_cache(parser)
     shared.add_force(parser)
 
@@ -144,6 +203,23 @@ def _epochs(text: str) -> int | str:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor {AUTO}") from None
 
 
+def _several_seeds(text: str) -> tuple[int, ...]:
+    first, dots, last = text.partition("..")
+    try:
+        if dots:
+            seeds = tuple(range(int(first), int(last) + 1))
+        else:
+            seeds = tuple(int(seed) for seed in text.split(","))
+    except ValueError:
+        seeds = ()
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or len(seeds) > _MOST_SEEDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give seeds as 0..4 or 0,3,7, at most {_MOST_SEEDS}, each once and not "
+            "below 0"
+        )
+    return seeds
+
+
 def _rate(text: str) -> float | None:
     """A number; None for `auto`."""
     if text == AUTO:
@@ -155,7 +231,11 @@ def _rate(text: str) -> float | None:
 
 
 def _run(arguments: argparse.Namespace) -> TrainSummary:
+    seeds = arguments.seeds or (arguments.seed,)
+    if arguments.resume and len(seeds) > 1:
+        raise DataError("--resume goes on with one run; give --seed instead of --seeds")
     kept = KeptRun.of(arguments.save_state, arguments.keep, arguments.resume, arguments.force)
+    pictures = RunPictures.of(arguments)
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
         interpreter.load_state(read_input(Path(arguments.load_state)))
@@ -163,25 +243,29 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     dataset = sampled(datasets.read_data(arguments, source), arguments.limit)
     dataset = with_validation(dataset, arguments.val_share)
     warnings = kept.warnings + advice.on_data(interpreter, dataset, source)
-    choices: list[RateChoice] = []
-    others: list[OtherData] = []
-
-    def begin() -> None:
-        _warn(warnings, arguments.json)
-
+    runs = TrainingRuns(
+        interpreter, dataset, arguments, seeds, kept, lambda: _warn(warnings, arguments.json)
+    )
     try:
-        record = _train(interpreter, dataset, arguments, kept, choices.append, begin, others)
+        runs.all()
     except KeyboardInterrupt:
-        if arguments.lr is not None or choices or arguments.resume:  # Else it only tried rates.
-            said = kept.save_interrupted(interpreter)
-            _warn([] if said is None else [said], arguments.json)
+        said = runs.save_interrupted()
+        _warn([] if said is None else [said], arguments.json)
         raise
-    choice = choices[0] if choices else None
-    after = advice.on_run(interpreter, record, choice, dataset)
+    best = runs.best
+    after = advice.on_run(interpreter, best.record, runs.choice, dataset)
     _warn(after, arguments.json)
-    warnings += after
     kept.save(interpreter)
-    names = assessments.names_of_classes(interpreter, dataset)
+    summary = _summary(runs, warnings + after)
+    pictures.write(runs, summary)
+    return summary
+
+
+def _summary(runs: TrainingRuns, warnings: list[str]) -> TrainSummary:
+    best, interpreter, asked = runs.best, runs.interpreter, runs.arguments
+    record = best.record
+    names = assessments.names_of_classes(interpreter, runs.dataset)
+    anomalous = anomalies(runs.dataset) if interpreter.learns_its_input else None
     return TrainSummary(
         metric=record.metric,
         learning_rate=record.learning_rate,
@@ -190,113 +274,35 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
         test_accuracy=record.test_accuracy,
         steps_per_second=record.steps_per_second,
         weight_steps=record.weight_steps,
-        rate_choice=choice,
+        test=assess(record.test, names, anomalous),
+        rate_choice=runs.choice,
         warnings=tuple(warnings) or None,
-        state=arguments.save_state,
+        state=asked.save_state,
         kept_epoch=None if record.best_epoch is None else record.best_epoch + 1,
-        test=assess(
-            record.test, names, anomalies(dataset) if interpreter.learns_its_input else None
+        also=best.also or None,
+        seeds=_seeds(runs) if len(runs.seeds) > 1 else None,
+        log=tuple(run.log for run in runs.finished if run.log is not None) or None,
+        plot=asked.plot,
+        report=asked.report,
+    )
+
+
+def _seeds(runs: TrainingRuns) -> SeedRuns:
+    scores = [run.record.test_accuracy for run in runs.finished]
+    return SeedRuns(
+        runs=tuple(
+            SeedRun(run.seed, len(run.record.epochs), run.record.test_accuracy, run.validated)
+            for run in runs.finished
         ),
-        also=tuple(other.measured() for other in others) or None,
+        mean=statistics.fmean(scores),
+        deviation=statistics.stdev(scores),
+        kept=runs.best.seed,
     )
 
 
 def _warn(sentences: Sequence[str], quiet: bool) -> None:
     for sentence in () if quiet else sentences:
         tables.error_console().print(f"warning: {sentence}", style="yellow", soft_wrap=True)
-
-
-def _train(
-    interpreter: Interpreter,
-    dataset: Dataset,
-    arguments: argparse.Namespace,
-    kept: KeptRun,
-    keep_choice: Callable[[RateChoice], None],
-    on_begin: Callable[[], None],
-    others: list[OtherData],
-) -> TrainingRecord:
-    """Trains with a progress bar and, where tables are wanted, a line after each epoch.
-
-    Before that `others` is filled with what --also-evaluate names.
-    """
-    metric = metric_for(interpreter, dataset.y_train).name
-    cache = LatentCache.of_user(arguments.cache)
-    with shared.progress(arguments.json) as progress:
-        on_latent = latents.frozen_layers(progress, arguments.json)
-        trunk = load(arguments.trunk) if arguments.trunk else None
-        others += OtherData.of(arguments, interpreter, trunk, cache, on_latent)
-        if trunk is not None:
-            dataset = data_for_tail(
-                trunk, interpreter.model, dataset, cache=cache, on_latent=on_latent
-            )
-        trials = progress.add_task("learning rate", visible=arguments.lr is None)
-        task = progress.add_task("epoch 1", total=None)
-
-        def on_trial(rate: float, step: int, steps: int) -> None:
-            progress.update(
-                trials, total=steps, completed=step, description=f"learning rate: trying {rate:g}"
-            )
-
-        def on_rate(choice: RateChoice) -> None:
-            keep_choice(choice)
-            progress.update(trials, visible=False)
-            if not arguments.json:
-                for line in _choice_lines(choice, metric):
-                    progress.console.print(line, soft_wrap=True)
-
-        def on_step(report: StepReport) -> None:
-            progress.update(
-                task,
-                total=report.steps,
-                completed=report.step,
-                description=f"epoch {report.epoch + 1}  loss {report.loss:.3f}  "
-                f"{tables.score(metric, report.accuracy)}",
-            )
-
-        def on_epoch(epoch: int, record: EpochRecord) -> None:
-            kept.after_epoch(interpreter, record, metric)
-            if not arguments.json:
-                progress.console.print(_epoch_line(epoch, record, metric))
-
-        return train(
-            interpreter,
-            dataset,
-            cache=cache,
-            on_latent=on_latent,
-            epochs=None if arguments.epochs == AUTO else arguments.epochs,
-            learning_rate=arguments.lr,
-            on_trial=on_trial,
-            on_rate=on_rate,
-            schedule=PLATEAU if arguments.epochs == AUTO else arguments.schedule,
-            patience=arguments.patience,
-            keep=arguments.keep,
-            on_begin=on_begin,
-            seed=arguments.seed,
-            on_step=on_step,
-            on_epoch=on_epoch,
-            on_checkpoint=kept.write_checkpoint if arguments.save_state else None,
-            resume=kept.resumed,
-        )
-
-
-def _choice_lines(choice: RateChoice, metric: str) -> list[str]:
-    """What was tried: a line, and one for each rate."""
-    lines = [f"learning rate {choice.rate:g}, chosen in {choice.steps} steps of short runs:"]
-    for tried in choice.tried:
-        kind = "held-out" if tried.is_held_out else "training"
-        line = f"  {tried.rate:<8g} {tried.steps:>5} steps, loss {tried.loss:.4f}, "
-        line += f"{kind} {tables.score(metric, tried.score)}"
-        lines.append(line)
-    return lines
-
-
-def _epoch_line(epoch: int, record: EpochRecord, metric: str) -> str:
-    """One line about a finished epoch."""
-    line = f"epoch {epoch + 1}: loss {record.loss:.4f}, "
-    line += f"training {tables.score(metric, record.train_accuracy)}"
-    if record.val_accuracy is not None:
-        line += f", validation {tables.score(metric, record.val_accuracy)}"
-    return line
 
 
 def _show(result: TrainSummary) -> None:
@@ -306,9 +312,25 @@ def _show(result: TrainSummary) -> None:
     assessments.show_assessment(result.test)
     tables.console().print(f"before: test {before}; after: test {after} ({speed})")
     show_also(result.metric, result.also or ())
+    if result.seeds is not None:
+        _show_seeds(result.metric, result.seeds)
     if result.state is not None:
         of = "" if result.kept_epoch is None else f" (of epoch {result.kept_epoch}, the best)"
-        tables.console().print(f"state written: {result.state}{of}")
+        tables.console().print(f"state written: {result.state}{of}", soft_wrap=True)
+    for what, path in (("plot", result.plot), ("report", result.report)):
+        if path is not None:
+            tables.console().print(f"{what} written: {path}", soft_wrap=True)
+    for folder in result.log or ():
+        tables.console().print(f"log written: {folder}", soft_wrap=True)
+
+
+def _show_seeds(metric: str, seeds: SeedRuns) -> None:
+    shown = f"{100 * seeds.deviation:.1f}" if metric == ACCURACY else f"{seeds.deviation:.2g}"
+    tables.console().print(
+        f"{len(seeds.runs)} seeds: test {tables.score(metric, seeds.mean)}, standard deviation "
+        f"{shown}; all else is of seed {seeds.kept}, the best before the test samples were seen",
+        soft_wrap=True,
+    )
 
 
 COMMAND = Command(

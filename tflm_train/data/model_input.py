@@ -201,7 +201,7 @@ def pixel_rule(low: float, high: float, name: str) -> tuple[float, float]:
 
 
 def quantise(
-    x: Array, scale: float, zero_point: int, dtype: type[np.signedinteger[Any]] = np.int8
+    x: Array, scale: float, zero_point: int, dtype: type[np.integer[Any]] = np.int8
 ) -> Array:
     """`clip(round(x / scale) + zero_point)` to the type's range; in doubles, ties from zero."""
     ratio = x.astype(np.float64) / float(scale)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from tflm_train.export.front_end import KIND
 from tflm_train.export.kernel_sources import kernel_sources, license_text
 
 Values = dict[str, str]
@@ -119,7 +120,11 @@ def _core(values: Values) -> Files:
         f"{name}_ops.h": fill("ops.h", values),
         f"{name}_training.h": fill("training.h", values),
     }
-    return files | kernel_sources() | {"tflm_kernels/LICENSE": license_text()}
+    kind = values[KIND]
+    if kind:
+        files[f"{name}_front_end.h"] = fill("front_end.h", values)
+        files[f"{name}_front_end.cc"] = fill(f"{kind}_front_end.cc", values)
+    return files | kernel_sources(kind) | {"tflm_kernels/LICENSE": license_text()}
 
 
 def _example(values: Values, entry: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tflm_train.data.preparation import Preparation
 from tflm_train.errors import DataError, TflmTrainError
 from tflm_train.export.description import describe
 from tflm_train.export.layouts import LAYOUTS, Files
@@ -47,6 +48,7 @@ class Project:
       trunk_arena_bytes: The trunk's part of it; 0 without a trunk.
       state_bytes: Size of its saved states.
       op_count: Ops that its resolver registers.
+      front_end: What makes the model's input of recordings, in words; None where none is declared.
     """
 
     format: str
@@ -56,6 +58,7 @@ class Project:
     trunk_arena_bytes: int
     state_bytes: int
     op_count: int
+    front_end: str | None
 
     def write(self, folder: Path, force: bool = False) -> None:
         """Writes all files, or none when one is in the way.
@@ -135,6 +138,7 @@ def export_project(
     values = describe(model, chosen, class_names, trunk) | {"VERSION": VERSION}
     values |= {"TFLM_HEADER": tflm_header}
     files = signed(LAYOUTS[format](values))
+    front_end = Preparation.of(model if trunk is None else trunk).front_end
     return Project(
         format=format,
         name=chosen,
@@ -143,6 +147,7 @@ def export_project(
         trunk_arena_bytes=int(values["TRUNK_ARENA_BYTES"]),
         state_bytes=int(values["STATE_BYTES"]),
         op_count=int(values["OP_COUNT"]),
+        front_end=None if front_end is None else front_end.said(),
     )
 
 

@@ -8,22 +8,24 @@ from typing import Any
 
 from tflm_train import ops
 from tflm_train.errors import RuntimeFailure
-from tflm_train.memory.extra import MASK_PREFIX
-from tflm_train.memory.planner import Buffer, BufferKind
+from tflm_train.graph.names import without_common_folder
+from tflm_train.memory.planner import Buffer
+from tflm_train.memory.purpose import Purpose, purpose_of
 from tflm_train.memory.report import MemoryReport
+from tflm_train.memory.ticks import size_words, ticks
 
-_KB = 1024
 _COLOURS = {
-    "forward": "#9ecae1",
-    "kept for backward": "#fd8d3c",
-    "clamp masks": "#9e6ab8",
-    "gradients": "#74c476",
-    "scratch": "#969696",
+    Purpose.FORWARD: "#9ecae1",
+    Purpose.KEPT: "#fd8d3c",
+    Purpose.MASK: "#9e6ab8",
+    Purpose.GRADIENT: "#74c476",
+    Purpose.SCRATCH: "#969696",
 }
 _PART_COLOURS = ("#9ecae1", "#969696", "#e6550d", "#bcbddc", "#c7c7c7", "#dddddd", "#74c476")
-# Room that a name needs: a line's height and a character's width, as shares of the timeline.
-_LINE, _CHARACTER = 0.015, 0.0055
-_LONGEST_NAME = 24
+_PEAK = "#cb181d"
+_NAME_SIZE = 6.5  # Points.
+_SHORTEST_NAME = 8  # Characters; fewer tell nothing.
+_TITLE_WIDTH = 130
 
 
 def draw_memory(report: MemoryReport) -> bytes:
@@ -47,96 +49,122 @@ def draw_memory(report: MemoryReport) -> bytes:
     timeline, parts = figure.subplots(1, 2, width_ratios=(8, 1.6))
     _draw_timeline(timeline, report)
     _draw_parts(parts, report)
+    figure.draw_without_rendering()  # Only then is known how much room there is for names.
+    _name_buffers(timeline, report)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
     return stream.getvalue()
 
 
 def _draw_timeline(axis: Any, report: MemoryReport) -> None:
-    count, height = len(report.op_names), report.plan.bytes / _KB
+    count, height = len(report.op_names), max(1, report.plan.bytes)
     loss = report.first_training_op
     if loss is not None:
         axis.axvspan(loss - 0.5, count - 0.5, color="#fff3e0", zorder=0)
-        axis.text(loss - 0.3, height * 1.025, "backward pass", fontsize=9, color="#b35806")
+        axis.text(loss - 0.4, height * 1.02, "backward pass", fontsize=9, color="#b35806")
     used = set()
     for buffer in report.plan.buffers:
-        group = _group(buffer, report)
-        left, width = buffer.first - 1.5, buffer.last - buffer.first + 1
-        bottom, tall = buffer.offset / _KB, buffer.size / _KB
+        purpose = purpose_of(buffer, report)
+        left, width = _span(buffer)
         axis.bar(
-            left, tall, width, bottom, align="edge", color=_COLOURS[group], edgecolor="white",
-            linewidth=0.4, label=None if group in used else group, zorder=2,
+            left, buffer.size, width, buffer.offset, align="edge", color=_COLOURS[purpose],
+            edgecolor="white", linewidth=0.4, label=None if purpose in used else str(purpose),
+            zorder=2,
         )  # fmt: skip
-        used.add(group)
-        _label(axis, buffer, left + width / 2, bottom + tall / 2, width / count, tall / height)
-    live = [total / _KB for total in report.plan.live_bytes()]
+        used.add(purpose)
+    live = report.plan.live_bytes()
     axis.step(range(-1, len(live) - 1), live, where="mid", color="black", linewidth=0.9, zorder=3,
               label="bytes alive")  # fmt: skip
-    _mark_peak(axis, report, height)
-    title = f"{report.model}: {report.total_bytes / _KB:.1f} KB of arena, {report.kernels} kernels"
-    axis.set(
-        xlim=(-1.5, count - 0.5), ylim=(0, height * 1.13), title=title,
-        xlabel="operator", ylabel="offset in the arena (KB)",
-    )  # fmt: skip
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=6, fontsize=9, frameon=False)
-
-
-def _mark_peak(axis: Any, report: MemoryReport, height: float) -> None:
     op = report.peak_op
+    axis.axvline(op, color=_PEAK, linestyle="--", linewidth=1.2, zorder=4, label="peak")
     name = report.op_names[op].removeprefix(ops.OP_PREFIX) if op >= 0 else "inputs"
-    axis.axvline(op, color="#cb181d", linestyle="--", linewidth=1.2, zorder=4)
-    blamed = ", ".join(_short(b) for b in report.peak_buffers()[:3])
-    text = f"peak: op {op} ({name}), {report.peak_bytes / _KB:.1f} KB alive: {blamed}"
-    right = op > 0.6 * len(report.op_names)
-    axis.text(
-        op, height * 1.075, f"{text} " if right else f" {text}", color="#cb181d", fontsize=9,
-        ha="right" if right else "left",
+    blamed = ", ".join(f"{_short_name(b)} {size_words(b.size)}" for b in report.peak_buffers()[:3])
+    peak = f"peak: op {op} ({name}), {size_words(report.peak_bytes)} alive: {blamed}"
+    title = f"{report.model}: {size_words(report.total_bytes)} of arena, {report.kernels} kernels"
+    axis.set_title(
+        f"{title}\n{textwrap.shorten(peak, _TITLE_WIDTH, placeholder=' …')}", fontsize=11
+    )
+    at = ticks(height, 8, binary=True)
+    axis.set(
+        xlim=(-1.5, count - 0.5), ylim=(0, height * 1.07), xlabel="operator",
+        ylabel="offset in the arena", xticks=ticks(count - 1, 12), yticks=at,
+        yticklabels=[size_words(value) for value in at],
     )  # fmt: skip
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=7, fontsize=9, frameon=False)
 
 
-def _label(axis: Any, buffer: Buffer, x: float, y: float, width: float, height: float) -> None:
-    """Writes a name where there is room: along the rectangle, or up it."""
-    text = _short(buffer)
-    style = {"ha": "center", "va": "center", "fontsize": 6.5, "zorder": 5}
-    if height >= _LINE and width >= _CHARACTER * len(text):
-        axis.text(x, y, text, **style)
-    elif height >= 2 * _CHARACTER * len(text) and width >= _LINE / 2:
-        axis.text(x, y, text, rotation=90, **style)
+def _span(buffer: Buffer) -> tuple[float, int]:
+    """Where a buffer begins on the axis of operators, and over how many it reaches."""
+    return buffer.first - 1.5, buffer.last - buffer.first + 1
 
 
-def _short(buffer: Buffer) -> str:
-    """The end of the name, which is what tells tensors apart, and the size."""
-    name = buffer.name.split(";")[0]
-    if len(name) > _LONGEST_NAME:
-        name = "…" + name[-_LONGEST_NAME:]
-    return f"{name} {buffer.size / _KB:.0f}K"
+def _name_buffers(axis: Any, report: MemoryReport) -> None:
+    """Writes names where there is room: along a rectangle, or up it."""
+    buffers = report.plan.buffers
+    names = without_common_folder([_short_name(buffer) for buffer in buffers])
+    box = axis.get_window_extent()
+    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
+    # Of DejaVu Sans, matplotlib's own font, a character is 0.6 of its size wide on average.
+    line = _NAME_SIZE * axis.figure.dpi / 72
+    character = 0.6 * line
+    for name, buffer in zip(names, buffers, strict=True):
+        begin, span = _span(buffer)
+        width = box.width * span / (right - left)
+        height = box.height * buffer.size / (high - low)
+        rotation = 0 if width >= height or width >= character * len(name) else 90
+        along, across = (height, width) if rotation else (width, height)
+        room = int(along / character) - 2
+        if across < 1.25 * line or room < _SHORTEST_NAME:
+            continue
+        sized = f"{name} {size_words(buffer.size)}"
+        text = sized if len(sized) <= room else name
+        if len(text) > room:
+            text = "…" + text[len(text) - room + 1 :]
+        axis.text(
+            begin + span / 2, buffer.offset + buffer.size / 2, text, rotation=rotation,
+            ha="center", va="center", fontsize=_NAME_SIZE, zorder=5,
+        )  # fmt: skip
+
+
+def _short_name(buffer: Buffer) -> str:
+    return buffer.name.split(";")[0]
 
 
 def _draw_parts(axis: Any, report: MemoryReport) -> None:
-    total = report.total_bytes / _KB
-    bottom, free = 0.0, 0.0
-    parts = report.arena().parts()
-    for (label, part), colour in zip(parts.items(), _PART_COLOURS, strict=True):
-        size = part / _KB
-        if size <= 0:
-            continue
-        axis.bar(0, size, 1, bottom, align="edge", color=colour, edgecolor="white", linewidth=0.5)
-        text = f"{size:.1f} {textwrap.fill(label, 14)}"
-        height = 0.025 * total * (1 + text.count("\n"))
-        y = max(bottom + size / 2, free + height / 2)
-        axis.text(1.1, y, text, va="center", fontsize=8)
-        free = y + height / 2
-        bottom += size
-    axis.set(xlim=(0, 3.2), ylim=(0, total * 1.05), title="whole arena (KB)", xticks=[])
+    total = max(1, report.total_bytes)
+    bottom = 0
+    shown: list[tuple[float, float, str]] = []
+    for (label, size), colour in zip(report.arena().parts().items(), _PART_COLOURS, strict=True):
+        if size > 0:
+            axis.bar(
+                0, size, 1, bottom, align="edge", color=colour, edgecolor="white", linewidth=0.5
+            )
+            text = f"{size_words(size)} {textwrap.fill(label, 14)}"
+            shown.append((bottom + size / 2, 0.026 * total * (1 + text.count("\n")), text))
+            bottom += size
+    places = _apart([(y, height) for y, height, _ in shown], total)
+    for y, (_, _, words) in zip(places, shown, strict=True):
+        axis.text(1.1, y, words, va="center", fontsize=8)
+    at = ticks(total, 6, binary=True)
+    axis.set(xlim=(0, 3.2), ylim=(0, total * 1.04), title="whole arena", xticks=[], yticks=at,
+             yticklabels=[size_words(value) for value in at])  # fmt: skip
     axis.spines[["top", "right", "bottom"]].set_visible(False)
 
 
-def _group(buffer: Buffer, report: MemoryReport) -> str:
-    if buffer.kind is BufferKind.SCRATCH:
-        return "scratch"
-    loss = report.first_training_op
-    if loss is None or buffer.last - 1 <= loss:
-        return "forward"
-    if buffer.first - 1 >= loss:
-        return "gradients"
-    return "clamp masks" if buffer.name.startswith(MASK_PREFIX) else "kept for backward"
+def _apart(wanted: list[tuple[float, float]], most: float) -> list[float]:
+    """Where labels stand, from below: where they are wanted, or as near as there is room.
+
+    Args:
+      wanted: The middle and the height of each.
+      most: The end of the axis.
+    """
+    places: list[float] = []
+    end = 0.0
+    for middle, height in wanted:
+        places.append(max(middle, end + height / 2))
+        end = places[-1] + height / 2
+    end = most * 1.03
+    for i in reversed(range(len(wanted))):
+        places[i] = min(places[i], end - wanted[i][1] / 2)
+        end = places[i] - wanted[i][1] / 2
+    return places

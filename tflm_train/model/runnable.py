@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Op
 from tflm_train.model.model import Model, has_absent_bias
 from tflm_train.ops.builtin import builtin_of
@@ -38,6 +39,22 @@ def missing_kernels(model: Model) -> list[Missing]:
                 text = f"{where} ({op.name},{label}): {missing.reason}"
                 found.setdefault((subgraph, op.name), Missing(text, missing.is_final))
     return list(found.values())
+
+
+def require_runnable(model: Model, remedy: str = "") -> None:
+    """Refuses a model with an operator that TFLM has no kernel for, and nobody can give it one.
+
+    Args:
+      model: The model.
+      remedy: What else can be done.
+
+    Raises:
+      UnsupportedError: There is such an operator.
+    """
+    for missing in missing_kernels(model):
+        if missing.is_final:
+            hint = f" ({remedy})" if remedy else ""
+            raise UnsupportedError(f"{model.name}: TFLM cannot run it: {missing.reason}{hint}")
 
 
 def runnable_source(model: Model) -> bytes:

@@ -1,4 +1,4 @@
-"""A page and what it is made of: inline style, inline SVG, no script, no font, no request."""
+"""A page and what it is made of: inline style, inline SVG, no font, no request."""
 
 from __future__ import annotations
 

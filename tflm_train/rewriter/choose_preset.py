@@ -22,6 +22,7 @@ from tflm_train.records import sometimes
 from tflm_train.rewriter.budget import refusal
 from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.give_up import Smaller, at_no_loss
+from tflm_train.rewriter.optimize import Streaming
 from tflm_train.rewriter.trials import OnTrial, Trials, Way, ignore_trial
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.head import KEPT_HEAD, Head
@@ -56,6 +57,20 @@ class PresetTrial:
     flash_bytes: int
     step_ms: float
     fits: bool
+
+    @property
+    def words(self) -> str:
+        """The preset, and what makes it smaller or faster where that was needed."""
+        words = [self.preset]
+        if self.residual_bits != Scheme().residual_bits:
+            words.append(f"residual_bits {self.residual_bits}")
+        if self.max_slowdown is None:
+            words.append("slower")
+        elif self.stream == Streaming.OFF:
+            words.append("builtin layers")
+        elif not self.max_slowdown:
+            words.append("the fastest layers")
+        return " with ".join([words[0], " and ".join(words[1:])]) if words[1:] else words[0]
 
 
 @dataclass(frozen=True)

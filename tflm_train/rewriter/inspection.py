@@ -11,7 +11,8 @@ from tflm_train.backward_ops.rules import RULES
 from tflm_train.cost.boards import DEFAULT_CLOCK
 from tflm_train.cost.cores import Core
 from tflm_train.cost.estimate import StepCost, step_cost
-from tflm_train.cost.report import TimeReport, time_report
+from tflm_train.cost.flash import flash_bytes
+from tflm_train.cost.report import FlashReport, TimeReport, flash_report, time_report
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena, Peak
@@ -20,6 +21,7 @@ from tflm_train.model.batch import one_sample
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.model.runnable import missing_kernels
 from tflm_train.records import sometimes
+from tflm_train.rewriter.default_training import DefaultTraining
 from tflm_train.rewriter.layer_costs import LayerCosts
 from tflm_train.scheme.gradient_path import GradientPath, gradient_path, why_no_loss
 
@@ -61,9 +63,10 @@ class LayerInspection:
       weight_bytes: Of its weights in flash.
       bias_bytes: Of its biases in flash.
       cycles: Of one inference, estimated.
-      bias_kept_bytes: RAM that training its biases keeps at least: them, and its own clamp mask.
-        What lies between it and the loss keeps masks too, and gradients need RAM while they pass.
-      weight_kept_bytes: RAM that training its weights keeps at least: them, their residual
+      bias_kept_bytes: The layer's own part of what training its biases keeps: them, and its clamp
+        mask. No bound of what that adds to the arena, where the layers behind it keep masks as
+        well, and gradients need RAM while they pass: that is `added`.
+      weight_kept_bytes: Its own part of what training its weights keeps: them, their residual
         (`residual_bits: 8`), the biases, the mask and the input activation; likewise.
       trainable: Whether it can train.
       why_not: The reason; null where it can.
@@ -103,9 +106,13 @@ class Inspection:
       kernels: What runs the builtin operators, for the arena.
       arena: The arena of one inference on a Cortex-M.
       peak: Where most of it is in use.
+      flash: What the model takes in flash.
       time: The estimated time of one inference.
       layers: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV in execution order.
       notes: What is changed of the model when it is rewritten, and what TFLM cannot run of it.
+      training: What `rewrite` makes of it without options; null where it makes nothing of it, or
+        another output than the first is inspected.
+      why_no_training: Why it makes nothing of it; null where it does.
     """
 
     model: str
@@ -118,9 +125,12 @@ class Inspection:
     kernels: str
     arena: Arena
     peak: Peak
+    flash: FlashReport
     time: TimeReport
     layers: tuple[LayerInspection, ...]
     notes: tuple[str, ...]
+    training: DefaultTraining | None = None
+    why_no_training: str | None = None
 
 
 def inspect_model(
@@ -164,6 +174,7 @@ def inspect_model(
         kernels=str(memory.kernels),
         arena=memory.arena(),
         peak=memory.peak(),
+        flash=flash_report(flash_bytes(source, model.graph.ops, core)),
         time=time_report(step, clock),
         layers=tuple(
             _describe(model.graph, layer, path, step, measured.get(layer.index))

@@ -17,7 +17,7 @@ from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
 from tflm_train.model.batch import one_sample
-from tflm_train.model.runnable import missing_kernels
+from tflm_train.model.runnable import require_runnable
 from tflm_train.model.written import write, write_checked
 from tflm_train.ops.reading import is_ours
 from tflm_train.rewriter.attach_head import attach_head
@@ -90,9 +90,7 @@ def original_of(model: Model) -> Model:
         raise UnsupportedError(
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
-    for missing in missing_kernels(original):
-        if missing.is_final:
-            raise UnsupportedError(f"{model.name}: TFLM cannot run it: {missing.reason}")
+    require_runnable(original)
     return one_sample(original)
 
 

@@ -182,6 +182,17 @@ def model_inputs(
     )
 
 
+def real_values_as_input(x: npt.NDArray[Any], tensor: Tensor) -> npt.NDArray[Any]:
+    """Real values as the elements of a quantized input."""
+    kinds: dict[str, type[np.integer[Any]]] = {
+        "INT8": np.int8,
+        "UINT8": np.uint8,
+        "INT16": np.int16,
+    }
+    kind = kinds[tensor.type_name]
+    return quantise(x, tensor.scale, tensor.zero_point, kind)
+
+
 def real_inputs(
     x: Samples,
     shape: Sequence[int],

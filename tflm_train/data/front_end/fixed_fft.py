@@ -91,6 +91,20 @@ def _fft(x: Complex, twiddles: Complex, stride: int) -> Complex:
     )
 
 
+def twiddles(size: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """What a transform of so many real values multiplies with, as tables of the firmware.
+
+    Returns:
+      [size / 2, 2] of the butterflies and [size / 4, 2] of the last step: real and imaginary parts.
+    """
+    half = size // 2
+    whole, last = (
+        np.stack([found.real, found.imag], axis=1).astype(np.int16)
+        for found in (_twiddles(half), _half_twiddles(half))
+    )
+    return whole, last
+
+
 @cache
 def _twiddles(size: int) -> Complex:
     return _unit_circle(-2.0 * np.pi * np.arange(size) / size)

@@ -1,0 +1,129 @@
+"""`train --plot` and `--report`: pictures of a run, for people."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tflm_train.cli.command import Parser
+from tflm_train.cli.run_curves import Curves
+from tflm_train.cli.training_runs import TrainingRuns
+from tflm_train.errors import RuntimeFailure
+from tflm_train.files import NewFile, is_png, require_place, write_files
+from tflm_train.pages.document import is_document
+
+if TYPE_CHECKING:
+    from tflm_train.cli.train import TrainSummary
+
+
+def add_run_pictures(parser: Parser) -> None:
+    """Adds --plot and --report, for `RunPictures`."""
+    parser.add_argument(
+        "--plot",
+        metavar="PNG",
+        help="draw the losses and scores of the run (pip install 'tflm_train[plot]')",
+    )
+    parser.add_argument(
+        "--report",
+        metavar="HTML",
+        help="write a page about the run that needs nothing else: curves, what is taken for what, "
+        "the test samples that the model is most wrong about, how it was measured",
+    )
+
+
+@dataclass(frozen=True)
+class RunPictures:
+    """Where pictures of a run go.
+
+    Attributes:
+      plot: The picture.
+      report: The page.
+      force: Replace files that are not ours.
+      command: What was typed.
+    """
+
+    plot: Path | None
+    report: Path | None
+    force: bool
+    command: str
+
+    @staticmethod
+    def of(arguments: argparse.Namespace) -> RunPictures:
+        """Looks at the places before the first step.
+
+        Raises:
+          TflmTrainError: A place cannot be written to, or matplotlib is missing.
+        """
+        plot, report = (
+            None if path is None else Path(path) for path in (arguments.plot, arguments.report)
+        )
+        if plot is not None:
+            _require_matplotlib()
+            require_place(plot, is_png, arguments.force)
+        if report is not None:
+            require_place(report, is_document, arguments.force)
+        return RunPictures(plot, report, arguments.force, arguments.typed)
+
+    def write(self, runs: TrainingRuns, summary: TrainSummary) -> None:
+        """Draws and writes what is asked for."""
+        files = []
+        if self.plot is not None:
+            files.append(NewFile(self.plot, draw_curves(Curves.of(runs)), is_png))
+        if self.report is not None:
+            from tflm_train.cli.run_page import run_page
+
+            page = run_page(runs, summary, self.command)
+            files.append(NewFile(self.report, page.encode(), is_document))
+        if files:
+            write_files(files, self.force)
+
+
+def draw_curves(curves: Curves) -> bytes:
+    """Draws the loss and the scores over the epochs.
+
+    Returns:
+      A PNG file.
+    """
+    _require_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for losses in curves.other_losses:
+        left.plot(*zip(*losses, strict=True), color="tab:gray", alpha=0.4, linewidth=0.8)
+    left.plot(*zip(*curves.losses, strict=True), color="tab:blue", linewidth=1.4)
+    left.set(title="training loss", xlabel="epoch", ylim=(0, None))
+    colours = {"training": "tab:blue", "validation": "tab:orange", "test": "tab:green"}
+    for name, points in curves.scores.items():
+        is_line = name != "test"
+        right.plot(
+            *zip(*points, strict=True),
+            color=colours[name],
+            marker="o" if len(points) < 30 or not is_line else None,
+            markersize=4 if is_line else 7,
+            linestyle="-" if is_line else "none",
+            clip_on=is_line,  # The one before the first step lies on the edge.
+            label=name,
+        )
+    if curves.kept is not None:
+        right.axvline(curves.kept, color="tab:gray", linestyle=":", label="epoch that is kept")
+    right.set(title=curves.score_title, xlabel="epoch")
+    right.legend()
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+        axis.set_xlim(0, None)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return stream.getvalue()
+
+
+def _require_matplotlib() -> Any:
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise RuntimeFailure(
+            "--plot needs matplotlib: pip install 'tflm_train[plot]' (--report does not)"
+        ) from error
