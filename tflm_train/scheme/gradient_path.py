@@ -142,7 +142,7 @@ def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[in
         if own is None:
             reached.update(inputs)
         else:
-where = f"op {index} ({op.name}, {op.output.short_name!r})"
+            where = f"op {index} ({op.name}, {op.output.short_name!r})"
             instead = remedy(layers, index, len(graph.outputs))
             if _hides_something(graph, op, index):
                 barriers.insert(0, f"{where}: {own}; {instead}")
