@@ -117,7 +117,7 @@ def test_ops_of_somebody_else_are_declared_for_the_firmware(digits_train: Model)
     from ai_edge_litert import schema_py_generated as schema
 
     def change(raw: Any) -> None:
-        raw_model.make_custom(raw, schema.BuiltinOperator.AVERAGE_POOL_2D, b"My-Pool", b"")
+        raw_model.make_custom(raw, schema.BuiltinOperator.MEAN, b"My-Pool", b"")
 
     model = Model(raw_model.edit(digits_train.source, change), "own")
     header = export_project(model, "c-array", name="d").files["d_ops.h"].decode()
