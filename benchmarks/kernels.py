@@ -2,10 +2,11 @@
 
     python -m benchmarks.kernels [--cores m4 m7 ...] [--json] [--check | --update-baseline | --host]
 
-A nominal multiply-accumulate is one of the forward layer's, padding taps included. `--check` fails
-where a count is more than 2 % above `benchmarks/results/instructions.json` or above the most that
-is allowed, and where a case is missing on either side. `--host` measures on this machine instead
-(`benchmarks.host_kernels`).
+A nominal multiply-accumulate is one of the forward layer's, padding taps included. `m4` is compiled
+with -O3, `m4 -Os` for size. `--check` fails where a count is more than 2 % above
+`benchmarks/results/instructions.json` or above the most that is allowed, where -Os takes more than
+10 % above -O3 in a case that must not, and where a case is missing on either side. `--host`
+measures on this machine instead (`benchmarks.host_kernels`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tflm_train.qas import gain_shift
 
 BASELINE = Path(__file__).resolve().parent / "results" / "instructions.json"
 TOLERANCE = 1.02
+FOR_SIZE_TOLERANCE = 1.1
+CORES = [*instructions.CORES, *instructions.FOR_SIZE]
 _GROUP = 1048  # int8 * int8 * int8 products that are sure to fit int32
 _BITS = ops.MaskFields(int(ops.MaskKind.BITS), -128, 127)
 
@@ -38,12 +41,14 @@ class Case:
       params: The operator.
       macs: Nominal multiply-accumulates; of operators without, their elements.
       limits: The most that is allowed, instructions per multiply-accumulate by core.
+      level_free: -Os must be within `FOR_SIZE_TOLERANCE` of -O3.
     """
 
     name: str
     params: ops.Params
     macs: int
     limits: Mapping[str, float]
+    level_free: bool = False
 
 
 def _limits(dsp: float, mve: float) -> dict[str, float]:
@@ -84,6 +89,33 @@ def update(g: Geometry, residual_bits: int, depthwise: bool) -> ops.Params:
     if depthwise:
         return ops.DepthwiseUpdate(g, fields, g.out_c // g.in_c)
     return ops.ConvUpdate(g, fields)
+
+
+def streamed() -> Iterator[Case]:
+    """Layers of the forward pass, each as a STREAM of its own."""
+    output = ops.OutputFields(-3, -128, -128, 127)
+    for g in (layer(32, 16, 96), layer(32, 96, 16), layer(8, 288, 48)):
+        stage = _stage(ops.StageKind.CONV, g, output)
+        name = f"streamed 1x1 {g.in_h}x{g.in_w} {g.in_c}->{g.out_c}"
+        yield Case(name, ops.Stream((stage,)), macs(g, False), {}, True)
+    for kernel in (3, 5):
+        g = layer(32, 48, 48, kernel)
+        stage = _stage(ops.StageKind.DEPTHWISE, g, output)
+        name = f"streamed depthwise {kernel}x{kernel} 32x32x48"
+        yield Case(name, ops.Stream((stage,)), macs(g, True), {}, True)
+    first = layer(64, 3, 16, 3, 2)
+    stage = _stage(ops.StageKind.CONV, first, output)
+    yield Case("streamed 3x3 64x64 3->16", ops.Stream((stage,)), macs(first, False), {})
+    g = layer(32, 16, 16)
+    half = 1 << 30
+    stage = _stage(ops.StageKind.ADD, g, output)
+    stage = replace(stage, add=ops.AddFields(5, half, 0, half, 0, half, -18))
+    yield Case("streamed add 32x32x16", ops.Stream((stage,)), 32 * 32 * 16, {}, True)
+
+
+def _stage(kind: ops.StageKind, g: Geometry, output: ops.OutputFields) -> ops.StageFields:
+    """A layer that reads the STREAM's input."""
+    return ops.StageFields(kind, g, output, 1, ops.STREAM_INPUT, ops.STREAM_INPUT, g.out_h)
 
 
 def cases() -> Iterator[Case]:
@@ -133,8 +165,8 @@ def cases() -> Iterator[Case]:
     size = macs(split_depthwise.geometry, True)
     yield Case("split depthwise 3x3 4x4x336, 1/4", split_depthwise, size, {})
     elements = 8 * 8 * 288
-    yield Case(f"bias update {elements}", ops.BiasUpdate(64, 288, 0), elements, {})
-    yield Case(f"clamp mask {elements}", ops.ClampMask(elements, -128, 127), elements, {})
+    yield Case(f"bias update {elements}", ops.BiasUpdate(64, 288, 0), elements, {}, True)
+    yield Case(f"clamp mask {elements}", ops.ClampMask(elements, -128, 127), elements, {}, True)
     save = ops.ChannelSave(64, 288, 72)
     yield Case("channel save 8x8x288, 1/4", save, 64 * 72, {})
     add = ops.Accumulate(8 * 8 * 48, none, 2, (0, 1, -1, -1), 2)
@@ -143,6 +175,7 @@ def cases() -> Iterator[Case]:
     pool_params = ops.PoolGrad(pool, none, 0, 1, 1, 16)
     yield Case("pool gradient 4x4x160", pool_params, 4 * 4 * 160, {})
     yield Case("loss, 10 classes", ops.Loss(10, 0, 0.25, 0), 10, {})
+    yield from streamed()
 
 
 def measure(cores: list[str], wanted: list[Case]) -> dict[str, dict[str, int]]:
@@ -195,6 +228,21 @@ def above_limits(
     ]
 
 
+def above_the_other_level(
+    counted: Mapping[str, Mapping[str, int]], wanted: Sequence[Case], cores: Sequence[str]
+) -> list[str]:
+    """A line for each count with -Os too far above that with -O3, of cases and cores with both."""
+    return [
+        f"{case.name} on {for_size}: {counted[case.name][for_size]} instructions, with -O3 "
+        f"{counted[case.name][core]}; at most {FOR_SIZE_TOLERANCE - 1:.0%} more are allowed"
+        for case in wanted
+        for for_size, core in instructions.FOR_SIZE.items()
+        if case.level_free
+        and {core, for_size} <= set(cores)
+        and counted[case.name][for_size] > FOR_SIZE_TOLERANCE * counted[case.name][core]
+    ]
+
+
 def _check(
     counted: dict[str, dict[str, int]], wanted: Sequence[Case], cores: list[str], only: str
 ) -> int:
@@ -204,7 +252,7 @@ def _check(
     fine, lines = compare(counted, baseline, cores)
     above = above_limits(counted, wanted, cores)
     fine += sum(core in cores for case in wanted for core in case.limits) - len(above)
-    lines += above
+    lines += above + above_the_other_level(counted, wanted, cores)
     print("\n".join(lines), end="\n" * bool(lines))
     if lines and stored["compiler"] != instructions.compiler():
         print(f"the baseline is of {stored['compiler']}, this of {instructions.compiler()}")
@@ -280,8 +328,7 @@ def _show_host(wanted: list[Case], as_json: bool) -> int:
 def main() -> int:
     """The command line; exit status 1 where `--check` finds a regression."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    cores = list(instructions.CORES)
-    parser.add_argument("--cores", nargs="+", choices=cores, default=cores)
+    parser.add_argument("--cores", nargs="+", choices=CORES, default=CORES)
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
     group = parser.add_mutually_exclusive_group()

@@ -31,7 +31,7 @@ class BiasStepper {
 
 #if defined(TFLM_TRAIN_MVE)
   // Those of eight channels; false, and nothing is changed, where one moves too far for it.
-  bool StepEight(int32_t c, const mve::Eight& sums) const {
+  TFLM_TRAIN_INLINE bool StepEight(int32_t c, const mve::Eight& sums) const {
     return mve::StepBiases(sums, base_, kb_ + c, kMaxBias, bias_ + c);
   }
 #endif
@@ -39,13 +39,14 @@ class BiasStepper {
   // Those of two channels.
   void StepTwo(int32_t c, int32_t sum0, int32_t sum1) const {
 #if defined(TFLM_TRAIN_DSP)
-    const auto change = [&](int32_t sum, float kb) {
+    const auto change = [&](int32_t sum, float kb) TFLM_TRAIN_INLINE_LAMBDA {
       return RoundBelow30Bits(static_cast<float>(sum) * (base_ * kb));
     };
     const int32_t d0 = change(sum0, kb_[c]), d1 = change(sum1, kb_[c + 1]);
     const int32_t moved0 = __qsub(bias_[c], d0), moved1 = __qsub(bias_[c + 1], d1);
     // Where all magnitudes are below 2^29, nothing was too large.
-    const auto bits = [](int32_t a) { return static_cast<uint32_t>(a ^ (a >> 31)); };
+    const auto bits = [](int32_t a)
+                          TFLM_TRAIN_INLINE_LAMBDA { return static_cast<uint32_t>(a ^ (a >> 31)); };
     // FAST-PATH-BOUND: bias-step
     if ((bits(d0) | bits(d1) | bits(moved0) | bits(moved1)) >> 29 == 0) {
       bias_[c] = moved0;

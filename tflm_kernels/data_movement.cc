@@ -211,10 +211,10 @@ void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, i
   }
 #elif defined(TFLM_TRAIN_DSP)
   if (shift == 0 && dsp::ByteRange::Exists(act_min, act_max)) {
-    dsp::ClampBits(activation, dsp::ByteRange(act_min, act_max), static_cast<size_t>(n / 16), to);
-    to += n / 16 * 2;
-    activation += n / 16 * 16;
-    n %= 16;
+    dsp::ClampBits(activation, dsp::ByteRange(act_min, act_max), static_cast<size_t>(n / 8), to);
+    to += n / 8;
+    activation += n / 8 * 8;
+    n %= 8;
   }
 #endif
   while (n > 0) {

@@ -51,10 +51,14 @@ Scaling ScalingOf(int32_t multiplier, int32_t shift) {
 
 // Rows of a patch are too short for the call of a library's function.
 void CopyBytes(const int8_t* from, int32_t n, int8_t* to) {
-  for (; n >= 4; n -= 4) {
-    std::memcpy(to, from, 4);
-    from += 4;
-    to += 4;
+  // Compilers for size test a loop at its begin, and jump there from its end.
+  if (n >= 4) {
+    do {
+      std::memcpy(to, from, 4);
+      from += 4;
+      to += 4;
+      n -= 4;
+    } while (n >= 4);
   }
   for (; n > 0; --n) *to++ = *from++;
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from benchmarks import instructions, kernels
+from benchmarks import kernels
 
 BASELINE = {"a": {"m4": 1000, "m7": 500}, "b": {"m4": 10_000, "m7": 9000}}
 
@@ -45,12 +45,22 @@ def test_a_count_above_what_is_asked_for_fails() -> None:
     assert f"at most {limit:.2f} allowed" in line
 
 
+def test_for_size_is_held_to_the_other_level() -> None:
+    case = next(case for case in kernels.cases() if case.level_free)
+    counted = {case.name: {"m4": 1000, "m4 -Os": 1101, "m7": 1000, "m7 -Os": 1099}}
+    (line,) = kernels.above_the_other_level(counted, [case], ["m4", "m4 -Os", "m7", "m7 -Os"])
+    assert line.startswith(f"{case.name} on m4 -Os: 1101 instructions, with -O3 1000")
+    assert kernels.above_the_other_level(counted, [case], ["m4 -Os"]) == []
+
+
 def test_the_committed_baseline_is_within_what_is_asked_for() -> None:
     counted = json.loads(kernels.BASELINE.read_text())["instructions"]
-    assert kernels.above_limits(counted, list(kernels.cases()), list(instructions.CORES)) == []
+    cases = list(kernels.cases())
+    assert kernels.above_limits(counted, cases, kernels.CORES) == []
+    assert kernels.above_the_other_level(counted, cases, kernels.CORES) == []
 
 
 def test_the_committed_baseline_has_every_case_on_every_core() -> None:
     counted = json.loads(kernels.BASELINE.read_text())["instructions"]
     assert list(counted) == [case.name for case in kernels.cases()]
-    assert all(list(by_core) == list(instructions.CORES) for by_core in counted.values())
+    assert all(list(by_core) == kernels.CORES for by_core in counted.values())

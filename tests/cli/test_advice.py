@@ -166,3 +166,13 @@ def test_an_autoencoder_that_answers_the_mean() -> None:
     collapsed = replace(record, test_accuracy=1.01 * floor)
     (sentence,) = advice.on_run(interpreter, collapsed, choice, data)
     assert "always answers the mean" in sentence and "--preset head" in sentence
+
+
+def test_samples_that_ties_decide(train: Train) -> None:
+    result = train("ds_cnn", "--lr", 4e-3, "--epochs", 2, head=Head(10))
+    assert result["test"]["ties"] > 0.2
+    share = f"{100 * result['test']['ties']:.0f} % of the test samples are decided by a tie"
+    assert share in only(result)
+    better = train("ds_cnn", "--lr", suggested(only(result), "--lr"), "--epochs", 2, head=Head(10))
+    assert better["test"]["ties"] < 0.05
+    assert better["test_accuracy"] > result["test_accuracy"] + 0.2

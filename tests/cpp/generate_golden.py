@@ -20,6 +20,7 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import golden_bounds
+import golden_front_end
 import golden_gradients
 import golden_numbers
 import golden_operators
@@ -175,6 +176,7 @@ def all_suites() -> Iterator[Suite]:
     yield from golden_rules.suites()
     yield from golden_partial.suites()
     yield from golden_training.suites()
+    yield from golden_front_end.suites()
     yield from primitives()
     yield state_blob()
     yield Suite("reach", "ReachCase")

@@ -12,7 +12,7 @@ import pytest
 
 from tests import requirements
 from tests.data.test_front_end import MICRO, SIGNALS, SPECTRUM, signal
-from tests.export.builds import FIRMWARE, NEW_NAMES, ROOT, run
+from tests.export.builds import ARDUINO, FIRMWARE, NEW_NAMES, ROOT, as_cpp, check_syntax, run
 from tflm_train.data.front_end import FrontEnd, find_front_end, library_names
 from tflm_train.data.normalization import Normalization
 from tflm_train.data.preparation import Preparation
@@ -215,12 +215,23 @@ def test_an_export_has_its_front_end(text: str, digits_train: Model, tmp_path: P
     program = tmp_path / "program"
     flags = ["-Wpedantic", f"-I{tmp_path / 'd'}", *NEW_NAMES.flags]
     run(*_HOST, *flags, main, *sources, "-o", program)
+    example = tmp_path / "d" / "main.cc"
+    assert "front_end.Clip(clip, trainer.input());" in example.read_text()
+    check_syntax([example], f"-I{tmp_path / 'd'}")
     front_end = FrontEnd.parse(text, "f")
     clips = clips_for(front_end, _NOISY)
     tensor = model.graph.inputs[0]
     wanted = real_values_as_input(front_end.features(clips), tensor).reshape(2, -1)
     steps = made_by(program, clips, "INT8").astype(int) - wanted
     assert np.abs(steps).max() <= (0 if kind == "micro" else 1)
+
+
+def test_the_sketch_listens(digits_train: Model, tmp_path: Path) -> None:
+    project = export_project(noted(digits_train, SIXTEEN), "arduino", name="d")
+    project.write(tmp_path)
+    sketch = as_cpp(tmp_path / "examples/Train/Train.ino", tmp_path / "sketch.cpp")
+    assert "front_end.Clip(clip, trainer.input());" in sketch.read_text()
+    check_syntax([sketch], f"-I{tmp_path / 'src'}", f"-I{ARDUINO}")
 
 
 def test_no_front_end_no_kernels_for_it(digits_train: Model) -> None:

@@ -54,6 +54,8 @@ COMMANDS = (
     f"state average {STATE} {STATE} --model {TRAIN} -o average.state",
     f"merge {TRAIN} --state {STATE} -o merged.tflite",
     f"export {TRAIN} --format zephyr --class-names names.txt -o firmware",
+    "doctor",
+    "completion bash",
 )
 RUNNING = (
     f"train {TRAIN} --data data.npz",

@@ -9,22 +9,26 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tflm_kernels/arch/features.h"
+
 namespace tflm_train {
 namespace dsp {
 
 // Unaligned loads are one instruction.
-inline uint32_t LoadWord(const void* from) {
+TFLM_TRAIN_INLINE uint32_t LoadWord(const void* from) {
   uint32_t word;
   std::memcpy(&word, from, sizeof(word));
   return word;
 }
 
-inline int32_t LoadPair(const int16_t* from) { return static_cast<int32_t>(LoadWord(from)); }
+TFLM_TRAIN_INLINE int32_t LoadPair(const int16_t* from) {
+  return static_cast<int32_t>(LoadWord(from));
+}
 
-inline void StoreWord(void* to, uint32_t word) { std::memcpy(to, &word, sizeof(word)); }
+TFLM_TRAIN_INLINE void StoreWord(void* to, uint32_t word) { std::memcpy(to, &word, sizeof(word)); }
 
 // Two words, aligned to 4.
-inline void StoreWords(int16_t* to, int32_t first, int32_t second) {
+TFLM_TRAIN_INLINE void StoreWords(int16_t* to, int32_t first, int32_t second) {
   using Words = uint64_t __attribute__((may_alias));
   asm("strd %1, %2, %0" : "=m"(*reinterpret_cast<Words*>(to)) : "r"(first), "r"(second));
 }
@@ -32,65 +36,67 @@ inline void StoreWords(int16_t* to, int32_t first, int32_t second) {
 // The instructions below have no intrinsics in GCC, or not with a rotation.
 
 // (low half of a, low half of b).
-inline uint32_t LowHalves(uint32_t a, uint32_t b) {
+TFLM_TRAIN_INLINE uint32_t LowHalves(uint32_t a, uint32_t b) {
   uint32_t pair;
   asm("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(a), "r"(b));
   return pair;
 }
 
 // (high half of a, high half of b).
-inline uint32_t HighHalves(uint32_t a, uint32_t b) {
+TFLM_TRAIN_INLINE uint32_t HighHalves(uint32_t a, uint32_t b) {
   uint32_t pair;
   asm("pkhtb %0, %2, %1, asr #16" : "=r"(pair) : "r"(a), "r"(b));
   return pair;
 }
 
 // (low, high) of two int16.
-inline uint32_t Pack(int32_t low, int32_t high) {
+TFLM_TRAIN_INLINE uint32_t Pack(int32_t low, int32_t high) {
   return LowHalves(static_cast<uint32_t>(low), static_cast<uint32_t>(high));
 }
 
 // Bytes 0 and 2, 1 and 3 of a word as a pair, sign extended.
-inline int32_t Bytes02(uint32_t word) {
+TFLM_TRAIN_INLINE int32_t Bytes02(uint32_t word) {
   int32_t pair;
   asm("sxtb16 %0, %1" : "=r"(pair) : "r"(word));
   return pair;
 }
-inline int32_t Bytes13(uint32_t word) {
+TFLM_TRAIN_INLINE int32_t Bytes13(uint32_t word) {
   int32_t pair;
   asm("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
   return pair;
 }
 
 // The same, added to the halves of `pair`.
-inline int32_t AddBytes02(uint32_t pair, uint32_t word) {
+TFLM_TRAIN_INLINE int32_t AddBytes02(uint32_t pair, uint32_t word) {
   int32_t sum;
   asm("sxtab16 %0, %1, %2" : "=r"(sum) : "r"(pair), "r"(word));
   return sum;
 }
-inline int32_t AddBytes13(uint32_t pair, uint32_t word) {
+TFLM_TRAIN_INLINE int32_t AddBytes13(uint32_t pair, uint32_t word) {
   int32_t sum;
   asm("sxtab16 %0, %1, %2, ror #8" : "=r"(sum) : "r"(pair), "r"(word));
   return sum;
 }
 
 // a / 2, rounded down, saturated to int8.
-inline int32_t SaturateHalf(int32_t a) {
+TFLM_TRAIN_INLINE int32_t SaturateHalf(int32_t a) {
   int32_t byte;
   asm("ssat %0, #8, %1, asr #1" : "=r"(byte) : "r"(a) : "cc");
   return byte;
 }
 
 // `byte` four times.
-inline uint32_t FourTimes(int32_t byte) { return static_cast<uint8_t>(byte) * 0x01010101u; }
+TFLM_TRAIN_INLINE uint32_t FourTimes(int32_t byte) {
+  return static_cast<uint8_t>(byte) * 0x01010101u;
+}
 
 // The larger and the smaller of each of four int8.
-inline uint32_t MaxBytes(uint32_t a, uint32_t b) {
+TFLM_TRAIN_INLINE uint32_t MaxBytes(uint32_t a, uint32_t b) {
   uint32_t max;
   asm("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(max) : "r"(a), "r"(b) : "cc");
   return max;
 }
-inline uint32_t MinBytes(uint32_t a, uint32_t b) {
+TFLM_TRAIN_INLINE uint32_t MinBytes(uint32_t a, uint32_t b) {
   uint32_t min;
   asm("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(min) : "r"(a), "r"(b) : "cc");
   return min;
@@ -99,12 +105,12 @@ inline uint32_t MinBytes(uint32_t a, uint32_t b) {
 // The running extremes of int8, four at a time.
 class ByteExtremes {
  public:
-  void Add(uint32_t word) {
+  TFLM_TRAIN_INLINE void Add(uint32_t word) {
     max_ = MaxBytes(max_, word);
     min_ = MinBytes(min_, word);
   }
 
-  void Add(uint32_t a, uint32_t b) {
+  TFLM_TRAIN_INLINE void Add(uint32_t a, uint32_t b) {
     uint32_t larger, smaller, flags;
     asm("ssub8 %[f], %[a], %[b]\n\t"
         "sel %[l], %[a], %[b]\n\t"
@@ -194,7 +200,7 @@ class ByteExtremes {
 };
 
 // The low bytes of four words.
-inline uint32_t PackBytes(int32_t b0, int32_t b1, int32_t b2, int32_t b3) {
+TFLM_TRAIN_INLINE uint32_t PackBytes(int32_t b0, int32_t b1, int32_t b2, int32_t b3) {
   asm("bfi %0, %1, #8, #8\n\t"
       "bfi %0, %2, #16, #8\n\t"
       "bfi %0, %3, #24, #8"
@@ -204,10 +210,10 @@ inline uint32_t PackBytes(int32_t b0, int32_t b1, int32_t b2, int32_t b3) {
 }
 
 // Products of the low and of the high halves (SMULBB, SMULTT).
-inline int32_t MultiplyLow(int32_t a, int32_t b) {
+TFLM_TRAIN_INLINE int32_t MultiplyLow(int32_t a, int32_t b) {
   return static_cast<int16_t>(a) * static_cast<int16_t>(b);
 }
-inline int32_t MultiplyHigh(int32_t a, int32_t b) { return (a >> 16) * (b >> 16); }
+TFLM_TRAIN_INLINE int32_t MultiplyHigh(int32_t a, int32_t b) { return (a >> 16) * (b >> 16); }
 
 }  // namespace dsp
 }  // namespace tflm_train

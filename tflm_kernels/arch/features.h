@@ -25,8 +25,10 @@
 // For the parts of an inner loop, whose sums would go through memory otherwise.
 #if defined(__GNUC__)
 #define TFLM_TRAIN_INLINE inline __attribute__((always_inline))
+#define TFLM_TRAIN_INLINE_LAMBDA __attribute__((always_inline))
 #else
 #define TFLM_TRAIN_INLINE inline
+#define TFLM_TRAIN_INLINE_LAMBDA
 #endif
 
 namespace tflm_train {

@@ -15,7 +15,8 @@ namespace tflm_train {
 
 // RequantizeSmall(sum, multiplier, -1 - down) + zero point, saturated to int8;
 // offset: 2 * zero point + 1.
-inline int32_t FinishByte(int32_t sum, int32_t multiplier, int32_t down, int32_t offset) {
+TFLM_TRAIN_INLINE int32_t FinishByte(int32_t sum, int32_t multiplier, int32_t down,
+                                     int32_t offset) {
   int32_t high = HighMul(2 * sum, multiplier);
   high += high >> 31;
   return dsp::SaturateHalf((high >> down) + offset);
@@ -29,7 +30,7 @@ class ByteClamp {
         min_(dsp::FourTimes(output.act_min)),
         max_(dsp::FourTimes(output.act_max)) {}
 
-  uint32_t operator()(uint32_t bytes) const {
+  TFLM_TRAIN_INLINE uint32_t operator()(uint32_t bytes) const {
     return is_needed_ ? dsp::MinBytes(dsp::MaxBytes(bytes, min_), max_) : bytes;
   }
 
@@ -59,23 +60,26 @@ inline void FinishRow(const int32_t* sums, const Finish& finish, int32_t n, int8
   for (int32_t j = 0; j < n; ++j) y[j] = static_cast<int8_t>(clamp(static_cast<uint8_t>(one(j))));
 }
 
+// Of one channel at two pixels.
+struct PixelBytes {
+  int32_t p0, p1;
+};
+TFLM_TRAIN_INLINE PixelBytes FinishPixels(int32_t sum0, int32_t sum1, int32_t multiplier,
+                                          int32_t down, int32_t offset) {
+  return {FinishByte(sum0, multiplier, down, offset), FinishByte(sum1, multiplier, down, offset)};
+}
+
 // Two pixels, channels c .. c + 3: those of `first` and of `second`; the biases are in
 // the sums. Only of small sums.
-inline void FinishTile(const TwoByTwo& first, const TwoByTwo& second, const Finish& finish,
-                       int32_t c, int8_t* y0, int8_t* y1) {
-  const ByteClamp clamp(finish.output);
-  const int32_t offset = 2 * finish.output.y_zero_point + 1;
-  const int32_t* const multiplier = finish.constants.multiplier + c;
-  const int32_t* const shift = finish.constants.shift + c;
-  struct Pair {
-    int32_t p0, p1;
-  };
-  const auto both = [&](int32_t j, int32_t sum0, int32_t sum1) -> Pair {
-    const int32_t m = multiplier[j], down = ~shift[j];
-    return {FinishByte(sum0, m, down, offset), FinishByte(sum1, m, down, offset)};
-  };
-  const Pair b0 = both(0, first.s00, first.s10), b1 = both(1, first.s01, first.s11);
-  const Pair b2 = both(2, second.s00, second.s10), b3 = both(3, second.s01, second.s11);
+TFLM_TRAIN_INLINE void FinishTile(const TwoByTwo& first, const TwoByTwo& second,
+                                  const ChannelConstants& constants, const ByteClamp& clamp,
+                                  int32_t offset, int32_t c, int8_t* y0, int8_t* y1) {
+  const int32_t* const m = constants.multiplier + c;
+  const int32_t* const shift = constants.shift + c;
+  const PixelBytes b0 = FinishPixels(first.s00, first.s10, m[0], ~shift[0], offset);
+  const PixelBytes b1 = FinishPixels(first.s01, first.s11, m[1], ~shift[1], offset);
+  const PixelBytes b2 = FinishPixels(second.s00, second.s10, m[2], ~shift[2], offset);
+  const PixelBytes b3 = FinishPixels(second.s01, second.s11, m[3], ~shift[3], offset);
   dsp::StoreWord(y0, clamp(dsp::PackBytes(b0.p0, b1.p0, b2.p0, b3.p0)));
   dsp::StoreWord(y1, clamp(dsp::PackBytes(b0.p1, b1.p1, b2.p1, b3.p1)));
 }

@@ -43,7 +43,7 @@ inline void FinishTileOneByOne(const TwoByTwo& first, const TwoByTwo& second, co
   }
 }
 
-inline int32_t Scaled(const Scaling& by, int32_t a) {
+TFLM_TRAIN_INLINE int32_t Scaled(const Scaling& by, int32_t a) {
   const int32_t high = HighMul(2 * a, by.multiplier);
   return (high + ((high >> 31) & by.negative) + by.half) >> by.shift;
 }

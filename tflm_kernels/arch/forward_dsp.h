@@ -34,8 +34,8 @@ inline void FillPatch(const int8_t* from, int32_t n, int32_t pixel, int32_t firs
   for (int32_t i = 0; i < (n & 3); ++i) to[2 * i] = static_cast<int16_t>(from[i] - patches.offset);
 }
 
-inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8_t* w1,
-                            TwoByTwo sums) {
+TFLM_TRAIN_INLINE TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8_t* w1,
+                                       TwoByTwo sums) {
   const int16_t* x = static_cast<const int16_t*>(patches.data);
   int32_t blocks = patches.depth >> 2;
   // By hand, because compilers run out of registers.
@@ -75,47 +75,41 @@ inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8
   return sums;
 }
 
-template <bool kHasColumns>
-inline void ConvPixelsOf(const Patches& patches, const int8_t* weights, const Patches* columns,
-                         const int8_t* column_weights, const Finish& finish, int32_t n, int8_t* y0,
-                         int8_t* y1) {
-  // By value: bytes are written, which may alias anything that lies in memory.
-  const Patches x = patches;
-  const Finish f = finish;
-  for (int32_t c = 0; c < n; c += 4) {
-    // What does not fill a tile is part of another one before it.
-    c = c + 4 <= n ? c : n - 4;
-    const int32_t depth = x.depth;
-    const int8_t* const w = weights + c * depth;
-    TwoByTwo first = {}, second = {};
-    if (f.is_small && f.constants.bias != nullptr) {
-      const int32_t* const bias = f.constants.bias + c;
-      first = {bias[0], bias[1], bias[0], bias[1]};
-      second = {bias[2], bias[3], bias[2], bias[3]};
-    }
-    first = DotTwoByTwo(x, w, w + depth, first);
-    second = DotTwoByTwo(x, w + 2 * depth, w + 3 * depth, second);
-    if (kHasColumns) {
-      const int32_t more = columns->depth;
-      const int8_t* const v = column_weights + c * more;
-      first = DotTwoByTwo(*columns, v, v + more, first);
-      second = DotTwoByTwo(*columns, v + 2 * more, v + 3 * more, second);
-    }
-    if (f.is_small) {
-      FinishTile(first, second, f, c, y0 + c, y1 + c);
-    } else {
-      FinishTileOneByOne(first, second, f, c, y0 + c, y1 + c);
-    }
-  }
-}
-
 inline void ConvPixels(const Patches& patches, const int8_t* weights, const Patches* columns,
                        const int8_t* column_weights, const Finish& finish, int32_t n, int8_t* y0,
                        int8_t* y1) {
-  if (columns == nullptr) {
-    ConvPixelsOf<false>(patches, weights, columns, column_weights, finish, n, y0, y1);
-  } else {
-    ConvPixelsOf<true>(patches, weights, columns, column_weights, finish, n, y0, y1);
+  // By value: bytes are written, which may alias anything that lies in memory.
+  const Finish f = finish;
+  const ByteClamp clamp(f.output);
+  const int32_t offset = 2 * f.output.y_zero_point + 1;
+  const int32_t* const bias = f.is_small ? f.constants.bias : nullptr;
+  for (int32_t c = 0; c < n; c += 4) {
+    // What does not fill a tile is part of another one before it.
+    c = c + 4 <= n ? c : n - 4;
+    int32_t b0 = 0, b1 = 0, b2 = 0, b3 = 0;
+    if (bias != nullptr) {
+      b0 = bias[c];
+      b1 = bias[c + 1];
+      b2 = bias[c + 2];
+      b3 = bias[c + 3];
+    }
+    TwoByTwo first = {b0, b1, b0, b1}, second = {b2, b3, b2, b3};
+    const Patches* x = &patches;
+    const int8_t* of_channels = weights;
+    while (true) {
+      const int32_t depth = x->depth;
+      const int8_t* const w = of_channels + c * depth;
+      first = DotTwoByTwo(*x, w, w + depth, first);
+      second = DotTwoByTwo(*x, w + 2 * depth, w + 3 * depth, second);
+      if (columns == nullptr || x == columns) break;
+      x = columns;
+      of_channels = column_weights;
+    }
+    if (f.is_small) {
+      FinishTile(first, second, f.constants, clamp, offset, c, y0 + c, y1 + c);
+    } else {
+      FinishTileOneByOne(first, second, f, c, y0 + c, y1 + c);
+    }
   }
 }
 
@@ -125,8 +119,8 @@ struct FourSums {
 };
 
 // sums + the taps' at channels c .. c + 3.
-inline FourSums AddTaps(const DepthwiseTap* taps, int32_t count, int32_t c, int32_t minus,
-                        FourSums sums) {
+TFLM_TRAIN_INLINE FourSums AddTaps(const DepthwiseTap* taps, int32_t count, int32_t c,
+                                   int32_t minus, FourSums sums) {
   uint32_t x, w;
   int32_t a, b;
   // By hand, because compilers run out of registers; with one more they do in places, too.

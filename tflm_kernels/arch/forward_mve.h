@@ -17,11 +17,19 @@ constexpr bool kRawPatches = true;
 
 inline void FillPatch(const int8_t* from, int32_t n, int32_t pixel, int32_t first,
                       const Patches& patches) {
-  int8_t* const to = static_cast<int8_t*>(patches.data) + pixel * patches.depth + first;
-  for (int32_t i = 0; i < n; i += 16) {
-    const mve_pred16_t live = vctp8q(static_cast<uint32_t>(n - i));
-    vstrbq_p_s8(to + i, vldrbq_z_s8(from + i, live), live);
-  }
+  int8_t* to = static_cast<int8_t*>(patches.data) + pixel * patches.depth + first;
+  register int32_t rest asm("lr") = n;
+  // By hand: compilers make no loops with tail predication of intrinsics.
+  asm volatile(
+      "wlstp.8 lr, lr, 2f\n"
+      "1:\n\t"
+      "vldrb.8 q0, [%[from]], #16\n\t"
+      "vstrb.8 q0, [%[to]], #16\n\t"
+      "letp lr, 1b\n"
+      "2:"
+      : [from] "+r"(from), [to] "+r"(to), [rest] "+r"(rest)
+      :
+      : "q0", "cc", "memory");
 }
 
 // Of two pixels and four output channels.
@@ -32,7 +40,7 @@ struct TileSums {
 
 // Puts two words into the lower or the upper half of v.
 template <bool kUpper>
-inline int32x4_t WithHalf(int32x4_t v, int32_t first, int32_t second) {
+TFLM_TRAIN_INLINE int32x4_t WithHalf(int32x4_t v, int32_t first, int32_t second) {
   if (kUpper) {
     asm("vmov %f0, %1, %2" : "+w"(v) : "r"(first), "r"(second));
   } else {
@@ -43,8 +51,8 @@ inline int32x4_t WithHalf(int32x4_t v, int32_t first, int32_t second) {
 
 // Puts the sums of two output channels into the lower or the upper half.
 template <bool kUpper>
-inline TileSums SumTwoChannels(const Patches& patches, const int8_t* w0, const int8_t* w1,
-                               const TileSums& sums) {
+TFLM_TRAIN_INLINE TileSums SumTwoChannels(const Patches& patches, const int8_t* w0,
+                                          const int8_t* w1, const TileSums& sums) {
   const int8_t* a0 = static_cast<const int8_t*>(patches.data);
   const int8_t* a1 = a0 + patches.depth;
   int32_t s00, s01, s10, s11, sum0, sum1;
@@ -89,14 +97,15 @@ inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8
 }
 
 // Of values that do not matter.
-inline int32x4_t AnyVector() {
+TFLM_TRAIN_INLINE int32x4_t AnyVector() {
   int32x4_t v;
   asm("" : "=w"(v));
   return v;
 }
 
 // Adds the sums of four output channels.
-inline void AddTile(const Patches& patches, const int8_t* weights, int32x4_t* p0, int32x4_t* p1) {
+TFLM_TRAIN_INLINE void AddTile(const Patches& patches, const int8_t* weights, int32x4_t* p0,
+                               int32x4_t* p1) {
   const int32_t depth = patches.depth;
   const TileSums any = {AnyVector(), AnyVector(), AnyVector()};
   const TileSums half = SumTwoChannels<false>(patches, weights, weights + depth, any);
@@ -131,13 +140,17 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offse
   }
 }
 
+// What a second rounding, half up, rounds half away from zero.
+TFLM_TRAIN_INLINE int32x4_t Toward(int32x4_t high) {
+  return vaddq_s32(high, vshrq_n_s32(high, 31));
+}
+
 // Requantize, given the constants of four channels. VQRDMULH is its first rounding,
 // VRSHL with the fix for negative values the second.
-inline int32x4_t Requantized(int32x4_t value, int32x4_t multiplier, int32x4_t shift,
-                             bool is_small) {
+TFLM_TRAIN_INLINE int32x4_t Requantized(int32x4_t value, int32x4_t multiplier, int32x4_t shift,
+                                        bool is_small) {
   if (is_small) {
-    value = vqrdmulhq_s32(value, multiplier);
-    return vrshlq_s32(vaddq_s32(value, vshrq_n_s32(value, 31)), shift);
+    return vrshlq_s32(Toward(vqrdmulhq_s32(value, multiplier)), shift);
   }
   const int32x4_t zeros = vdupq_n_s32(0);
   const int32x4_t right = vminq_s32(shift, zeros);
@@ -147,7 +160,7 @@ inline int32x4_t Requantized(int32x4_t value, int32x4_t multiplier, int32x4_t sh
   return vrshlq_s32(value, right);
 }
 
-inline int32x4_t Clamped(int32x4_t value, const OutputParams& output) {
+TFLM_TRAIN_INLINE int32x4_t Clamped(int32x4_t value, const OutputParams& output) {
   value = vaddq_n_s32(value, output.y_zero_point);
   value = vmaxq_s32(value, vdupq_n_s32(output.act_min));
   return vminq_s32(value, vdupq_n_s32(output.act_max));
@@ -165,35 +178,29 @@ inline void FinishRow(const int32_t* sums, const Finish& finish, int32_t n, int8
   }
 }
 
-template <bool kHasColumns>
-inline void ConvPixelsOf(const Patches& patches, const int8_t* weights, const Patches* columns,
-                         const int8_t* column_weights, const Finish& finish, int32_t n, int8_t* y0,
-                         int8_t* y1) {
+inline void ConvPixels(const Patches& patches, const int8_t* weights, const Patches* columns,
+                       const int8_t* column_weights, const Finish& finish, int32_t n, int8_t* y0,
+                       int8_t* y1) {
   // By value: bytes are written, which may alias anything that lies in memory.
-  const Patches x = patches;
   const Finish f = finish;
+  const ChannelConstants& k = f.constants;
   for (int32_t c = 0; c < n; c += 4) {
     // What does not fill a tile is part of another one before it.
     c = c + 4 <= n ? c : n - 4;
-    const ChannelConstants& k = f.constants;
     int32x4_t p0 = k.bias != nullptr ? vldrwq_s32(k.bias + c) : vdupq_n_s32(0), p1 = p0;
-    AddTile(x, weights + c * x.depth, &p0, &p1);
-    if (kHasColumns) AddTile(*columns, column_weights + c * columns->depth, &p0, &p1);
+    const Patches* x = &patches;
+    const int8_t* of_channels = weights;
+    while (true) {
+      AddTile(*x, of_channels + c * x->depth, &p0, &p1);
+      if (columns == nullptr || x == columns) break;
+      x = columns;
+      of_channels = column_weights;
+    }
     const int32x4_t multiplier = vldrwq_s32(k.multiplier + c), shift = vldrwq_s32(k.shift + c);
     p0 = Requantized(p0, multiplier, shift, f.is_small);
     p1 = Requantized(p1, multiplier, shift, f.is_small);
     vstrbq_s32(y0 + c, Clamped(p0, f.output));
     vstrbq_s32(y1 + c, Clamped(p1, f.output));
-  }
-}
-
-inline void ConvPixels(const Patches& patches, const int8_t* weights, const Patches* columns,
-                       const int8_t* column_weights, const Finish& finish, int32_t n, int8_t* y0,
-                       int8_t* y1) {
-  if (columns == nullptr) {
-    ConvPixelsOf<false>(patches, weights, columns, column_weights, finish, n, y0, y1);
-  } else {
-    ConvPixelsOf<true>(patches, weights, columns, column_weights, finish, n, y0, y1);
   }
 }
 
@@ -208,36 +215,123 @@ inline bool TakesBlocks(const Finish& finish, int32_t n) {
   return finish.is_small && n >= kDepthwiseChannels;
 }
 
+// Of 16 channels. No array: a loop over its vectors goes through memory where it is not unrolled.
+struct FourthSums {
+  int32x4_t s0, s1, s2, s3;  // channels j, j + 4, j + 8, j + 12
+};
+
+TFLM_TRAIN_INLINE FourthSums Loaded(const int32_t* from) {
+  const int32x4x4_t v = vld4q_s32(from);
+  return {v.val[0], v.val[1], v.val[2], v.val[3]};
+}
+
 // sums + each fourth channel of pairs of products of 16 channels.
-inline int32x4x4_t AddHalves(int32x4x4_t sums, int16x8_t even, int16x8_t odd) {
-  sums.val[0] = vaddq_s32(sums.val[0], vmovlbq_s16(even));
-  sums.val[1] = vaddq_s32(sums.val[1], vmovlbq_s16(odd));
-  sums.val[2] = vaddq_s32(sums.val[2], vmovltq_s16(even));
-  sums.val[3] = vaddq_s32(sums.val[3], vmovltq_s16(odd));
-  return sums;
+TFLM_TRAIN_INLINE FourthSums AddHalves(const FourthSums& sums, int16x8_t even, int16x8_t odd) {
+  return {vaddq_s32(sums.s0, vmovlbq_s16(even)), vaddq_s32(sums.s1, vmovlbq_s16(odd)),
+          vaddq_s32(sums.s2, vmovltq_s16(even)), vaddq_s32(sums.s3, vmovltq_s16(odd))};
 }
 
 // scratch[c] = bias[c] - offset * the sum of the weights.
 inline void PrepareTaps(const DepthwiseTap* taps, int32_t count, int32_t offset,
                         const Finish& finish, int32_t n, int32_t* scratch) {
   if (!TakesBlocks(finish, n)) return;
-  const int32x4_t zeros = vdupq_n_s32(0);
   for (int32_t c = 0; c < n; c += kDepthwiseChannels) {
     c = c + kDepthwiseChannels <= n ? c : n - kDepthwiseChannels;
     int16x8_t even = vdupq_n_s16(0), odd = even;
-    for (int32_t k = 0; k < count; ++k) {
-      const int8x16_t w = vldrbq_s8(taps[k].weights + c);
+    const DepthwiseTap* tap = taps;
+    int32_t k = count;
+    do {
+      const int8x16_t w = vldrbq_s8(tap++->weights + c);
       even = vaddq_s16(even, vmovlbq_s8(w));
       odd = vaddq_s16(odd, vmovltq_s8(w));
-    }
-    int32x4x4_t sums = AddHalves({{zeros, zeros, zeros, zeros}}, even, odd);
-    for (int j = 0; j < 4; ++j) sums.val[j] = vmulq_n_s32(sums.val[j], -offset);
-    if (finish.constants.bias != nullptr) {
-      const int32x4x4_t bias = vld4q_s32(finish.constants.bias + c);
-      for (int j = 0; j < 4; ++j) sums.val[j] = vaddq_s32(sums.val[j], bias.val[j]);
-    }
-    vst4q_s32(scratch + c, sums);
+    } while (--k > 0);
+    const int32x4_t zeros = vdupq_n_s32(0);
+    FourthSums start = {zeros, zeros, zeros, zeros};
+    if (finish.constants.bias != nullptr) start = Loaded(finish.constants.bias + c);
+    const FourthSums sums = AddHalves({zeros, zeros, zeros, zeros}, even, odd);
+    const int32x4x4_t all = {
+        {vmlaq_n_s32(start.s0, sums.s0, -offset), vmlaq_n_s32(start.s1, sums.s1, -offset),
+         vmlaq_n_s32(start.s2, sums.s2, -offset), vmlaq_n_s32(start.s3, sums.s3, -offset)}};
+    vst4q_s32(scratch + c, all);
   }
+}
+
+// y[0 .. 15] = the outputs of channels c .. c + 15; one tap or more. start: of the sums, as
+// PrepareTaps has them; multiplier, shift: of the channels.
+inline void DepthwiseBlock(const DepthwiseTap* taps, int32_t count, int32_t c, const int32_t* start,
+                           const int32_t* multiplier, const int32_t* shift,
+                           const OutputParams& output, int8_t* y) {
+  int32_t w;
+  register int32_t n asm("lr") = count;
+  // By hand, because compilers run out of registers. Sums are q0 to q3, each fourth channel.
+  asm volatile(
+      "vld40.32 {q0, q1, q2, q3}, [%[x]]\n\t"
+      "vld41.32 {q0, q1, q2, q3}, [%[x]]\n\t"
+      "vld42.32 {q0, q1, q2, q3}, [%[x]]\n\t"
+      "vld43.32 {q0, q1, q2, q3}, [%[x]]\n\t"
+      "dls lr, lr\n"
+      "1:\n\t"
+      "ldrd %[x], %[w], [%[taps]], #8\n\t"
+      "add %[x], %[x], %[c]\n\t"
+      "vldrb.8 q4, [%[x]]\n\t"
+      "add %[w], %[w], %[c]\n\t"
+      "vldrb.8 q5, [%[w]]\n\t"
+      "vmullb.s8 q6, q4, q5\n\t"
+      "vmullt.s8 q4, q4, q5\n\t"
+      "vmovlb.s16 q5, q6\n\t"
+      "vmovlt.s16 q6, q6\n\t"
+      "vadd.i32 q0, q0, q5\n\t"
+      "vmovlb.s16 q5, q4\n\t"
+      "vadd.i32 q2, q2, q6\n\t"
+      "vmovlt.s16 q4, q4\n\t"
+      "vadd.i32 q1, q1, q5\n\t"
+      "vadd.i32 q3, q3, q4\n\t"
+      "le lr, 1b\n\t"
+      // RequantizeSmall.
+      "vld40.32 {q4, q5, q6, q7}, [%[multiplier]]\n\t"
+      "vld41.32 {q4, q5, q6, q7}, [%[multiplier]]\n\t"
+      "vld42.32 {q4, q5, q6, q7}, [%[multiplier]]\n\t"
+      "vld43.32 {q4, q5, q6, q7}, [%[multiplier]]\n\t"
+      "vqrdmulh.s32 q0, q0, q4\n\t"
+      "vqrdmulh.s32 q1, q1, q5\n\t"
+      "vshr.s32 q4, q0, #31\n\t"
+      "vqrdmulh.s32 q2, q2, q6\n\t"
+      "vadd.i32 q0, q0, q4\n\t"
+      "vshr.s32 q5, q1, #31\n\t"
+      "vqrdmulh.s32 q3, q3, q7\n\t"
+      "vadd.i32 q1, q1, q5\n\t"
+      "vshr.s32 q6, q2, #31\n\t"
+      "vadd.i32 q2, q2, q6\n\t"
+      "vshr.s32 q7, q3, #31\n\t"
+      "vadd.i32 q3, q3, q7\n\t"
+      "vld40.32 {q4, q5, q6, q7}, [%[shift]]\n\t"
+      "vld41.32 {q4, q5, q6, q7}, [%[shift]]\n\t"
+      "vld42.32 {q4, q5, q6, q7}, [%[shift]]\n\t"
+      "vld43.32 {q4, q5, q6, q7}, [%[shift]]\n\t"
+      "vrshl.s32 q0, q0, q4\n\t"
+      "vadd.i32 q0, q0, %[zero_point]\n\t"
+      "vrshl.s32 q1, q1, q5\n\t"
+      "vadd.i32 q1, q1, %[zero_point]\n\t"
+      "vrshl.s32 q2, q2, q6\n\t"
+      "vqmovnb.s32 q4, q0\n\t"
+      "vadd.i32 q2, q2, %[zero_point]\n\t"
+      "vrshl.s32 q3, q3, q7\n\t"
+      "vqmovnb.s32 q5, q1\n\t"
+      "vadd.i32 q3, q3, %[zero_point]\n\t"
+      "vqmovnt.s32 q4, q2\n\t"
+      "vqmovnt.s32 q5, q3\n\t"
+      "vqmovnb.s16 q4, q4\n\t"
+      "vdup.8 q6, %[least]\n\t"
+      "vqmovnt.s16 q4, q5\n\t"
+      "vdup.8 q7, %[most]\n\t"
+      "vmax.s8 q4, q4, q6\n\t"
+      "vmin.s8 q4, q4, q7\n\t"
+      "vstrb.8 q4, [%[y]]"
+      : [taps] "+r"(taps), [n] "+r"(n), [x] "+&r"(start), [w] "=&r"(w)
+      : [c] "r"(c), [multiplier] "r"(multiplier), [shift] "r"(shift),
+        [zero_point] "r"(output.y_zero_point), [least] "r"(output.act_min),
+        [most] "r"(output.act_max), [y] "r"(y)
+      : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
 inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t offset,
@@ -248,48 +342,68 @@ inline void DepthwisePixel(const DepthwiseTap* taps, int32_t count, int32_t offs
     return FinishRow(scratch, finish, n, y);
   }
   const ChannelConstants& k = finish.constants;
-  const OutputParams& output = finish.output;
-  const DepthwiseTap* const end = taps + count;
   for (int32_t c = 0; c < n; c += kDepthwiseChannels) {
     // What does not fill a block is part of another one before it.
     c = c + kDepthwiseChannels <= n ? c : n - kDepthwiseChannels;
-    int32x4x4_t sums = vld4q_s32(scratch + c);
-    for (const DepthwiseTap* tap = taps; tap < end; ++tap) {
-      const int8x16_t x = vldrbq_s8(tap->pixel + c), w = vldrbq_s8(tap->weights + c);
-      sums = AddHalves(sums, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
-    }
-    const int32x4x4_t multiplier = vld4q_s32(k.multiplier + c), shift = vld4q_s32(k.shift + c);
-    for (int j = 0; j < 4; ++j) {
-      sums.val[j] = Requantized(sums.val[j], multiplier.val[j], shift.val[j], true);
-      sums.val[j] = vaddq_n_s32(sums.val[j], output.y_zero_point);
-    }
-    int16x8_t even = vqmovnbq_s32(vdupq_n_s16(0), sums.val[0]), odd = even;
-    even = vqmovntq_s32(even, sums.val[2]);
-    odd = vqmovntq_s32(vqmovnbq_s32(odd, sums.val[1]), sums.val[3]);
-    int8x16_t bytes = vqmovntq_s16(vqmovnbq_s16(vdupq_n_s8(0), even), odd);
-    bytes = vmaxq_s8(bytes, vdupq_n_s8(static_cast<int8_t>(output.act_min)));
-    bytes = vminq_s8(bytes, vdupq_n_s8(static_cast<int8_t>(output.act_max)));
-    vstrbq_s8(y + c, bytes);
+    DepthwiseBlock(taps, count, c, scratch + c, k.multiplier + c, k.shift + c, finish.output,
+                   y + c);
   }
-}
-
-inline int32x4_t Scaled(const Scaling& by, int32x4_t a) {
-  const int32x4_t high = vqrdmulhq_n_s32(a, by.multiplier);
-  if (by.shift == 0) return high;
-  return vrshlq_n_s32(vaddq_s32(high, vshrq_n_s32(high, 31)), -by.shift);
 }
 
 inline void AddElements(const Addition& addition, const int8_t* a, const int8_t* b, int8_t* y,
                         int32_t n) {
-  const Addition add = addition;
-  for (int32_t i = 0; i < n; i += 4) {
-    const mve_pred16_t live = vctp32q(static_cast<uint32_t>(n - i));
-    const int32x4_t x0 = vsubq_n_s32(vldrbq_z_s32(a + i, live), add.a_zero_point);
-    const int32x4_t x1 = vsubq_n_s32(vldrbq_z_s32(b + i, live), add.b_zero_point);
-    const int32x4_t sum = vaddq_s32(Scaled(add.a, vshlq_r_s32(x0, add.left_shift)),
-                                    Scaled(add.b, vshlq_r_s32(x1, add.left_shift)));
-    vstrbq_p_s32(y + i, Clamped(Scaled(add.sum, sum), add.output), live);
-  }
+  // In the order in which they are loaded, four at a time.
+  const struct {
+    int32_t a_zero_point, a_multiplier, a_rounds, a_shift;
+    int32_t b_zero_point, b_multiplier, b_rounds, b_shift;
+    int32_t multiplier, rounds, shift, zero_point;
+  } k = {addition.a_zero_point,  addition.a.multiplier, -addition.a.negative,
+         -addition.a.shift,      addition.b_zero_point, addition.b.multiplier,
+         -addition.b.negative,   -addition.b.shift,     addition.sum.multiplier,
+         -addition.sum.negative, -addition.sum.shift,   addition.output.y_zero_point};
+  const void* constants;
+  register int32_t rest asm("lr") = n;
+  // By hand: compilers run out of registers, and make no loops with tail predication of
+  // intrinsics. What a second rounding, half up, rounds is half away from zero by what the VMLAs
+  // add: -1 to a negative value, where there is a second rounding.
+  asm volatile(
+      "vdup.32 q3, %[least]\n\t"
+      "vdup.32 q4, %[most]\n\t"
+      "wlstp.32 lr, lr, 2f\n"
+      "1:\n\t"
+      "mov %[k], %[all]\n\t"
+      "ldm %[k]!, {r4, r5, r6, r8}\n\t"
+      "vldrb.s32 q0, [%[a]], #4\n\t"
+      "vsub.i32 q0, q0, r4\n\t"
+      "vshl.s32 q0, %[left]\n\t"
+      "vqrdmulh.s32 q0, q0, r5\n\t"
+      "vldrb.s32 q1, [%[b]], #4\n\t"
+      "vshr.s32 q2, q0, #31\n\t"
+      "vmla.s32 q0, q2, r6\n\t"
+      "vrshl.s32 q0, r8\n\t"
+      "ldm %[k]!, {r4, r5, r6, r8}\n\t"
+      "vsub.i32 q1, q1, r4\n\t"
+      "vshl.s32 q1, %[left]\n\t"
+      "vqrdmulh.s32 q1, q1, r5\n\t"
+      "vshr.s32 q2, q1, #31\n\t"
+      "vmla.s32 q1, q2, r6\n\t"
+      "vrshl.s32 q1, r8\n\t"
+      "ldm %[k], {r4, r5, r6, r8}\n\t"
+      "vadd.i32 q0, q0, q1\n\t"
+      "vqrdmulh.s32 q0, q0, r4\n\t"
+      "vshr.s32 q2, q0, #31\n\t"
+      "vmla.s32 q0, q2, r5\n\t"
+      "vrshl.s32 q0, r6\n\t"
+      "vadd.i32 q0, q0, r8\n\t"
+      "vmax.s32 q0, q0, q3\n\t"
+      "vmin.s32 q0, q0, q4\n\t"
+      "vstrb.32 q0, [%[y]], #4\n\t"
+      "letp lr, 1b\n"
+      "2:"
+      : [a] "+l"(a), [b] "+l"(b), [y] "+l"(y), [rest] "+r"(rest), [k] "=&r"(constants)
+      : [all] "r"(&k), [left] "r"(addition.left_shift), [least] "r"(addition.output.act_min),
+        [most] "r"(addition.output.act_max)
+      : "r4", "r5", "r6", "r8", "q0", "q1", "q2", "q3", "q4", "cc", "memory");
 }
 
 }  // namespace tflm_train

@@ -74,62 +74,78 @@ inline void MaskActivation(const int8_t* activation, const ByteRange& range, siz
   }
 }
 
-// One bit for each of 16 * count activations: whether it is inside the range.
+// One bit for each of 8 * count activations: whether it is inside the range.
 inline void ClampBits(const int8_t* activation, const ByteRange& range, size_t count,
                       uint8_t* bits) {
+  if (count == 0) return;
   // Words are ones at the bottom of each byte that passes, of every other word four bits
   // higher; the product brings those of a pair together in its top byte.
   constexpr uint32_t kGather = 0x01020408;
-  const auto eight = [&](const int8_t* from) {
-    uint32_t low = LoadWord(from), high = LoadWord(from + 4);
-    asm("usub8 %0, %0, %2\n\t"
-        "usub8 %0, %3, %0\n\t"
-        "sel %0, %4, %6\n\t"
-        "usub8 %1, %1, %2\n\t"
-        "usub8 %1, %3, %1\n\t"
-        "sel %1, %5, %6"
-        : "+&r"(low), "+&r"(high)
-        : "r"(range.least), "r"(range.width), "r"(0x01010101), "r"(0x10101010), "r"(0)
-        : "cc");
-    return (low | high) * kGather >> 24;
-  };
-  for (; count > 0; --count, activation += 16, bits += 2) {
-    const uint32_t first = eight(activation);
-    const uint16_t both = static_cast<uint16_t>(first | eight(activation + 8) << 8);
-    std::memcpy(bits, &both, sizeof(both));
-  }
+  uint32_t low, high;
+  asm volatile(
+      "1:\n\t"
+      "ldr %[low], [%[from]], #4\n\t"
+      "ldr %[high], [%[from]], #4\n\t"
+      "usub8 %[low], %[low], %[least]\n\t"
+      "usub8 %[low], %[width], %[low]\n\t"
+      "sel %[low], %[ones], %[zero]\n\t"
+      "usub8 %[high], %[high], %[least]\n\t"
+      "usub8 %[high], %[width], %[high]\n\t"
+      "sel %[high], %[sixteens], %[zero]\n\t"
+      "orr %[low], %[low], %[high]\n\t"
+      "mul %[low], %[low], %[gather]\n\t"
+      "lsr %[low], %[low], #24\n\t"
+      "strb %[low], [%[bits]], #1\n\t"
+      "subs %[count], %[count], #1\n\t"
+      "bne 1b"
+      : [from] "+r"(activation), [bits] "+r"(bits), [count] "+r"(count), [low] "=&r"(low),
+        [high] "=&r"(high)
+      : [least] "r"(range.least), [width] "r"(range.width), [ones] "r"(0x01010101),
+        [sixteens] "r"(0x10101010), [gather] "r"(kGather), [zero] "r"(0)
+      : "cc", "memory");
 }
 
 // sums[j] = sum over `count` pixels, `stride` bytes apart, of byte j; four bytes.
 inline void SumBytes(const int8_t* pixels, int32_t stride, int32_t count, int32_t* sums) {
   // FAST-PATH-BOUND: byte-sums
   constexpr int32_t kMost = 256;  // that fit int16
-  sums[0] = sums[1] = sums[2] = sums[3] = 0;
+  int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
   while (count > 0) {
     const int32_t part = count < kMost ? count : kMost;
     count -= part;
-    uint32_t even = 0, odd = 0;
-    const auto add = [&](uint32_t word) {
-      asm("sxtab16 %0, %0, %2\n\t"
-          "sxtab16 %1, %1, %2, ror #8"
-          : "+&r"(even), "+&r"(odd)
-          : "r"(word));
-    };
-    int32_t n = part;
-    for (; n >= 4; n -= 4) {
-      const int8_t* const next = pixels + 2 * stride;
-      add(LoadWord(pixels));
-      add(LoadWord(pixels + stride));
-      add(LoadWord(next));
-      add(LoadWord(next + stride));
-      pixels = next + 2 * stride;
+    uint32_t even = 0, odd = 0, word, other;
+    int32_t pairs = part >> 1;
+    if (pairs > 0) {
+      asm("1:\n\t"
+          "ldr %[word], [%[p]]\n\t"
+          "ldr %[other], [%[p], %[stride]]\n\t"
+          "add %[p], %[p], %[stride], lsl #1\n\t"
+          "sxtab16 %[even], %[even], %[word]\n\t"
+          "sxtab16 %[odd], %[odd], %[word], ror #8\n\t"
+          "subs %[n], %[n], #1\n\t"
+          "sxtab16 %[even], %[even], %[other]\n\t"
+          "sxtab16 %[odd], %[odd], %[other], ror #8\n\t"
+          "bne 1b"
+          : [p] "+r"(pixels), [n] "+r"(pairs), [even] "+r"(even), [odd] "+r"(odd),
+            [word] "=&r"(word), [other] "=&r"(other)
+          : [stride] "r"(stride)
+          : "cc", "memory");
     }
-    for (; n > 0; --n, pixels += stride) add(LoadWord(pixels));
-    sums[0] += static_cast<int16_t>(even);
-    sums[1] += static_cast<int16_t>(odd);
-    sums[2] += static_cast<int32_t>(even) >> 16;
-    sums[3] += static_cast<int32_t>(odd) >> 16;
+    if (part & 1) {
+      word = LoadWord(pixels);
+      even = static_cast<uint32_t>(AddBytes02(even, word));
+      odd = static_cast<uint32_t>(AddBytes13(odd, word));
+      pixels += stride;
+    }
+    sum0 += static_cast<int16_t>(even);
+    sum1 += static_cast<int16_t>(odd);
+    sum2 += static_cast<int32_t>(even) >> 16;
+    sum3 += static_cast<int32_t>(odd) >> 16;
   }
+  sums[0] = sum0;
+  sums[1] = sum1;
+  sums[2] = sum2;
+  sums[3] = sum3;
 }
 
 }  // namespace dsp

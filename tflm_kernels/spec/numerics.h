@@ -149,7 +149,7 @@ inline int32_t RoundToInt32(float value) {
 }
 
 // 2 * x, rounded toward zero; saturates.
-inline int32_t HalvesTowardZero(float x) {
+TFLM_TRAIN_INLINE int32_t HalvesTowardZero(float x) {
 #if defined(TFLM_TRAIN_DSP) && defined(__ARM_FP)
   int32_t halves;
   asm("vcvt.s32.f32 %1, %1, #1\n\tvmov %0, %1" : "=r"(halves), "+t"(x));
@@ -162,7 +162,7 @@ inline int32_t HalvesTowardZero(float x) {
 }
 
 // RoundToInt32 where the result is below 2^30; where it is not, this is not either.
-inline int32_t RoundBelow30Bits(float x) {
+TFLM_TRAIN_INLINE int32_t RoundBelow30Bits(float x) {
   const int32_t halves = HalvesTowardZero(x);
   const uint32_t up = static_cast<uint32_t>(halves) + 1 + static_cast<uint32_t>(halves >> 31);
   return static_cast<int32_t>(up) >> 1;

@@ -12,6 +12,7 @@ from tflm_train.data.oddities import oddities
 from tflm_train.learning import RateChoice
 from tflm_train.learning.rates import LOWEST_RATE
 from tflm_train.model import Model
+from tflm_train.runtime.assessment import assess
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import ACCURACY
 from tflm_train.runtime.model_data import part_for, real_range
@@ -24,6 +25,9 @@ _GUESSED = 1.5
 _GUESSING, _STILL, _FALLING = 0.97, 0.01, 0.75
 _BETTER, _WORSE, _RISEN = 0.01, 0.02, 0.1
 _LIMITED, _VANISHED = 0.3, 0.9
+_TIED = 0.05
+_FEWEST_TIED = 5
+"""A share, and a number, of test samples that ties decide: from there on that is worth saying."""
 _LIKE_THE_MEAN = 0.97
 """Of the error of one answer for all: no better than that."""
 
@@ -59,7 +63,7 @@ def on_run(
         guessing = _too_large(run, choice) or guessing  # It had something to lose.
     found = vanished or guessing or _too_large(run, choice) or _limited(run, choice)
     found = found or _still(run, choice) or _like_the_mean(interpreter, run, data)
-    found = found or _falling(run)
+    found = found or _falling(run) or _tied(run, choice)
     return [] if found is None else [found]
 
 
@@ -223,4 +227,18 @@ def _vanished(run: TrainingRecord, choice: RateChoice | None) -> str | None:
         f"{100 * counts.vanished / counts.steps:.0f} % of the steps of weights were rounded to "
         f"nothing, because the learning rate {rate:g} is too small for int8 weights; use a larger "
         f"one, such as --lr {_larger(rate):g}, or leave --lr out and one is chosen"
+    )
+
+
+def _tied(run: TrainingRecord, choice: RateChoice | None) -> str | None:
+    """Outputs that training has not yet moved far apart, in steps of int8."""
+    ties = assess(run.test).ties
+    if choice is not None or ties is None or ties < _TIED:
+        return None
+    if ties * len(run.test.wanted) < _FEWEST_TIED:
+        return None
+    return (
+        f"{100 * ties:.0f} % of the test samples are decided by a tie of int8 outputs: training "
+        f"has not moved these far apart; use a larger learning rate, such as --lr "
+        f"{10 * run.learning_rate:g}, leave --lr out and one is chosen, or train longer"
     )

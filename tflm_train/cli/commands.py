@@ -6,6 +6,8 @@ from typing import Any
 
 from tflm_train.cli import (
     analyze,
+    completion,
+    doctor,
     evaluate,
     export,
     features_list,
@@ -59,4 +61,6 @@ COMMANDS: tuple[Command[Any] | Group, ...] = (
     merge.COMMAND,
     export.COMMAND,
     optimize.COMMAND,
+    doctor.COMMAND,
+    completion.COMMAND,
 )

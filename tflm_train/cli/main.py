@@ -17,6 +17,7 @@ from tflm_train.cli.commands import COMMANDS
 from tflm_train.errors import TflmTrainError
 from tflm_train.records import plain
 from tflm_train.runtime.crashes import end_crashes_in_a_line
+from tflm_train.version import VERSION
 
 _DEBUG_VARIABLE = "TFLM_TRAIN_DEBUG"
 
@@ -56,6 +57,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     Returns:
       The arguments, and `typed`: all of it, as a shell takes it.
     """
+    parsed: argparse.Namespace = make_parser().parse_args(argv[1:])
+    parsed.typed = shlex.join(["tflm_train", *argv[1:]])
+    return parsed
+
+
+def make_parser() -> Any:
+    """The parser of all commands."""
     make: Any = _Parser
     parser = make(
         prog="tflm_train",
@@ -65,12 +73,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
         # It sees the commands' options too, and would take --log for the start of absl's own.
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"tflm_train {VERSION}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command_name")
     for entry in COMMANDS:
         add_to(subparsers, entry)
-    parsed: argparse.Namespace = parser.parse_args(argv[1:])
-    parsed.typed = shlex.join(["tflm_train", *argv[1:]])
-    return parsed
+    return parser
 
 
 def _execute_alone(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,8 @@ from tflm_train.runtime.metrics import ACCURACY
 Line = list[tuple[float, float]]
 
 _POINTS = 200
-"""Of the losses, each a mean."""
+_FEWEST_STEPS = 8
+"""The losses of single samples leap: a point is the mean of at least so many."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Curves:
 
 def _losses(run: FinishedRun) -> Line:
     losses, epochs = run.record.losses.astype(np.float64), len(run.record.epochs)
-    parts = np.array_split(losses, min(_POINTS, len(losses)))
+    count = min(_POINTS, max(2, len(losses) // _FEWEST_STEPS), len(losses))
+    parts = np.array_split(losses, count)
     ends = np.cumsum([len(part) for part in parts])
     starts = ends - [len(part) for part in parts]
     middles = (starts + ends) / 2 * epochs / len(losses)

@@ -193,8 +193,9 @@ def _samples(dataset: Dataset, answers: Answers, test: Assessment) -> str:
     order = np.argsort(-answers.errors, kind="stable")[:_SAMPLES]
     figures = []
     for index in order.tolist():
-        file = None if dataset.files_test is None else dataset.files_test[index].name
-        name = f"<br>{escape(file)}" if file else f"<br>sample {index}"
+        name = f"<br>sample {index}"
+        if dataset.files_test is not None:
+            name = f"<br>{escape('/'.join(dataset.files_test[index].parts[-2:]))}"
         said = escape(_said(answers, index, test))
         figures.append(
             f"<figure>{picture_of(dataset, index)}<figcaption>{said}"
@@ -221,7 +222,7 @@ def _said(answers: Answers, index: int, test: Assessment) -> str:
     assert test.classes is not None
     right, found = int(metric.labels(wanted)[0]), int(metric.found(given)[0])
     sure = _probability(answers, given, found)
-    percent = "" if sure is None else f" ({100 * sure:.0f} %)"
+    percent = "" if sure is None else f" ({100 * sure:.0f}\N{NO-BREAK SPACE}%)"
     return f"{test.classes[right].class_}, found {test.classes[found].class_}{percent}"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from tflm_train.cli import latents, tables
+from tflm_train.cli import latents, shared, tables
 from tflm_train.cli.command import Parser
 from tflm_train.errors import DataError
 from tflm_train.learning.latent_cache import LatentCache
@@ -27,7 +27,6 @@ from tflm_train.search.results import Results
 from tflm_train.search.split_data import SplitData
 from tflm_train.search.workers import InProcess, Workers
 
-_SECONDS_BETWEEN_LINES = 30.0
 _REMEMBERED = 50
 """Reports of progress that the speed is taken from."""
 
@@ -120,7 +119,7 @@ class WorkProgress:
         text = f"{what}{self._left(wanted)}"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=text, completed=done, total=wanted)
-        elif not self.quiet and now - self._told > _SECONDS_BETWEEN_LINES:
+        elif not self.quiet and now - self._told >= shared.SECONDS_BETWEEN:
             self._told = now
             print(f"{done / wanted:.0%} {text}", file=sys.stderr, flush=True)
 

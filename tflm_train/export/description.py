@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tflm_train.errors import DataError, UnsupportedError
 from tflm_train.export.arena import both, plan_arena
 from tflm_train.export.c_source import array, c_float, c_string
-from tflm_train.export.front_end import front_end_values
+from tflm_train.export.front_end import KIND, example_values, front_end_values
 from tflm_train.export.latents import latent_values
 from tflm_train.export.provenance import provenance
 from tflm_train.export.resolver import exact_resolver
@@ -85,7 +85,8 @@ def describe(
         "ARENA_MARGIN": str(arena.margin),
         "ARENA_BYTES": str(arena.bytes),
         "QUANTIZE": _quantize(source),
-        **front_end_values(model if trunk is None else trunk, source),
+        **(front_end := front_end_values(model if trunk is None else trunk, source)),
+        **example_values(name, bool(front_end[KIND])),
     }
     if arena.unmodelled:
         names = ", ".join(arena.unmodelled)

@@ -49,6 +49,11 @@ Input Quantized(float real) {{
   return static_cast<Input>(q);
 }}
 """
+_PLAIN_FILL = """\
+  for (size_t i = 0; i < {name}::kInputSize; ++i) {{
+    trainer.input()[i] = {name}::Trainer::Quantize(static_cast<float>(i % 8) * 0.125f);
+  }}
+"""
 _PROMISES = {
     "micro": "bit for bit as in training.",
     "spectrum": "as in training, to the accuracy of\n// single precision.",
@@ -98,6 +103,29 @@ def front_end_values(model: Model, source: Tensor) -> dict[str, str]:
         "FRONT_END_FRAMES": str(frames),
         "FRONT_END_CHANNELS": str(channels),
         **of_kind,
+    }
+
+
+def example_values(name: str, has_front_end: bool) -> dict[str, str]:
+    """How the examples fill the input: by the front end of what a microphone gave, or by numbers.
+
+    Args:
+      name: C++ namespace.
+      has_front_end: Whether there is one.
+    """
+    if not has_front_end:
+        return {
+            "EXAMPLE_INCLUDE": "",
+            "SKETCH_INCLUDE": "",
+            "EXAMPLE_SAMPLE": "",
+            "EXAMPLE_FILL": _PLAIN_FILL.format(name=name),
+        }
+    return {
+        "EXAMPLE_INCLUDE": f'#include "{name}_front_end.h"\n',
+        "SKETCH_INCLUDE": f"#include <{name}_front_end.h>\n",
+        "EXAMPLE_SAMPLE": f"static {name}::FrontEnd front_end;\n"
+        f"static int16_t clip[{name}::kClipSamples];  // what your microphone gave last\n",
+        "EXAMPLE_FILL": "  front_end.Clip(clip, trainer.input());\n",
     }
 
 
@@ -166,7 +194,7 @@ def _spectrum(tables: SpectrumTables, source: Tensor, norm: Normalization | None
         "kWindow": _array("float", tables.window),
         "kTwiddles": _array("float", np.stack([np.cos(angles), np.sin(angles)], axis=1)),
     }
-    bands, weights = _triangles(tables.mel) if p.mel_bins else ([], np.zeros(0))
+    bands, weights = triangles(tables.mel) if p.mel_bins else ([], np.zeros(0))
     if p.mel_bins:
         arrays["kMel"] = _array("tflm_train::MelBand", bands)
         arrays["kMelWeights"] = _array("float", weights)
@@ -197,7 +225,7 @@ def _spectrum(tables: SpectrumTables, source: Tensor, norm: Normalization | None
     }
 
 
-def _triangles(mel: Array) -> tuple[list[tuple[int, int]], Array]:
+def triangles(mel: Array) -> tuple[list[tuple[int, int]], Array]:
     """Of each channel the bins that count, and the weights of all channels in a row."""
     bands, weights = [], []
     for column in mel.T:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -157,13 +158,17 @@ class _Found:
 
     answers: Answers
     names: tuple[str, ...]
-    metric: Metric = field(init=False)
-    rows: Array = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.metric = self.answers.metric
+    @property
+    def metric(self) -> Metric:
+        """What scores them."""
+        return self.answers.metric
+
+    @functools.cached_property
+    def rows(self) -> Array:
+        """[n, outputs]."""
         values = real_values(self.answers.given, self.metric.output)
-        self.rows = values.reshape(len(values) * self.metric.positions, -1)
+        return values.reshape(len(values), -1)
 
     def of_values(self, scores: Array, anomalous: Array | None) -> dict[str, Any]:
         """What is said of a regression, or of an autoencoder."""
@@ -198,7 +203,7 @@ class _Found:
     def of_classes(self) -> dict[str, Any]:
         """Where exactly one class is right."""
         right = np.concatenate([self.metric.labels(target) for target in self.answers.wanted])
-        outputs = self.rows.shape[1]
+        outputs = self.metric.output.size // self.metric.positions
         found = np.concatenate([self.metric.found(answer) for answer in self.answers.given])
         count = outputs
         if self.metric.is_class:
@@ -220,6 +225,8 @@ class _Found:
             ),
             "confusion": tuple(tuple(row) for row in confusion.tolist()),
         }
+        if self.metric.positions > 1:  # There are too many of them for more.
+            return made
         if count == 2 and not self.metric.is_class:
             made["auc"] = auc(self.rows[:, -1] - (self.rows[:, 0] if outputs > 1 else 0), right > 0)
         if outputs > 1:
