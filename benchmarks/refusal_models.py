@@ -211,7 +211,32 @@ def _scheme(text: str) -> str:
     return f"version: 1\n{text}\n"
 
 
-SCHEMES = {
+def _layer_beside() -> str:
+    """The layer of the other output, whose number is the converter's choice."""
+    from tflm_train.model import Model
+    from tflm_train.model.layers import list_layers
+    from tflm_train.scheme.resolve import feeding_layers
+
+    model = Model(MODELS["two_outputs"]())
+    feeding = {layer.index for layer in feeding_layers(model, 0)}
+    beside = {layer.index for layer in list_layers(model.graph)} - feeding
+    return _scheme(f"update: {{weights: [{{layer: {beside.pop()}}}]}}")
+
+
+def _output(name: str, is_behind: bool) -> str:
+    """The output that comes of an operator, or the other one; their order is the converter's."""
+    from tflm_train.model import Model
+
+    graph = Model(MODELS["barrier_two_outputs"]()).graph
+    makers = [getattr(graph.producer(output), "name", "") for output in graph.outputs]
+    place = next(i for i, maker in enumerate(makers) if (maker == name) == is_behind)
+    return _scheme(f"output: {place}\nupdate: {{biases: all}}")
+
+
+SCHEMES: dict[str, Callable[[], str] | str] = {
+    "layer_beside": _layer_beside,
+    "barrier_output": lambda: _output("SPACE_TO_DEPTH", True),
+    "other_output": lambda: _output("SPACE_TO_DEPTH", False),
     **{f"layer_{i}": _scheme(f"update: {{weights: [{{layer: {i}}}]}}") for i in (0, 1, 2, 99)},
     **{
         f"channel_{i}": _scheme(f"update: {{weights: [{{layer: 0, channels: [{i}]}}]}}")

@@ -144,13 +144,13 @@ CASES = (
     ),
     Case(
         "no layer behind it, and another output",
-        "rewrite barrier_two_outputs.tflite --scheme output_1.yaml",
+        "rewrite barrier_two_outputs.tflite --scheme barrier_output.yaml",
         "train another output (`output: NUMBER` in a scheme)",
-        ("rewrite barrier_two_outputs.tflite --scheme output_0.yaml",),
+        ("rewrite barrier_two_outputs.tflite --scheme other_output.yaml",),
     ),
     Case(
         "layer of another output",
-        "rewrite two_outputs.tflite --scheme layer_1.yaml",
+        "rewrite two_outputs.tflite --scheme layer_beside.yaml",
         "leave it out",
         ("rewrite two_outputs.tflite --scheme layer_0.yaml",),
     ),
@@ -321,7 +321,8 @@ def _write_files(case: Case) -> None:
         if path.suffix == ".tflite" and path.stem in MODELS:
             path.write_bytes(MODELS[path.stem]())
         elif path.suffix == ".yaml":
-            path.write_text(SCHEMES[path.stem])
+            text = SCHEMES[path.stem]
+            path.write_text(text if isinstance(text, str) else text())
 
 
 def main(arguments: argparse.Namespace) -> int:
