@@ -45,6 +45,16 @@ def test_each_is_the_run_of_its_seed(run: Run, folder: Path, asked: list[Any]) -
         assert several[key] == single[best["seed"]][key]
 
 
+def test_each_begins_with_the_state_that_is_given(run: Run, folder: Path, asked: list[Any]) -> None:
+    state = folder / "begin.bin"
+    run(*asked, "--seed", 9, "--save-state", state)
+    asked += ["--load-state", state]
+    several = run(*asked, "--seeds", "0..1", "--json").json["seeds"]["runs"]
+    single = run(*asked, "--seed", 1, "--json").json
+    assert several[1]["test_accuracy"] == single["test_accuracy"]
+    assert several[1]["val_accuracy"] == max(e["val_accuracy"] for e in single["epochs"])
+
+
 def test_the_rate_is_chosen_once(run: Run, asked: list[Any]) -> None:
     options = [word for word in asked if word not in ("--lr", 0.3)]
     done = run(*options, "--seeds", "1..2")

@@ -216,6 +216,12 @@ class FlashSimulator {
     return !fails;
   }
 
+  static bool IsErased(const uint8_t* data, size_t bytes) {
+    size_t i = 0;
+    while (i < bytes && data[i] == 0xFF) ++i;
+    return i == bytes;
+  }
+
   bool IsMark(size_t offset) const {
     return part_ > 0 && offset % part_ >= marks_begin_ && offset % part_ < marks_end_;
   }
@@ -238,7 +244,8 @@ class FlashSimulator {
       for (size_t i = 0; i < unit && HasDoubts(); ++i) doubtful_[offset + i] |= Random();
       return Random() % 2 == 0;
     }
-    if (state == kBlank) state = kProgrammed;  // one that was begun before stays in doubt
+    // One that was begun before stays in doubt; what holds nothing but 0xFF is as if erased.
+    if (state == kBlank && !IsErased(from, unit)) state = kProgrammed;
     return true;
   }
 

@@ -4,7 +4,7 @@
 #ifdef TFLM_TRAIN_MEDIUM_TARGET
 #define TEST_ARENA_BYTES (64 * 1024)
 #else
-#define TEST_ARENA_BYTES (1280 * 1024)
+#define TEST_ARENA_BYTES (1536 * 1024)
 #endif
 #endif
 

@@ -3,9 +3,9 @@
 
 #if !defined(TFLM_TRAIN_SMALL_TARGET)  // its flash is full
 
-#include <cstdlib>
 #include <initializer_list>
 
+#include "tests/cpp/campaign.h"
 #include "tests/cpp/flash_simulator.h"
 #include "tests/cpp/harness.h"
 #include "tests/cpp/journal_records.h"
@@ -45,8 +45,7 @@ constexpr Geometry kGeometries[] = {
 #endif
 };
 
-// Emulated boards go through a part of the histories, and TFLM_TRAIN_HISTORIES times as many make a
-// campaign on the host.
+// Emulated boards go through a part of the histories.
 #if defined(__arm__)
 constexpr uint32_t kHistories = 40;
 constexpr size_t kStageBytes = tflm_train::kMaxProgramUnit;
@@ -54,26 +53,6 @@ constexpr size_t kStageBytes = tflm_train::kMaxProgramUnit;
 constexpr uint32_t kHistories = 400;
 constexpr size_t kStageBytes = tflm_train::kLargestProgramUnit;
 #endif
-
-uint32_t Campaign() {
-#if defined(__arm__)
-  return 1;
-#else
-  const char* const times = std::getenv("TFLM_TRAIN_HISTORIES");
-  return times == nullptr ? 1 : static_cast<uint32_t>(std::atoi(times));
-#endif
-}
-
-void PrintNumber(const char* what, uint64_t value) {
-  char digits[24] = {};
-  char* at = digits + sizeof(digits) - 2;
-  *at = '\n';
-  do {
-    *--at = static_cast<char>('0' + value % 10);
-  } while ((value /= 10) != 0);
-  Print(what);
-  Print(at);
-}
 
 // Flash, and the stage of the journals in it.
 class Device {

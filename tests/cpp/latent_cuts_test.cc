@@ -1,8 +1,9 @@
-// Two power cuts: of the record whose mark was being programmed at the first one, and of whatever
-// the store does with it afterwards.
+// Power cuts in a row: of the record whose mark was being programmed at the first one, and of
+// whatever the store does with it afterwards; and of anything, up to sixteen times.
 
 #if !defined(TFLM_TRAIN_SMALL_TARGET) && !defined(TFLM_TRAIN_MEDIUM_TARGET)
 
+#include "tests/cpp/campaign.h"
 #include "tests/cpp/flash_simulator.h"
 #include "tests/cpp/harness.h"
 #include "tests/cpp/latent_device.h"
@@ -18,20 +19,25 @@ using tflm_train::PlanLatentLog;
 #if defined(__arm__) || defined(__riscv) || defined(__aarch64__)
 constexpr size_t kUnits[] = {1, 8, 64};
 constexpr size_t kCutEvery = 32;
+constexpr uint32_t kHistoriesEach = 4;
+constexpr uint32_t kGapHistories = 100;
 #else
 constexpr size_t kUnits[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
 constexpr size_t kCutEvery = 4;
+constexpr uint32_t kHistoriesEach = 40;
+constexpr uint32_t kGapHistories = 4000;
 #endif
 constexpr uint32_t kHistories[] = {3, 9, 10, 11, 13};
 constexpr size_t kSectors[] = {2, 4};
-constexpr Cut kCuts[] = {Cut::kTorn, Cut::kEcc, Cut::kMarginal};
-constexpr const char* kCutNames[] = {"torn", "unreadable", "marginal"};
+constexpr Cut kCuts[] = {Cut::kTorn, Cut::kEcc, Cut::kMarginal, Cut::kHeld};
+constexpr const char* kCutNames[] = {"torn", "unreadable", "marginal", "held for a power-up"};
 constexpr size_t kPayloadBytes = kFormat.label_bytes + kFormat.latent_bytes;
 
 // A few sectors with a number of slots each.
 constexpr StorageSize Sectors(size_t sectors, size_t slots, size_t unit) {
   const size_t header =
-      LogRoundUp(tflm_train::kLogHeaderBytes + kGroups * tflm_train::kLogGroupBytes, unit);
+      LogRoundUp(tflm_train::kLogHeaderBytes + kGroups * tflm_train::kLogGroupBytes, unit) +
+      tflm_train::CommitMarks::Bytes(unit);
   const size_t slot = LogRoundUp(tflm_train::kLogEntryBytes + kPayloadBytes, unit) +
                       LogRoundUp(tflm_train::kLogMarkBytes, unit);
   const size_t bytes = header + slots * slot;
@@ -41,10 +47,11 @@ constexpr StorageSize Sectors(size_t sectors, size_t slots, size_t unit) {
 // The records whose writing was cut, each with what was there before: where their marks are in doubt
 // they may come and go.
 constexpr int kMostCuts = 4;
+constexpr int kMostInARow = 16;
 struct InDoubt {
   int cuts = 0;
-  uint32_t numbers[kMostCuts];
-  Contents before[kMostCuts];
+  uint32_t numbers[kMostInARow];
+  Contents before[kMostInARow];
   Contents now;
 
   // As if none of them had come.
@@ -73,7 +80,7 @@ void AddUntilOff(Device& device, InDoubt* doubt, uint32_t number, size_t budget)
   while (device.flash.erased() < enough) {
     const LatentStatus status = AddNumber(store, ++number);
     if (device.flash.off()) return doubt->Cut(number);
-    EXPECT_TRUE(status == LatentStatus::kOk || status == LatentStatus::kNotKept);
+    if (status != LatentStatus::kNotKept) EXPECT_EQ(status, LatentStatus::kOk);
     const Contents now = doubt->Without(ContentsOf(store));
     EXPECT_TRUE(IsBeforeOrAfter(now, doubt->now, number));
     doubt->now = now;
@@ -152,6 +159,121 @@ void CutMarkAndThenEverywhere(Device& device, uint32_t history) {
       AddUntilOff(device, &doubt, first + 1000 * again, further);
     }
     AddUntilOff(device, &doubt, first + 1000 * kMostCuts, kNoCut);
+  }
+}
+
+// Some samples, then as many cuts in a row as there may be: half of them within the next few slots,
+// where the store still recovers. Then all is there that was, for good.
+class History {
+ public:
+  History(Device& device, uint32_t seed) : device_(device), random_{seed, 0} {
+    device.flash.Seed(seed);
+    device.flash.Power(kNoCut);
+    LatentStore store = device.Store();
+    store.Open();
+    EXPECT_EQ(store.Clear(), LatentStatus::kOk);
+    AddSome(store, 1 + random_.Below(40));
+    now_ = ContentsOf(store);
+  }
+
+  // Returns how many cuts there were.
+  int Go() {
+    const int cuts = 1 + static_cast<int>(random_.Below(kMostInARow));
+    InDoubt doubt = {};
+    doubt.now = now_;
+    while (doubt.cuts < cuts) {
+      AddUntilOff(device_, &doubt, Numbers(), Budget());
+      // Now and then all sectors are written again in between.
+      if (random_.Below(8) == 0) AddUntilOff(device_, &doubt, Numbers(), kNoCut);
+    }
+    for (int again = 0; again < 3; ++again) {
+      EXPECT_EQ(Changes(doubt.Without(device_.Reopened()), doubt.now), 0);
+    }
+    AddUntilOff(device_, &doubt, Numbers(), kNoCut);
+    EXPECT_EQ(Changes(doubt.Without(device_.Reopened()), doubt.now), 0);
+    LatentStore store = device_.Store();
+    store.Open();
+    now_ = ContentsOf(store);
+    return cuts;
+  }
+
+ private:
+  void AddSome(LatentStore& store, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) AddNumber(store, ++number_);
+  }
+
+  // Of a power-up.
+  uint32_t Numbers() { return number_ += 1000; }
+
+  size_t Budget() {
+    const LogLayout layout = PlanLatentLog(device_.size(), kPayloadBytes, kGroups);
+    const size_t most[] = {6 * layout.unit, 3 * layout.slot_bytes, layout.sector_bytes,
+                           device_.size().bytes};
+    const uint32_t bytes = static_cast<uint32_t>(most[random_.Below(4)]);
+    return random_.Below(bytes);
+  }
+
+  Device& device_;
+  tflm_train::CounterRandom random_;
+  uint32_t number_ = 0;
+  Contents now_;
+};
+
+TEST(LatentStore, LosesNothingInManyCutsInARow) {
+  uint64_t histories = 0;
+  uint64_t cuts = 0;
+  for (const size_t unit : kUnits) {
+    for (size_t kind = 0; kind < 4; ++kind) {
+      for (const size_t sectors : kSectors) {
+        Case scope("LatentStore.CutsInARow", kCutNames[kind]);
+        Device device(Sectors(sectors, sectors == 2 ? 9 : 6, unit), kCuts[kind]);
+        const uint32_t count = unit > 256 ? 1 + kHistoriesEach / 8 : kHistoriesEach;
+        for (uint32_t number = 0; number < count * Campaign(); ++number) {
+          History history(device, number * 64 + static_cast<uint32_t>(unit));
+          for (int i = 0; i < 3; ++i) cuts += static_cast<uint64_t>(history.Go());
+          ++histories;
+        }
+      }
+    }
+  }
+  if (Campaign() > 1) {
+    PrintNumber("histories: ", histories);
+    PrintNumber("power cuts in them: ", cuts);
+  }
+}
+
+// Each power-up fails one program unit later than the one before, and what it had begun looks blank
+// or does not.
+TEST(LatentStore, LeavesAGapThatCutsInARowDoNotUseUp) {
+  constexpr size_t kSomeUnits[] = {1, 16, 64};
+  for (const size_t unit : kSomeUnits) {
+    Case scope("LatentStore.Gap", kCutNames[3]);
+    Device device(Sectors(2, 9, unit), Cut::kHeld);
+    device.flash.Power(kNoCut);
+    {
+      LatentStore store = device.Store();
+      store.Open();
+      for (uint32_t number = 1; number <= 3; ++number) AddNumber(store, number);
+    }
+    device.Snapshot();
+    for (uint32_t seed = 0; seed < kGapHistories; ++seed) {
+      device.Restore();
+      device.flash.Seed(seed);
+      InDoubt doubt = {};
+      uint32_t number = 1000;
+      const size_t cuts = 1 + seed % tflm_train::kCutsBorne;
+      for (size_t cut = 0; cut < cuts; ++cut) {
+        AddUntilOff(device, &doubt, number += 1000, cut * unit);
+      }
+      device.flash.Power(kNoCut);
+      LatentStore store = device.Store();
+      store.Open();
+      AddNumber(store, ++number);
+      doubt.now = doubt.Without(ContentsOf(store));
+      for (int again = 0; again < 3; ++again) {
+        EXPECT_EQ(Changes(doubt.Without(device.Reopened()), doubt.now), 0);
+      }
+    }
   }
 }
 

@@ -92,7 +92,11 @@ class Device {
         snapshot_(Guarded<uint8_t>(flash_bytes_)),
         memory_(Guarded<uint8_t>(memory_bytes_)),
         flash(size, cut, flash_memory_, flash_memory_ + size.bytes,
-              flash_memory_ + 2 * size.bytes) {}
+              flash_memory_ + 2 * size.bytes) {
+    const tflm_train::LogLayout layout =
+        tflm_train::PlanLatentLog(size, format.label_bytes + format.latent_bytes, kGroups);
+    flash.BearInterruptedMarks(layout.sector_bytes, layout.marks_at);
+  }
 
   const StorageSize& size() const { return size_; }
   void Snapshot() { std::memcpy(snapshot_, flash_memory_, flash_bytes_); }

@@ -37,7 +37,7 @@ from tflm_train.version import VERSION
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_project_has_the_same_core(format: str, digits_train: Model) -> None:
-    files = export_project(digits_train, format, name="digits").files
+    files = export_project(digits_train, format, name="digits", all_kernels=True).files
     folder = "" if format == "c-array" else "src/"
     for path in ("digits.h", "digits_model.cc", "digits_ops.h", "digits_training.h"):
         assert f"{folder}{path}" in files
@@ -63,7 +63,7 @@ def test_every_project_has_the_same_core(format: str, digits_train: Model) -> No
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_project_says_where_it_comes_from(format: str, digits_train: Model) -> None:
-    files = export_project(digits_train, format, name="digits").files
+    files = export_project(digits_train, format, name="digits", all_kernels=True).files
     sources = {p: data for p, data in files.items() if p.endswith((".h", ".cc", ".cpp", ".ino"))}
     assert len(sources) > 50
     for path, data in sources.items():
@@ -407,3 +407,16 @@ def test_zephyr_manifest(digits_train: Model) -> None:
     assert sorted(listed) == sorted(p for p in files if re.match(r"src/.*\.cc$", p))
     sample = yaml.safe_load(files["samples/train/sample.yaml"])
     assert sample["sample"]["name"] and len(sample["tests"]) == 1
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_readme_names_what_is_there(format: str, digits_train: Model) -> None:
+    project = export_project(digits_train, format, name="digits")
+    text = project.files["README.md"].decode()
+    named = re.findall(r"^\| `([^`]+)`(?:, `(\.cc)`)?", text, re.MULTILINE)
+    assert len(named) == 6
+    for path, other in named:
+        assert any(file.startswith(path) for file in project.files), path
+        assert not other or path.removesuffix(".h") + other in project.files
+    assert f"`kArenaBytes` is {project.arena_bytes}:" in text and "September 2022" in text
+    assert "trainer.Train(label, 0.001f);" in text

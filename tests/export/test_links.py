@@ -8,6 +8,7 @@ calls every op.
 from __future__ import annotations
 
 import configparser
+import dataclasses
 import json
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from tests.export.builds import (
 )
 from tflm_train.export import export_project
 from tflm_train.model import Model
+from tflm_train.rewriter.trials import Way
+from tflm_train.scheme.presets import Preset, preset_scheme
 
 ALL_OPS = LINK / "all_ops.cc"
 
@@ -62,9 +65,27 @@ def test_the_kernels_as_firmware(tflm: Tflm, tmp_path: Path) -> None:
     cmake(tflm, LINK, tmp_path, SUBPROJECT=ROOT / "tflm_kernels", LIBRARY="tflm_train")
 
 
+@pytest.mark.parametrize("preset", [None, *Preset])
+def test_an_example_needs_no_other_kernels(
+    tflm: Tflm, digits: Model, digits_train: Model, preset: Preset | None, tmp_path: Path
+) -> None:
+    """The kernels of a project are those of its ops, whatever trains; fewer than all."""
+    model = digits_train
+    if preset is not None:
+        scheme = preset_scheme(preset, digits)
+        scheme = dataclasses.replace(scheme, latent=preset is Preset.LIGHT)
+        model = Model(Way().rewrite(digits, scheme).model_bytes)
+    project = export_project(model, "cmake", name="digits")
+    everything = export_project(model, "cmake", name="digits", all_kernels=True)
+    assert set(project.files) < set(everything.files)
+    project.write(tmp_path / "digits")
+    cmake(tflm, tmp_path / "digits", tmp_path / "alone")
+    assert (tmp_path / "alone" / "digits_example").exists()
+
+
 def test_a_cmake_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
     project = tmp_path / "digits"
-    export_project(digits_train, "cmake", name="digits").write(project)
+    export_project(digits_train, "cmake", name="digits", all_kernels=True).write(project)
     cmake(tflm, project, tmp_path / "alone")
     assert (tmp_path / "alone" / "digits_example").exists()
     cmake(tflm, LINK, tmp_path / "below", SUBPROJECT=project, LIBRARY="digits")
@@ -72,14 +93,14 @@ def test_a_cmake_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None
 
 def test_an_esp_idf_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
     component = tmp_path / "digits"
-    export_project(digits_train, "esp-idf", name="digits").write(component)
+    export_project(digits_train, "esp-idf", name="digits", all_kernels=True).write(component)
     cmake(tflm, component / "examples" / "train", tmp_path / "build")
     assert (tmp_path / "build" / "app").exists() and (tmp_path / "build" / "all_ops").exists()
 
 
 def test_a_zephyr_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
     module = tmp_path / "digits"
-    export_project(digits_train, "zephyr", name="digits").write(module)
+    export_project(digits_train, "zephyr", name="digits", all_kernels=True).write(module)
     cmake(
         tflm, module / "samples" / "train", tmp_path / "build",
         EXTRA_ZEPHYR_MODULES=module, Zephyr_DIR=LINK / "zephyr",
@@ -90,7 +111,7 @@ def test_a_zephyr_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> Non
 def test_a_c_array_export(each_tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
     """As docs/TRAIN_ON_YOUR_BOARD.md says: compile all, the folder on the path."""
     project = tmp_path / "digits"
-    export_project(digits_train, "c-array", name="digits").write(project)
+    export_project(digits_train, "c-array", name="digits", all_kernels=True).write(project)
     mains = [project / "main.cc", ALL_OPS]
     link(each_tflm, tmp_path / "build", project, mains, "-std=c++17", f"-I{project}")
 
@@ -98,7 +119,7 @@ def test_a_c_array_export(each_tflm: Tflm, digits_train: Model, tmp_path: Path) 
 def test_an_arduino_export(each_tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
     """The 1.5 layout: everything below src, src alone on the path, the dialect of the cores."""
     library = tmp_path / "digits"
-    export_project(digits_train, "arduino", name="digits").write(library)
+    export_project(digits_train, "arduino", name="digits", all_kernels=True).write(library)
     mains = [as_cpp(library / "examples/Train/Train.ino", tmp_path / "Train.ino.cpp"), ALL_OPS]
     # Newer TFLM trees want C++17.
     dialect = "-std=gnu++14" if each_tflm in (OLD_NAMES, NEW_NAMES) else "-std=gnu++17"
@@ -111,7 +132,7 @@ def test_an_arduino_export_with_the_libraries_of_arduino(
 ) -> None:
     """The ports of TFLM for Arduino are of early 2023: see arduino_example/README.md."""
     library = tmp_path / "digits"
-    export_project(digits_train, "arduino", name="digits").write(library)
+    export_project(digits_train, "arduino", name="digits", all_kernels=True).write(library)
     sketch = as_cpp(library / "examples/Train/Train.ino", tmp_path / "Train.ino.cpp")
     src = library / "src"
     link(OLD_REGISTRATION, tmp_path / "build", src, [sketch, ALL_OPS], "-std=gnu++14", f"-I{src}")
@@ -143,7 +164,7 @@ def test_two_models_in_one_sketch(digits_train: Model, tmp_path: Path) -> None:
 
 def test_a_platformio_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
     library = tmp_path / "digits"
-    export_project(digits_train, "platformio", name="digits").write(library)
+    export_project(digits_train, "platformio", name="digits", all_kernels=True).write(library)
     settings = json.loads((library / "library.json").read_text())["build"]
     example = configparser.ConfigParser()
     example.read(library / "examples/train/platformio.ini")

@@ -242,7 +242,7 @@ double WorkOf(const FuzzNode& node, OpKind kind) {
 }
 
 TFLMRegistration RegistrationOf(const std::string& op) {
-  for (const auto& registration : kTrainOps) {
+  for (const auto& registration : TrainOpList<>::kAll) {
     if ("TFLM_TRAIN_" + op == registration().custom_name) return registration();
   }
   return {};

@@ -42,31 +42,38 @@ TFLMRegistration Register_TRAIN_MAX_POOL_GRAD();
 TFLMRegistration Register_TRAIN_RESIZE_GRAD();
 TFLMRegistration Register_TRAIN_L2_NORM_GRAD();
 
-constexpr TFLMRegistration (*kTrainOps[])() = {
-    Register_TRAIN_RESTORE,
-    Register_TRAIN_LOSS,
-    Register_TRAIN_CLAMP_MASK,
-    Register_TRAIN_CONV_INPUT_GRAD,
-    Register_TRAIN_DEPTHWISE_INPUT_GRAD,
-    Register_TRAIN_POOL_GRAD,
-    Register_TRAIN_ACCUMULATE,
-    Register_TRAIN_CONV_UPDATE,
-    Register_TRAIN_DEPTHWISE_UPDATE,
-    Register_TRAIN_BIAS_UPDATE,
-    Register_TRAIN_CHANNEL_SAVE,
-    Register_TRAIN_SPLIT_CONV,
-    Register_TRAIN_SPLIT_DEPTHWISE,
-    Register_TRAIN_FINISH,
-    Register_TRAIN_STREAM,
-    Register_TRAIN_PRODUCT_GRAD,
-    Register_TRAIN_MOVE_GRAD,
-    Register_TRAIN_MAX_POOL_GRAD,
-    Register_TRAIN_RESIZE_GRAD,
-    Register_TRAIN_L2_NORM_GRAD,
+// All of them. A template, so that only firmware that asks for the list refers
+// to every op: an exported project holds those of its model.
+template <typename Unused = void>
+struct TrainOpList {
+  static constexpr TFLMRegistration (*kAll[])() = {
+      Register_TRAIN_RESTORE,
+      Register_TRAIN_LOSS,
+      Register_TRAIN_CLAMP_MASK,
+      Register_TRAIN_CONV_INPUT_GRAD,
+      Register_TRAIN_DEPTHWISE_INPUT_GRAD,
+      Register_TRAIN_POOL_GRAD,
+      Register_TRAIN_ACCUMULATE,
+      Register_TRAIN_CONV_UPDATE,
+      Register_TRAIN_DEPTHWISE_UPDATE,
+      Register_TRAIN_BIAS_UPDATE,
+      Register_TRAIN_CHANNEL_SAVE,
+      Register_TRAIN_SPLIT_CONV,
+      Register_TRAIN_SPLIT_DEPTHWISE,
+      Register_TRAIN_FINISH,
+      Register_TRAIN_STREAM,
+      Register_TRAIN_PRODUCT_GRAD,
+      Register_TRAIN_MOVE_GRAD,
+      Register_TRAIN_MAX_POOL_GRAD,
+      Register_TRAIN_RESIZE_GRAD,
+      Register_TRAIN_L2_NORM_GRAD,
+  };
 };
+template <typename Unused>
+constexpr TFLMRegistration (*TrainOpList<Unused>::kAll[])();
 
 // Resolver entries that AddTrainOps takes.
-constexpr int kTrainOpCount = sizeof(kTrainOps) / sizeof(kTrainOps[0]);
+constexpr int kTrainOpCount = sizeof(TrainOpList<>::kAll) / sizeof(TrainOpList<>::kAll[0]);
 
 // For a few days of May 2023 a resolver took another type than TFLM declared for
 // ops: it is that of AddCustom.
@@ -94,7 +101,7 @@ TfLiteStatus AddTrainOp(Resolver& resolver, const TFLMRegistration& registration
 // those that its model uses.
 template <typename Resolver>
 TfLiteStatus AddTrainOps(Resolver& resolver) {
-  for (const auto& registration : kTrainOps) {
+  for (const auto& registration : TrainOpList<>::kAll) {
     const TfLiteStatus status = AddTrainOp(resolver, registration());
     if (status != kTfLiteOk) return status;
   }

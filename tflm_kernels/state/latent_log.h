@@ -2,17 +2,19 @@
 // is written from front to back, so that all wear alike, and that a power cut at
 // any moment leaves with every record but the one being written.
 //
-// A sector is a header and slots. A record goes to the next free slot and makes
-// the older one of its index void, which is only erased later. When the newest
-// sector, the head, is full, the sector behind it is erased and becomes the head;
-// the valid records of the one behind that move there, so that there is always a
-// sector that can be erased. Layout, little endian, each part padded with 0xFF to
-// whole program units:
+// A sector is a header, commit marks (commit_marks.h) and slots. A record goes to
+// the next free slot and makes the older one of its index void, which is only
+// erased later. When the newest sector, the head, is full, the sector behind it is
+// erased; the valid records of the one behind that move there, and only when all
+// are there it is committed, and the head. So there is always a sector that can be
+// erased, and in one that is not committed nothing is that is not elsewhere.
+// Layout, little endian, each part padded with 0xFF to whole program units:
 //
-//   sector header   u32 magic "TTLS", u16 version 1, u16 groups, u32 sequence, u32
+//   sector header   u32 magic "TTLS", u16 version 2, u16 groups, u32 sequence, u32
 //                   erases of all sectors together, u32 format, u32 seed, u32
 //                   draws, u32 CRC-32 of the 28 bytes before and of the groups;
 //                   groups: i32 label, u16 domain, u16 0, u32 seen
+//   commit marks
 //   slot            u16 index, u16 domain, u32 sequence, u32 draws, u32 seen, u32
 //                   CRC-32 of the format, of the 16 bytes before and of the
 //                   payload; payload: label, latent. Then the mark, in program
@@ -23,17 +25,22 @@
 // its payload is `domain` groups as in the header. Of two records of one index the
 // higher sequence counts; copies keep their number.
 //
-// What a cut leaves behind may read differently every time. Therefore: the mark is
-// programmed once the record has been read back, and a record without it counts
-// only where there is no other one. A head that holds only copies is erased and
-// made anew: what it was made from is there still, with a mark or without. That it is
-// given up a note in the sector before it says, whose number is higher than any in the
-// head: whatever half an erase leaves readable does not count. Where the
-// record that counts cannot be read any more, the one before it does: what is erased
-// may come back for a moment, where the mark of what took its place is in doubt. The first free slot after power-up, where something may have been
-// begun, gets a note without groups. So does the head before a sector is erased, if
-// nothing else in it was completed since power-up. The last two slots of a sector
-// take no new record: there is room for these notes.
+// What a cut leaves behind may read differently every time, or look blank until
+// the next power-up. Therefore:
+//
+// - The first write after power-up leaves a gap: kCutsBorne program units, each
+//   programmed by itself, from the first slot on that looks blank; before that as
+//   many in the slot before, behind what was begun there, if no record can be read
+//   in it. Those that cuts had begun in vain are among them, one for each cut in a
+//   row, and one that was not is there for ever. So no slot is touched but behind
+//   one that will never look blank, what lies behind the gap is blank indeed, and
+//   every record that was written whole reads right for ever.
+// - A record's mark is programmed once the record has been read back. Without it
+//   a record counts only where there is no other one, and the first write after
+//   power-up copies it: whatever counts has a mark before anything is erased.
+// - A sector that is not committed is aborted, and made anew.
+// - A sector whose header or marks cannot be programmed is committed by a note:
+//   no record in it is newer than its header, or than all others, unless it was.
 
 #ifndef TFLM_KERNELS_STATE_LATENT_LOG_H_
 #define TFLM_KERNELS_STATE_LATENT_LOG_H_
@@ -41,6 +48,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tflm_kernels/state/commit_marks.h"
 #include "tflm_kernels/state/reservoir.h"
 #include "tflm_kernels/state/storage.h"
 
@@ -62,13 +70,13 @@ enum class LatentStatus : int32_t {
 
 constexpr size_t kMostLatentUnit = 4096;    // the largest program unit of the storage
 constexpr uint32_t kLogMagic = 0x534C5454;  // "TTLS"
-constexpr uint32_t kLogVersion = 1;
+constexpr uint32_t kLogVersion = 2;
 constexpr uint16_t kLogNote = 0xFFFE;  // the index of a note
 constexpr size_t kLogHeaderBytes = 32;
 constexpr size_t kLogGroupBytes = 12;
 constexpr size_t kLogEntryBytes = 20;
 constexpr size_t kLogMarkBytes = 4;
-constexpr size_t kLogSpareSlots = 2;  // of each sector
+constexpr size_t kLogSpareSlots = 1;  // of each sector: for copies where units fail
 
 // Where everything lies.
 struct LogLayout {
@@ -76,10 +84,12 @@ struct LogLayout {
   size_t unit;
   size_t sector_bytes;
   size_t sectors;
-  size_t header_bytes;  // of a sector
+  size_t marks_at;      // of a sector: its commit marks
+  size_t header_bytes;  // of a sector, with these
   size_t entry_bytes;   // of a slot before its mark
   size_t slot_bytes;
   size_t slots;     // of a sector
+  size_t gap;       // slots of the gap after power-up
   size_t capacity;  // the most records; 0: the storage is impossible
 };
 
@@ -97,10 +107,12 @@ constexpr LogLayout PlanLatentLog(const StorageSize& size, size_t payload_bytes,
   }
   const size_t granule = LogRoundUp(size.erase_block, unit);
   if (granule % size.erase_block != 0) return best;
-  const size_t header = LogRoundUp(kLogHeaderBytes + groups * kLogGroupBytes, unit);
+  const size_t marks_at = LogRoundUp(kLogHeaderBytes + groups * kLogGroupBytes, unit);
+  const size_t header = marks_at + CommitMarks::Bytes(unit);
   const size_t largest = payload_bytes < kLogGroupBytes ? kLogGroupBytes : payload_bytes;
   const size_t entry = LogRoundUp(kLogEntryBytes + largest, unit);
   const size_t slot = entry + LogRoundUp(kLogMarkBytes, unit);
+  const size_t gap = (kCutsBorne * unit + slot - 1) / slot;
   for (size_t sectors = 2; sectors <= 1024; ++sectors) {
     const size_t bytes = size.bytes / sectors / granule * granule;
     if (bytes < header + 4 * slot) break;
@@ -108,7 +120,8 @@ constexpr LogLayout PlanLatentLog(const StorageSize& size, size_t payload_bytes,
     // An eighth of the slots stays free: moving records pays.
     const size_t capacity = (sectors - 1) * (slots - kLogSpareSlots) * 7 / 8;
     if (capacity >= best.capacity && sectors * slots < kNone - 1) {
-      best = {size.erase_block, unit, bytes, sectors, header, entry, slot, slots, capacity};
+      best = {size.erase_block, unit, bytes, sectors, marks_at, header, entry, slot, slots, gap,
+              capacity};
     }
   }
   return best;
@@ -199,20 +212,18 @@ class LatentLog {
   bool ReadEntry(uint16_t slot, Entry* entry) const;
   static bool CountsBefore(const Entry& a, const Entry& b);
   uint16_t FindElsewhere(uint16_t index, uint16_t not_slot, size_t not_sector) const;
-  bool IsElsewhere(const Entry& entry, size_t sector) const;
   size_t FirstFree(size_t sector) const;
   bool ReadRecord(size_t index, void* latent, void* label, uint16_t* domain) const;
 
   // latent_log_open.cc
-  uint32_t NewestEntry(size_t sector) const;
-  LatentStatus FindHead(bool* only_copies);
-  void Scan(size_t left_out);
+  uint32_t NewestEntry(size_t sector, bool marked) const;
+  LatentStatus FindHead();
+  void Scan();
   void ScanHeader(size_t sector, bool counts);
   void ScanSector(size_t sector);
   void Place(uint16_t slot, const Entry& entry);
   void FallBack(uint16_t index, size_t not_sector);
   void MergeGroups(size_t offset, size_t count, uint32_t crc, uint32_t wanted);
-  bool IsCovered(size_t sector) const;
 
   // latent_log_write.cc
   void Stage(const void* data, size_t bytes);
@@ -222,12 +233,21 @@ class LatentLog {
   Outcome WriteEntry(Entry* entry, const Payload& payload, size_t limit, uint16_t* slot);
   LatentStatus WriteNew(Entry* entry, const Payload& payload, uint16_t* slot);
   LatentStatus Settle();
+  bool LeaveGap();
+  bool FillUnits(size_t begin, size_t end);
   LatentStatus Advance();
+  LatentStatus MakeHead(size_t sector, bool drop, Outcome* outcome);
   bool EraseSector(size_t sector);
-  void WriteHeader();
-  Outcome MoveRecords(size_t from, bool drop);
-  Outcome MoveRecord(uint16_t index, size_t from);
-  void AdoptCopies(size_t from, size_t first);
+  bool WriteHeader();
+  bool WriteNote();
+  bool ReadsRight(uint16_t slot) const;
+  bool MustMove(uint16_t index, size_t from, bool doubts) const;
+  Outcome MoveRecords(size_t from, bool doubts, bool drop);
+  Outcome MoveRecord(uint16_t index, size_t from, bool doubts);
+  void AdoptCopies(size_t first);
+  CommitMarks Marks(size_t sector) const {
+    return CommitMarks(storage_, layout_.unit, SectorOffset(sector) + layout_.marks_at, stage_);
+  }
 
   Storage storage_;
   LatentFormat format_;
@@ -239,9 +259,12 @@ class LatentLog {
   uint32_t sequence_ = 0;  // the highest number in use
   uint32_t erases_ = 0;
   size_t head_ = 0;
-  size_t next_slot_ = 0;  // of the head
-  bool settled_ = false;  // whether anything was written since power-up
-  bool firm_ = false;     // whether an entry of the head was completed since power-up
+  size_t next_slot_ = 0;              // of the head
+  bool is_closed_ = false;            // the head takes no new record
+  bool is_settled_ = false;           // whether anything was written since power-up
+  bool has_doubts_ = false;           // whether a record that counts may lack its mark
+  Verdict pending_ = Verdict::kNone;  // what is to be settled of the marks of a sector
+  size_t pending_sector_ = 0;
   size_t stage_at_ = 0;
   size_t stage_used_ = 0;
   bool stage_ok_ = true;

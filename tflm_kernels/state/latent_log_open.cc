@@ -24,22 +24,13 @@ LatentStatus LatentLog::Open(size_t most_groups) {
   // Nothing is there: the first write advances to sector 0.
   head_ = layout_.sectors - 1;
   next_slot_ = layout_.slots;
-  firm_ = settled_ = false;
-  bool only_copies = false;
-  const LatentStatus status = FindHead(&only_copies);
+  is_closed_ = is_settled_ = false;
+  has_doubts_ = true;
+  pending_ = Verdict::kNone;
+  const LatentStatus status = FindHead();
   if (status != LatentStatus::kOk) return status;
   next_slot_ = FirstFree(head_);
-  const size_t head = head_;
-  Scan(only_copies ? head : layout_.sectors);
-  if (only_copies && !IsCovered(head)) {
-    Scan(layout_.sectors);
-  } else if (only_copies) {
-    // Everything in it is elsewhere too: it is given up, and made anew. What Settle writes next to
-    // the sector before it makes that firm: its number is higher than any in the head.
-    sequence_ += static_cast<uint32_t>(layout_.slots);
-    head_ = PreviousSector(head);
-    next_slot_ = FirstFree(head_);
-  }
+  Scan();
   for (size_t i = 0; i < reservoir_->group_count(); ++i) {
     reservoir_->groups()[i].saved = reservoir_->groups()[i].seen;
   }
@@ -47,20 +38,20 @@ LatentStatus LatentLog::Open(size_t most_groups) {
   return LatentStatus::kOk;
 }
 
-// The highest number of a record in a sector; 0: there is none.
-uint32_t LatentLog::NewestEntry(size_t sector) const {
+// The highest number of a record in a sector, with a mark or of any; 0: there is none.
+uint32_t LatentLog::NewestEntry(size_t sector, bool marked) const {
   uint32_t newest = 0;
   for (size_t number = 0; number < layout_.slots; ++number) {
     Entry entry;
-    if (!ReadEntry(Slot(sector, number), &entry) || !entry.marked) continue;
+    if (!ReadEntry(Slot(sector, number), &entry) || (marked && !entry.marked)) continue;
     if (entry.sequence > newest) newest = entry.sequence;
   }
   return newest;
 }
 
-// The sector that was written last: its header has the highest number or, where that cannot be
-// read, one of its records. `only_copies`: nothing new has been written to it.
-LatentStatus LatentLog::FindHead(bool* only_copies) {
+// The sector that was committed last: of those that are the one whose header has the highest number
+// or, where that cannot be read, one of its records.
+LatentStatus LatentLog::FindHead() {
   bool other = false;
   uint32_t newest = 0;  // numbers begin at 1
   for (size_t sector = 0; sector < layout_.sectors; ++sector) {
@@ -73,31 +64,35 @@ LatentStatus LatentLog::FindHead(bool* only_copies) {
       head_ = sector;
     }
   }
-  const uint32_t entry = newest == 0 ? 0 : NewestEntry(head_);
-  const uint32_t before = newest == 0 ? 0 : NewestEntry(PreviousSector(head_));
-  *only_copies = entry <= newest;
-  if (entry > newest) newest = entry;
-  if (before > newest) {  // it was given up, whatever it seems to hold
-    newest = before;
-    head_ = PreviousSector(head_);
-    *only_copies = false;
+  if (newest > 0) {
+    bool is_firm = false;
+    pending_sector_ = head_;
+    pending_ = Marks(head_).Read(&is_firm);
+    const bool has_newer = NewestEntry(head_, true) > newest;
+    if (is_firm || (has_newer && pending_ == Verdict::kAborted)) pending_ = Verdict::kNone;
+    is_closed_ = pending_ == Verdict::kAborted;
+    if (is_closed_) head_ = PreviousSector(head_);
+    const uint32_t entry = NewestEntry(head_, false);
+    if (entry > newest) newest = entry;
   }
   for (size_t sector = 0; sector < layout_.sectors; ++sector) {
     Header header = {};
     if (ReadHeader(sector, &header) && header.format == key_) continue;
-    const uint32_t number = NewestEntry(sector);
+    const uint32_t number = NewestEntry(sector, true);
     if (number > newest) {
       newest = number;
       head_ = sector;
-      *only_copies = false;
+      is_closed_ = false;
+      pending_ = Verdict::kNone;
     }
   }
   if (newest > 0) return LatentStatus::kOk;
   return other ? LatentStatus::kOtherModel : LatentStatus::kEmpty;
 }
 
-// All sectors in the order in which they were written; of the one left out only its number.
-void LatentLog::Scan(size_t left_out) {
+// All sectors in the order in which they were written; of one that is not committed only its
+// number.
+void LatentLog::Scan() {
   for (size_t i = 0; i < reservoir_->capacity(); ++i) {
     reservoir_->Remove(i);
     reservoir_->records()[i].slot = kNone;
@@ -105,8 +100,9 @@ void LatentLog::Scan(size_t left_out) {
   size_t sector = head_;
   do {
     sector = NextSector(sector);
-    ScanHeader(sector, sector != left_out);
-    if (sector != left_out) ScanSector(sector);
+    const bool counts = pending_ != Verdict::kAborted || sector != pending_sector_;
+    ScanHeader(sector, counts);
+    if (counts) ScanSector(sector);
   } while (sector != head_);
 }
 
@@ -194,20 +190,6 @@ void LatentLog::MergeGroups(size_t offset, size_t count, uint32_t crc, uint32_t 
     reservoir_->groups()[i].Merge(reservoir_->groups()[i].saved);
   }
   reservoir_->DropUnseenGroups();  // what was read wrong may have made some
-}
-
-// Whether every record in a sector that was left out has been found elsewhere: itself, or a newer
-// one. Its own number is enough: a copy may have a mark where the original's is in doubt, or lost.
-bool LatentLog::IsCovered(size_t sector) const {
-  for (size_t number = 0; number < layout_.slots; ++number) {
-    Entry entry;
-    if (!ReadEntry(Slot(sector, number), &entry) || entry.index == kLogNote) continue;
-    const uint16_t slot = reservoir_->records()[entry.index].slot;
-    Entry other;
-    if (slot != kNone && ReadEntry(slot, &other) && !CountsBefore(entry, other)) continue;
-    if (!IsElsewhere(entry, sector)) return false;
-  }
-  return true;
 }
 
 }  // namespace tflm_train

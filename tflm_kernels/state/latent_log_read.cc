@@ -44,8 +44,9 @@ bool LatentLog::ReadHeader(size_t sector, Header* header) const {
   uint8_t bytes[kLogHeaderBytes];
   const size_t offset = SectorOffset(sector);
   if (!ReadTwice(storage_, offset, bytes, sizeof(bytes))) return false;
+  // The version is in the format, too: one of another is another model's.
   const uint32_t version = GetWord(bytes, 4);
-  if (GetWord(bytes, 0) != kLogMagic || (version & 0xFFFF) != kLogVersion) return false;
+  if (GetWord(bytes, 0) != kLogMagic) return false;
   const uint32_t partial = UpdateCrc32(kCrc32Start, bytes, kLogHeaderBytes - 4);
   *header = {version >> 16,
              GetWord(bytes, 8),
@@ -128,19 +129,6 @@ uint16_t LatentLog::FindElsewhere(uint16_t index, uint16_t not_slot, size_t not_
     }
   }
   return found;
-}
-
-// Whether a record lies in another sector too, with a mark or without.
-bool LatentLog::IsElsewhere(const Entry& entry, size_t sector) const {
-  for (size_t slot = 0; slot < layout_.sectors * layout_.slots; ++slot) {
-    const uint16_t at = static_cast<uint16_t>(slot);
-    Entry other;
-    if (SectorOf(at) == sector || !ReadEntryHeader(at, &other) || other.crc != entry.crc) continue;
-    if (ReadEntry(at, &other) && other.index == entry.index && other.sequence == entry.sequence) {
-      return true;
-    }
-  }
-  return false;
 }
 
 // The number of the slot behind the last one that is not blank.

@@ -10,6 +10,7 @@ namespace tflm_train {
 namespace {
 
 constexpr int kTries = 3;            // slots that a record is tried in
+constexpr int kSureReadings = 16;    // of a bit in doubt some differ
 constexpr size_t kGroupsOfNote = 8;  // at most
 
 void PutGroup(uint8_t* bytes, const LatentGroup& group) {
@@ -109,17 +110,13 @@ LatentLog::Outcome LatentLog::WriteEntry(Entry* entry, const Payload& payload, s
 }
 
 LatentStatus LatentLog::WriteNew(Entry* entry, const Payload& payload, uint16_t* slot) {
-  LatentStatus status = settled_ ? LatentStatus::kOk : Settle();
+  LatentStatus status = is_settled_ ? LatentStatus::kOk : Settle();
   if (status != LatentStatus::kOk) return status;
-  settled_ = true;
   entry->sequence = ++sequence_;
   for (size_t advances = 0; advances <= layout_.sectors; ++advances) {
-    const size_t limit = layout_.slots - kLogSpareSlots;
+    const size_t limit = is_closed_ ? 0 : layout_.slots - kLogSpareSlots;
     const Outcome outcome = WriteEntry(entry, payload, limit, slot);
-    if (outcome == Outcome::kDone) {
-      firm_ = true;
-      return LatentStatus::kOk;
-    }
+    if (outcome == Outcome::kDone) return LatentStatus::kOk;
     if (outcome == Outcome::kFailed) return LatentStatus::kStorageFailed;
     status = Advance();
     if (status != LatentStatus::kOk) return status;
@@ -183,8 +180,8 @@ bool LatentLog::EraseSector(size_t sector) {
   return true;
 }
 
-// Without it the records are found as well; only counts that are nowhere else would be missing.
-void LatentLog::WriteHeader() {
+// Returns whether it is there.
+bool LatentLog::WriteHeader() {
   uint8_t bytes[kLogHeaderBytes];
   uint8_t group[kLogGroupBytes];
   const size_t count = reservoir_->group_count();
@@ -212,87 +209,176 @@ void LatentLog::WriteHeader() {
   }
   FlushStage();
   Header stored;
-  if (!stage_ok_ || !ReadHeader(head_, &stored)) return;
+  if (!stage_ok_ || !ReadHeader(head_, &stored)) return false;
   for (size_t i = 0; i < count; ++i) {
     reservoir_->groups()[i].saved = reservoir_->groups()[i].seen;
   }
+  return true;
 }
 
-// A note without groups, if there is room: what lies before it was completed before.
-LatentStatus LatentLog::Settle() {
+// A note without groups.
+bool LatentLog::WriteNote() {
   Entry note = {kLogNote, 0, ++sequence_, reservoir_->random().draws, 0, 0, 0, false};
   const Payload nothing = {nullptr, 0, nullptr, 0, kNone};
   uint16_t slot = kNone;
-  const Outcome outcome = WriteEntry(&note, nothing, layout_.slots, &slot);
-  if (outcome == Outcome::kFailed) return LatentStatus::kStorageFailed;
-  firm_ = true;
+  return WriteEntry(&note, nothing, layout_.slots, &slot) == Outcome::kDone;
+}
+
+// Before the first write after power-up: sees to it that no later power-up can find anything else.
+LatentStatus LatentLog::Settle() {
+  if (pending_ == Verdict::kCommitted) {
+    if (!Marks(pending_sector_).Settle(pending_)) return LatentStatus::kStorageFailed;
+    pending_ = Verdict::kNone;
+  }
+  const size_t needed = next_slot_ + layout_.gap + kLogSpareSlots;
+  is_closed_ = is_closed_ || needed >= layout_.slots;
+  if (!is_closed_) {
+    if (!LeaveGap()) return LatentStatus::kStorageFailed;
+    const size_t first = next_slot_;
+    const Outcome outcome = MoveRecords(layout_.sectors, has_doubts_, false);
+    if (outcome == Outcome::kFailed) return LatentStatus::kStorageFailed;
+    if (outcome == Outcome::kDone) {
+      AdoptCopies(first);
+      has_doubts_ = false;
+    } else {
+      is_closed_ = true;
+    }
+  }
+  is_settled_ = true;
   return LatentStatus::kOk;
 }
 
-// The next sector becomes the head, and the one behind it free.
-LatentStatus LatentLog::Advance() {
-  if (!firm_) {
-    const LatentStatus status = Settle();
-    if (status != LatentStatus::kOk) return status;
+// Returns whether something of it is there.
+bool LatentLog::LeaveGap() {
+  std::memset(stage_, 0, layout_.unit);
+  Entry entry;
+  const uint16_t first = Slot(head_, next_slot_);
+  if (next_slot_ > 0 && !ReadEntry(first - 1, &entry)) {
+    // What was begun there may look blank the next time. Before anything is begun behind it, the slot
+    // gets something that never will.
+    const size_t begin = SlotOffset(first - 1);
+    const size_t end = begin + layout_.slot_bytes;
+    size_t at = end;
+    while (at > begin && IsBlank(at - layout_.unit, layout_.unit)) at -= layout_.unit;
+    const size_t most = at + kCutsBorne * layout_.unit;
+    FillUnits(at, most < end ? most : end);
   }
+  next_slot_ += layout_.gap;
+  return FillUnits(SlotOffset(first), SlotOffset(first) + kCutsBorne * layout_.unit);
+}
+
+// Programs units one by one. Returns whether any is not blank.
+bool LatentLog::FillUnits(size_t begin, size_t end) {
+  bool is_there = false;
+  for (size_t at = begin; at < end; at += layout_.unit) {
+    storage_.program(storage_.context, at, stage_, layout_.unit);
+    is_there |= !IsBlank(at, layout_.unit);
+  }
+  return is_there;
+}
+
+// The next sector becomes the head, and the one behind it void.
+LatentStatus LatentLog::Advance() {
   const size_t old_head = head_;
+  const size_t old_next = next_slot_;
   const size_t next = NextSector(head_);
   // Nothing that counts should lie there, but for what a bad program unit has brought back.
-  if (MoveRecords(next, true) == Outcome::kFailed) return LatentStatus::kStorageFailed;
+  const Outcome moved = MoveRecords(next, false, true);
+  if (moved == Outcome::kFailed) return LatentStatus::kStorageFailed;
+  AdoptCopies(old_next);
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (!EraseSector(next)) return LatentStatus::kStorageFailed;
-    head_ = next;
-    next_slot_ = 0;
-    WriteHeader();
-    const Outcome outcome = MoveRecords(NextSector(next), attempt == 1);
-    if (outcome == Outcome::kDone) {
-      firm_ = false;
-      return LatentStatus::kOk;
-    }
+    Outcome outcome = Outcome::kFailed;
+    const LatentStatus status = MakeHead(next, attempt == 1, &outcome);
+    if (status == LatentStatus::kOk && outcome == Outcome::kDone) return status;
     // All records still are where they were.
     head_ = old_head;
     next_slot_ = layout_.slots;
-    if (outcome == Outcome::kFailed) return LatentStatus::kStorageFailed;
+    if (status != LatentStatus::kOk || outcome == Outcome::kFailed) {
+      return LatentStatus::kStorageFailed;
+    }
   }
   return LatentStatus::kWornOut;
 }
 
-// Copies what counts in a sector to the head; only when all is there the copies count.
-// `drop`: what finds no room goes, because program units are worn out.
-LatentLog::Outcome LatentLog::MoveRecords(size_t from, bool drop) {
-  const size_t first = next_slot_;
+// `outcome`: whether all that has to be there is.
+LatentStatus LatentLog::MakeHead(size_t sector, bool drop, Outcome* outcome) {
+  // What was aborted stays so however its erase ends.
+  if (pending_ == Verdict::kAborted) Marks(pending_sector_).Settle(pending_);
+  if (!EraseSector(sector)) return LatentStatus::kStorageFailed;
+  pending_ = Verdict::kNone;
+  head_ = sector;
+  next_slot_ = 0;
+  const bool has_header = WriteHeader();
+  pending_ = Verdict::kAborted;
+  pending_sector_ = sector;
+  *outcome = MoveRecords(NextSector(sector), has_doubts_, drop);
+  if (*outcome != Outcome::kDone) return LatentStatus::kOk;
+  const bool has_marks = Marks(sector).Commit();
+  if (!(has_header && has_marks) && !WriteNote()) return LatentStatus::kStorageFailed;
+  pending_ = Verdict::kNone;
+  AdoptCopies(0);
+  is_closed_ = has_doubts_ = false;
+  return LatentStatus::kOk;
+}
+
+bool LatentLog::MustMove(uint16_t index, size_t from, bool doubts) const {
+  if (!reservoir_->Has(index)) return false;
+  const uint16_t slot = reservoir_->records()[index].slot;
+  if (SectorOf(slot) == from) return true;
+  Entry entry;
+  return doubts && (!ReadEntry(slot, &entry) || !entry.marked);
+}
+
+// Copies what counts in a sector to the head; only when all is there the copies count. `doubts`: what
+// has no mark as well. `drop`: what finds no room goes, because program units are worn out.
+LatentLog::Outcome LatentLog::MoveRecords(size_t from, bool doubts, bool drop) {
   for (size_t i = 0; i < reservoir_->capacity(); ++i) {
     const uint16_t index = static_cast<uint16_t>(i);
-    if (!reservoir_->Has(i) || SectorOf(reservoir_->records()[i].slot) != from) continue;
-    const Outcome outcome = MoveRecord(index, from);
+    if (!MustMove(index, from, doubts)) continue;
+    const Outcome outcome = MoveRecord(index, from, doubts);
     if (outcome == Outcome::kFailed || (outcome == Outcome::kNoRoom && !drop)) return outcome;
-    if (outcome == Outcome::kNoRoom) FallBack(index, from);
+    const bool is_there = SectorOf(reservoir_->records()[i].slot) == from;
+    if (outcome == Outcome::kNoRoom && is_there) FallBack(index, from);
   }
-  AdoptCopies(from, first);
   return Outcome::kDone;
 }
 
-LatentLog::Outcome LatentLog::MoveRecord(uint16_t index, size_t from) {
+// Whether a slot is read right whenever it is: then no bit of it that is in doubt spoils the copies.
+bool LatentLog::ReadsRight(uint16_t slot) const {
+  Entry entry;
+  int readings = 0;
+  while (readings < kSureReadings && ReadEntry(slot, &entry)) ++readings;
+  return readings == kSureReadings;
+}
+
+LatentLog::Outcome LatentLog::MoveRecord(uint16_t index, size_t from, bool doubts) {
   const LatentRecord& record = reservoir_->records()[index];
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (!reservoir_->Has(index) || SectorOf(record.slot) != from) return Outcome::kDone;
+    if (!MustMove(index, from, doubts)) return Outcome::kDone;
     Entry entry;
     if (ReadEntry(record.slot, &entry)) {
       uint16_t slot = kNone;
       const Payload payload = {nullptr, 0, nullptr, 0, record.slot};
-      return WriteEntry(&entry, payload, layout_.slots, &slot);
+      const Outcome outcome = WriteEntry(&entry, payload, layout_.slots, &slot);
+      if (outcome != Outcome::kFailed || ReadsRight(record.slot)) return outcome;
     }
     FallBack(index, attempt == 0 ? layout_.sectors : from);
   }
   return Outcome::kDone;
 }
 
-void LatentLog::AdoptCopies(size_t from, size_t first) {
+// The copies in the head from a slot on take the place of what they are of.
+void LatentLog::AdoptCopies(size_t first) {
   for (size_t number = first; number < next_slot_; ++number) {
+    const uint16_t slot = Slot(head_, number);
     Entry entry;
-    if (!ReadEntry(Slot(head_, number), &entry)) continue;
+    if (!ReadEntry(slot, &entry) || entry.index == kLogNote) continue;
     LatentRecord& record = reservoir_->records()[entry.index];
-    if (record.slot != kNone && SectorOf(record.slot) == from) record.slot = Slot(head_, number);
+    Entry other;
+    if (record.slot == kNone || !reservoir_->Has(entry.index)) continue;
+    if (entry.marked && (!ReadEntry(record.slot, &other) || other.crc == entry.crc)) {
+      record.slot = slot;
+    }
   }
 }
 
@@ -304,7 +390,9 @@ LatentStatus LatentLog::Clear() {
   reservoir_->Reset(seed_);
   head_ = layout_.sectors - 1;
   next_slot_ = layout_.slots;
-  firm_ = false;
+  is_closed_ = has_doubts_ = false;
+  pending_ = Verdict::kNone;
+  is_settled_ = true;
   return LatentStatus::kOk;
 }
 

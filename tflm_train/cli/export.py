@@ -66,6 +66,12 @@ def _arguments(parser: Parser) -> None:
         help="for --format arduino: the header of your TFLM library, as the sketch includes it "
         "(default: %(default)s, from the Library Manager)",
     )
+    parser.add_argument(
+        "--all-kernels",
+        action="store_true",
+        help="the kernels of every training op, for a resolver that takes all of them "
+        "(AddTrainOps) or other models; without it those that this model needs",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
@@ -78,6 +84,7 @@ def _run(arguments: argparse.Namespace) -> Exported:
         name=arguments.name,
         class_names=names,
         tflm_header=arguments.tflm_header,
+        all_kernels=arguments.all_kernels,
     )
     folder = Path(arguments.output)
     project.write(folder, arguments.force)

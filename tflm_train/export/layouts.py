@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_train.export.front_end import KIND
 from tflm_train.export.kernel_sources import kernel_sources, license_text
+from tflm_train.export.needed_kernels import needed_kernels
 
 Values = dict[str, str]
 Files = dict[str, bytes]
+
+ALL_KERNELS = "ALL_KERNELS"
+"""The value that is not empty where a project is to hold the kernels of every op."""
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
@@ -100,13 +105,64 @@ def zephyr(values: Values) -> Files:
     }
 
 
-LAYOUTS: dict[str, Callable[[Values], Files]] = {
-    "arduino": arduino,
-    "cmake": cmake,
-    "platformio": platformio,
-    "esp-idf": esp_idf,
-    "zephyr": zephyr,
-    "c-array": c_array,
+@dataclass(frozen=True)
+class Layout:
+    """A format of export.
+
+    Attributes:
+      make: Gives its files, but for the README.
+      add: How to add the folder to a build; Markdown.
+    """
+
+    make: Callable[[Values], Files]
+    add: str
+
+    def files(self, values: Values) -> Files:
+        """All files of a project."""
+        files = self.make(values)
+        example = next(p for p in files if re.search(r"(main\.(cc|cpp)|\.ino)$", p))
+        header = next(p for p in files if p.endswith(f"{values['NAME']}.h"))
+        said = "" if values[ALL_KERNELS] else ", those that this model needs"
+        about = values | {
+            "ADD": self.add.replace("NAME", values["NAME"]),
+            "EXAMPLE_FILE": example,
+            "FOLDER": header.removesuffix(f"{values['NAME']}.h"),
+            "KERNELS_SAID": said,
+        }
+        return {"README.md": fill("readme.md", about), **files}
+
+
+LAYOUTS = {
+    "arduino": Layout(
+        arduino,
+        "Put this folder into the sketchbook's `libraries/`, a TFLM library beside it (Library "
+        "Manager: Chirale_TensorFlowLite). The example is in the IDE's menu File, Examples, NAME.",
+    ),
+    "cmake": Layout(
+        cmake,
+        "```cmake\nadd_subdirectory(path/to/this/folder)\n"
+        "target_link_libraries(your_firmware PRIVATE NAME)\n```\n\n"
+        'and configure with `-DTFLM_INCLUDE="/path/tflite-micro;/path/flatbuffers/include;..."`.',
+    ),
+    "platformio": Layout(
+        platformio,
+        "Put this folder into your project's `lib/`, or name it: `lib_deps = /path/to/folder`.",
+    ),
+    "esp-idf": Layout(
+        esp_idf,
+        "Put this folder into your project's `components/` and name it in `REQUIRES`; TFLM "
+        "(`espressif/esp-tflite-micro`) comes from the registry.",
+    ),
+    "zephyr": Layout(
+        zephyr,
+        "Build with `-DEXTRA_ZEPHYR_MODULES=/path/to/this/folder`, and in `prj.conf` set "
+        "`CONFIG_TENSORFLOW_LITE_MICRO=y`. See `samples/train`.",
+    ),
+    "c-array": Layout(
+        c_array,
+        "Compile all `.cc` files but `main.cc`, with this folder and TFLM's headers on the include "
+        "path.",
+    ),
 }
 
 
@@ -124,7 +180,10 @@ def _core(values: Values) -> Files:
     if kind:
         files[f"{name}_front_end.h"] = fill("front_end.h", values)
         files[f"{name}_front_end.cc"] = fill(f"{kind}_front_end.cc", values)
-    return files | kernel_sources(kind) | {"tflm_kernels/LICENSE": license_text()}
+    kernels = kernel_sources(kind)
+    if not values[ALL_KERNELS]:
+        kernels = needed_kernels(kernels, [*files.values(), _example(values, "")])
+    return files | kernels | {"tflm_kernels/LICENSE": license_text()}
 
 
 def _example(values: Values, entry: str) -> bytes:

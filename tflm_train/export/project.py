@@ -11,7 +11,7 @@ from pathlib import Path
 from tflm_train.data.preparation import Preparation
 from tflm_train.errors import DataError, TflmTrainError
 from tflm_train.export.description import describe
-from tflm_train.export.layouts import LAYOUTS, Files
+from tflm_train.export.layouts import ALL_KERNELS, LAYOUTS, Files
 from tflm_train.export.provenance import signed
 from tflm_train.files import NewFile, write_files
 from tflm_train.learning.split_pair import check_pair
@@ -100,6 +100,7 @@ def export_project(
     name: str | None = None,
     class_names: Sequence[str] | None = None,
     tflm_header: str = TFLM_HEADER,
+    all_kernels: bool = False,
 ) -> Project:
     """Makes a firmware project.
 
@@ -111,6 +112,8 @@ def export_project(
       name: C++ namespace and stem of the files; the model's file name by default.
       class_names: Names of the classes; by default the labels in the file, or numbers.
       tflm_header: The header by which the Arduino IDE finds the user's library of TFLM.
+      all_kernels: Whether it holds the kernels of every op, for `AddTrainOps` and other models, not
+        just of those that this model uses.
 
     Returns:
       The project.
@@ -136,8 +139,8 @@ def export_project(
     if trunk is not None:
         check_pair(trunk, model)
     values = describe(model, chosen, class_names, trunk) | {"VERSION": VERSION}
-    values |= {"TFLM_HEADER": tflm_header}
-    files = signed(LAYOUTS[format](values))
+    values |= {"TFLM_HEADER": tflm_header, ALL_KERNELS: "yes" if all_kernels else ""}
+    files = signed(LAYOUTS[format].files(values))
     front_end = Preparation.of(model if trunk is None else trunk).front_end
     return Project(
         format=format,
