@@ -1,22 +1,26 @@
 """Random nodes of our operators come to the same on every core, bit for bit.
 
-    python -m benchmarks.random_nodes [--count N] [--seed S] [--core NAME ...]
+    python -m benchmarks.random_nodes [--count N] [--seed S] [--core NAME ...] [--save FILE]
 
 Of each node all tensors are compared after three invokes, of which the weights evolve: on this
 machine (AVX2 where it has that) and on emulated cores. Nodes that differ are written to
-build/random_nodes; the exit status is 1 if there are any.
+build/random_nodes; the exit status is 1 if there are any. `--save` writes the results after every
+2,000 nodes, and the same command goes on from there if it was broken off.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from benchmarks.report import Column, parser_of, publish, show
+from benchmarks.report import Column, parser_of, publish, save, show
 from tests.fuzz import node_runs
 from tests.fuzz.random_nodes import random_nodes
 from tools import boards
@@ -32,6 +36,24 @@ def _keep(node: bytes, lines: dict[str, str]) -> None:
     print(f"{path}: {lines}", file=sys.stderr, flush=True)
 
 
+def _sources() -> str:
+    """A digest of what makes and runs the nodes."""
+    digest = hashlib.sha256()
+    for folder in ("tflm_kernels", "tflm_train", "tests/fuzz", "tests/ops"):
+        for path in sorted((boards.ROOT / folder).rglob("*")):
+            if path.suffix in (".cc", ".h", ".py"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _begun(path: Path | None, made: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier run of the same nodes by the same sources has saved; {} if there is none."""
+    if path is None or not path.exists():
+        return {}
+    saved = json.loads(path.read_text())
+    return saved if all(saved.get(key) == value for key, value in made.items()) else {}
+
+
 def main() -> int:
     parser = parser_of(__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="nodes that shall run")
@@ -41,24 +63,42 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     cores = ["host", *arguments.core]
-    nodes = random_nodes(arguments.seed)
-    ran: Counter[str] = Counter()
-    not_run: Counter[str] = Counter()
-    differing = 0
+    made = {"cores": cores, "seed": arguments.seed, "sources": _sources()}
+    begun = _begun(arguments.save, made)
+    by_op = begun.get("by_op", [])
+    ran = Counter[str]({row["op"]: row["nodes"] for row in by_op})
+    not_run = Counter[str]({row["op"]: row["too large"] for row in by_op})
+    differing, drawn = begun.get("differing", 0), begun.get("drawn", 0)
+    nodes = itertools.islice(random_nodes(arguments.seed), drawn, None)
+    started, before = time.monotonic(), drawn
+    results: dict[str, Any] = begun
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         programs = {core: node_runs.build(core, folder) for core in cores}
-        while (left := arguments.count - ran.total() - differing) > 0:
+        while (left := arguments.count - ran.total() - differing) > 0 or not results:
             block = list(itertools.islice(nodes, min(_BLOCK, left)))
             found = node_runs.compare(block, programs, folder)
             ran += found.ran
             not_run += found.not_run
             differing += len(found.differing)
+            drawn += len(block)
             for node, lines in found.differing:
                 _keep(node, lines)
-    rows = [{"op": op, "nodes": ran[op], "too large": not_run[op]} for op in sorted(ran)]
-    results = {"cores": cores, "nodes": ran.total(), "differing": differing, "by_op": rows}
+            rows = [
+                {"op": op, "nodes": ran[op], "too large": not_run[op]}
+                for op in sorted({*ran, *not_run})
+            ]
+            results = {**made, "drawn": drawn, "nodes": ran.total(), "differing": differing}
+            results["by_op"] = rows
+            save("random_nodes", results, arguments)
+            speed = (drawn - before) / (time.monotonic() - started)
+            print(
+                f"{ran.total():,} of {arguments.count:,} nodes alike, {differing} not; "
+                f"{max(0, arguments.count - ran.total()) / speed / 60:.0f} minutes left",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
     publish("random_nodes", results, arguments)
+    rows = results["by_op"]
     if not arguments.json:
         columns = [Column("op", "op"), Column("nodes", "nodes"), Column("too large", "too large")]
         show(f"{ran.total()} nodes alike on {', '.join(cores)}, {differing} not", columns, rows)

@@ -59,13 +59,16 @@ def parser_of(documentation: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def publish(name: str, results: Mapping[str, Any], arguments: argparse.Namespace) -> None:
-    """Prints and saves the results as one JSON object, with what made them.
+def save(name: str, results: Mapping[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Saves the results as one JSON object, with what made them, where `--save` asks for it.
 
     Args:
         name: the benchmark's module.
         results: plain values.
-        arguments: with `json` and `save`.
+        arguments: with `save`.
+
+    Returns:
+        The object.
     """
     command = " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
     packages = {package: version(package) for package in ("tflite-micro", "tensorflow", "numpy")}
@@ -73,5 +76,17 @@ def publish(name: str, results: Mapping[str, Any], arguments: argparse.Namespace
     if arguments.save is not None:
         arguments.save.parent.mkdir(parents=True, exist_ok=True)
         arguments.save.write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def publish(name: str, results: Mapping[str, Any], arguments: argparse.Namespace) -> None:
+    """Prints and saves the results.
+
+    Args:
+        name: the benchmark's module.
+        results: plain values.
+        arguments: with `json` and `save`.
+    """
+    report = save(name, results, arguments)
     if arguments.json:
         print(json.dumps(report))

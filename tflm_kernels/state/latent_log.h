@@ -38,7 +38,9 @@
 // - A record's mark is programmed once the record has been read back. Without it
 //   a record counts only where there is no other one, and the first write after
 //   power-up copies it: whatever counts has a mark before anything is erased.
-// - A sector that is not committed is aborted, and made anew.
+// - What lies behind the head is void, and counts only where nothing else can be
+//   read: an erase that was cut may bring any of it back. A sector that is not
+//   committed is aborted, and made anew.
 // - A sector whose header or marks cannot be programmed is committed by a note:
 //   no record in it is newer than its header, or than all others, unless it was.
 
@@ -210,7 +212,7 @@ class LatentLog {
   uint32_t EntryChecksum(const Entry& entry) const;
   bool ReadEntryHeader(uint16_t slot, Entry* entry) const;
   bool ReadEntry(uint16_t slot, Entry* entry) const;
-  static bool CountsBefore(const Entry& a, const Entry& b);
+  bool CountsBefore(uint16_t slot_a, const Entry& a, uint16_t slot_b, const Entry& b) const;
   uint16_t FindElsewhere(uint16_t index, uint16_t not_slot, size_t not_sector) const;
   size_t FirstFree(size_t sector) const;
   bool ReadRecord(size_t index, void* latent, void* label, uint16_t* domain) const;

@@ -150,7 +150,7 @@ void LatentLog::Place(uint16_t slot, const Entry& entry) {
   }
   if (group == kNone) return;
   reservoir_->groups()[group].Merge(entry.seen);
-  if (has_other && CountsBefore(other, entry)) return;
+  if (has_other && CountsBefore(record.slot, other, slot, entry)) return;
   record.slot = slot;
   reservoir_->Restore(entry.index, group);
 }

@@ -109,7 +109,12 @@ bool LatentLog::ReadEntry(uint16_t slot, Entry* entry) const {
   return true;
 }
 
-bool LatentLog::CountsBefore(const Entry& a, const Entry& b) {
+// Of two records of an index; what lies behind the head comes last.
+bool LatentLog::CountsBefore(uint16_t slot_a, const Entry& a, uint16_t slot_b,
+                             const Entry& b) const {
+  const size_t behind = NextSector(head_);
+  const bool is_a_void = SectorOf(slot_a) == behind;
+  if (is_a_void != (SectorOf(slot_b) == behind)) return !is_a_void;
   return a.marked != b.marked ? a.marked : a.sequence > b.sequence;
 }
 
@@ -123,7 +128,7 @@ uint16_t LatentLog::FindElsewhere(uint16_t index, uint16_t not_slot, size_t not_
     Entry entry;
     if (at == not_slot || SectorOf(at) == not_sector) continue;
     if (!ReadEntryHeader(at, &entry) || entry.index != index) continue;
-    if (ReadEntry(at, &entry) && (found == kNone || CountsBefore(entry, best))) {
+    if (ReadEntry(at, &entry) && (found == kNone || CountsBefore(at, entry, found, best))) {
       found = at;
       best = entry;
     }

@@ -148,6 +148,10 @@ class Interpreter:
     ) -> float:
         """Runs one training step of batch size 1.
 
+        It infers as well: `output` then gives the answer before the update. A model with a memory
+        of its own (LSTM, SVDF, resource variables) takes each run for a step in time, so give it a
+        frame that it learns here alone, not to `infer` as well.
+
         Args:
           x: The input, of the model's type, with or without the batch dimension; a list of them for
             a model with several.
