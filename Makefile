@@ -1,11 +1,18 @@
 # tools/environment.py makes .venv; tools/run_tests.py runs the tests and adds up the results.
 PYTHON ?= python3
 
-.PHONY: demo test firmware fuzz lint format generate clean
+.PHONY: demo test docs firmware fuzz lint format generate clean
 
 demo:
 	$(PYTHON) tools/environment.py demo
 	.venv/bin/python -m tflm_train.demo
+
+# The documents as a site, build/site/index.html; a link that leads nowhere ends it.
+docs:
+	$(PYTHON) tools/environment.py demo
+	$(PYTHON) tools/environment.py docs
+	.venv/bin/python -m tools.docs_site pages
+	.venv-docs/bin/mkdocs build --strict
 
 # REQUIRE="shared tflm": fail where these are missing, do not skip (tests/requirements.py).
 test:

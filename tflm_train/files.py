@@ -29,6 +29,10 @@ class NewFile:
     data: bytes
     is_ours: Callable[[bytes], bool]
 
+    def may_replace(self, data: bytes) -> bool:
+        """Whether a file that holds these bytes may go: what is written again is not lost."""
+        return data == self.data or self.is_ours(data)
+
 
 @dataclass(frozen=True)
 class ReadyFiles:
@@ -78,7 +82,7 @@ def write_files(files: Sequence[NewFile], force: bool) -> None:
     try:
         for file in files:
             path = file.path
-            require_ours(path, file.is_ours, force)
+            require_ours(path, file.may_replace, force)
         for file in files:
             path = file.path
             ready.append((_temporary(file), path))

@@ -3,7 +3,8 @@
 `python tools/environment.py demo|test` makes or refreshes .venv with that extra of pyproject.toml,
 in the versions of requirements.lock. `lock` writes that file and requirements-oldest.lock anew, to
 the newest and the oldest versions that pyproject.toml allows. `metadata` makes .venv-metadata, for
-the tests of TFLite Metadata, and `vela` makes .venv-vela with Arm's compiler for the Ethos-U.
+the tests of TFLite Metadata, `vela` makes .venv-vela with Arm's compiler for the Ethos-U,
+and `docs` makes .venv-docs with MkDocs.
 Nothing is installed again while neither those files nor the native sources have changed. Only the
 standard library is used: this runs before anything is installed.
 """
@@ -27,6 +28,9 @@ LOCK_VENV = ROOT / ".venv-lock"
 LOCK_TOOL = "uv>=0.5"
 LOCK = ROOT / "requirements.lock"
 OLDEST_LOCK = ROOT / "requirements-oldest.lock"
+DOCS_VENV = ROOT / ".venv-docs"
+# Makes the site of the documents.
+DOCS = "mkdocs-material==9.8.2"
 VELA_VENV = ROOT / ".venv-vela"
 # Compiles models for the Ethos-U. Of one version, because its order and its plan are compared.
 VELA = "ethos-u-vela==5.2.0"
@@ -134,6 +138,11 @@ def prepare_vela() -> None:
     _prepare_alone(VELA_VENV, VELA)
 
 
+def prepare_docs() -> None:
+    """Makes the environment with MkDocs alone: nothing of the product itself needs it."""
+    _prepare_alone(DOCS_VENV, DOCS)
+
+
 def install_debian_packages(packages: tuple[str, ...]) -> None:
     """Installs those of the packages that are missing.
 
@@ -212,9 +221,10 @@ def _write_stamps(environment: Path, stamps: dict[str, str]) -> None:
 
 
 def main() -> int:
-    alone = {"metadata": prepare_metadata_support, "vela": prepare_vela, "lock": write_locks}
+    alone = {"metadata": prepare_metadata_support, "vela": prepare_vela, "docs": prepare_docs}
+    alone["lock"] = write_locks
     if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test", *alone):
-        print("usage: environment.py demo|test|metadata|vela|lock", file=sys.stderr)
+        print("usage: environment.py demo|test|metadata|vela|docs|lock", file=sys.stderr)
         return 2
     try:
         if sys.argv[1] in alone:

@@ -13,7 +13,7 @@ import pytest
 
 import tflm_train as tt
 from tests.cli.helpers import Run, assert_refused
-from tflm_train.cli import train
+from tflm_train.cli import training_runs
 
 
 def test_a_place_is_refused_before_the_first_step(
@@ -22,7 +22,7 @@ def test_a_place_is_refused_before_the_first_step(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("trained")
 
-    monkeypatch.setattr(train, "_train", never)
+    monkeypatch.setattr(training_runs, "train", never)
     os.mkfifo(folder / "pipe")
     places = {
         folder / "none" / "s.bin": "cannot be written",
@@ -42,7 +42,7 @@ def test_a_place_is_refused_before_the_first_step(
 def test_an_interrupted_training_keeps_its_state(
     run: Run, folder: Path, rewritten: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = train.train
+    real = training_runs.train
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
         def stop(report: Any) -> None:
@@ -51,7 +51,7 @@ def test_an_interrupted_training_keeps_its_state(
 
         return real(*arguments, **{**options, "on_step": stop})
 
-    monkeypatch.setattr(train, "train", interrupted)
+    monkeypatch.setattr(training_runs, "train", interrupted)
     path = folder / "s.bin"
     done = run("train", rewritten, "--data", folder / "d.npz", "--lr", 0.01, "--save-state", path)
     assert done.status == 130 and f"their state is in {path}" in " ".join(done.err.split())

@@ -11,9 +11,10 @@ from rich.console import Console
 
 import tflm_train as tt
 from tflm_train import demo
-from tflm_train.data import Dataset
+from tflm_train.data import Dataset, load_dataset
 from tflm_train.demo.__main__ import run
 from tflm_train.demo.data import field_data, source_data
+from tflm_train.demo.start_files import write_start_files
 from tflm_train.errors import TflmTrainError
 from tflm_train.runtime.model_data import model_inputs
 from tflm_train.runtime.training import evaluate
@@ -66,3 +67,19 @@ def test_a_foreign_file_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(TflmTrainError, match="was not made by this command"):
         run(tmp_path, 1, Console(file=io.StringIO()))
     assert picture.read_bytes() == b"somebody else's picture"
+
+
+def test_files_to_begin_with(tmp_path: Path) -> None:
+    written = write_start_files(tmp_path / "start")
+    assert [path.name for path in written] == [
+        "digits.tflite", "upright.npz", "turned.npz", "parity.npz",
+    ]  # fmt: skip
+    parity = load_dataset(tmp_path / "start" / "parity.npz")
+    upright = load_dataset(tmp_path / "start" / "upright.npz")
+    assert parity.class_names == ("even", "odd")
+    np.testing.assert_array_equal(parity.y_train, upright.y_train % 2)
+    assert write_start_files(tmp_path / "start") == written  # Its own files are not in the way.
+    (tmp_path / "start" / "turned.npz").write_bytes(b"mine")
+    with pytest.raises(TflmTrainError, match=r"turned\.npz exists"):
+        write_start_files(tmp_path / "start")
+    assert (tmp_path / "start" / "turned.npz").read_bytes() == b"mine"

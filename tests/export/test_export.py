@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import tflm_train as tt
+from tests import raw_model
 from tests.export.builds import ARDUINO, ROOT, as_cpp, check_syntax
 from tests.loss_models import loss_model
 from tests.steps import weights_of
@@ -110,6 +111,20 @@ def test_the_resolver_is_exact(digits_train: Model) -> None:
     assert "resolver.AddDepthwiseConv2D()" in calls and "resolver.AddSoftmax()" in calls
     header = export_project(digits_train, "c-array", name="d").files["d_ops.h"].decode()
     assert f"kOpCount = {len(calls)};" in header
+
+
+def test_ops_of_somebody_else_are_declared_for_the_firmware(digits_train: Model) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    def change(raw: Any) -> None:
+        raw_model.make_custom(raw, schema.BuiltinOperator.MEAN, b"My-Pool", b"")
+
+    model = Model(raw_model.edit(digits_train.source, change), "own")
+    header = export_project(model, "c-array", name="d").files["d_ops.h"].decode()
+    assert "\nconst TFLMRegistration* Register_My_Pool();\n" in header
+    assert 'add(resolver.AddCustom("My-Pool", Register_My_Pool()));' in header
+    plain = export_project(digits_train, "c-array", name="d").files["d_ops.h"].decode()
+    assert "const TFLMRegistration*" not in plain
 
 
 def test_ops_without_a_kernel_are_named() -> None:

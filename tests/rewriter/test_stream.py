@@ -178,6 +178,9 @@ def test_output_is_written_over_the_input() -> None:
     assert totals[0] < totals[1]
     assert_same_outputs(model, small)
     assert_predicted(small)
+    free = Model(optimize(model, Choice(pins=False)).model_bytes)
+    assert read_offsets(free) == {}
+    assert memory_report(free).total_bytes == totals[1]
     # The plan that keeps all tensors for a debugger takes no offsets.
     value = np.full(model.graph.inputs[0].shape, 3, np.int8)
     whole = tt.Interpreter(small, preserve_all=True)

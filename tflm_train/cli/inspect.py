@@ -172,8 +172,8 @@ def _added_columns(result: Inspection) -> Iterator[Column]:
         flash = ["-" if c is None else f"{c.flash_bytes:,}" for c in costs]
         ms = ["-" if c is None else f"{1e3 * c.cycles / result.time.clock:,.1f}" for c in costs]
         yield Column(f"{heading} RAM", ram)
-        yield Column("flash", flash, leaves=5)
-        yield Column("ms", ms, leaves=6)
+        yield Column(f"{heading} flash", flash, leaves=5)
+        yield Column(f"{heading} ms", ms, leaves=6)
 
 
 def _show_losses(losses: Mapping[str, str | None]) -> None:

@@ -18,6 +18,7 @@ from tflm_train.memory import KernelSet
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Model, load
 from tflm_train.model.kinds import is_optimized_model
+from tflm_train.model.offline_plan import pinned_tensors
 from tflm_train.records import sometimes
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, optimize
 from tflm_train.runtime.interpreter import Interpreter
@@ -54,6 +55,8 @@ class OptimizeSummary:
       streams: The layers that became one op, for each such op.
       slowdown: Estimated time of the forward layers, relative to the builtin ones'.
       flash: Sizes of the model files.
+      pinned: How many tensors the file gives a fixed place in the arena; TFLM with
+        `preserve_all_tensors` takes it only where that is 0 (`--no-pins`).
       plots: The pictures of `--plot`: the arena before and after.
     """
 
@@ -68,6 +71,7 @@ class OptimizeSummary:
     streams: tuple[tuple[str, ...], ...]
     slowdown: float
     flash: OptimizeFlash
+    pinned: int
     plots: tuple[str, ...] | None = sometimes()
 
 
@@ -100,6 +104,7 @@ def _run(arguments: argparse.Namespace) -> OptimizeSummary:
         Forward(arguments.forward),
         arguments.max_slowdown,
         KernelSet(arguments.kernels),
+        pins=not arguments.no_pins,
     )
     result = optimize(model, choice)
     _require_same_outputs(model, Model(result.model_bytes, output.name))
@@ -119,6 +124,7 @@ def _run(arguments: argparse.Namespace) -> OptimizeSummary:
         streams=tuple(map(tuple, result.streams)),
         slowdown=result.slowdown,
         flash=OptimizeFlash(len(model.source), len(result.model_bytes)),
+        pinned=pinned_tensors(result.model_bytes),
         plots=plots,
     )
 
@@ -161,6 +167,7 @@ def _show(result: OptimizeSummary) -> None:
         console.print(f"PAD ops taken over by a convolution: {result.folded_pads}")
     tables.show_macs(result.macs, result.macs_before)
     console.print(f"estimated time of the forward layers: {result.slowdown:.2f} times as before")
+    tables.show_pins(result.pinned)
     tables.show_written(result.output, result.plots or ())
 
 

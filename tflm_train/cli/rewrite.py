@@ -22,6 +22,7 @@ from tflm_train.learning import LatentCache
 from tflm_train.learning.judge_preset import judge_of
 from tflm_train.model import Model, load
 from tflm_train.model.kinds import is_rewritten_model
+from tflm_train.model.offline_plan import pinned_tensors
 from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
 from tflm_train.rewriter.asked import DEFAULT_BUDGET, DEFAULT_SLOWDOWN, Asked, Settled, settle
@@ -47,6 +48,8 @@ class Rewritten(RewriteReport):
       output: The rewritten model's file.
       slowdown: Estimated time of the forward layers, relative to the builtin ones'.
       time: The estimated time of a training step.
+      pinned: How many tensors the file gives a fixed place in the arena; TFLM with
+        `preserve_all_tensors` takes it only where that is 0 (`--no-pins`).
       chosen: The preset that was chosen, where neither scheme nor preset was named.
       plots: The pictures of `--plot`: the arena without and with `--stream` and
         `--forward`.
@@ -58,6 +61,7 @@ class Rewritten(RewriteReport):
     output: str
     slowdown: float
     time: TimeReport
+    pinned: int
     chosen: PresetChoice | None = sometimes()
     plots: tuple[str, ...] | None = sometimes()
     split: SplitReport | None = sometimes()
@@ -187,6 +191,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         output=str(output),
         slowdown=result.slowdown,
         time=time_report(result.step, target.clock),
+        pinned=pinned_tensors(*(file.data for file in files)),
         chosen=settled.chosen,
         plots=plots,
         split=split,
@@ -224,7 +229,8 @@ def _way(arguments: argparse.Namespace, target: shared.Target) -> Way:
         raise DataError(f"--max-slowdown {limit} must be at least 0 (as fast as can be)")
     stream, forward = Streaming(arguments.stream), Forward(arguments.forward)
     limit = DEFAULT_SLOWDOWN if limit is None else limit
-    return Way(target.kernels, stream, forward, target.core, limit)
+    pins = not arguments.no_pins
+    return Way(target.kernels, stream, forward, target.core, limit, pins)
 
 
 def _budget(arguments: argparse.Namespace, target: shared.Target) -> Budget:
@@ -278,6 +284,7 @@ def _show(result: Rewritten) -> None:
     tables.show_macs(result.macs, result.macs_before)
     console.print(f"estimated time of the forward layers: {result.slowdown:.2f} times the builtin")
     tables.show_time("a training step", result.time)
+    tables.show_pins(result.pinned)
     if result.latent is not None:
         _show_latent(result.latent)
     sizes = result.flash

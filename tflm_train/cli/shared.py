@@ -135,7 +135,7 @@ def chosen_board(arguments: argparse.Namespace) -> Target:
 
 
 def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:
-    """Adds --stream and --forward with their defaults."""
+    """Adds --stream and --forward with their defaults, and --no-pins."""
     parser.add_argument(
         "--stream",
         choices=[str(s) for s in Streaming],
@@ -148,6 +148,12 @@ def add_forward(parser: Parser, stream: Streaming, forward: Forward) -> None:
         default=str(forward),
         help="other layers: the builtin op, ours with its constants in flash, or whichever takes "
         f"less RAM (default: {forward})",
+    )
+    parser.add_argument(
+        "--no-pins",
+        action="store_true",
+        help="give no tensor a fixed place in the arena, for TFLM with preserve_all_tensors or a "
+        "memory planner of your own, which refuse such a file; takes more RAM",
     )
 
 

@@ -55,6 +55,16 @@ def show_warnings(warnings: Iterable[str]) -> None:
         console().print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
 
+def show_pins(pinned: int) -> None:
+    """Says for which interpreters a file with fixed places is not."""
+    if pinned:
+        console().print(
+            f"{pinned} tensors have fixed places in the arena; for TFLM with preserve_all_tensors "
+            "or a memory planner of your own: --no-pins",
+            soft_wrap=True,
+        )
+
+
 def show_written(output: str, plots: Iterable[str] = ()) -> None:
     """Prints which files were written."""
     for plot in plots:

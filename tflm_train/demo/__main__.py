@@ -21,6 +21,7 @@ import tflm_train as tt
 from tflm_train.data import Dataset
 from tflm_train.demo.data import field_data, source_data
 from tflm_train.demo.plot import is_picture, learning_curve
+from tflm_train.demo.start_files import write_start_files
 from tflm_train.errors import TflmTrainError
 from tflm_train.files import write_file
 from tflm_train.learning import train
@@ -145,10 +146,20 @@ def main() -> int:
     parser.add_argument(
         "--output", type=Path, default=Path("demo_output"), help="folder (default: demo_output)"
     )
+    parser.add_argument(
+        "--files",
+        type=Path,
+        metavar="FOLDER",
+        help="instead of the demonstration: write its model and data there, to begin with",
+    )
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"default: {EPOCHS}")
     arguments = parser.parse_args()
     console = Console()
     try:
+        if arguments.files is not None:
+            for path in write_start_files(arguments.files):
+                console.print(f"written: {path}")
+            return 0
         run(arguments.output, arguments.epochs, console)
     except TflmTrainError as error:
         print(f"tflm_train demo: {error}", file=sys.stderr)

@@ -27,6 +27,8 @@ _C_TYPES = {
 }
 _RANGES = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 
+_OWN_OPS = "// Kernels of operators that are neither TFLM's nor ours: the firmware defines these."
+
 
 def describe(
     model: Model, name: str, names: Sequence[str] | None, trunk: Model | None = None
@@ -48,13 +50,15 @@ def describe(
     output = trainable.trained_output
     source, result = trainable.inputs[0], trainable.outputs[output]
     arena, of_trunk = plan_arena(model), None
-    calls = exact_resolver(model).calls
+    resolvers = [exact_resolver(model)]
     latent = trainable.latent
     if trunk is not None:
         latent, source = source, trunk.graph.inputs[0]
         of_trunk = plan_arena(trunk)
         arena = both(of_trunk, arena)
-        calls = tuple(dict.fromkeys([*exact_resolver(trunk).calls, *calls]))
+        resolvers.insert(0, exact_resolver(trunk))
+    calls = dict.fromkeys(call for resolver in resolvers for call in resolver.calls)
+    declared = dict.fromkeys(each for resolver in resolvers for each in resolver.declarations)
     parts = trunk_values(trunk, of_trunk)
     values = {
         "NAME": name,
@@ -64,6 +68,7 @@ def describe(
         "MODEL_BYTES": str(len(model.source)),
         "MODEL_ARRAY": array(model.source),
         "OP_COUNT": str(len(calls)),
+        "OWN_OPS": "\n".join([_OWN_OPS, *declared, ""]) if declared else "",
         "OP_CALLS": "\n".join(f"  add({call});" for call in calls),
         "LEARNING_RATE_INPUT": str(trainable.rate_input),
         "LOSS_OUTPUT": str(trainable.loss_output),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +23,12 @@ class Resolver:
 
     Attributes:
       calls: C++ expressions of the type TfLiteStatus, each registering one op in `resolver`.
+      declarations: Of the functions that they call and the firmware has to define: one for each
+        custom op that is neither TFLM's nor ours.
     """
 
     calls: tuple[str, ...]
+    declarations: tuple[str, ...] = ()
 
 
 def exact_resolver(model: Model) -> Resolver:
@@ -36,9 +41,10 @@ def exact_resolver(model: Model) -> Resolver:
       The registrations, TFLM's own ops first, each group in the order of first use.
 
     Raises:
-      UnsupportedError: An op that TFLM has no kernel for, or a custom op of neither us nor TFLM.
+      UnsupportedError: An op that TFLM has no kernel for.
     """
     builtins: list[str] = []
+    declarations: list[str] = []
     training: list[str] = []
     for code in _used_codes(model):
         builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
@@ -48,16 +54,18 @@ def exact_resolver(model: Model) -> Resolver:
                 builtins.append(f"resolver.Add{ETHOS_U.method}()")
                 continue
             if not name.startswith(ops.OP_PREFIX):
-                raise UnsupportedError(
-                    f"{model.name}: custom op {name!r} is not ours: register it beside AddOps"
-                )
+                function = "Register_" + re.sub(r"\W", "_", name)
+                declarations.append(f"const TFLMRegistration* {function}();")
+                builtins.append(f"resolver.AddCustom({json.dumps(name)}, {function}())")
+                continue
             kind = name.removeprefix(ops.OP_PREFIX)
             call = f"::tflm_train::AddTrainOp(resolver, ::tflm_train::Register_TRAIN_{kind}())"
             training.append(call)
         else:
             builtins.append(f"resolver.Add{resolver_method(builtin, model.name)}()")
     # Several versions of one op are one kernel.
-    return Resolver(tuple(dict.fromkeys([*builtins, *training])))
+    calls = tuple(dict.fromkeys([*builtins, *training]))
+    return Resolver(calls, tuple(dict.fromkeys(declarations)))
 
 
 def resolver_method(builtin: int, model_name: str) -> str:

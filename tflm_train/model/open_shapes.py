@@ -44,8 +44,28 @@ def close_shapes(graph: Graph) -> bool:
         if any(tensor in graph.outputs for tensor in op.outputs) or not _fold(op):
             _give_shapes(op)
             kept.append(op)
-    graph.ops = kept
+    graph.ops, idle = _still_wanted(graph, kept)
+    # What nothing computes has no place in the file either.
+    gone = {id(t) for op in idle for t in op.outputs}
+    graph.tensors[:] = [t for t in graph.tensors if id(t) not in gone]
     return any([t.shape for t in op.outputs] != before[id(op)] for op in graph.ops)
+
+
+def _still_wanted(graph: Graph, kept: Sequence[Op]) -> tuple[list[Op], list[Op]]:
+    """The operators that stay, and those that only gave tensors to be looked at."""
+    looked_at = {id(op.input) for op in graph.ops if op.name == "SHAPE" and not op.is_custom}
+    used = {id(tensor) for tensor in graph.outputs}
+    wanted: list[Op] = []
+    idle: list[Op] = []
+    for op in reversed(kept):
+        is_idle = all(id(t) in looked_at and id(t) not in used for t in op.outputs)
+        if is_idle and op.outputs:
+            looked_at |= {id(t) for t in op.inputs if t is not None}
+            idle.append(op)
+            continue
+        used |= {id(t) for t in op.inputs if t is not None}
+        wanted.append(op)
+    return wanted[::-1], idle
 
 
 def _fold(op: Op) -> bool:

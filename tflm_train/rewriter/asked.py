@@ -124,6 +124,7 @@ def rewrite(
     forward: Forward | str = Forward.AUTO,
     max_slowdown: float | None = None,
     core: Core | None = None,
+    pins: bool = True,
 ) -> FittedResult:
     """Makes a model trainable, with the defaults of the command `rewrite`.
 
@@ -141,6 +142,8 @@ def rewrite(
       max_slowdown: Largest estimated time of the forward layers relative to the builtin ops'; None:
         1, and more only where nothing else fits the budget.
       core: What the time is estimated for; None: a core on which these kernels run.
+      pins: Whether tensors may have fixed places in the arena; False for interpreters made with
+        `preserve_all_tensors`, and for planners of your own.
 
     Returns:
       The rewritten model and the report.
@@ -161,7 +164,7 @@ def rewrite(
     if not isinstance(budget, Budget):
         budget = Budget(math.inf if budget is None else parse_bytes(budget))
     limit = DEFAULT_SLOWDOWN if max_slowdown is None else max_slowdown
-    way = Way(KernelSet(kernels), Streaming(stream), Forward(forward), core, limit)
+    way = Way(KernelSet(kernels), Streaming(stream), Forward(forward), core, limit, pins)
     asked = Asked(scheme, head, budget=budget, way=way, may_be_slower=max_slowdown is None)
     settled = settle(model, asked)
     result = settled.way.rewrite(model, settled.scheme)

@@ -43,6 +43,7 @@ from tflm_train.rewriter.properties import (
     VARIABLES_CHOSEN,
 )
 from tflm_train.rewriter.training_graph import TrainingGraph
+from tflm_train.scheme.gradient_path import remedy
 
 
 @dataclass(frozen=True)
@@ -214,15 +215,14 @@ class _Tape:
         graph = self._graph
         rule = RULES.get(op.name)
         where = f"{op.name} (subgraph 0, op {index}, {op.output.name!r})"
-        earlier = [t.layer for t in graph.trained.values() if t.layer.op is not op]
-        later_only = (
-            f"train only layers after it, not {earlier[0]}" if earlier else "train the head"
-        )
+        feeding = ancestors(graph.model.graph, self._logits)
+        layers = [layer for layer in graph.plan.layers if id(layer.op) in feeding]
+        instead = remedy(layers, index, len(graph.model.graph.outputs))
         if rule is None:
-            raise UnsupportedError(f"{where} has no gradient rule; {later_only}")
+            raise UnsupportedError(f"{where} has no gradient rule; {instead}")
         reason = rule.why_not(op)
         if reason is not None:
-            raise UnsupportedError(f"{where}: {reason}; {later_only}")
+            raise UnsupportedError(f"{where}: {reason}; {instead}")
 
     def _depends_on_trained(self) -> set[int]:
         wanted: set[int] = set()

@@ -79,6 +79,8 @@ class Choice:
       max_slowdown: Largest estimated time of the forward layers relative to builtin ones.
       kernels: What runs the builtin ops.
       core: What the time is estimated for; None: a core on which these kernels run.
+      pins: Whether STREAMs may write over their input, which gives tensors fixed places in the
+        arena; the planners of a debugger (`preserve_all_tensors`) refuse those.
     """
 
     stream: Streaming = Streaming.AUTO
@@ -86,6 +88,7 @@ class Choice:
     max_slowdown: float = math.inf
     kernels: KernelSet = KernelSet.CMSIS_NN
     core: Core | None = None
+    pins: bool = True
 
     def time_of(self, op: Op) -> float:
         """Estimated instructions of an op; 0 where they do not depend on the choice."""
@@ -229,7 +232,8 @@ def stream_layers(
     if frozen is not None and frozen.source is not None and frozen.latent is not graph.inputs[0]:
         frozen.latent.name = LATENT_OUTPUT
     model.drop_unused_tensors()
-    overlay_streams(model, {id(s.run.output): s.run for s in segments if s.run}, choice.kernels)
+    runs = {id(s.run.output): s.run for s in segments if s.run} if choice.pins else {}
+    overlay_streams(model, runs, choice.kernels)
     return segments
 
 

@@ -105,6 +105,7 @@ def rewrite(
     max_slowdown: float = math.inf,
     core: Core | None = None,
     apart: bool = False,
+    pins: bool = True,
 ) -> RewriteResult:
     """Makes a model trainable.
 
@@ -118,6 +119,7 @@ def rewrite(
       max_slowdown: Largest estimated time of the forward layers relative to builtin ops.
       core: What the time is estimated for; None: a core on which these kernels run.
       apart: Keep the frozen layers before what trains in their builtin ops, for `split_model`.
+      pins: Whether tensors may have fixed places in the arena (`Choice.pins`).
 
     Returns:
       The rewritten model and the report.
@@ -127,7 +129,7 @@ def rewrite(
       UnsupportedError: Something between the loss and a trained layer cannot be differentiated.
     """
     model = original_of(model)
-    choice = Choice(stream, forward, max_slowdown, KernelSet(kernels), core)
+    choice = Choice(stream, forward, max_slowdown, KernelSet(kernels), core, pins)
     built = _build(model, scheme, choice, order, apart)
     latent = None
     if built.graph.gated is not None:

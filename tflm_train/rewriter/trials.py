@@ -28,6 +28,7 @@ class Way:
       core: What the time is estimated for; None: a core on which these kernels run.
       max_slowdown: Largest estimated time of the forward layers relative to builtin ops; 0: as fast
         as they can be.
+      pins: Whether tensors may have fixed places in the arena.
     """
 
     kernels: KernelSet = KernelSet.CMSIS_NN
@@ -35,6 +36,7 @@ class Way:
     forward: Forward = Forward.AUTO
     core: Core | None = None
     max_slowdown: float = 1.0
+    pins: bool = True
 
     def rewrite(self, model: Model, scheme: Scheme, *, apart: bool = False) -> RewriteResult:
         """`rewrite` in this way."""
@@ -47,12 +49,15 @@ class Way:
             max_slowdown=self.max_slowdown,
             core=self.core,
             apart=apart,
+            pins=self.pins,
         )
 
     @property
     def choice(self) -> Choice:
         """The way as the pass that streams layers takes it."""
-        return Choice(self.stream, self.forward, self.max_slowdown, self.kernels, self.core)
+        return Choice(
+            self.stream, self.forward, self.max_slowdown, self.kernels, self.core, self.pins
+        )
 
     def fastest(self) -> Way:
         """The way that takes least time, with the same kernels."""

@@ -101,6 +101,11 @@ def _indices(interpreter: Interpreter, y: npt.NDArray[Any], name: str) -> npt.ND
     loss = interpreter.loss
     if found is not None or loss is None or loss.target_kind != TargetKind.INDEX:
         return y if found is None else found
+    if y.dtype.kind == "f" and y.size and not (y.min() >= 0 and y.max() <= 1):
+        raise DataError(
+            f"{name} has shape {list(y.shape)} and values from {y.min():.3g} to {y.max():.3g}, no "
+            "classes; rewrite the model to learn values (a scheme with `loss: mean_squared_error`)"
+        )
     raise DataError(
         f"{name} has shape {list(y.shape)} and is neither class indices nor one-hot; make indices "
         f"of it ({name}.argmax(axis=1)), or rewrite the model to learn probabilities (a scheme "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tflm_train.backward_ops.islands import differentiated
@@ -13,6 +13,8 @@ from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.model.layers import Layer, ancestors, list_layers, uses_of
 from tflm_train.model.model import Model
 from tflm_train.ops.builtin import builtin_of
+
+_OTHER = "another output (`output: NUMBER` in a scheme)"
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def gradient_path(model: Model, output: int, loss: str | None = None) -> Gradien
     possible = [name for name, reason in losses.items() if reason is None]
     if possible:
         reached = {id(find_logits(model, possible[0], output))}
-        nothing = f"it does not feed output {output}; train another `output`, or leave it out"
+        another = f", or train {_OTHER}" if len(model.graph.outputs) > 1 else ""
+        nothing = f"it does not feed output {output}; leave it out{another}"
     else:
         reached = set()
         nothing = next(reason for reason in losses.values() if reason is not None)
@@ -116,6 +119,7 @@ def gradient_path(model: Model, output: int, loss: str | None = None) -> Gradien
 
 
 def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[int]) -> GradientPath:
+    layers = [layer for layer in list_layers(graph) if id(layer.op) in feeding]
     barriers: list[str] = []
     reasons: dict[int, str | None] = {}
     stopped: dict[int, str] = {}
@@ -139,11 +143,11 @@ def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[in
             reached.update(inputs)
         else:
             where = f"op {index} ({op.name}, {op.output.short_name!r})"
-            remedy = _remedy(graph, index)
+            instead = remedy(layers, index, len(graph.outputs))
             if _hides_something(graph, op, index):
-                barriers.insert(0, f"{where}: {own}; {remedy}")
-            after = f"{where} between it and the loss: {own}; {remedy}"
-            reasons[id(op)] = f"{own}; {remedy}"
+                barriers.insert(0, f"{where}: {own}; {instead}")
+            after = f"{where} between it and the loss: {own}; {instead}"
+            reasons[id(op)] = f"{own}; {instead}"
             for stopped_input in inputs:
                 stopped.setdefault(stopped_input, after)
     return GradientPath(reasons, tuple(barriers), feeding)
@@ -155,13 +159,19 @@ def _hides_something(graph: Graph, barrier: Op, place: int) -> bool:
     return layers or any(t is not None and t.data is not None for t in barrier.inputs)
 
 
-def _remedy(graph: Graph, place: int) -> str:
-    """What to train where a gradient does not pass the operator at a place."""
-    behind = [layer for layer in list_layers(graph) if layer.op_index > place]
+def remedy(layers: Sequence[Layer], place: int, outputs: int) -> str:
+    """What to train where a gradient does not pass an operator.
+
+    Args:
+      layers: All that feed the output.
+      place: The operator's.
+      outputs: How many the model has.
+    """
+    behind = [layer for layer in layers if layer.op_index > place]
     if behind:
         return f"train layers from {behind[0].index} on, and leave those before it frozen"
-    if len(graph.outputs) > 1:
-        return "no layer lies behind it: train another `output`"
+    if outputs > 1:
+        return f"no layer lies behind it: train {_OTHER}"
     return "no layer lies behind it, and the model has no other output: it cannot train"
 
 

@@ -136,11 +136,13 @@ def _of_last_uses(
       SchemeError: It says different things of two uses.
     """
     found: dict[int, WeightUpdate] = {}
+    first: dict[int, int] = {}
     for index, update in updates.items():
         same = dataclasses.replace(update, layer=last[index])
+        other = first.setdefault(last[index], index)
         if found.setdefault(last[index], same) != same:
             raise SchemeError(
-                f"update.weights: {layers[index]} and layer {last[index]} of {model.name} are one "
+                f"update.weights: {layers[index]} and layer {other} of {model.name} are one "
                 "layer, which shares its weights; say the same of both, or name one"
             )
     return found
@@ -215,7 +217,10 @@ def _named(
         layer = _find(ref, layers, model)
         if not has_bias(uses_of(layers, layer)):
             where = "" if layer.bias is None else " everywhere where it runs"
-            raise SchemeError(f"update.biases.layers: {layer} of {model.name} has no bias{where}")
+            raise SchemeError(
+                f"update.biases.layers: {layer} of {model.name} has no bias{where}; leave it out, "
+                "or train its weights"
+            )
         biases.append(layer)
     return updates, biases, [(layers[index], left_out[index]) for index in sorted(left_out)]
 
