@@ -97,7 +97,9 @@ def test_a_cmake_export_builds(digits_pair: Pair, tmp_path: Path) -> None:
     export_project(tail, "cmake", trunk=trunk, name="digits").write(project)
     cmake(NEW_NAMES, project, tmp_path / "alone")
     assert (tmp_path / "alone" / "digits_example").exists()
-    cmake(NEW_NAMES, LINK, tmp_path / "below", SUBPROJECT=project, LIBRARY="digits")
+    everything = tmp_path / "everything"
+    export_project(tail, "cmake", trunk=trunk, name="digits", all_kernels=True).write(everything)
+    cmake(NEW_NAMES, LINK, tmp_path / "below", SUBPROJECT=everything, LIBRARY="digits")
 
 
 def test_the_examples_compile_with_it(digits_pair: Pair, tmp_path: Path) -> None:
