@@ -7,13 +7,11 @@ import pytest
 from benchmarks.refusals import CASES, Case, look_at
 
 
-@pytest.mark.interpreter
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
 def test_the_advice_works(case: Case) -> None:
     assert look_at(case)["works"] in ("yes", "nothing helps, and it says so")
 
 
-@pytest.mark.interpreter
 def test_advice_that_does_not_work_is_seen() -> None:
     assert "not refused" in str(look_at(Case("", "rewrite relu.tflite", ""))["works"])
     command = "rewrite bare.tflite"

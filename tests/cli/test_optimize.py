@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.loss_models import loss_model
 from tests.rewriter.test_stream import assert_same_outputs, residual_stack
 from tests.steps import DIGITS
 from tflm_train.model import load
@@ -39,16 +38,6 @@ def test_optimize(tmp_path: Path) -> None:
     again = run("optimize", output, "-o", tmp_path / "again.tflite")
     assert again.returncode == 0, again.stderr
     assert_same_outputs(load(source), load(tmp_path / "again.tflite"))
-
-
-def test_where_nothing_is_gained_it_may_be_written_again(tmp_path: Path) -> None:
-    """The result is the model itself, which does not look like one of ours."""
-    source, output = tmp_path / "model.tflite", tmp_path / "small.tflite"
-    source.write_bytes(loss_model("regression"))
-    for _ in range(2):
-        done = run("optimize", source, "-o", output)
-        assert done.returncode == 0, done.stderr
-        assert output.read_bytes() == source.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 import tflm_train as tt
 from tests.cli.helpers import Run, assert_refused
+from tests.loss_models import loss_model
 from tflm_train.cli import training_runs
 
 
@@ -136,3 +137,13 @@ main.run()
     assert done.stderr.count("\n") == 1 and done.stderr.startswith(
         "tflm_train: error: odd.tflite: TFLM crashed"
     )
+
+
+def test_where_nothing_is_gained_it_may_be_written_again(run: Run, tmp_path: Path) -> None:
+    """What `optimize` gives is the model itself, which does not look like one of ours."""
+    source, output = tmp_path / "model.tflite", tmp_path / "small.tflite"
+    source.write_bytes(loss_model("regression"))
+    for _ in range(2):
+        done = run("optimize", source, "-o", output)
+        assert done.status == 0, done.err
+        assert output.read_bytes() == source.read_bytes()

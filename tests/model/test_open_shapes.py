@@ -89,7 +89,6 @@ def of_litert(data: bytes, x: np.ndarray) -> np.ndarray:
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
-@pytest.mark.interpreter
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("flatten", [flattened, by_products])
 def test_a_model_with_open_shapes_trains(
