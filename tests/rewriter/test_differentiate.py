@@ -74,13 +74,6 @@ def _asymmetric(model: Model) -> None:
     tensor.quantization = Quantization(q.scale, q.zero_point + 1, q.axis)
 
 
-def _grouped(model: Model) -> None:
-    weights = list_layers(model.graph)[1].weights
-    assert weights.data is not None
-    weights.shape = (*weights.shape[:3], 3)
-    weights.data = weights.data[..., :3].copy()
-
-
 def _int16(model: Model) -> None:
     list_layers(model.graph)[2].op.output.type_code = schema.TensorType.INT16
 
@@ -103,7 +96,6 @@ def _computed_padding(model: Model) -> None:
     [
         (_tanh, "CONV_2D", "its fused activation TANH has no gradient"),
         (_asymmetric, "CONV_2D", "its weights have a zero point"),
-        (_grouped, "CONV_2D", "it is a grouped convolution (2 groups)"),
         (_int16, "ADD", "is INT16; only int8 is differentiated"),
         (_no_scale, "CONV_2D", "its activations have no quantization parameters"),
         (_computed_padding, "PAD", "its paddings are computed at run time"),

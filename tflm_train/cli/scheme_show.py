@@ -11,6 +11,7 @@ from tflm_train.cli.command import Command, Parser
 from tflm_train.errors import SchemeError
 from tflm_train.model import Model, load
 from tflm_train.rewriter.explain import explain_scheme
+from tflm_train.rewriter.rewrite import original_of
 from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
 from tflm_train.scheme.library import library_names, library_text
@@ -42,7 +43,7 @@ def _arguments(parser: Parser) -> None:
 
 def _run(arguments: argparse.Namespace) -> SchemeContents:
     name = arguments.name
-    model = None if arguments.model is None else load(arguments.model)
+    model = None if arguments.model is None else original_of(load(arguments.model))
     if name in library_names():
         scheme = Scheme.parse(library_text(name), f"{name}.yaml")
         if model is not None:

@@ -18,6 +18,7 @@ from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Graph, Model, Tensor
 from tflm_train.model.batch import one_sample
+from tflm_train.model.grouped import ungrouped
 from tflm_train.model.layers import Layer, list_layers
 from tflm_train.model.runnable import missing_kernels
 from tflm_train.records import sometimes
@@ -188,7 +189,7 @@ def _as_rewritten(model: Model) -> tuple[Model, tuple[str, ...]]:
     """The model for one sample, where that can be, and what there is to say."""
     missing = tuple(f"TFLM cannot run {m.reason}" for m in missing_kernels(model))
     try:
-        model = one_sample(model)
+        model = ungrouped(one_sample(model))
     except UnsupportedError as error:
         return model, (str(error), *missing)
     return model, (*model.notes, *missing)

@@ -17,6 +17,7 @@ from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
 from tflm_train.model.batch import one_sample
+from tflm_train.model.grouped import ungrouped
 from tflm_train.model.runnable import require_runnable
 from tflm_train.model.written import write, write_checked
 from tflm_train.ops.reading import is_ours
@@ -78,7 +79,7 @@ def original_of(model: Model) -> Model:
     """The model to rewrite: one that is not ready to train is made so, which its notes say.
 
     An optimized one gets its builtin operators back; one that was made for several samples at a
-    time is made for one.
+    time is made for one; groups of a convolution become layers.
 
     Raises:
       UnsupportedError: The model is rewritten already, TFLM cannot run it, or its operators mix the
@@ -91,7 +92,7 @@ def original_of(model: Model) -> Model:
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
     require_runnable(original)
-    return one_sample(original)
+    return ungrouped(one_sample(original))
 
 
 def rewrite(

@@ -47,6 +47,8 @@ _MODELS = """\
 - Batch size 1. Any number of inputs; of several outputs the scheme's `output` (index or name) is
   trained.
 - One subgraph is rewritten, the first; control flow (IF, WHILE) cannot lie on the gradient's way.
+- A grouped CONV_2D (up to 32 groups, or one for each input channel) becomes a layer for each group
+  between SPLIT and CONCATENATION, or a DEPTHWISE_CONV_2D, with the same answers.
 - Streaming models, which keep earlier frames in resource variables (CALL_ONCE, READ_VARIABLE,
   ASSIGN_VARIABLE): each Invoke is a frame, a training step as well. What was kept of earlier frames
   is taken as it stands: no gradient goes back through it.
