@@ -36,7 +36,6 @@ def grouped(groups: int, width: int = 8) -> Model:
     return model
 
 
-@pytest.mark.interpreter
 @pytest.mark.parametrize(("groups", "width"), [(2, 8), (4, 12), (8, 8), (8, 16)])
 def test_the_same_answers_and_all_of_it_trains(groups: int, width: int) -> None:
     model = grouped(groups, width)
