@@ -2,9 +2,9 @@
 
     python -m tools.gallery OUT [MODEL ...]
 
-Without MODEL it takes the demonstration's digit classifier and, where ../shared has them, models of
-3 to 150 tensors. Each command's output is there as it looks at 60, 80 and 120 columns; each page as
-a browser shows it on a phone, a tablet and a desk, light and dark (where Chromium is installed).
+Without MODEL it takes the demonstration's digit classifier and, where they are, the shared models
+of 3 to 150 tensors. Each command's output is there as it looks at 60, 80 and 120 columns; each page
+as a browser shows it on a phone, a tablet and a desk, light and dark (where Chromium is installed).
 `OUT/index.html` shows all of it. The exit status is 1 where a command fails, a line of a table is
 wider than its screen, or a page writes to the browser's console.
 """
@@ -24,18 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.search.browser import look_at
+
 ROOT = Path(__file__).resolve().parent.parent
 WIDTHS = (60, 80, 120)
 PAGE_WIDTHS = (360, 800, 1280)
 _SHARED = ("hello_world_int8", "kws_ref_model", "person_detect", "mcunet-5fps")
 _DIGITS = ROOT / "tflm_train" / "demo" / "digits.tflite"
-_PAGE_HEIGHT = 2400
-# A window is never narrower than 500 pixels: a page is seen through a frame.
-_FRAME = (
-    '<!doctype html><html style="color-scheme: {scheme}"><link rel="icon" href="data:,">'
-    '<body style="margin:0"><iframe src="{page}" width="{width}" height="{height}" '
-    'style="border:0"></iframe></body></html>'
-)
 _HEAD = (
     '<!doctype html><html><head><meta charset="utf-8"><title>Gallery</title><style>'
     ":root{color-scheme:light dark} body{font:15px sans-serif;margin:2em}"
@@ -75,13 +70,13 @@ class Gallery:
 
     def page(self, name: str) -> None:
         """Looks at a page that a command has written, in a browser."""
-        browser = shutil.which("chromium")
+        has_browser = shutil.which("chromium") is not None
         self._index.append(f"<h3><a href='{name}'>{name}</a></h3>")
-        for width in PAGE_WIDTHS if browser else ():
-            for scheme in ("light", "dark"):
-                picture = f"{name}.{width}.{scheme}.png"
-                console = look(str(browser), self.out / name, width, scheme, self.out / picture)
-                self.faults += [f"{picture}: {line}" for line in console]
+        for width in PAGE_WIDTHS if has_browser else ():
+            for is_dark in (False, True):
+                picture = f"{name}.{width}.{'dark' if is_dark else 'light'}.png"
+                seen = look_at(self.out / name, width, is_dark, self.out / picture)
+                self.faults += [f"{picture}: {line}" for line in seen.console]
                 self.picture(picture)
 
     def finish(self) -> None:
@@ -105,23 +100,6 @@ def too_wide(text: str, width: int) -> Iterator[str]:
         is_table = is_rule or (is_table and "  " in line.strip())
         if is_table and len(line.rstrip()) > width:
             yield f"{len(line.rstrip())} columns wide: {line.strip()[:40]}"
-
-
-def look(browser: str, page: Path, width: int, scheme: str, picture: Path) -> list[str]:
-    """Takes a picture of a page; returns what the page wrote to the console."""
-    frame = page.with_name(f"{page.stem}_frame.html")
-    frame.write_text(_FRAME.format(page=page.name, width=width, height=_PAGE_HEIGHT, scheme=scheme))
-    command = [
-        browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        "--enable-logging=stderr", "--v=0", "--virtual-time-budget=2000",
-        "--allow-file-access-from-files", "--no-first-run", "--disable-background-networking",
-        f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
-        f"--window-size={max(500, width)},{_PAGE_HEIGHT}", f"--screenshot={picture}",
-        f"file://{frame}",
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    frame.unlink()
-    return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def show_model(gallery: Gallery, model: Path) -> None:

@@ -90,6 +90,8 @@ def look_at(page: Path, width: int, dark: bool, picture: Path) -> Seen:
     fill(page, seen["height"])
     size = f"--window-size={max(500, width)},{seen['height']}"
     shot = _run(mode, size, f"--screenshot={picture}", frame)
+    probed.unlink()
+    frame.unlink()
     console = [x for x in (dom.stderr + shot.stderr).splitlines() if "CONSOLE" in x]
     return Seen(console=console, **seen)
 

@@ -232,13 +232,15 @@ def _vanished(run: TrainingRecord, choice: RateChoice | None) -> str | None:
 
 def _tied(run: TrainingRecord, choice: RateChoice | None) -> str | None:
     """Outputs that training has not yet moved far apart, in steps of int8."""
+    if choice is not None:
+        return None
     ties = assess(run.test).ties
-    if choice is not None or ties is None or ties < _TIED:
+    if ties is None or ties < _TIED:
         return None
     if ties * len(run.test.wanted) < _FEWEST_TIED:
         return None
     return (
         f"{100 * ties:.0f} % of the test samples are decided by a tie of int8 outputs: training "
         f"has not moved these far apart; use a larger learning rate, such as --lr "
-        f"{10 * run.learning_rate:g}, leave --lr out and one is chosen, or train longer"
+        f"{_larger(run.learning_rate):g}, leave --lr out and one is chosen, or train longer"
     )
