@@ -37,21 +37,46 @@ def _keep(node: bytes, lines: dict[str, str]) -> None:
 
 
 def _sources() -> str:
-    """A digest of what makes and runs the nodes."""
+    """A digest of what runs the nodes."""
     digest = hashlib.sha256()
-    for folder in ("tflm_kernels", "tflm_train", "tests/fuzz", "tests/ops"):
-        for path in sorted((boards.ROOT / folder).rglob("*")):
-            if path.suffix in (".cc", ".h", ".py"):
-                digest.update(path.read_bytes())
+    for path in node_runs.sources():
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def _begun(path: Path | None, made: dict[str, Any]) -> dict[str, Any]:
-    """What an earlier run of the same nodes by the same sources has saved; {} if there is none."""
+    """What an earlier run by the same programs has saved; {} if there is none."""
     if path is None or not path.exists():
         return {}
     saved = json.loads(path.read_text())
     return saved if all(saved.get(key) == value for key, value in made.items()) else {}
+
+
+class _Stream:
+    """The nodes of a seed, one block after the other, with a digest of those so far."""
+
+    def __init__(self, seed: int) -> None:
+        self._nodes = random_nodes(seed)
+        self._digest = hashlib.sha256()
+
+    def draw(self, count: int) -> list[bytes]:
+        block = list(itertools.islice(self._nodes, count))
+        for node in block:
+            self._digest.update(node)
+        return block
+
+    def digest(self) -> str:
+        return self._digest.hexdigest()[:16]
+
+
+def _resumed(path: Path | None, made: dict[str, Any]) -> tuple[_Stream, dict[str, Any]]:
+    """The nodes that are left and what others of them have come to."""
+    begun, stream = _begun(path, made), _Stream(made["seed"])
+    for _ in range(0, begun.get("drawn", 0), _BLOCK):
+        stream.draw(_BLOCK)
+    if begun and stream.digest() != begun["drawn_digest"]:
+        return _Stream(made["seed"]), {}
+    return stream, begun
 
 
 def main() -> int:
@@ -64,19 +89,18 @@ def main() -> int:
     arguments = parser.parse_args()
     cores = ["host", *arguments.core]
     made = {"cores": cores, "seed": arguments.seed, "sources": _sources()}
-    begun = _begun(arguments.save, made)
+    stream, begun = _resumed(arguments.save, made)
     by_op = begun.get("by_op", [])
     ran = Counter[str]({row["op"]: row["nodes"] for row in by_op})
     not_run = Counter[str]({row["op"]: row["too large"] for row in by_op})
     differing, drawn = begun.get("differing", 0), begun.get("drawn", 0)
-    nodes = itertools.islice(random_nodes(arguments.seed), drawn, None)
     started, before = time.monotonic(), drawn
     results: dict[str, Any] = begun
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         programs = {core: node_runs.build(core, folder) for core in cores}
-        while (left := arguments.count - ran.total() - differing) > 0 or not results:
-            block = list(itertools.islice(nodes, min(_BLOCK, left)))
+        while ran.total() + differing < arguments.count or not results:
+            block = stream.draw(_BLOCK)
             found = node_runs.compare(block, programs, folder)
             ran += found.ran
             not_run += found.not_run
@@ -89,7 +113,7 @@ def main() -> int:
                 for op in sorted({*ran, *not_run})
             ]
             results = {**made, "drawn": drawn, "nodes": ran.total(), "differing": differing}
-            results["by_op"] = rows
+            results |= {"drawn_digest": stream.digest(), "by_op": rows}
             save("random_nodes", results, arguments)
             speed = (drawn - before) / (time.monotonic() - started)
             print(

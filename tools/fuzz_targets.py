@@ -39,6 +39,8 @@ BARE = ("campaign", "node")
 PORTABLE = ("-U__OPTIMIZE__", "-U__SSE2__")
 QUICK = "quarantine_size_mb=1:malloc_context_size=0"
 """For AddressSanitizer in a campaign: who allocated a block is told when the input is replayed."""
+_STATE_OF_OPS = ("crc32", "state")
+_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 RESULT = re.compile(
     r"(?P<runs>\d+) runs, no finding; (?P<deep>\d+) deep, (?P<cpu_seconds>[\d.]+) s of CPU, "
     r"(?P<kept>\d+) inputs kept, (?P<edges>\d+) edges"
@@ -107,9 +109,24 @@ def targets() -> list[Target]:
     return [Target(name) for name in (*STORES, *ops, *(f"reader/{name}" for name in READERS))]
 
 
-def _kernels(program: str) -> list[Path]:
-    folder = ROOT / "tflm_kernels" / ("state" if program in STORES else "")
-    return sorted(path for path in folder.rglob("*.cc") if "host" not in path.parts)
+def kernels(program: str) -> list[Path]:
+    """The kernels' sources that a program is made of: the ops', or those of what is stored."""
+    folder = ROOT / "tflm_kernels"
+    if program in STORES:
+        return sorted((folder / "state").glob("*.cc"))
+    sources = (path for path in folder.rglob("*.cc") if "host" not in path.parts)
+    return sorted(p for p in sources if p.parent.name != "state" or p.stem in _STATE_OF_OPS)
+
+
+def included(paths: Iterable[Path]) -> list[Path]:
+    """Files and all of the project's that they include, in whatever depth."""
+    waiting, found = list(paths), set[Path]()
+    while waiting:
+        path = waiting.pop()
+        if path not in found and path.exists():
+            found.add(path)
+            waiting += [ROOT / name for name in _INCLUDE.findall(path.read_text())]
+    return sorted(found)
 
 
 def _harness(program: str) -> list[Path]:
@@ -121,12 +138,7 @@ def sources(program: str) -> list[Path]:
     """The files that a program is made of, headers too."""
     if program == "reader":
         return sorted([*(ROOT / "tflm_train").rglob("*.py"), *FUZZ.glob("*.py")])
-    headers = [*(ROOT / "tflm_kernels").rglob("*.h"), *FUZZ.glob("*.h")]
-    if program in STORES:
-        headers = [path for path in headers if path.parent.name == "state"]
-    if program == "latent_store_long":
-        headers.append(FUZZ / "latent_store_fuzz.cc")  # which it includes
-    return [*_kernels(program), *_harness(program), *sorted(headers)]
+    return included([*kernels(program), *_harness(program)])
 
 
 def build(folder: Path, program: str, source: Path | None = None) -> list[str]:
@@ -146,11 +158,11 @@ def build(folder: Path, program: str, source: Path | None = None) -> list[str]:
     if program == "reader":
         return [sys.executable, "-m", "tests.fuzz.reader_fuzz"]
     folder.mkdir(parents=True, exist_ok=True)
-    kernels, harness = _kernels(program), _harness(program)
+    own, harness = kernels(program), _harness(program)
     if source is not None:
         harness[0] = source
-    coverage = {path: ["-fsanitize-coverage=trace-pc"] * (path.stem != "crc32") for path in kernels}
-    jobs = [(path, [*SANITIZERS, *coverage[path]]) for path in kernels]
+    coverage = {path: ["-fsanitize-coverage=trace-pc"] * (path.stem != "crc32") for path in own}
+    jobs = [(path, [*SANITIZERS, *coverage[path]]) for path in own]
     jobs += [(path, [] if path.stem in BARE else [*SANITIZERS]) for path in harness]
 
     def compile_one(job: tuple[Path, list[str]]) -> str:

@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools import boards
+from tools import boards, fuzz_targets
 
 # The ops with the fake of TFLM that the fuzz targets use.
-_SOURCES = (
-    *boards.kernel_sources(),
-    *boards.kernel_sources("micro"),
-    *(f"tests/fuzz/{name}.cc" for name in ("fake_tflm", "node", "node_sums")),
+_SOURCES = tuple(
+    str(path.relative_to(boards.ROOT))
+    for path in (
+        *fuzz_targets.kernels("op"),
+        *(fuzz_targets.FUZZ / f"{name}.cc" for name in ("fake_tflm", "node", "node_sums")),
+    )
 )
 _DEFINE = "-DTFLM_TRAIN_HOST"
 _HOST_FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", _DEFINE)
@@ -26,6 +28,11 @@ BOARDS = {
 }
 """The emulated board of each core; the portable loops, twice those of the DSP extension, Helium."""
 _SECONDS = 3600
+
+
+def sources() -> list[Path]:
+    """The files that the program is made of, headers too."""
+    return fuzz_targets.included(boards.ROOT / source for source in _SOURCES)
 
 
 def build(core: str, folder: Path) -> list[str]:
