@@ -219,6 +219,7 @@ class LatentLog {
 
   // latent_log_open.cc
   uint32_t NewestEntry(size_t sector, bool marked) const;
+  bool LacksRecords() const;
   LatentStatus FindHead();
   void Scan();
   void ScanHeader(size_t sector, bool counts);

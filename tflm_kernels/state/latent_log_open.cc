@@ -49,6 +49,23 @@ uint32_t LatentLog::NewestEntry(size_t sector, bool marked) const {
   return newest;
 }
 
+// Whether a record that lies behind the head would count there: the head has no copy of it.
+bool LatentLog::LacksRecords() const {
+  const size_t behind = NextSector(head_);
+  for (size_t number = 0; number < layout_.slots; ++number) {
+    const uint16_t slot = Slot(behind, number);
+    Entry entry;
+    Entry other;
+    if (!ReadEntry(slot, &entry) || !entry.marked || entry.index == kLogNote) continue;
+    const uint16_t elsewhere = FindElsewhere(entry.index, slot, behind);
+    if (elsewhere == kNone || !ReadEntry(elsewhere, &other) || !other.marked ||
+        other.sequence < entry.sequence) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // The sector that was committed last: of those that are the one whose header has the highest number
 // or, where that cannot be read, one of its records.
 LatentStatus LatentLog::FindHead() {
@@ -70,6 +87,10 @@ LatentStatus LatentLog::FindHead() {
     pending_ = Marks(head_).Read(&is_firm);
     const bool has_newer = NewestEntry(head_, true) > newest;
     if (is_firm || (has_newer && pending_ == Verdict::kAborted)) pending_ = Verdict::kNone;
+    // Marks that an erase has left are no commit: it would have copied all that lies behind.
+    if (pending_ == Verdict::kCommitted && !has_newer && LacksRecords()) {
+      pending_ = Verdict::kAborted;
+    }
     is_closed_ = pending_ == Verdict::kAborted;
     if (is_closed_) head_ = PreviousSector(head_);
     const uint32_t entry = NewestEntry(head_, false);
