@@ -11,6 +11,7 @@ from tflm_train.cli import advice, assessments, datasets, latents, shared, state
 from tflm_train.cli.also_evaluated import AlsoEvaluated, add_also_evaluate, show_also
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.kept_run import KeptRun
+from tflm_train.cli.run_log import on_log
 from tflm_train.cli.run_pictures import RunPictures, add_run_pictures
 from tflm_train.cli.training_runs import AUTO, TrainingRuns
 from tflm_train.data.split import VALIDATION_SHARE, sampled, with_validation
@@ -185,7 +186,8 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "--log",
         metavar="DIR",
-        help="make a folder in DIR for each run: epochs.csv, and a file of events for TensorBoard",
+        help="make a folder in DIR for each run: epochs.csv, and a file of events for TensorBoard "
+        "(pip install 'tflm_train[log]')",
     )
     add_run_pictures(parser)
     latents.add_cache(parser)
@@ -240,7 +242,8 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     source = load(arguments.trunk) if arguments.trunk else interpreter.model
     dataset = sampled(datasets.read_data(arguments, source), arguments.limit)
     dataset = with_validation(dataset, arguments.val_share)
-    warnings = kept.warnings + advice.on_data(interpreter, dataset, source)
+    warnings = kept.warnings + on_log(arguments.log)
+    warnings += advice.on_data(interpreter, dataset, source)
     runs = TrainingRuns(
         interpreter, dataset, arguments, seeds, kept, lambda: _warn(warnings, arguments.json)
     )
