@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -57,3 +58,11 @@ def test_a_pipe_is_as_wide_as_columns_says(
 
 def test_no_colour_in_a_pipe(run: Run) -> None:
     assert "\x1b" not in run("inspect", DIGITS).out
+
+
+def test_names_are_no_markup(run: Run, tmp_path: Path) -> None:
+    model = tmp_path / "digits[log]:cat:.tflite"
+    model.write_bytes(DIGITS.read_bytes())
+    done = run("optimize", model, "-o", tmp_path / "small[b].tflite")
+    assert done.status == 0 and "small[b].tflite" in done.out.replace("\n", "")
+    assert "digits[log]:cat:.tflite" in run("inspect", model).out

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.helpers import Run, assert_refused
-from tflm_train.cli.event_file import EventFile
+from tflm_train.cli.run_log import RunLog
+from tflm_train.errors import TflmTrainError
 
 
 def events_in(folder: Path) -> list[Any]:
@@ -18,17 +20,6 @@ def events_in(folder: Path) -> list[Any]:
     (file,) = folder.glob("*tfevents*")
     records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
     return [tf.compat.v1.Event.FromString(record) for record in records]
-
-
-def test_an_event_file(tmp_path: Path) -> None:
-    with EventFile(tmp_path) as file:
-        file.scalar("loss/train", 0.5, 0)
-        file.scalar("ä", -1e30, 2**31)
-    first, *rest = events_in(tmp_path)
-    assert first.file_version == "brain.Event:2" and first.wall_time > 1.7e9
-    found = [(e.step, e.summary.value[0].tag, e.summary.value[0].simple_value) for e in rest]
-    assert found[0] == (0, "loss/train", 0.5)
-    assert found[1] == (2**31, "ä", pytest.approx(-1e30))
 
 
 def test_a_run_is_logged(run: Run, folder: Path, rewritten: Path) -> None:
@@ -42,9 +33,9 @@ def test_a_run_is_logged(run: Run, folder: Path, rewritten: Path) -> None:
     for row, epoch in zip(rows, done["epochs"], strict=True):
         assert float(row["loss"]) == epoch["loss"] and row["val_score"] == ""
         assert float(row["learning_rate"]) == epoch["learning_rate"]
-    values = {
-        (e.step, value.tag): value.simple_value for e in events_in(log) for value in e.summary.value
-    }
+    first, *events = events_in(log)
+    assert first.file_version == "brain.Event:2" and first.wall_time > 1.7e9
+    values = {(e.step, v.tag): v.simple_value for e in events for v in e.summary.value}
     assert values[0, "accuracy/test"] == pytest.approx(done["test_accuracy_before"])
     assert values[24, "accuracy/test"] == pytest.approx(done["test_accuracy"])
     assert values[16, "loss/train"] == pytest.approx(done["epochs"][1]["loss"])
@@ -52,6 +43,29 @@ def test_a_run_is_logged(run: Run, folder: Path, rewritten: Path) -> None:
     again = run(*asked, "--log", folder / "runs" / "all")
     assert len(list((folder / "runs" / "all").iterdir())) == 2
     assert str(folder / "runs" / "all") in again.out.replace("\n", "")
+
+
+def test_without_the_extra(
+    run: Run, folder: Path, rewritten: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    asked = ["train", rewritten, "--data", folder / "d.npz", "--epochs", 1, "--lr", 0.01]
+    done = run(*asked, "--log", folder / "runs")
+    assert done.status == 0
+    assert "warning: the log is epochs.csv alone" in done.err
+    assert done.err.count("pip install 'tflm_train[log]'") == 1
+    (log,) = (folder / "runs").iterdir()
+    assert [path.name for path in log.iterdir()] == ["epochs.csv"]
+    assert len((log / "epochs.csv").read_text().splitlines()) == 2
+    assert "tflm_train[log]" not in run(*asked).err
+
+
+def test_a_disk_that_fills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = RunLog.begin(str(tmp_path), "m.tflite", 0, "accuracy", 8)
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(log._events._py_recordio_writer, "_writer", full)
+        with pytest.raises(TflmTrainError, match="No space left on device"):
+            log.end(0.5, 0.6, 1)
 
 
 def test_no_place_for_a_log(run: Run, folder: Path, rewritten: Path) -> None:

@@ -127,5 +127,4 @@ def show_also(metric: str, found: Sequence[AlsoEvaluated]) -> None:
         tables.console().print(
             f"{one.data}: before: test {before}; after: test {after} ({one.samples:,} samples)",
             soft_wrap=True,
-            markup=False,
         )

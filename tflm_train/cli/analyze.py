@@ -206,7 +206,7 @@ def _values(gain: Gain) -> tuple[float, float, int, float]:
 
 
 def _show(result: Analyzed) -> None:
-    console = Console(width=_COLUMNS)
+    console = Console(width=_COLUMNS, markup=False, emoji=False)
     train, select = result.samples
     console.print(
         f"head alone: {tables.score(result.metric, abs(result.base))} "

@@ -47,10 +47,15 @@ class Column:
 
 def console() -> Console:
     """Where results go: as wide as the terminal, or as $COLUMNS says."""
-    found = Console(highlight=False)
+    found = _console()
     # A pipe has no width of its own, and 80 columns would cut the tables.
     has_width = found.is_terminal or os.environ.get("COLUMNS", "").isdecimal()
-    return found if has_width else Console(width=_WIDE, highlight=False)
+    return found if has_width else _console(_WIDE)
+
+
+def _console(width: int | None = None) -> Console:
+    # Names of files and layers may hold what Rich takes for its markup: [log], :key:.
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def plain_table(title: str | None = None) -> Table:
@@ -68,7 +73,7 @@ def plain_table(title: str | None = None) -> Table:
 def show_table(title: str, table: Table) -> None:
     """Prints a table below a title, which may be wider than it, and an empty line."""
     console().print()
-    console().print(title, style="italic", markup=False)
+    console().print(title, style="italic")
     console().print(table)
 
 

@@ -157,7 +157,7 @@ def read_data(arguments: argparse.Namespace, model: Model) -> Dataset:
     )
     dataset = load_dataset(arguments.data, reading)
     for note in () if arguments.json else dataset.notes:
-        tables.error_console().print(f"note: {note}", soft_wrap=True, markup=False)
+        tables.error_console().print(f"note: {note}", soft_wrap=True)
     return dataclasses.replace(dataset, normalization=preparation.normalization)
 
 

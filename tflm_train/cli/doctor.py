@@ -31,6 +31,7 @@ OK, MISSING, BROKEN = "ok", "missing", "broken"
 _STYLES = {OK: "green", MISSING: "yellow", BROKEN: "red"}
 _EXTRAS = {
     "audio": "folders of recordings",
+    "log": "event files of train --log",
     "parquet": "Parquet tables",
     "plot": "--plot",
     "quantize": "quantize",

@@ -92,13 +92,11 @@ def _show_training(result: Inspection) -> None:
     if training is not None:
         chosen = training.chosen
         adds = tables.coins(chosen.ram_bytes, chosen.flash_bytes, chosen.step_ms)
-        console.print(f"[bold]training adds {adds} a step[/]", soft_wrap=True)
+        console.print(f"training adds {adds} a step", style="bold", soft_wrap=True)
         limit = tables.kilobytes(training.budget_bytes)
         console.print(f"  (preset {chosen.words}, which `rewrite` chooses for {limit} of RAM)")
     elif result.why_no_training is not None:
-        console.print(
-            f"no training: {result.why_no_training}", style="yellow", soft_wrap=True, markup=False
-        )
+        console.print(f"no training: {result.why_no_training}", style="yellow", soft_wrap=True)
     console.print(
         f"on {time.core} at {show_clock(time.clock)} with {result.kernels} kernels; flash is the "
         "model and our kernels, without TFLM; times are estimates",
@@ -151,7 +149,7 @@ def _show_layers(result: Inspection) -> None:
         ),
     )
     for number, reason in enumerate(reasons, 1):
-        console.print(f"({number}) {reason}", markup=False, soft_wrap=True)
+        console.print(f"({number}) {reason}", soft_wrap=True)
 
 
 def _inference_columns(result: Inspection) -> Iterator[Column]:
@@ -184,7 +182,7 @@ def _show_losses(losses: Mapping[str, str | None]) -> None:
         console.print(f"losses: {', '.join(possible)}")
         return
     for reason in dict.fromkeys(losses.values()):
-        console.print(f"no loss: {reason}", markup=False, soft_wrap=True)
+        console.print(f"no loss: {reason}", soft_wrap=True)
 
 
 COMMAND = Command(

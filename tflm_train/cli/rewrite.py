@@ -267,8 +267,9 @@ def _show(result: Rewritten) -> None:
     ram = result.arena.minimum_bytes - result.arena_before.minimum_bytes
     flash = result.flash.total_bytes - result.flash.original_bytes
     console.print(
-        f"[bold]training adds {tables.kilobytes(ram)} of RAM, {tables.kilobytes(flash)} of flash; "
-        f"a step takes {result.time.ms:,.1f} ms[/]",
+        f"training adds {tables.kilobytes(ram)} of RAM, {tables.kilobytes(flash)} of flash; "
+        f"a step takes {result.time.ms:,.1f} ms",
+        style="bold",
         soft_wrap=True,
     )
     _show_layers(result)

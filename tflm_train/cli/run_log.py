@@ -7,9 +7,10 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from tflm_train.cli.event_file import EventFile
 from tflm_train.errors import TflmTrainError
 from tflm_train.runtime.training_record import EpochRecord, StepReport
 
@@ -23,7 +24,7 @@ class RunLog:
     """What is written of one run.
 
     Attributes:
-      folder: A new one: `epochs.csv`, and a file of events.
+      folder: A new one: `epochs.csv` and, where tensorboardX is installed, a file of events.
       metric: What the scores are.
       samples: Training steps of an epoch.
     """
@@ -31,7 +32,7 @@ class RunLog:
     folder: Path
     metric: str
     samples: int
-    _events: EventFile = field(init=False)
+    _events: Any = field(init=False)
 
     @staticmethod
     def begin(parent: str, model: str, seed: int, metric: str, samples: int) -> RunLog:
@@ -60,7 +61,7 @@ class RunLog:
             raise _failed(Path(parent), error) from error
 
     def __post_init__(self) -> None:
-        self._events = EventFile(self.folder)
+        self._events = _events_in(self.folder) if can_write_events() else None
         self._table(HEADINGS)
 
     def step(self, report: StepReport) -> None:
@@ -87,15 +88,25 @@ class RunLog:
         """The test samples, before the first step and after the last one."""
         self._scalars({f"{self.metric}/test": before}, 0)
         self._scalars({f"{self.metric}/test": after}, epochs * self.samples)
-        self._events.__exit__(None, None, None)
+        try:
+            if self._events is not None:
+                self._events.close()
+        except OSError as error:
+            raise _failed(self.folder, error) from error
 
     def _scalars(self, values: dict[str, float], step: int) -> None:
+        if self._events is None:
+            return
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
         try:
             for tag, value in values.items():
-                self._events.scalar(tag, value, step)
+                event = Event(wall_time=time.time(), step=step, summary=scalar(tag, value))
+                self._events.write_event(event)
             self._events.flush()
         except OSError as error:
-            raise _failed(self._events.path, error) from error
+            raise _failed(self.folder, error) from error
 
     def _table(self, row: Sequence[object]) -> None:
         text = io.StringIO()
@@ -106,6 +117,30 @@ class RunLog:
                 file.write(text.getvalue())
         except OSError as error:
             raise _failed(path, error) from error
+
+
+def can_write_events() -> bool:
+    """Whether the extra `log` is installed."""
+    return find_spec("tensorboardX") is not None
+
+
+def on_log(folder: str | None) -> list[str]:
+    """What is to be said of --log before the first step."""
+    if folder is None or can_write_events():
+        return []
+    return [
+        "the log is epochs.csv alone: event files for TensorBoard need tensorboardX; "
+        "pip install 'tflm_train[log]'"
+    ]
+
+
+def _events_in(folder: Path) -> Any:
+    # SummaryWriter writes in a thread of its own: where the disk is full that thread ends unseen,
+    # and the training waits for its queue without end.
+    from tensorboardX.event_file_writer import EventsWriter
+
+    # What begins with `s3:` or `gs:` would be no file.
+    return EventsWriter(str(folder.resolve() / "events"))
 
 
 def _failed(path: Path, error: OSError) -> TflmTrainError:

@@ -259,7 +259,7 @@ class _Progress(Progress):
 def progress(quiet: bool) -> Progress:
     """Progress on standard error; nothing where `quiet`."""
     return _Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),

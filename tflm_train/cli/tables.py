@@ -24,7 +24,7 @@ console = columns.console
 
 def error_console() -> Console:
     """Where progress goes: standard error, so that results can be piped."""
-    return Console(stderr=True)
+    return Console(stderr=True, markup=False, emoji=False)
 
 
 def new_table(title: str, headings: Iterable[str], left: Iterable[str]) -> Table:
