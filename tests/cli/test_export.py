@@ -97,6 +97,11 @@ def test_names_that_do_not_fit_are_refused(run: Run, folder: Path, rewritten: Pa
         assert not (folder / "out").exists()
 
 
+def test_numbers_are_no_names(run: Run, folder: Path, rewritten: Path) -> None:
+    done = run("export", rewritten, "--format", "cmake", "-o", folder / "out")
+    assert "class names  numbers up to 9; --class-names or --data names them" in done.out
+
+
 def test_a_model_that_only_infers(run: Run, folder: Path) -> None:
     options = ("--format", "cmake", "-o", folder / "out")
     done = run("export", DIGITS, *options)
