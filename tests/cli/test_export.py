@@ -89,6 +89,7 @@ def test_names_that_do_not_fit_are_refused(run: Run, folder: Path, rewritten: Pa
         (("--data", folder / "d.npz"), "d.npz: nothing in it names the classes"),
         (("--data", folder / "none.npz"), "none.npz: no such file"),
         (("--data", folder / "d.npz", "--class-names", "a,b"), "leave out one of them"),
+        (("--class-names", "names.txt"), "no such file"),
         (("--class-names", "a,,b"), "different names, with commas"),
         (("--class-names", folder / "empty.txt"), "different names, one to a line"),
     ):
