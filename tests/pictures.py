@@ -30,8 +30,15 @@ def figure_of(draw: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> Fig
 
 def texts_of(figure: Figure) -> Iterator[Text]:
     """All that can be read."""
+    beyond = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if not low <= tick.get_loc() <= high:
+                    beyond |= {tick.label1, tick.label2}
     for found in figure.findobj(Text):
-        if found.get_visible() and found.get_text().strip():
+        if found.get_visible() and found.get_text().strip() and found not in beyond:
             yield found
 
 

@@ -45,7 +45,7 @@ def test_the_page_in_a_browser(run: Run, folder: Path, asked: list[Any]) -> None
     assert "<script" not in text and "http" not in text
     assert text.count("<figure>") == 4  # All there are.
     epochs = re.findall(r'class="mid" x="[^"]+" y="[^"]+">([^<]+)<', text)
-    assert epochs == ["0", "1", "2"] * 2
+    assert set(epochs) == {"0", "1", "2"}
     assert run(*asked, "--report", page).status == 0  # It is ours.
 
 
@@ -76,8 +76,8 @@ def test_the_plot_can_be_read(
     figure = figure_of(lambda: draw_curves(curves), monkeypatch)
     assert faults_of(figure) == []
     for axis in figure.axes:
-        shown = [label.get_text() for label in axis.get_xticklabels()]
-        assert len(shown) > 1 and all(text.isdecimal() for text in shown)
+        shown = {label.get_text() for label in axis.get_xticklabels()}
+        assert "0" in shown and all(text.isdecimal() for text in shown), shown
     assert not any("$" in text.get_text() for text in texts_of(figure))
 
 
