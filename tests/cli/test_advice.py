@@ -53,6 +53,17 @@ def suggested(sentence: str, option: str) -> str:
     return sentence.partition(f"{option} ")[2].split(",")[0]
 
 
+def test_pictures_that_are_squeezed(run: Run, folder: Path, rewritten: Path) -> None:
+    arrays = dict(np.load(folder / "d.npz"))
+    for rows, is_said in ((8, True), (15, False)):
+        part = {key: x[:, :rows] if x.ndim > 1 else x for key, x in arrays.items()}
+        np.savez(folder / "part.npz", **part)
+        done = run("train", rewritten, "--data", folder / "part.npz", "--lr", 0.01, "--json")
+        assert done.status == 0, done.err
+        said = " ".join(done.json["warnings"])
+        assert ("are 8 by 16 pixels, the model takes 16 by 16" in said) == is_said
+
+
 def test_divergence(train: Train) -> None:
     result = train("ds_cnn", "--lr", 0.3, "--epochs", 3)
     assert "the model got worse" in only(result) and "0.3 is too large" in only(result)

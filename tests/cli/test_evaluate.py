@@ -45,7 +45,7 @@ def test_bad_states(run: Run, folder: Path, rewritten: Path) -> None:
     good = tt.Interpreter(rewritten).state()
     for bad in (b"", good[:-1], good[:40] + b"x" + good[41:]):
         state.write_bytes(bad)
-        assert_refused(run(*arguments), "r.tflite", "state")
+        assert_refused(run(*arguments), f"{state}: ")
     other = folder / "digits.tflite"
     state.write_bytes(good)
     done = run("evaluate", other, "--data", folder / "d.npz", "--load-state", state)

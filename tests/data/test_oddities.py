@@ -47,7 +47,7 @@ def test_a_single_label() -> None:
 
 def test_imbalance() -> None:
     said = only(dataset([0] * 30 + [1] * 25 + [2] * 5))
-    assert said.startswith("class 2 has 5 training samples, class 0 30:")
+    assert said.startswith("class 2 has 5 of 60 training samples, class 0 30:")
     assert "class_weights: [0.667, 0.8, 4]" in said
 
 

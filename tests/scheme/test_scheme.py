@@ -123,6 +123,7 @@ def test_a_regression_may_have_one_output() -> None:
 REFUSED = [
     # text after `version: 1`, line, words
     ("los: x", 2, "unknown key 'los'; did you mean 'loss'?"),
+    ("learning: fast", 2, "unknown key 'learning'; valid keys: "),
     ("update: {biases: every}", 2, "update.biases: must be a mapping of key: value"),
     ("update: {weights: every}", 2, "update.weights: must be a list"),
     ("model: {name: x}", 2, "model: key 'layers' is missing"),

@@ -20,6 +20,8 @@ from tflm_train.runtime.training_record import TrainingRecord
 
 _CLIPPED = 0.05
 """A share of input values beyond the range that is worth a sentence."""
+_DISTORTED = 0.1
+"""A picture that becomes wider or higher by more than this is worth a sentence."""
 _GUESSED = 1.5
 """Times the share of right answers that guessing gives."""
 _GUESSING, _STILL, _FALLING = 0.97, 0.01, 0.75
@@ -41,7 +43,7 @@ def on_data(interpreter: Interpreter, data: Dataset, source: Model) -> list[str]
       source: What takes the samples: the same model, or the trunk before it.
     """
     classes = interpreter.classes if interpreter.is_one_of_several else 0
-    return [*oddities(data, classes), *_clipped(source, data)]
+    return [*oddities(data, classes), *_squeezed(source, data), *_clipped(source, data)]
 
 
 def on_run(
@@ -79,6 +81,21 @@ def mute(interpreter: Interpreter, rate: float) -> str:
 def _larger(rate: float) -> float:
     """A decade up, or where rates begin to move weights."""
     return max(10 * rate, LOWEST_RATE)
+
+
+def _squeezed(source: Model, data: Dataset) -> list[str]:
+    """Pictures in memory of another shape than the model's input are brought to it."""
+    x, shape = data.x_train, source.graph.inputs[0].shape
+    if not isinstance(x, np.ndarray) or x.dtype != np.uint8 or x.ndim < 3 or len(shape) != 4:
+        return []
+    (height, width), (high, wide) = x.shape[1:3], shape[1:3]
+    if abs(width * high - height * wide) <= _DISTORTED * height * wide:
+        return []
+    return [
+        f"the pictures in x_train are {height} by {width} pixels, the model takes {high} by {wide}:"
+        " they are squeezed into that; crop them, if the model was first trained with undistorted"
+        " ones"
+    ]
 
 
 def _clipped(source: Model, data: Dataset) -> list[str]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
-from tflm_train.cli import assessments, datasets, latents, shared, tables
+from tflm_train.cli import assessments, datasets, latents, shared, states, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.data.dataset import TEST
 from tflm_train.data.split import sampled
-from tflm_train.files import read_input
 from tflm_train.learning import LatentCache
 from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.records import sometimes
@@ -51,7 +49,7 @@ def _arguments(parser: Parser) -> None:
 def _run(arguments: argparse.Namespace) -> Evaluation:
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
-        interpreter.load_state(read_input(Path(arguments.load_state)))
+        states.put_state(interpreter, arguments.load_state)
     dataset = sampled(datasets.read_data(arguments, interpreter.model), arguments.limit)
     x, wanted = part_for(interpreter, dataset, TEST)
     with shared.progress(arguments.json) as progress:

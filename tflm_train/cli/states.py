@@ -8,6 +8,7 @@ from pathlib import Path
 from tflm_train.files import read_input, write_file
 from tflm_train.model import load
 from tflm_train.model.kinds import is_state
+from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.trained.state import StateBlob, StateLayout
 from tflm_train.trained.trainable_model import TrainableModel
 
@@ -54,6 +55,15 @@ def load_blob(name: str) -> StateBlob:
       DataError: The file cannot be read, or holds no state.
     """
     return StateBlob.parse(read_input(Path(name)), name)
+
+
+def put_state(interpreter: Interpreter, name: str) -> None:
+    """Puts a saved state into an interpreter.
+
+    Raises:
+      DataError: The file cannot be read, holds no state, or that of another model.
+    """
+    interpreter.load_state(load_blob(name).pack())
 
 
 def load_layout(name: str) -> StateLayout:

@@ -6,9 +6,8 @@ import argparse
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from tflm_train.cli import advice, assessments, datasets, latents, shared, tables
+from tflm_train.cli import advice, assessments, datasets, latents, shared, states, tables
 from tflm_train.cli.also_evaluated import AlsoEvaluated, add_also_evaluate, show_also
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.kept_run import KeptRun
@@ -17,7 +16,6 @@ from tflm_train.cli.run_pictures import RunPictures, add_run_pictures
 from tflm_train.cli.training_runs import AUTO, TrainingRuns
 from tflm_train.data.split import VALIDATION_SHARE, sampled, with_validation
 from tflm_train.errors import DataError
-from tflm_train.files import read_input
 from tflm_train.learning import RateChoice
 from tflm_train.model import load
 from tflm_train.records import sometimes
@@ -240,7 +238,7 @@ def _run(arguments: argparse.Namespace) -> TrainSummary:
     pictures = RunPictures.of(arguments)
     interpreter = Interpreter(arguments.model)
     if arguments.load_state:
-        interpreter.load_state(read_input(Path(arguments.load_state)))
+        states.put_state(interpreter, arguments.load_state)
     source = load(arguments.trunk) if arguments.trunk else interpreter.model
     dataset = sampled(datasets.read_data(arguments, source), arguments.limit)
     dataset = with_validation(dataset, arguments.val_share)

@@ -53,9 +53,9 @@ def _classes(dataset: Dataset, labels: npt.NDArray[np.int64], classes: int) -> l
         weights = np.where(counts > 0, len(labels) / np.maximum(1, len(there) * counts), 0.0)
         told = f"[{', '.join(f'{weight:.3g}' for weight in weights)}]"
         found.append(
-            f"class {_name(dataset, rare)} has {counts[rare]} training samples, class "
-            f"{_name(dataset, common)} {counts[common]}: the model will prefer that one; a scheme "
-            f"can weigh them, `loss: {{name: softmax_cross_entropy, class_weights: {told}}}`"
+            f"class {_name(dataset, rare)} has {counts[rare]} of {len(labels)} training samples, "
+            f"class {_name(dataset, common)} {counts[common]}: the model will prefer that one; a "
+            f"scheme can weigh them, `loss: {{name: softmax_cross_entropy, class_weights: {told}}}`"
         )
     return found
 
