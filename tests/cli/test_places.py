@@ -72,7 +72,8 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(
         stdout=write, stderr=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     os.close(write)
-    assert done.returncode == 1 and done.stderr == ""
+    said = done.stderr.splitlines()  # On a busy machine also how far it is.
+    assert done.returncode == 1 and not [x for x in said if not x.startswith("trying what fits")]
 
 
 @pytest.mark.parametrize("place", ["pipe", "/dev/zero", "/dev/null"])
