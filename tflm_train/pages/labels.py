@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
+from tflm_train.pages.picture import halo
+
 _ELLIPSIS = "…"
+_NAME_SIZE = 8.0
+"""Points, of a name beside a point."""
+_AWAY = 10.0
+"""Pixels from a point to its name."""
 _FEWEST = 8
 """Characters of a name that is cut; fewer tell nothing."""
 _PLACES = (0.5, 0.25, 0.75)
@@ -109,7 +116,7 @@ class Labels:
           The label; None where there is no room.
         """
         width, height = self.measure(text)
-        for low in (y + away, y - height / 2, y - away - height):
+        for low in (y + away, y - away - height, y - height / 2):
             for left in (x + away, x - away - width):
                 box = Box(left, low, width, height)
                 if within.holds(box) and (label := self._try(box, text, is_up=False)) is not None:
@@ -169,6 +176,56 @@ def measured(figure: Any, size: float) -> Callable[[str], tuple[float, float]]:
         return width + 0.5 * height, 1.15 * height
 
     return measure
+
+
+def name_points(axis: Any, points: Sequence[tuple[float, float, str]]) -> None:
+    """Writes names beside points of a `matplotlib.axes.Axes` that is laid out, where there is room.
+
+    They keep off lines where they can.
+
+    Args:
+      axis: With all else drawn.
+      points: x, y and the name of each.
+    """
+    measure = measured(axis.figure, _NAME_SIZE)
+    labels, off_lines = Labels(measure), Labels(measure)
+    own = axis.get_window_extent()
+    within = Box(own.x0, own.y0, own.width, own.height)
+    places = [axis.transData.transform((x, y)) for x, y, _ in points]
+    for x, y in places:
+        labels.keep_free(_around(x, y))
+    for x, y in _on_lines(axis):
+        off_lines.keep_free(_around(x, y))
+    for (x, y), (_, _, name) in zip(places, points, strict=True):
+        away = [_AWAY * times for times in (1, 2, 3)]
+        tries = [(which, a) for which in (off_lines, labels) for a in away]
+        found = (which.beside(x, y, a, name, within) for which, a in tries)
+        label = next((label for label in found if label is not None), None)
+        if label is not None:
+            width, height = measure(name)
+            for which in (labels, off_lines):
+                box = Box(label.x - width / 2, label.y - height / 2, width, height)
+                which.keep_free(box)
+            axis.text(
+                *axis.transData.inverted().transform((label.x, label.y)), label.text,
+                ha="center", va="center", fontsize=_NAME_SIZE, in_layout=False, zorder=5,
+                path_effects=[halo("white")],
+            )  # fmt: skip
+
+
+def _around(x: float, y: float) -> Box:
+    return Box(x - _AWAY / 2, y - _AWAY / 2, _AWAY, _AWAY)
+
+
+def _on_lines(axis: Any) -> Iterator[tuple[float, float]]:
+    """Points on the lines of an axis, in pixels, close enough for no name to pass between them."""
+    for line in axis.lines:
+        places = [axis.transData.transform(xy) for xy in line.get_xydata()]
+        yield from places
+        for (x, y), (to_x, to_y) in pairwise(places):
+            count = int(max(abs(to_x - x), abs(to_y - y)) / _AWAY) + 1
+            for i in range(count):
+                yield x + (to_x - x) * i / count, y + (to_y - y) * i / count
 
 
 def _without_middle(text: str, length: int) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tflm_train.pages.labels import Box, Labels, measured
-from tflm_train.pages.picture import halo, picture, whole_numbers
-from tflm_train.search.search import Scored, Searched
+from tflm_train.pages.labels import name_points
+from tflm_train.pages.picture import picture, whole_numbers
+from tflm_train.search.search import Searched
 from tflm_train.search.written import Words
 
 _KB = 1024
 _HEIGHT = 3.2  # Inches.
-_NAME_SIZE = 8.0  # Points.
-_AWAY = 10.0  # Pixels from a point to its name.
 
 
 def draw_search(searched: Searched) -> bytes:
@@ -59,24 +57,8 @@ def _draw(figure: Any, searched: Searched) -> None:
     panels[1].margins(x=0.15)
     figure.legend(loc="outside lower center", ncols=2)
     figure.draw_without_rendering()  # Only then is known how much room there is for names.
-    _name(panels[1], [x for x in finals.values() if x.contender in best], factor)
-
-
-def _name(axis: Any, schemes: list[Scored], factor: float) -> None:
-    """Writes the names of schemes beside their points, where there is room."""
-    labels = Labels(measured(axis.figure, _NAME_SIZE))
-    own = axis.get_window_extent()
-    within = Box(own.x0, own.y0, own.width, own.height)
-    points = [
-        axis.transData.transform((x.contender.costs.arena / _KB, factor * x.score)) for x in schemes
-    ]
-    for x, y in points:
-        labels.keep_free(Box(x - _AWAY / 2, y - _AWAY / 2, _AWAY, _AWAY))
-    for (x, y), scheme in zip(points, schemes, strict=True):
-        label = labels.beside(x, y, _AWAY, scheme.contender.name, within)
-        if label is not None:
-            axis.text(
-                *axis.transData.inverted().transform((label.x, label.y)), label.text,
-                ha="center", va="center", fontsize=_NAME_SIZE, in_layout=False,
-                path_effects=[halo("white")],
-            )  # fmt: skip
+    named = [x for x in finals.values() if x.contender in best]
+    name_points(
+        panels[1],
+        [(x.contender.costs.arena / _KB, factor * x.score, x.contender.name) for x in named],
+    )
