@@ -69,11 +69,11 @@ def built(
     requirements.programs("c++")
     noted = Preparation(front_end, norm).noted_in(model)
     tensor = input_like(front_end, kind)
-    values = {"NAME": "f", "GUARD": "F", "MODEL_FILE": "f.tflite"}
+    values = {"NAME": "f", "GUARD": "F", "MODEL_FILE": "f.tflite", "OBJECT": "trainer"}
     values |= front_end_values(noted, tensor)
     scale = 1.0 if tensor.quantization is None else tensor.scale
     zero = 0 if tensor.quantization is None else tensor.zero_point
-    (folder / "f_training.h").write_text(
+    (folder / "f_model.h").write_text(
         "#include <cstdint>\nnamespace f {\n"
         f"using Input = {_C_TYPES[kind]};\nconstexpr float kInputScale = {float(scale)!r}f;\n"
         f"constexpr int32_t kInputZeroPoint = {zero};\n}}\n"
