@@ -89,12 +89,18 @@ def test_names_that_do_not_fit_are_refused(run: Run, folder: Path, rewritten: Pa
         (("--data", folder / "d.npz"), "d.npz: nothing in it names the classes"),
         (("--data", folder / "none.npz"), "none.npz: no such file"),
         (("--data", folder / "d.npz", "--class-names", "a,b"), "leave out one of them"),
+        (("--class-names", "names.txt"), "no such file"),
         (("--class-names", "a,,b"), "different names, with commas"),
         (("--class-names", folder / "empty.txt"), "different names, one to a line"),
     ):
         done = run("export", rewritten, "--format", "cmake", "-o", folder / "out", *options)
         assert_refused(done, words)
         assert not (folder / "out").exists()
+
+
+def test_numbers_are_no_names(run: Run, folder: Path, rewritten: Path) -> None:
+    done = run("export", rewritten, "--format", "cmake", "-o", folder / "out")
+    assert "class names  numbers up to 9; --class-names or --data names them" in done.out
 
 
 def test_a_model_that_only_infers(run: Run, folder: Path) -> None:

@@ -70,6 +70,8 @@ def test_a_model_that_trains_has_numbers_for_names(
     assert names_in(digits_train) == list("0123456789")
     assert 'MicroPrintf("inference: %s", d::kClassNames[best]);' in example_in(digits_train)
     assert names_in(digits_optimized) is None
+    files = export_project(digits_optimized, "cmake", name="d").files
+    assert b"names" not in files["README.md"] and b"kClassNames" not in files["README.md"]
     assert 'MicroPrintf("largest output: %d", best);' in example_in(digits_optimized)
 
 
@@ -79,6 +81,9 @@ def test_the_examples_say_the_name(model: str, request: pytest.FixtureRequest) -
     names = list("abcdefghij")
     assert "d::kClassNames[best]" in example_in(named, "c-array", names)
     assert "Serial.println(d::kClassNames[best]);" in example_in(named, "arduino", names)
+    files = export_project(named, "cmake", name="d", class_names=names).files
+    readme = files["README.md"].decode()
+    assert "the names of the classes" in readme and "name is d::kClassNames[best]" in readme
 
 
 def test_another_number_of_names_is_refused(digits_train: Model) -> None:

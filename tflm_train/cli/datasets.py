@@ -93,6 +93,8 @@ def read_names(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     if text is None:
         return None
     is_file = Path(text).is_file()
+    if not is_file and "," not in text:
+        raise DataError(f"--class-names {text!r}: no such file, and no names with commas")
     lines = read_text(Path(text)).rstrip().splitlines() if is_file else text.split(",")
     names = tuple(line.strip() for line in lines)
     if "" in names or len(set(names)) != len(names):

@@ -112,7 +112,7 @@ def _show(result: Exported) -> None:
         "files": len(result.files),
         "trunk_arena_bytes": result.trunk_arena_bytes or None,
         "state_bytes": result.state_bytes if result.trains else None,
-        "class_names": None if names is None else listed(names),
+        "class_names": None if names is None else _shown(names),
     }
     del shown["trains"]
     tables.show_mapping({key: value for key, value in shown.items() if value is not None})
@@ -121,6 +121,12 @@ def _show(result: Exported) -> None:
             "infers only: the model holds no training ops; `tflm_train rewrite` adds them",
             soft_wrap=True,
         )
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    if names == tuple(map(str, range(len(names)))):
+        return f"numbers up to {names[-1]}; --class-names or --data names them"
+    return listed(names)
 
 
 COMMAND = Command(

@@ -64,17 +64,19 @@ class Answer:
         table = "// The names of the classes.\n"
         table += f"constexpr const char* kClassNames[] = {{{literals}}};\n\n"
         format, shown = "first value %d", f"static_cast<int>({variable}.output()[0])"
-        of_sketch = f"1.0 * {variable}.output()[0]"
+        of_sketch, named = f"1.0 * {variable}.output()[0]", ""
         if self.form is not Form.NONE:
             is_largest = self.form is Form.LARGEST
             format, shown = "largest output: %d" if is_largest else "inference: %d", "best"
             if self.names:
                 format, shown = "inference: %s", f"{namespace}::kClassNames[best]"
+                named = f"; its name is {shown}"
             of_sketch = shown
         meaning, best = self._best()
         return {
             "CLASS_NAMES": table if self.names else "",
             "BEST_MEANING": meaning,
+            "BEST_NAMED": named,
             "BEST": best,
             "EXAMPLE_SHOW": f'  MicroPrintf("{format}", {shown});\n',
             "SKETCH_VALUE": of_sketch,
