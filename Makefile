@@ -12,7 +12,7 @@ docs:
 	$(PYTHON) tools/environment.py demo
 	$(PYTHON) tools/environment.py docs
 	.venv/bin/python -m tools.docs_site pages
-	.venv-docs/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 # REQUIRE="shared tflm": fail where these are missing, do not skip (tests/requirements.py).
 test:

@@ -29,6 +29,8 @@ from benchmarks.tasks import MCUNET, SHARED
 from tflm_train import Scheme
 from tflm_train.memory import memory_report
 from tflm_train.model import Model, load
+from tflm_train.pages.labels import name_points
+from tflm_train.pages.picture import picture
 from tflm_train.rewriter import rewrite
 from tflm_train.scheme import Head
 from tflm_train.scheme.library import find_scheme
@@ -43,6 +45,7 @@ SCHEMES: dict[str, Scheme] = {
 }
 FLOAT = "float32"
 WEIGHTS = (FLOAT, "residual 8", "residual 4", "residual 0")
+_HEIGHT = 3.4  # Inches.
 
 _Runs = Sequence[Mapping[str, Any]]
 
@@ -169,35 +172,29 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def plot(rows: _Runs, path: Path) -> None:
+def draw(rows: _Runs) -> bytes:
     """Test accuracy over extra memory, one panel a data set, one line a residual width."""
-    import matplotlib
+    return picture(_HEIGHT, lambda figure: _draw(figure, rows))
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
 
+def _draw(figure: Any, rows: _Runs) -> None:
     sets = list(dict.fromkeys(row["data"] for row in rows))
-    figure, axes = pyplot.subplots(
-        1, len(sets), figsize=(5.5 * len(sets), 4), squeeze=False, layout="constrained"
-    )
-    for axis, data in zip(axes[0], sets, strict=True):
+    axes = figure.subplots(1, len(sets), squeeze=False)[0]
+    for axis, data in zip(axes, sets, strict=True):
         for weights in WEIGHTS[1:]:
-            points = [r for r in rows if (r["data"], r["weights"]) == (data, weights)]
-            axis.plot(
-                [p["extra_bytes"] / 1024 for p in points],
-                [100 * p["test_accuracy"] for p in points],
-                marker="o",
-                label=weights,
-            )
-        labelled = [r for r in rows if (r["data"], r["weights"]) == (data, WEIGHTS[1])]
-        for p in labelled:
-            at = (p["extra_bytes"] / 1024, 100 * p["test_accuracy"])
-            axis.annotate(p["scheme"], at, xytext=(4, -12), textcoords="offset points", fontsize=8)
+            points = [_place(r) for r in rows if (r["data"], r["weights"]) == (data, weights)]
+            axis.plot(*zip(*points, strict=True), marker="o", label=weights)
         axis.set(title=data, xlabel="extra memory (KB)", ylabel="test accuracy (%)")
-        axis.grid(alpha=0.3)
-        axis.legend(loc="lower right")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+        axis.margins(x=0.08, y=0.1)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.draw_without_rendering()  # Only then is known how much room there is for names.
+    for axis, data in zip(axes, sets, strict=True):
+        named = [r for r in rows if (r["data"], r["weights"]) == (data, WEIGHTS[1])]
+        name_points(axis, [(*_place(r), r["scheme"]) for r in named])
+
+
+def _place(row: Mapping[str, Any]) -> tuple[float, float]:
+    return row["extra_bytes"] / 1024, 100 * row["test_accuracy"]
 
 
 def _earlier_runs(save: Path | None) -> list[dict[str, Any]]:
@@ -243,7 +240,8 @@ def main() -> int:
     judged = verdicts(rows)
     publish("accuracy_memory", {"rows": rows, "verdicts": judged, "runs": runs}, arguments)
     if arguments.plot:
-        plot(rows, arguments.plot)
+        arguments.plot.parent.mkdir(parents=True, exist_ok=True)
+        arguments.plot.write_bytes(draw(rows))
     if not arguments.json:
         _show(rows, judged)
     return 0

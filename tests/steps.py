@@ -13,6 +13,7 @@ import tflm_train as tt
 from tflm_train import demo
 from tflm_train.model import Graph, Model
 from tflm_train.model.layers import list_layers
+from tflm_train.model.prepared import prepared
 from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.reference import Reference
 from tflm_train.scheme import Scheme, WeightUpdate
@@ -39,7 +40,7 @@ def weights_of(*layers: int | str) -> tuple[WeightUpdate, ...]:
 
 def full_scheme(model: Model, **changes: Any) -> Scheme:
     """Trains the weights of every layer."""
-    layers = range(len(list_layers(model.graph)))
+    layers = range(len(list_layers(prepared(model).graph)))
     return Scheme(**{"weights": weights_of(*layers), **changes})
 
 

@@ -3,10 +3,10 @@
 import tflm_train as tt
 
 model = tt.load("model.tflite")
-result = tt.rewrite(model)  # the best preset for 256 KB, or what a tt.Scheme.load("s.yaml") names
+result = tt.rewrite(model)  # the best preset for 256 KB; or give a tt.Scheme
 interpreter = tt.Interpreter(result.model_bytes)
 loss = interpreter.train_step(x_int8, label, learning_rate=1e-3)
-updated = tt.merge(result.model_bytes, interpreter.state())  # an inference model again
+updated = tt.merge(result.model_bytes, interpreter.state())  # for inference
 """
 
 from tflm_train.data import Dataset, load_dataset

@@ -31,7 +31,11 @@ _HEADERS = (
     "state/replay.h",
 )
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)(#[^)\s]*)?(\))")
-_HELP_COLUMNS = "100"
+_CODE_COLUMNS = 80
+"""What a block of code shows without being scrolled, on a screen of 1280 pixels."""
+_STYLE = """/* A key or an option is one word. */
+.md-typeset td:first-child code { white-space: nowrap; }
+"""
 
 
 def write_pages(folder: Path) -> None:
@@ -48,6 +52,7 @@ def write_pages(folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         text = (ROOT / document).read_text(encoding="utf-8")
         target.write_text(_relinked(text, document, documents, folder), encoding="utf-8")
+    (folder / "style.css").write_text(_STYLE, encoding="utf-8")
     reference = folder / "reference"
     reference.mkdir()
     for name, lines in (("CLI", cli_page()), ("PYTHON", python_page()), ("CPP", cpp_page())):
@@ -83,7 +88,7 @@ def cli_page() -> Iterator[str]:
     from tflm_train.cli.command import Group, add_to
     from tflm_train.cli.commands import COMMANDS
 
-    os.environ["COLUMNS"] = _HELP_COLUMNS
+    os.environ["COLUMNS"] = str(_CODE_COLUMNS + 2)  # argparse leaves two free.
     make: Any = argparse_flags.ArgumentParser
     parser = make(prog="tflm_train")
     subparsers = parser.add_subparsers()
@@ -91,11 +96,17 @@ def cli_page() -> Iterator[str]:
     for entry in COMMANDS:
         add_to(subparsers, entry)
         own = subparsers.choices[entry.name]
-        yield f"## {entry.name}\n\n```text\n{own.format_help().strip()}\n```\n"
+        yield f"## {entry.name}\n\n{_help(own)}\n"
         if isinstance(entry, Group):
             actions = next(a.choices for a in own._actions if getattr(a, "choices", None))
             for name, action in actions.items():
-                yield f"### {entry.name} {name}\n\n```text\n{action.format_help().strip()}\n```\n"
+                yield f"### {entry.name} {name}\n\n{_help(action)}\n"
+
+
+def _help(parser: Any) -> str:
+    """What a command is for, and its options as the terminal shows them."""
+    said, parser.description = parser.description or "", None
+    return f"{said.strip()}\n\n```text\n{parser.format_help().strip()}\n```"
 
 
 def python_page() -> Iterator[str]:
@@ -127,21 +138,62 @@ def cpp_page() -> Iterator[str]:
 
 def _signature(name: str, found: Any) -> str:
     try:
-        return f"```python\n{name}{inspect.signature(found)}\n```\n\n"
+        signature = inspect.signature(found)
     except ValueError:  # An exception's is not written in Python.
         return ""
+    parameters = [
+        p.replace(annotation=_Plain(p.annotation)) if isinstance(p.annotation, str) else p
+        for p in signature.parameters.values()
+    ]
+    result = signature.return_annotation
+    if inspect.isclass(found):
+        signature = signature.replace(return_annotation=inspect.Signature.empty)
+    elif isinstance(result, str):
+        signature = signature.replace(return_annotation=_Plain(result))
+    shown = f"{name}{signature.replace(parameters=parameters)}"
+    if len(shown) > _CODE_COLUMNS:
+        head, _, end = shown.rpartition(")")
+        lines = _one_to_a_line(head.removeprefix(f"{name}("))
+        shown = f"{name}(\n{lines}\n){end}"
+    return f"```python\n{shown}\n```\n\n"
+
+
+class _Plain:
+    """An annotation as it is written in the source, without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _one_to_a_line(parameters: str) -> str:
+    """Breaks at the commas that are in no brackets."""
+    depth, text = 0, "    "
+    for letter in parameters:
+        depth += (letter in "[({") - (letter in "])}")
+        text += letter
+        if letter == "," and depth == 0:
+            text += "\n   "
+    return f"{text},"
 
 
 def _docstring(found: Any) -> str:
     """A docstring in Google style as Markdown."""
     lines: list[str] = []
     is_code = False
+    indent: str | None = None  # Of a section's entries, which lines that go on exceed.
     for line in (inspect.getdoc(found) or "").splitlines():
-        entry = re.match(r"  (\*{0,2}[\w, *]+): (.*)$", line)
+        entry = re.match(r"( +)(\*{0,2}\w[\w, *]*): (.*)$", line)
         if re.fullmatch(r"(Args|Returns|Raises|Attributes|Yields):", line):
             lines += ["", f"**{line[:-1]}**", ""]
-        elif entry:
-            lines.append(f"- `{entry[1]}`: {entry[2]}")
+            indent = ""
+        elif entry and indent is not None and entry[1] == (indent or entry[1]):
+            lines.append(f"- `{entry[2]}`: {entry[3]}")
+            indent = entry[1]
+        elif indent is not None:
+            lines.append(f"  {line.strip()}".rstrip() if indent else line.strip())
         elif line.startswith("import ") and not is_code:
             is_code = True
             lines += ["```python", line]

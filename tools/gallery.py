@@ -4,7 +4,8 @@
 
 Without MODEL it takes the demonstration's digit classifier and, where they are, the shared models
 of 3 to 150 tensors. Each command's output is there as it looks at 60, 80 and 120 columns; each page
-as a browser shows it on a phone, a tablet and a desk, light and dark (where Chromium is installed).
+as a browser shows it on a phone, a tablet and a desk, light and dark (where Chromium is installed),
+each picture small and large, on a light page and a dark one.
 `OUT/index.html` shows all of it. The exit status is 1 where a command fails, a line of a table is
 wider than its screen, or a page writes to the browser's console.
 """
@@ -25,16 +26,23 @@ from pathlib import Path
 import numpy as np
 
 from tests.search.browser import look_at
+from tests.search.made_up_search import made_up_search
+from tflm_train.model import load
+from tflm_train.search.report.page import About, html_page
+from tflm_train.search.report.picture import draw_search
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTHS = (60, 80, 120)
 PAGE_WIDTHS = (360, 800, 1280)
+SMALL = 640
+"""Pixels; so wide is a picture in a document on a small screen."""
 _SHARED = ("hello_world_int8", "kws_ref_model", "person_detect", "mcunet-5fps")
 _DIGITS = ROOT / "tflm_train" / "demo" / "digits.tflite"
 _HEAD = (
     '<!doctype html><html><head><meta charset="utf-8"><title>Gallery</title><style>'
     ":root{color-scheme:light dark} body{font:15px sans-serif;margin:2em}"
     "pre{border:1px solid gray;padding:8px;overflow:auto} img{max-width:100%;border:1px solid gray}"
+    ".light{background:white;padding:12px} .dark{background:#14181c;padding:12px}"
     "</style></head><body>"
 )
 
@@ -65,8 +73,12 @@ class Gallery:
             self.faults += [f"{path.name}: {line}" for line in too_wide(text, width)]
 
     def picture(self, name: str) -> None:
-        """Shows a picture that a command has written."""
-        self._index.append(f"<h3>{name}</h3><img src='{name}'>")
+        """Shows a picture that a command has written, small and large, on light and dark."""
+        small = f"<img src='{name}' width='{SMALL}'>"
+        self._index.append(
+            f"<h3>{name}</h3><p class='light'>{small}</p><p class='dark'>{small}</p>"
+        )
+        self._index.append(f"<img src='{name}'>")
 
     def page(self, name: str) -> None:
         """Looks at a page that a command has written, in a browser."""
@@ -77,7 +89,7 @@ class Gallery:
                 picture = f"{name}.{width}.{'dark' if is_dark else 'light'}.png"
                 seen = look_at(self.out / name, width, is_dark, self.out / picture)
                 self.faults += [f"{picture}: {line}" for line in seen.console]
-                self.picture(picture)
+                self._index.append(f"<h3>{picture}</h3><img src='{picture}'>")
 
     def finish(self) -> None:
         """Writes the page that shows all."""
@@ -152,6 +164,16 @@ def show_training(gallery: Gallery) -> None:
     gallery.page("train.html")
 
 
+def show_search(gallery: Gallery) -> None:
+    """The report of a search that nobody ran."""
+    searched = made_up_search(load(_DIGITS), budgets=3)
+    about = About("digits.tflite", "digits.npz", "tflm_train search …", (600, 200, 300), 125.0)
+    (gallery.out / "search.html").write_text(html_page(searched, about), encoding="utf-8")
+    (gallery.out / "search.png").write_bytes(draw_search(searched))
+    gallery.picture("search.png")
+    gallery.page("search.html")
+
+
 def main() -> int:
     """Makes the gallery; returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -168,6 +190,7 @@ def main() -> int:
     if not arguments.models:
         print("training ...", flush=True)
         show_training(gallery)
+        show_search(gallery)
     gallery.finish()
     for fault in gallery.faults:
         print(f"fault: {fault}")

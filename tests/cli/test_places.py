@@ -17,6 +17,12 @@ from tests.loss_models import loss_model
 from tflm_train.cli import training_runs
 
 
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """What stands on standard error but for how far it is, which a busy machine says too."""
+    lines = done.stderr.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("trying what fits"))
+
+
 def test_a_place_is_refused_before_the_first_step(
     run: Run, folder: Path, rewritten: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +78,7 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(
         stdout=write, stderr=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     os.close(write)
-    assert done.returncode == 1 and done.stderr == ""
+    assert done.returncode == 1 and told(done) == ""
 
 
 @pytest.mark.parametrize("place", ["pipe", "/dev/zero", "/dev/null"])
@@ -101,7 +107,7 @@ def _start(folder: Path, arguments: Sequence[str], **streams: Any) -> subprocess
 def test_a_full_disk_behind_standard_output(folder: Path, options: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         done = _start(folder, ["inspect", "digits.tflite", *options], stdout=full)
-    assert done.returncode == 1 and done.stderr == (
+    assert done.returncode == 1 and told(done) == (
         "tflm_train: error: the result cannot be printed (No space left on device); files that it "
         "names are written\n"
     )
@@ -112,7 +118,7 @@ def test_no_standard_output_at_all(folder: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", script], cwd=folder, stderr=subprocess.PIPE, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, told(done)) == (0, "")
     assert (folder / "digits_train.tflite").exists()
 
 

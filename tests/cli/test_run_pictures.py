@@ -16,7 +16,10 @@ from PIL import Image
 import tflm_train as tt
 from tests.cli.helpers import Run, assert_refused
 from tests.loss_models import loss_model
+from tests.pictures import faults_of, figure_of, texts_of
 from tests.search.browser import look_at
+from tflm_train.cli.run_curves import Curves
+from tflm_train.cli.run_pictures import draw_curves
 from tflm_train.cli.sample_pictures import picture_of
 from tflm_train.data import Dataset
 
@@ -41,6 +44,8 @@ def test_the_page_in_a_browser(run: Run, folder: Path, asked: list[Any]) -> None
     assert "a digit &lt;3&gt; of the field" in text and "<3>" not in text
     assert "<script" not in text and "http" not in text
     assert text.count("<figure>") == 4  # All there are.
+    epochs = re.findall(r'class="mid" x="[^"]+" y="[^"]+">([^<]+)<', text)
+    assert set(epochs) == {"0", "1", "2"}
     assert run(*asked, "--report", page).status == 0  # It is ours.
 
 
@@ -51,6 +56,29 @@ def test_the_plot(run: Run, folder: Path, asked: list[Any]) -> None:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     for colour in ((31, 119, 180), (44, 160, 44)):  # Of the loss, and of the test samples.
         assert np.any(np.all(pixels == colour, axis=1))
+
+
+@pytest.mark.parametrize("is_accuracy", [True, False])
+@pytest.mark.parametrize("epochs", [1, 2, 5, 30, 1000])
+def test_the_plot_can_be_read(
+    epochs: int, is_accuracy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = [(float(i), 90 if is_accuracy else 10 ** (2 - 4 * i / epochs)) for i in range(epochs)]
+    losses = [(i / 8, 2 * 0.9**i) for i in range(8 * min(epochs, 30))]
+    curves = Curves(
+        losses,
+        [losses],
+        dict.fromkeys(("training", "validation", "test"), scores),
+        "accuracy, %" if is_accuracy else "mean squared error",
+        is_accuracy,
+        kept=1,
+    )
+    figure = figure_of(lambda: draw_curves(curves), monkeypatch)
+    assert faults_of(figure) == []
+    for axis in figure.axes:
+        shown = {label.get_text() for label in axis.get_xticklabels()}
+        assert "0" in shown and all(text.isdecimal() for text in shown), shown
+    assert not any("$" in text.get_text() for text in texts_of(figure))
 
 
 def test_places_are_looked_at_first(run: Run, folder: Path, asked: list[Any]) -> None:

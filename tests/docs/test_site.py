@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,16 @@ def test_the_site_has_every_page(tmp_path: Path) -> None:
                 assert (tmp_path / "pages" / target.resolve().relative_to(ROOT)).exists()
 
 
+def test_code_needs_no_scrolling(tmp_path: Path) -> None:
+    write_pages(tmp_path)
+    for name in ("CLI", "PYTHON"):
+        text = (tmp_path / "reference" / f"{name}.md").read_text(encoding="utf-8")
+        for block in re.findall(r"^```\w+\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            wide = [line for line in block.splitlines() if len(line) > 80]
+            # A list of choices is one word, and a parameter is one line.
+            assert [x for x in wide if not re.search(r"\{\S+$|^    \w+: .*,$", x)] == []
+
+
 def test_the_references_name_all_there_is(tmp_path: Path) -> None:
     write_pages(tmp_path)
     cli, python, cpp = (
@@ -58,5 +69,7 @@ def test_the_references_name_all_there_is(tmp_path: Path) -> None:
     assert all(f"\n## {command.name}\n" in cli for command in COMMANDS)
     assert "### state average" in cli and "--measure" in cli
     assert all(f"\n## {name}\n" in python for name in tflm_train.__all__)
+    assert "    x_train: Samples,\n" in python and "\n- `x_train`: samples [n, ...]" in python
+    assert not re.search(r"^- ` ", python, re.MULTILINE)
     assert "- `budget`: The largest arena" in python
     assert "StateLoad(" in cpp and "AddTrainOps(" in cpp and "class Journal" in cpp

@@ -21,11 +21,12 @@ from tests.steps import full_scheme, random_inputs, random_target
 from tflm_train import ops
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d
 from tflm_train.model import Model
+from tflm_train.model.prepared import prepared
 from tflm_train.ops.geometry import layer_geometry
 from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.rewriter import rewrite
 
-MODELS = ("keyword_transformer", "vision_transformer", "crnn", "blaze_face", "u_net")
+MODELS = ("keyword_transformer", "vision_transformer", "crnn", "blaze_face", "u_net", "densenet")
 SAMPLES, STILL = 6, 1e-30
 RATES, EPOCHS = (0.3, 0.1, 0.03), 30
 Real = npt.NDArray[np.float64]
@@ -33,7 +34,8 @@ Real = npt.NDArray[np.float64]
 
 @functools.cache
 def model_of(name: str) -> Model:
-    return Model(convert(BUILDERS[name], list(BUILDERS).index(name) + 401, gain=1.7), name)
+    data = convert(BUILDERS[name], list(BUILDERS).index(name) + 401, gain=1.7)
+    return prepared(Model(data, name))
 
 
 def applied(interpreter: tt.Interpreter) -> dict[str, Real]:
@@ -86,8 +88,10 @@ def test_gradients_are_tensorflow_s(name: str) -> None:
     assert set(ours) == set(theirs)
     found = {key: cosine(np.concatenate(ours[key]), np.concatenate(theirs[key])) for key in ours}
     ratios = {key: float(np.linalg.norm(ours[key]) / np.linalg.norm(theirs[key])) for key in ours}
-    # A softmax within the graph is known in steps of 1/256.
+    # A softmax within the graph is known in steps of 1/256; a long chain of gradients, each rounded
+    # to int8, grows.
     least, median, norm = (0.98, 0.995, 0.1) if "transformer" in name else (0.999, 0.9995, 0.03)
+    norm = 0.08 if name == "densenet" else norm
     assert min(found.values()) > least, found
     assert np.median(list(found.values())) > median, found
     assert all(abs(ratio - 1) < norm for ratio in ratios.values()), ratios

@@ -9,7 +9,9 @@ import pytest
 import tflm_train as tt
 from tests.steps import DIGITS
 from tflm_train.model import Model, load
+from tflm_train.ops.reading import is_ours
 from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.optimize import Choice, optimize
 from tflm_train.rewriter.split import split_model
 
 
@@ -17,6 +19,14 @@ from tflm_train.rewriter.split import split_model
 def digits_train() -> Model:
     scheme = tt.Scheme.load(DIGITS.with_name("scheme.yaml"))
     return Model(rewrite(load(DIGITS), scheme).model_bytes, "digits_train.tflite")
+
+
+@pytest.fixture(scope="session")
+def digits_optimized() -> Model:
+    """A model that only infers, with an op of ours."""
+    model = Model(optimize(load(DIGITS), Choice()).model_bytes, "digits_optimized.tflite")
+    assert any(is_ours(op) for op in model.graph.ops)
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from tests.export.builds import ARDUINO, ROOT, as_cpp, check_syntax
 from tests.loss_models import loss_model
 from tests.steps import weights_of
 from tflm_train import ops
-from tflm_train.errors import DataError, ModelError, TflmTrainError, UnsupportedError
+from tflm_train.errors import DataError, TflmTrainError, UnsupportedError
 from tflm_train.export import FORMATS, export_project, latents
 from tflm_train.export.arena import plan_arena
 from tflm_train.export.provenance import SPDX
@@ -69,7 +69,7 @@ def test_every_project_says_where_it_comes_from(format: str, digits_train: Model
     for path, data in sources.items():
         assert data.count(b"SPDX-License-Identifier: Apache-2.0") == 1, path
         assert data.startswith(SPDX), path
-    (header,) = (data.decode() for p, data in files.items() if p.endswith("digits_training.h"))
+    (header,) = (data.decode() for p, data in files.items() if p.endswith("digits_model.h"))
     trainable = TrainableModel.read(digits_train)
     for line in (
         f"//   tool         tflm_train {VERSION}, operators version {ops.VERSION}",
@@ -90,7 +90,7 @@ def test_every_project_says_where_it_comes_from(format: str, digits_train: Model
 
 def test_odd_names_stay_in_their_comment(digits_train: Model) -> None:
     odd = Model(digits_train.source, "a\\\n??/*b\u2028\\")
-    text = export_project(odd, "c-array", name="d").files["d_training.h"].decode()
+    text = export_project(odd, "c-array", name="d").files["d_model.h"].decode()
     assert "//   model        a____/_b__, " in text
 
 
@@ -138,11 +138,9 @@ def test_ops_without_a_kernel_are_named() -> None:
         resolver_method(codes.SKIP_GRAM, "m")
 
 
-def test_the_training_header_tells_the_contract(digits_train: Model) -> None:
-    project = export_project(
-        digits_train, "c-array", name="digits", class_names=[*"012345678", 'n"i?ñe']
-    )
-    text = project.files["digits_training.h"].decode()
+def test_the_headers_tell_the_contract(digits_train: Model) -> None:
+    project = export_project(digits_train, "c-array", name="digits")
+    text = (project.files["digits_model.h"] + project.files["digits_training.h"]).decode()
     graph = digits_train.graph
     numbers = {
         "kLabelInput": [t.name for t in graph.inputs].index("train/label"),
@@ -155,20 +153,12 @@ def test_the_training_header_tells_the_contract(digits_train: Model) -> None:
     }
     for name, value in numbers.items():
         assert re.search(rf"\b{name} = {value};", text), name
-    assert r'"n\"i\?\303\261e"' in text
     arena = plan_arena(digits_train)
     needs = [memory_report(digits_train, kernels).minimum_bytes for kernels in KernelSet]
     assert arena.bytes >= max(needs) + 1024 and arena.bytes % 16 == 0
     assert f"kArenaBytes = {arena.bytes};" in text
     assert f"margin of {arena.margin} bytes" in text
     assert project.arena_bytes == arena.bytes
-
-
-def test_class_names_come_from_the_file_or_the_caller(digits_train: Model) -> None:
-    text = export_project(digits_train, "c-array", name="d").files["d_training.h"].decode()
-    assert '{"0", "1", "2",' in text
-    with pytest.raises(DataError, match="2 class names given, the model has 10 classes"):
-        export_project(digits_train, "c-array", class_names=["yes", "no"])
 
 
 def test_names(digits_train: Model) -> None:
@@ -182,9 +172,46 @@ def test_names(digits_train: Model) -> None:
         export_project(digits_train, "mbed")
 
 
-def test_models_that_do_not_train_are_refused(digits: Model) -> None:
-    with pytest.raises(ModelError, match="run `tflm_train rewrite` on it first"):
-        export_project(digits, "c-array")
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_model_that_only_infers_has_nothing_of_training(
+    format: str, digits_optimized: Model
+) -> None:
+    project = export_project(digits_optimized, format, name="digits")
+    files = {path.removeprefix("src/"): data.decode() for path, data in project.files.items()}
+    assert (project.trains, project.state_bytes) == (False, 0)
+    kernels = {path for path in files if path.startswith("tflm_kernels/")}
+    sources = {path for path in kernels if path.endswith(".cc")}
+    assert "tflm_kernels/micro/stream_op.cc" in sources
+    assert not [path for path in sources if "/state/" in path or "update" in path or "grad" in path]
+    own = {path: text for path, text in files.items() if path not in kernels and path != "LICENSE"}
+    word = re.compile(r"trainer|Train\b|trains|[Ll]earn|[Ss]tate(?!n)|[Ll]atent|@if|@end@|@else@")
+    for path, text in own.items():
+        if path != "README.md":
+            assert not (found := word.search(text)), f"{path}: {found}"
+        assert not re.search(r"@[A-Z_]+@", text), f"{path}: a placeholder is left"
+        assert "\n\n\n" not in text, f"{path}: two empty lines"
+    header = files["digits_model.h"]
+    assert f"sha256     {hashlib.sha256(digits_optimized.source).hexdigest()}\n" in header
+    assert f"kArenaBytes = {plan_arena(digits_optimized).bytes};" in header
+    assert "Register_TRAIN_STREAM()" in files["digits_ops.h"]
+    assert "class Predictor {" in files["digits.h"] and "predictor.Infer()" in files["README.md"]
+
+
+def test_a_model_of_builtin_ops_needs_no_kernels_of_ours(digits: Model) -> None:
+    files = export_project(digits, "c-array", name="d").files
+    assert [path for path in files if path.endswith(".cc")] == ["d_model.cc", "main.cc"]
+    assert b"train_ops.h" not in files["d_ops.h"]
+
+
+def test_what_tflm_cannot_run_is_not_exported(digits: Model) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    def change(raw: Any) -> None:
+        raw_model.make_custom(raw, schema.BuiltinOperator.MEAN, b"FlexMean", b"")
+
+    model = Model(raw_model.edit(digits.source, change), "flex.tflite")
+    with pytest.raises(UnsupportedError, match=r"flex\.tflite: TFLM cannot run it: .*Flex"):
+        export_project(model, "c-array")
 
 
 def test_existing_files_stay(digits_train: Model, tmp_path: Path) -> None:
@@ -231,14 +258,15 @@ def test_the_command(digits_train: Model, tmp_path: Path) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     summary: dict[str, Any] = json.loads(finished.stdout)
-    assert summary["name"] == "model"
+    assert summary["name"] == "model" and summary["trains"] is True
+    assert summary["class_names"] == list("abcdefghij")
     written = sorted(
         p.relative_to(tmp_path / "out").as_posix()
         for p in (tmp_path / "out").rglob("*")
         if p.is_file()
     )
     assert written == summary["files"]
-    assert '{"a", "b",' in (tmp_path / "out" / "model_training.h").read_text()
+    assert '{"a", "b",' in (tmp_path / "out" / "model_model.h").read_text()
     (tmp_path / "out" / "main.cc").write_text("int main() {}\n")
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 1 and "--force" in again.stderr
@@ -254,18 +282,25 @@ LOSSES = {
 }
 
 
+@pytest.mark.parametrize("trains", [True, False], ids=["trains", "infers"])
 @pytest.mark.parametrize("case", LOSSES)
-def test_projects_of_other_losses_compile(case: str, tmp_path: Path) -> None:
+def test_projects_of_other_losses_compile(case: str, trains: bool, tmp_path: Path) -> None:
     name, loss = LOSSES[case]
-    model = Model(loss_model(name), name)
-    data = rewrite(model, Scheme(loss=loss, weights=weights_of(0))).model_bytes
-    project = export_project(Model(data, "m.tflite"), "arduino", name="m")
-    header = project.files["src/m_training.h"].decode()
-    assert ("kLabelInput" in header) == (case != "autoencoder")
-    assert ("kClassNames" in header) == (loss.name != "mean_squared_error")
+    model = Model(loss_model(name), "m.tflite")
+    if trains:
+        rewritten = rewrite(model, Scheme(loss=loss, weights=weights_of(0)))
+        model = Model(rewritten.model_bytes, "m.tflite")
+    project = export_project(model, "arduino", name="m")
+    if trains:
+        header = project.files["src/m_training.h"].decode()
+        assert ("kLabelInput" in header) == (case != "autoencoder")
+    has_names = trains and loss.name != "mean_squared_error"
+    assert ("kClassNames" in project.files["src/m_model.h"].decode()) == has_names
     project.write(tmp_path / "arduino")
-    export_project(Model(data, "m.tflite"), "c-array", name="m").write(tmp_path / "plain")
-    sketch = as_cpp(tmp_path / "arduino/examples/Train/Train.ino", tmp_path / "Train.ino.cpp")
+    export_project(model, "c-array", name="m").write(tmp_path / "plain")
+    sketch_name = "Train" if trains else "Infer"
+    source = tmp_path / f"arduino/examples/{sketch_name}/{sketch_name}.ino"
+    sketch = as_cpp(source, tmp_path / "sketch.cpp")
     includes = [f"-I{tmp_path / 'arduino/src'}", f"-I{ARDUINO}"]
     check_syntax([sketch], "-std=gnu++17", *includes)
     check_syntax([tmp_path / "plain/main.cc"], "-std=c++17", f"-I{tmp_path / 'plain'}")
@@ -339,13 +374,24 @@ def test_a_sketch_saves_after_samples_not_steps(digits_latent: Model) -> None:
 
 def test_models_without_latents_have_no_word_of_them(digits_train: Model) -> None:
     files = export_project(digits_train, "c-array", name="d").files
-    names = ("d.h", "d_training.h", "main.cc")
+    names = ("d.h", "d_model.h", "d_training.h", "main.cc")
     assert not any(re.search(rb"[Ll]atent", files[name]) for name in names)
 
 
-def test_arduino_manifest(digits_train: Model) -> None:
+@pytest.fixture(params=["digits_train", "digits_optimized"])
+def either(request: pytest.FixtureRequest) -> Model:
+    """A model that trains, and one that only infers."""
+    model: Model = request.getfixturevalue(request.param)
+    return model
+
+
+def example_of(model: Model) -> str:
+    return "train" if TrainableModel.find(model) else "infer"
+
+
+def test_arduino_manifest(either: Model) -> None:
     """The rules of arduino-lint for library.properties and the 1.5 layout."""
-    files = export_project(digits_train, "arduino", name="digits").files
+    files = export_project(either, "arduino", name="digits").files
     lines = files["library.properties"].decode().splitlines()
     fields = dict(line.split("=", 1) for line in lines)
     required = {"name", "version", "author", "maintainer", "sentence", "paragraph", "category"}
@@ -361,12 +407,13 @@ def test_arduino_manifest(digits_train: Model) -> None:
     assert not fields["paragraph"].startswith(fields["sentence"])
     assert fields["sentence"].endswith(".") and fields["url"].startswith("https://")
     assert f"src/{fields['includes']}" in files
-    assert "examples/Train/Train.ino" in files, "a sketch is named as its folder"
+    sketch = example_of(either).capitalize()
+    assert f"examples/{sketch}/{sketch}.ino" in files, "a sketch is named as its folder"
     assert not any(p.startswith(("utility/", "extras/", "Examples/")) for p in files)
 
 
-def test_platformio_manifest(digits_train: Model) -> None:
-    files = export_project(digits_train, "platformio", name="digits").files
+def test_platformio_manifest(either: Model) -> None:
+    files = export_project(either, "platformio", name="digits").files
     manifest = json.loads(files["library.json"])
     assert re.fullmatch(r"[^:;/\\,@<>]{1,100}", manifest["name"])
     assert re.fullmatch(r"\d+\.\d+\.\d+", manifest["version"])
@@ -377,46 +424,51 @@ def test_platformio_manifest(digits_train: Model) -> None:
     (example,) = manifest["examples"]
     assert all(f"{example['base']}/{name}" in files for name in example["files"])
     settings = configparser.ConfigParser()
-    settings.read_string(files["examples/train/platformio.ini"].decode())
-    assert {"platform", "board", "framework"} <= set(settings["env:train"])
+    name = example_of(either)
+    settings.read_string(files[f"examples/{name}/platformio.ini"].decode())
+    assert {"platform", "board", "framework"} <= set(settings[f"env:{name}"])
 
 
-def test_esp_idf_manifest(digits_train: Model) -> None:
-    files = export_project(digits_train, "esp-idf", name="digits").files
+def test_esp_idf_manifest(either: Model) -> None:
+    files = export_project(either, "esp-idf", name="digits").files
     manifest = yaml.safe_load(files["idf_component.yml"])
     assert re.fullmatch(r"\d+\.\d+\.\d+", manifest["version"])
     assert set(manifest["dependencies"]) == {"idf", "espressif/esp-tflite-micro"}
     assert set(manifest) <= {"version", "description", "license", "dependencies", "url"}
     listed = re.findall(r"src/\S+\.cc", files["CMakeLists.txt"].decode())
     assert sorted(listed) == sorted(p for p in files if re.match(r"src/.*\.cc$", p))
-    assert b'extern "C" void app_main()' in files["examples/train/main/main.cc"]
+    assert b'extern "C" void app_main()' in files[f"examples/{example_of(either)}/main/main.cc"]
 
 
-def test_zephyr_manifest(digits_train: Model) -> None:
-    files = export_project(digits_train, "zephyr", name="digits").files
+def test_zephyr_manifest(either: Model) -> None:
+    files = export_project(either, "zephyr", name="digits").files
     manifest = yaml.safe_load(files["zephyr/module.yml"])
     assert set(manifest) <= {"name", "build", "samples", "tests", "blobs"}
     build = manifest["build"]
     assert f"{build['cmake']}/CMakeLists.txt" in files and build["kconfig"] in files
     assert any(path.startswith(f"{manifest['samples'][0]}/") for path in files)
-    symbol = "DIGITS_TRAINABLE_MODEL"
+    name = example_of(either)
+    symbol = "DIGITS_TRAINABLE_MODEL" if name == "train" else "DIGITS_MODEL"
     assert f"config {symbol}\n".encode() in files["zephyr/Kconfig"]
-    assert f"CONFIG_{symbol}=y".encode() in files["samples/train/prj.conf"]
+    assert f"CONFIG_{symbol}=y".encode() in files[f"samples/{name}/prj.conf"]
     assert f"if(CONFIG_{symbol})".encode() in files["zephyr/CMakeLists.txt"]
     listed = re.findall(r"\.\./(src/\S+\.cc)", files["zephyr/CMakeLists.txt"].decode())
     assert sorted(listed) == sorted(p for p in files if re.match(r"src/.*\.cc$", p))
-    sample = yaml.safe_load(files["samples/train/sample.yaml"])
+    sample = yaml.safe_load(files[f"samples/{name}/sample.yaml"])
     assert sample["sample"]["name"] and len(sample["tests"]) == 1
 
 
+@pytest.mark.parametrize("trains", [True, False], ids=["trains", "infers"])
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_readme_names_what_is_there(format: str, digits_train: Model) -> None:
-    project = export_project(digits_train, format, name="digits")
+def test_the_readme_names_what_is_there(
+    format: str, trains: bool, digits_train: Model, digits_optimized: Model
+) -> None:
+    project = export_project(digits_train if trains else digits_optimized, format, name="digits")
     text = project.files["README.md"].decode()
     named = re.findall(r"^\| `([^`]+)`(?:, `(\.cc)`)?", text, re.MULTILINE)
-    assert len(named) == 6
+    assert len(named) == (6 if trains else 5)
     for path, other in named:
         assert any(file.startswith(path) for file in project.files), path
         assert not other or path.removesuffix(".h") + other in project.files
     assert f"`kArenaBytes` is {project.arena_bytes}:" in text and "September 2022" in text
-    assert "trainer.Train(label, 0.001f);" in text
+    assert ("trainer.Train(label, 0.001f);" in text) == trains

@@ -69,11 +69,11 @@ def built(
     requirements.programs("c++")
     noted = Preparation(front_end, norm).noted_in(model)
     tensor = input_like(front_end, kind)
-    values = {"NAME": "f", "GUARD": "F", "MODEL_FILE": "f.tflite"}
+    values = {"NAME": "f", "GUARD": "F", "MODEL_FILE": "f.tflite", "OBJECT": "trainer"}
     values |= front_end_values(noted, tensor)
     scale = 1.0 if tensor.quantization is None else tensor.scale
     zero = 0 if tensor.quantization is None else tensor.zero_point
-    (folder / "f_training.h").write_text(
+    (folder / "f_model.h").write_text(
         "#include <cstdint>\nnamespace f {\n"
         f"using Input = {_C_TYPES[kind]};\nconstexpr float kInputScale = {float(scale)!r}f;\n"
         f"constexpr int32_t kInputZeroPoint = {zero};\n}}\n"
@@ -226,11 +226,17 @@ def test_an_export_has_its_front_end(text: str, digits_train: Model, tmp_path: P
     assert np.abs(steps).max() <= (0 if kind == "micro" else 1)
 
 
-def test_the_sketch_listens(digits_train: Model, tmp_path: Path) -> None:
-    project = export_project(noted(digits_train, SIXTEEN), "arduino", name="d")
+@pytest.mark.parametrize(
+    ("model", "example", "variable"),
+    [("digits_train", "Train", "trainer"), ("digits_optimized", "Infer", "predictor")],
+)
+def test_the_sketch_listens(
+    model: str, example: str, variable: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    project = export_project(noted(request.getfixturevalue(model), SIXTEEN), "arduino", name="d")
     project.write(tmp_path)
-    sketch = as_cpp(tmp_path / "examples/Train/Train.ino", tmp_path / "sketch.cpp")
-    assert "front_end.Clip(clip, trainer.input());" in sketch.read_text()
+    sketch = as_cpp(tmp_path / f"examples/{example}/{example}.ino", tmp_path / "sketch.cpp")
+    assert f"front_end.Clip(clip, {variable}.input());" in sketch.read_text()
     check_syntax([sketch], f"-I{tmp_path / 'src'}", f"-I{ARDUINO}")
 
 

@@ -1,8 +1,9 @@
 """Every way to build the kernels links: CMake's own, and the build files of each export format.
 
 The build systems of ESP-IDF and Zephyr are stand-ins for real CMake in `link/`; Arduino's and
-PlatformIO's rules are applied here. Each builds the format's example and `link/all_ops.cc`, which
-calls every op.
+PlatformIO's rules are applied here. Each builds the format's example, and `link/all_ops.cc`, which
+calls every op, with all kernels; a project that only infers has just those of its model, all of
+which are linked.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,36 @@ from tflm_train.rewriter.trials import Way
 from tflm_train.scheme.presets import Preset, preset_scheme
 
 ALL_OPS = LINK / "all_ops.cc"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What is exported, and linked beside the example.
+
+    Attributes:
+      model: The model.
+      example: What its example is called.
+      program: Of `link/`.
+    """
+
+    model: Model
+    example: str
+    program: Path
+
+    def write(self, format: str, folder: Path) -> Path:
+        """Writes the project."""
+        all_kernels = self.program == ALL_OPS
+        export_project(self.model, format, name="digits", all_kernels=all_kernels).write(folder)
+        return folder
+
+
+@pytest.fixture(params=["trains", "infers"])
+def exported(
+    request: pytest.FixtureRequest, digits_train: Model, digits_optimized: Model
+) -> Exported:
+    if request.param == "trains":
+        return Exported(digits_train, "train", ALL_OPS)
+    return Exported(digits_optimized, "infer", LINK / "no_ops.cc")
 
 
 @pytest.fixture(params=[0, 1], ids=["old names", "new names"])
@@ -83,44 +115,45 @@ def test_an_example_needs_no_other_kernels(
     assert (tmp_path / "alone" / "digits_example").exists()
 
 
-def test_a_cmake_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
-    project = tmp_path / "digits"
-    export_project(digits_train, "cmake", name="digits", all_kernels=True).write(project)
+def test_a_cmake_export(tflm: Tflm, exported: Exported, tmp_path: Path) -> None:
+    project = exported.write("cmake", tmp_path / "digits")
     cmake(tflm, project, tmp_path / "alone")
     assert (tmp_path / "alone" / "digits_example").exists()
-    cmake(tflm, LINK, tmp_path / "below", SUBPROJECT=project, LIBRARY="digits")
+    cmake(
+        tflm, LINK, tmp_path / "below",
+        SUBPROJECT=project, LIBRARY="digits", PROGRAM=exported.program.name,
+    )  # fmt: skip
 
 
-def test_an_esp_idf_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
-    component = tmp_path / "digits"
-    export_project(digits_train, "esp-idf", name="digits", all_kernels=True).write(component)
-    cmake(tflm, component / "examples" / "train", tmp_path / "build")
+def test_an_esp_idf_export(tflm: Tflm, exported: Exported, tmp_path: Path) -> None:
+    component = exported.write("esp-idf", tmp_path / "digits")
+    example = component / "examples" / exported.example
+    cmake(tflm, example, tmp_path / "build", PROGRAM=exported.program.name)
     assert (tmp_path / "build" / "app").exists() and (tmp_path / "build" / "all_ops").exists()
 
 
-def test_a_zephyr_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
-    module = tmp_path / "digits"
-    export_project(digits_train, "zephyr", name="digits", all_kernels=True).write(module)
+def test_a_zephyr_export(tflm: Tflm, exported: Exported, tmp_path: Path) -> None:
+    module = exported.write("zephyr", tmp_path / "digits")
     cmake(
-        tflm, module / "samples" / "train", tmp_path / "build",
-        EXTRA_ZEPHYR_MODULES=module, Zephyr_DIR=LINK / "zephyr",
+        tflm, module / "samples" / exported.example, tmp_path / "build",
+        EXTRA_ZEPHYR_MODULES=module, Zephyr_DIR=LINK / "zephyr", PROGRAM=exported.program.name,
     )  # fmt: skip
     assert (tmp_path / "build" / "app").exists() and (tmp_path / "build" / "all_ops").exists()
 
 
-def test_a_c_array_export(each_tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
+def test_a_c_array_export(each_tflm: Tflm, exported: Exported, tmp_path: Path) -> None:
     """As docs/TRAIN_ON_YOUR_BOARD.md says: compile all, the folder on the path."""
-    project = tmp_path / "digits"
-    export_project(digits_train, "c-array", name="digits", all_kernels=True).write(project)
-    mains = [project / "main.cc", ALL_OPS]
+    project = exported.write("c-array", tmp_path / "digits")
+    mains = [project / "main.cc", exported.program]
     link(each_tflm, tmp_path / "build", project, mains, "-std=c++17", f"-I{project}")
 
 
-def test_an_arduino_export(each_tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
+def test_an_arduino_export(each_tflm: Tflm, exported: Exported, tmp_path: Path) -> None:
     """The 1.5 layout: everything below src, src alone on the path, the dialect of the cores."""
-    library = tmp_path / "digits"
-    export_project(digits_train, "arduino", name="digits", all_kernels=True).write(library)
-    mains = [as_cpp(library / "examples/Train/Train.ino", tmp_path / "Train.ino.cpp"), ALL_OPS]
+    library = exported.write("arduino", tmp_path / "digits")
+    sketch = exported.example.capitalize()
+    source = library / f"examples/{sketch}/{sketch}.ino"
+    mains = [as_cpp(source, tmp_path / f"{sketch}.ino.cpp"), exported.program]
     # Newer TFLM trees want C++17.
     dialect = "-std=gnu++14" if each_tflm in (OLD_NAMES, NEW_NAMES) else "-std=gnu++17"
     src = library / "src"
@@ -162,13 +195,13 @@ def test_two_models_in_one_sketch(digits_train: Model, tmp_path: Path) -> None:
     run(COMPILER, *M4, *BARE_METAL, program, *archives, stub, "-o", tmp_path / "both.elf")
 
 
-def test_a_platformio_export(tflm: Tflm, digits_train: Model, tmp_path: Path) -> None:
-    library = tmp_path / "digits"
-    export_project(digits_train, "platformio", name="digits", all_kernels=True).write(library)
+def test_a_platformio_export(tflm: Tflm, exported: Exported, tmp_path: Path) -> None:
+    library = exported.write("platformio", tmp_path / "digits")
     settings = json.loads((library / "library.json").read_text())["build"]
+    folder = library / "examples" / exported.example
     example = configparser.ConfigParser()
-    example.read(library / "examples/train/platformio.ini")
+    example.read(folder / "platformio.ini")
     options = [*settings["flags"], f"-I{library / settings['includeDir']}"]
-    options += example["env:train"]["build_flags"].split()
-    mains = [library / "examples/train/src/main.cpp", ALL_OPS]
+    options += example[f"env:{exported.example}"]["build_flags"].split()
+    mains = [folder / "src/main.cpp", exported.program]
     link(tflm, tmp_path / "build", library / settings["srcDir"], mains, *options)

@@ -35,7 +35,7 @@ Pair = tuple[Model, Model]
 def test_the_headers_tell_of_both(digits_pair: Pair, digits_latent: Model) -> None:
     trunk, tail = digits_pair
     project = export_project(tail, "c-array", trunk=trunk, name="d")
-    training = project.files["d_training.h"].decode()
+    training = (project.files["d_model.h"] + project.files["d_training.h"]).decode()
     arenas = plan_arena(trunk), plan_arena(tail)
     numbers = {
         "kInputSize": trunk.graph.inputs[0].size,

@@ -7,9 +7,9 @@ import io
 
 import pytest
 
+from tests.pictures import faults_of, figure_of, texts_of
 from tests.search.made_up_search import made_up_search
 from tests.steps import DIGITS
-from tflm_train.files import is_png
 from tflm_train.model import load
 from tflm_train.pages.document import is_document
 from tflm_train.rewriter.rewrite import rewrite
@@ -66,5 +66,11 @@ def test_the_page_asks_for_nothing() -> None:
         assert word not in page
 
 
-def test_the_picture_is_one() -> None:
-    assert is_png(draw_search(made_up_search(load(DIGITS))))
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("budgets", [1, 4])
+def test_the_picture(budgets: int, complete: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = made_up_search(load(DIGITS), budgets, complete=complete)
+    figure = figure_of(lambda: draw_search(searched), monkeypatch)
+    assert faults_of(figure) == []
+    assert len(figure.axes) == (2 if complete else 1)
+    assert ("optimum" in {text.get_text() for text in texts_of(figure)}) == complete

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Parser
-from tflm_train.data import Dataset, Normalization, Reading, load_dataset
+from tflm_train.data import Dataset, Normalization, Reading, load_class_names, load_dataset
 from tflm_train.data.front_end import find_front_end
 from tflm_train.data.load import TEST_SHARE
 from tflm_train.data.npz import MOST_BYTES
 from tflm_train.data.preparation import Preparation
 from tflm_train.data.tables import OF_FILE, TableOptions
 from tflm_train.errors import DataError, SchemeError
+from tflm_train.files import read_text
 from tflm_train.model import Model
 from tflm_train.rewriter.budget import parse_bytes
 
@@ -48,6 +50,61 @@ def add_data(parser: Parser, what: str = DATA_HELP, required: bool = True) -> No
         "for all; of pictures in pixels, 0 to 255 (default: what the model says)",
     )
     group.add_argument("--std", metavar="X,...", type=_numbers, help="likewise")
+    _add_table(group)
+    group.add_argument(
+        "--test-share",
+        type=float,
+        default=TEST_SHARE,
+        metavar="X",
+        help=f"of data in one part, the share to test with (default: {TEST_SHARE:g})",
+    )
+
+
+def add_names(parser: Parser) -> None:
+    """Adds --class-names and --data, for `read_names`."""
+    parser.add_argument(
+        "--class-names",
+        metavar="A,B,...",
+        help="names of the classes, or a file with one to a line (default: those of --data, else "
+        "the labels in the model file, else numbers)",
+    )
+    parser.add_argument(
+        "--data",
+        help="what the model was trained on (docs/DATA.md), for the names of the classes alone: "
+        "`class_names` of an .npz file, the folders, or the labels of a table",
+    )
+    _add_table(parser.add_argument_group("how tables of --data are read"))
+
+
+def read_names(arguments: argparse.Namespace) -> tuple[str, ...] | None:
+    """What --class-names and --data say; None where there is neither.
+
+    Raises:
+      TflmTrainError: They say nothing, or not one name for each class.
+    """
+    text, data = arguments.class_names, arguments.data
+    if text is not None and data is not None:
+        raise DataError("--class-names and --data both name the classes: leave out one of them")
+    if data is not None:
+        found = load_class_names(data, Reading(table=_table_options(arguments)))
+        if not found:
+            raise DataError(f"{data}: nothing in it names the classes; use --class-names A,B,...")
+        return found
+    if text is None:
+        return None
+    is_file = Path(text).is_file()
+    if not is_file and "," not in text:
+        raise DataError(f"--class-names {text!r}: no such file, and no names with commas")
+    lines = read_text(Path(text)).rstrip().splitlines() if is_file else text.split(",")
+    names = tuple(line.strip() for line in lines)
+    if "" in names or len(set(names)) != len(names):
+        how = "one to a line" if is_file else "with commas"
+        raise DataError(f"--class-names {text!r}: give different names, {how}")
+    return names
+
+
+def _add_table(group: argparse._ArgumentGroup) -> None:
+    """Adds what says how tables are read, for `_table_options`."""
     group.add_argument(
         "--columns",
         metavar="A,B,...",
@@ -76,13 +133,6 @@ def add_data(parser: Parser, what: str = DATA_HELP, required: bool = True) -> No
         f"of tables or the word {OF_FILE!r}; of files a regular expression that finds it in the "
         "path",
     )
-    group.add_argument(
-        "--test-share",
-        type=float,
-        default=TEST_SHARE,
-        metavar="X",
-        help=f"of data in one part, the share to test with (default: {TEST_SHARE:g})",
-    )
 
 
 def read_data(arguments: argparse.Namespace, model: Model) -> Dataset:
@@ -96,18 +146,7 @@ def read_data(arguments: argparse.Namespace, model: Model) -> Dataset:
       DataError: It cannot be read, or is larger than --max-data.
     """
     preparation = preparation_of(arguments).or_else(Preparation.of(model))
-    table, stride = None, arguments.stride
-    if arguments.window is not None:
-        if stride is not None and stride != int(stride):
-            raise DataError(f"--stride {stride:g}: of tables a whole number of rows")
-        table = TableOptions(
-            arguments.window,
-            arguments.columns or (),
-            None if stride is None else int(stride),
-            arguments.label,
-            arguments.target or (),
-            arguments.group,
-        )
+    table, stride = _table_options(arguments), arguments.stride
     if stride is not None and not stride > 0:
         raise DataError(f"--stride {stride:g} must be above 0")
     reading = Reading(
@@ -122,6 +161,23 @@ def read_data(arguments: argparse.Namespace, model: Model) -> Dataset:
     for note in () if arguments.json else dataset.notes:
         tables.error_console().print(f"note: {note}", soft_wrap=True)
     return dataclasses.replace(dataset, normalization=preparation.normalization)
+
+
+def _table_options(arguments: argparse.Namespace) -> TableOptions | None:
+    """What becomes a sample of a table; None where nothing is said."""
+    if arguments.window is None:
+        return None
+    stride = arguments.stride
+    if stride is not None and stride != int(stride):
+        raise DataError(f"--stride {stride:g}: of tables a whole number of rows")
+    return TableOptions(
+        arguments.window,
+        arguments.columns or (),
+        None if stride is None else int(stride),
+        arguments.label,
+        arguments.target or (),
+        arguments.group,
+    )
 
 
 def preparation_of(arguments: argparse.Namespace) -> Preparation:

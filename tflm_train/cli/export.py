@@ -6,10 +6,10 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflm_train.cli import tables
+from tflm_train.cli import datasets, tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.export import FORMATS, TFLM_HEADER, export_project
-from tflm_train.files import read_text
+from tflm_train.export.answer import listed
 from tflm_train.model import load
 from tflm_train.records import sometimes
 
@@ -25,8 +25,10 @@ class Exported:
       ops: How many operators it registers.
       arena_bytes: Size of the tensor arena that it declares.
       trunk_arena_bytes: The trunk's part of it; 0 without `--trunk`.
-      state_bytes: Size of a saved state.
+      trains: Whether it learns; False where the model holds no training ops, and it infers only.
+      state_bytes: Size of a saved state; 0 where it does not train.
       files: Paths of its files within the folder.
+      class_names: Of the classes, as the firmware holds them.
       front_end: What makes the model's input of recordings, in C++ as in training.
     """
 
@@ -36,13 +38,19 @@ class Exported:
     ops: int
     arena_bytes: int
     trunk_arena_bytes: int
+    trains: bool
     state_bytes: int
     files: tuple[str, ...]
+    class_names: tuple[str, ...] | None = sometimes()
     front_end: str | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("model", help="a rewritten .tflite file")
+    parser.add_argument(
+        "model",
+        help="a rewritten .tflite file; with any other (of `optimize`, of `merge`) the firmware "
+        "infers only",
+    )
     parser.add_argument(
         "--trunk",
         metavar="FILE",
@@ -54,11 +62,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "--name", help="C++ namespace and stem of the files (default: from the model's file name)"
     )
-    parser.add_argument(
-        "--class-names",
-        help="names of the classes, separated by commas, or a file with one to a line "
-        "(default: the labels in the model file, or numbers)",
-    )
+    datasets.add_names(parser)
     parser.add_argument(
         "--tflm-header",
         metavar="NAME",
@@ -76,13 +80,12 @@ def _arguments(parser: Parser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> Exported:
-    names = None if arguments.class_names is None else _names(arguments.class_names)
     project = export_project(
         load(arguments.model),
         arguments.format,
         trunk=load(arguments.trunk) if arguments.trunk else None,
         name=arguments.name,
-        class_names=names,
+        class_names=datasets.read_names(arguments),
         tflm_header=arguments.tflm_header,
         all_kernels=arguments.all_kernels,
     )
@@ -95,29 +98,43 @@ def _run(arguments: argparse.Namespace) -> Exported:
         ops=project.op_count,
         arena_bytes=project.arena_bytes,
         trunk_arena_bytes=project.trunk_arena_bytes,
+        trains=project.trains,
         state_bytes=project.state_bytes,
         files=tuple(sorted(project.files)),
+        class_names=project.class_names or None,
         front_end=project.front_end,
     )
 
 
-def _names(text: str) -> list[str]:
-    path = Path(text)
-    if not path.is_file():
-        return [name.strip() for name in text.split(",")]
-    return read_text(path).splitlines()
-
-
 def _show(result: Exported) -> None:
-    shown = vars(result) | {"files": len(result.files)}
+    names = result.class_names
+    shown = vars(result) | {
+        "files": len(result.files),
+        "trunk_arena_bytes": result.trunk_arena_bytes or None,
+        "state_bytes": result.state_bytes if result.trains else None,
+        "class_names": None if names is None else _shown(names),
+    }
+    del shown["trains"]
     tables.show_mapping({key: value for key, value in shown.items() if value is not None})
+    if not result.trains:
+        tables.console().print(
+            "infers only: the model holds no training ops; `tflm_train rewrite` adds them",
+            soft_wrap=True,
+        )
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    if names == tuple(map(str, range(len(names)))):
+        return f"numbers up to {names[-1]}; --class-names or --data names them"
+    return listed(names)
 
 
 COMMAND = Command(
     "export",
     "Write a firmware project: the model, its ops, a trainer, the kernels, an example.",
-    "The project compiles against the TFLM that you have. docs/TRAIN_ON_YOUR_BOARD.md shows the "
-    "way.",
+    "With a model that does not train, such as `optimize` writes, it infers only.\n"
+    "The project compiles against the TFLM that you have.\n"
+    "docs/TRAIN_ON_YOUR_BOARD.md shows the way.",
     _arguments,
     _run,
     _show,

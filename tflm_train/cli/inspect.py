@@ -67,9 +67,8 @@ def _show(result: Inspection) -> None:
     able = sum(layer.trainable for layer in result.layers)
     console.print(f"{result.model}: {able} of {len(result.layers)} layers can train")
     _show_training(result)
-    tables.show_warnings(result.notes)
-    if result.training is not None:
-        tables.show_warnings(result.training.warnings)
+    warnings = () if result.training is None else result.training.warnings
+    tables.show_warnings(dict.fromkeys((*result.notes, *warnings)))
     _show_layers(result)
     said = [layer.why_not for layer in result.layers if layer.why_not is not None]
     for barrier in result.barriers:

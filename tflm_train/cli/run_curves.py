@@ -25,6 +25,7 @@ class Curves:
       other_losses: Likewise of the runs of other seeds.
       scores: By what they were measured on, of `score_title`.
       score_title: What the scores are.
+      is_accuracy: Whether they are shares of samples, in percent.
       kept: The epoch that is kept, where not simply the last one.
     """
 
@@ -32,6 +33,7 @@ class Curves:
     other_losses: list[Line]
     scores: dict[str, Line]
     score_title: str
+    is_accuracy: bool
     kept: int | None
 
     @staticmethod
@@ -61,6 +63,7 @@ class Curves:
                 if points
             },
             "accuracy, %" if is_accuracy else "mean squared error",
+            is_accuracy,
             kept,
         )
 

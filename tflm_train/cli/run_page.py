@@ -108,11 +108,11 @@ def _score(metric: str, value: float) -> str:
 
 
 def _curves(curves: Curves) -> str:
-    loss = Chart("epoch", "loss", zero=True)
+    loss = Chart("epoch", "loss", zero=True, counts=True)
     for line in curves.other_losses:
         loss.line(line, "other")
     loss.line(curves.losses)
-    score = Chart("epoch", curves.score_title)
+    score = Chart("epoch", curves.score_title, counts=True)
     for name, points in curves.scores.items():
         if name != "test":
             score.line(points, _STYLES[name])

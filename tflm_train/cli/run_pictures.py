@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import io
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 from tflm_train.cli.command import Parser
 from tflm_train.cli.run_curves import Curves
 from tflm_train.cli.training_runs import TrainingRuns
-from tflm_train.errors import RuntimeFailure
 from tflm_train.files import NewFile, is_png, require_place, write_files
 from tflm_train.pages.document import is_document
+from tflm_train.pages.picture import picture, require_matplotlib, whole_numbers
 
 if TYPE_CHECKING:
     from tflm_train.cli.train import TrainSummary
+
+_HEIGHT = 3.2  # Inches.
+_FAR = 20
+"""Times the median."""
 
 
 def add_run_pictures(parser: Parser) -> None:
@@ -61,7 +66,7 @@ class RunPictures:
             None if path is None else Path(path) for path in (arguments.plot, arguments.report)
         )
         if plot is not None:
-            _require_matplotlib()
+            require_matplotlib("--plot")
             require_place(plot, is_png, arguments.force)
         if report is not None:
             require_place(report, is_document, arguments.force)
@@ -86,16 +91,20 @@ def draw_curves(curves: Curves) -> bytes:
 
     Returns:
       A PNG file.
-    """
-    _require_matplotlib()
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    Raises:
+      RuntimeFailure: matplotlib is not installed.
+    """
+    return picture(_HEIGHT, lambda figure: _draw(figure, curves))
+
+
+def _draw(figure: Any, curves: Curves) -> None:
     left, right = figure.subplots(1, 2)
     for losses in curves.other_losses:
         left.plot(*zip(*losses, strict=True), color="tab:gray", alpha=0.4, linewidth=0.8)
-    left.plot(*zip(*curves.losses, strict=True), color="tab:blue", linewidth=1.4)
-    left.set(title="training loss", xlabel="epoch", ylim=(0, None))
+    left.plot(*zip(*curves.losses, strict=True), color="tab:blue")
+    left.set_title("training loss")
+    _scale(left, [y for line in (curves.losses, *curves.other_losses) for _, y in line])
     colours = {"training": "tab:blue", "validation": "tab:orange", "test": "tab:green"}
     for name, points in curves.scores.items():
         is_line = name != "test"
@@ -110,20 +119,20 @@ def draw_curves(curves: Curves) -> bytes:
         )
     if curves.kept is not None:
         right.axvline(curves.kept, color="tab:gray", linestyle=":", label="epoch that is kept")
-    right.set(title=curves.score_title, xlabel="epoch")
-    right.legend()
+    right.set_title(curves.score_title)
+    if not curves.is_accuracy:
+        _scale(right, [y for line in curves.scores.values() for _, y in line])
     for axis in (left, right):
-        axis.grid(alpha=0.3)
+        axis.set_xlabel("epoch")
         axis.set_xlim(0, None)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    return stream.getvalue()
+        axis.xaxis.set_major_locator(whole_numbers())
+    figure.legend(loc="outside lower center", ncols=4)
 
 
-def _require_matplotlib() -> Any:
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise RuntimeFailure(
-            "--plot needs matplotlib: pip install 'tflm_train[plot]' (--report does not)"
-        ) from error
+def _scale(axis: Any, values: Sequence[float]) -> None:
+    """From zero, or by powers of ten: where the first steps are far above all others."""
+    if values and min(values) > 0 and max(values) > _FAR * statistics.median(values):
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+    else:
+        axis.set_ylim(0, None)

@@ -21,6 +21,7 @@ from tflm_train.files import NewFile, is_png, read_text, require_ours, write_fil
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.model import Model, load
 from tflm_train.pages.document import is_document
+from tflm_train.pages.picture import require_matplotlib
 from tflm_train.records import sometimes
 from tflm_train.rewriter.asked import DEFAULT_BUDGET
 from tflm_train.rewriter.budget import parse_bytes
@@ -37,7 +38,7 @@ from tflm_train.search.fine_tune import FineTuner
 from tflm_train.search.optimum import has_solver
 from tflm_train.search.plan import Plan, kept_plan, make_plan
 from tflm_train.search.report.page import About, html_page
-from tflm_train.search.report.picture import draw_search, require_matplotlib
+from tflm_train.search.report.picture import draw_search
 from tflm_train.search.report.table import csv_table, is_table
 from tflm_train.search.results import Results
 from tflm_train.search.search import METHODS, Outcome, Search, Searched
@@ -191,7 +192,7 @@ def _run(arguments: argparse.Namespace) -> SearchSummary:
         shared.require_another_file(path, Path(arguments.model))
         require_ours(path, is_scheme, arguments.force)
     if arguments.report is not None:
-        require_matplotlib()
+        require_matplotlib("the report's picture")
         require_ours(Path(arguments.report), is_document, arguments.force)
     model = original_of(load(arguments.model))
     trials = Trials(model)

@@ -1,7 +1,7 @@
 """Data sets: what is read from where, and how samples reach the input of a model."""
 
 from tflm_train.data.dataset import Dataset, Part, Samples
-from tflm_train.data.load import Reading, load_dataset
+from tflm_train.data.load import Reading, load_class_names, load_dataset
 from tflm_train.data.model_input import quantise, to_model_input
 from tflm_train.data.normalization import Normalization
 
@@ -11,6 +11,7 @@ __all__ = [
     "Part",
     "Reading",
     "Samples",
+    "load_class_names",
     "load_dataset",
     "quantise",
     "to_model_input",

@@ -8,7 +8,8 @@ folder with the tables `train`, `test` and perhaps `val`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tflm_train.data import pictures, sounds, tables
 from tflm_train.data.dataset import PARTS, TEST, TRAIN, VAL, Array, Dataset, Part
 from tflm_train.data.folder import Folder, groups_of, kinds_of_files
 from tflm_train.data.front_end import FrontEnd
+from tflm_train.data.labels import checked_targets
 from tflm_train.data.npz import MOST_BYTES, NpzFile
 from tflm_train.data.pictures import ImageFiles
 from tflm_train.data.split import choose, others
@@ -27,7 +29,8 @@ from tflm_train.errors import DataError
 
 TEST_SHARE = 0.2
 _NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
-_OPTIONAL_KEYS = ("class_names", "x_val", "y_val", *(f"group_{part}" for part in PARTS))
+_NAMES = "class_names"
+_OPTIONAL_KEYS = ("x_val", "y_val", *(f"group_{part}" for part in PARTS))
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,66 @@ def load_dataset(path: str | Path, reading: Reading | None = None) -> Dataset:
         RuntimeFailure: a library that is needed is not installed.
     """
     path, reading = Path(path), reading or Reading()
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
     if not 0.0 < reading.test_share < 1.0:
         raise DataError(f"a share of {reading.test_share:g} for testing; give one between 0 and 1")
-    try:
+    with _reading(path):
         if path.suffix.lower() in tables.SUFFIXES:
             return _load_tables([path], None, reading)
         return _load_folder(path, reading) if path.is_dir() else _load_npz(path, reading.most_bytes)
+
+
+def load_class_names(path: str | Path, reading: Reading | None = None) -> tuple[str, ...]:
+    """Reads the names of a data set's classes, without the samples where those do not matter.
+
+    Args:
+        path: the file or folder.
+        reading: how, as of `load_dataset`.
+
+    Returns:
+        One name per class; empty where nothing names them.
+
+    Raises:
+        DataError: the data are missing, unreadable or inconsistent.
+        RuntimeFailure: a library that is needed is not installed.
+    """
+    path, reading = Path(path), reading or Reading()
+    with _reading(path):
+        if path.is_dir():
+            kinds = kinds_of_files(path)
+            for suffixes in (pictures.SUFFIXES, sounds.SUFFIXES):
+                if kinds & suffixes:
+                    return Folder.read(path, suffixes).class_names
+        elif path.suffix.lower() not in tables.SUFFIXES:
+            with NpzFile(path, reading.most_bytes) as file:
+                names = _names_in(file, path)
+                labels = file.read([f"y_{part}" for part in PARTS if f"y_{part}" in file.keys])
+            return names or checked_targets(labels, ())[1]
+    return load_dataset(path, reading).class_names
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Sees that something is there, and puts its name before what is wrong with it."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    try:
+        yield
     except DataError as error:
         if str(error).startswith(str(path)):
             raise
         raise DataError(f"{path}: {error}") from error
+
+
+def _names_in(file: NpzFile, path: Path) -> tuple[str, ...]:
+    """What `class_names` of an .npz file says."""
+    if _NAMES not in file.keys:
+        return ()
+    names: Array = file.read([_NAMES])[_NAMES]
+    if names.ndim != 1:
+        raise DataError(
+            f"{path}: class_names must be a list of names, not shape {list(names.shape)}"
+        )
+    return tuple(str(name) for name in names)
 
 
 def _load_npz(path: Path, most_bytes: int) -> Dataset:
@@ -89,17 +140,13 @@ def _load_npz(path: Path, most_bytes: int) -> Dataset:
                 f"an .npz data set holds {', '.join(_NPZ_KEYS)}"
             )
         keys = [key for key in (*_NPZ_KEYS, *_OPTIONAL_KEYS) if key in file.keys]
+        names = _names_in(file, path)
         arrays: dict[str, Any] = file.read(keys)
     if missing and "x_val" in arrays:
         missing.append("y_val")
     for key in missing:
         arrays[key] = np.zeros((len(arrays[key.replace("y", "x")]), 0), np.float32)
-    names = arrays.pop("class_names", np.empty(0, dtype=np.str_))
-    if names.ndim != 1:
-        raise DataError(
-            f"{path}: class_names must be a list of names, not shape {list(names.shape)}"
-        )
-    return Dataset(class_names=tuple(str(name) for name in names), **arrays)
+    return Dataset(class_names=names, **arrays)
 
 
 def _load_folder(root: Path, reading: Reading) -> Dataset:

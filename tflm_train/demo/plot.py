@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tflm_train.errors import DataError
+from tflm_train.pages.picture import picture
 
 # Written into the picture, so that a later run knows its own work.
 SIGNATURE = "tflm_train demo"
 _WINDOW = 100  # steps
+_HEIGHT = 3.3  # inches
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9730d", "#6b7280"
 
 
@@ -31,57 +32,56 @@ def learning_curve(
         upright_accuracy: of the factory model before the field changed, in [0, 1].
 
     Raises:
-        DataError: matplotlib is not installed.
+        RuntimeFailure: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise DataError("the demo's picture needs matplotlib: pip install matplotlib") from error
-    steps = len(losses)
-    ends = np.linspace(0, steps, len(test_accuracy))
-    shown = np.arange(_WINDOW, steps + 1)
-    figure = Figure(figsize=(10, 4), dpi=130, layout="constrained")
-    left, right_panel = figure.subplots(1, 2)
 
-    left.plot(shown, _running_mean(losses), color=_BLUE, linewidth=1.6)
-    left.set(title="Loss", ylabel="cross-entropy")
-    left.set_ylim(bottom=0)
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(1, 2)
+        _draw_loss(panels[0], losses)
+        _draw_accuracy(panels[1], right, test_accuracy, upright_accuracy)
+        for panel in panels:
+            panel.set_xlabel("training step (one digit each)")
+            panel.set_xlim(0, len(losses))
+        figure.suptitle("An int8 CNN learns turned digits in the unmodified TFLM interpreter")
 
-    right_panel.plot(
-        shown,
+    return picture(_HEIGHT, draw, Software=SIGNATURE)
+
+
+def _draw_loss(panel: Any, losses: npt.NDArray[np.float32]) -> None:
+    panel.plot(np.arange(_WINDOW, len(losses) + 1), _running_mean(losses), color=_BLUE)
+    panel.set(title="Loss", ylabel="cross-entropy")
+    panel.set_ylim(bottom=0)
+
+
+def _draw_accuracy(
+    panel: Any,
+    right: npt.NDArray[np.bool_],
+    test_accuracy: Sequence[float],
+    upright_accuracy: float,
+) -> None:
+    panel.plot(
+        np.arange(_WINDOW, len(right) + 1),
         100 * _running_mean(right),
         color=_BLUE,
-        linewidth=1.6,
         label=f"training digits (last {_WINDOW} steps)",
     )
-    right_panel.plot(
-        ends,
+    panel.plot(
+        np.linspace(0, len(right), len(test_accuracy)),
         100 * np.asarray(test_accuracy),
         color=_ORANGE,
         marker="o",
-        linewidth=1.6,
         clip_on=False,
         label="test digits (turned, never trained on)",
     )
-    right_panel.axhline(
+    panel.axhline(
         100 * upright_accuracy,
         color=_GREY,
         linestyle="--",
         linewidth=1,
         label="the same test digits before they were turned",
     )
-    right_panel.set(title="Accuracy", ylabel="accuracy (%)", ylim=(0, 108))
-    right_panel.legend(loc="lower right", frameon=False, fontsize=9)
-
-    for panel in (left, right_panel):
-        panel.set_xlabel("training step (one digit each)")
-        panel.set_xlim(0, steps)
-        panel.grid(alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("An int8 CNN learns turned digits in the unmodified TFLM interpreter")
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": SIGNATURE})
-    return stream.getvalue()
+    panel.set(title="Accuracy", ylabel="accuracy (%)", ylim=(0, 108))
+    panel.legend(loc="lower right")
 
 
 def is_picture(data: bytes) -> bool:

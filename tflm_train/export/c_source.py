@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 _BYTES_PER_LINE = 16
+_ESCAPED = '"\\?'  # The last one so that there are no trigraphs.
 
 
 def array(data: bytes) -> str:
@@ -16,12 +16,16 @@ def array(data: bytes) -> str:
 
 def c_string(text: str) -> str:
     """A literal."""
-    # JSON's escapes are C++'s, but for what is not ASCII: octal, so that no digit is swallowed.
-    escaped = json.dumps(text, ensure_ascii=False)
-    escaped = escaped.replace("?", "\\?")  # no trigraphs
-    return "".join(
-        c if c.isascii() else "".join(f"\\{byte:03o}" for byte in c.encode()) for c in escaped
-    )
+    # A lone surrogate has no bytes: it becomes a question mark.
+    return f'"{"".join(map(_escaped, text.encode(errors="replace")))}"'
+
+
+def _escaped(byte: int) -> str:
+    character = chr(byte)
+    if character in _ESCAPED:
+        return f"\\{character}"
+    # Octal has three digits at most: it swallows none of what follows.
+    return character if character.isascii() and character.isprintable() else f"\\{byte:03o}"
 
 
 def c_float(value: Any) -> str:

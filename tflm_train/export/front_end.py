@@ -51,7 +51,7 @@ Input Quantized(float real) {{
 """
 _PLAIN_FILL = """\
   for (size_t i = 0; i < {name}::kInputSize; ++i) {{
-    trainer.input()[i] = {name}::Trainer::Quantize(static_cast<float>(i % 8) * 0.125f);
+    {object}.input()[i] = {name}::{kind}::Quantize(static_cast<float>(i % 8) * 0.125f);
   }}
 """
 _PROMISES = {
@@ -106,26 +106,26 @@ def front_end_values(model: Model, source: Tensor) -> dict[str, str]:
     }
 
 
-def example_values(name: str, has_front_end: bool) -> dict[str, str]:
+def example_values(values: Mapping[str, str]) -> dict[str, str]:
     """How the examples fill the input: by the front end of what a microphone gave, or by numbers.
 
     Args:
-      name: C++ namespace.
-      has_front_end: Whether there is one.
+      values: Those of the front end, of the names.
     """
-    if not has_front_end:
+    name, variable = values["NAME"], values["OBJECT"]
+    if not values[KIND]:
         return {
             "EXAMPLE_INCLUDE": "",
             "SKETCH_INCLUDE": "",
             "EXAMPLE_SAMPLE": "",
-            "EXAMPLE_FILL": _PLAIN_FILL.format(name=name),
+            "EXAMPLE_FILL": _PLAIN_FILL.format(name=name, object=variable, kind=values["CLASS"]),
         }
     return {
         "EXAMPLE_INCLUDE": f'#include "{name}_front_end.h"\n',
         "SKETCH_INCLUDE": f"#include <{name}_front_end.h>\n",
         "EXAMPLE_SAMPLE": f"static {name}::FrontEnd front_end;\n"
         f"static int16_t clip[{name}::kClipSamples];  // what your microphone gave last\n",
-        "EXAMPLE_FILL": "  front_end.Clip(clip, trainer.input());\n",
+        "EXAMPLE_FILL": f"  front_end.Clip(clip, {variable}.input());\n",
     }
 
 

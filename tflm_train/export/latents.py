@@ -58,7 +58,7 @@ def _methods(trainable: TrainableModel, label: dict[str, str]) -> str:
         infer = """\
     TakeLatent();
     *learning_rate() = 0.0f;
-    return interpreter_.Invoke() == kTfLiteOk ? Largest() : -1;
+    return interpreter_.Invoke() == kTfLiteOk ? Best() : -1;
 """
         step = "    return Step(rate);\n"
     else:

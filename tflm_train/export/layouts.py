@@ -10,6 +10,7 @@ from pathlib import Path
 from tflm_train.export.front_end import KIND
 from tflm_train.export.kernel_sources import kernel_sources, license_text
 from tflm_train.export.needed_kernels import needed_kernels
+from tflm_train.export.training import TRAINS
 
 Values = dict[str, str]
 Files = dict[str, bytes]
@@ -19,6 +20,8 @@ ALL_KERNELS = "ALL_KERNELS"
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
+# A line break right behind a directive belongs to it.
+_SECTION = re.compile(r"@if ([A-Z_]+)@\n?(.*?)(?:@else@\n?(.*?))?@end@\n?", re.DOTALL)
 _MAIN = """\
 int main() {
   const bool done = Run();
@@ -34,8 +37,13 @@ void loop() {}"""
 
 
 def fill(template: str, values: Values) -> bytes:
-    """A template with its `@NAME@`s replaced."""
+    """A template with its `@NAME@`s replaced.
+
+    Of `@if NAME@...@else@...@end@` the first part stays where the value is not empty, else the
+    second one.
+    """
     text = (_TEMPLATES / f"{template}.in").read_text(encoding="utf-8")
+    text = _SECTION.sub(lambda match: match[2] if values[match[1]] else match[3] or "", text)
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text).encode()
 
 
@@ -55,41 +63,46 @@ def cmake(values: Values) -> Files:
 
 def arduino(values: Values) -> Files:
     """An Arduino library (1.5 format)."""
+    sketch = values["EXAMPLE"].capitalize()
     return {
         **_below("src", _core(values)),
         "library.properties": fill("library.properties", values),
-        "examples/Train/Train.ino": fill("example.ino", values),
+        f"examples/{sketch}/{sketch}.ino": fill("example.ino", values),
         "LICENSE": license_text(),
     }
 
 
 def platformio(values: Values) -> Files:
     """A PlatformIO library."""
+    example = f"examples/{values['EXAMPLE']}"
     return {
         **_below("src", _core(values)),
         "library.json": fill("library.json", values),
-        "examples/train/platformio.ini": fill("platformio.ini", values),
-        "examples/train/src/main.cpp": _example(values, _ARDUINO_MAIN),
+        f"{example}/platformio.ini": fill("platformio.ini", values),
+        f"{example}/src/main.cpp": _example(values, _ARDUINO_MAIN),
         "LICENSE": license_text(),
     }
 
 
 def esp_idf(values: Values) -> Files:
     """An ESP-IDF component; the name of its folder is the component's."""
+    example = f"examples/{values['EXAMPLE']}"
     return {
         **_below("src", _core(values)),
         "CMakeLists.txt": fill("idf_cmake", values | {"SOURCES": _source_list("src", values)}),
         "idf_component.yml": fill("idf_component.yml", values),
-        "examples/train/CMakeLists.txt": fill("idf_example_cmake", values),
-        "examples/train/main/CMakeLists.txt": fill("idf_main_cmake", values),
-        "examples/train/main/main.cc": _example(values, _IDF_MAIN),
+        f"{example}/CMakeLists.txt": fill("idf_example_cmake", values),
+        f"{example}/main/CMakeLists.txt": fill("idf_main_cmake", values),
+        f"{example}/main/main.cc": _example(values, _IDF_MAIN),
         "LICENSE": license_text(),
     }
 
 
 def zephyr(values: Values) -> Files:
     """A Zephyr module."""
-    values = values | {"KCONFIG": f"{values['NAME'].upper()}_TRAINABLE_MODEL"}
+    kind = "TRAINABLE_MODEL" if values[TRAINS] else "MODEL"
+    values = values | {"KCONFIG": f"{values['NAME'].upper()}_{kind}"}
+    sample = f"samples/{values['EXAMPLE']}"
     return {
         **_below("src", _core(values)),
         "zephyr/module.yml": fill("zephyr_module.yml", values),
@@ -97,10 +110,10 @@ def zephyr(values: Values) -> Files:
         "zephyr/CMakeLists.txt": fill(
             "zephyr_cmake", values | {"SOURCES": _source_list("../src", values)}
         ),
-        "samples/train/CMakeLists.txt": fill("zephyr_sample_cmake", values),
-        "samples/train/prj.conf": fill("zephyr_prj.conf", values),
-        "samples/train/sample.yaml": fill("zephyr_sample.yaml", values),
-        "samples/train/src/main.cc": _example(values, _MAIN),
+        f"{sample}/CMakeLists.txt": fill("zephyr_sample_cmake", values),
+        f"{sample}/prj.conf": fill("zephyr_prj.conf", values),
+        f"{sample}/sample.yaml": fill("zephyr_sample.yaml", values),
+        f"{sample}/src/main.cc": _example(values, _MAIN),
         "LICENSE": license_text(),
     }
 
@@ -124,7 +137,7 @@ class Layout:
         header = next(p for p in files if p.endswith(f"{values['NAME']}.h"))
         said = "" if values[ALL_KERNELS] else ", those that this model needs"
         about = values | {
-            "ADD": self.add.replace("NAME", values["NAME"]),
+            "ADD": self.add.replace("EXAMPLE", values["EXAMPLE"]).replace("NAME", values["NAME"]),
             "EXAMPLE_FILE": example,
             "FOLDER": header.removesuffix(f"{values['NAME']}.h"),
             "KERNELS_SAID": said,
@@ -156,7 +169,7 @@ LAYOUTS = {
     "zephyr": Layout(
         zephyr,
         "Build with `-DEXTRA_ZEPHYR_MODULES=/path/to/this/folder`, and in `prj.conf` set "
-        "`CONFIG_TENSORFLOW_LITE_MICRO=y`. See `samples/train`.",
+        "`CONFIG_TENSORFLOW_LITE_MICRO=y`. See `samples/EXAMPLE`.",
     ),
     "c-array": Layout(
         c_array,
@@ -170,19 +183,21 @@ def _core(values: Values) -> Files:
     """The model, what belongs to it, and the kernels."""
     name = values["NAME"]
     files = {
-        f"{name}.h": fill("trainer.h", values),
+        f"{name}.h": fill("interface.h", values),
         f"{name}_model.h": fill("model.h", values),
         f"{name}_model.cc": fill("model.cc", values),
         f"{name}_ops.h": fill("ops.h", values),
-        f"{name}_training.h": fill("training.h", values),
     }
+    if values[TRAINS]:
+        files[f"{name}_training.h"] = fill("training.h", values)
     kind = values[KIND]
     if kind:
         files[f"{name}_front_end.h"] = fill("front_end.h", values)
         files[f"{name}_front_end.cc"] = fill(f"{kind}_front_end.cc", values)
     kernels = kernel_sources(kind)
     if not values[ALL_KERNELS]:
-        kernels = needed_kernels(kernels, [*files.values(), _example(values, "")])
+        users = [*files.values(), _example(values, "")]
+        kernels = needed_kernels(kernels, users, keeps_states=bool(values[TRAINS]))
     return files | kernels | {"tflm_kernels/LICENSE": license_text()}
 
 

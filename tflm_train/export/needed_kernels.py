@@ -1,6 +1,6 @@
 """Which of the kernels' sources a project needs: what its ops and its own files lead to.
 
-What keeps states and latents is there in any case.
+What keeps states and latents is in every project that trains, and in no other.
 """
 
 from __future__ import annotations
@@ -11,25 +11,34 @@ from pathlib import PurePosixPath
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"(tflm_kernels/[^"]+)"', re.MULTILINE)
 _REGISTERS = re.compile(r"^TFLMRegistration Register_TRAIN_(\w+)\(\)", re.MULTILINE)
-_FOR_USERS = "tflm_kernels/state/"  # Firmware calls them as it likes: all of them stay.
+_STATE = "tflm_kernels/state/"  # Firmware that trains calls them as it likes: all of them stay.
 _CALLS = re.compile(r"Register_TRAIN_(\w+)\(\)")
 
 
-def needed_kernels(sources: Mapping[str, bytes], users: Iterable[bytes]) -> dict[str, bytes]:
+def needed_kernels(
+    sources: Mapping[str, bytes], users: Iterable[bytes], keeps_states: bool
+) -> dict[str, bytes]:
     """The sources that some files need: headers that they include, what implements these, the ops.
 
     Args:
       sources: All of the kernels' files, by path (`tflm_kernels/...`).
       users: Files that include headers of them and register ops (`Register_TRAIN_...()`).
+      keeps_states: Whether there is anything to save: else the headers that the ops share declare
+        functions of which no source is needed.
 
     Returns:
       Those that are needed, with all that they need themselves.
     """
-    texts = {path: data.decode() for path, data in sources.items()}
+    texts = {
+        path: data.decode()
+        for path, data in sources.items()
+        if keeps_states or not (path.startswith(_STATE) and path.endswith(".cc"))
+    }
     own = [data.decode() for data in users]
     ops = {op for text in own for op in _CALLS.findall(text)}
     waiting = [path for text in own for path in _INCLUDE.findall(text)]
-    waiting += [path for path in texts if path.startswith(_FOR_USERS)]
+    if keeps_states:
+        waiting += [path for path in texts if path.startswith(_STATE)]
     waiting += [path for path, text in texts.items() if ops.intersection(_REGISTERS.findall(text))]
     needed: set[str] = set()
     while waiting:

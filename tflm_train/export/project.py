@@ -1,4 +1,4 @@
-"""Writes a firmware project for a rewritten model."""
+"""Writes a firmware project for a model: one that trains, or one that only infers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from tflm_train.errors import DataError, TflmTrainError
 from tflm_train.export.description import describe
 from tflm_train.export.layouts import ALL_KERNELS, LAYOUTS, Files
 from tflm_train.export.provenance import signed
+from tflm_train.export.training import STATE_BYTES, TRAINS
 from tflm_train.files import NewFile, write_files
 from tflm_train.learning.split_pair import check_pair
 from tflm_train.model import Model
+from tflm_train.model.runnable import require_runnable, runnable_source
+from tflm_train.trained.trainable_model import TrainableModel
 from tflm_train.version import VERSION
 
 FORMATS = tuple(LAYOUTS)
@@ -27,11 +30,11 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Names that would not compile, or hide what the generated code uses.
 _TAKEN = frozenset(
     """
-    tflite tflm_train std main setup loop arena trainer auto bool break case catch char class const
-    default delete do double else enum explicit export extern false float for friend goto if inline
-    int long mutable namespace new operator private protected public register return short signed
-    sizeof static struct switch template this throw true try typedef union unsigned using virtual
-    void volatile while and or not xor asm
+    tflite tflm_train std main setup loop arena trainer predictor auto bool break case catch char
+    class const default delete do double else enum explicit export extern false float for friend
+    goto if inline int long mutable namespace new operator private protected public register return
+    short signed sizeof static struct switch template this throw true try typedef union unsigned
+    using virtual void volatile while and or not xor asm
     """.split()
 )
 
@@ -46,7 +49,9 @@ class Project:
       files: Contents by path relative to the project's folder.
       arena_bytes: Size of the tensor arena it declares.
       trunk_arena_bytes: The trunk's part of it; 0 without a trunk.
-      state_bytes: Size of its saved states.
+      state_bytes: Size of its saved states; 0 where nothing trains.
+      class_names: Of the classes, as it holds them; empty where it has none.
+      trains: Whether it does more than infer.
       op_count: Ops that its resolver registers.
       front_end: What makes the model's input of recordings, in words; None where none is declared.
     """
@@ -57,6 +62,8 @@ class Project:
     arena_bytes: int
     trunk_arena_bytes: int
     state_bytes: int
+    class_names: tuple[str, ...]
+    trains: bool
     op_count: int
     front_end: str | None
 
@@ -105,7 +112,8 @@ def export_project(
     """Makes a firmware project.
 
     Args:
-      model: A rewritten model.
+      model: A rewritten model, for firmware that trains; any other that TFLM and our kernels run,
+        such as one of `optimize` or `merge`, for firmware that infers.
       format: One of `FORMATS`.
       trunk: What gives the model's input, from the same `rewrite --split`: both run in one
         firmware.
@@ -119,7 +127,7 @@ def export_project(
       The project.
 
     Raises:
-      ModelError: The model holds no training ops.
+      ModelError: Its training ops are damaged, or the model of a trunk holds none.
       UnsupportedError: An op or a type that cannot be exported.
       DataError: An unusable name or header, another number of names than of
         classes, or a trunk that gives something else.
@@ -138,8 +146,13 @@ def export_project(
         )
     if trunk is not None:
         check_pair(trunk, model)
-    values = describe(model, chosen, class_names, trunk) | {"VERSION": VERSION}
-    values |= {"TFLM_HEADER": tflm_header, ALL_KERNELS: "yes" if all_kernels else ""}
+        TrainableModel.read(model)  # The tail trains: it is the use of the trunk's latents.
+    elif TrainableModel.find(model) is None:
+        require_runnable(model)
+        model = Model(runnable_source(model), model.name)
+    values, names = describe(model, chosen, class_names, trunk)
+    values |= {"VERSION": VERSION, "TFLM_HEADER": tflm_header}
+    values |= {ALL_KERNELS: "yes" if all_kernels else ""}
     files = signed(LAYOUTS[format].files(values))
     front_end = Preparation.of(model if trunk is None else trunk).front_end
     return Project(
@@ -148,7 +161,9 @@ def export_project(
         files=files,
         arena_bytes=int(values["ARENA_BYTES"]),
         trunk_arena_bytes=int(values["TRUNK_ARENA_BYTES"]),
-        state_bytes=int(values["STATE_BYTES"]),
+        state_bytes=int(values.get(STATE_BYTES, 0)),
+        class_names=names,
+        trains=bool(values[TRAINS]),
         op_count=int(values["OP_COUNT"]),
         front_end=None if front_end is None else front_end.said(),
     )

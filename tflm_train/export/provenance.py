@@ -1,4 +1,4 @@
-"""Where an exported project comes from: the tool, the model, and what of it trains."""
+"""Where an exported project comes from: the tool, the model, and what of it trains, if anything."""
 
 from __future__ import annotations
 
@@ -23,24 +23,31 @@ def signed(files: dict[str, bytes]) -> dict[str, bytes]:
     return {path: SPDX + data if path.endswith(_SOURCES) else data for path, data in files.items()}
 
 
-def provenance(trainable: TrainableModel, trunk: Model | None) -> str:
+def provenance(model: Model, trainable: TrainableModel | None, trunk: Model | None) -> str:
     """Comment lines of C++.
 
     Args:
-      trainable: The model that trains.
+      model: The model.
+      trainable: What trains of it.
       trunk: What gives its input, where the two were one.
     """
     lines = [f"tool         tflm_train {VERSION}, operators version {ops.VERSION}"]
-    for role, model in (("model", trainable.model), ("trunk", trunk)):
-        if model is not None:
-            lines.append(f"{role:<13}{_plain(model.name)}, {len(model.source):,} bytes")
-            lines.append(f"  sha256     {hashlib.sha256(model.source).hexdigest()}")
-    lines.append(f"fingerprint  {trainable.fingerprint:016x}, of the states that it loads")
-    loss = LossKind(trainable.loss.loss_kind).name.lower()
-    lines.append(f"scheme       loss {loss} of output {trainable.trained_output}")
-    lines.append(f"             seed {trainable.seed} of the random rounding")
-    lines += [f"  trains     {line}" for update in trainable.updates for line in _trained(update)]
+    for role, part in (("model", model), ("trunk", trunk)):
+        if part is not None:
+            lines.append(f"{role:<13}{_plain(part.name)}, {len(part.source):,} bytes")
+            lines.append(f"  sha256     {hashlib.sha256(part.source).hexdigest()}")
+    if trainable is not None:
+        lines += _training(trainable)
     return "\n".join(f"//   {line}" for line in lines)
+
+
+def _training(trainable: TrainableModel) -> Iterator[str]:
+    yield f"fingerprint  {trainable.fingerprint:016x}, of the states that it loads"
+    loss = LossKind(trainable.loss.loss_kind).name.lower()
+    yield f"scheme       loss {loss} of output {trainable.trained_output}"
+    yield f"             seed {trainable.seed} of the random rounding"
+    for update in trainable.updates:
+        yield from (f"  trains     {line}" for line in _trained(update))
 
 
 def _trained(update: Update) -> Iterator[str]:

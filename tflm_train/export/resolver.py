@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train import ops
 from tflm_train.errors import UnsupportedError
+from tflm_train.export.c_source import c_string
 from tflm_train.model import Model, flatbuffer
 from tflm_train.model.model import BUILTIN_NAMES
 from tflm_train.ops.builtin import BUILTINS
@@ -25,17 +25,19 @@ class Resolver:
       calls: C++ expressions of the type TfLiteStatus, each registering one op in `resolver`.
       declarations: Of the functions that they call and the firmware has to define: one for each
         custom op that is neither TFLM's nor ours.
+      has_ours: Whether there are ops of ours among them.
     """
 
     calls: tuple[str, ...]
     declarations: tuple[str, ...] = ()
+    has_ours: bool = False
 
 
 def exact_resolver(model: Model) -> Resolver:
     """Finds the ops that all subgraphs of a model use.
 
     Args:
-      model: A rewritten model.
+      model: The model.
 
     Returns:
       The registrations, TFLM's own ops first, each group in the order of first use.
@@ -56,7 +58,7 @@ def exact_resolver(model: Model) -> Resolver:
             if not name.startswith(ops.OP_PREFIX):
                 function = "Register_" + re.sub(r"\W", "_", name)
                 declarations.append(f"const TFLMRegistration* {function}();")
-                builtins.append(f"resolver.AddCustom({json.dumps(name)}, {function}())")
+                builtins.append(f"resolver.AddCustom({c_string(name)}, {function}())")
                 continue
             kind = name.removeprefix(ops.OP_PREFIX)
             call = f"::tflm_train::AddTrainOp(resolver, ::tflm_train::Register_TRAIN_{kind}())"
@@ -65,7 +67,7 @@ def exact_resolver(model: Model) -> Resolver:
             builtins.append(f"resolver.Add{resolver_method(builtin, model.name)}()")
     # Several versions of one op are one kernel.
     calls = tuple(dict.fromkeys([*builtins, *training]))
-    return Resolver(calls, tuple(dict.fromkeys(declarations)))
+    return Resolver(calls, tuple(dict.fromkeys(declarations)), bool(training))
 
 
 def resolver_method(builtin: int, model_name: str) -> str:

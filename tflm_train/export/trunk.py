@@ -26,7 +26,7 @@ def trunk_values(trunk: Model | None, arena: Arena | None) -> dict[str, str]:
             "SAMPLE_INTERPRETER": "interpreter_",
             "ARENA_MEMORY": "arena, arena_bytes",
             "INFER": "    *learning_rate() = 0.0f;\n"
-            "    return interpreter_.Invoke() == kTfLiteOk ? Largest() : -1;\n",
+            "    return interpreter_.Invoke() == kTfLiteOk ? Best() : -1;\n",
         }
     return {
         "TRUNK_DECLARATION": f"""

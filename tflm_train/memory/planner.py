@@ -11,7 +11,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tflm_train.graph import Graph, Tensor
+from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Tensor
 from tflm_train.graph.liveness import Liveness
 from tflm_train.ops.target import align
 
@@ -137,7 +137,7 @@ def plan_arena(
     for index, op in enumerate(graph.ops):
         time = index + 1
         for size in scratch.get(index, []):
-            name = f"scratch of {op.name}"
+            name = f"scratch of {op.name.removeprefix(TRAINING_OP_PREFIX)}"
             buffers.append(Buffer(name, align(size, ALIGNMENT), time, time, BufferKind.SCRATCH))
     placed = _place(buffers)
     return ArenaPlan(placed, max((b.end for b in placed), default=0))

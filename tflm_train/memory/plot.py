@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from typing import Any
 
 from tflm_train import ops
-from tflm_train.errors import RuntimeFailure
 from tflm_train.graph.names import without_common_folder
-from tflm_train.memory.planner import Buffer
+from tflm_train.memory.extra import MASK_PREFIX
+from tflm_train.memory.planner import Buffer, BufferKind
 from tflm_train.memory.purpose import Purpose, purpose_of
 from tflm_train.memory.report import MemoryReport
 from tflm_train.memory.ticks import size_words, ticks
+from tflm_train.pages.labels import Box, Labels, measured
+from tflm_train.pages.picture import halo, picture
 
 _COLOURS = {
     Purpose.FORWARD: "#9ecae1",
     Purpose.KEPT: "#fd8d3c",
-    Purpose.MASK: "#9e6ab8",
+    Purpose.MASK: "#bc9ad0",
     Purpose.GRADIENT: "#74c476",
-    Purpose.SCRATCH: "#969696",
+    Purpose.SCRATCH: "#b3b3b3",
 }
-_PART_COLOURS = ("#9ecae1", "#969696", "#e6550d", "#bcbddc", "#c7c7c7", "#dddddd", "#74c476")
+_PART_COLOURS = ("#9ecae1", "#b3b3b3", "#e6550d", "#bcbddc", "#c7c7c7", "#dddddd", "#74c476")
 _PEAK = "#cb181d"
+_BACKWARD = "#fff3e0"
+_HEIGHT = 4.9  # Inches.
 _NAME_SIZE = 6.5  # Points.
-_SHORTEST_NAME = 8  # Characters; fewer tell nothing.
-_TITLE_WIDTH = 130
+_WIDEST_PART = 3.6
+"""Of the whole arena, bars are 1 wide and what is said of them takes the rest."""
 
 
 def draw_memory(report: MemoryReport) -> bytes:
@@ -41,27 +44,27 @@ def draw_memory(report: MemoryReport) -> bytes:
     Raises:
       RuntimeFailure: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RuntimeFailure("plots need matplotlib: pip install tflm_train[plot]") from error
-    figure = Figure(figsize=(15, 7.5), layout="constrained")
-    timeline, parts = figure.subplots(1, 2, width_ratios=(8, 1.6))
+    return picture(_HEIGHT, lambda figure: _draw(figure, report))
+
+
+def _draw(figure: Any, report: MemoryReport) -> None:
+    timeline, parts = figure.subplots(1, 2, width_ratios=(5.6, 1.5))
     _draw_timeline(timeline, report)
     _draw_parts(parts, report)
+    figure.legend(*timeline.get_legend_handles_labels(), loc="outside lower center", ncols=7,
+                  columnspacing=1.2, handlelength=1.4)  # fmt: skip
     figure.draw_without_rendering()  # Only then is known how much room there is for names.
+    _title(timeline, report)
     _name_buffers(timeline, report)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    return stream.getvalue()
 
 
 def _draw_timeline(axis: Any, report: MemoryReport) -> None:
     count, height = len(report.op_names), max(1, report.plan.bytes)
     loss = report.first_training_op
     if loss is not None:
-        axis.axvspan(loss - 0.5, count - 0.5, color="#fff3e0", zorder=0)
-        axis.text(loss - 0.4, height * 1.02, "backward pass", fontsize=9, color="#b35806")
+        axis.axvspan(loss - 0.5, count - 0.5, color=_BACKWARD, zorder=0)
+        axis.text(count - 0.7, height * 1.02, "backward pass", ha="right", color="#b35806",
+                  zorder=5, path_effects=[halo(_BACKWARD)])  # fmt: skip
     used = set()
     for buffer in report.plan.buffers:
         purpose = purpose_of(buffer, report)
@@ -73,24 +76,16 @@ def _draw_timeline(axis: Any, report: MemoryReport) -> None:
         )  # fmt: skip
         used.add(purpose)
     live = report.plan.live_bytes()
-    axis.step(range(-1, len(live) - 1), live, where="mid", color="black", linewidth=0.9, zorder=3,
+    axis.step(range(-1, len(live) - 1), live, where="mid", color="black", linewidth=0.8, zorder=3,
               label="bytes alive")  # fmt: skip
-    op = report.peak_op
-    axis.axvline(op, color=_PEAK, linestyle="--", linewidth=1.2, zorder=4, label="peak")
-    name = report.op_names[op].removeprefix(ops.OP_PREFIX) if op >= 0 else "inputs"
-    blamed = ", ".join(f"{_short_name(b)} {size_words(b.size)}" for b in report.peak_buffers()[:3])
-    peak = f"peak: op {op} ({name}), {size_words(report.peak_bytes)} alive: {blamed}"
-    title = f"{report.model}: {size_words(report.total_bytes)} of arena, {report.kernels} kernels"
-    axis.set_title(
-        f"{title}\n{textwrap.shorten(peak, _TITLE_WIDTH, placeholder=' …')}", fontsize=11
-    )
+    axis.axvline(report.peak_op, color=_PEAK, linestyle="--", linewidth=1, zorder=4, label="peak")
     at = ticks(height, 8, binary=True)
     axis.set(
-        xlim=(-1.5, count - 0.5), ylim=(0, height * 1.07), xlabel="operator",
+        title="\n", xlim=(-1.5, count - 0.5), ylim=(0, height * 1.07), xlabel="operator",
         ylabel="offset in the arena", xticks=ticks(count - 1, 12), yticks=at,
         yticklabels=[size_words(value) for value in at],
     )  # fmt: skip
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=7, fontsize=9, frameon=False)
+    axis.grid(visible=False)
 
 
 def _span(buffer: Buffer) -> tuple[float, int]:
@@ -98,36 +93,65 @@ def _span(buffer: Buffer) -> tuple[float, int]:
     return buffer.first - 1.5, buffer.last - buffer.first + 1
 
 
+def _title(axis: Any, report: MemoryReport) -> None:
+    """Of which model it is, and what is to blame for the peak: as much as there is room for."""
+    op = report.peak_op
+    name = report.op_names[op].removeprefix(ops.OP_PREFIX) if op >= 0 else "inputs"
+    blamed = [
+        f"{'scratch' if b.kind is BufferKind.SCRATCH else _layer_of(_short_name(b))} "
+        f"{size_words(b.size)}"
+        for b in report.peak_buffers()
+    ]
+    total = f": {size_words(report.total_bytes)} of arena, {report.kernels} kernels"
+    labels = Labels(measured(axis.figure, 8.5))
+    room = axis.get_window_extent().width
+    model = labels.cut(report.model, room - labels.measure(total)[0])
+    peak = f"peak {size_words(report.peak_bytes)} at op {op} ({name}): "
+    lines = [peak + ", ".join(blamed[:count]) for count in (3, 2, 1)]
+    shown = next((line for line in lines if labels.has_room(line, room)), peak.removesuffix(": "))
+    axis.set_title(f"{model}{total}\n{shown}", fontsize=8.5)
+
+
 def _name_buffers(axis: Any, report: MemoryReport) -> None:
-    """Writes names where there is room: along a rectangle, or up it."""
+    """Writes names where there is room, into the largest rectangles first."""
     buffers = report.plan.buffers
+    labels = Labels(measured(axis.figure, _NAME_SIZE))
     names = without_common_folder([_short_name(buffer) for buffer in buffers])
-    box = axis.get_window_extent()
-    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
-    # Of DejaVu Sans, matplotlib's own font, a character is 0.6 of its size wide on average.
-    line = _NAME_SIZE * axis.figure.dpi / 72
-    character = 0.6 * line
-    for name, buffer in zip(names, buffers, strict=True):
+    to_pixels, to_data = axis.transData, axis.transData.inverted()
+    for name, buffer in sorted(zip(names, buffers, strict=True), key=lambda x: -_area(x[1])):
         begin, span = _span(buffer)
-        width = box.width * span / (right - left)
-        height = box.height * buffer.size / (high - low)
-        rotation = 0 if width >= height or width >= character * len(name) else 90
-        along, across = (height, width) if rotation else (width, height)
-        room = int(along / character) - 2
-        if across < 1.25 * line or room < _SHORTEST_NAME:
-            continue
+        left, low = to_pixels.transform((begin, buffer.offset))
+        right, high = to_pixels.transform((begin + span, buffer.end))
         sized = f"{name} {size_words(buffer.size)}"
-        text = sized if len(sized) <= room else name
-        if len(text) > room:
-            text = "…" + text[len(text) - room + 1 :]
-        axis.text(
-            begin + span / 2, buffer.offset + buffer.size / 2, text, rotation=rotation,
-            ha="center", va="center", fontsize=_NAME_SIZE, zorder=5,
-        )  # fmt: skip
+        texts = (sized, name, "/".join(name.split("/")[-2:]), _layer_of(name))
+        label = labels.place(Box(left, low, right - left, high - low), texts)
+        if label is not None:
+            colour = _COLOURS[purpose_of(buffer, report)]
+            axis.text(
+                *to_data.transform((label.x, label.y)), label.text,
+                rotation=90 if label.is_up else 0, ha="center", va="center_baseline",
+                rotation_mode="anchor", fontsize=_NAME_SIZE, zorder=5, in_layout=False,
+                # The lines of the peak and of the bytes alive cross it.
+                path_effects=[halo(colour)],
+            )  # fmt: skip
+
+
+def _area(buffer: Buffer) -> int:
+    return buffer.size * (buffer.last - buffer.first + 1)
 
 
 def _short_name(buffer: Buffer) -> str:
-    return buffer.name.split(";")[0]
+    """Without what the colour says."""
+    name = buffer.name.split(";")[0]
+    for prefix in (MASK_PREFIX, "grad/", "scratch of "):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _layer_of(name: str) -> str:
+    """Of `folders/layer/operator` the layer."""
+    parts = name.split("/")
+    return parts[-2] if len(parts) > 2 else name
 
 
 def _draw_parts(axis: Any, report: MemoryReport) -> None:
@@ -140,15 +164,20 @@ def _draw_parts(axis: Any, report: MemoryReport) -> None:
                 0, size, 1, bottom, align="edge", color=colour, edgecolor="white", linewidth=0.5
             )
             text = f"{size_words(size)} {textwrap.fill(label, 14)}"
-            shown.append((bottom + size / 2, 0.026 * total * (1 + text.count("\n")), text))
+            shown.append((bottom + size / 2, 0.032 * total * (1 + text.count("\n")), text))
             bottom += size
     places = _apart([(y, height) for y, height, _ in shown], total)
-    for y, (_, _, words) in zip(places, shown, strict=True):
-        axis.text(1.1, y, words, va="center", fontsize=8)
+    for y, (middle, _, words) in zip(places, shown, strict=True):
+        axis.plot((1, 1.2), (middle, y), color="gray", linewidth=0.5)
+        axis.text(1.28, y, words, va="center", fontsize=7)
     at = ticks(total, 6, binary=True)
-    axis.set(xlim=(0, 3.2), ylim=(0, total * 1.04), title="whole arena", xticks=[], yticks=at,
-             yticklabels=[size_words(value) for value in at])  # fmt: skip
-    axis.spines[["top", "right", "bottom"]].set_visible(False)
+    axis.set(
+        xlim=(0, _WIDEST_PART), ylim=(0, total * 1.04), xticks=[], yticks=at,
+        yticklabels=[size_words(value) for value in at],
+    )  # fmt: skip
+    axis.set_title("whole arena", fontsize=8.5)
+    axis.grid(visible=False)
+    axis.spines["bottom"].set_visible(False)
 
 
 def _apart(wanted: list[tuple[float, float]], most: float) -> list[float]:

@@ -90,6 +90,15 @@ def list_layers(graph: Graph) -> list[Layer]:
     return [Layer(n, op, i) for n, (i, op) in enumerate(positions)]
 
 
+def is_per_channel(op: Op) -> bool:
+    """Whether an operator is a layer of one weight for each channel, and perhaps a bias."""
+    form = layer_form_of(op)
+    if form is None or not form.is_depthwise:
+        return False
+    weights = op.inputs[form.weights]
+    return weights is not None and weights.shape == (1, 1, 1, op.input.shape[-1])
+
+
 def uses_of(layers: Sequence[Layer], layer: Layer) -> list[Layer]:
     """The layers that are one layer, which runs once for each of them; in execution order.
 

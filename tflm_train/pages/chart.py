@@ -42,6 +42,7 @@ class Chart:
       y_title: What y is.
       height: Units.
       zero: Whether y reaches to zero.
+      counts: Whether x counts something, and has no value between 1 and 2 to be named.
       y_range: Values that y reaches to in any case, so that charts can be compared.
     """
 
@@ -49,6 +50,7 @@ class Chart:
     y_title: str
     height: int = 230
     zero: bool = False
+    counts: bool = False
     y_range: Sequence[float] = ()
     _lines: list[tuple[list[tuple[float, float]], str]] = field(default_factory=list)
     _points: list[Point] = field(default_factory=list)
@@ -97,7 +99,7 @@ class Chart:
             style = "axis" if value == 0 else "grid"
             yield f'<line class="{style}" x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>'
             yield f'<text class="end" x="{_LEFT - 5}" y="{y + 3.5:.1f}">{_number(value)}</text>'
-        for value in x_axis.ticks():
+        for value in x_axis.ticks(whole=self.counts):
             x = x_axis.at(value)
             yield f'<line class="grid" x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}"/>'
             yield f'<text class="mid" x="{x:.1f}" y="{bottom + 13}">{_number(value)}</text>'
@@ -142,11 +144,13 @@ class _Axis:
         share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.stop - self.start)
 
-    def ticks(self) -> list[float]:
-        """Round values."""
+    def ticks(self, *, whole: bool = False) -> list[float]:
+        """Round values; where `whole`, none with a fraction."""
         rough = (self.high - self.low) / _TICKS
         size: float = 10 ** math.floor(math.log10(rough))
         step = next(size * x for x in (1, 2, 5, 10) if size * x >= rough)
+        if whole:
+            step = max(1.0, step)
         first = math.ceil(self.low / step)
         return [round(i * step, 10) for i in range(first, math.floor(self.high / step) + 1)]
 

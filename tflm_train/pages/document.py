@@ -75,7 +75,7 @@ def how_it_was_measured(values: Mapping[str, str], command: str) -> str:
       command: What was typed.
     """
     return (
-        f"<h2>How it was measured</h2><div class='card'>{facts(values)}"
+        f"<h2>How it was measured</h2><div class='card wide'>{facts(values)}"
         f"<pre><code>{escape(command)}</code></pre></div>"
     )
 

@@ -17,9 +17,9 @@ from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena, Peak
 from tflm_train.model import Graph, Model, Tensor
-from tflm_train.model.batch import one_sample
-from tflm_train.model.grouped import ungrouped
 from tflm_train.model.layers import Layer, list_layers
+from tflm_train.model.per_channel import channel_layers, channel_notes, drop_channel_layers
+from tflm_train.model.prepared import prepared
 from tflm_train.model.runnable import missing_kernels
 from tflm_train.records import sometimes
 from tflm_train.rewriter.default_training import DefaultTraining
@@ -158,9 +158,11 @@ def inspect_model(
     """
     source = len(model.source)
     model, notes = _as_rewritten(model)
+    plain = Model(model.source, model.name)
+    drop_channel_layers(plain.graph)
     losses = {name: why_no_loss(model, name, output) for name in LOSS_RULES}
     path = gradient_path(model, output)
-    memory = memory_report(model, kernels)
+    memory = memory_report(plain, kernels)
     core = Core.of(memory.kernels) if core is None else core
     step = step_cost(model.graph.ops, core, memory.kernels)
     measured = {} if added is None else added
@@ -169,14 +171,14 @@ def inspect_model(
         bytes=source,
         inputs=tuple(_interface(t) for t in model.graph.inputs),
         outputs=tuple(_interface(t) for t in model.graph.outputs),
-        ops=dict(Counter(op.name for op in model.graph.ops)),
+        ops=dict(Counter(op.name for op in plain.graph.ops)),
         losses=losses,
         barriers=path.barriers,
         kernels=str(memory.kernels),
         arena=memory.arena(),
         peak=memory.peak(),
-        flash=flash_report(flash_bytes(source, model.graph.ops, core)),
-        time=time_report(step, clock),
+        flash=flash_report(flash_bytes(source, plain.graph.ops, core)),
+        time=time_report(step_cost(plain.graph.ops, core, memory.kernels), clock),
         layers=tuple(
             _describe(model.graph, layer, path, step, measured.get(layer.index))
             for layer in list_layers(model.graph)
@@ -189,10 +191,10 @@ def _as_rewritten(model: Model) -> tuple[Model, tuple[str, ...]]:
     """The model for one sample, where that can be, and what there is to say."""
     missing = tuple(f"TFLM cannot run {m.reason}" for m in missing_kernels(model))
     try:
-        model = ungrouped(one_sample(model))
+        model = prepared(model)
     except UnsupportedError as error:
         return model, (str(error), *missing)
-    return model, (*model.notes, *missing)
+    return model, (*model.notes, *channel_notes(channel_layers(model.graph)), *missing)
 
 
 def _interface(tensor: Tensor) -> Interface:

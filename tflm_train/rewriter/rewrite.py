@@ -16,8 +16,8 @@ from tflm_train.cost.flash import Flash
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
-from tflm_train.model.batch import one_sample
-from tflm_train.model.grouped import ungrouped
+from tflm_train.model.per_channel import channel_layers, channel_notes, drop_channel_layers
+from tflm_train.model.prepared import prepared
 from tflm_train.model.runnable import require_runnable
 from tflm_train.model.written import write, write_checked
 from tflm_train.ops.reading import is_ours
@@ -79,7 +79,8 @@ def original_of(model: Model) -> Model:
     """The model to rewrite: one that is not ready to train is made so, which its notes say.
 
     An optimized one gets its builtin operators back; one that was made for several samples at a
-    time is made for one; groups of a convolution become layers.
+    time is made for one; groups of a convolution become layers, and constant scales and biases of
+    channels get some.
 
     Raises:
       UnsupportedError: The model is rewritten already, TFLM cannot run it, or its operators mix the
@@ -92,7 +93,7 @@ def original_of(model: Model) -> Model:
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
     require_runnable(original)
-    return ungrouped(one_sample(original))
+    return prepared(original)
 
 
 def rewrite(
@@ -198,8 +199,10 @@ def _build(
         added = attach_head(work, plan.head, scheme.head, scheme.loss.rule, scheme.seed)
         describe_head(work, scheme.head, plan.output, classes)
         plan = plan.with_new_layers(work.graph, added)
+    drop_channel_layers(work.graph, {id(layer.op) for layer in plan.trained})
+    added_layers = channel_layers(work.graph)
     graph = TrainingGraph.start(work, plan)
-    graph.warnings += [*model.notes, *_model_warnings(work)]
+    graph.warnings += [*model.notes, *channel_notes(added_layers), *_model_warnings(work)]
     order_all = functools.partial(order_ops, order=order, fingerprint=_fingerprint(model, scheme))
     made = (CHOOSE_VARIABLES, DIFFERENTIATE, SAVE_MASKS, SPLIT_LAYERS)
     ordered = Pass("order_ops", order_all, requires=(UPDATED, LAYERS_SPLIT), ensures=(IN_ORDER,))

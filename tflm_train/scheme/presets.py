@@ -13,7 +13,8 @@ than 12 below the head: first layers have the largest activations, whose gradien
 RAM than all the rest, and change least from task to task. (`update: {biases: all}` trains them
 too.) The layers that matter most are those that "On-Device Training Under 256KB Memory" (Lin et
 al., NeurIPS 2022) found to: no depthwise ones, and of an inverted bottleneck only the first
-pointwise one.
+pointwise one. Of a batch normalization that stands in the graph the biases train with those of the
+layers, and the scales, which need its output kept, with everything.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Graph
 from tflm_train.model.ending import ending_of
-from tflm_train.model.layers import Layer, list_layers
+from tflm_train.model.layers import Layer, is_per_channel, list_layers
 from tflm_train.model.model import Model
+from tflm_train.model.prepared import prepared
 from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.constants import LossKind
 from tflm_train.scheme.gradient_path import GradientPath, gradient_path, why_no_loss
@@ -78,7 +80,7 @@ def preset_scheme(
     Raises:
       UnsupportedError: Nothing of the model, or nothing that the preset names, can train.
     """
-    preset = Preset(preset)
+    preset, model = Preset(preset), prepared(model)
     layers = feeding_layers(model, output)
     loss = ordinary_loss(model, head, output)
     graph, path = model.graph, gradient_path(model, output, loss.name)
@@ -142,7 +144,7 @@ def _choose(
         return [], []
     below = layers[:-1]
     if preset is not Preset.FULL:
-        below = below[-max(_SHALLOW, (len(layers) + 1) // 2) :]
+        below = _later_half(below)
     biases = [layer for layer in below if path.why_not_bias(graph, layer) is None]
     weights = [layer for layer in below if path.why_not_weights(graph, layer) is None]
     if preset is Preset.FULL:
@@ -155,6 +157,14 @@ def _choose(
         cheap = {x.index for x in dearest_first[len(matter) // 2 :]}
         matter = [x for x in matter if x.index in cheap]
     return matter, biases
+
+
+def _later_half(below: list[Layer]) -> list[Layer]:
+    """What lies behind the frozen part; layers of one weight a channel go with the one before."""
+    counted = [layer for layer in below if not is_per_channel(layer.op)]
+    frozen = counted[: -max(_SHALLOW, (len(counted) + 2) // 2)]
+    first = counted[len(frozen)].index if frozen else 0
+    return [layer for layer in below if layer.index >= first]
 
 
 def weight_bytes(layer: Layer) -> int:
@@ -182,8 +192,11 @@ def _is_expansion(graph: Graph, layer: Layer) -> bool:
 
 
 def _layer_before(graph: Graph, layer: Layer) -> Layer | None:
-    """The layer that feeds another one through operators of one input, if one does."""
-    layers = {id(each.op): each for each in list_layers(graph)}
+    """The layer that feeds another one through operators of one input, if one does.
+
+    Layers of one weight for each channel are passed: they only scale what another one made.
+    """
+    layers = {id(each.op): each for each in list_layers(graph) if not is_per_channel(each.op)}
     op = graph.producer(layer.x)
     while op is not None and id(op) not in layers:
         activations = [t for t in op.inputs if t is not None and t.data is None]

@@ -49,6 +49,10 @@ _MODELS = """\
 - One subgraph is rewritten, the first; control flow (IF, WHILE) cannot lie on the gradient's way.
 - A grouped CONV_2D (up to 32 groups, or one for each input channel) becomes a layer for each group
   between SPLIT and CONCATENATION, or a DEPTHWISE_CONV_2D, with the same answers.
+- A scale or a bias for each channel that is a MUL, ADD or SUB by a constant (a batch normalization
+  that no convolution could take in) trains as a DEPTHWISE_CONV_2D of one tap behind it, which
+  begins as 1 and 0; where that is not trained, it is not there. What prepares the inputs before the
+  first layer, or scales an output behind its last, stays constant.
 - Streaming models, which keep earlier frames in resource variables (CALL_ONCE, READ_VARIABLE,
   ASSIGN_VARIABLE): each Invoke is a frame, a training step as well. What was kept of earlier frames
   is taken as it stands: no gradient goes back through it.

@@ -38,6 +38,10 @@ class SerialPort {
     print(text);
     println();
   }
+  void println(int value) {
+    print(value);
+    println();
+  }
   void println(unsigned long value) {
     print(value);
     println();

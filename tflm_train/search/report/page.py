@@ -170,7 +170,7 @@ def _share(ratio: float) -> str:
 def _contributions(searched: Searched, words: Words) -> str:
     found, factor = searched.contributions, 100 if words.is_accuracy else 1
     unit = "points" if words.is_accuracy else "less error"
-    biases = Chart("last k biases", f"gain, {unit}", height=190, zero=True)
+    biases = Chart("last k biases", f"gain, {unit}", height=190, zero=True, counts=True)
     biases.line([(0, 0), *((k, factor * gain.mean) for k, gain in found.biases)])
     biases.points(
         Point(k, factor * gain.mean, factor * gain.error, f"last {k}: {_said(gain, words)}")
@@ -182,7 +182,7 @@ def _contributions(searched: Searched, words: Words) -> str:
     for style, ratio in zip(("c1", "c2", "c3", "c4"), ratios, strict=False):
         gains = {layer: gain for (layer, own), gain in found.weights.items() if own == ratio}
         limits = _range(every, factor)
-        chart = Chart("layer", f"gain, {unit}", height=190, zero=True, y_range=limits)
+        chart = Chart("layer", f"gain, {unit}", height=190, zero=True, counts=True, y_range=limits)
         chart.points(
             Point(
                 layer,
