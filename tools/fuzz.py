@@ -1,11 +1,12 @@
 """Campaigns of the fuzz targets: `python tools/fuzz.py [--minutes M] [--runs N] [TARGET ...]`.
 
-The targets take turns. Inputs that reach new code are kept in build/fuzz/kept for the next
-campaign; what a finding was made by goes to tests/fuzz/seeds, where `make test` replays it until it
-is mended and ever after. build/fuzz/counts.json adds up what each target has run without a finding
-since its sources last changed; with `--runs` a target goes on until its sum is that large, a reader
-in Python until it is a hundredth of that, or a thousandth of models. The exit status is the number
-of targets with a finding.
+The targets take turns. A quarter of the runs looks for inputs that reach new code, which are kept
+in build/fuzz/kept; the others change what is kept, and are faster. What a finding was made by goes
+to tests/fuzz/seeds, where `make test` replays it until it is mended and ever after.
+build/fuzz/counts.json adds up what each target has run without a finding since its sources last
+changed, and what the file of `--save` says of the same sources counts too. With `--runs` a target
+goes on until its sum is that large, a reader in Python until it is a hundredth of that, or a
+thousandth of models. The exit status is the number of targets with a finding.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from fuzz_targets import ROOT, Outcome, Target, build, campaign, sources, target
 FOLDER = ROOT / "build" / "fuzz"
 ROUND_SECONDS = 60.0
 ENDLESS = 10**18
+_EXPLORED = 4
+"""One of so many runs looks for new code."""
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Count:
     Attributes:
       digest: Of its sources; other sources begin anew.
       runs: Executions.
+      explored: Those that looked for new code.
       deep: Those that got beyond the first checks.
       cpu_seconds: That they took.
       edges: Of the code, that were reached.
@@ -47,6 +51,7 @@ class Count:
 
     digest: str
     runs: int = 0
+    explored: int = 0
     deep: int = 0
     cpu_seconds: float = 0
     edges: int = 0
@@ -64,7 +69,7 @@ class Campaigns:
     """Campaigns of several targets.
 
     Attributes:
-      programs: Of the targets, by name.
+      programs: Of the targets, by name and by whether it looks for new code.
       counts: What each has run, by name; kept in a file.
       runs: What each shall have run in the end.
       end: When no other round begins, of time.monotonic().
@@ -72,7 +77,7 @@ class Campaigns:
       findings: What was found, by name.
     """
 
-    programs: dict[str, list[str]]
+    programs: dict[tuple[str, bool], list[str]]
     counts: dict[str, Count]
     runs: int
     end: float
@@ -97,9 +102,10 @@ class Campaigns:
         seconds = min(self.round_seconds, self.end - time.monotonic())
         if runs <= 0 or seconds <= 0:
             return False
+        explores = count.explored * _EXPLORED <= count.runs
         found = FOLDER / f"found_{target.name.replace('/', '_')}"
         outcome = campaign(
-            self.programs[target.program],
+            self.programs[target.program, explores],
             target,
             runs,
             seconds,
@@ -114,6 +120,7 @@ class Campaigns:
             return False
         with self._lock:
             count.add(outcome)
+            count.explored += outcome.runs * explores
             _write_counts(self.counts)
         return True
 
@@ -133,14 +140,16 @@ def _digest(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _read_counts(chosen: Iterable[Target]) -> dict[str, Count]:
+def _read_counts(chosen: Iterable[Target], saved: Path | None) -> dict[str, Count]:
     path = FOLDER / "counts.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     counts = {name: Count(**count) for name, count in known.items()}
+    earlier = json.loads(saved.read_text())["targets"] if saved and saved.exists() else {}
     for target in chosen:
         digest = _digest(sources(target.program))
-        if target.name not in counts or counts[target.name].digest != digest:
-            counts[target.name] = Count(digest)
+        rows = [counts.get(target.name), Count(**earlier.get(target.name, {"digest": ""}))]
+        of_same = [row for row in rows if row is not None and row.digest == digest]
+        counts[target.name] = max(of_same, key=lambda row: row.runs, default=Count(digest))
     return counts
 
 
@@ -184,7 +193,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
-    parser.add_argument("--save", type=Path, help="also write the JSON object to this file")
+    parser.add_argument(
+        "--save", type=Path, help="also write the JSON object to this file, and go on from it"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.targets) - {target.name for target in targets()}
     if unknown:
@@ -198,11 +209,15 @@ def main() -> int:
     arguments = _arguments()
     chosen = [t for t in targets() if not arguments.targets or t.name in arguments.targets]
     names = sorted({target.program for target in chosen})
-    programs = {name: build(FOLDER / "programs", name) for name in names}
+    programs = {
+        (name, explores): build(FOLDER / f"programs_{explores:d}", name, explores=explores)
+        for name in names
+        for explores in (True, False)
+    }
     seconds = 60 * arguments.minutes
     campaigns = Campaigns(
         programs,
-        _read_counts(chosen),
+        _read_counts(chosen, arguments.save),
         arguments.runs or ENDLESS,
         time.monotonic() + seconds,
         min(ROUND_SECONDS, seconds * min(arguments.workers, len(chosen)) / len(chosen)),

@@ -141,13 +141,16 @@ def sources(program: str) -> list[Path]:
     return included([*kernels(program), *_harness(program)])
 
 
-def build(folder: Path, program: str, source: Path | None = None) -> list[str]:
+def build(
+    folder: Path, program: str, source: Path | None = None, explores: bool = True
+) -> list[str]:
     """Compiles the program of a target, where it is to be compiled.
 
     Args:
       folder: Where it goes.
       program: Its name.
       source: Of the target, if it is not the one in tests/fuzz.
+      explores: Whether it sees which inputs reach new code, which half of its time goes to.
 
     Returns:
       The command that runs it, but for the target's arguments.
@@ -161,7 +164,9 @@ def build(folder: Path, program: str, source: Path | None = None) -> list[str]:
     own, harness = kernels(program), _harness(program)
     if source is not None:
         harness[0] = source
-    coverage = {path: ["-fsanitize-coverage=trace-pc"] * (path.stem != "crc32") for path in own}
+    coverage = {
+        path: ["-fsanitize-coverage=trace-pc"] * (explores and path.stem != "crc32") for path in own
+    }
     jobs = [(path, [*SANITIZERS, *coverage[path]]) for path in own]
     jobs += [(path, [] if path.stem in BARE else [*SANITIZERS]) for path in harness]
 

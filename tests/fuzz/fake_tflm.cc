@@ -329,7 +329,7 @@ class Runner {
       context_.scratch.push_back(context_.Allocate(bytes));
     }
     if (registration_.reset != nullptr) registration_.reset(&context_, tflite_node.user_data);
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < budget_.invokes; ++i) {
       if (i == 0 || kind != OpKind::kRestore) FillTensors(kind, i == 0);
       registration_.invoke(&context_, &tflite_node);
       if (kind == OpKind::kRestore) UseState(tflite_node);

@@ -40,13 +40,14 @@ std::vector<uint8_t> WriteNode(const FuzzNode& node);
 enum class Outcome { kRefused, kPrepared, kInvoked };
 
 // What a run may take: bytes of its constants and of all of its tensors, and multiplications,
-// roughly. None: Prepare alone.
+// roughly (none: Prepare alone); and how often it is invoked.
 struct Budget {
   size_t bytes;
   double work;
+  int invokes;
 };
-constexpr Budget kPrepareAlone = {size_t{1} << 12, 0};
-constexpr Budget kLargest = {size_t{1} << 23, 3e6};
+constexpr Budget kPrepareAlone = {size_t{1} << 12, 0, 0};
+constexpr Budget kLargest = {size_t{1} << 23, 3e6, 3};
 
 // Prepare, then Invoke within the budget. What Prepare refuses is said in `refusal`. `sum`, where it
 // is not nullptr, gets a checksum of all tensors after each Invoke, in which every NaN is the same.

@@ -71,7 +71,7 @@ class File {
 #endif
 
 int main() {
-  constexpr tflm_train_fuzz::Budget kBudget = {size_t{1} << 18, 1e6};
+  constexpr tflm_train_fuzz::Budget kBudget = {size_t{1} << 18, 1e6, 3};
   File file("nodes.bin");
   std::vector<uint8_t> bytes;
   std::vector<char> refusal;

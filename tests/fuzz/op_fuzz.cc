@@ -28,15 +28,16 @@ constexpr int kRepairs = 10;
 
 bool went_deep = false;
 
-// Most faults show with small tensors, of which a hundred run while a large one does: of 64 inputs
-// one may be larger, of 4096 one as large as an arena. The input decides, so that it does the same
-// when it is replayed.
+// Most faults show with small tensors and at once, of which a hundred run while a large one does: of
+// 4 inputs one is invoked again, of 64 one may be larger, of 4096 one as large as an arena. The input
+// decides, so that it does the same when it is replayed.
 Budget BudgetOf(const uint8_t* data, size_t size) {
   uint32_t hash = 0x811C9DC5u;  // FNV-1a
   for (size_t i = 0; i < size; ++i) hash = (hash ^ data[i]) * 0x01000193u;
   hash ^= hash >> 15;
   if (hash % 4096 == 0) return kLargest;
-  return hash % 64 == 0 ? Budget{size_t{1} << 16, 3e5} : Budget{size_t{1} << 12, 6e4};
+  if (hash % 64 == 0) return {size_t{1} << 16, 3e5, 3};
+  return {size_t{1} << 12, 2e4, hash % 4 == 0 ? 3 : 1};
 }
 
 class Random {

@@ -27,7 +27,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "program"
     path.write_text(PROGRAM)
     path.chmod(0o755)
-    monkeypatch.setattr(fuzz, "build", lambda folder, name: [str(path)])
+    monkeypatch.setattr(fuzz, "build", lambda folder, name, explores: [str(path)])
     monkeypatch.setattr(fuzz, "FOLDER", tmp_path)
     monkeypatch.setattr(fuzz, "ROOT", tmp_path)
     monkeypatch.setattr(fuzz, "sources", lambda name: [path])
@@ -52,6 +52,17 @@ def test_campaigns_add_up(program: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert [rows[name]["runs"] for name in ("one", "two")] == [4000, 4000]
     assert [rows[name]["cpu_seconds"] for name in ("one", "two")] == [7.5, 6.0]  # rounds of 1.5 s
     assert report["cpu_hours"] == round(13.5 / 3600, 2)
+
+
+def test_a_saved_campaign_goes_on(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing of it is left but the file."""
+    run(monkeypatch, tmp_path, "--runs", "2500", "one")
+    (tmp_path / "counts.json").unlink()
+    _, report = run(monkeypatch, tmp_path, "--runs", "4000", "one")
+    row = report["targets"]["one"]
+    assert (row["runs"], row["explored"], row["cpu_seconds"]) == (4000, 1000, 7.5)  # 3 rounds and 2
 
 
 def test_a_reader_runs_a_part(

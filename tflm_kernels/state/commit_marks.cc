@@ -9,7 +9,8 @@ namespace {
 
 constexpr uint32_t kCommittedWord = 0x55555555;
 constexpr uint32_t kAbortedWord = 0xAAAAAAAA;
-constexpr int kFirstDecision = 2;  // those before are of Commit
+constexpr size_t kPieceBytes = 64;  // read at a time
+constexpr int kFirstDecision = 2;   // those before are of Commit
 
 }  // namespace
 
@@ -48,8 +49,23 @@ Verdict CommitMarks::ReadMark(int mark) const {
   const size_t at = offset_ + static_cast<size_t>(mark) * mark_bytes_;
   if (!ReadTwice(storage_, at, bytes, sizeof(bytes))) return Verdict::kUnreadable;
   const uint32_t zeros = ~GetWord(bytes, 0);
-  if (zeros == 0) return Verdict::kNone;
+  if (zeros == 0) return IsRestBlank(at) ? Verdict::kNone : Verdict::kUnreadable;
   return (zeros & ~kAbortedWord) != 0 ? Verdict::kAborted : Verdict::kCommitted;
+}
+
+// What an erase that was cut off has left may be anywhere in a program unit: it cannot be programmed
+// then, and says nothing.
+bool CommitMarks::IsRestBlank(size_t mark_at) const {
+  uint8_t piece[kPieceBytes];
+  for (size_t at = sizeof(uint32_t); at < mark_bytes_; at += sizeof(piece)) {
+    const size_t left = mark_bytes_ - at;
+    const size_t bytes = left < sizeof(piece) ? left : sizeof(piece);
+    if (!ReadTwice(storage_, mark_at + at, piece, bytes)) return false;
+    for (size_t i = 0; i < bytes; ++i) {
+      if (piece[i] != 0xFF) return false;
+    }
+  }
+  return true;
 }
 
 // Programs a mark and reads it back.
