@@ -25,12 +25,12 @@ from benchmarks.tasks import SHARED
 from benchmarks.use_commands import run_command
 
 Array = npt.NDArray[Any]
-_MODEL = SHARED / "cases" / "zoo" / "softmax_map_01.tflite"
+MODEL = SHARED / "cases" / "zoo" / "softmax_map_01.tflite"
 _SIZE, _CELLS = 96, 12
 _TRAIN, _TEST = 240, 120
 _KINDS = ("background", "disc", "cross")
 _WEIGHTS = (1, 12, 12)
-_SCHEMES = {
+SCHEMES = {
     "head": "update: {}",
     "head, 2 layers, 8 biases": "update: {biases: {last: 8}, weights: [{layer: 18}, {layer: 19}]}",
     "head, 4 layers, 12 biases": "update: {biases: {last: 12}, weights: "
@@ -83,6 +83,12 @@ def write_data(path: Path, seed: int) -> None:
     )
 
 
+def scheme_text(name: str) -> str:
+    """One of `SCHEMES` as a file."""
+    loss = f"{{name: softmax_cross_entropy, class_weights: {list(_WEIGHTS)}}}"
+    return f"version: 1\nloss: {loss}\n{SCHEMES[name]}\n"
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Trains each scheme; the status is 1 where none finds both kinds better than before."""
     rows: list[dict[str, Any]] = []
@@ -101,9 +107,8 @@ def main(arguments: argparse.Namespace) -> int:
             rows.append(row | f1 | {"arena": arena})
 
         judge("nothing (the factory's objects)", "model.tflite", None, None)
-        for scheme, update in _SCHEMES.items():
-            loss = f"{{name: softmax_cross_entropy, class_weights: {list(_WEIGHTS)}}}"
-            (folder / "s.yaml").write_text(f"version: 1\nloss: {loss}\n{update}\n")
+        for scheme in SCHEMES:
+            (folder / "s.yaml").write_text(scheme_text(scheme))
             made = run_command(folder, "rewrite model.tflite --scheme s.yaml -o t.tflite --force")
             done = run_command(
                 folder, "train t.tflite --data cells.npz --save-state t.state --force"
@@ -131,7 +136,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _parse() -> argparse.Namespace:
     parser = parser_of(__doc__)
-    parser.add_argument("--model", type=Path, default=_MODEL)
+    parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

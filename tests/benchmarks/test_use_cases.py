@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks import rate_grid
 from benchmarks.cell_detector import picture
 from benchmarks.use_commands import run_command
 from benchmarks.wake_word import clips_of, cutoff_of, log_mel, rates_of
@@ -59,3 +62,29 @@ def test_commands_answer_or_say_why_not(tmp_path: Path) -> None:
     assert run_command(tmp_path, "inspect digits.tflite")["model"] == "digits.tflite"
     with pytest.raises(RuntimeError, match=r"tflm_train inspect none\.tflite: tflm_train: error"):
         run_command(tmp_path, "inspect none.tflite")
+
+
+@pytest.mark.parametrize(
+    ("name", "scores", "is_met"),
+    [("hum", [5.2, 5.0], True), ("hum", [5.3, 5.0], False), ("cells", [90, 91.9], True)],
+)
+def test_a_chosen_rate_is_held_against_the_best(
+    name: str,
+    scores: list[float],
+    is_met: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    case = dataclasses.replace(rate_grid.CASES[name], make=lambda folder: None)
+    tried: list[str] = []
+
+    def answer(folder: Path, command: str) -> Any:
+        if command.startswith("train"):
+            tried.append(command.split("--lr ")[1].split()[0])
+            return {"learning_rate": 0.1 if tried[-1] == "auto" else float(tried[-1])}
+        score = scores[0] if tried[-1:] == ["auto"] else scores[1]
+        return {"test_accuracy": score, "classes": [{}, {"f1": score / 100}]}
+
+    monkeypatch.setattr(rate_grid, "run_command", answer)
+    row = rate_grid.measure(name, case, tmp_path)
+    assert row["is_met"] == is_met and row["rate"] == 0.1 and len(tried) == 7
