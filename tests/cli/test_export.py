@@ -25,6 +25,18 @@ def npz(path: Path, **changes: Any) -> Path:
     return path
 
 
+def test_the_rate_of_the_example(run: Run, folder: Path, rewritten: Path) -> None:
+    command = ("export", rewritten, "--format", "cmake", "--name", "m", "-o", folder / "out")
+    assert run(*command, "--lr", 2).status == 0
+    assert (
+        "constexpr float kLearningRate = 2.0f;"
+        in next((folder / "out").rglob("m_training.h")).read_text()
+    )
+    assert "trainer.Train(label, m::kLearningRate)" in (folder / "out/README.md").read_text()
+    for bad in ("0", "nan", "inf", "-1"):
+        assert_refused(run(*command, "--lr", bad, "--force"), "must be a finite number above 0")
+
+
 def with_names(folder: Path) -> tuple[Path, list[str]]:
     return npz(folder / "names.npz", class_names=np.array(NAMES)), NAMES
 

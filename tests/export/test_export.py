@@ -331,7 +331,7 @@ float Learn(m::Trainer& trainer, int8_t* kept) {{
   std::memcpy(kept, trainer.latent(), m::kLatentSize);
   std::memcpy(trainer.latent(), kept, m::kLatentSize);
   trainer.InferFromLatent();
-  return trainer.TrainFromLatent({label and "label, "}0.001f);
+  return trainer.TrainFromLatent({label and "label, "}m::kLearningRate);
 }}
 """
     (tmp_path / "use.cc").write_text(use)
@@ -471,4 +471,4 @@ def test_the_readme_names_what_is_there(
         assert any(file.startswith(path) for file in project.files), path
         assert not other or path.removesuffix(".h") + other in project.files
     assert f"`kArenaBytes` is {project.arena_bytes}:" in text and "September 2022" in text
-    assert ("trainer.Train(label, 0.001f);" in text) == trains
+    assert ("trainer.Train(label, digits::kLearningRate);" in text) == trains

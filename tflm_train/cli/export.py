@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tflm_train.cli import datasets, tables
 from tflm_train.cli.command import Command, Parser
-from tflm_train.export import FORMATS, TFLM_HEADER, export_project
+from tflm_train.export import FORMATS, LEARNING_RATE, TFLM_HEADER, export_project
 from tflm_train.export.answer import listed
 from tflm_train.model import load
 from tflm_train.records import sometimes
@@ -71,6 +71,14 @@ def _arguments(parser: Parser) -> None:
         "(default: %(default)s, from the Library Manager)",
     )
     parser.add_argument(
+        "--lr",
+        type=float,
+        default=LEARNING_RATE,
+        metavar="RATE",
+        help="the learning rate of the example's steps: what `train` reported (default: "
+        "%(default)s)",
+    )
+    parser.add_argument(
         "--all-kernels",
         action="store_true",
         help="the kernels of every training op, for a resolver that takes all of them "
@@ -87,6 +95,7 @@ def _run(arguments: argparse.Namespace) -> Exported:
         name=arguments.name,
         class_names=datasets.read_names(arguments),
         tflm_header=arguments.tflm_header,
+        learning_rate=arguments.lr,
         all_kernels=arguments.all_kernels,
     )
     folder = Path(arguments.output)

@@ -1,5 +1,5 @@
 """Firmware projects from a rewritten model: the model, its op resolver, a trainer, kernels."""
 
-from tflm_train.export.project import FORMATS, TFLM_HEADER, Project, export_project
+from tflm_train.export.project import FORMATS, LEARNING_RATE, TFLM_HEADER, Project, export_project
 
-__all__ = ["FORMATS", "TFLM_HEADER", "Project", "export_project"]
+__all__ = ["FORMATS", "LEARNING_RATE", "TFLM_HEADER", "Project", "export_project"]

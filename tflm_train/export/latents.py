@@ -135,7 +135,7 @@ tflm_train::Replay replay(&latents, 1);
 bool LearnWhileIdle() {{
 {stored}  if (replay.AtEnd()) replay.BeginEpoch();
   return replay.LearnNext(trainer.latent(), {taken}, [&] {{
-    return trainer.TrainFromLatent({argument}0.001f) >= 0.0f;
+    return trainer.TrainFromLatent({argument}{name}::kLearningRate) >= 0.0f;
   }});
 }}
 """,

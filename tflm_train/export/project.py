@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from tflm_train.version import VERSION
 FORMATS = tuple(LAYOUTS)
 TFLM_HEADER = "Chirale_TensorFlowLite.h"
 """Of the TFLM in Arduino's Library Manager."""
+LEARNING_RATE = 0.005
+"""Of an example's steps, by default: within the decade that most presets learn best in."""
 
 _HEADER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -107,6 +110,7 @@ def export_project(
     name: str | None = None,
     class_names: Sequence[str] | None = None,
     tflm_header: str = TFLM_HEADER,
+    learning_rate: float = LEARNING_RATE,
     all_kernels: bool = False,
 ) -> Project:
     """Makes a firmware project.
@@ -120,6 +124,7 @@ def export_project(
       name: C++ namespace and stem of the files; the model's file name by default.
       class_names: Names of the classes; by default the labels in the file, or numbers.
       tflm_header: The header by which the Arduino IDE finds the user's library of TFLM.
+      learning_rate: Of the example's steps.
       all_kernels: Whether it holds the kernels of every op, for `AddTrainOps` and other models, not
         just of those that this model uses.
 
@@ -129,7 +134,7 @@ def export_project(
     Raises:
       ModelError: Its training ops are damaged, or the model of a trunk holds none.
       UnsupportedError: An op or a type that cannot be exported.
-      DataError: An unusable name or header, another number of names than of
+      DataError: An unusable name, header or rate, another number of names than of
         classes, or a trunk that gives something else.
     """
     if format not in LAYOUTS:
@@ -144,6 +149,8 @@ def export_project(
         raise DataError(
             f"--tflm-header {tflm_header!r} is no name of a header, such as {TFLM_HEADER}"
         )
+    if not 0 < learning_rate < math.inf:
+        raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
     if trunk is not None:
         check_pair(trunk, model)
         TrainableModel.read(model)  # The tail trains: it is the use of the trunk's latents.
@@ -152,6 +159,7 @@ def export_project(
         model = Model(runnable_source(model), model.name)
     values, names = describe(model, chosen, class_names, trunk)
     values |= {"VERSION": VERSION, "TFLM_HEADER": tflm_header}
+    values |= {"LEARNING_RATE": f"{float(learning_rate)!r}f"}
     values |= {ALL_KERNELS: "yes" if all_kernels else ""}
     files = signed(LAYOUTS[format].files(values))
     front_end = Preparation.of(model if trunk is None else trunk).front_end

@@ -64,7 +64,7 @@ def _label_values(trainable: TrainableModel, name: str) -> dict[str, str]:
             "TRAIN_PARAMETERS": "float rate",
             "SET_LABEL": "",
             "EXAMPLE_LABEL": "",
-            "EXAMPLE_ARGUMENTS": "0.001f",
+            "EXAMPLE_ARGUMENTS": f"{name}::kLearningRate",
         }
     meaning = "the index of the class" if label.type_name == "INT32" else "the wanted output"
     single = label.size == 1
@@ -81,5 +81,5 @@ def _label_values(trainable: TrainableModel, name: str) -> dict[str, str]:
         "SET_LABEL": f"    std::memcpy(interpreter_.input(kLabelInput)->data.data, {source},\n"
         "                sizeof(Label) * kLabelSize);\n",
         "EXAMPLE_LABEL": f"  {example}\n",
-        "EXAMPLE_ARGUMENTS": "label, 0.001f",
+        "EXAMPLE_ARGUMENTS": f"label, {name}::kLearningRate",
     }
