@@ -155,7 +155,9 @@ def show_training(gallery: Gallery) -> None:
     )  # fmt: skip
     loaded = ("digits_train.tflite", "--data", "digits.npz", "--load-state", "digits.state")
     gallery.screens("evaluate", "evaluate", *loaded)
-    gallery.screens("state_info", "state", "info", "digits.state", "--model", loaded[0])
+    gallery.screens(
+        "state_info", "state", "info", "digits.state", "--model", loaded[0], "--tensors"
+    )
     gallery.screens("inspect_measure", "inspect", _DIGITS, "--measure")
     gallery.screens("scheme_list", "scheme", "list")
     gallery.screens("help", "--help")

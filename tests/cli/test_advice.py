@@ -161,6 +161,7 @@ def test_a_rate_that_is_chosen_needs_no_advice(run: Run, train: Train, folder: P
     assert {tried["rate"] for tried in choice["tried"]} >= {0.01, 0.1}
     shown = run("train", folder / "ds_cnn.tflite", "--data", folder / "data.npz")
     assert f"learning rate {choice['rate']:g}, chosen in" in shown.out + shown.err
+    assert "a mean of the rates judged by held-out samples" in shown.err
 
 
 def test_an_autoencoder_that_answers_the_mean() -> None:
@@ -182,7 +183,7 @@ def test_an_autoencoder_that_answers_the_mean() -> None:
 def test_samples_that_ties_decide(train: Train) -> None:
     result = train("ds_cnn", "--lr", 4e-3, "--epochs", 2, head=Head(10))
     assert result["test"]["ties"] > 0.2
-    share = f"{100 * result['test']['ties']:.0f} % of the test samples are decided by a tie"
+    share = f"equal in {100 * result['test']['ties']:.0f} % of the test samples"
     assert share in only(result)
     better = train("ds_cnn", "--lr", suggested(only(result), "--lr"), "--epochs", 2, head=Head(10))
     assert better["test"]["ties"] < 0.05

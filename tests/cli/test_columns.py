@@ -41,6 +41,12 @@ def test_a_line_for_each_row(width: int) -> None:
     assert ("MACs" in lines[0], "shape" in lines[0]) == (width > 40, width > 40)
 
 
+def test_names_cut_in_the_middle() -> None:
+    for line in shown([Column("name", NAMES, left=True, is_name=True, cut_middle=True)], 30)[2:]:
+        assert len(line.rstrip()) == 30
+        assert line.startswith("network/of…") and line.rstrip().endswith("/Relu")
+
+
 def test_an_empty_column_is_left_out() -> None:
     assert "gone" not in shown([Column("a", ["1"]), Column("gone", [""])], 80)[0]
 

@@ -27,7 +27,7 @@ def test_original_and_rewritten_agree(run: Run, folder: Path, rewritten: Path) -
     assert first["samples"] == 4 and first["test_accuracy"] == second["test_accuracy"]
     assert run("evaluate", rewritten, *data, "--limit", 3).json["samples"] == 3
     shown = run("evaluate", rewritten, *data[:2])
-    assert "(4 samples)" in shown.out
+    assert shown.out.startswith("test accuracy ") and "(4 samples)" in shown.out.splitlines()[0]
 
 
 def test_with_a_state(run: Run, folder: Path, rewritten: Path) -> None:
@@ -91,7 +91,13 @@ def test_what_people_read(run: Run, folder: Path) -> None:
     found, shown = run(*asked, "--json").json, run(*asked).out
     for word in ("precision", "recall", "right (row), found (column)"):
         assert word in shown
-    assert f"the first 3: {100 * found['top_k']['3']:.1f} %" in shown
+    assert f"top-3 accuracy {100 * found['top_k']['3']:.1f} %, top-5 accuracy " in shown
+    x = np.full((4, 16, 16, 1), 128, np.uint8)
+    np.savez(folder / "d.npz", x_train=x, y_train=y[:4], x_test=x, y_test=y[:4])
+    fresh = ["rewrite", folder / "digits.tflite", "--preset", "head", "--classes", 10]
+    assert run(*fresh, "-o", folder / "fresh.tflite").status == 0
+    shown = run("evaluate", folder / "fresh.tflite", "--data", folder / "d.npz").out
+    assert "the two largest outputs were equal in 100.0 % of the samples" in shown
     assert sum(map(sum, found["confusion"])) == 40
     assert [row["samples"] for row in found["classes"]] == [4] * 10
 

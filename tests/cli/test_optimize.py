@@ -34,6 +34,8 @@ def test_optimize(tmp_path: Path) -> None:
     assert_same_outputs(load(source), load(output))
     shown = run("optimize", source, "-o", output)
     assert shown.returncode == 0, shown.stderr
+    for stream in summary["streams"]:
+        assert f"one op for {len(stream)} layer{'s' * (len(stream) > 1)}: " in shown.stdout
     assert "before" in shown.stdout and f"written: {output}" in " ".join(shown.stdout.split("\n"))
     again = run("optimize", output, "-o", tmp_path / "again.tflite")
     assert again.returncode == 0, again.stderr

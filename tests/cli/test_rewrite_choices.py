@@ -68,8 +68,10 @@ def test_without_a_choice_the_best_preset_that_fits(run: Run, folder: Path) -> N
         assert written.read_bytes() == Way().rewrite(
             load(DIGITS), preset_scheme(preset, load(DIGITS))
         ).model_bytes  # fmt: skip
-    shown = run("rewrite", model)
-    assert shown.out.startswith("preset medium: the best that fits 262,144 bytes (arena with head ")
+    chosen, tried, other = run("rewrite", model).out.splitlines()[:3]
+    assert chosen == "preset medium: trains the most of those that fit 262,144 bytes of RAM."
+    assert tried.startswith("RAM that each takes, in bytes: head ")
+    assert "`full` is only taken on request" in other
 
 
 def test_the_budget_lowers_residuals_before_the_preset(run: Run, folder: Path) -> None:

@@ -77,8 +77,9 @@ def test_runs_on_real_data(run: Run, tmp_path: Path) -> None:
 @pytest.mark.interpreter
 def test_what_is_said(run: Run, folder: Path) -> None:
     words = ["rewrite", folder / "digits.tflite", "--data", folder / "d.npz", "--budget", "7KB"]
-    shown = run(*words, "--cache", "none").out.replace("\n", " ")
-    assert "in runs on the data (score on held-out samples: head " in shown
+    chosen, scores = run(*words, "--cache", "none").out.splitlines()[:2]
+    assert "the best in runs on the data of those that fit 7,168 bytes of RAM" in chosen
+    assert scores.startswith("score on held-out samples: head ")
 
 
 def test_a_named_preset_needs_no_choice(run: Run, folder: Path) -> None:

@@ -44,6 +44,7 @@ def test_the_page_in_a_browser(run: Run, folder: Path, asked: list[Any]) -> None
     assert "a digit &lt;3&gt; of the field" in text and "<3>" not in text
     assert "<script" not in text and "http" not in text
     assert text.count("<figure>") == 4  # All there are.
+    assert "<h2>Wrong, or least sure</h2>" in text
     epochs = re.findall(r'class="mid" x="[^"]+" y="[^"]+">([^<]+)<', text)
     assert set(epochs) == {"0", "1", "2"}
     assert run(*asked, "--report", page).status == 0  # It is ours.
@@ -108,6 +109,7 @@ def test_a_regression_and_an_autoencoder(run: Run, folder: Path) -> None:
         assert done.status == 0, done.err
         text = page.read_text()
         assert "What is taken for what" not in text and "Mean absolute error" in text
+        assert "<h2>Furthest off</h2>" in text
         assert text.count("<polyline") >= 12
 
 

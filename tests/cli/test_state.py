@@ -65,8 +65,16 @@ def test_info(folder: Path) -> None:
     whole = succeed("state", "info", folder / "a.state", "--model", folder / "model.tflite")
     assert header["fingerprint"] == whole["fingerprint"]
     assert {"train/ranges", "train/scales"} <= {v["name"] for v in whole["variables"]}
-    shown = tflm_train("state", "info", folder / "a.state", "--model", folder / "model.tflite")
-    assert "train/ranges" in shown.stdout and header["fingerprint"] in shown.stdout
+    asked = ("state", "info", folder / "a.state", "--model", folder / "model.tflite")
+    first, second = tflm_train(*asked).stdout.splitlines()
+    model = folder / "model.tflite"
+    assert first == f"{folder / 'a.state'}: 4 training steps, belongs to {model}"
+    assert header["fingerprint"] in second
+    assert "train/ranges" in tflm_train(*asked, "--tensors").stdout
+    assert "--tensors needs --model" in fail(*asked[:3], "--tensors")
+    other = folder / "other.tflite"
+    other.write_bytes(rewrite(tt.load(DIGITS), tt.Scheme()).model_bytes)
+    assert "saved from another model" in fail(*asked[:4], other)
 
 
 def test_diff(folder: Path) -> None:
@@ -107,7 +115,8 @@ def test_merge(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "updated.tflite"
     arguments = ("merge", folder / "model.tflite", "--state", folder / "a.state", "-o", out)
     assert succeed(*arguments)["step"] == 4
-    succeed(*arguments)  # its own result is replaced
+    said = tflm_train(*arguments).stdout  # its own result is replaced
+    assert said == f"written: {out} ({out.stat().st_size:,} bytes), after 4 training steps\n"
     interpreter = tt.Interpreter(folder / "model.tflite")
     interpreter.load_state((folder / "a.state").read_bytes())
     for x in random_inputs(interpreter.model.graph, 5):

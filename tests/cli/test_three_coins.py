@@ -70,5 +70,6 @@ def test_progress_without_a_terminal(
 ) -> None:
     monkeypatch.setattr(shared, "SECONDS_BETWEEN", 0.0)
     told = run("rewrite", folder / "digits.tflite", "-o", folder / "coins.tflite", "--force")
-    lines = [line for line in told.err.splitlines() if line.startswith("trying what fits: ")]
+    lines = [line for line in told.err.splitlines() if " tried in " in line]
     assert len(lines) > 1 and told.status == 0
+    assert lines[0].startswith("1 variant tried") and lines[1].startswith("2 variants tried")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,27 @@ def test_a_foreign_file_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(TflmTrainError, match="was not made by this command"):
         run(tmp_path, 1, Console(file=io.StringIO()))
     assert picture.read_bytes() == b"somebody else's picture"
+
+
+@pytest.mark.parametrize("missing", ["PIL", "sklearn", "matplotlib"])
+def test_what_is_not_installed_is_named(tmp_path: Path, missing: str) -> None:
+    program = f"""
+import importlib.abc, runpy, sys
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "{missing}":
+            raise ModuleNotFoundError("No module named '{missing}'", name=name)
+sys.meta_path.insert(0, Missing())
+sys.argv = ["-m", "--output", sys.argv[1]]  # As `python -m` has it while it looks for the module.
+runpy.run_module("tflm_train.demo", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "out"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert "pip install '.[demo]'" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_to_begin_with(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def _tied(run: TrainingRecord, choice: RateChoice | None) -> str | None:
     if ties * len(run.test.wanted) < _FEWEST_TIED:
         return None
     return (
-        f"{100 * ties:.0f} % of the test samples are decided by a tie of int8 outputs: training "
-        f"has not moved these far apart; use a larger learning rate, such as --lr "
+        f"the two largest outputs were equal in {100 * ties:.0f} % of the test samples: training "
+        f"has not moved them far apart; use a larger learning rate, such as --lr "
         f"{_larger(run.learning_rate):g}, leave --lr out and one is chosen, or train longer"
     )

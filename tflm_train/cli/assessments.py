@@ -108,12 +108,13 @@ def _lines(found: Assessment) -> Iterator[str]:
         named = [f"{right} for {given} ({count:,})" for count, right, given in mistakes(found)]
         if named:
             yield f"most often mistaken: {', '.join(named[:_MISTAKES])}"
-    for k, share in (found.top_k or {}).items():
-        yield f"right class among the first {k}: {100 * share:.1f} %"
+    if found.top_k:
+        shares = found.top_k.items()
+        yield ", ".join(f"top-{k} accuracy {100 * share:.1f} %" for k, share in shares)
     if found.auc is not None:
         yield f"area under the ROC curve: {found.auc:.3f}"
     if found.ties:
-        yield f"decided by a tie of the largest outputs: {100 * found.ties:.1f} % of the samples"
+        yield f"the two largest outputs were equal in {100 * found.ties:.1f} % of the samples"
     if found.mean_absolute_error is not None:
         assert found.root_mean_squared_error is not None
         of = "" if found.r2 is None else f", R2 {found.r2:.3f}"

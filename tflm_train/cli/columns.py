@@ -34,6 +34,8 @@ class Column:
       shorter: What may stand for that where there is no room; None: nothing.
       left: Whether it holds words, not numbers.
       is_name: Whether its cells may be cut, at their beginning: what differs stands at the end.
+      cut_middle: Whether they are cut in the middle instead: the beginning says of what kind each
+        is.
       leaves: In which order columns leave where there is no room; 0: it stays.
     """
 
@@ -42,6 +44,7 @@ class Column:
     shorter: Sequence[str] | None = None
     left: bool = False
     is_name: bool = False
+    cut_middle: bool = False
     leaves: int = 0
 
 
@@ -121,8 +124,11 @@ def short_op(name: str) -> str:
 
 def _cells(column: Column, name: int, short: bool) -> list[str]:
     if column.is_name:
+        begin = name // 3 if column.cut_middle else 0
         return [
-            cell if len(cell) <= name else _ELLIPSIS + cell[len(cell) - name + 1 :]
+            cell
+            if len(cell) <= name
+            else cell[:begin] + _ELLIPSIS + cell[len(cell) - name + begin + 1 :]
             for cell in column.cells
         ]
     return list(column.shorter if short and column.shorter is not None else column.cells)

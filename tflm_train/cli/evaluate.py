@@ -74,10 +74,10 @@ def _run(arguments: argparse.Namespace) -> Evaluation:
 
 
 def _show(result: Evaluation) -> None:
-    assessments.show_assessment(result)
     tables.console().print(
         f"test {assessments.score_with_error(result)} ({result.samples:,} samples)"
     )
+    assessments.show_assessment(result)
     tables.show_warnings(result.warnings or ())
 
 

@@ -49,6 +49,14 @@ def _run(arguments: argparse.Namespace) -> Merged:
     return Merged(str(output), len(data), blob.step)
 
 
+def _show(result: Merged) -> None:
+    steps = tables.counted(result.step, "training step")
+    tables.console().print(
+        f"written: {result.output} ({tables.counted(result.bytes, 'byte')}), after {steps}",
+        soft_wrap=True,
+    )
+
+
 COMMAND = Command(
     "merge",
     "Bake trained weights into an ordinary inference model.",
@@ -56,5 +64,5 @@ COMMAND = Command(
     "trained interpreter's bit for bit, and `rewrite` takes it again.",
     _arguments,
     _run,
-    tables.show_record,
+    _show,
 )

@@ -162,7 +162,7 @@ def _show(result: OptimizeSummary) -> None:
     console = tables.console()
     for stream in result.streams:
         ends = stream[0] if len(stream) == 1 else f"{stream[0]} to {stream[-1]}"
-        console.print(f"one op for {len(stream)} layers: {ends}")
+        console.print(f"one op for {tables.counted(len(stream), 'layer')}: {ends}")
     if result.folded_pads:
         console.print(f"PAD ops taken over by a convolution: {result.folded_pads}")
     tables.show_macs(result.macs, result.macs_before)

@@ -263,7 +263,8 @@ def _chosen_scheme(arguments: argparse.Namespace, model: Model) -> Scheme:
 def _show(result: Rewritten) -> None:
     console = tables.console()
     if result.chosen is not None:
-        console.print(_sentence(result.chosen), soft_wrap=True)
+        for line in _choice_lines(result.chosen):
+            console.print(line, soft_wrap=True)
     ram = result.arena.minimum_bytes - result.arena_before.minimum_bytes
     flash = result.flash.total_bytes - result.flash.original_bytes
     console.print(
@@ -343,24 +344,27 @@ def _show_latent(latent: LatentReport) -> None:
         console.print(f"frozen, but run in every step: {', '.join(latent.always_run)}")
 
 
-def _sentence(chosen: PresetChoice) -> str:
-    if chosen.judged is not None:
-        did = ", ".join(f"{each.preset} {each.score:.3g}" for each in chosen.judged)
-        return (
-            f"preset {chosen.preset}: the best of those that fit {chosen.budget_bytes:,} bytes in "
-            f"runs on the data (score on held-out samples: {did}); another one: `--preset`, "
-            "another budget: `--budget`"
-        )
-    tried = ", ".join(f"{trial.words} {trial.arena_bytes:,}" for trial in chosen.tried)
-    *_, fitting = (trial for trial in chosen.tried if trial.fits)
-    limits = f"{chosen.budget_bytes:,} bytes"
+def _choice_lines(chosen: PresetChoice) -> tuple[str, ...]:
+    """Which preset it is, what was compared, and how to have another."""
+    limits = f"{chosen.budget_bytes:,} bytes of RAM"
     if chosen.flash_budget is not None:
         limits += f", {chosen.flash_budget:,} of flash"
     if chosen.step_ms_budget is not None:
         limits += f", {chosen.step_ms_budget:g} ms a step"
+    if chosen.judged is not None:
+        did = ", ".join(f"{each.preset} {each.score:.3g}" for each in chosen.judged)
+        said = f"preset {chosen.preset}: the best in runs on the data of those that fit {limits}"
+        compared = f"score on held-out samples: {did}"
+    else:
+        *_, fitting = (trial for trial in chosen.tried if trial.fits)
+        tried = ", ".join(f"{trial.words} {trial.arena_bytes:,}" for trial in chosen.tried)
+        said = f"preset {fitting.words}: trains the most of those that fit {limits}"
+        compared = f"RAM that each takes, in bytes: {tried}"
     return (
-        f"preset {fitting.words}: the best that fits {limits} (arena with {tried}); another one: "
-        "`--preset`, another budget: `--budget`"
+        f"{said}.",
+        f"{compared}.",
+        "Choose another with `--preset`, another limit with `--budget`; `full` is only taken on "
+        "request, even where it fits.",
     )
 
 

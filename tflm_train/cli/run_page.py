@@ -72,11 +72,11 @@ def _cards(summary: TrainSummary) -> Iterator[str]:
     if summary.kept_epoch is not None:
         known["Of epoch"] = f"{summary.kept_epoch} of {len(summary.epochs)}"
     for k, share in (test.top_k or {}).items():
-        known[f"Among the first {k}"] = f"{100 * share:.1f} %"
+        known[f"Top-{k} accuracy"] = f"{100 * share:.1f} %"
     if test.auc is not None:
         known["Area under the ROC curve"] = f"{test.auc:.3f}"
     if test.ties is not None:
-        known["Decided by a tie"] = f"{100 * test.ties:.1f} %"
+        known["Two largest outputs equal"] = f"{100 * test.ties:.1f} %"
     if test.r2 is not None:
         known["R2"] = f"{test.r2:.3f}"
     if test.mean_absolute_error is not None and test.root_mean_squared_error is not None:
@@ -201,9 +201,10 @@ def _samples(dataset: Dataset, answers: Answers, test: Assessment) -> str:
             f"<figure>{picture_of(dataset, index)}<figcaption>{said}"
             f"<span class='soft'>{name}</span></figcaption></figure>"
         )
+    title = "Wrong, or least sure" if answers.metric.is_accuracy else "Furthest off"
     return (
-        "<h2>Most wrong about</h2><p class='soft'>The test samples whose answers are furthest off, "
-        "the worst first: look whether they are labelled right.</p>"
+        f"<h2>{title}</h2><p class='soft'>The test samples whose answers are furthest off, the "
+        "worst first: look whether they are labelled right.</p>"
         f"<div class='card samples'>{''.join(figures)}</div>"
     )
 

@@ -35,7 +35,7 @@ def add_run_pictures(parser: Parser) -> None:
         "--report",
         metavar="HTML",
         help="write a page about the run that needs nothing else: curves, what is taken for what, "
-        "the test samples that the model is most wrong about, how it was measured",
+        "the test samples that the model gets wrong or is least sure of, how it was measured",
     )
 
 

@@ -270,7 +270,7 @@ def progress(quiet: bool) -> Progress:
 
 @contextlib.contextmanager
 def trial_progress() -> Iterator[OnTrial]:
-    """Says on standard error how many rewrites were tried, also where nobody watches.
+    """Says on standard error how many variants were tried, also where nobody watches.
 
     Yields:
       What `Trials` is to tell; on a terminal one line that changes, elsewhere a line now and then.
@@ -279,20 +279,17 @@ def trial_progress() -> Iterator[OnTrial]:
     begin = last = time.monotonic()
     if console.is_terminal:
         with console.status("trying what fits") as status:
-            yield lambda count, costs: status.update(_tried(count, costs, begin))
+            yield lambda count, _: status.update(_tried(count, begin))
         return
 
-    def tell(count: int, costs: Costs) -> None:
+    def tell(count: int, _: Costs) -> None:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN:
             last = time.monotonic()
-            console.print(_tried(count, costs, begin), soft_wrap=True)
+            console.print(_tried(count, begin), soft_wrap=True)
 
     yield tell
 
 
-def _tried(count: int, costs: Costs, begin: float) -> str:
-    seconds = time.monotonic() - begin
-    return (
-        f"trying what fits: {count} rewrites in {seconds:.0f} s, last {costs.arena_bytes:,} bytes"
-    )
+def _tried(count: int, begin: float) -> str:
+    return f"{tables.counted(count, 'variant')} tried in {time.monotonic() - begin:.0f} s"

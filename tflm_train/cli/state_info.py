@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from dataclasses import dataclass
 
 from tflm_train.cli import tables
 from tflm_train.cli.command import Command, Parser
 from tflm_train.cli.states import MODEL_HELP, StateHeader, header, load_blob, load_layout
+from tflm_train.errors import DataError
 from tflm_train.records import sometimes
 
 
@@ -37,20 +37,29 @@ class StateInfo(StateHeader):
 
     Attributes:
       file: Where it is.
+      model: The model that it belongs to, with `--model`.
       variables: What it holds, with `--model`.
     """
 
     file: str
+    model: str | None = sometimes()
     variables: tuple[VariableInfo, ...] | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("state", help="a saved state")
-    parser.add_argument("--model", help=MODEL_HELP)
+    parser.add_argument("--model", help=f"{MODEL_HELP}; any other is refused")
+    parser.add_argument(
+        "--tensors",
+        action="store_true",
+        help="a table of its tensors with their smallest and largest values; needs --model",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> StateInfo:
     blob, name = load_blob(arguments.state), arguments.state
+    if arguments.tensors and not arguments.model:
+        raise DataError("--tensors needs --model: a state does not name its tensors")
     variables = None
     if arguments.model:
         layout = load_layout(arguments.model)
@@ -65,17 +74,25 @@ def _run(arguments: argparse.Namespace) -> StateInfo:
             )
             for variable, value in zip(layout.model.variables, values, strict=True)
         )
-    return StateInfo(**vars(header(blob)), file=name, variables=variables)
+        if not arguments.tensors and not arguments.json:
+            variables = None
+    return StateInfo(**vars(header(blob)), file=name, model=arguments.model, variables=variables)
 
 
 def _show(result: StateInfo) -> None:
-    tables.show_record(dataclasses.replace(result, variables=None))
-    tables.show_records("variables", result.variables or ())
+    belongs = "" if result.model is None else f", belongs to {result.model}"
+    for line in (
+        f"{result.file}: {tables.counted(result.step, 'training step')}{belongs}",
+        f"{tables.counted(result.bytes, 'byte')}, fingerprint {result.fingerprint}, seed "
+        f"{result.seed}",
+    ):
+        tables.console().print(line, soft_wrap=True)
+    tables.show_records("tensors", result.variables or ())
 
 
 COMMAND = Command(
     "info",
-    "Show a state's header; with --model its variables too.",
+    "Tell how far a state is trained; with --model, whether it belongs to that model.",
     "",
     _arguments,
     _run,

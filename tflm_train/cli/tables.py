@@ -90,6 +90,11 @@ def coins(ram: int, flash: int, ms: float) -> str:
     return f"{kilobytes(ram)} of RAM, {kilobytes(flash)} of flash, {ms:,.1f} ms"
 
 
+def counted(count: int, what: str) -> str:
+    """So many of something: `1 layer`, `1,521 training steps`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def shape(sizes: Sequence[int]) -> str:
     """A shape: `1x8x8x3`."""
     return "x".join(str(size) for size in sizes)
@@ -122,6 +127,7 @@ def show_records(title: str, records: Sequence[Any]) -> None:
                 [_cell(getattr(record, field.name)) for record in records],
                 left=isinstance(getattr(records[0], field.name), str),
                 is_name=field.name == "name",
+                cut_middle=True,
             )
             for field in dataclasses.fields(records[0])
         ],

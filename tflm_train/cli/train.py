@@ -309,12 +309,16 @@ def _warn(sentences: Sequence[str], quiet: bool) -> None:
 def _show(result: TrainSummary) -> None:
     before = tables.score(result.metric, result.test_accuracy_before)
     after = assessments.score_with_error(result.test)
-    speed = f"{result.steps_per_second:.1f} steps per second"
-    assessments.show_assessment(result.test)
-    tables.console().print(f"before: test {before}; after: test {after} ({speed})")
+    rate = result.steps_per_second
+    speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+    tables.console().print(
+        f"before: test {before}; after: test {after} ({speed} steps a second on this PC)",
+        soft_wrap=True,
+    )
     show_also(result.metric, result.also or ())
     if result.seeds is not None:
         _show_seeds(result.metric, result.seeds)
+    assessments.show_assessment(result.test)
     if result.state is not None:
         of = "" if result.kept_epoch is None else f" (of epoch {result.kept_epoch}, the best)"
         tables.console().print(f"state written: {result.state}{of}", soft_wrap=True)

@@ -247,7 +247,12 @@ class _Watched:
 
 def _choice_lines(choice: RateChoice, metric: str) -> list[str]:
     """What was tried: a line, and one for each rate."""
-    lines = [f"learning rate {choice.rate:g}, chosen in {choice.steps} steps of short runs:"]
+    steps = tables.counted(choice.steps, "step")
+    lines = [
+        f"learning rate {choice.rate:g}, chosen in {steps} of short runs: a mean of the rates "
+        "judged by held-out samples, the better ones counting more, fitted to the length of the "
+        "run; the others only found the range:"
+    ]
     for tried in choice.tried:
         kind = "held-out" if tried.is_held_out else "training"
         line = f"  {tried.rate:<8g} {tried.steps:>5} steps, loss {tried.loss:.4f}, "

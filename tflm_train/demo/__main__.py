@@ -22,7 +22,7 @@ from tflm_train.data import Dataset
 from tflm_train.demo.data import field_data, source_data
 from tflm_train.demo.plot import is_picture, learning_curve
 from tflm_train.demo.start_files import write_start_files
-from tflm_train.errors import TflmTrainError
+from tflm_train.errors import RuntimeFailure, TflmTrainError
 from tflm_train.files import write_file
 from tflm_train.learning import train
 from tflm_train.model.kinds import is_rewritten_model, is_state
@@ -45,6 +45,10 @@ def run(output: Path, epochs: int, console: Console) -> None:
     Raises:
         TflmTrainError: something is missing, or a file in the way is not this demo's.
     """
+    try:  # Found out at the end, it would cost the training.
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise RuntimeFailure("the picture needs matplotlib: pip install '.[demo]'") from error
     upright, field = source_data(), field_data()
     model = tt.load(_HERE / "digits.tflite")
     result = tt.rewrite(model, tt.Scheme.load(_HERE / "scheme.yaml"))
@@ -87,7 +91,7 @@ def run(output: Path, epochs: int, console: Console) -> None:
     write_file(output / "learning_curve.png", picture, is_picture, force=False)
     console.print(
         f"Learning rate {record.learning_rate:g}, chosen by short runs; "
-        f"{record.steps_per_second:.0f} training steps per second. In {output}: "
+        f"{record.steps_per_second:,.0f} steps a second on this PC. In {output}: "
         f"digits_train.tflite ({len(result.model_bytes):,} bytes; was {len(model.source):,}), "
         f"digits.state ({len(state):,} bytes), learning_curve.png"
     )

@@ -61,9 +61,7 @@ def _digits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise DataError(
-            "the demo's digits come with scikit-learn: pip install scikit-learn"
-        ) from error
+        raise DataError("the digits come with scikit-learn: pip install '.[demo]'") from error
     digits = load_digits()
     small = digits.images * (255.0 / 16.0)  # 8x8, grey levels 0 to 16
     enlarge = _enlarge_matrix(8)
