@@ -103,6 +103,16 @@ def _activities(layers: Any) -> Any:
     return inputs, layers.Softmax()(layers.Dense(3)(x))
 
 
+def _keras(path: Path) -> None:
+    import tensorflow as tf
+
+    layers = tf.keras.layers
+    x = inputs = layers.Input((16, 16, 1))
+    x = layers.Conv2D(4, 3, activation="relu")(layers.Rescaling(1 / 255)(x))
+    x = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    tf.keras.Model(inputs, x).save(path)
+
+
 def _copy_of(source: Callable[[], bytes]) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         path.write_bytes(source())
@@ -112,6 +122,7 @@ def _copy_of(source: Callable[[], bytes]) -> Callable[[Path], None]:
 
 MAKERS: dict[str, Callable[[Path], None]] = {
     **dict.fromkeys(("model.tflite", "m.tflite", "digits.tflite"), _copy_of(DIGITS.read_bytes)),
+    "model.keras": _keras,
     "kws.tflite": _copy_of(lambda: load_network("ds_cnn").source),
     "machine.tflite": _copy_of(lambda: load_network("autoencoder").source),
     "activities.tflite": _copy_of(lambda: convert(_activities, 301)),

@@ -45,7 +45,7 @@ def test_the_commands_of(
             parse(["tflm_train", *words])
             words = ["scheme", "show", "light", "--model", words[1]]
             target = _found_scheme(command)
-        done = run(*words, *(["--force"] if words[0] in ("rewrite", "export") else []))
+        done = run(*words, *(["--force"] if words[0] in ("rewrite", "export", "quantize") else []))
         assert done.status == 0, f"{document}: {command}\n{done.err}"
         if target is not None:
             Path(target).write_text(done.out, encoding="utf-8")
