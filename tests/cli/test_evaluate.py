@@ -89,7 +89,7 @@ def test_what_people_read(run: Run, folder: Path) -> None:
     np.savez(folder / "d.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     asked = ["evaluate", folder / "digits.tflite", "--data", folder / "d.npz"]
     found, shown = run(*asked, "--json").json, run(*asked).out
-    for word in ("precision", "recall", "right (row), found (column)"):
+    for word in ("precision", "recall", "true (row), found (column)"):
         assert word in shown
     assert f"top-3 accuracy {100 * found['top_k']['3']:.1f} %, top-5 accuracy " in shown
     x = np.full((4, 16, 16, 1), 128, np.uint8)

@@ -108,7 +108,7 @@ def test_a_regression_and_an_autoencoder(run: Run, folder: Path) -> None:
         done = run("train", trainable, "--data", folder / "v.npz", "--lr", 0.01, "--report", page)
         assert done.status == 0, done.err
         text = page.read_text()
-        assert "What is taken for what" not in text and "Mean absolute error" in text
+        assert "Confusion matrix" not in text and "Mean absolute error" in text
         assert "<h2>Furthest off</h2>" in text
         assert text.count("<polyline") >= 12
 

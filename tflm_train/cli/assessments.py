@@ -86,7 +86,7 @@ def _show_confusion(
         return
     # Columns are numbered: names would be as wide as a page.
     numbers = [str(i) for i in there]
-    table = tables.new_table("right (row), found (column)", ["", *numbers], [""])
+    table = tables.new_table("true (row), found (column)", ["", *numbers], [""])
     for i in there:
         cells = [_cell(confusion[i][j], i == j) for j in there]
         name = classes[i].class_

@@ -84,7 +84,7 @@ def _show(result: Evaluation) -> None:
 COMMAND = Command(
     "evaluate",
     "Measure the test accuracy of a model, original or rewritten.",
-    "Of classes also precision, recall, what is taken for what, and how much a tie decides; of\n"
+    "Of classes also precision, recall, the confusion matrix, and how much a tie decides; of\n"
     "a regression or an autoencoder the mean squared error. A rewritten model runs with its\n"
     "factory weights unless --load-state names a state.",
     _arguments,

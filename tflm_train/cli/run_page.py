@@ -135,11 +135,11 @@ def _epoch(x: float) -> str:
 
 
 def _matrix(test: Assessment) -> str:
-    """What is taken for what: a matrix, or its largest entries."""
+    """The confusion matrix, or its largest entries."""
     if not test.classes or not test.confusion:
         return ""
     there = [i for i, row in enumerate(test.classes) if row.samples or row.found]
-    title = "<h2>What is taken for what</h2>"
+    title = "<h2>Confusion matrix</h2>"
     if len(there) > _MOST_COLUMNS:
         rows = [
             (False, (right, found, f"{count:,}"))

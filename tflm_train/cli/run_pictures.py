@@ -34,7 +34,7 @@ def add_run_pictures(parser: Parser) -> None:
     parser.add_argument(
         "--report",
         metavar="HTML",
-        help="write a page about the run that needs nothing else: curves, what is taken for what, "
+        help="write a page about the run that needs nothing else: curves, the confusion matrix, "
         "the test samples that the model gets wrong or is least sure of, how it was measured",
     )
 
