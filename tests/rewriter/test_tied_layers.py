@@ -25,6 +25,7 @@ from tests.steps import (
 from tflm_train.errors import SchemeError
 from tflm_train.model import Model, Quantization, Tensor
 from tflm_train.model.layers import Layer, have_one_bias, list_layers, uses_of
+from tflm_train.model.prepared import prepared
 from tflm_train.ops import ConvUpdate, DepthwiseUpdate
 from tflm_train.qas.update_rule import AccumulatedSgd, Sgd
 from tflm_train.rewriter import rewrite
@@ -162,7 +163,7 @@ def test_a_bias_in_several_scales_stays_one(converted: Converted, name: str) -> 
 
 
 def test_any_use_names_the_layer(model: Model) -> None:
-    for uses in groups(model):
+    for uses in groups(prepared(model)):
         names = [layer.index for layer in uses]
         expected = rewrite(model, Scheme(weights=weights_of(names[-1])))
         for named in (names[:1], names):
