@@ -150,7 +150,7 @@ def build(
       folder: Where it goes.
       program: Its name.
       source: Of the target, if it is not the one in tests/fuzz.
-      explores: Whether it sees which inputs reach new code, which half of its time goes to.
+      explores: Whether it sees which inputs reach new code, which takes up to half of the time.
 
     Returns:
       The command that runs it, but for the target's arguments.

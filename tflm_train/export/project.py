@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from tflm_train.files import NewFile, write_files
 from tflm_train.learning.split_pair import check_pair
 from tflm_train.model import Model
 from tflm_train.model.runnable import require_runnable, runnable_source
+from tflm_train.runtime.interpreter import check_rate
 from tflm_train.trained.trainable_model import TrainableModel
 from tflm_train.version import VERSION
 
@@ -139,18 +139,12 @@ def export_project(
     """
     if format not in LAYOUTS:
         raise DataError(f"format {format!r} is none of {', '.join(FORMATS)}")
-    chosen = _identifier(model.name) if name is None else name
-    if not _NAME.fullmatch(chosen) or chosen in _TAKEN or "__" in chosen:
-        raise DataError(
-            f"--name {chosen!r} cannot name a C++ namespace: letters, digits and single _, and no "
-            "word of the language"
-        )
+    chosen = _namespace(_identifier(model.name) if name is None else name)
     if not _HEADER.fullmatch(tflm_header):
         raise DataError(
             f"--tflm-header {tflm_header!r} is no name of a header, such as {TFLM_HEADER}"
         )
-    if not 0 < learning_rate < math.inf:
-        raise DataError(f"learning rate {learning_rate} must be a finite number above 0")
+    check_rate(learning_rate)
     if trunk is not None:
         check_pair(trunk, model)
         TrainableModel.read(model)  # The tail trains: it is the use of the trunk's latents.
@@ -175,6 +169,16 @@ def export_project(
         op_count=int(values["OP_COUNT"]),
         front_end=None if front_end is None else front_end.said(),
     )
+
+
+def _namespace(name: str) -> str:
+    """Refuses a name that no C++ namespace can have."""
+    if not _NAME.fullmatch(name) or name in _TAKEN or "__" in name:
+        raise DataError(
+            f"--name {name!r} cannot name a C++ namespace: letters, digits and single _, and no "
+            "word of the language"
+        )
+    return name
 
 
 def _identifier(file_name: str) -> str:
