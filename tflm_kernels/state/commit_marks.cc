@@ -9,8 +9,7 @@ namespace {
 
 constexpr uint32_t kCommittedWord = 0x55555555;
 constexpr uint32_t kAbortedWord = 0xAAAAAAAA;
-constexpr size_t kPieceBytes = 64;  // read at a time
-constexpr int kFirstDecision = 2;   // those before are of Commit
+constexpr int kFirstDecision = 2;  // those before are of Commit
 
 }  // namespace
 
@@ -49,23 +48,13 @@ Verdict CommitMarks::ReadMark(int mark) const {
   const size_t at = offset_ + static_cast<size_t>(mark) * mark_bytes_;
   if (!ReadTwice(storage_, at, bytes, sizeof(bytes))) return Verdict::kUnreadable;
   const uint32_t zeros = ~GetWord(bytes, 0);
-  if (zeros == 0) return IsRestBlank(at) ? Verdict::kNone : Verdict::kUnreadable;
-  return (zeros & ~kAbortedWord) != 0 ? Verdict::kAborted : Verdict::kCommitted;
-}
-
-// What an erase that was cut off has left may be anywhere in a program unit: it cannot be programmed
-// then, and says nothing.
-bool CommitMarks::IsRestBlank(size_t mark_at) const {
-  uint8_t piece[kPieceBytes];
-  for (size_t at = sizeof(uint32_t); at < mark_bytes_; at += sizeof(piece)) {
-    const size_t left = mark_bytes_ - at;
-    const size_t bytes = left < sizeof(piece) ? left : sizeof(piece);
-    if (!ReadTwice(storage_, mark_at + at, piece, bytes)) return false;
-    for (size_t i = 0; i < bytes; ++i) {
-      if (piece[i] != 0xFF) return false;
-    }
+  if (zeros == 0) {
+    // What an erase that was cut off has left may be anywhere in a program unit: it cannot be
+    // programmed then, and says nothing.
+    const bool is_blank = IsBlank(storage_, at + sizeof(uint32_t), mark_bytes_ - sizeof(uint32_t));
+    return is_blank ? Verdict::kNone : Verdict::kUnreadable;
   }
-  return true;
+  return (zeros & ~kAbortedWord) != 0 ? Verdict::kAborted : Verdict::kCommitted;
 }
 
 // Programs a mark and reads it back.

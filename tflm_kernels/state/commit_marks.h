@@ -71,7 +71,6 @@ class CommitMarks {
 
  private:
   Verdict ReadMark(int mark) const;
-  bool IsRestBlank(size_t mark_at) const;
   bool Write(int mark, Verdict verdict) const;
 
   const Storage& storage_;

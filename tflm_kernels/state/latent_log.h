@@ -205,7 +205,6 @@ class LatentLog {
   }
 
   // latent_log_read.cc
-  bool IsBlank(size_t offset, size_t bytes) const;
   bool Checksum(size_t offset, size_t bytes, uint32_t* crc) const;
   bool ReadHeader(size_t sector, Header* header) const;
   size_t PayloadBytes(const Entry& entry) const;

@@ -14,20 +14,6 @@ constexpr int kReadAttempts = 4;    // of a record: two where it lies, two where
 
 }  // namespace
 
-bool LatentLog::IsBlank(size_t offset, size_t bytes) const {
-  uint8_t piece[kPieceBytes];
-  while (bytes > 0) {
-    const size_t count = bytes < sizeof(piece) ? bytes : sizeof(piece);
-    if (!ReadTwice(storage_, offset, piece, count)) return false;
-    for (size_t i = 0; i < count; ++i) {
-      if (piece[i] != 0xFF) return false;
-    }
-    offset += count;
-    bytes -= count;
-  }
-  return true;
-}
-
 bool LatentLog::Checksum(size_t offset, size_t bytes, uint32_t* crc) const {
   uint8_t piece[kPieceBytes];
   while (bytes > 0) {
@@ -139,7 +125,10 @@ uint16_t LatentLog::FindElsewhere(uint16_t index, uint16_t not_slot, size_t not_
 // The number of the slot behind the last one that is not blank.
 size_t LatentLog::FirstFree(size_t sector) const {
   size_t number = layout_.slots;
-  while (number > 0 && IsBlank(SlotOffset(Slot(sector, number - 1)), layout_.slot_bytes)) --number;
+  while (number > 0 &&
+         IsBlank(storage_, SlotOffset(Slot(sector, number - 1)), layout_.slot_bytes)) {
+    --number;
+  }
   return number;
 }
 

@@ -259,7 +259,7 @@ bool LatentLog::LeaveGap() {
     const size_t begin = SlotOffset(first - 1);
     const size_t end = begin + layout_.slot_bytes;
     size_t at = end;
-    while (at > begin && IsBlank(at - layout_.unit, layout_.unit)) at -= layout_.unit;
+    while (at > begin && IsBlank(storage_, at - layout_.unit, layout_.unit)) at -= layout_.unit;
     const size_t most = at + kCutsBorne * layout_.unit;
     FillUnits(at, most < end ? most : end);
   }
@@ -272,7 +272,7 @@ bool LatentLog::FillUnits(size_t begin, size_t end) {
   bool is_there = false;
   for (size_t at = begin; at < end; at += layout_.unit) {
     storage_.program(storage_.context, at, stage_, layout_.unit);
-    is_there |= !IsBlank(at, layout_.unit);
+    is_there |= !IsBlank(storage_, at, layout_.unit);
   }
   return is_there;
 }

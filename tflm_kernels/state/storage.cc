@@ -5,6 +5,8 @@
 namespace tflm_train {
 namespace {
 
+constexpr size_t kPieceBytes = 64;  // read at a time
+
 bool IsInside(const StorageSize& size, size_t offset, size_t bytes) {
   return offset <= size.bytes && bytes <= size.bytes - offset;
 }
@@ -14,6 +16,20 @@ bool IsInside(const StorageSize& size, size_t offset, size_t bytes) {
 bool ReadTwice(const Storage& storage, size_t offset, void* data, size_t bytes) {
   return bytes == 0 || storage.read(storage.context, offset, data, bytes) ||
          storage.read(storage.context, offset, data, bytes);
+}
+
+bool IsBlank(const Storage& storage, size_t offset, size_t bytes) {
+  uint8_t piece[kPieceBytes];
+  while (bytes > 0) {
+    const size_t count = bytes < sizeof(piece) ? bytes : sizeof(piece);
+    if (!ReadTwice(storage, offset, piece, count)) return false;
+    for (size_t i = 0; i < count; ++i) {
+      if (piece[i] != 0xFF) return false;
+    }
+    offset += count;
+    bytes -= count;
+  }
+  return true;
 }
 
 Storage RamStorage::storage() { return {this, Size, Read, Erase, Program}; }

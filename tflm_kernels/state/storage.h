@@ -48,6 +48,9 @@ struct Storage {
 // decision.
 bool ReadTwice(const Storage& storage, size_t offset, void* data, size_t bytes);
 
+// Whether all bytes can be read and are as an erase leaves them.
+bool IsBlank(const Storage& storage, size_t offset, size_t bytes);
+
 // Storage in RAM, with the rules of flash: what is not erased is not
 // programmed. The memory is the caller's and keeps its contents.
 class RamStorage {
