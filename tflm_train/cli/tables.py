@@ -101,8 +101,8 @@ def added(ram: int, flash: int) -> str:
     if ram >= 0:
         return f"training adds {kilobytes(ram)} of RAM, {more}"
     return (
-        f"training adds no RAM: the arena is {kilobytes(-ram)} smaller than that of the model as it "
-        f"is, since the forward layers run as `optimize` makes them; it adds {more}"
+        f"training adds no RAM: the arena is {kilobytes(-ram)} smaller than that of the model as "
+        f"it is, since the forward layers run as `optimize` makes them; it adds {more}"
     )
 
 

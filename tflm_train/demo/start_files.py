@@ -26,7 +26,8 @@ def write_start_files(folder: Path) -> list[Path]:
 
     Returns:
       The files: `digits.tflite`; `upright.npz`, the digits that it knows; `turned.npz`, the same
-      turned by a quarter; `both.npz`, all of them; `parity.npz`, upright ones labelled even and odd.
+      turned by a quarter; `both.npz`, all of them; `parity.npz`, upright ones labelled even and
+      odd.
 
     Raises:
       DataError: scikit-learn is not installed.
