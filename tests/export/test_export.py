@@ -227,7 +227,7 @@ def test_existing_files_stay(digits_train: Model, tmp_path: Path) -> None:
     project.write(tmp_path)  # the same again is no harm
     assert mine.read_bytes() == project.files["src/digits_training.h"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(TflmTrainError, match="cannot be written"):
+    with pytest.raises(TflmTrainError, match="is a file, and a project a folder"):
         project.write(tmp_path / "file")
 
 

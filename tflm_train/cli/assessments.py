@@ -114,7 +114,10 @@ def _lines(found: Assessment) -> Iterator[str]:
     if found.auc is not None:
         yield f"area under the ROC curve: {found.auc:.3f}"
     if found.ties:
-        yield f"the two largest outputs were equal in {100 * found.ties:.1f} % of the samples"
+        yield (
+            f"the two largest outputs were equal in {100 * found.ties:.1f} % of the samples: there "
+            "the first of the classes counts as the answer"
+        )
     if found.mean_absolute_error is not None:
         assert found.root_mean_squared_error is not None
         of = "" if found.r2 is None else f", R2 {found.r2:.3f}"

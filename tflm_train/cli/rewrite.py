@@ -268,8 +268,7 @@ def _show(result: Rewritten) -> None:
     ram = result.arena.minimum_bytes - result.arena_before.minimum_bytes
     flash = result.flash.total_bytes - result.flash.original_bytes
     console.print(
-        f"training adds {tables.kilobytes(ram)} of RAM, {tables.kilobytes(flash)} of flash; "
-        f"a step takes {result.time.ms:,.1f} ms",
+        f"{tables.added(ram, flash)}; a step takes {result.time.ms:,.1f} ms",
         style="bold",
         soft_wrap=True,
     )
@@ -326,6 +325,8 @@ def _show_layers(result: Rewritten) -> None:
             Column("frozen", [_frozen(layer.frozen_channels) for layer in layers]),
         ),
     )
+    if any(layer.biases and not layer.weights for layer in layers):
+        tables.console().print("0 weights: only the biases of that layer train.", style="dim")
 
 
 def _frozen(channels: int) -> str:

@@ -90,6 +90,22 @@ def coins(ram: int, flash: int, ms: float) -> str:
     return f"{kilobytes(ram)} of RAM, {kilobytes(flash)} of flash, {ms:,.1f} ms"
 
 
+def added(ram: int, flash: int) -> str:
+    """What training adds to RAM and flash, as a sentence.
+
+    Args:
+      ram: Bytes of the arena; below 0 where the forward layers are rewritten and take less.
+      flash: Bytes of the model and the kernels.
+    """
+    more = f"{kilobytes(flash)} of flash"
+    if ram >= 0:
+        return f"training adds {kilobytes(ram)} of RAM, {more}"
+    return (
+        f"training adds no RAM: the arena is {kilobytes(-ram)} smaller than that of the model as "
+        f"it is, since the forward layers run as `optimize` makes them; it adds {more}"
+    )
+
+
 def counted(count: int, what: str) -> str:
     """So many of something: `1 layer`, `1,521 training steps`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
@@ -209,7 +225,15 @@ def show_time(what: str, time: TimeReport) -> None:
             "watchdog that is fed between ops has to wait",
             soft_wrap=True,
         )
-    show_warnings(f"the time of {op} is not known, and not counted" for op in time.unmeasured_ops)
+    show_unmeasured(time)
+
+
+def show_unmeasured(time: TimeReport) -> None:
+    """Warns of the operators whose time is not in the sum."""
+    if time.unmeasured_ops:
+        show_warnings(
+            [f"the time of {', '.join(time.unmeasured_ops)} is not known, and not counted"]
+        )
 
 
 def show_flash(flash: FlashReport) -> None:

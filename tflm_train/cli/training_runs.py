@@ -249,9 +249,9 @@ def _choice_lines(choice: RateChoice, metric: str) -> list[str]:
     """What was tried: a line, and one for each rate."""
     steps = tables.counted(choice.steps, "step")
     lines = [
-        f"learning rate {choice.rate:g}, chosen in {steps} of short runs: a mean of the rates "
-        "judged by held-out samples, the better ones counting more, fitted to the length of the "
-        "run; the others only found the range:"
+        f"learning rate {choice.rate:g}, chosen in {steps} of short runs: the mean of the rates "
+        "with a held-out score, in which the better ones count more, adjusted to the length of the "
+        "run (those with a training score only showed where to look):"
     ]
     for tried in choice.tried:
         kind = "held-out" if tried.is_held_out else "training"
