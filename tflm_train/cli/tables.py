@@ -218,6 +218,13 @@ def show_time(what: str, time: TimeReport) -> None:
     console().print(
         "  of which " + ", ".join(f"{op} {ms:,.1f} ms" for op, ms in most), soft_wrap=True
     )
+    longest = time.longest_op
+    if longest is not None:
+        console().print(
+            f"  longest op: op {longest.index} ({longest.op}), {longest.ms:,.1f} ms: what a "
+            "watchdog that is fed between ops has to wait",
+            soft_wrap=True,
+        )
     show_unmeasured(time)
 
 
