@@ -5,8 +5,8 @@
 A nominal multiply-accumulate is one of the forward layer's, padding taps included. `m4` is compiled
 with -O3, `m4 -Os` for size. `--check` fails where a count is more than 2 % above
 `benchmarks/results/instructions.json` or above the most that is allowed, where -Os takes more than
-10 % above -O3 in a case and on a core that must not, and where a case is missing on either side. `--host`
-measures on this machine instead (`benchmarks.host_kernels`).
+10 % above -O3 in a case and on a core that must not, and where a case is missing on either side.
+`--host` measures on this machine instead (`benchmarks.host_kernels`).
 """
 
 from __future__ import annotations
