@@ -24,14 +24,14 @@ constexpr int32_t Clamp(int32_t value, int32_t limit) {
 }
 
 #if defined(TFLM_TRAIN_HOST)
-// What the host's steps have come to, counted for the report of a training; in elements of one
-// step in eight, which costs next to nothing.
+// What the host's steps in this thread have come to, counted for the report of a training; in
+// elements of one step in eight, which costs next to nothing.
 struct StepCounts {
   uint64_t steps;     // with a gradient
   uint64_t limited;   // of these, with a multiplier at its limit
   uint64_t vanished;  // of these, rounded to no change at all
 };
-inline StepCounts step_counts = {};
+inline thread_local StepCounts step_counts = {};
 #endif
 
 // A row of the layer's weights, and the row of random numbers that it is rounded with.

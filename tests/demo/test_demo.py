@@ -95,7 +95,7 @@ runpy.run_module("tflm_train.demo", run_name="__main__")
 def test_files_to_begin_with(tmp_path: Path) -> None:
     written = write_start_files(tmp_path / "start")
     assert [path.name for path in written] == [
-        "digits.tflite", "upright.npz", "turned.npz", "parity.npz",
+        "digits.tflite", "upright.npz", "turned.npz", "both.npz", "parity.npz",
     ]  # fmt: skip
     parity = load_dataset(tmp_path / "start" / "parity.npz")
     upright = load_dataset(tmp_path / "start" / "upright.npz")

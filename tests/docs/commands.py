@@ -127,8 +127,10 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "machine.tflite": _copy_of(lambda: load_network("autoencoder").source),
     "activities.tflite": _copy_of(lambda: convert(_activities, 301)),
     "data.npz": lambda path: _arrays((16, 16, 1), 10, path),
-    "my_photos.npz": lambda path: _arrays((16, 16, 1), 10, path),
-    "factory.npz": lambda path: _arrays((16, 16, 1), 10, path),
+    **dict.fromkeys(
+        ("my_photos.npz", "factory.npz", "old.npz", "both.npz"),
+        lambda path: _arrays((16, 16, 1), 10, path),
+    ),
     "words.npz": lambda path: _arrays((49, 10, 1), 10, path),
     "machine.npz": _machine,
     "runs.csv": _runs,

@@ -24,9 +24,11 @@ class Exported:
       name: Its C++ namespace and the stem of its files.
       ops: How many operators it registers.
       arena_bytes: Size of the tensor arena that it declares.
+      arena_margin: How much of it is added to what is predicted, to be safe.
       trunk_arena_bytes: The trunk's part of it; 0 without `--trunk`.
       trains: Whether it learns; False where the model holds no training ops, and it infers only.
       state_bytes: Size of a saved state; 0 where it does not train.
+      learning_rate: Of the example's steps.
       files: Paths of its files within the folder.
       class_names: Of the classes, as the firmware holds them.
       front_end: What makes the model's input of recordings, in C++ as in training.
@@ -37,9 +39,11 @@ class Exported:
     name: str
     ops: int
     arena_bytes: int
+    arena_margin: int
     trunk_arena_bytes: int
     trains: bool
     state_bytes: int
+    learning_rate: float
     files: tuple[str, ...]
     class_names: tuple[str, ...] | None = sometimes()
     front_end: str | None = sometimes()
@@ -106,9 +110,11 @@ def _run(arguments: argparse.Namespace) -> Exported:
         name=project.name,
         ops=project.op_count,
         arena_bytes=project.arena_bytes,
+        arena_margin=project.arena_margin,
         trunk_arena_bytes=project.trunk_arena_bytes,
         trains=project.trains,
         state_bytes=project.state_bytes,
+        learning_rate=arguments.lr,
         files=tuple(sorted(project.files)),
         class_names=project.class_names or None,
         front_end=project.front_end,
@@ -117,13 +123,16 @@ def _run(arguments: argparse.Namespace) -> Exported:
 
 def _show(result: Exported) -> None:
     names = result.class_names
+    predicted = result.arena_bytes - result.arena_margin
     shown = vars(result) | {
+        "arena_bytes": f"{result.arena_bytes:,} ({predicted:,} predicted, and a margin)",
         "files": len(result.files),
         "trunk_arena_bytes": result.trunk_arena_bytes or None,
         "state_bytes": result.state_bytes if result.trains else None,
+        "learning_rate": _rate_said(result.learning_rate) if result.trains else None,
         "class_names": None if names is None else _shown(names),
     }
-    del shown["trains"]
+    del shown["trains"], shown["arena_margin"]
     tables.show_mapping({key: value for key, value in shown.items() if value is not None})
     if not result.trains:
         tables.console().print(
@@ -132,9 +141,15 @@ def _show(result: Exported) -> None:
         )
 
 
+def _rate_said(rate: float) -> str:
+    if rate == LEARNING_RATE:
+        return f"{rate:g} in the example, a guess; --lr takes the one that `train` reported"
+    return f"{rate:g} in the example"
+
+
 def _shown(names: tuple[str, ...]) -> str:
     if names == tuple(map(str, range(len(names)))):
-        return f"numbers up to {names[-1]}; --class-names or --data names them"
+        return f"0 to {names[-1]}, since the model has none; --class-names or --data gives them"
     return listed(names)
 
 

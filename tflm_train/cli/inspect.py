@@ -66,6 +66,9 @@ def _show(result: Inspection) -> None:
     console = tables.console()
     able = sum(layer.trainable for layer in result.layers)
     console.print(f"{result.model}: {able} of {len(result.layers)} layers can train")
+    for what, tensors in (("input", result.inputs), ("output", result.outputs)):
+        listed = ", ".join(f"{tables.shape(x.shape)} {x.type}" for x in tensors)
+        console.print(f"{what} {listed}", soft_wrap=True)
     _show_training(result)
     warnings = () if result.training is None else result.training.warnings
     tables.show_warnings(dict.fromkeys((*result.notes, *warnings)))
@@ -90,8 +93,8 @@ def _show_training(result: Inspection) -> None:
     console.print(f"inference takes {takes}", soft_wrap=True)
     if training is not None:
         chosen = training.chosen
-        adds = tables.coins(chosen.ram_bytes, chosen.flash_bytes, chosen.step_ms)
-        console.print(f"training adds {adds} a step", style="bold", soft_wrap=True)
+        adds = f"{tables.added(chosen.ram_bytes, chosen.flash_bytes)}, {chosen.step_ms:,.1f} ms"
+        console.print(f"{adds} a step", style="bold", soft_wrap=True)
         limit = tables.kilobytes(training.budget_bytes)
         console.print(f"  (preset {chosen.words}, which `rewrite` chooses for {limit} of RAM)")
     elif result.why_no_training is not None:
@@ -101,15 +104,15 @@ def _show_training(result: Inspection) -> None:
         "model and our kernels, without TFLM; times are estimates",
         style="dim",
     )
-    unknown = (f"the time of {op} is not known, and not counted" for op in time.unmeasured_ops)
-    tables.show_warnings(unknown)
+    tables.show_unmeasured(time)
     if training is not None:
-        tried = training.tried
+        tried, before = training.tried, result.arena.minimum_bytes
         show_columns(
-            "What training adds, by preset",
+            "RAM with training, and what it adds, by preset",
             (
                 Column("preset", [each.words for each in tried], left=True),
-                Column("RAM", [f"{each.ram_bytes:+,}" for each in tried]),
+                Column("RAM", [f"{before + each.ram_bytes:,}" for each in tried]),
+                Column("adds", [f"{each.ram_bytes:+,}" for each in tried]),
                 Column("flash", [f"{each.flash_bytes:+,}" for each in tried]),
                 Column("ms", [f"{each.step_ms:+,.1f}" for each in tried]),
                 Column("fits", ["yes" if each.fits else "no" for each in tried], left=True),
@@ -117,8 +120,8 @@ def _show_training(result: Inspection) -> None:
         )
         if any(min(each.ram_bytes, each.flash_bytes, each.step_ms) < 0 for each in tried):
             console.print(
-                "Below 0: `rewrite` also runs the forward layers in less RAM or time, as `optimize`"
-                " does.",
+                "Below 0: the model that trains takes less than the model as it is, because "
+                "`rewrite` also makes the forward layers smaller or faster, as `optimize` does.",
                 style="dim",
             )
 

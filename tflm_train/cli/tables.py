@@ -27,7 +27,7 @@ def error_console() -> Console:
     return Console(stderr=True, markup=False, emoji=False)
 
 
-def new_table(title: str, headings: Iterable[str], left: Iterable[str]) -> Table:
+def new_table(title: str | None, headings: Iterable[str], left: Iterable[str]) -> Table:
     """A table without rows; numbers stand at the right.
 
     Args:
@@ -88,6 +88,22 @@ def kilobytes(size: int) -> str:
 def coins(ram: int, flash: int, ms: float) -> str:
     """RAM, flash and time in words: `82.1 KB of RAM, 51 KB of flash, 40.2 ms`."""
     return f"{kilobytes(ram)} of RAM, {kilobytes(flash)} of flash, {ms:,.1f} ms"
+
+
+def added(ram: int, flash: int) -> str:
+    """What training adds to RAM and flash, as a sentence.
+
+    Args:
+      ram: Bytes of the arena; below 0 where the forward layers are rewritten and take less.
+      flash: Bytes of the model and the kernels.
+    """
+    more = f"{kilobytes(flash)} of flash"
+    if ram >= 0:
+        return f"training adds {kilobytes(ram)} of RAM, {more}"
+    return (
+        f"training adds no RAM: the arena is {kilobytes(-ram)} smaller than that of the model as "
+        f"it is, since the forward layers run as `optimize` makes them; it adds {more}"
+    )
 
 
 def counted(count: int, what: str) -> str:
@@ -202,7 +218,22 @@ def show_time(what: str, time: TimeReport) -> None:
     console().print(
         "  of which " + ", ".join(f"{op} {ms:,.1f} ms" for op, ms in most), soft_wrap=True
     )
-    show_warnings(f"the time of {op} is not known, and not counted" for op in time.unmeasured_ops)
+    longest = time.longest_op
+    if longest is not None:
+        console().print(
+            f"  longest op: op {longest.index} ({longest.op}), {longest.ms:,.1f} ms: what a "
+            "watchdog that is fed between ops has to wait",
+            soft_wrap=True,
+        )
+    show_unmeasured(time)
+
+
+def show_unmeasured(time: TimeReport) -> None:
+    """Warns of the operators whose time is not in the sum."""
+    if time.unmeasured_ops:
+        show_warnings(
+            [f"the time of {', '.join(time.unmeasured_ops)} is not known, and not counted"]
+        )
 
 
 def show_flash(flash: FlashReport) -> None:

@@ -249,9 +249,8 @@ def _choice_lines(choice: RateChoice, metric: str) -> list[str]:
     """What was tried: a line, and one for each rate."""
     steps = tables.counted(choice.steps, "step")
     lines = [
-        f"learning rate {choice.rate:g}, chosen in {steps} of short runs: a mean of the rates "
-        "judged by held-out samples, the better ones counting more, fitted to the length of the "
-        "run; the others only found the range:"
+        f"learning rate {choice.rate:g}, chosen in {steps} of short runs (a mean of those with a "
+        "held-out score, the best ones above all, a little more for a run of many epochs):"
     ]
     for tried in choice.tried:
         kind = "held-out" if tried.is_held_out else "training"

@@ -26,7 +26,8 @@ def write_start_files(folder: Path) -> list[Path]:
 
     Returns:
       The files: `digits.tflite`; `upright.npz`, the digits that it knows; `turned.npz`, the same
-      turned by a quarter; `parity.npz`, upright ones labelled even and odd.
+      turned by a quarter; `both.npz`, all of them; `parity.npz`, upright ones labelled even and
+      odd.
 
     Raises:
       DataError: scikit-learn is not installed.
@@ -36,9 +37,17 @@ def write_start_files(folder: Path) -> list[Path]:
     parity = replace(
         upright, y_train=upright.y_train % 2, y_test=upright.y_test % 2, class_names=_PARITY
     )
+    both = replace(
+        upright,
+        x_train=np.concatenate([upright.x_train, turned.x_train]),
+        y_train=np.concatenate([upright.y_train, turned.y_train]),
+        x_test=np.concatenate([upright.x_test, turned.x_test]),
+        y_test=np.concatenate([upright.y_test, turned.y_test]),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     contents = {"digits.tflite": (_HERE / "digits.tflite").read_bytes()}
-    for name, data in {"upright": upright, "turned": turned, "parity": parity}.items():
+    parts = {"upright": upright, "turned": turned, "both": both, "parity": parity}
+    for name, data in parts.items():
         contents[f"{name}.npz"] = _npz(data)
     files = [
         NewFile(folder / name, content, functools.partial(operator.eq, content))

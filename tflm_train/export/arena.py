@@ -18,7 +18,7 @@ class Arena:
 
     Attributes:
       used: `arena_used_bytes()` as predicted, by the kernels that run the builtin ops.
-      margin: What is added to the largest need.
+      margin: What is added to the largest need, to be safe.
       bytes: The arena's size.
       unmodelled: Ops whose kernels the prediction does not know.
     """
@@ -37,7 +37,7 @@ def plan_arena(model: Model) -> Arena:
     unmodelled = {name for report in reports.values() for name in report.persistent.unmodelled}
     size = -(-(largest + margin) // _ALIGNMENT) * _ALIGNMENT
     used = {str(kernels): report.total_bytes for kernels, report in reports.items()}
-    return Arena(used, margin, size, tuple(sorted(unmodelled)))
+    return Arena(used, size - largest, size, tuple(sorted(unmodelled)))
 
 
 def both(first: Arena, second: Arena) -> Arena:

@@ -51,6 +51,7 @@ class Project:
       name: C++ namespace, stem of the files, library name.
       files: Contents by path relative to the project's folder.
       arena_bytes: Size of the tensor arena it declares.
+      arena_margin: How much of it is added to what is predicted, to be safe.
       trunk_arena_bytes: The trunk's part of it; 0 without a trunk.
       state_bytes: Size of its saved states; 0 where nothing trains.
       class_names: Of the classes, as it holds them; empty where it has none.
@@ -63,6 +64,7 @@ class Project:
     name: str
     files: Files
     arena_bytes: int
+    arena_margin: int
     trunk_arena_bytes: int
     state_bytes: int
     class_names: tuple[str, ...]
@@ -83,6 +85,10 @@ class Project:
         paths = {folder / path: data for path, data in self.files.items()}
         made: list[Path] = []
         try:
+            if folder.exists() and not folder.is_dir():
+                raise TflmTrainError(
+                    f"{folder} is a file, and a project a folder: choose another name"
+                )
             if not force:
                 for path, data in paths.items():
                     if path.exists() and path.read_bytes() != data:
@@ -162,6 +168,7 @@ def export_project(
         name=chosen,
         files=files,
         arena_bytes=int(values["ARENA_BYTES"]),
+        arena_margin=int(values["ARENA_MARGIN"]),
         trunk_arena_bytes=int(values["TRUNK_ARENA_BYTES"]),
         state_bytes=int(values.get(STATE_BYTES, 0)),
         class_names=names,

@@ -51,7 +51,7 @@ class Arena:
         """Bytes by what people call the part; they add up to `total_bytes`."""
         return {
             "activations": self.activation_bytes,
-            "scratch": self.scratch_bytes,
+            "added by scratch": self.scratch_bytes,
             "variables": self.variable_bytes,
             "per-channel requantization": self.channel_bytes,
             "interpreter": self.interpreter_bytes,

@@ -13,21 +13,16 @@ import numpy.typing as npt
 
 from tflm_train.errors import DataError, ModelError, RuntimeFailure
 from tflm_train.model import Model, Tensor, load
-from tflm_train.model.offline_plan import METADATA_NAME
-from tflm_train.model.runnable import missing_kernels, runnable_source
 from tflm_train.ops import Loss
 from tflm_train.ops.constants import LossKind, TargetKind
 from tflm_train.ops.contract import STATE_WORDS
-from tflm_train.ops.npu import ETHOS_U
-from tflm_train.ops.reading import is_ours
 from tflm_train.runtime.crashes import name_crashes
 from tflm_train.runtime.host_library import (
-    REGISTERER,
     captured_stderr,
     host_library,
     last_error,
-    tflm_runtime,
 )
+from tflm_train.runtime.loading import load_into_tflm, uses_kernels
 from tflm_train.runtime.targets import target_array
 from tflm_train.trained.state import StateBlob, StateLayout
 from tflm_train.trained.trainable_model import TrainableModel
@@ -69,13 +64,11 @@ class Interpreter:
         elif not isinstance(model, Model):
             model = load(model)
         self.model = model
-        self._data = _without_plan(model) if preserve_all else runnable_source(model)
         self.trainable = TrainableModel.find(model)
-        # An optimized model has ops of ours and does not train.
-        self._uses_kernels = any(is_ours(op) for op in model.graph.ops)
+        self._uses_kernels = uses_kernels(model)
         self._preserve_all = preserve_all
         name_crashes(model.name)
-        self._interpreter = self._create(preserve_all)
+        self._interpreter = load_into_tflm(model, preserve_all)
         self._fresh = True
         self._learning_rate = 0.0
         self._source = _SAMPLE
@@ -293,44 +286,6 @@ class Interpreter:
                 return np.array(self._interpreter.GetTensor(index, 0)["tensor_data"])
         raise ModelError(f"{self.model.name} has no tensor {tensor!r}")
 
-    def _create(self, preserve_all: bool) -> Any:
-        if self.model.uncalled_subgraphs:
-            # TFLM would crash over the scratch buffers that their operators ask for.
-            raise ModelError(
-                f"{self.model.name}: TFLM cannot run this model: no operator calls subgraph "
-                f"{self.model.uncalled_subgraphs[0]}; convert it with one signature only"
-            )
-        npu = next((op for op in self.model.graph.ops if ETHOS_U.is_kind_of(op)), None)
-        if npu is not None:
-            raise ModelError(
-                f"{self.model.name}: op {self.model.graph.index(npu)} ({npu.name}) runs on an "
-                "Ethos-U, not here; take the model as it was before Vela, whose states are the same"
-            )
-        for missing in missing_kernels(self.model):
-            # Some kernels refuse a type only when they run.
-            raise ModelError(f"{self.model.name}: TFLM cannot run this model: {missing.reason}")
-        if self._uses_kernels:
-            host_library()
-        runtime = tflm_runtime()
-        config = (
-            runtime.InterpreterConfig.kPreserveAllTensors
-            if preserve_all
-            else runtime.InterpreterConfig.kAllocationRecording
-        )
-        refusal = ""
-        with captured_stderr() as lines:
-            try:
-                return runtime.Interpreter.from_bytes(
-                    self._data,
-                    custom_op_registerers=[REGISTERER] if self._uses_kernels else [],
-                    arena_size=_arena_bound(self.model),
-                    intrepreter_config=config,
-                )
-            except RuntimeError as error:
-                refusal = str(error)
-        detail = next((line for line in lines if line.strip()), refusal)
-        raise ModelError(f"{self.model.name}: TFLM cannot run this model: {detail.strip()}")
-
     def _invoke(self) -> None:
         try:
             self._interpreter.invoke()
@@ -475,18 +430,3 @@ def check_rate(learning_rate: float) -> None:
             "limited long before that, and none moves a weight at the other end: use one from "
             "1e-6 to 1e3"
         )
-
-
-def _without_plan(model: Model) -> bytes:
-    """The model for a planner that keeps all tensors apart: it takes no offsets."""
-    copy = Model(model.source, model.name)
-    return copy.to_bytes() if copy.drop_metadata(METADATA_NAME) else runnable_source(model)
-
-
-def _arena_bound(model: Model) -> int:
-    """An arena that is always large enough on the host: every tensor at once, and then some."""
-    graphs = [model.graph, *model.other_graphs]
-    all_tensors = [t for graph in graphs for t in graph.tensors]
-    tensors = sum(t.nbytes + 256 for t in all_tensors if t.data is None)
-    constants = sum(t.size for t in all_tensors if t.data is not None and t.size < 1 << 16)
-    return 2 * tensors + 2048 * sum(len(graph.ops) for graph in graphs) + constants + (1 << 20)

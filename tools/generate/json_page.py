@@ -51,7 +51,7 @@ def _all_commands() -> Iterator[tuple[str, Command[Any]]]:
 def _table(record: type) -> str:
     """What a record is, and a row for each key."""
     texts, hints = _texts(record), typing.get_type_hints(record)
-    lines = [_summary(record), "", "| key | value | |", "|---|---|---|"]
+    lines = [_summary(record), "", "| key | value | meaning |", "|---|---|---|"]
     for field in dataclasses.fields(record):
         mark = "°" if is_sometimes(field) else ""
         hint = _without_none(hints[field.name]) if mark else hints[field.name]
