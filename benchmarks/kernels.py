@@ -264,10 +264,10 @@ def _check(
 def _update_baseline(counted: dict[str, dict[str, int]]) -> None:
     """Writes the counts over those of the same cases and cores."""
     stored = json.loads(BASELINE.read_text()) if BASELINE.exists() else {"instructions": {}}
-    merged = {
-        case.name: {**stored["instructions"].get(case.name, {}), **counted.get(case.name, {})}
-        for case in cases()
-    }
+    merged: dict[str, dict[str, int]] = {}
+    for case in cases():
+        known = {**stored["instructions"].get(case.name, {}), **counted.get(case.name, {})}
+        merged[case.name] = {core: known[core] for core in CORES if core in known}
     report = {
         "command": "python -m benchmarks.kernels --update-baseline",
         "compiler": instructions.compiler(),
