@@ -27,7 +27,7 @@ def error_console() -> Console:
     return Console(stderr=True, markup=False, emoji=False)
 
 
-def new_table(title: str, headings: Iterable[str], left: Iterable[str]) -> Table:
+def new_table(title: str | None, headings: Iterable[str], left: Iterable[str]) -> Table:
     """A table without rows; numbers stand at the right.
 
     Args:
