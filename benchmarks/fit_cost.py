@@ -11,9 +11,15 @@ not named, or for which there is no TFLM, stay as they are.
 With `--kinds` only training ops of these kinds are fitted, `ours` stands for all of them: to ops of
 many shapes and to those of the same steps, counted one by one, for which no TFLM is needed.
 
+`--kinds builtin` fits TFLM's operators without weights to models of one operator
+(`benchmarks.builtin_shapes`), which need TFLM for an M4 or an M7.
+
 A Cortex-M33 and an M7 execute what an M4 does (whole steps on an M7 differ by less than 1 %). No
 TFLM was counted on an M0+: its builtin operators take what they do on an M3, times what the STREAMs
-of ours take more there.
+of ours take more there. The operators that `--kinds builtin` fits were counted on no M3 and no M55:
+there they take what they do on an M4, times what an operator of the same sort takes more or less,
+SOFTMAX for plain C, ADD and AVERAGE_POOL_2D for CMSIS-NN's own loops; those on float32 stay
+unknown on cores without a floating-point unit.
 """
 
 from __future__ import annotations
@@ -29,7 +35,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks import instructions, step_counts
+from benchmarks import builtin_ops, instructions, step_counts
+from benchmarks.builtin_shapes import builtin_shapes
 from benchmarks.op_shapes import op_shapes
 from benchmarks.whole_step import count_ops, forward_only
 from tflm_train import ops
@@ -47,6 +54,11 @@ _POWER = 0.5
 _LEAST = 1e-4  # of a coefficient's share that is left out
 OURS = {op.OP for op in ops.ALL} - {ops.Restore.OP, ops.Finish.OP}
 """The kinds that can be counted one by one."""
+_LIKE = {
+    "MAX_POOL_2D": ("AVERAGE_POOL_2D", {"elements": 1.0, "read": 4.0}),
+    **dict.fromkeys(("MUL", "MAXIMUM", "MINIMUM"), ("ADD", {"elements": 1.0})),
+}
+"""What operator's ratio between two cores another one has, and amounts to take it at."""
 _SAME = {Core.M33: Core.M4, Core.M7: Core.M4}
 
 
@@ -101,6 +113,54 @@ def _of_ops(core: Core, wanted: Sequence[ops.Params]) -> list[Sample]:
     return [Sample(features_of_params(p), n) for p, n in zip(wanted, counts, strict=True)]
 
 
+def of_builtins() -> list[Sample] | None:
+    """Single builtin operators on an M4, or on an M7; None where there is no TFLM for either."""
+    core = next((c for c in (Core.M4, Core.M7) if builtin_ops.library(str(c))), None)
+    if core is None:
+        return None
+    models = [model for found in builtin_shapes().values() for model in found]
+    digest = hashlib.sha256(b"".join(model.source for model in models))
+    digest.update(step_counts.sources_digest())
+    kept = step_counts.KEPT / f"{core}-builtins-{digest.hexdigest()[:32]}.json"
+    if not kept.exists():
+        counts = [builtin_ops.count(str(core), model) for model in models]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(counts))
+    ops_of = [model.graph.ops[0] for model in models]
+    counted = json.loads(kept.read_text())
+    return [Sample(features_of(op), n) for op, (n,) in zip(ops_of, counted, strict=True)]
+
+
+def _builtin_rows(rows: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str, Any]:
+    """All cores' coefficients with those of builtin operators, which an M4's samples say."""
+    of_m4 = fit(samples, _POWER)
+    own = rows[str(Core.M4)]
+    found = {str(Core.M4): {**own, **{k: {**own.get(k, {}), **r} for k, r in of_m4.items()}}}
+    for core in (Core.M3, Core.M55):
+        row = rows[str(core)]
+        likened = {
+            kind: {
+                name: float(f"{value * _ratio(kind, row, own):.5g}")
+                for name, value in of_kind.items()
+                if core is not Core.M3 or "float" not in name
+            }
+            for kind, of_kind in of_m4.items()
+        }
+        found[str(core)] = {**row, **{k: {**r, **row.get(k, {})} for k, r in likened.items()}}
+    slower = _slower_than_m3()
+    row, of_m3 = rows[str(Core.M0PLUS)], found[str(Core.M3)]
+    likened = {k: {n: round(v * slower, 4) for n, v in of_m3[k].items()} for k in of_m4}
+    found[str(Core.M0PLUS)] = {**row, **{k: {**r, **row.get(k, {})} for k, r in likened.items()}}
+    return found
+
+
+def _ratio(kind: str, row: Mapping[str, Any], of_m4: Mapping[str, Any]) -> float:
+    """What an operator of the same sort takes on a core, an M4's being 1."""
+    name, amounts = _LIKE.get(kind, ("SOFTMAX", {"elements": 1.0}))
+    taken = [sum(r[name].get(n, 0.0) * a for n, a in amounts.items()) for r in (row, of_m4)]
+    return float(taken[0] / taken[1])
+
+
 def fit(samples: Iterable[Sample], power: float) -> dict[str, dict[str, float]]:
     """Coefficients by kind of op and feature.
 
@@ -132,12 +192,8 @@ def _fit_kind(samples: Sequence[Sample], power: float) -> dict[str, float]:
 
 def _without_tflm(own: dict[str, Any], m3: dict[str, Any]) -> dict[str, Any]:
     """An M0+'s table: what was not counted as on an M3, slower as the STREAMs of ours are."""
+    slower = _slower_than_m3()
     shapes = of_shapes(Core.M0PLUS)
-    own_counts, counts = (
-        sum(s.instructions for s in samples if s.features.kind == ops.Stream.OP)
-        for samples in (shapes, of_shapes(Core.M3))
-    )
-    slower = own_counts / counts
     sampled = {(s.features.kind, name) for s in shapes for name in s.features.values}
     rest = {
         kind: {
@@ -148,6 +204,15 @@ def _without_tflm(own: dict[str, Any], m3: dict[str, Any]) -> dict[str, Any]:
         for kind, row in m3.items()
     }
     return {kind: {**rest[kind], **own.get(kind, {})} for kind in m3}
+
+
+def _slower_than_m3() -> float:
+    """How many times an M3's instructions the STREAMs of ours take on an M0+."""
+    own, m3 = (
+        sum(s.instructions for s in of_shapes(core) if s.features.kind == ops.Stream.OP)
+        for core in (Core.M0PLUS, Core.M3)
+    )
+    return own / m3
 
 
 def _row(core: Core, kinds: Collection[str], rows: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -176,7 +241,7 @@ def _arguments() -> argparse.Namespace:
     counted = [*map(str, step_counts.CORES), str(Core.M0PLUS)]
     parser.add_argument("--cores", nargs="+", choices=counted, default=counted)
     kinds = sorted(OURS)
-    parser.add_argument("--kinds", nargs="+", choices=[*kinds, "ours"], default=[])
+    parser.add_argument("--kinds", nargs="+", choices=[*kinds, "ours", "builtin"], default=[])
     arguments = parser.parse_args()
     if "ours" in arguments.kinds:
         arguments.kinds = kinds
@@ -188,6 +253,13 @@ def main() -> int:
     arguments = _arguments()
     table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
     rows = dict(table.get("instructions", {}))
+    if "builtin" in arguments.kinds:
+        samples = of_builtins()
+        if samples is None:
+            raise SystemExit("TFLM_INCLUDE and TFLM_LIB name no TFLM for an M4 or an M7")
+        rows |= _builtin_rows(rows, samples)
+        arguments.cores = [] if arguments.kinds == ["builtin"] else arguments.cores
+        arguments.kinds.remove("builtin")
     for core in map(Core, arguments.cores):
         row = _row(core, arguments.kinds, rows)
         if row is None:

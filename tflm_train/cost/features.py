@@ -27,6 +27,7 @@ from tflm_train.cost.amounts import (
     taps,
     window,
 )
+from tflm_train.cost.builtin_features import SAME_KERNEL, builtin_values, in_type
 from tflm_train.cost.unweighted import UNWEIGHTED, resize_grad
 from tflm_train.graph import TRAINING_OP_PREFIX, Op
 from tflm_train.ops.builtin import layer_form_of
@@ -312,18 +313,18 @@ _TRAINING: Mapping[type[ops.Params], Callable[[Any], Values]] = {
 
 
 def _builtin(op: Op) -> Features:
-    size = float(max((t.size for t in op.outputs), default=0))
     form = layer_form_of(op)
     if form is None:
-        read = op.input.size if op.inputs and op.inputs[0] is not None else 0
-        return Features(op.name, {_ONCE: 1.0, "elements": size, "read": float(read)})
+        return _once(SAME_KERNEL.get(op.name, op.name), builtin_values(op))
     if op.name not in RULES:
-        return Features(op.name, {_ONCE: 1.0, "macs": form.macs(op)})
+        return _once(op.name, in_type(op, {"macs": form.macs(op)}))
     g = layer_rule_of(op).geometry(op)
     if form.is_depthwise:
         values = named(window(g), _depthwise(g))
     elif form.flattens:
-        values = {**_conv(g)}
+        values = dict(_conv(g))
     else:
         values = named("kxk" if taps(g) > 1 else "1x1", _conv(g))
-    return Features(op.name, {_ONCE: 1.0, **values})
+        # CMSIS-NN's convolutions take some outputs less than four as fast as four.
+        values = {name: value for name, value in values.items() if not name.endswith("lone macs")}
+    return _once(op.name, in_type(op, values))
