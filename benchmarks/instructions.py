@@ -26,8 +26,8 @@ CORES = {
     "m7": "mps2-an500",
     "m55": "mps3-an547",
 }
-# As firmware is built more often than not, the cores with loops by hand counted once more.
-FOR_SIZE = {f"{core} -Os": core for core in ("m4", "m7", "m55")}
+# As firmware is built more often than not: each core counted once more.
+FOR_SIZE = {f"{core} -Os": core for core in CORES}
 _CASES_BYTES = 64 * boards.KIB  # at the end of the board's memory
 _RUN_SECONDS = 900
 _LINE = re.compile(r"^(\d+) (\d+)$", re.MULTILINE)

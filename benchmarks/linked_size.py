@@ -40,7 +40,7 @@ def build(core: Core) -> list[Path]:
     folder = _BUILD / str(core)
     folder.mkdir(parents=True, exist_ok=True)
     flags = [*boards.ARM.compile_flags, "-Os", *boards.core_flags()[f"cortex_{core}"]]
-    flags += [f"-I{boards.ROOT}", f"-isystem{TFLM}", "-DTF_LITE_STATIC_MEMORY"]
+    flags += [f"-I{boards.ROOT}", *TFLM, "-DTF_LITE_STATIC_MEMORY"]
     objects = []
     for source in _SOURCES:
         made = folder / (source.replace("/", "_") + ".o")

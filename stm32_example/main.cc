@@ -7,6 +7,9 @@
 #include "tflm_kernels/state/latent_store.h"
 #include "tflm_kernels/state/replay.h"
 
+// TFLM for `cortex_m_generic` logs to nowhere else; other TFLMs do not have it.
+extern "C" __attribute__((weak)) void RegisterDebugLogCallback(void (*print)(const char* text));
+
 namespace {
 
 using tflm_train::JournalStatus;
@@ -100,6 +103,7 @@ bool LearnFromTen(Trainer&, long) {
 }
 
 bool Run() {
+  if (RegisterDebugLogCallback != nullptr) RegisterDebugLogCallback(Print);
   if (trainer.Setup() != 0) return false;
   PrintLine("arena_used_bytes %u of %u",
             static_cast<unsigned int>(trainer.interpreter().arena_used_bytes()),

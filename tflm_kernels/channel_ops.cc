@@ -8,6 +8,8 @@
 
 #if defined(TFLM_TRAIN_DSP)
 #include "tflm_kernels/arch/dsp.h"
+#elif defined(TFLM_TRAIN_V6M)
+#include "tflm_kernels/arch/sums_v6m.h"
 #endif
 
 // On x86-64 Linux each loop is compiled for AVX2 as well and the loader picks
@@ -22,6 +24,8 @@
 
 namespace tflm_train {
 
+// Loops end with their test: compilers for size leave it at the begin, and jump there from the end.
+
 TFLM_TRAIN_CLONES
 void AccumulateFourRows(int32_t* __restrict acc, const int16_t t[4], const int8_t* const row[4],
                         int n) {
@@ -30,14 +34,19 @@ void AccumulateFourRows(int32_t* __restrict acc, const int16_t t[4], const int8_
   const int8_t* __restrict r1 = row[1];
   const int8_t* __restrict r2 = row[2];
   const int8_t* __restrict r3 = row[3];
-  for (int i = 0; i < n; ++i) {
+  if (n <= 0) return;
+  int i = 0;
+  do {
     acc[i] = WrapAdd(acc[i], t0 * r0[i] + t1 * r1[i] + t2 * r2[i] + t3 * r3[i]);
-  }
+  } while (++i < n);
 }
 
 TFLM_TRAIN_CLONES
 void AccumulateRow(int32_t* __restrict acc, int16_t t, const int8_t* __restrict row, int n) {
-  for (int i = 0; i < n; ++i) acc[i] = WrapAdd(acc[i], t * row[i]);
+  if (n <= 0) return;
+  int i = 0;
+  do acc[i] = WrapAdd(acc[i], t * row[i]);
+  while (++i < n);
 }
 
 TFLM_TRAIN_CLONES
@@ -50,10 +59,30 @@ int32_t Dot(const int16_t* __restrict a, const int8_t* __restrict b, int n) {
 TFLM_TRAIN_CLONES
 void AccumulateProducts(int32_t* __restrict acc, const int8_t* __restrict a,
                         const int8_t* __restrict b, int32_t b_offset, int n) {
-  const int16_t offset = static_cast<int16_t>(b_offset);
-  for (int i = 0; i < n; ++i) {
-    acc[i] = WrapAdd(acc[i], static_cast<int16_t>(a[i]) * static_cast<int16_t>(b[i] - offset));
+  if (n <= 0) return;
+  // A byte, so that differences are known to fit int16.
+  const int8_t offset = static_cast<int8_t>(b_offset);
+#if defined(__thumb__)
+  const int8_t* const end = a + n;
+  if (kHasByteOffsets) {
+    do {
+      *acc = WrapAdd(*acc, *a++ * (*b++ - offset));
+      ++acc;
+    } while (a != end);
+    return;
   }
+  b += n;
+  int i = -n;
+  do {
+    *acc = WrapAdd(*acc, end[i] * (b[i] - offset));
+    ++acc;
+  } while (++i != 0);
+#else
+  int i = 0;
+  do {
+    acc[i] = WrapAdd(acc[i], static_cast<int16_t>(a[i]) * static_cast<int16_t>(b[i] - offset));
+  } while (++i < n);
+#endif
 }
 
 TFLM_TRAIN_CLONES
@@ -64,17 +93,24 @@ void AccumulateTwoProducts(int32_t* __restrict acc, const int8_t* const a[2],
   const int8_t* __restrict b0 = b[0];
   const int8_t* __restrict b1 = b[1];
   // Offsets from pointers that rarely move: there are five of them.
-  for (; kHasByteOffsets && n >= 4; n -= 4) {
+  if (kHasByteOffsets && n >= 4) {
+    do {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) acc[i] = WrapAdd(acc[i], a0[i] * b0[i] + a1[i] * b1[i]);
-    acc += 4;
-    a0 += 4;
-    a1 += 4;
-    b0 += 4;
-    b1 += 4;
+      for (int i = 0; i < 4; ++i) acc[i] = WrapAdd(acc[i], a0[i] * b0[i] + a1[i] * b1[i]);
+      acc += 4;
+      a0 += 4;
+      a1 += 4;
+      b0 += 4;
+      b1 += 4;
+      n -= 4;
+    } while (n >= 4);
   }
-#pragma GCC unroll 2
+  if (n <= 0) return;
+#if defined(TFLM_TRAIN_V6M)
+  v6m::AddTwoProducts(acc, a0, b0, a1, b1, n);
+#else
   for (int i = 0; i < n; ++i) acc[i] = WrapAdd(acc[i], a0[i] * b0[i] + a1[i] * b1[i]);
+#endif
 }
 
 TFLM_TRAIN_CLONES
@@ -136,14 +172,15 @@ Extremes<int8_t> FindExtremes(const int8_t* values, size_t n) {
 #endif
 #if defined(__thumb__) && !defined(TFLM_TRAIN_DSP)
   // One comparison for each value within what has been seen.
+  if (n == 0) return {max, min};
   uint32_t span = 0;
-  for (; i < n; ++i) {
+  do {
     const int32_t value = values[i];
     if (static_cast<uint32_t>(value - min) <= span) continue;
     if (value < min) min = values[i];
     if (value > max) max = values[i];
     span = static_cast<uint32_t>(max - min);
-  }
+  } while (++i < n);
 #else
   for (; i < n; ++i) {
     max = values[i] > max ? values[i] : max;
@@ -160,7 +197,10 @@ uint32_t MaxAbs(const int8_t* values, size_t n) {
 
 TFLM_TRAIN_CLONES
 void RoundShiftRow(const int32_t* __restrict values, int shift, int8_t* __restrict out, int n) {
-  for (int i = 0; i < n; ++i) out[i] = static_cast<int8_t>(RoundShift(values[i], shift));
+  if (n <= 0) return;
+  int i = 0;
+  do out[i] = static_cast<int8_t>(RoundShift(values[i], shift));
+  while (++i < n);
 }
 
 namespace {

@@ -216,6 +216,18 @@ void ClampMaskPart(int32_t act_min, int32_t act_max, const int8_t* activation, i
     activation += n / 8 * 8;
     n %= 8;
   }
+#else
+  // Whole bytes, a value's comparisons as one.
+  const int32_t inside = act_max - act_min - 1;
+  const uint32_t span = inside > 0 ? static_cast<uint32_t>(inside) : 0;
+  for (; shift == 0 && n >= 8; n -= 8, activation += 8) {
+    uint32_t whole = 0;
+    int32_t i = 8;
+#pragma GCC unroll 8
+    do whole = 2 * whole + (static_cast<uint32_t>(activation[i - 1] - act_min - 1) < span);
+    while (--i > 0);
+    *to++ = static_cast<uint8_t>(whole);
+  }
 #endif
   while (n > 0) {
     const int32_t count = n < 8 - bit ? n : 8 - bit;

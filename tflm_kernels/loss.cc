@@ -30,7 +30,9 @@ bool IsInRange(const LossParams& params, const void* target) {
 float TargetAt(const LossParams& params, const void* target, int32_t i) {
   float value;
   if (params.target_kind == kTargetIndex) {
-    value = i == *static_cast<const int32_t*>(target) ? 1.0f : 0.0f;
+    // The spread plus keep or nothing.
+    if (i != *static_cast<const int32_t*>(target)) return params.spread;
+    return Rounded(params.keep + params.spread);
   } else if (params.target_kind == kTargetValues) {
     value = static_cast<const float*>(target)[i];
   } else {
@@ -42,6 +44,12 @@ float TargetAt(const LossParams& params, const void* target, int32_t i) {
 
 float WeightAt(const float* class_weights, int32_t i) {
   return class_weights == nullptr ? 1.0f : class_weights[i];
+}
+
+float WeightedTargetAt(const LossParams& params, const void* target, const float* class_weights,
+                       int32_t i) {
+  const float value = TargetAt(params, target, i);
+  return class_weights == nullptr ? value : Rounded(value * class_weights[i]);
 }
 
 // Each of these writes the gradient per output, in units of Unit(), to d and
@@ -62,15 +70,20 @@ float SoftmaxAt(const LossParams& params, const int8_t* logits, const void* targ
   const float log_sum = Log(sum);
   float loss = 0.0f;
   float total = 0.0f;
+  // Of a target of 0, which most are, nothing is to be added: it counts where the scale is no
+  // scale, and the surprise not finite.
+  const bool is_finite = params.scale < PowerOfTwo(100);
   for (int32_t i = 0; i < classes; ++i) {
-    const float u = Rounded(TargetAt(params, target, i) * WeightAt(class_weights, i));
+    const float u = WeightedTargetAt(params, target, class_weights, i);
+    if (soft::BitsOf(u) << 1 == 0 && is_finite) continue;
     const float surprise = Rounded(static_cast<float>(max - logits[i]) * params.scale) + log_sum;
     loss += Rounded(u * surprise);
     total += u;
   }
   for (int32_t i = 0; i < classes; ++i) {
-    const float u = Rounded(TargetAt(params, target, i) * WeightAt(class_weights, i));
-    d[i] = Rounded(Rounded(d[i] / sum) * total) - u;
+    const float u = WeightedTargetAt(params, target, class_weights, i);
+    const float share = Rounded(d[i] / sum);
+    d[i] = (total == 1.0f ? share : Rounded(share * total)) - u;
   }
   return loss;
 }
@@ -130,11 +143,14 @@ float Unit(const LossParams& params) {
 }
 
 void Quantize(const LossParams& params, const float* d, float* scales, int8_t* grad) {
-  float largest = 0.0f;
+  // Compared as whole numbers, which their order is; NaN is none.
+  constexpr uint32_t kNan = soft::kInfinity + 1;
+  uint32_t most = 0;
   for (int32_t i = 0; i < Outputs(params); ++i) {
-    const float magnitude = d[i] < 0.0f ? -d[i] : d[i];
-    largest = magnitude > largest ? magnitude : largest;
+    const uint32_t magnitude = soft::BitsOf(d[i]) & 0x7fffffffu;
+    most = magnitude > most && magnitude < kNan ? magnitude : most;
   }
+  const float largest = soft::FloatOf(most);
   const float vanished =
       PowerOfTwo(-20) * (params.loss_kind == kMeanSquaredError ? params.scale : 1.0f);
   if (largest < vanished) {

@@ -36,9 +36,10 @@ void ApplyMaskTo(const MaskParams& params, const void* mask, size_t first, T* __
     const int8_t* __restrict y = static_cast<const int8_t*>(mask) + first;
     const int32_t lo = params.act_min;
     const int32_t hi = params.act_max;
-    for (size_t i = 0; i < n; ++i) {
-      values[i] = (y[i] > lo) & (y[i] < hi) ? values[i] : T{0};
-    }
+    if (n == 0) return;
+    size_t i = 0;
+    do values[i] = (y[i] > lo) & (y[i] < hi) ? values[i] : T{0};
+    while (++i < n);
   } else if (params.mask_kind == kMaskBits) {
     const uint8_t* __restrict bits = static_cast<const uint8_t*>(mask);
     size_t i = 0;
@@ -51,10 +52,11 @@ void ApplyMaskTo(const MaskParams& params, const void* mask, size_t first, T* __
       }
     }
 #endif
-    for (; i < n; ++i) {
+    if (i >= n) return;
+    do {
       const size_t index = first + i;
       if (((bits[index >> 3] >> (index & 7)) & 1) == 0) values[i] = 0;
-    }
+    } while (++i < n);
   }
 }
 

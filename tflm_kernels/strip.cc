@@ -13,9 +13,16 @@ constexpr int32_t kRowsAtOnce = 4;
 void PackRow(const LaneImage& image, const int8_t* from, int16_t* to) {
   const int32_t columns = image.columns, stride = image.stride;
   if (image.lanes == kWindowLanes) {
-    for (int32_t n = columns; n > 0; --n, from += stride, to += kColumnElements) {
-      for (int lane = 0; lane < kWindowLanes; ++lane) to[lane * kColumnRows] = from[lane];
-    }
+    int32_t n = columns;
+    do {
+      const int16_t v0 = from[0], v1 = from[1], v2 = from[2], v3 = from[3];
+      to[0] = v0;
+      to[kColumnRows] = v1;
+      to[2 * kColumnRows] = v2;
+      to[3 * kColumnRows] = v3;
+      from += stride;
+      to += kColumnElements;
+    } while (--n > 0);
     return;
   }
   for (int32_t n = columns; n > 0; --n, from += stride, to += kColumnElements) {

@@ -44,9 +44,12 @@ void StepBias(int32_t positions, int32_t channels, const int8_t* grad, const Bia
   }
 #endif
   for (; c < channels; ++c) {
-    int32_t sum = 0;
+    int32_t sum = 0, left = positions;
     const int8_t* q = grad + c;
-    for (int32_t i = 0; i < positions; ++i, q += channels) sum += *q;
+    do {
+      sum += *q;
+      q += channels;
+    } while (--left > 0);
     stepper.Step(c, sum);
   }
 }

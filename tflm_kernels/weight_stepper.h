@@ -24,14 +24,14 @@ constexpr int32_t Clamp(int32_t value, int32_t limit) {
 }
 
 #if defined(TFLM_TRAIN_HOST)
-// What the host's steps have come to, counted for the report of a training; in elements of one
-// step in eight, which costs next to nothing.
+// What the host's steps in this thread have come to, counted for the report of a training; in
+// elements of one step in eight, which costs next to nothing.
 struct StepCounts {
   uint64_t steps;     // with a gradient
   uint64_t limited;   // of these, with a multiplier at its limit
   uint64_t vanished;  // of these, rounded to no change at all
 };
-inline StepCounts step_counts = {};
+inline thread_local StepCounts step_counts = {};
 #endif
 
 // A row of the layer's weights, and the row of random numbers that it is rounded with.
@@ -195,27 +195,36 @@ class WeightStepper {
     // Locals: the int8 stores below may alias the members as far as C++ knows.
     const int gain_shift = gain_shift_;
     const int32_t residual_bits = residual_bits_;
+    if (n <= 0) return;
     const uint32_t first = FirstOf(row, i);
     int8_t* const w = weights_ + first;
     if (residual_bits == 8) {
       constexpr int32_t kMost = 127 * 256;
       int8_t* const r = residual_ + first;
-      for (int32_t j = 0; j < n; ++j) {
+      int32_t j = 0;
+      do {
         const int32_t delta =
             HighMul(ShiftLeft(sums[j], gain_shift), multiplier[j * multiplier_stride]);
         const int32_t t = 256 * w[j] + r[j] + 128 + delta;
         const int32_t clamped = t > INT16_MAX ? INT16_MAX : t < -kMost ? -kMost : t;
         w[j] = static_cast<int8_t>(clamped >> 8);
         r[j] = static_cast<int8_t>((clamped & 255) - 128);
-      }
+      } while (++j < n);
       return;
     }
     const uint32_t start = DitherStart(row);
-    for (int32_t j = 0; j < n; ++j) {
+    const int16_t* const channels = channels_ == nullptr ? nullptr : channels_ + i;
+    int8_t* const residual = residual_;
+    int32_t j = 0;
+    do {
       const int32_t delta =
           HighMul(ShiftLeft(sums[j], gain_shift), multiplier[j * multiplier_stride]);
-      w[j] = RandomStep(w[j], delta, Dither(start, i + j), first + static_cast<uint32_t>(j));
-    }
+      const uint32_t column = static_cast<uint32_t>(channels == nullptr ? i + j : channels[j]);
+      const int32_t dither = static_cast<int32_t>((start + column * kDitherStep) & 0xffff);
+      const int32_t t = 65536 * w[j] + delta;
+      w[j] = residual_bits == 0 ? static_cast<int8_t>(Clamp((t + dither) >> 16, 127))
+                                : StepSixteenths(t, dither, Sixteenths(residual, first + j));
+    } while (++j < n);
   }
 
   // The same for four elements of a row with multipliers that are IsSmall; i is a multiple
@@ -284,11 +293,9 @@ class WeightStepper {
     return row.index * static_cast<uint32_t>(row_) + static_cast<uint32_t>(i);
   }
 
-  // The new weight where bits below the residual's are rounded at random.
-  int8_t RandomStep(int32_t w, int32_t delta, int32_t dither, uint32_t element) const {
-    const int32_t t = 65536 * w + delta;
-    if (residual_bits_ == 0) return static_cast<int8_t>(Clamp((t + dither) >> 16, 127));
-    const Sixteenths residual(residual_, element);
+  // The new weight where bits below the residual's are rounded at random; t: what the weight has
+  // come to, less the residual, in 65536ths.
+  static int8_t StepSixteenths(int32_t t, int32_t dither, const Sixteenths& residual) {
     const int32_t sixteenths = Clamp((t + 4096 * residual.Load() + (dither >> 4)) >> 12, 127 * 16);
     const int32_t rounded = (sixteenths + 8) >> 4;
     residual.Store(sixteenths - 16 * rounded);

@@ -121,6 +121,11 @@ static void introduce() {
   Serial.println(static_cast<unsigned long>(tflm_train::StateStep(trainer.interpreter())));
 }
 
+static void help() {
+  Serial.println("learns from a serial port: ? the model, i classify, t train, s save, r reset,");
+  Serial.println("g get the state, p put one; tools/feed.py sends samples, README.md has the frames");
+}
+
 static void sendState() {
   const tflm_train::StateStatus status =
       tflm_train::StateSave(trainer.interpreter(), blob, sizeof(blob));
@@ -137,6 +142,12 @@ static void handle(char command) {
   uint8_t label = 0;
   float rate = 0.0f;
   switch (command) {
+    case 'h':
+      help();
+      return;
+    case '\r':  // what the Serial Monitor ends a line with
+    case '\n':
+      return;
     case '?':
       introduce();
       return;
@@ -165,7 +176,7 @@ static void handle(char command) {
       }
       return;
     default:
-      Serial.println("error unknown command");
+      Serial.println("error unknown command, h for help");
   }
 }
 

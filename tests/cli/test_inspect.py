@@ -43,7 +43,7 @@ def test_what_training_adds_stands_first_and_is_what_rewrite_does(run: Run, fold
     ms = described["time"]["ms"] + chosen["step_ms"]
     assert ms == pytest.approx(rewritten["time"]["ms"], abs=0.06)
     kilobytes = chosen["ram_bytes"] / 1024
-    assert shown[2].startswith(f"training adds {kilobytes:.1f}".removesuffix(".0"))
+    assert shown[4].startswith(f"training adds {kilobytes:.1f}".removesuffix(".0"))
 
 
 def test_inspect_says_what_rewrite_would(run: Run, folder: Path) -> None:
@@ -100,3 +100,12 @@ def test_inspect_another_output(run: Run, folder: Path) -> None:
     assert [x["trainable"] for x in first] != [x["trainable"] for x in second]
     done = run("inspect", folder / "m.tflite", "--output", "2")
     assert_refused(done, "output: m.tflite has no output 2")
+
+
+def test_measure_takes_the_loss_that_the_output_is_made_for(run: Run, folder: Path) -> None:
+    """The head alone, which layers add to, has no softmax behind LOGISTIC."""
+    (folder / "m.tflite").write_bytes(loss_model("tagger"))
+    described = run("inspect", folder / "m.tflite", "--measure", "--json").json
+    assert all(layer["added"] for layer in described["layers"])
+    shown = run("inspect", folder / "m.tflite", "--measure").out
+    assert "What training each layer adds" in shown and "output 1x" in shown

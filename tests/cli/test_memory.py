@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_json(model: Path, capsys: pytest.CaptureFixture[str], kernels: KernelSe
         time["instructions"], abs=len(time["per_op"])
     )
     assert time["ms"] == pytest.approx(1e3 * time["cycles"] / time["clock"], abs=1e-3)
+    longest = time["longest_op"]
+    ops = time["per_op"]
+    assert longest["ms"] == max(op["ms"] for op in ops)
+    assert {key: longest[key] for key in ("op", "output", "ms")}.items() <= (
+        ops[longest["index"]].items()
+    )
     assert summary["peak"]["bytes"] == sum(b["bytes"] for b in summary["peak"]["buffers"])
     assert summary["unmodelled_ops"] == []
 
@@ -52,6 +59,9 @@ def test_table(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (*plain(report.arena()).values(), report.peak_bytes):
         assert f"{number:,}" in shown
     assert report.peak_buffers()[0].name.split(";")[0] in shown
+    longest = re.search(r"longest op: op (\d+) \((\w+)\), ([\d.]+) ms", shown)
+    assert longest is not None
+    assert tt.load(model).graph.ops[int(longest[1])].name == longest[2] and float(longest[3]) > 0
 
 
 def test_plot(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,8 @@ def test_optimize(tmp_path: Path) -> None:
     for stream in summary["streams"]:
         assert f"one op for {len(stream)} layer{'s' * (len(stream) > 1)}: " in shown.stdout
     assert "before" in shown.stdout and f"written: {output}" in " ".join(shown.stdout.split("\n"))
+    assert run("optimize", source).returncode == 0
+    assert (tmp_path / "model_optimized.tflite").read_bytes() == output.read_bytes()
     again = run("optimize", output, "-o", tmp_path / "again.tflite")
     assert again.returncode == 0, again.stderr
     assert_same_outputs(load(source), load(tmp_path / "again.tflite"))

@@ -70,7 +70,7 @@ def test_without_a_choice_the_best_preset_that_fits(run: Run, folder: Path) -> N
         ).model_bytes  # fmt: skip
     chosen, tried, other = run("rewrite", model).out.splitlines()[:3]
     assert chosen == "preset medium: trains the most of those that fit 262,144 bytes of RAM."
-    assert tried.startswith("RAM that each takes, in bytes: head ")
+    assert tried.startswith("each takes, in bytes of RAM: head ")
     assert "`full` is only taken on request" in other
 
 

@@ -95,6 +95,20 @@ TEST(Numerics, RoundBelow30Bits) {
   }
 }
 
+// Without an FPU as with one: all exponents, and significands of all sizes.
+TEST(Numerics, SoftFloat) {
+  constexpr float kReciprocals[] = {1.0f,        1.0f / 2.0f, 1.0f / 3.0f, 1.0f / 4.0f,
+                                    1.0f / 5.0f, 1.0f / 6.0f, 1.0f / 7.0f};
+  constexpr uint32_t kStride = 0x3fff7;
+  for (uint64_t bits = 0; bits <= UINT32_MAX; bits += kStride) {
+    const float x = tflm_train::soft::FloatOf(static_cast<uint32_t>(bits));
+    EXPECT_EQ(tflm_train::soft::RoundToInt32(x), tflm_train::RoundToInt32InSteps(x));
+    if (!(x >= 0.0f)) continue;
+    EXPECT_EQ(tflm_train::soft::BitsOf(tflm_train::soft::Exp2Neg(x, kReciprocals)),
+              tflm_train::soft::BitsOf(tflm_train::Exp2Neg(x)));
+  }
+}
+
 TEST(Numerics, Exp2Neg) {
   CheckUnary(kExp2NegTables[0],
              [](uint32_t bits) { return Bits(tflm_train::Exp2Neg(Float(bits))); });

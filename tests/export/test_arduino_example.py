@@ -8,6 +8,7 @@ to it through pipes.
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -141,10 +142,20 @@ def test_errors_are_told(feed: Any, pipe: Pipe) -> None:
     with pytest.raises(DataError, match="a sample has 2 bytes, the board takes 8"):
         board.classify(np.zeros(2, np.int8))
     pipe.write(b"x")
-    assert pipe.readline() == b"error unknown command\r\n"
+    assert pipe.readline() == b"error unknown command, h for help\r\n"
     pipe.write(b"i\1\2")  # a frame that stops
     assert pipe.readline() == b"error the frame stopped\r\n"
     assert board.classify(sample(2)) == 2
+
+
+def test_a_person_gets_help(pipe: Pipe) -> None:
+    """Every command, at the Serial Monitor: what ends its lines is no command."""
+    pipe.write(b"h\r\n?\n")
+    words = (pipe.readline() + pipe.readline()).decode().split()
+    sketch = (EXAMPLE / "learn" / "learn.ino").read_text()
+    commands = set(re.findall(r"case '([a-z?])':", sketch)) - {"h"}
+    assert commands and commands <= set(words)
+    assert pipe.readline().startswith(b"model digits ")
 
 
 def test_the_curve_is_drawn(feed: Any, tmp_path: Path) -> None:

@@ -410,6 +410,13 @@ def test_arduino_manifest(either: Model) -> None:
     sketch = example_of(either).capitalize()
     assert f"examples/{sketch}/{sketch}.ino" in files, "a sketch is named as its folder"
     assert not any(p.startswith(("utility/", "extras/", "Examples/")) for p in files)
+    keywords = [row for row in files["keywords.txt"].decode().splitlines() if row and row[0] != "#"]
+    headers = b"".join(data for path, data in files.items() if path.endswith(".h"))
+    for row in keywords:
+        word, kind = row.split("\t")  # one tab: the IDE takes nothing else
+        assert kind in {"KEYWORD1", "KEYWORD2", "LITERAL1"}
+        assert re.search(rf"\b{word}\b".encode(), headers), word
+    assert len(set(keywords)) == len(keywords) > 8
 
 
 def test_platformio_manifest(either: Model) -> None:
@@ -427,6 +434,10 @@ def test_platformio_manifest(either: Model) -> None:
     name = example_of(either)
     settings.read_string(files[f"examples/{name}/platformio.ini"].decode())
     assert {"platform", "board", "framework"} <= set(settings[f"env:{name}"])
+    # PlatformIO compiles a library with that library's flags alone, the project without them.
+    for_all = settings[f"env:{name}"]["build_flags"]
+    assert for_all == "-std=gnu++17 -DTF_LITE_STATIC_MEMORY"
+    assert f"build_flags = {for_all}\n" in files["README.md"].decode()
 
 
 def test_esp_idf_manifest(either: Model) -> None:

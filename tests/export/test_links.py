@@ -11,12 +11,14 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.export.builds import (
+    ARDUINO,
     BARE_METAL,
     COMPILER,
     FIRMWARE,
@@ -29,6 +31,7 @@ from tests.export.builds import (
     ROOT,
     Tflm,
     as_cpp,
+    check_syntax,
     cmake,
     link,
     objects_of,
@@ -95,6 +98,18 @@ def test_the_kernels_on_the_host(generation: str, tmp_path: Path) -> None:
 
 def test_the_kernels_as_firmware(tflm: Tflm, tmp_path: Path) -> None:
     cmake(tflm, LINK, tmp_path, SUBPROJECT=ROOT / "tflm_kernels", LIBRARY="tflm_train")
+    (library,) = tmp_path.rglob("libtflm_train.a")
+    assert_no_globals(library)
+
+
+def assert_no_globals(library: Path) -> None:
+    """What is written lies in an arena or on a stack: interpreters in two tasks share nothing."""
+    symbols = subprocess.run(
+        ["arm-none-eabi-nm", library], capture_output=True, text=True, check=True
+    ).stdout
+    kinds = {kind: line for line in symbols.splitlines() for kind in line.split()[-2:-1]}
+    assert {"T", "R"} <= {kind.upper() for kind in kinds}
+    assert not {"B", "D", "C", "S", "G"} & {kind.upper() for kind in kinds}, kinds
 
 
 @pytest.mark.parametrize("preset", [None, *Preset])
@@ -196,12 +211,18 @@ def test_two_models_in_one_sketch(digits_train: Model, tmp_path: Path) -> None:
 
 
 def test_a_platformio_export(tflm: Tflm, exported: Exported, tmp_path: Path) -> None:
+    """As PlatformIO builds: the project's flags for all sources, the library's for its own."""
     library = exported.write("platformio", tmp_path / "digits")
     settings = json.loads((library / "library.json").read_text())["build"]
     folder = library / "examples" / exported.example
     example = configparser.ConfigParser()
     example.read(folder / "platformio.ini")
-    options = [*settings["flags"], f"-I{library / settings['includeDir']}"]
-    options += example[f"env:{exported.example}"]["build_flags"].split()
+    for_all = example[f"env:{exported.example}"]["build_flags"].split()
+    for_all.append(f"-I{library / settings['includeDir']}")
+    assert "-DTF_LITE_STATIC_MEMORY" in for_all, "main.cpp includes TFLM's headers"
     mains = [folder / "src/main.cpp", exported.program]
-    link(tflm, tmp_path / "build", library / settings["srcDir"], mains, *options)
+    check_syntax([folder / "src/main.cpp"], *for_all, f"-I{ARDUINO}")
+    link(
+        tflm, tmp_path / "build", library / settings["srcDir"], mains,
+        *settings["flags"], *for_all,
+    )  # fmt: skip

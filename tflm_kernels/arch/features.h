@@ -17,6 +17,16 @@
 #define TFLM_TRAIN_DSP
 #endif
 
+// ARMv6-M: Cortex-M0, M0+.
+#if defined(__GNUC__) && defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
+#define TFLM_TRAIN_V6M
+#endif
+
+// No FPU: float operations are calls.
+#if (defined(__arm__) && !defined(__ARM_FP)) || (defined(__riscv) && !defined(__riscv_flen))
+#define TFLM_TRAIN_SOFT_FLOAT
+#endif
+
 // AVX2, if the processor turns out to have it.
 #if defined(__OPTIMIZE__) && defined(__x86_64__) && defined(__GNUC__)
 #define TFLM_TRAIN_AVX2
@@ -33,8 +43,8 @@
 
 namespace tflm_train {
 
-// ARMv6-M: no product of 64 bits, and signed bytes are loaded by an index in a register.
-#if defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
+// Of ARMv6-M: no product of 64 bits, and signed bytes are loaded by an index in a register.
+#if defined(TFLM_TRAIN_V6M)
 constexpr bool kHasLongMultiply = false;
 constexpr bool kHasByteOffsets = false;
 #else

@@ -10,12 +10,7 @@
 
 namespace tflm_train {
 
-// One sum, its bias added, of channel c.
-inline int8_t FinishOne(int32_t sum, const Finish& finish, int32_t c) {
-  const OutputParams& o = finish.output;
-  const int32_t multiplier = finish.constants.multiplier[c], shift = finish.constants.shift[c];
-  const int32_t scaled = finish.is_small ? RequantizeSmall(sum, multiplier, shift)
-                                         : Requantize(sum, multiplier, shift);
+TFLM_TRAIN_INLINE int8_t ClampedOutput(int32_t scaled, const OutputParams& o) {
   const int32_t value = WrapAdd(scaled, o.y_zero_point);
   return static_cast<int8_t>(value < o.act_min ? o.act_min : value > o.act_max ? o.act_max : value);
 }
@@ -24,23 +19,32 @@ inline int32_t BiasOf(const Finish& finish, int32_t c) {
   return finish.constants.bias == nullptr ? 0 : finish.constants.bias[c];
 }
 
+// One sum, its bias added, of channel c.
+inline int8_t FinishOne(int32_t sum, const Finish& finish, int32_t c) {
+  const int32_t multiplier = finish.constants.multiplier[c], shift = finish.constants.shift[c];
+  const int32_t scaled = finish.is_small ? RequantizeSmall(sum, multiplier, shift)
+                                         : Requantize(sum, multiplier, shift);
+  return ClampedOutput(scaled, finish.output);
+}
+
+// Sums of any size.
 inline void FinishRowOneByOne(const int32_t* sums, const Finish& finish, int32_t n, int8_t* y) {
   // By value: bytes are written, which may alias anything that lies in memory.
   const Finish f = finish;
-  for (int32_t c = 0; c < n; ++c) y[c] = FinishOne(WrapAdd(sums[c], BiasOf(f, c)), f, c);
+  for (int32_t c = 0; c < n; ++c) {
+    const int32_t sum = WrapAdd(sums[c], BiasOf(f, c));
+    y[c] =
+        ClampedOutput(Requantize(sum, f.constants.multiplier[c], f.constants.shift[c]), f.output);
+  }
 }
 
 // Channels c .. c + 3: those of `first` and of `second`.
 inline void FinishTileOneByOne(const TwoByTwo& first, const TwoByTwo& second, const Finish& finish,
                                int32_t c, int8_t* y0, int8_t* y1) {
-  const Finish f = finish;
   const int32_t sums[2][4] = {{first.s00, first.s01, second.s00, second.s01},
                               {first.s10, first.s11, second.s10, second.s11}};
-  for (int32_t j = 0; j < 4; ++j) {
-    const int32_t bias = BiasOf(f, c + j);
-    y0[j] = FinishOne(WrapAdd(sums[0][j], bias), f, c + j);
-    y1[j] = FinishOne(WrapAdd(sums[1][j], bias), f, c + j);
-  }
+  FinishRowOneByOne(sums[0], finish.From(c), 4, y0);
+  FinishRowOneByOne(sums[1], finish.From(c), 4, y1);
 }
 
 TFLM_TRAIN_INLINE int32_t Scaled(const Scaling& by, int32_t a) {

@@ -8,10 +8,13 @@
 #include <cstring>
 
 #include "tflm_kernels/arch/finish_generic.h"
+#include "tflm_kernels/channel_ops.h"
 #include "tflm_kernels/forward_ops.h"
 
 #if defined(TFLM_TRAIN_AVX2)
 #include "tflm_kernels/arch/forward_avx2.h"
+#elif defined(TFLM_TRAIN_V6M)
+#include "tflm_kernels/arch/sums_v6m.h"
 #endif
 
 namespace tflm_train {
@@ -22,22 +25,45 @@ inline void FillPatch(const int8_t* from, int32_t n, int32_t pixel, int32_t firs
                       const Patches& patches) {
   int16_t* const to = static_cast<int16_t*>(patches.data) + pixel * patches.depth + first;
   const int32_t offset = patches.offset;
-  for (int32_t i = 0; i < n; ++i) to[i] = static_cast<int16_t>(from[i] - offset);
+  // Loops end with their test: compilers for size leave it at the begin, and jump there from the end.
+  if (n <= 0) return;
+  int32_t i = 0;
+  do to[i] = static_cast<int16_t>(from[i] - offset);
+  while (++i < n);
 }
 
-inline TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8_t* w1,
-                            TwoByTwo sums) {
-  const int16_t* const a0 = static_cast<const int16_t*>(patches.data);
-  const int16_t* const a1 = a0 + patches.depth;
-  const int32_t n = patches.depth;
-  int32_t s00 = sums.s00, s01 = sums.s01, s10 = sums.s10, s11 = sums.s11;
-  for (int32_t i = 0; i < n; ++i) {
-    s00 = WrapAdd(s00, a0[i] * w0[i]);
-    s01 = WrapAdd(s01, a0[i] * w1[i]);
-    s10 = WrapAdd(s10, a1[i] * w0[i]);
-    s11 = WrapAdd(s11, a1[i] * w1[i]);
+#if defined(TFLM_TRAIN_V6M)
+using v6m::MultiplyTwoByTwo;
+#else
+// On its own, so that the registers of small cores are all for the sums.
+__attribute__((noinline)) inline void MultiplyTwoByTwo(const int16_t* a, const int8_t* w0,
+                                                       const int8_t* w1, int32_t depth,
+                                                       int32_t* sums) {
+  int32_t s00 = 0, s01 = 0, s10 = 0, s11 = 0;
+  const int16_t* b = a + depth;
+  const int16_t* const end = b;
+  if (depth > 0) {
+    do {
+      const int32_t x0 = *a++, x1 = *b++, y0 = *w0++, y1 = *w1++;
+      s00 = WrapAdd(s00, x0 * y0);
+      s01 = WrapAdd(s01, x0 * y1);
+      s10 = WrapAdd(s10, x1 * y0);
+      s11 = WrapAdd(s11, x1 * y1);
+    } while (a != end);
   }
-  return {s00, s01, s10, s11};
+  sums[0] = s00;
+  sums[1] = s01;
+  sums[2] = s10;
+  sums[3] = s11;
+}
+#endif
+
+TFLM_TRAIN_INLINE TwoByTwo DotTwoByTwo(const Patches& patches, const int8_t* w0, const int8_t* w1,
+                                       TwoByTwo sums) {
+  int32_t s[4];
+  MultiplyTwoByTwo(static_cast<const int16_t*>(patches.data), w0, w1, patches.depth, s);
+  return {WrapAdd(sums.s00, s[0]), WrapAdd(sums.s01, s[1]), WrapAdd(sums.s10, s[2]),
+          WrapAdd(sums.s11, s[3])};
 }
 
 inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offset,
@@ -47,10 +73,7 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offse
     const int8_t* const pixel = taps[k].pixel;
     const int8_t* const weights = taps[k].weights;
     if (multiplier == 1) {
-      for (int32_t c = 0; c < n; ++c) {
-        acc[c] = WrapAdd(acc[c],
-                         static_cast<int16_t>(weights[c]) * static_cast<int16_t>(pixel[c] - zero));
-      }
+      AccumulateProducts(acc, weights, pixel, offset, n);
       continue;
     }
     for (int32_t c = 0; c < n; c += multiplier) {
@@ -63,7 +86,31 @@ inline void DepthwiseSums(const DepthwiseTap* taps, int32_t count, int32_t offse
 }
 
 inline void FinishRow(const int32_t* sums, const Finish& finish, int32_t n, int8_t* y) {
-  FinishRowOneByOne(sums, finish, n, y);
+  if (!finish.is_small) return FinishRowOneByOne(sums, finish, n, y);
+  // By value: bytes are written, which may alias anything that lies in memory.
+  const Finish f = finish;
+  for (int32_t c = 0; c < n; ++c) {
+    const int32_t sum = WrapAdd(sums[c], BiasOf(f, c));
+    const int32_t multiplier = f.constants.multiplier[c], shift = f.constants.shift[c];
+    y[c] = ClampedOutput(RequantizeSmall(sum, multiplier, shift), f.output);
+  }
+}
+
+// Channels c .. c + 3: those of `first` and of `second`. On its own, as MultiplyTwoByTwo is.
+__attribute__((noinline)) inline void FinishTile(const TwoByTwo& first, const TwoByTwo& second,
+                                                 const Finish& f, int32_t c, int8_t* y0,
+                                                 int8_t* y1) {
+  if (!f.is_small) return FinishTileOneByOne(first, second, f, c, y0, y1);
+  const int32_t sums[2][4] = {{first.s00, first.s01, second.s00, second.s01},
+                              {first.s10, first.s11, second.s10, second.s11}};
+  int32_t j = 0;
+  do {
+    const int32_t bias = BiasOf(f, c + j);
+    const int32_t multiplier = f.constants.multiplier[c + j], shift = f.constants.shift[c + j];
+    const int32_t sum0 = WrapAdd(sums[0][j], bias), sum1 = WrapAdd(sums[1][j], bias);
+    y0[j] = ClampedOutput(RequantizeSmall(sum0, multiplier, shift), f.output);
+    y1[j] = ClampedOutput(RequantizeSmall(sum1, multiplier, shift), f.output);
+  } while (++j < 4);
 }
 
 template <bool kHasColumns>
@@ -87,7 +134,7 @@ inline void ConvPixelsOf(const Patches& patches, const int8_t* weights, const Pa
       first = DotTwoByTwo(*columns, v, v + more, first);
       second = DotTwoByTwo(*columns, v + 2 * more, v + 3 * more, second);
     }
-    FinishTileOneByOne(first, second, f, c, y0 + c, y1 + c);
+    FinishTile(first, second, f, c, y0 + c, y1 + c);
   }
 }
 

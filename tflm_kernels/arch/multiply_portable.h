@@ -12,6 +12,8 @@
 #include <emmintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(TFLM_TRAIN_V6M)
+#include "tflm_kernels/arch/sums_v6m.h"
 #endif
 
 namespace tflm_train {
@@ -48,23 +50,29 @@ inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, in
 
 #else
 
+#if defined(TFLM_TRAIN_V6M)
+using v6m::MultiplyLane;
+#else
 // On its own, so that the few registers of small cores are all for the sums.
 __attribute__((noinline)) inline void MultiplyLane(const int16_t* a, const int16_t* b,
                                                    int32_t depth, int32_t* sums) {
   int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
   const int16_t* const end = b + depth * kLanes;
-  for (; b != end; a += kLanes, b += kLanes) {
+  do {
     const int32_t value = *a;
     s0 = WrapAdd(s0, value * b[0]);
     s1 = WrapAdd(s1, value * b[1]);
     s2 = WrapAdd(s2, value * b[2]);
     s3 = WrapAdd(s3, value * b[3]);
-  }
+    a += kLanes;
+    b += kLanes;
+  } while (b != end);
   sums[0] = s0;
   sums[1] = s1;
   sums[2] = s2;
   sums[3] = s3;
 }
+#endif
 
 inline void MultiplyPanels(const int16_t* a, const int16_t* b, int32_t depth, int32_t* sums) {
   MultiplyLane(a, b, depth, sums);

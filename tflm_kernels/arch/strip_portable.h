@@ -16,10 +16,12 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
     const SumQuantizer quantized(scales, lane);
     const int16_t* plane = strip.plane + lane * kColumnRows;
     int8_t* q = strip.q + channel + lane;
-    for (int32_t n = strip.columns; n > 0; --n, plane += kColumnElements, q += strip.step) {
+    int32_t n = strip.columns;
+    do {
       int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
       const int16_t* x = plane;
       const int16_t* w = weights;
+#pragma GCC unroll 3
       for (int column = 0; column < 3; ++column, x += kColumnElements, w += 4) {
         const int32_t w0 = w[0], w1 = w[1], w2 = w[3];
         const int32_t x0 = x[0], x1 = x[1];
@@ -40,7 +42,9 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
       }
       q[strip.rows[0]] = quantized(s1);
       q[0] = quantized(s0);
-    }
+      plane += kColumnElements;
+      q += strip.step;
+    } while (--n > 0);
   }
 }
 
@@ -52,7 +56,8 @@ TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, const int16_t* weigh
     const int16_t* const w = weights;
     const int16_t* plane = strip.plane + lane * kColumnRows;
     int8_t* q = strip.q + lane;
-    for (int32_t n = strip.tiles; n > 0; --n, plane += kColumnElements, q += 2 * strip.step) {
+    int32_t n = strip.tiles;
+    do {
       const int16_t* left = plane;
       int8_t* row = q;
 #pragma GCC unroll 1
@@ -70,7 +75,9 @@ TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, const int16_t* weigh
           row[strip.step] = quantized(sums[k + 1]);
         }
       }
-    }
+      plane += kColumnElements;
+      q += 2 * strip.step;
+    } while (--n > 0);
   }
 }
 

@@ -125,7 +125,7 @@ uint64_t TflmTrainOpNanoseconds(int32_t kind) {
   return tflm_train::OpNanoseconds(static_cast<tflm_train::OpKind>(kind));
 }
 
-// Steps of weights since the last call: all, those limited, those rounded to nothing.
+// Steps of weights in this thread since the last call: all, those limited, those rounded to nothing.
 void TflmTrainTakeStepCounts(uint64_t* counts) {
   counts[0] = tflm_train::step_counts.steps;
   counts[1] = tflm_train::step_counts.limited;

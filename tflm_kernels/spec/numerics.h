@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "tflm_kernels/arch/features.h"
+#include "tflm_kernels/arch/soft_float.h"
 
 namespace tflm_train {
 
@@ -29,6 +30,13 @@ inline int32_t HighMul(int32_t a, int32_t b) {
   int32_t high;
   asm("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
   return high;
+#elif defined(TFLM_TRAIN_V6M)
+  // Of halves: half as long as the library's 64-bit product.
+  const int32_t a_low = a & 0xffff, a_high = a >> 16, b_low = b & 0xffff, b_high = b >> 16;
+  const uint32_t low = static_cast<uint32_t>(a_low) * static_cast<uint32_t>(b_low);
+  const int32_t first = a_low * b_high + static_cast<int32_t>(low >> 16);
+  const int32_t second = a_high * b_low + (first & 0xffff);
+  return a_high * b_high + (first >> 16) + RoundShift(second, 16);
 #else
   return static_cast<int32_t>((static_cast<int64_t>(a) * b + (int64_t{1} << 31)) >> 32);
 #endif
@@ -61,7 +69,7 @@ constexpr int32_t Requantize(int32_t a, int32_t m, int shift) {
 }
 
 // The same of |a| < 2^30 and shift < 0, without 64 bits where the core can.
-inline int32_t RequantizeSmall(int32_t a, int32_t m, int shift) {
+TFLM_TRAIN_INLINE int32_t RequantizeSmall(int32_t a, int32_t m, int shift) {
   const int32_t high = HighMul(2 * a, m);
   const int32_t toward = high + (high >> 31);
   return ((toward >> (-shift - 1)) + 1) >> 1;
@@ -145,7 +153,11 @@ inline int32_t RoundToInt32(float value) {
   const int32_t rounded = RoundNear(value);
   if (__builtin_expect(rounded <= kRoundsNear && rounded >= -kRoundsNear, 1)) return rounded;
 #endif
+#if defined(TFLM_TRAIN_SOFT_FLOAT)
+  return soft::RoundToInt32(value);
+#else
   return RoundToInt32InSteps(Rounded(value));
+#endif
 }
 
 // 2 * x, rounded toward zero; saturates.
@@ -172,6 +184,9 @@ TFLM_TRAIN_INLINE int32_t RoundBelow30Bits(float x) {
 inline float Exp2Neg(float t) {
   static constexpr float kReciprocal[] = {1.0f,        1.0f / 2.0f, 1.0f / 3.0f, 1.0f / 4.0f,
                                           1.0f / 5.0f, 1.0f / 6.0f, 1.0f / 7.0f};
+#if defined(TFLM_TRAIN_SOFT_FLOAT)
+  return soft::Exp2Neg(t, kReciprocal);
+#else
   const float x = Rounded(t);
   if (x >= 125.0f) return 0.0f;
   const int n = static_cast<int>(x);
@@ -179,6 +194,7 @@ inline float Exp2Neg(float t) {
   float r = 1.0f;
   for (int k = 7; k >= 1; --k) r = 1.0f - Rounded(Rounded(z * kReciprocal[k - 1]) * r);
   return r * PowerOfTwo(-n);
+#endif
 }
 
 // Natural logarithm, x >= 1 and finite: ln(2^e * m) with the series of 2

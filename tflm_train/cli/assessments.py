@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tflm_train.cli import tables
+from tflm_train.cli.columns import show_table
 from tflm_train.data import Dataset
 from tflm_train.model.metadata import class_names
 from tflm_train.runtime.assessment import Assessment, ClassScore
@@ -35,7 +36,10 @@ def show_assessment(found: Assessment) -> None:
         tables.console().print(_class_table(found.classes))
     if found.classes and found.confusion:
         _show_confusion(found.classes, found.confusion)
-    for line in _lines(found):
+    lines = list(_lines(found))
+    if found.standard_error is not None:
+        lines.append("±: the standard error over the test samples")
+    for line in lines:
         tables.console().print(line, soft_wrap=True, highlight=False)
 
 
@@ -86,12 +90,12 @@ def _show_confusion(
         return
     # Columns are numbered: names would be as wide as a page.
     numbers = [str(i) for i in there]
-    table = tables.new_table("true (row), found (column)", ["", *numbers], [""])
+    table = tables.new_table(None, ["", *numbers], [""])
     for i in there:
         cells = [_cell(confusion[i][j], i == j) for j in there]
         name = classes[i].class_
         table.add_row(Text(name if name == str(i) else f"{i} {name}"), *cells)
-    tables.console().print(table)
+    show_table("true (row), found (column)", table)
 
 
 def _cell(count: int, is_right: bool) -> Text:

@@ -28,6 +28,7 @@ class Exported:
       trunk_arena_bytes: The trunk's part of it; 0 without `--trunk`.
       trains: Whether it learns; False where the model holds no training ops, and it infers only.
       state_bytes: Size of a saved state; 0 where it does not train.
+      learning_rate: Of the example's steps.
       files: Paths of its files within the folder.
       class_names: Of the classes, as the firmware holds them.
       front_end: What makes the model's input of recordings, in C++ as in training.
@@ -42,6 +43,7 @@ class Exported:
     trunk_arena_bytes: int
     trains: bool
     state_bytes: int
+    learning_rate: float
     files: tuple[str, ...]
     class_names: tuple[str, ...] | None = sometimes()
     front_end: str | None = sometimes()
@@ -112,6 +114,7 @@ def _run(arguments: argparse.Namespace) -> Exported:
         trunk_arena_bytes=project.trunk_arena_bytes,
         trains=project.trains,
         state_bytes=project.state_bytes,
+        learning_rate=arguments.lr,
         files=tuple(sorted(project.files)),
         class_names=project.class_names or None,
         front_end=project.front_end,
@@ -126,6 +129,7 @@ def _show(result: Exported) -> None:
         "files": len(result.files),
         "trunk_arena_bytes": result.trunk_arena_bytes or None,
         "state_bytes": result.state_bytes if result.trains else None,
+        "learning_rate": _rate_said(result.learning_rate) if result.trains else None,
         "class_names": None if names is None else _shown(names),
     }
     del shown["trains"], shown["arena_margin"]
@@ -135,6 +139,12 @@ def _show(result: Exported) -> None:
             "infers only: the model holds no training ops; `tflm_train rewrite` adds them",
             soft_wrap=True,
         )
+
+
+def _rate_said(rate: float) -> str:
+    if rate == LEARNING_RATE:
+        return f"{rate:g} in the example, a guess; --lr takes the one that `train` reported"
+    return f"{rate:g} in the example"
 
 
 def _shown(names: tuple[str, ...]) -> str:

@@ -66,6 +66,9 @@ def _show(result: Inspection) -> None:
     console = tables.console()
     able = sum(layer.trainable for layer in result.layers)
     console.print(f"{result.model}: {able} of {len(result.layers)} layers can train")
+    for what, tensors in (("input", result.inputs), ("output", result.outputs)):
+        listed = ", ".join(f"{tables.shape(x.shape)} {x.type}" for x in tensors)
+        console.print(f"{what} {listed}", soft_wrap=True)
     _show_training(result)
     warnings = () if result.training is None else result.training.warnings
     tables.show_warnings(dict.fromkeys((*result.notes, *warnings)))

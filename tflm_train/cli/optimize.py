@@ -77,7 +77,7 @@ class OptimizeSummary:
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("model", help="an int8 .tflite file")
-    parser.add_argument("-o", "--output", required=True, help="where to write")
+    parser.add_argument("-o", "--output", help="where to write (default: <stem>_optimized.tflite)")
     parser.add_argument(
         "--max-slowdown",
         type=float,
@@ -94,7 +94,8 @@ def _arguments(parser: Parser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> OptimizeSummary:
-    source, output = Path(arguments.model), Path(arguments.output)
+    source = Path(arguments.model)
+    output = Path(arguments.output or source.with_name(f"{source.stem}_optimized.tflite"))
     shared.require_another_file(output, source)
     if not arguments.max_slowdown >= 1:
         raise DataError(f"--max-slowdown {arguments.max_slowdown} must be at least 1")

@@ -27,7 +27,7 @@ from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
 from tflm_train.rewriter.asked import DEFAULT_BUDGET, DEFAULT_SLOWDOWN, Asked, Settled, settle
 from tflm_train.rewriter.budget import parse_bytes
-from tflm_train.rewriter.choose_preset import PresetChoice
+from tflm_train.rewriter.choose_preset import PresetChoice, PresetTrial
 from tflm_train.rewriter.coins import Budget
 from tflm_train.rewriter.latent_report import LatentReport
 from tflm_train.rewriter.optimize import Forward, Streaming
@@ -36,6 +36,7 @@ from tflm_train.rewriter.rewrite import original_of
 from tflm_train.rewriter.split import SplitReport, is_trunk, split_model
 from tflm_train.rewriter.trials import Way
 from tflm_train.scheme import Scheme
+from tflm_train.scheme.head import Head
 from tflm_train.scheme.library import find_scheme
 from tflm_train.scheme.presets import Preset, preset_scheme
 
@@ -56,6 +57,7 @@ class Rewritten(RewriteReport):
       split: The two models that `--split` writes instead of `output`.
       preparation: How raw data become the model's input, where that is stated: `front_end` (of
         recordings), `normalization`. The rewritten model says it to the other commands.
+      new_head: What the head is where it is a fresh one, in words.
     """
 
     output: str
@@ -66,6 +68,7 @@ class Rewritten(RewriteReport):
     plots: tuple[str, ...] | None = sometimes()
     split: SplitReport | None = sometimes()
     preparation: dict[str, Any] | None = sometimes()
+    new_head: str | None = sometimes()
 
 
 def _arguments(parser: Parser) -> None:
@@ -186,8 +189,9 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         plots = shared.draw_both(
             arguments.plot, result.memory_unstreamed, result.memory, arguments.force
         )
+    flash = dataclasses.replace(result.report.flash, original_bytes=source.stat().st_size)
     rewritten = Rewritten(
-        **vars(result.report),
+        **vars(result.report) | {"flash": flash},
         output=str(output),
         slowdown=result.slowdown,
         time=time_report(result.step, target.clock),
@@ -196,6 +200,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         plots=plots,
         split=split,
         preparation=Preparation.of(model).to_dict() or None,
+        new_head=_new_head(scheme.head),
     )
     if arguments.report:
         text = json.dumps(plain(rewritten), indent=2).encode() + b"\n"
@@ -273,6 +278,8 @@ def _show(result: Rewritten) -> None:
         soft_wrap=True,
     )
     _show_layers(result)
+    if result.new_head is not None:
+        console.print(f"the head is new: {result.new_head}", soft_wrap=True)
     reasons: dict[str, list[str]] = {}
     for left in result.left_out:
         reasons.setdefault(left.why, []).append(str(left.index))
@@ -311,7 +318,8 @@ def _show_layers(result: Rewritten) -> None:
     layers, clock = result.layers, result.time.clock
     names = without_common_folder([layer.name.split(";")[0] for layer in layers])
     show_columns(
-        f"trained layers of {result.output}: elements that train, bytes, ms of the backward pass",
+        f"trained layers of {result.output}: elements that train, bytes of RAM for them, ms of the "
+        "backward pass",
         (
             Column("#", [str(layer.index) for layer in layers]),
             Column("op", [x.op for x in layers], [short_op(x.op) for x in layers], left=True),
@@ -319,7 +327,6 @@ def _show_layers(result: Rewritten) -> None:
             Column("weights", [f"{layer.weights:,}" for layer in layers]),
             Column("biases", [f"{layer.biases:,}" for layer in layers], leaves=2),
             Column("RAM", [f"{layer.variable_bytes:,}" for layer in layers]),
-            Column("flash", [f"{layer.flash_bytes:,}" for layer in layers], leaves=1),
             Column("ms", [f"{1e3 * layer.cycles / clock:,.1f}" for layer in layers]),
             Column("", ["head" if layer.head else "" for layer in layers], left=True),
             Column("frozen", [_frozen(layer.frozen_channels) for layer in layers]),
@@ -327,6 +334,15 @@ def _show_layers(result: Rewritten) -> None:
     )
     if any(layer.biases and not layer.weights for layer in layers):
         tables.console().print("0 weights: only the biases of that layer train.", style="dim")
+
+
+def _new_head(head: Head) -> str | None:
+    if head.add:
+        return f"{head.add} classes more, which it does not know before it is trained"
+    if head.classes is None:
+        return "it guesses until it is trained" if head.is_fresh else None
+    names = f" ({', '.join(head.labels)})" if head.labels else ""
+    return f"{head.classes} classes{names}; it guesses until it is trained"
 
 
 def _frozen(channels: int) -> str:
@@ -358,15 +374,32 @@ def _choice_lines(chosen: PresetChoice) -> tuple[str, ...]:
         compared = f"score on held-out samples: {did}"
     else:
         *_, fitting = (trial for trial in chosen.tried if trial.fits)
-        tried = ", ".join(f"{trial.words} {trial.arena_bytes:,}" for trial in chosen.tried)
+        best = {trial.preset: trial for trial in sorted(chosen.tried, key=_nearest, reverse=True)}
+        shown = sorted(best.values(), key=chosen.tried.index)
+        tried = ", ".join(_tried(trial, chosen) for trial in shown)
         said = f"preset {fitting.words}: trains the most of those that fit {limits}"
-        compared = f"RAM that each takes, in bytes: {tried}"
+        compared = f"each takes, in bytes of RAM: {tried}"
     return (
         f"{said}.",
         f"{compared}.",
         "Choose another with `--preset`, another limit with `--budget`; `full` is only taken on "
         "request, even where it fits.",
     )
+
+
+def _nearest(trial: PresetTrial) -> tuple[bool, int]:
+    """Orders the ways of a preset: the one that fits, else the one that takes least RAM."""
+    return not trial.fits, trial.arena_bytes
+
+
+def _tried(trial: PresetTrial, chosen: PresetChoice) -> str:
+    """What a preset takes of RAM, and of flash and time where these are limited."""
+    words = f"{trial.words} {trial.arena_bytes:,}"
+    if chosen.flash_budget is not None:
+        words += f" (flash {trial.flash_bytes:,})"
+    if chosen.step_ms_budget is not None:
+        words += f" ({trial.step_ms:,.1f} ms)"
+    return words if trial.fits else f"{words}, which does not fit"
 
 
 COMMAND = Command(

@@ -84,7 +84,8 @@ def _show(result: StateInfo) -> None:
     for line in (
         f"{result.file}: {tables.counted(result.step, 'training step')}{belongs}",
         f"{tables.counted(result.bytes, 'byte')}; fingerprint {result.fingerprint}, by which its "
-        f"model knows it; seed {result.seed} of what is rounded at random",
+        f"model knows it; seed {result.seed}, of steps that round at random (4 or 0 residual "
+        "bits)",
     ):
         tables.console().print(line, soft_wrap=True)
     tables.show_records("tensors", result.variables or ())

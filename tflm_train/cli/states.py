@@ -63,7 +63,10 @@ def put_state(interpreter: Interpreter, name: str) -> None:
     Raises:
       DataError: The file cannot be read, holds no state, or that of another model.
     """
-    interpreter.load_state(load_blob(name).pack())
+    blob = load_blob(name)
+    if interpreter.trainable is not None:  # Says more than the kernels, which know no file.
+        StateLayout(interpreter.trainable).check(blob, name)
+    interpreter.load_state(blob.pack())
 
 
 def load_layout(name: str) -> StateLayout:

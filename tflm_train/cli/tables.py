@@ -27,7 +27,7 @@ def error_console() -> Console:
     return Console(stderr=True, markup=False, emoji=False)
 
 
-def new_table(title: str, headings: Iterable[str], left: Iterable[str]) -> Table:
+def new_table(title: str | None, headings: Iterable[str], left: Iterable[str]) -> Table:
     """A table without rows; numbers stand at the right.
 
     Args:
@@ -218,6 +218,13 @@ def show_time(what: str, time: TimeReport) -> None:
     console().print(
         "  of which " + ", ".join(f"{op} {ms:,.1f} ms" for op, ms in most), soft_wrap=True
     )
+    longest = time.longest_op
+    if longest is not None:
+        console().print(
+            f"  longest op: op {longest.index} ({longest.op}), {longest.ms:,.1f} ms: what a "
+            "watchdog that is fed between ops has to wait",
+            soft_wrap=True,
+        )
     show_unmeasured(time)
 
 

@@ -249,9 +249,8 @@ def _choice_lines(choice: RateChoice, metric: str) -> list[str]:
     """What was tried: a line, and one for each rate."""
     steps = tables.counted(choice.steps, "step")
     lines = [
-        f"learning rate {choice.rate:g}, chosen in {steps} of short runs: the mean of the rates "
-        "with a held-out score, in which the better ones count more, adjusted to the length of the "
-        "run (those with a training score only showed where to look):"
+        f"learning rate {choice.rate:g}, chosen in {steps} of short runs (a mean of those with a "
+        "held-out score, the best ones above all, a little more for a run of many epochs):"
     ]
     for tried in choice.tried:
         kind = "held-out" if tried.is_held_out else "training"

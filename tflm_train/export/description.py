@@ -102,7 +102,7 @@ def _resource_values(count: int, memory: str, trains: bool) -> dict[str, str]:
     """Where the interpreter keeps the state of a streaming model: in the arena as well."""
     if not count:
         empty = dict.fromkeys(("RESOURCE_INCLUDES", "RESOURCE_MAKERS", "RESOURCE_MEMBERS"), "")
-        return {"RESOURCE_MEMORY": memory, **empty}
+        return {"RESOURCE_MEMORY": memory, "PROFILER": "nullptr, profiler", **empty}
     advance = "Train and Infer advance it" if trains else "Infer advances it"
     return {
         "RESOURCE_INCLUDES": '#include "tensorflow/lite/micro/micro_allocator.h"\n'
@@ -110,6 +110,7 @@ def _resource_values(count: int, memory: str, trains: bool) -> dict[str, str]:
         "RESOURCE_MAKERS": f"allocator_(MicroAllocator::Create({memory})),\n"
         f"        resources_(MicroResourceVariables::Create(allocator_, {count})),\n        ",
         "RESOURCE_MEMORY": "allocator_, resources_",
+        "PROFILER": "profiler",
         "RESOURCE_MEMBERS": "  MicroAllocator* allocator_;\n"
         f"  MicroResourceVariables* resources_;  // the stream: {advance}\n",
     }

@@ -67,6 +67,7 @@ def arduino(values: Values) -> Files:
     return {
         **_below("src", _core(values)),
         "library.properties": fill("library.properties", values),
+        "keywords.txt": fill("keywords.txt", values),
         f"examples/{sketch}/{sketch}.ino": fill("example.ino", values),
         "LICENSE": license_text(),
     }
@@ -159,7 +160,11 @@ LAYOUTS = {
     ),
     "platformio": Layout(
         platformio,
-        "Put this folder into your project's `lib/`, or name it: `lib_deps = /path/to/folder`.",
+        "Put this folder into your project's `lib/`, or name it (`lib_deps = "
+        "symlink:///path/to/folder`), and TFLM beside it. In `platformio.ini`, for all sources "
+        "(flags of a library are for its own alone):\n\n```ini\n"
+        "build_unflags = -std=gnu++11 -std=gnu++14\n"
+        "build_flags = -std=gnu++17 -DTF_LITE_STATIC_MEMORY\n```",
     ),
     "esp-idf": Layout(
         esp_idf,

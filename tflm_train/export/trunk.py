@@ -7,8 +7,8 @@ from tflm_train.export.c_source import array
 from tflm_train.model import Model
 
 _NAMES = """
-    TRUNK_DECLARATION TRUNK_DEFINITION TRUNK_ARENA TRUNK_MAKER TRUNK_SETUP TRUNK_PRIVATE
-    TRUNK_MEMBER RUN_TRUNK
+    TRUNK_DECLARATION TRUNK_DEFINITION TRUNK_ARENA TRUNK_MAKER TRUNK_MAKER_PROFILED
+    TRUNK_SETUP TRUNK_PRIVATE TRUNK_MEMBER RUN_TRUNK
     """.split()
 
 
@@ -43,6 +43,8 @@ alignas(16) const unsigned char kTrunk[kTrunkBytes] = {{
 constexpr size_t kTrunkArenaBytes = {arena.bytes};
 """,
         "TRUNK_MAKER": "trunk_(GetModel(kTrunk), resolver_, arena, kTrunkArenaBytes),\n        ",
+        "TRUNK_MAKER_PROFILED": "trunk_(GetModel(kTrunk), resolver_, arena, kTrunkArenaBytes, "
+        "nullptr,\n               profiler),\n        ",
         "TRUNK_SETUP": "    if (status == kTfLiteOk) status = trunk_.AllocateTensors();\n",
         "TRUNK_PRIVATE": """\
   bool RunTrunk() {

@@ -93,12 +93,26 @@ def refusal(
     if smaller is None:
         advice = _why_nothing(trials, scheme, way, budget)
     else:
-        steps = _steps(trials.model, scheme, way, smaller)
-        advice = "to fit, give up: " + ", ".join(
-            f"{label} ({budget.shown(trials.costs(step.scheme, step.way))} then)"
-            for label, step in steps
-        )
+        steps = list(_said(trials, scheme, way, smaller, budget))
+        order = ", one after the other" if len(steps) > 1 else ""
+        advice = f"to fit, give up{order}: {', '.join(steps)}"
     return f"{trials.model.name} with {name} {lacking}; {advice}"
+
+
+def _said(
+    trials: Trials, scheme: Scheme, way: Way, smaller: Smaller, budget: Budget
+) -> Iterator[str]:
+    """What to give up, and what it costs then; what saves nothing by itself goes with the next."""
+    together: list[str] = []
+    before = budget.shown(trials.costs(scheme, way))
+    for label, step in _steps(trials.model, scheme, way, smaller):
+        together.append(label)
+        after = budget.shown(trials.costs(step.scheme, step.way))
+        if after != before or step == smaller:
+            yield f"{' with '.join(together)} ({after} then)"
+            together, before = [], after
+    if together:
+        yield f"{' with '.join(together)} ({before} then)"
 
 
 def _steps(
@@ -116,7 +130,7 @@ def _steps(
     layers, biases = Layers.of(model, left), len(smaller.biases)
     if biases:
         listed = ", ".join(map(str, smaller.biases))
-        yield f"biases of layers {listed}", layers.without((), biases)
+        yield f"biases of layer{'s' * (biases > 1)} {listed}", layers.without((), biases)
     weights = smaller.weights
     if len(weights) > _NAMED:
         listed = ", ".join(map(str, sorted(weights)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tflm_train.errors import TflmTrainError
 from tflm_train.model.layers import list_layers
 from tflm_train.rewriter.trials import Trials, Way
 from tflm_train.scheme import Scheme, WeightUpdate
+from tflm_train.scheme.presets import Preset, preset_scheme
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def measure_layers(trials: Trials, way: Way) -> dict[int, LayerCosts]:
       What each layer adds, by its number; empty where not even the head trains.
     """
     try:
-        head = trials.costs(Scheme(), way)
+        alone = preset_scheme(Preset.HEAD, trials.model)
+        head = trials.costs(alone, way)
     except TflmTrainError:
         return {}
 
@@ -66,8 +68,8 @@ def measure_layers(trials: Trials, way: Way) -> dict[int, LayerCosts]:
 
     return {
         layer.index: LayerCosts(
-            added(Scheme(bias_layers=(layer.index,))),
-            added(Scheme(weights=(WeightUpdate(layer.index),))),
+            added(replace(alone, bias_layers=(*alone.bias_layers, layer.index))),
+            added(replace(alone, weights=(WeightUpdate(layer.index),))),
         )
         for layer in list_layers(trials.model.graph)
     }

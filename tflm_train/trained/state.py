@@ -113,8 +113,9 @@ class StateLayout:
         model = self.model
         if blob.fingerprint != model.fingerprint:
             raise DataError(
-                f"{name}: saved from another model (fingerprint {blob.fingerprint:016x}, "
-                f"{model.name} has {model.fingerprint:016x})"
+                f"{name}: saved from another model, or another rewrite of it (fingerprint "
+                f"{blob.fingerprint:016x}, {model.name} has {model.fingerprint:016x}); take the "
+                "model that it was trained with, or train this one"
             )
         if len(blob.payload) != self.payload_bytes:
             raise DataError(

@@ -20,12 +20,13 @@ TfLiteStatus MicroContextRequestScratchBufferInArena(TfLiteContext*, size_t, int
 }
 void* MicroContextGetScratchBuffer(TfLiteContext*, int) { return nullptr; }
 
-MicroInterpreter::MicroInterpreter(const ::tflite::Model*, const MicroOpResolver&, uint8_t*,
-                                   size_t) {}
+MicroInterpreter::MicroInterpreter(const ::tflite::Model*, const MicroOpResolver&, uint8_t*, size_t,
+                                   MicroResourceVariables*, MicroProfilerInterface*) {}
 MicroInterpreter::MicroInterpreter(const ::tflite::Model*, const MicroOpResolver&, MicroAllocator*,
-                                   MicroResourceVariables*) {}
+                                   MicroResourceVariables*, MicroProfilerInterface*) {}
 TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteError; }
 TfLiteStatus MicroInterpreter::Invoke() { return kTfLiteError; }
+TfLiteStatus MicroInterpreter::Reset() { return kTfLiteError; }
 TfLiteTensor* MicroInterpreter::input(size_t) { return nullptr; }
 size_t MicroInterpreter::inputs_size() const { return 0; }
 TfLiteTensor* MicroInterpreter::output(size_t) { return nullptr; }

@@ -3,6 +3,7 @@
 
 #include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/micro/micro_profiler_interface.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
 TFLM_STUB_CPP
@@ -12,11 +13,14 @@ class MicroResourceVariables;
 class MicroInterpreter {
  public:
   MicroInterpreter(const ::tflite::Model* model, const MicroOpResolver& resolver, uint8_t* arena,
-                   size_t arena_bytes);
+                   size_t arena_bytes, MicroResourceVariables* resources = nullptr,
+                   MicroProfilerInterface* profiler = nullptr);
   MicroInterpreter(const ::tflite::Model* model, const MicroOpResolver& resolver,
-                   MicroAllocator* allocator, MicroResourceVariables* resources);
+                   MicroAllocator* allocator, MicroResourceVariables* resources = nullptr,
+                   MicroProfilerInterface* profiler = nullptr);
   TfLiteStatus AllocateTensors();
   TfLiteStatus Invoke();
+  TfLiteStatus Reset();
   TfLiteTensor* input(size_t index);
   size_t inputs_size() const;
   TfLiteTensor* output(size_t index);
