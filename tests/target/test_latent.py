@@ -1,5 +1,5 @@
-"""On an emulated Cortex-M7 in TFLM: from latents, from samples, of a split pair and on the host the
-same state."""
+"""In TFLM's C++ library, on an emulated Cortex-M7 or a PC: from latents, from samples, of a split
+pair and in the Python package the same state."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.target import firmware
 from tflm_train.export import export_project
 from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
+from tflm_train.rewriter.optimize import Forward, Streaming
 from tflm_train.rewriter.split import split_model
 from tflm_train.scheme import Scheme
 
@@ -26,6 +27,12 @@ SCHEMES = {
     "mobilenet_v1": NETWORKS["mobilenet_v1"].scheme,
     "mobilenet_v2": NETWORKS["mobilenet_v2"].scheme,
     "resnet": Scheme(),
+    "kws_ref_model": Scheme(biases_last=4),
+    "pretrainedResnet_quant": Scheme(),
+}
+FORMS = {
+    "builtin": (Streaming.OFF, Forward.BUILTIN),
+    "ours": (Streaming.AUTO, Forward.FLASH),
 }
 
 
@@ -50,11 +57,15 @@ def state_on_the_host(model: bytes) -> int:
     return crc - (crc >> 31 << 32)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", SCHEMES)
-def test_states_are_the_same(objects: list[Path], tmp_path: Path, name: str) -> None:
+def test_states_are_the_same(objects: list[Path], tmp_path: Path, name: str, form: str) -> None:
+    """Not of a TFLM whose MEAN rounds otherwise, or that knows no FULLY_CONNECTED per channel."""
     original, scheme = load_network(name), SCHEMES[name]
-    path = tmp_path / f"{name}_latent.tflite"
-    path.write_bytes(rewrite(original, dataclasses.replace(scheme, latent=True)).model_bytes)
+    stream, forward = FORMS[form]
+    path = tmp_path / f"{name}_{form}.tflite"
+    latent = dataclasses.replace(scheme, latent=True)
+    path.write_bytes(rewrite(original, latent, stream=stream, forward=forward).model_bytes)
     found = firmware.run(objects, path, 0, tmp_path)
     plain = state_on_the_host(rewrite(original, scheme).model_bytes)
     assert found["samples"] == found["latents"] == plain
