@@ -135,7 +135,10 @@ def _builtin_rows(rows: Mapping[str, Any], samples: Sequence[Sample]) -> dict[st
     """All cores' coefficients with those of builtin operators, which an M4's samples say."""
     of_m4 = fit(samples, _POWER)
     own = rows[str(Core.M4)]
-    found = {str(Core.M4): {**own, **{k: {**own.get(k, {}), **r} for k, r in of_m4.items()}}}
+    # What whole steps have of an operator stays as they say.
+    in_steps = {op.name for op in _step_ops()}
+    stays = {kind: own.get(kind, {}) if kind in in_steps else {} for kind in of_m4}
+    found = {str(Core.M4): {**own, **{k: {**r, **stays[k]} for k, r in of_m4.items()}}}
     for core in (Core.M3, Core.M55):
         row = rows[str(core)]
         likened = {
