@@ -182,7 +182,14 @@ MACHINES += (
     Machine("aarch64-linux", "", "aarch64", toolchain=AARCH64_LINUX),
 )
 # Firmware is built for size (Arduino) or with -O2 more often than not: the loops by hand once more.
-OPTIMIZATIONS = {"mps2-an386": "-Os", "mps2-an500": "-O2", "mps3-an547": "-Os", "riscv32imc": "-Os"}
+OPTIMIZATIONS = {
+    "mps2-an385-m0plus": "-Os",
+    "mps2-an385": "-Os",
+    "mps2-an386": "-Os",
+    "mps2-an500": "-O2",
+    "mps3-an547": "-Os",
+    "riscv32imc": "-Os",
+}
 MACHINES += tuple(
     dataclasses.replace(machine, name=machine.name + option, optimization=option)
     for machine in MACHINES

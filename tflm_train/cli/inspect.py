@@ -89,7 +89,7 @@ def _show_training(result: Inspection) -> None:
     """What an inference takes and what training adds, the figures that most come for."""
     console = tables.console()
     time, training = result.time, result.training
-    takes = tables.coins(result.arena.minimum_bytes, result.flash.total_bytes, time.ms)
+    takes = tables.coins(result.arena.minimum_bytes, result.flash.total_bytes, time)
     console.print(f"inference takes {takes}", soft_wrap=True)
     if training is not None:
         chosen = training.chosen

@@ -273,7 +273,7 @@ def _show(result: Rewritten) -> None:
     ram = result.arena.minimum_bytes - result.arena_before.minimum_bytes
     flash = result.flash.total_bytes - result.flash.original_bytes
     console.print(
-        f"{tables.added(ram, flash)}; a step takes {result.time.ms:,.1f} ms",
+        f"{tables.added(ram, flash)}; a step takes {tables.milliseconds(result.time)}",
         style="bold",
         soft_wrap=True,
     )

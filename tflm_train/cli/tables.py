@@ -85,9 +85,9 @@ def kilobytes(size: int) -> str:
     return f"{size / 1024:,.1f}".removesuffix(".0") + " KB"
 
 
-def coins(ram: int, flash: int, ms: float) -> str:
+def coins(ram: int, flash: int, time: TimeReport) -> str:
     """RAM, flash and time in words: `82.1 KB of RAM, 51 KB of flash, 40.2 ms`."""
-    return f"{kilobytes(ram)} of RAM, {kilobytes(flash)} of flash, {ms:,.1f} ms"
+    return f"{kilobytes(ram)} of RAM, {kilobytes(flash)} of flash, {milliseconds(time)}"
 
 
 def added(ram: int, flash: int) -> str:
@@ -207,13 +207,14 @@ def _op(index: int) -> str:
 def show_time(what: str, time: TimeReport) -> None:
     """Prints an estimated time: of `a training step`, of `an inference`."""
     console().print(
-        f"{what}: {time.ms:,.1f} ms on {time.core} at {show_clock(time.clock)} (an estimate: "
+        f"{what}: {milliseconds(time)} on {time.core} at {show_clock(time.clock)} (an estimate: "
         f"{time.instructions:,} instructions, {time.cycles:,} cycles, memory without wait states)",
         soft_wrap=True,
     )
     by_kind: dict[str, float] = {}
     for op in time.per_op:
-        by_kind[op.op] = by_kind.get(op.op, 0.0) + op.ms
+        if op.op not in time.unmeasured_ops:
+            by_kind[op.op] = by_kind.get(op.op, 0.0) + op.ms
     most = sorted(by_kind.items(), key=lambda item: -item[1])[:_PEAK_ROWS]
     console().print(
         "  of which " + ", ".join(f"{op} {ms:,.1f} ms" for op, ms in most), soft_wrap=True
@@ -226,6 +227,11 @@ def show_time(what: str, time: TimeReport) -> None:
             soft_wrap=True,
         )
     show_unmeasured(time)
+
+
+def milliseconds(time: TimeReport) -> str:
+    """An estimated time in words; `at least` where some operators are not counted."""
+    return f"{'at least ' * bool(time.unmeasured_ops)}{time.ms:,.1f} ms"
 
 
 def show_unmeasured(time: TimeReport) -> None:
