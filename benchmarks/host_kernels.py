@@ -20,7 +20,7 @@ from tools import boards
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = (
-    "benchmarks/target/bench.cc",
+    "benchmarks/target/*.cc",
     "tests/cpp/platform_host.cc",
     *boards.kernel_sources(),
 )

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from benchmarks.kernels import cases, conv_input_grad, depthwise_input_grad, layer, update
+from benchmarks.unweighted_shapes import unweighted
 from tflm_train import ops
 from tflm_train.ops.geometry import Geometry
 
@@ -14,6 +15,7 @@ _NONE, _BITS = ops.MaskFields(), ops.MaskFields(int(ops.MaskKind.BITS), -128, 12
 _VALUES = ops.MaskFields(int(ops.MaskKind.ACTIVATION), -128, 127)
 _OUTPUT = ops.OutputFields(-3, -128, -128, 127)
 _EACH = 14  # random layers of each family
+_IN_PARTS = 48  # of those with many positions
 _SIDES, _CHANNELS = (3, 4, 6, 8, 10, 16), (8, 12, 16, 24, 30, 48, 64, 96, 144)
 
 
@@ -70,7 +72,33 @@ def op_shapes() -> list[ops.Params]:
             pool = Geometry.from_options((4, 4, size // 8), size // 8, (4, 4), (4, 4))
             found.append(ops.PoolGrad(pool, mask, 0, 1, 1, 16))
     found += [ops.Loss(classes, 0, 0.25, 0) for classes in (2, 10, 100)]
-    return found
+    return [*found, *updates_in_parts(), *unweighted()]
+
+
+def updates_in_parts(seed: int = 8) -> list[ops.Params]:
+    """Updates of more positions than are summed at a time: first layers, 1x1 layers of images."""
+    rng = np.random.default_rng(seed)
+    found: list[ops.Params] = []
+    for index in range(_IN_PARTS):
+        # Audio's and pictures' first layers, then ones further on.
+        first = index % 2 == 0
+        in_c = int(rng.choice((1, 3, 3, 4) if first else (6, 8, 13, 16, 24, 30, 48, 64)))
+        out_c = int(rng.choice((7, 8, 10, 12, 16, 24, 30, 32)))
+        kernel = rng.choice(((3, 3), (3, 3), (5, 5), (1, 1), (10, 4), (9, 1))[: 6 if first else 4])
+        stride = 2 if index % 4 == 0 else 1
+        height, width = (int(side) * stride for side in rng.integers(23, 44, 2))
+        g = Geometry.from_options(
+            (height, width, in_c),
+            out_c,
+            (int(kernel[0]), int(kernel[1])),
+            (stride, stride),
+            padding="SAME",
+        )
+        found.append(update(g, (8, 4, 0)[index % 3], depthwise=False))
+    g = Geometry.from_options((1024, 1, 8), 16, (9, 1), padding="SAME")
+    found.append(update(g, 8, depthwise=False))
+    found.append(update(layer(64, 3, 16, 3, 2), 8, depthwise=False))
+    return [*found, _gathered(update(layer(24, 8, 32), 8, depthwise=False), 32)]
 
 
 def _lone(kind: ops.StageKind, g: Geometry) -> ops.Params:

@@ -114,7 +114,7 @@ class Step:
         scheme = replace(find_scheme(SCHEMES[network]), residual_bits=residual_bits)
         rewritten = Model(rewrite(model, scheme).model_bytes, network)
         streamed = Model(rewrite(model, scheme, forward=Forward.FLASH).model_bytes)
-        streams = [_forward_only(p) for p in _our_ops(streamed) if isinstance(p, Stream)]
+        streams = [forward_only(p) for p in _our_ops(streamed) if isinstance(p, Stream)]
         return Step(rewritten, tuple(_our_ops(rewritten)), tuple(streams))
 
 
@@ -124,7 +124,7 @@ def _our_ops(model: Model) -> list[Params]:
     return [p for p in params if not isinstance(p, (Restore, Finish))]
 
 
-def _forward_only(stream: Stream) -> Stream:
+def forward_only(stream: Stream) -> Stream:
     """A STREAM that keeps nothing for the backward pass: other ops are counted for that."""
     nothing = dict.fromkeys(("mask_output", "kept_output", "kept_channels", "kept_list"), 0)
     fields = [{**vars(stage), **nothing} for stage in stream.stages]

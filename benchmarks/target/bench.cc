@@ -4,11 +4,12 @@
 // random. A line `<index> <instructions>` is printed for each; on the host,
 // `<index> <nanoseconds>` and, where there is one, those of a naive loop.
 
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
+#include "benchmarks/target/gradients.h"
+#include "benchmarks/target/inputs.h"
 #include "benchmarks/target/measure.h"
 #include "benchmarks/target/naive.h"
 #include "tests/cpp/harness.h"
@@ -16,7 +17,6 @@
 #include "tflm_kernels/data_movement.h"
 #include "tflm_kernels/depthwise_input_grad.h"
 #include "tflm_kernels/loss.h"
-#include "tflm_kernels/requantize.h"
 #include "tflm_kernels/split_conv.h"
 #include "tflm_kernels/stream.h"
 #include "tflm_kernels/update.h"
@@ -26,102 +26,22 @@ extern "C" uint32_t bench_cases[];  // count, then per operator: bytes, custom_o
 namespace {
 
 using tflm_train::Geometry;
-using tflm_train::MaskParams;
 using tflm_train::TrainState;
+using tflm_train_bench::Allocate;
+using tflm_train_bench::ChannelOrder;
+using tflm_train_bench::Count;
+using tflm_train_bench::Filled;
+using tflm_train_bench::InputSize;
+using tflm_train_bench::KeptChannels;
+using tflm_train_bench::kSlots;
 using tflm_train_bench::Measured;
+using tflm_train_bench::OutputSize;
+using tflm_train_bench::Random;
+using tflm_train_bench::RandomInt8;
+using tflm_train_bench::RandomMask;
+using tflm_train_bench::Read;
 using tflm_train_bench::StartTimer;
 using tflm_train_test::Print;
-
-constexpr size_t kArenaBytes = 1536 * 1024;
-alignas(16) uint8_t arena[kArenaBytes];
-size_t arena_used = 0;
-uint32_t random_state = 1;
-
-uint32_t Random() {
-  random_state ^= random_state << 13;
-  random_state ^= random_state >> 17;
-  random_state ^= random_state << 5;
-  return random_state;
-}
-
-template <typename T>
-T* Allocate(size_t count) {
-  T* memory = reinterpret_cast<T*>(arena + arena_used);
-  arena_used += (count * sizeof(T) + 15) & ~static_cast<size_t>(15);
-  if (arena_used > kArenaBytes) {
-    Print("error: the benchmark's arena is too small\n");
-    __builtin_trap();
-  }
-  return memory;
-}
-
-// Never -128.
-int8_t* RandomInt8(size_t count) {
-  int8_t* values = Allocate<int8_t>(count);
-  for (size_t i = 0; i < count; ++i) values[i] = static_cast<int8_t>(Random() % 255) - 127;
-  return values;
-}
-
-template <typename T>
-T* Filled(size_t count, T value) {
-  T* values = Allocate<T>(count);
-  for (size_t i = 0; i < count; ++i) values[i] = value;
-  return values;
-}
-
-// Bits that stop about a third of the gradient, or an activation.
-const void* RandomMask(const MaskParams& params, size_t size) {
-  if (params.mask_kind == tflm_train::kMaskNone) return nullptr;
-  return RandomInt8(tflm_train::MaskBytes(params, size));
-}
-
-// Every n-th channel from the first, `kept` of them.
-int16_t* KeptChannels(int32_t channels, int32_t kept) {
-  if (kept == 0) return nullptr;
-  int16_t* list = Allocate<int16_t>(kept);
-  for (int32_t j = 0; j < kept; ++j) list[j] = static_cast<int16_t>(j * channels / kept);
-  return list;
-}
-
-// The other channels ascending, then the kept.
-int16_t* ChannelOrder(int32_t channels, int32_t kept) {
-  if (kept == 0) return nullptr;
-  const int16_t* list = KeptChannels(channels, kept);
-  int16_t* order = Allocate<int16_t>(channels);
-  int32_t others = 0, next = 0;
-  for (int32_t i = 0; i < channels; ++i) {
-    if (next < kept && list[next] == i) {
-      order[channels - kept + next++] = static_cast<int16_t>(i);
-    } else {
-      order[others++] = static_cast<int16_t>(i);
-    }
-  }
-  return order;
-}
-
-int32_t InputSize(const Geometry& g) { return g.in_h * g.in_w * g.in_c; }
-int32_t OutputSize(const Geometry& g) { return g.out_h * g.out_w * g.out_c; }
-
-// Runs once before, to bring running ranges to where they stay.
-template <typename Kernel, typename Naive>
-Measured Count(const Kernel& kernel, const Naive& naive) {
-  kernel();
-  return tflm_train_bench::Measure(kernel, naive);
-}
-
-template <typename Kernel>
-Measured Count(const Kernel& kernel) {
-  return {Count(kernel, [] {}).kernel, 0};
-}
-
-template <typename Params>
-Params Read(const uint8_t* options) {
-  Params params;
-  std::memcpy(&params, options, sizeof(params));
-  return params;
-}
-
-constexpr size_t kSlots = 256;
 
 Measured CountConvInputGrad(const uint8_t* options) {
   const auto params = Read<tflm_train::ConvInputGradParams>(options);
@@ -230,39 +150,6 @@ Measured CountBiasUpdate(const uint8_t* options) {
   return Count([&] { tflm_train::BiasUpdate(params, grad, state, scales, kb, bias, nullptr); });
 }
 
-Measured CountPoolGrad(const uint8_t* options) {
-  const auto params = Read<tflm_train::PoolGradParams>(options);
-  const Geometry& g = params.geometry;
-  const int8_t* grad = RandomInt8(OutputSize(g));
-  float* scales = Filled(kSlots, 1.0f);
-  float* ranges = Filled(kSlots, 0.0f);
-  const void* mask = RandomMask(params.mask, InputSize(g));
-  int8_t* grad_in = Allocate<int8_t>(InputSize(g));
-  void* scratch = Allocate<uint8_t>(tflm_train::PoolGradScratchBytes(params));
-  return Count([&] { tflm_train::PoolGrad(params, grad, scales, ranges, mask, grad_in, scratch); });
-}
-
-Measured CountMoveGrad(const uint8_t* options) {
-  const auto params = Read<tflm_train::MoveGradParams>(options);
-  size_t in_size = 1;
-  for (const tflm_train::MoveAxis& axis : params.axis) in_size *= axis.size;
-  const int8_t* grad = RandomInt8(params.q_size);
-  float* scales = Filled(kSlots, 1.0f);
-  const void* mask = RandomMask(params.mask, in_size);
-  int8_t* grad_in = Allocate<int8_t>(in_size);
-  return Count([&] { tflm_train::MoveGrad(params, grad, scales, mask, grad_in); });
-}
-
-Measured CountAccumulate(const uint8_t* options) {
-  const auto params = Read<tflm_train::AccumulateParams>(options);
-  const int8_t* inputs[tflm_train::kMaxAccumulateInputs];
-  for (int32_t k = 0; k < params.count; ++k) inputs[k] = RandomInt8(params.size);
-  float* scales = Filled(kSlots, 1.0f);
-  const void* mask = RandomMask(params.mask, params.size);
-  int8_t* grad = Allocate<int8_t>(params.size);
-  return Count([&] { tflm_train::Accumulate(params, scales, mask, inputs, grad); });
-}
-
 Measured CountClampMask(const uint8_t* options) {
   const auto params = Read<tflm_train::ClampMaskParams>(options);
   const int8_t* activation = RandomInt8(params.size);
@@ -278,17 +165,31 @@ Measured CountChannelSave(const uint8_t* options) {
   return Count([&] { tflm_train::ChannelSave(params, values, channels, saved); });
 }
 
+// A target that is in range: class 0, all outputs alike or the model's input.
+const void* Target(const tflm_train::LossParams& params) {
+  const int32_t outputs = params.positions * params.classes;
+  switch (params.target_kind) {
+    case tflm_train::kTargetIndex:
+      return Filled<int32_t>(params.positions, 0);
+    case tflm_train::kTargetInput:
+      return RandomInt8(outputs);
+    default:
+      return Filled(outputs, 1.0f / params.classes);
+  }
+}
+
 Measured CountLoss(const uint8_t* options) {
   const auto params = Read<tflm_train::LossParams>(options);
-  const int8_t* logits = RandomInt8(params.classes);
+  const int32_t outputs = params.positions * params.classes;
+  const int8_t* logits = RandomInt8(outputs);
+  const void* target = Target(params);
   TrainState state = {};
   float* scales = Filled(kSlots, 1.0f);
-  int8_t* grad = Allocate<int8_t>(params.classes);
+  int8_t* grad = Allocate<int8_t>(outputs);
   float loss;
   void* scratch = Allocate<uint8_t>(tflm_train::LossScratchBytes(params));
-  const int32_t label = 0;
   return Count([&] {
-    tflm_train::Loss(params, logits, &label, nullptr, &state, scales, grad, &loss, scratch);
+    tflm_train::Loss(params, logits, target, nullptr, &state, scales, grad, &loss, scratch);
   });
 }
 
@@ -369,8 +270,7 @@ Measured CountOp(const uint8_t* options) {
   using tflm_train::OpKind;
   tflm_train::OpHeader header;
   std::memcpy(&header, options, sizeof(header));
-  arena_used = 0;
-  random_state = 1;
+  tflm_train_bench::ClearInputs();
   switch (static_cast<OpKind>(header.kind)) {
     case OpKind::kLoss:
       return CountLoss(options);
@@ -381,11 +281,19 @@ Measured CountOp(const uint8_t* options) {
     case OpKind::kDepthwiseInputGrad:
       return CountDepthwiseInputGrad(options);
     case OpKind::kPoolGrad:
-      return CountPoolGrad(options);
+      return tflm_train_bench::CountPoolGrad(options);
+    case OpKind::kMaxPoolGrad:
+      return tflm_train_bench::CountMaxPoolGrad(options);
+    case OpKind::kResizeGrad:
+      return tflm_train_bench::CountResizeGrad(options);
+    case OpKind::kProductGrad:
+      return tflm_train_bench::CountProductGrad(options);
+    case OpKind::kL2NormGrad:
+      return tflm_train_bench::CountL2NormGrad(options);
     case OpKind::kMoveGrad:
-      return CountMoveGrad(options);
+      return tflm_train_bench::CountMoveGrad(options);
     case OpKind::kAccumulate:
-      return CountAccumulate(options);
+      return tflm_train_bench::CountAccumulate(options);
     case OpKind::kConvUpdate:
       return CountConvUpdate(options);
     case OpKind::kDepthwiseUpdate:

@@ -17,13 +17,37 @@
 
 namespace tflm_train_bench {
 
-using Resolver = tflite::MicroMutableOpResolver<16 + tflm_train::kTrainOpCount>;
+using Resolver = tflite::MicroMutableOpResolver<32 + tflm_train::kTrainOpCount>;
 
 inline bool AddOps(Resolver& r) {
-  for (const TfLiteStatus status :
-       {r.AddAdd(), r.AddAveragePool2D(), r.AddConv2D(), r.AddDepthwiseConv2D(),
-        r.AddFullyConnected(), r.AddMean(), r.AddPad(), r.AddReshape(), r.AddSoftmax(),
-        tflm_train::AddTrainOps(r)}) {
+  for (const TfLiteStatus status : {r.AddAdd(),
+                                    r.AddAveragePool2D(),
+                                    r.AddConv2D(),
+                                    r.AddDepthwiseConv2D(),
+                                    r.AddFullyConnected(),
+                                    r.AddMean(),
+                                    r.AddPad(),
+                                    r.AddReshape(),
+                                    r.AddSoftmax(),
+                                    r.AddConcatenation(),
+                                    r.AddDequantize(),
+                                    r.AddHardSwish(),
+                                    r.AddLeakyRelu(),
+                                    r.AddLogistic(),
+                                    r.AddMaxPool2D(),
+                                    r.AddMaximum(),
+                                    r.AddMinimum(),
+                                    r.AddMul(),
+                                    r.AddQuantize(),
+                                    r.AddRelu(),
+                                    r.AddRelu6(),
+                                    r.AddResizeBilinear(),
+                                    r.AddResizeNearestNeighbor(),
+                                    r.AddStridedSlice(),
+                                    r.AddSub(),
+                                    r.AddTanh(),
+                                    r.AddTranspose(),
+                                    tflm_train::AddTrainOps(r)}) {
     if (status != kTfLiteOk) return false;
   }
   return true;
@@ -63,13 +87,23 @@ class WarmUp {
   void SetLabel() { *interpreter_->input(Rate() - 1)->data.i32 = 1; }
 
   void Fill() {
-    TfLiteTensor* input = interpreter_->input(0);
-    uint32_t random = 1;
-    for (size_t i = 0; i < input->bytes; ++i) {
-      random = random * 1664525 + 1013904223;
-      input->data.int8[i] = static_cast<int8_t>(random >> 24);
-    }
+    const size_t samples = trains_ ? 1 : interpreter_->inputs_size();
+    for (size_t i = 0; i < samples; ++i) FillInput(interpreter_->input(i));
     if (trains_) SetLabel();
+  }
+
+  static void FillInput(TfLiteTensor* input) {
+    uint32_t random = 1;
+    const bool is_float = input->type == kTfLiteFloat32;
+    for (size_t i = 0; i < input->bytes / (is_float ? sizeof(float) : 1); ++i) {
+      random = random * 1664525 + 1013904223;
+      const int8_t value = static_cast<int8_t>(random >> 24);
+      if (is_float) {
+        input->data.f[i] = static_cast<float>(value) / 64;
+      } else {
+        input->data.int8[i] = value;
+      }
+    }
   }
 
   tflite::MicroInterpreter* interpreter_;

@@ -32,7 +32,8 @@ class OpCost:
       output: The name of its first output; empty where it has none.
       instructions: How many it executes.
       cycles: How long they take.
-      is_measured: Whether ops of its kind were counted; else it counts as nothing.
+      is_measured: Whether ops of its kind and shape were counted; else what was not counts as
+        nothing.
     """
 
     op: str
@@ -95,10 +96,11 @@ def op_cost(op: Op, core: Core, kernels: KernelSet = KernelSet.CMSIS_NN) -> OpCo
     features = features_of(op)
     table = coefficients(core, kernels is KernelSet.REFERENCE).get(features.kind)
     of_kind = {} if table is None else table
-    instructions = sum(of_kind.get(name, 0.0) * value for name, value in features.values.items())
+    values = {name: value for name, value in features.values.items() if value}
+    instructions = sum(of_kind.get(name, 0.0) * value for name, value in values.items())
     cycles = instructions * cycles_per_instruction(core, features.kind)
     output = op.output.name if op.outputs else ""
-    return OpCost(op.name, output, instructions, cycles, table is not None)
+    return OpCost(op.name, output, instructions, cycles, values.keys() <= of_kind.keys())
 
 
 @lru_cache(maxsize=4096)

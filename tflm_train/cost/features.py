@@ -13,15 +13,27 @@ from typing import Any
 
 from tflm_train import ops
 from tflm_train.backward_ops.rules import RULES, layer_rule_of
+from tflm_train.cost.amounts import (
+    GROUP,
+    HALF_VECTOR,
+    PAIR,
+    VECTOR,
+    Values,
+    inner_taps,
+    inside,
+    masked,
+    named,
+    round_up,
+    taps,
+    window,
+)
+from tflm_train.cost.builtin_features import SAME_KERNEL, builtin_values, in_type
+from tflm_train.cost.unweighted import UNWEIGHTED, resize_grad
 from tflm_train.graph import TRAINING_OP_PREFIX, Op
 from tflm_train.ops.builtin import layer_form_of
 from tflm_train.ops.geometry import Geometry
 
-Values = Mapping[str, float]
 _ONCE = "once"
-_VECTOR = 16  # lanes of int8
-_GROUP = 4  # channels at a time
-_SMALL = 3
 _PART = 512  # positions that an update sums at a time
 
 
@@ -53,15 +65,19 @@ def features_of(op: Op) -> Features:
     params = params_of(op)
     if params is None:
         return _builtin(op)
-    if type(params) in _TRAINING:
-        return features_of_params(params)
-    size = max((t.size for t in op.outputs), default=0)
-    return Features(params.OP, {_ONCE: 1.0, "elements": float(size)})
+    if isinstance(params, ops.ResizeGrad):
+        inputs = ops.ResizeGrad.inputs_of(op)
+        return _once(params.OP, resize_grad(params, inputs.rows.data, inputs.columns.data))
+    return features_of_params(params)
 
 
 def features_of_params(params: ops.Params) -> Features:
     """What the time of a training op depends on whose parameters say all of it."""
-    return Features(params.OP, {_ONCE: 1.0, **_TRAINING[type(params)](params)})
+    return _once(params.OP, _TRAINING[type(params)](params))
+
+
+def _once(kind: str, values: Values) -> Features:
+    return Features(kind, {_ONCE: 1.0, **values})
 
 
 def layer_features(kind: ops.StageKind, g: Geometry) -> Values:
@@ -70,9 +86,9 @@ def layer_features(kind: ops.StageKind, g: Geometry) -> Values:
     if kind is ops.StageKind.ADD:
         values["add elements"] = g.positions * g.out_c
     elif kind is ops.StageKind.DEPTHWISE:
-        values |= _named(f"depthwise {_window(g)}", _depthwise(g))
+        values |= named(f"depthwise {window(g)}", _depthwise(g))
     else:
-        values |= _named(f"conv {'1x1' if _taps(g) == 1 else 'kxk'}", _conv(g))
+        values |= named(f"conv {'1x1' if taps(g) == 1 else 'kxk'}", _conv(g))
     return values
 
 
@@ -84,59 +100,24 @@ def _stage_features(stage: ops.StageFields) -> Values:
     if stage.kept_list:
         values["kept"] = g.positions * stage.kept_channels
     if stage.columns:
-        values["split columns"] = g.positions * stage.columns * _taps(g)
+        values["split columns"] = g.positions * stage.columns * taps(g)
     return values
 
 
-def _named(prefix: str, values: Values) -> dict[str, float]:
-    return {f"{prefix} {name}": value for name, value in values.items()}
-
-
-def _taps(g: Geometry) -> int:
-    return g.k_h * g.k_w
-
-
-def _window(g: Geometry) -> str:
-    """Whether it is 3x3, which has loops of its own, and whether it steps by one."""
-    size = "3x3" if g.k_h == g.k_w == _SMALL else "other"
-    return f"{size}{'' if g.stride_h == g.stride_w == 1 else ' strided'}"
-
-
-def inner_taps(g: Geometry) -> int:
-    """How often a tap meets the input and not the padding, over all positions."""
-    return _inside(g.out_h, g.k_h, g.stride_h, g.dil_h, g.pad_t, g.in_h) * _inside(
-        g.out_w, g.k_w, g.stride_w, g.dil_w, g.pad_l, g.in_w
-    )
-
-
-def _inside(out: int, kernel: int, stride: int, dilation: int, before: int, size: int) -> int:
-    total = 0
-    for tap in range(kernel):
-        offset = tap * dilation - before
-        first = max(0, -(offset // stride))
-        last = min(out - 1, (size - 1 - offset) // stride)
-        total += max(0, last - first + 1)
-    return total
-
-
-def _ceil(value: int, step: int) -> int:
-    return -(-value // step) * step
-
-
 def _conv(g: Geometry) -> Values:
-    depth = _taps(g) * g.in_c
+    depth = taps(g) * g.in_c
     outputs = g.positions * g.out_c
     return {
         "macs": outputs * depth,
-        "vector macs": outputs * _ceil(depth, _VECTOR),
-        "group macs": g.positions * _ceil(g.out_c, _GROUP) * _ceil(depth, _GROUP),
-        "lone macs": g.positions * depth * (g.out_c % _GROUP),
+        "vector macs": outputs * round_up(depth, VECTOR),
+        "group macs": g.positions * round_up(g.out_c, GROUP) * round_up(depth, GROUP),
+        "lone macs": g.positions * depth * (g.out_c % GROUP),
         "outputs": outputs,
-        "vector outputs": g.positions * _ceil(g.out_c, _VECTOR),
+        "vector outputs": g.positions * round_up(g.out_c, VECTOR),
         "positions": g.positions,
         "inputs": g.positions * depth,
-        "vector inputs": g.positions * _ceil(depth, _VECTOR),
-        "taps": g.positions * _taps(g),
+        "vector inputs": g.positions * round_up(depth, VECTOR),
+        "taps": g.positions * taps(g),
         "rows": g.out_h,
     }
 
@@ -145,10 +126,10 @@ def _depthwise(g: Geometry) -> Values:
     inner = inner_taps(g)
     return {
         "macs": inner * g.out_c,
-        "vector macs": inner * _ceil(g.out_c, _VECTOR),
-        "lone macs": inner * (g.out_c % _GROUP),
+        "vector macs": inner * round_up(g.out_c, VECTOR),
+        "lone macs": inner * (g.out_c % GROUP),
         "outputs": g.positions * g.out_c,
-        "vector outputs": g.positions * _ceil(g.out_c, _VECTOR),
+        "vector outputs": g.positions * round_up(g.out_c, VECTOR),
         "taps": inner,
         "positions": g.positions,
         "rows": g.out_h,
@@ -166,64 +147,60 @@ def _stream(params: ops.Stream) -> Values:
 
 def _split_conv(params: ops.SplitConv) -> Values:
     g = params.geometry
-    return {**_conv(g), "columns": g.positions * params.kept * _taps(g)}
+    return {**_conv(g), "columns": g.positions * params.kept * taps(g)}
 
 
 def _split_depthwise(params: ops.SplitDepthwise) -> Values:
     return _depthwise(params.geometry)
 
 
-def _masked(mask: ops.MaskFields, size: int) -> Values:
-    return {"masked": float(size)} if mask.mask_kind else {}
-
-
 def _conv_input_grad(params: ops.ConvInputGrad) -> Values:
     g = params.geometry
     inputs = g.in_h * g.in_w * g.in_c
-    kind = "1x1" if _taps(g) == g.stride_h == 1 else "kxk"
+    kind = "1x1" if taps(g) == g.stride_h == 1 else "kxk"
     inner = inner_taps(g)
     groups = -(-g.out_c // params.group)
-    values = _named(
+    values = named(
         kind,
         {
             "macs": inner * g.in_c * g.out_c,
-            "vector macs": inner * _ceil(g.in_c, _VECTOR) * g.out_c,
-            "group macs": inner * _ceil(g.in_c, _GROUP) * _ceil(g.out_c, _GROUP),
-            "lone macs": inner * (g.in_c % _GROUP) * g.out_c,
-            "lone outputs": inner * g.in_c * (g.out_c % _GROUP),
+            "vector macs": inner * round_up(g.in_c, VECTOR) * g.out_c,
+            "group macs": inner * round_up(g.in_c, GROUP) * round_up(g.out_c, GROUP),
+            "lone macs": inner * (g.in_c % GROUP) * g.out_c,
+            "lone outputs": inner * g.in_c * (g.out_c % GROUP),
             "inputs": inputs,
-            "vector inputs": g.in_h * g.in_w * _ceil(g.in_c, _VECTOR),
-            "vector outputs": inner * _ceil(g.out_c, _VECTOR),
+            "vector inputs": g.in_h * g.in_w * round_up(g.in_c, VECTOR),
+            "vector outputs": inner * round_up(g.out_c, VECTOR),
             "groups": groups * inputs,
             "outputs": inner * g.out_c,
             "positions": g.in_h * g.in_w,
-            "weights": _taps(g) * g.in_c * g.out_c,
+            "weights": taps(g) * g.in_c * g.out_c,
         },
     )
     addend = {"addend": float(inputs)} if params.slot_addend >= 0 else {}
-    return {**values, **_masked(params.mask, inputs), **addend}
+    return {**values, **masked(params.mask, inputs), **addend}
 
 
 def _depthwise_input_grad(params: ops.DepthwiseInputGrad) -> Values:
     g = params.geometry
     inputs = g.in_h * g.in_w * g.in_c
     inner = inner_taps(g)
-    values = _named(
-        _window(g),
+    values = named(
+        window(g),
         {
             "macs": inner * g.out_c,
-            "vector macs": inner * _ceil(g.out_c, _VECTOR),
-            "lone macs": inner * (g.out_c % _GROUP),
+            "vector macs": inner * round_up(g.out_c, VECTOR),
+            "lone macs": inner * (g.out_c % GROUP),
             "inputs": inputs,
-            "vector inputs": g.in_h * g.in_w * _ceil(g.in_c, _VECTOR),
+            "vector inputs": g.in_h * g.in_w * round_up(g.in_c, VECTOR),
             "taps": inner,
-            "weights": _taps(g) * g.out_c,
+            "weights": taps(g) * g.out_c,
             "positions": g.in_h * g.in_w,
             "channels": g.in_h * g.in_c,
         },
     )
     addend = {"addend": float(inputs)} if params.slot_addend >= 0 else {}
-    return {**values, **_masked(params.mask, inputs), **addend}
+    return {**values, **masked(params.mask, inputs), **addend}
 
 
 def _trained_taps(update: ops.UpdateFields) -> int:
@@ -233,40 +210,76 @@ def _trained_taps(update: ops.UpdateFields) -> int:
 def _conv_update(params: ops.ConvUpdate) -> Values:
     g, update = params.geometry, params.update
     weights = g.out_c * _trained_taps(update) * g.in_c
-    inner = inner_taps(g) if _trained_taps(update) > 1 else g.positions
-    kind = "1x1" if _taps(g) == g.stride_h == 1 else "kxk"
-    parts = -(-g.positions // _PART)
-    return {
-        **_named(
-            kind if parts == 1 else f"{kind} in parts",
+    positions = g.in_h * g.in_w if params.transposed else g.positions
+    inner = _met_positions(params) if _trained_taps(update) > 1 else positions
+    if positions > _PART:
+        values = _update_in_parts(params, inner, -(-positions // _PART))
+    else:
+        values = named(
+            "1x1" if taps(g) == g.stride_h == 1 else "kxk",
             {
                 "macs": inner * g.in_c * g.out_c,
-                "group macs": inner * _ceil(g.in_c, _GROUP) * _ceil(g.out_c, _GROUP),
-                "lone macs": inner * g.in_c * (g.out_c % _GROUP),
-                "lone inputs": inner * (g.in_c % _GROUP) * g.out_c,
+                "group macs": inner * round_up(g.in_c, GROUP) * round_up(g.out_c, GROUP),
+                "lone macs": inner * g.in_c * (g.out_c % GROUP),
+                "lone inputs": inner * (g.in_c % GROUP) * g.out_c,
                 "inputs": inner * g.in_c,
-                "vector inputs": inner * _ceil(g.in_c, _VECTOR),
-                "vector macs": inner * _ceil(g.in_c, _VECTOR) * g.out_c,
+                "vector inputs": inner * round_up(g.in_c, VECTOR),
+                "vector macs": inner * round_up(g.in_c, VECTOR) * g.out_c,
                 "outputs": inner * g.out_c,
-                "vector outputs": inner * _ceil(g.out_c, _VECTOR),
-                "gathered": g.in_c * g.out_c * (g.in_c != update.row_channels),
-                "sums": weights * parts,
+                "vector outputs": inner * round_up(g.out_c, VECTOR),
             },
-        ),
+        )
+    return {
+        **values,
+        "gathered": weights * (g.in_c != update.row_channels),
         f"weights, residual {update.residual_bits}": weights,
         "channels": g.out_c,
     }
+
+
+def _update_in_parts(params: ops.ConvUpdate, inner: int, parts: int) -> Values:
+    """Of more positions than are summed at a time: inputs are packed for each group of outputs."""
+    g, trained = params.geometry, _trained_taps(params.update)
+    inputs, outputs = -(-g.in_c // GROUP), -(-g.out_c // GROUP)
+    rows = trained * (g.in_h if params.transposed else g.out_h)
+    return named(
+        "in parts",
+        {
+            "macs": inner * g.in_c * g.out_c,
+            "groups": inner * inputs * outputs,
+            "vectors": inner * round_up(g.in_c, HALF_VECTOR) * round_up(g.out_c, PAIR),
+            "whole inputs": inner * (g.in_c // GROUP) * outputs,
+            "lone inputs": inner * (g.in_c % GROUP) * outputs,
+            "incomplete inputs": inner * (g.in_c % GROUP > 0) * outputs,
+            "paired inputs": inner * g.in_c * round_up(g.out_c, PAIR),
+            "whole outputs": inner * (g.out_c // GROUP) * inputs,
+            "incomplete outputs": inner * (g.out_c % GROUP > 0) * inputs,
+            "rows": rows * inputs * outputs,
+            "sums": trained * g.in_c * g.out_c * parts,
+            "visits": trained * inputs * outputs * parts,
+        },
+    )
+
+
+def _met_positions(params: ops.ConvUpdate) -> int:
+    """How often a tap meets both grids; those of a transposed layer swap their places."""
+    g = params.geometry
+    if not params.transposed:
+        return inner_taps(g)
+    return inside(g.in_h, g.k_h, g.stride_h, g.dil_h, g.pad_t, g.out_h) * inside(
+        g.in_w, g.k_w, g.stride_w, g.dil_w, g.pad_l, g.out_w
+    )
 
 
 def _depthwise_update(params: ops.DepthwiseUpdate) -> Values:
     g, update = params.geometry, params.update
     inner = inner_taps(g)
     return {
-        **_named(
+        **named(
             "single" if params.multiplier == 1 else "multiplied",
             {
                 "macs": inner * g.out_c,
-                "lone macs": inner * (g.out_c % _GROUP),
+                "lone macs": inner * (g.out_c % GROUP),
                 "taps": inner,
                 "outputs": g.positions * g.out_c,
             },
@@ -280,29 +293,6 @@ def _bias_update(params: ops.BiasUpdate) -> Values:
     return {"elements": params.positions * params.channels, "channels": params.channels}
 
 
-def _pool_grad(params: ops.PoolGrad) -> Values:
-    g = params.geometry
-    inputs = g.in_h * g.in_w * g.in_c
-    kind = "uniform" if params.uniform else "windows"
-    return {
-        f"{kind} inputs": inputs,
-        f"{kind} macs": inner_taps(g) * g.out_c,
-        **_masked(params.mask, inputs),
-    }
-
-
-def _accumulate(params: ops.Accumulate) -> Values:
-    added = params.size * params.count
-    return {"added": added, "elements": params.size, **_masked(params.mask, params.size)}
-
-
-def _move_grad(params: ops.MoveGrad) -> Values:
-    size = 1
-    for axis in params.axis:
-        size *= axis.size
-    return {"elements": size, "moved": params.q_size, **_masked(params.mask, size)}
-
-
 _TRAINING: Mapping[type[ops.Params], Callable[[Any], Values]] = {
     ops.Stream: _stream,
     ops.SplitConv: _split_conv,
@@ -312,33 +302,29 @@ _TRAINING: Mapping[type[ops.Params], Callable[[Any], Values]] = {
     ops.ConvUpdate: _conv_update,
     ops.DepthwiseUpdate: _depthwise_update,
     ops.BiasUpdate: _bias_update,
-    ops.PoolGrad: _pool_grad,
-    ops.Accumulate: _accumulate,
-    ops.MoveGrad: _move_grad,
-    ops.ClampMask: lambda params: {"elements": params.size},
     ops.ChannelSave: lambda params: {
         "kept": params.positions * params.kept,
         "positions": params.positions,
     },
-    ops.Loss: lambda params: {"classes": params.outputs},
     ops.Restore: lambda params: {"variables": params.variable_count},
     ops.Finish: lambda params: {"marks": params.marks},
+    **UNWEIGHTED,
 }
 
 
 def _builtin(op: Op) -> Features:
-    size = float(max((t.size for t in op.outputs), default=0))
     form = layer_form_of(op)
     if form is None:
-        read = op.input.size if op.inputs and op.inputs[0] is not None else 0
-        return Features(op.name, {_ONCE: 1.0, "elements": size, "read": float(read)})
+        return _once(SAME_KERNEL.get(op.name, op.name), builtin_values(op))
     if op.name not in RULES:
-        return Features(op.name, {_ONCE: 1.0, "macs": form.macs(op)})
+        return _once(op.name, in_type(op, {"macs": form.macs(op)}))
     g = layer_rule_of(op).geometry(op)
     if form.is_depthwise:
-        values = _named(_window(g), _depthwise(g))
+        values = named(window(g), _depthwise(g))
     elif form.flattens:
-        values = {**_conv(g)}
+        values = dict(_conv(g))
     else:
-        values = _named("kxk" if _taps(g) > 1 else "1x1", _conv(g))
-    return Features(op.name, {_ONCE: 1.0, **values})
+        values = named("kxk" if taps(g) > 1 else "1x1", _conv(g))
+        # CMSIS-NN's convolutions take some outputs less than four as fast as four.
+        values = {name: value for name, value in values.items() if not name.endswith("lone macs")}
+    return _once(op.name, in_type(op, values))
