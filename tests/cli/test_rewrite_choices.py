@@ -114,3 +114,10 @@ def test_the_budget_counts_latents(run: Run, folder: Path) -> None:
     assert told["chosen"]["tried"][2]["arena_bytes"] == light > plain
     assert told["arena"]["minimum_bytes"] <= light
     assert_refused(run(*arguments, light - 16, "--preset", "light", "--latent"), f"{light:,} bytes")
+
+
+def test_an_older_tflm_refuses_what_it_computes_wrong(run: Run, folder: Path) -> None:
+    done = run("rewrite", folder / "digits.tflite", "--tflm", "2024")
+    assert_refused(done, "FULLY_CONNECTED with a scale for each output channel, op 14")
+    assert not (folder / "digits_train.tflite").exists()
+    assert run("rewrite", folder / "digits.tflite", "--tflm", "2026").status == 0

@@ -23,6 +23,7 @@ from tflm_train.learning.judge_preset import judge_of
 from tflm_train.model import Model, load
 from tflm_train.model.kinds import is_rewritten_model
 from tflm_train.model.offline_plan import pinned_tensors
+from tflm_train.model.older_tflm import Tflm, require_same_answers
 from tflm_train.qas.update_rule import RESIDUAL_BITS
 from tflm_train.records import plain, sometimes
 from tflm_train.rewriter.asked import DEFAULT_BUDGET, DEFAULT_SLOWDOWN, Asked, Settled, settle
@@ -117,6 +118,14 @@ def _arguments(parser: Parser) -> None:
     )
     shared.add_forward(parser, Streaming.AUTO, Forward.AUTO)
     parser.add_argument(
+        "--tflm",
+        choices=list(map(str, Tflm)),
+        default=str(Tflm.ANY),
+        help="the year of the oldest TFLM that firmware may be built with: what that computes "
+        "wrong or refuses is refused here (default: any; the file loads in each since September "
+        "2022)",
+    )
+    parser.add_argument(
         "--max-slowdown",
         type=float,
         metavar="X",
@@ -152,7 +161,9 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         shared.require_another_file(file, source)
     target = shared.chosen_board(arguments)
     budget = _budget(arguments, target)
-    model = datasets.preparation_of(arguments).noted_in(original_of(load(source)))
+    given = load(source)
+    differs = require_same_answers(given, Tflm(arguments.tflm))
+    model = datasets.preparation_of(arguments).noted_in(original_of(given))
     is_named = arguments.scheme is not None or arguments.preset is not None
     asked = Asked(
         budget=budget, way=_way(arguments, target), may_be_slower=arguments.max_slowdown is None
@@ -191,7 +202,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         )
     flash = dataclasses.replace(result.report.flash, original_bytes=source.stat().st_size)
     rewritten = Rewritten(
-        **vars(result.report) | {"flash": flash},
+        **vars(result.report) | {"flash": flash, "warnings": (*result.report.warnings, *differs)},
         output=str(output),
         slowdown=result.slowdown,
         time=time_report(result.step, target.clock),
