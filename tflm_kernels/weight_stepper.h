@@ -24,6 +24,12 @@ constexpr int32_t Clamp(int32_t value, int32_t limit) {
 }
 
 #if defined(TFLM_TRAIN_HOST)
+#if defined(__linux__)
+#define TFLM_TRAIN_PER_THREAD thread_local
+#else
+#define TFLM_TRAIN_PER_THREAD  // Tests take the host's form to boards, which have no threads.
+#endif
+
 // What the host's steps in this thread have come to, counted for the report of a training; in
 // elements of one step in eight, which costs next to nothing.
 struct StepCounts {
@@ -31,7 +37,7 @@ struct StepCounts {
   uint64_t limited;   // of these, with a multiplier at its limit
   uint64_t vanished;  // of these, rounded to no change at all
 };
-inline thread_local StepCounts step_counts = {};
+inline TFLM_TRAIN_PER_THREAD StepCounts step_counts = {};
 #endif
 
 // A row of the layer's weights, and the row of random numbers that it is rounded with.

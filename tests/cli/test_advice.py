@@ -161,7 +161,7 @@ def test_a_rate_that_is_chosen_needs_no_advice(run: Run, train: Train, folder: P
     assert {tried["rate"] for tried in choice["tried"]} >= {0.01, 0.1}
     shown = run("train", folder / "ds_cnn.tflite", "--data", folder / "data.npz")
     assert f"learning rate {choice['rate']:g}, chosen in" in shown.out + shown.err
-    assert "a mean of the rates judged by held-out samples" in shown.err
+    assert "a mean of those with a held-out score" in shown.err
 
 
 def test_an_autoencoder_that_answers_the_mean() -> None:
