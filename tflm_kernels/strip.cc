@@ -12,6 +12,7 @@ constexpr int32_t kRowsAtOnce = 4;
 // One row, of the lanes that there are.
 void PackRow(const LaneImage& image, const int8_t* from, int16_t* to) {
   const int32_t columns = image.columns, stride = image.stride;
+  if (columns <= 0) return;  // Of a stride that is wider than the image.
   if (image.lanes == kWindowLanes) {
     int32_t n = columns;
     do {

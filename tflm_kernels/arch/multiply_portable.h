@@ -58,15 +58,17 @@ __attribute__((noinline)) inline void MultiplyLane(const int16_t* a, const int16
                                                    int32_t depth, int32_t* sums) {
   int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
   const int16_t* const end = b + depth * kLanes;
-  do {
-    const int32_t value = *a;
-    s0 = WrapAdd(s0, value * b[0]);
-    s1 = WrapAdd(s1, value * b[1]);
-    s2 = WrapAdd(s2, value * b[2]);
-    s3 = WrapAdd(s3, value * b[3]);
-    a += kLanes;
-    b += kLanes;
-  } while (b != end);
+  if (b != end) {
+    do {
+      const int32_t value = *a;
+      s0 = WrapAdd(s0, value * b[0]);
+      s1 = WrapAdd(s1, value * b[1]);
+      s2 = WrapAdd(s2, value * b[2]);
+      s3 = WrapAdd(s3, value * b[3]);
+      a += kLanes;
+      b += kLanes;
+    } while (b != end);
+  }
   sums[0] = s0;
   sums[1] = s1;
   sums[2] = s2;

@@ -12,6 +12,7 @@ namespace tflm_train {
 template <int kRows, bool kAbove, bool kBelow>
 TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16_t* weights,
                                 const LaneScales& scales, int lanes) {
+  if (strip.columns <= 0) return;
   for (int lane = 0; lane < lanes; ++lane, weights += kStripWeights) {
     const SumQuantizer quantized(scales, lane);
     const int16_t* plane = strip.plane + lane * kColumnRows;
@@ -51,6 +52,7 @@ TFLM_TRAIN_INLINE void SumStrip(const Strip& strip, int32_t channel, const int16
 template <bool kAbove, int kTiles, bool kSaturates>
 TFLM_TRAIN_INLINE void SumTileStrip(const TileStrip& strip, const int16_t* weights,
                                     const LaneScales& scales, int lanes) {
+  if (strip.tiles <= 0) return;
   for (int lane = 0; lane < lanes; ++lane, weights += kTileWeights) {
     const SumQuantizer quantized(scales, lane);
     const int16_t* const w = weights;
