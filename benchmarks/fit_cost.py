@@ -28,7 +28,7 @@ import argparse
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,16 +101,25 @@ def _step_ops() -> Iterator[Op]:
 
 
 def _of_ops(core: Core, wanted: Sequence[ops.Params]) -> list[Sample]:
-    packed = b"".join(params.pack() for params in wanted)
-    key = hashlib.sha256(packed + step_counts.sources_digest()).hexdigest()[:32]
-    kept = step_counts.KEPT / f"{core}-shapes-{key}.json"
-    if not kept.exists():
+    packed = [params.pack() for params in wanted]
+
+    def count() -> list[int]:
         counted = count_ops(str(core), wanted)
-        counts = [counted[params.pack()] for params in wanted]
+        return [counted[each] for each in packed]
+
+    counts = _kept(f"{core}-shapes", packed, count)
+    return [Sample(features_of_params(p), n) for p, n in zip(wanted, counts, strict=True)]
+
+
+def _kept(name: str, wanted: Iterable[bytes], count: Callable[[], Any]) -> Any:
+    """What was counted, kept by what was wanted and the sources, so that a fit can be repeated."""
+    key = hashlib.sha256(b"".join(wanted) + step_counts.sources_digest()).hexdigest()[:32]
+    kept = step_counts.KEPT / f"{name}-{key}.json"
+    if not kept.exists():
+        counts = count()
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(counts))
-    counts = json.loads(kept.read_text())
-    return [Sample(features_of_params(p), n) for p, n in zip(wanted, counts, strict=True)]
+    return json.loads(kept.read_text())
 
 
 def of_builtins() -> list[Sample] | None:
@@ -119,15 +128,12 @@ def of_builtins() -> list[Sample] | None:
     if core is None:
         return None
     models = [model for found in builtin_shapes().values() for model in found]
-    digest = hashlib.sha256(b"".join(model.source for model in models))
-    digest.update(step_counts.sources_digest())
-    kept = step_counts.KEPT / f"{core}-builtins-{digest.hexdigest()[:32]}.json"
-    if not kept.exists():
-        counts = [builtin_ops.count(str(core), model) for model in models]
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(counts))
+    counted = _kept(
+        f"{core}-builtins",
+        (model.source for model in models),
+        lambda: [builtin_ops.count(str(core), model) for model in models],
+    )
     ops_of = [model.graph.ops[0] for model in models]
-    counted = json.loads(kept.read_text())
     return [Sample(features_of(op), n) for op, (n,) in zip(ops_of, counted, strict=True)]
 
 

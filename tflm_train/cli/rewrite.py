@@ -385,9 +385,10 @@ def _choice_lines(chosen: PresetChoice) -> tuple[str, ...]:
         compared = f"score on held-out samples: {did}"
     else:
         *_, fitting = (trial for trial in chosen.tried if trial.fits)
-        best = {trial.preset: trial for trial in sorted(chosen.tried, key=_nearest, reverse=True)}
-        shown = sorted(best.values(), key=chosen.tried.index)
-        tried = ", ".join(_tried(trial, chosen) for trial in shown)
+        ways: dict[str, list[PresetTrial]] = {}
+        for trial in chosen.tried:
+            ways.setdefault(trial.preset, []).append(trial)
+        tried = ", ".join(_tried(min(each, key=_nearest), chosen) for each in ways.values())
         said = f"preset {fitting.words}: trains the most of those that fit {limits}"
         compared = f"each takes, in bytes of RAM: {tried}"
     return (

@@ -22,22 +22,8 @@ def _masked(mask: ops.MaskFields, size: int) -> Values:
     )
 
 
-def _pool_grad(params: ops.PoolGrad) -> Values:
-    g = params.geometry
-    inputs = g.in_h * g.in_w * g.in_c
-    inner = inner_taps(g)
-    values = {
-        "inputs": inputs,
-        "vector inputs": g.in_h * g.in_w * round_up(g.in_c, VECTOR),
-        "positions": g.in_h * g.in_w,
-        "macs": inner * g.out_c,
-        "taps": inner,
-        **_masked(params.mask, inputs),
-    }
-    return named("uniform" if params.uniform else "windows", values)
-
-
-def _max_pool_grad(params: ops.MaxPoolGrad) -> Values:
+def _windowed(params: ops.PoolGrad | ops.MaxPoolGrad) -> dict[str, float]:
+    """Of the gradient of any pooling, whose windows meet its inputs."""
     g = params.geometry
     inputs = g.in_h * g.in_w * g.in_c
     inner = inner_taps(g)
@@ -47,10 +33,21 @@ def _max_pool_grad(params: ops.MaxPoolGrad) -> Values:
         "positions": g.in_h * g.in_w,
         "macs": inner * g.out_c,
         "taps": inner,
+        **_masked(params.mask, inputs),
+    }
+
+
+def _pool_grad(params: ops.PoolGrad) -> Values:
+    return named("uniform" if params.uniform else "windows", _windowed(params))
+
+
+def _max_pool_grad(params: ops.MaxPoolGrad) -> Values:
+    g = params.geometry
+    return {
+        **_windowed(params),
         # Where an element is the largest, those before it in its window are looked at.
         "compared": g.positions * g.out_c * g.k_h * g.k_w,
         "outputs": g.positions * g.out_c,
-        **_masked(params.mask, inputs),
     }
 
 

@@ -108,7 +108,7 @@ def _said(
     for label, step in _steps(trials.model, scheme, way, smaller):
         together.append(label)
         after = budget.shown(trials.costs(step.scheme, step.way))
-        if after != before or step == smaller:
+        if after != before:
             yield f"{' with '.join(together)} ({after} then)"
             together, before = [], after
     if together:
