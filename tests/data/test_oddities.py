@@ -92,3 +92,8 @@ def test_constant_inputs() -> None:
 @pytest.mark.parametrize("labels", [[0, 1, 2] * 8, [0] * 5 + [1] * 25 + [2] * 10])
 def test_what_is_not_odd(labels: list[int]) -> None:
     assert oddities(dataset(labels), 3) == []
+
+
+@pytest.mark.parametrize("label", [1 << 40, 1 << 62])
+def test_a_label_that_is_no_class_takes_no_memory(label: int) -> None:
+    assert oddities(dataset([0, 1, label] * 8), 3) == []

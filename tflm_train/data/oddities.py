@@ -16,6 +16,8 @@ _UNBALANCED = 5.0
 """Times as many samples of one class as of another are worth a sentence."""
 _NAMED = 5
 _CONSTANT_SHARE = 0.01
+_MOST_CLASSES = 1 << 16
+"""No label beyond is the index of a class: to count so many would take all memory there is."""
 
 
 def oddities(dataset: Dataset, classes: int = 0) -> list[str]:
@@ -34,6 +36,8 @@ def oddities(dataset: Dataset, classes: int = 0) -> list[str]:
 
 
 def _classes(dataset: Dataset, labels: npt.NDArray[np.int64], classes: int) -> list[str]:
+    if labels.max() >= max(classes, _MOST_CLASSES):
+        return []  # Training refuses it, and says what the model has.
     counts = np.bincount(labels, minlength=classes)
     there = np.flatnonzero(counts)
     if len(there) == 1:
