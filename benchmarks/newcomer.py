@@ -43,7 +43,7 @@ from tests.networks import FOLDER, NETWORKS
 from tflm_train.cli.main import execute, parse
 from tflm_train.data import Dataset
 from tflm_train.errors import UnsupportedError
-from tflm_train.learning import judge_preset, rates
+from tflm_train.learning import folds, judge_preset, rates
 from tflm_train.learning.latent_cache import CACHE_VARIABLE
 from tflm_train.model import load
 from tflm_train.ops import VERSION
@@ -284,7 +284,7 @@ def _newcomer(name: str, user: User) -> dict[str, Any]:
 
 def version() -> str:
     """Names the numerics, and what chooses presets and rates."""
-    files = (rates, judge_preset, choose_preset)
+    files = (rates, folds, judge_preset, choose_preset)
     sources = b"".join(Path(str(module.__file__)).read_bytes() for module in files)
     return f"{VERSION}-{hashlib.sha256(sources).hexdigest()[:16]}"
 

@@ -23,9 +23,10 @@ from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import CACHE
 from tflm_train.data import load_dataset
 from tflm_train.data.dataset import TEST, TRAIN
+from tflm_train.learning.folds import folds_of
 from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.learning.latent_cache import CACHE_VARIABLE, LatentCache
-from tflm_train.learning.rates import folds_of, middle
+from tflm_train.learning.rates import middle
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import metric_for
 from tflm_train.runtime.model_data import part_for

@@ -12,11 +12,13 @@ from tests.networks import NETWORKS, load_network
 from tflm_train import learning
 from tflm_train.data import Dataset
 from tflm_train.learning import RateChoice, choose_rate
-from tflm_train.learning.rates import default_budget, folds_of, middle
+from tflm_train.learning.folds import folds_of
+from tflm_train.learning.rates import default_budget, middle
 from tflm_train.model import Model
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime.model_data import model_inputs
 from tflm_train.scheme.head import Head
+from tflm_train.scheme.presets import Preset, preset_scheme
 
 
 def network(name: str, **changes: object) -> tuple[Model, Dataset]:
@@ -112,3 +114,38 @@ def test_every_part_has_its_share_of_each_class(count: int) -> None:
         for label, share in zip(*np.unique(y, return_counts=True), strict=True):
             expected = share / count * len(fold.held_out)
             assert abs(np.sum(y[fold.held_out] == label) - expected) <= 1.5
+
+
+@pytest.mark.parametrize(("groups", "folds"), [(2, 2), (3, 3), (5, 4), (40, 4)])
+def test_what_belongs_together_is_not_divided(groups: int, folds: int) -> None:
+    rng = np.random.default_rng(groups)
+    of = rng.permutation(np.arange(240) % groups)
+    y = (of + rng.integers(0, 2, 240)) % 4
+    found = folds_of(y, 0, of)
+    assert len(found) == folds
+    for fold in found:
+        assert not set(of[fold.train]) & set(of[fold.held_out])
+        assert sorted([*fold.train, *fold.held_out]) == list(range(240))
+        assert len(fold.held_out) <= 240 / folds + 240 / groups
+    held_out = np.concatenate([fold.held_out for fold in found])
+    assert len(held_out) == len(np.unique(held_out))
+
+
+def test_one_group_is_none() -> None:
+    y = np.arange(50) % 2
+    alone, none = folds_of(y, 0, np.zeros(50)), folds_of(y, 0)
+    for one, other in zip(alone, none, strict=True):
+        np.testing.assert_array_equal(one.held_out, other.held_out)
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_rates_at_which_nothing_is_learned_are_not_chosen(seed: int) -> None:
+    """Here a single answer for all is right as often, of a few samples, as a model that begins."""
+    factory = load_network("resnet")
+    rewritten = rewrite(factory, preset_scheme(Preset.MEDIUM, factory, Head()))
+    interpreter = tt.Interpreter(Model(rewritten.model_bytes, "resnet"))
+    data = NETWORKS["resnet"].dataset()
+    x = model_inputs(interpreter, data.x_train, "x_train")
+    choice = choose_rate(interpreter, x, data.y_train, steps=3000, seed=seed)
+    assert 3e-4 <= choice.rate <= 5e-3

@@ -127,26 +127,36 @@ class TestValidation:
         dataset: Dataset,
         monkeypatch: pytest.MonkeyPatch,
         scores: list[float],
+        error: float = 0.0,
         **options: Any,
     ) -> tuple[TrainingRecord, tt.Interpreter]:
         some = dataset.with_parts(
             train=dataset.train.take(np.arange(4)), val=dataset.train.take(np.arange(4, 8))
         )
-        given = iter([0.0, *scores, 0.0])
-        monkeypatch.setattr("tflm_train.runtime.training.evaluate", lambda *_: next(given))
+        given = iter(scores)
+        monkeypatch.setattr("tflm_train.runtime.training.validate", lambda *_: (next(given), error))
         interpreter = tt.Interpreter(rewritten)
         return train(interpreter, some, learning_rate=0.01, **options), interpreter
 
     def test_the_best_epoch_is_kept(
         self, rewritten: bytes, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        scores = [0.5, 0.75, 0.5, 0.75]
+        scores = [0.5, 0.75, 0.5, 0.625]
         record, interpreter = self.run(rewritten, dataset, monkeypatch, scores, epochs=4)
         assert record.best_epoch == 1 and interpreter.step == 8
         record, interpreter = self.run(
             rewritten, dataset, monkeypatch, scores, epochs=4, keep="last"
         )
         assert record.best_epoch is None and interpreter.step == 16
+
+    def test_a_later_epoch_is_kept_where_it_is_no_worse_by_an_error(
+        self, rewritten: bytes, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for error, epoch in ((0.125, 3), (0.0625, 1), (0.25, 4)):
+            record, interpreter = self.run(
+                rewritten, dataset, monkeypatch, [0.5, 0.75, 0.25, 0.625, 0.5], error, epochs=5
+            )
+            assert record.best_epoch == epoch and interpreter.step == 4 * (epoch + 1)
 
     def test_patience(
         self, rewritten: bytes, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
@@ -156,7 +166,7 @@ class TestValidation:
             rewritten, dataset, monkeypatch, scores, epochs=6, patience=2
         )
         assert [e.val_accuracy for e in record.epochs] == scores[:5]
-        assert interpreter.step == 12
+        assert interpreter.step == 16
 
     def test_a_plateau(
         self, rewritten: bytes, dataset: Dataset, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ from tflm_train.runtime.checkpoint import Checkpoint, is_checkpoint
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import ACCURACY
 from tflm_train.runtime.training import LAST
-from tflm_train.runtime.training_record import EpochRecord, best_of, qualities
+from tflm_train.runtime.training_record import EpochRecord, kept_of
 
 
 @dataclass
@@ -21,7 +21,7 @@ class KeptRun:
 
     Attributes:
       path: Of the state; None where nothing is kept.
-      is_best: Whether the state is that of the best epoch, not of the last.
+      is_best: Whether samples for validation choose the epoch (`kept_of`); else it is the last.
       force: Replace files that are not ours.
       resumed: Where the run goes on from.
       best_epoch: From 1, of those so far, where `is_best`.
@@ -74,7 +74,7 @@ class KeptRun:
         return Path(f"{self.path}.checkpoint")
 
     def after_epoch(self, interpreter: Interpreter, record: EpochRecord, metric: str) -> None:
-        """Keeps the state of the best epoch so far, where that is asked for.
+        """Keeps the state of the epoch to keep so far, where that is asked for.
 
         Args:
           interpreter: The model after the epoch.
@@ -84,7 +84,7 @@ class KeptRun:
         if not self.is_best or self.path is None or record.val_accuracy is None:
             return
         self._epochs.append(record)
-        best = best_of(qualities(self._epochs, metric == ACCURACY))
+        best = kept_of(self._epochs, metric == ACCURACY)
         self.best_epoch = best + 1
         if best == len(self._epochs) - 1:
             self._write(interpreter)
@@ -112,7 +112,7 @@ class KeptRun:
             self._write(interpreter)
             said = f"interrupted after {interpreter.step} steps; their state is in {self.path}"
         else:
-            said = f"interrupted; the state of epoch {self.best_epoch}, the best, is in {self.path}"
+            said = f"interrupted; the state of epoch {self.best_epoch} is in {self.path}"
         if self._checkpoint.exists():
             said += "; the same command with --resume goes on from the last whole epoch"
         return said

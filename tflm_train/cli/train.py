@@ -168,8 +168,9 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "--keep",
         choices=KEEP,
-        help="save the state after the last epoch, or of the epoch that did best on the samples "
-        "for validation (default: best, where there are such)",
+        help="save the state after the last epoch, or of the last one that is no worse, on the "
+        "samples for validation, than the best by a standard error (default: best, where there are "
+        "such)",
     )
     parser.add_argument(
         "--resume",
@@ -320,7 +321,7 @@ def _show(result: TrainSummary) -> None:
         _show_seeds(result.metric, result.seeds)
     assessments.show_assessment(result.test)
     if result.state is not None:
-        of = "" if result.kept_epoch is None else f" (of epoch {result.kept_epoch}, the best)"
+        of = "" if result.kept_epoch is None else f" (of epoch {result.kept_epoch})"
         tables.console().print(f"state written: {result.state}{of}", soft_wrap=True)
     for what, path in (("plot", result.plot), ("report", result.report)):
         if path is not None:

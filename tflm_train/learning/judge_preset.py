@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from tflm_train.data import Dataset
 from tflm_train.data.dataset import TRAIN
+from tflm_train.learning.folds import folds_of
 from tflm_train.learning.frozen_once import FrozenOnce, OnLatent
 from tflm_train.learning.latent_cache import LatentCache
-from tflm_train.learning.rates import OnTrial, choose_rate, folds_of
+from tflm_train.learning.rates import OnTrial, choose_rate
 from tflm_train.model import Model
 from tflm_train.rewriter.choose_preset import Judge, JudgedPreset
 from tflm_train.rewriter.trials import Way
@@ -57,10 +58,13 @@ def judge_of(
         (samples,) = once.inputs(x)
         steps = default_epochs(len(y)) * len(y)
         start = once.tail.state()
-        rate = choose_rate(once.tail, samples, y, steps=steps, on_trial=on_trial).rate
+        groups = data.group_train
+        rate = choose_rate(
+            once.tail, samples, y, steps=steps, groups=groups, on_trial=on_trial
+        ).rate
         metric = metric_for(once.tail, y)
         found = []
-        for fold in folds_of(y, 0)[:_FOLDS]:
+        for fold in folds_of(y, 0, groups)[:_FOLDS]:
             once.tail.load_state(start)
             for step, index in enumerate(_order(fold.train, steps)):
                 target = None if once.tail.learns_its_input else y[index]

@@ -5,20 +5,25 @@ the other. A walk over decades finds where a model learns at all; rates around t
 longer runs. What judges them is a few hundred samples, so the best of them is best by chance as
 often as not: the choice is the mean of the rates, each weighted by how well it may be the best one.
 All runs start from the state that the run will start from, which is put back at the end.
+
+A rate that is far too large makes a classifier give one answer to all, or the one it was told last;
+among a few samples that is right as often as a model that has only begun to learn. Such rates are
+left out where a rate is about as good at which the model does learn.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tflm_train.learning.folds import Fold, folds_of
 from tflm_train.runtime.interpreter import Interpreter
-from tflm_train.runtime.metrics import metric_for
+from tflm_train.runtime.metrics import chooses_one, metric_for
 from tflm_train.runtime.schedule import DEFAULT_SCHEDULE, learning_rate_at
 from tflm_train.runtime.training import Inputs, infer_one
 
@@ -35,7 +40,6 @@ _MOST_RUNS = 10
 """More than so many times the steps of a short run are not worth its rate."""
 _INFERENCE_COST = 0.4
 """Of a training step."""
-_MOST_HELD_OUT, _ENOUGH_HELD_OUT, _MOST_FOLDS = 256, 200, 4
 _WALK = 0.15
 """Share of the budget for the walk over decades; the rest is for the rates around its best."""
 _DECADES = 5
@@ -48,6 +52,8 @@ it once or twice; fitted to seven tasks (benchmarks/README.md)."""
 _LEAST_STEPS, _LONG_ENOUGH, _LONG_SHARE = 16, 450, 0.1
 """Steps of a short run at least, and those (or that share of the run's) beyond which several tell
 more than a longer one."""
+_CLEARLY = 2.0
+"""Standard errors by which rates at which nothing is learned have to be better than the others."""
 _WORSE, _MOST_IN_VAIN = 0.1, 2
 """A walk ends where the error is higher than the best by that share of the first one, or after so
 many decades in a row that were no better than the best."""
@@ -105,6 +111,7 @@ def choose_rate(
     y: Array,
     *,
     steps: int,
+    groups: Array | None = None,
     budget: int | None = None,
     schedule: str = DEFAULT_SCHEDULE,
     seed: int = 0,
@@ -117,6 +124,8 @@ def choose_rate(
       x: What it takes for each sample that the run trains on.
       y: Their targets.
       steps: Of the run, all epochs.
+      groups: [n] what each sample comes from: samples of one are not judged by a run on others of
+        it. None where nothing is known.
       budget: About so many steps may be taken; None for `default_budget`.
       schedule: Of the run.
       seed: Of the split and of the samples' order.
@@ -126,7 +135,7 @@ def choose_rate(
       The rate, the same for the same arguments.
     """
     budget = default_budget(steps) if budget is None else budget
-    trials = _Trials(interpreter, x, y, steps, budget, schedule, seed, on_trial)
+    trials = _Trials(interpreter, x, y, groups, steps, budget, schedule, seed, on_trial)
     try:
         return trials.choose()
     finally:
@@ -134,39 +143,20 @@ def choose_rate(
 
 
 @dataclass(frozen=True)
-class _Fold:
-    """Indices of the samples of one split."""
+class _Judged:
+    """What one answer is worth.
 
-    train: npt.NDArray[np.int64]
-    held_out: npt.NDArray[np.int64]
-
-
-def folds_of(y: Array, seed: int) -> list[_Fold]:
-    """Splits of a data set: one of a large one, several of a small one.
-
-    Where targets are class indices, every part has each class's share.
-
-    Args:
-      y: [n, ...] targets.
-      seed: Of the split.
+    Attributes:
+      score: As the model's metric has it.
+      error: What rates are ranked by.
+      answer: The class that was given, of a classifier.
+      wanted: The class that is right.
     """
-    count = len(y)
-    order = np.random.default_rng([seed, count]).permutation(count)
-    if count < 2:
-        return [_Fold(order, order)]
-    if y.ndim == 1 and y.dtype.kind in "iu":
-        place = np.zeros(count)
-        for label in np.unique(y):
-            of_class = order[y[order] == label]
-            place[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
-        order = order[np.argsort(place[order], kind="stable")]
-    held = max(1, min(_MOST_HELD_OUT, count // 4))
-    folds = min(_MOST_FOLDS, -(-_ENOUGH_HELD_OUT // held), count // held)
-    starts = range(0, folds * held, held)
-    return [
-        _Fold(np.concatenate([order[:start], order[start + held :]]), order[start : start + held])
-        for start in starts
-    ]
+
+    score: float
+    error: float
+    answer: int = 0
+    wanted: int = 0
 
 
 @dataclass
@@ -176,6 +166,7 @@ class _Trials:
     interpreter: Interpreter
     x: Inputs
     y: Array
+    groups: Array | None
     run_steps: int
     budget: int
     schedule: str
@@ -183,30 +174,33 @@ class _Trials:
     on_trial: OnTrial | None
     done: int = 0
     tried: dict[float, TriedRate] = field(default_factory=dict)
+    in_vain: set[float] = field(default_factory=set)
+    """Rates at which nothing was learned."""
 
     def __post_init__(self) -> None:
         self._start = self.interpreter.state()
-        self._folds = folds_of(self.y, self.seed)
+        self._folds = folds_of(self.y, self.seed, self.groups)
         self._metric = metric_for(self.interpreter, self.y)
+        self._hopeless_loss = math.inf
 
     def restore(self) -> None:
         """Puts the state back."""
         self.interpreter.load_state(self._start)
 
     def choose(self) -> RateChoice:
-        rate = middle(self._walk())
+        rate = middle(self._promising(self._walk()))
         half = (_AROUND - 1) / 2
         compared: dict[float, Array] = {}
         for number in range(_AROUND):
             self._compare(_rounded(rate * _APART ** (number - half)), compared)
         for _ in range(_MOST_BEYOND):
-            best = min(compared, key=lambda rate: float(np.mean(compared[rate])))
+            best = _best(self._promising(compared))
             if min(compared) < best < max(compared):
                 break
             beyond = best * _APART if best == max(compared) else best / _APART
             self._compare(_rounded(min(HIGHEST_RATE, max(LOWEST_RATE, beyond))), compared)
         tried = tuple(self.tried[rate] for rate in sorted(self.tried))
-        rate = middle(compared) * self._longer_run(max(one.steps for one in tried))
+        rate = middle(self._promising(compared)) * self._longer_run(max(one.steps for one in tried))
         return RateChoice(_rounded(rate), tried, self.done)
 
     def _longer_run(self, short: int) -> float:
@@ -223,26 +217,66 @@ class _Trials:
         answers they give before they learn from a sample: the errors of these by rate.
         """
         steps = self._bounded(_WALK * self.budget / _DECADES)
+        self._hopeless_loss = self._loss_of_guessing(steps)
         found = {FIRST_RATE: self._first_look(FIRST_RATE, steps)}
         first = best = float(np.mean(found[FIRST_RATE]))
+        if FIRST_RATE in self.in_vain:
+            best = math.inf
         for factor in (10.0, 0.1):
             rate, in_vain = _rounded(FIRST_RATE * factor), 0
             while LOWEST_RATE <= rate <= HIGHEST_RATE and in_vain < _MOST_IN_VAIN:
                 found[rate] = self._first_look(rate, steps)
-                error = float(np.mean(found[rate]))
+                error = math.inf if rate in self.in_vain else float(np.mean(found[rate]))
                 in_vain = 0 if error < best else in_vain + 1
                 best = min(best, error)
-                if error > best + _WORSE * first:
+                if math.inf > error > best + _WORSE * first:
                     break
                 rate = _rounded(rate * factor)
         return found
 
+    def _loss_of_guessing(self, steps: int) -> float:
+        """The loss above which a classifier has not begun to learn after half of the steps.
+
+        It is that of the model as it is, on the samples that follow, or that of guessing where it
+        knows less than that.
+        """
+        if not chooses_one(self.interpreter) or self._metric.positions > 1:
+            return math.inf
+        found = self._run(0.0, steps, self._folds[0])[steps // 2 :]
+        guessing = math.log(self.interpreter.output().size)
+        return max(guessing, float(np.mean([loss for loss, *_ in found])))
+
+    def _promising(self, errors: Mapping[float, Array]) -> Mapping[float, Array]:
+        """Without the rates at which nothing is learned, unless these are clearly better."""
+        kept = {rate: found for rate, found in errors.items() if rate not in self.in_vain}
+        if not kept:
+            return errors
+        best = errors[_best(kept)]
+        for rate in errors.keys() - kept.keys():
+            gain = best - errors[rate]
+            if np.mean(gain) > _CLEARLY * np.std(gain) / math.sqrt(len(gain)):
+                kept[rate] = errors[rate]
+        return kept
+
+    def _note(self, rate: float, loss: float, judged: Sequence[_Judged]) -> None:
+        """Whether a run has learned anything: by its loss, and by what it answers."""
+        self.in_vain.discard(rate)
+        is_classifier = self._hopeless_loss < math.inf
+        answers_one = len({one.answer for one in judged}) == 1
+        wants_several = len({one.wanted for one in judged}) > 1
+        if is_classifier and (loss > self._hopeless_loss or (answers_one and wants_several)):
+            self.in_vain.add(rate)
+
     def _first_look(self, rate: float, steps: int) -> Array:
         """The errors of the second half of a short run."""
-        found = np.array(self._run(rate, steps, self._folds[0])[steps // 2 :])
-        loss, score, error = (float(value) for value in np.mean(found, axis=0))
-        self.tried[rate] = TriedRate(rate, steps, loss, score, error)
-        return found[:, 2]
+        found = self._run(rate, steps, self._folds[0])[steps // 2 :]
+        judged = [one for _, one in found]
+        loss = float(np.mean([loss for loss, _ in found]))
+        self._note(rate, loss, judged)
+        errors = np.array([one.error for one in judged])
+        score = float(np.mean([one.score for one in judged]))
+        self.tried[rate] = TriedRate(rate, steps, loss, score, float(np.mean(errors)))
+        return errors
 
     def _compare(self, rate: float, compared: dict[float, Array]) -> None:
         """Judges a rate by held-out samples: adds their errors to those of others.
@@ -259,19 +293,21 @@ class _Trials:
         each = budget / count
         held_out = min(len(self._folds[0].held_out), int(0.4 * each / _INFERENCE_COST) + 1)
         steps = self._bounded(each - held_out * _INFERENCE_COST)
-        losses, found = [], []
+        losses: list[float] = []
+        judged: list[_Judged] = []
         for fold in self._folds[:count]:
-            losses += [loss for loss, *_ in self._run(rate, steps, fold)[-max(1, steps // 4) :]]
-            found += [self._judged(index) for index in fold.held_out[:held_out]]
-        score, error = (float(value) for value in np.mean(found, axis=0))
+            losses += [loss for loss, _ in self._run(rate, steps, fold)[-max(1, steps // 4) :]]
+            judged += [self._judged(index) for index in fold.held_out[:held_out]]
+        self._note(rate, float(np.mean(losses)), judged)
+        compared[rate] = np.array([one.error for one in judged])
+        score, error = float(np.mean([x.score for x in judged])), float(np.mean(compared[rate]))
         self.tried[rate] = TriedRate(rate, steps, float(np.mean(losses)), score, error, True)
-        compared[rate] = np.array([one for _, one in found])
 
     def _bounded(self, steps: float) -> int:
         return max(1, min(self.run_steps, max(int(steps), _LEAST_STEPS)))
 
-    def _run(self, rate: float, steps: int, fold: _Fold) -> list[tuple[float, float, float]]:
-        """One short run; of each step the loss, and score and error before it."""
+    def _run(self, rate: float, steps: int, fold: Fold) -> list[tuple[float, _Judged]]:
+        """One short run; of each step the loss, and what the answer before it was worth."""
         interpreter = self.interpreter
         interpreter.load_state(self._start)
         found = []
@@ -279,26 +315,34 @@ class _Trials:
             target = None if interpreter.learns_its_input else self.y[index]
             now = learning_rate_at(self.schedule, rate, step, steps)
             loss = interpreter.train_step(self.x[index], target, now)
-            found.append((loss, *self._scored(interpreter.output(), index)))
+            found.append((loss, self._scored(interpreter.output(), index)))
             self.done += 1
             if self.on_trial is not None:
                 self.on_trial(rate, self.done, max(self.budget, self.done))
         return found
 
-    def _samples(self, fold: _Fold) -> Iterator[int]:
+    def _samples(self, fold: Fold) -> Iterator[int]:
         epoch = 0
         while True:
             rng = np.random.default_rng([self.seed, epoch, len(fold.train)])
             yield from fold.train[rng.permutation(len(fold.train))]
             epoch += 1
 
-    def _judged(self, index: int) -> tuple[float, float]:
+    def _judged(self, index: int) -> _Judged:
         return self._scored(infer_one(self.interpreter, self.x[index]), index)
 
-    def _scored(self, answer: Array, index: int) -> tuple[float, float]:
-        """Score and error of an answer to a sample."""
-        target = self.y[index]
-        return self._metric.score(answer, target), self._metric.error(answer, target)
+    def _scored(self, answer: Array, index: int) -> _Judged:
+        """What an answer to a sample is worth."""
+        metric, target = self._metric, self.y[index]
+        score, error = metric.score(answer, target), metric.error(answer, target)
+        if self._hopeless_loss == math.inf:
+            return _Judged(score, error)
+        return _Judged(score, error, int(metric.found(answer)[0]), int(metric.labels(target)[0]))
+
+
+def _best(errors: Mapping[float, Array]) -> float:
+    """The rate of the smallest error."""
+    return min(errors, key=lambda rate: float(np.mean(errors[rate])))
 
 
 def middle(errors: Mapping[float, Array]) -> float:
@@ -310,10 +354,10 @@ def middle(errors: Mapping[float, Array]) -> float:
     Args:
       errors: By rate those of the same samples.
     """
-    best = min(errors, key=lambda rate: float(np.mean(errors[rate])))
+    best = errors[_best(errors)]
     weights = {}
     for rate, found in errors.items():
-        difference = found - errors[best]
+        difference = found - best
         noise = float(np.std(difference)) / math.sqrt(len(difference))
         mean = float(np.mean(difference))
         weights[rate] = math.exp(-0.5 * (mean / noise) ** 2) if noise else float(mean == 0.0)

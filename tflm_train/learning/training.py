@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import numpy.typing as npt
 
 from tflm_train.data import Dataset
+from tflm_train.data.split import sampled
 from tflm_train.learning.frozen_once import FrozenOnce, OnLatent
 from tflm_train.learning.latent_cache import LatentCache
 from tflm_train.learning.rates import OnTrial, RateChoice, choose_rate
@@ -64,6 +65,7 @@ def train(
             on.x,
             y,
             steps=steps,
+            groups=sampled(dataset, options.get("limit")).group_train,
             schedule=options.get("schedule", DEFAULT_SCHEDULE),
             seed=options.get("seed", 0),
             on_trial=on_trial,

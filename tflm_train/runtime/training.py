@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from tflm_train.runtime.training_record import (
     StepReport,
     TrainingRecord,
     WeightSteps,
-    best_of,
+    kept_of,
     qualities,
 )
 from tflm_train.trained.cut import has_memory
@@ -56,8 +57,8 @@ class TrainingOptions(TypedDict, total=False):
         itself; `epochs` (100) is then the most.
       patience: End the run when so many epochs in succession were no better on the samples for
         validation (never).
-      keep: One of `KEEP`: the state at the end is that of the last epoch, or of the one that did
-        best on the samples for validation (best, where there are such).
+      keep: One of `KEEP`: the state at the end is that of the last epoch, or of the one that
+        the samples for validation prefer (`kept_of`; best, where there are such).
       seed: Of the order (0).
       limit: Use at most so many samples of each part, chosen by `data.split.sampled` (all).
       on_begin: Called when data and options have been found to fit, before the first step.
@@ -251,7 +252,7 @@ class _Run:
                 counts += WeightSteps(*take_step_counts())
                 if on_epoch is not None or on_checkpoint is not None:
                     self.bench.finish()
-                if self.options.keep == BEST and best_of(self._qualities(records)) == epoch:
+                if self.options.keep == BEST and self._kept(records) == epoch:
                     best_state = self.interpreter.state()
                 if on_checkpoint is not None and self._factor(records) is not None:
                     on_checkpoint(
@@ -282,7 +283,7 @@ class _Run:
             np.concatenate(losses),
             self.metric.name,
             counts,
-            None if best_state is None else best_of(self._qualities(records)),
+            None if best_state is None else self._kept(records),
             test,
         )
 
@@ -297,6 +298,9 @@ class _Run:
 
     def _qualities(self, records: Sequence[EpochRecord]) -> list[float]:
         return qualities(records, self.metric.is_accuracy)
+
+    def _kept(self, records: Sequence[EpochRecord]) -> int:
+        return kept_of(records, self.metric.is_accuracy)
 
     def _epoch(self, epoch: int, factor: float) -> tuple[EpochRecord, npt.NDArray[np.float32]]:
         """One pass through the samples, at rates that many times the schedule's."""
@@ -319,10 +323,11 @@ class _Run:
                 loss = float(losses[:done].mean())
                 self.on_step(StepReport(epoch, done, size, loss, score / done))
         self.seconds += time.perf_counter() - started
-        val = None
+        val = val_error = None
         if len(self.y_val):
-            val = evaluate(interpreter, self.bench.x_val, self.y_val)
-        return EpochRecord(float(losses.mean()), score / size, rate, is_mute, val), losses
+            val, val_error = validate(interpreter, self.bench.x_val, self.y_val)
+        loss = float(losses.mean())
+        return EpochRecord(loss, score / size, rate, is_mute, val, val_error), losses
 
 
 def has_mute_head(interpreter: Interpreter, x: Inputs) -> bool:
@@ -360,6 +365,12 @@ def evaluate(
       on_sample: Called with the number of samples done.
     """
     return answers_of(interpreter, x, y, on_sample).score
+
+
+def validate(interpreter: Interpreter, x: Inputs, y: npt.NDArray[Any]) -> tuple[float, float]:
+    """The mean score of a model and its standard error; see `evaluate` for the arguments."""
+    scores = answers_of(interpreter, x, y).scores
+    return float(np.mean(scores)), float(np.std(scores) / math.sqrt(len(scores)))
 
 
 def answers_of(

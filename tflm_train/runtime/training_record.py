@@ -43,6 +43,7 @@ class EpochRecord:
       is_mute: Whether every answer gave all outputs the same value: a fresh head has not reached
         one output step.
       val_accuracy: On the samples for validation after the epoch; likewise.
+      val_error: The standard error of that.
     """
 
     loss: float
@@ -50,6 +51,7 @@ class EpochRecord:
     learning_rate: float
     is_mute: bool = False
     val_accuracy: float | None = sometimes()
+    val_error: float | None = sometimes()
 
 
 def qualities(epochs: Sequence[EpochRecord], is_accuracy: bool) -> list[float]:
@@ -66,6 +68,22 @@ def qualities(epochs: Sequence[EpochRecord], is_accuracy: bool) -> list[float]:
 def best_of(qualities: Sequence[float]) -> int:
     """The index of the first epoch that did best."""
     return max(range(len(qualities)), key=lambda epoch: qualities[epoch])
+
+
+def kept_of(epochs: Sequence[EpochRecord], is_accuracy: bool) -> int:
+    """The index of the epoch to keep: the last one that is no worse than the best by an error.
+
+    A few samples tell epochs apart by chance, and the rate of later ones is lower: the first one of
+    the highest score is worse on new samples, as a rule.
+
+    Args:
+      epochs: Of a run, in order, all with samples for validation.
+      is_accuracy: Whether their scores are accuracies, not errors.
+    """
+    found = qualities(epochs, is_accuracy)
+    best = best_of(found)
+    least = found[best] - (epochs[best].val_error or 0.0)
+    return max(epoch for epoch, quality in enumerate(found) if quality >= least)
 
 
 @dataclass(frozen=True)
@@ -97,7 +115,7 @@ class TrainingRecord:
 
     `metric` says what the accuracies are: shares in [0, 1], or mean squared errors in real units.
     `learning_rate` is that of the first step, `best_epoch` the index of the epoch that the state at
-    the end is of, where that is the one that did best on the samples for validation. `test` is
+    the end is of, where samples for validation chose it (`kept_of`). `test` is
     what the model answers for the test samples at the end.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tflm_train.errors import UnsupportedError
@@ -89,9 +89,9 @@ class Contenders:
             if choice is not None and self.objective.knows(choice):
                 expected = self.objective.value(choice)
             add(name, scheme, expected)
-        last = self._last_layers(budget)
-        if last is not None:
-            add(*last)
+        for last in (self._deepest(budget, make) for make in (_last_biases, last_layers)):
+            if last is not None:
+                add(*last)
         return tuple(found), tuple(contenders.values())
 
     def _ready(self) -> Iterator[tuple[str, Scheme]]:
@@ -107,16 +107,23 @@ class Contenders:
             if scheme.model is not None and scheme.model.matches(self.space.all_layers):
                 yield name, dataclasses.replace(scheme, model=None)
 
-    def _last_layers(self, budget: Budget) -> tuple[str, Scheme] | None:
-        """As many last layers as fit, with all of their weights."""
+    def _deepest(
+        self, budget: Budget, make: Callable[[Space, int], Scheme]
+    ) -> tuple[str, Scheme] | None:
+        """As many last layers as fit, all of them training in the same way."""
         best = None
+        what = "biases" if make is _last_biases else "layers"
         for depth in self.space.depths[1:]:
-            scheme = last_layers(self.space, depth)
+            scheme = make(self.space, depth)
             costs = self.measure.of(dataclasses.replace(scheme, residual_bits=RESIDUALS[-1]))
             if costs is None or not budget.allows(costs):
                 break
-            best = ("last layer" if depth == 1 else f"last {depth} layers", scheme)
+            best = (f"last {depth} {what}" if depth > 1 else f"last {what[:-1]}", scheme)
         return best
+
+
+def _last_biases(space: Space, depth: int) -> Scheme:
+    return space.scheme(Choice(depth))
 
 
 def last_layers(space: Space, depth: int) -> Scheme:

@@ -29,7 +29,7 @@ from tflm_train.search.true_costs import CostOf, Costs
 _UNITS = 1_000_000  # of the gain in a right answer
 _BYTES = 1 << 24  # more than any choice has trained bytes: ties go to the fewer
 _MOST_TRIALS = 200
-_REPAIRS = 8
+_REPAIRS = 12
 _NEVER = float("inf")
 
 
@@ -209,15 +209,24 @@ class Optimizer:
         return self._least_tail(choice, base) + head
 
     def _repaired(self, choice: Choice, budget: Budget, forbidden: _Forbidden) -> Choice | None:
-        """A good choice that fits, where the time for the best one has run out."""
-        over = max(0.0, self._facts[choice].arena - budget.arena)
-        for times in range(1, _REPAIRS + 1):
-            tighter = Budget(budget.arena - times * over, budget.flash, budget.step_ms)
+        """A good choice that fits, where the time for the best one has run out.
+
+        Proposals for less memory than there is tend to fit: how much less is enough is halved down.
+        """
+        loose, tight = 0.0, max(1.0, self._facts[choice].arena - budget.arena)
+        has_fitted = False
+        for _ in range(_REPAIRS):
+            less = 0.5 * (loose + tight) if has_fitted else tight
+            tighter = Budget(budget.arena - less, budget.flash, budget.step_ms)
             proposed, _ = self._propose(tighter, forbidden)
-            if proposed is None:
-                break
-            if budget.allows(self._learn(proposed)):
-                return proposed
+            fits = proposed is None or budget.allows(self._learn(proposed))
+            has_fitted = has_fitted or fits
+            if fits:
+                tight = less
+            elif has_fitted:
+                loose = less
+            else:
+                loose, tight = tight, 2.0 * tight
         fitting = [x for x, costs in self._facts.items() if budget.allows(costs)]
         fitting = [x for x in fitting if forbidden.allows(x)]
         return max(fitting, key=self.objective.value, default=None)
