@@ -73,30 +73,25 @@ _BUILDERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def other_model(kind: str) -> bytes:
-    """The regression model not in full int8: `float_ends`, `int16`, `hybrid` or `float`."""
+def other_model(kind: str, name: str = "regression") -> bytes:
+    """One of the models not in full int8: `float_ends`, `hybrid` or `float`."""
     import tensorflow as tf
 
     keras = tf.keras
     keras.utils.set_random_seed(1)
-    inputs, outputs = _regression(Layers(keras))
+    inputs, outputs = _BUILDERS[name](Layers(keras))
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, outputs))
     if kind != "float":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if kind in ("float_ends", "int16"):
+    if kind == "float_ends":
         rng = np.random.default_rng(7)
 
         def calibration() -> Any:
             for _ in range(12):
-                yield [rng.uniform(-1, 1, (1, 6)).astype(np.float32)]
+                yield [rng.uniform(-1, 1, inputs.shape).astype(np.float32)]
 
         converter.representative_dataset = calibration
-        sets = tf.lite.OpsSet
-        converter.target_spec.supported_ops = [
-            sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-            if kind == "int16"
-            else sets.TFLITE_BUILTINS_INT8
-        ]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     return bytes(converter.convert())
 
 

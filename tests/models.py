@@ -130,7 +130,12 @@ def converted_model(name: str) -> bytes:
 
 
 def convert(
-    builder: Callable[[Any], Any], seed: int, *, per_tensor: bool = False, gain: float = 1.0
+    builder: Callable[[Any], Any],
+    seed: int,
+    *,
+    per_tensor: bool = False,
+    gain: float = 1.0,
+    activations: str = "int8",
 ) -> bytes:
     """Makes a Keras model with random weights and converts it, calibrated on random inputs.
 
@@ -139,6 +144,7 @@ def convert(
       seed: Of the weights.
       per_tensor: One scale for each filter.
       gain: Multiplies all kernels: Keras' initial ones let the signal of a deep model die out.
+      activations: int8, or int16 beside weights of int8.
     """
     import tensorflow as tf
 
@@ -159,9 +165,11 @@ def convert(
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = calibration
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
+    wide = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
+    ops = "TFLITE_BUILTINS_INT8" if activations == "int8" else wide
+    converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, ops)]
+    converter.inference_input_type = tf.dtypes.as_dtype(activations)
+    converter.inference_output_type = tf.dtypes.as_dtype(activations)
     converter._experimental_disable_per_channel = per_tensor
     return bytes(converter.convert())
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tflm_train as tt
-from tests.loss_models import loss_model
+from tests.loss_models import loss_model, other_model
 from tests.models import converted_model
 from tests.steps import DIGITS, random_inputs, weights_of
 from tflm_train import learning
@@ -92,6 +92,17 @@ def test_a_target_that_is_the_input_stays_the_sample() -> None:
     sample = np.ones((1, 24), np.int8)
     ((latent, given),) = once.inputs(sample)[0]
     assert latent.shape == (6,) and (given == 1).all()
+
+
+def test_a_target_that_is_made_of_the_input() -> None:
+    """With float ends the loss reads what QUANTIZE makes of the sample."""
+    scheme = Scheme(loss=Loss("mean_squared_error", "input"))
+    model = rewritten(Model(other_model("float_ends", "autoencoder"), "autoencoder"), scheme)
+    assert tt.Interpreter(model).learns_its_input
+    assert model.graph.inputs[0].type_name == "FLOAT32"
+    x = np.random.default_rng(5).uniform(-1, 1, (18, 24)).astype(np.float32)
+    y = np.zeros((18, 0), np.float32)
+    assert_same_run(model, Dataset(x[:9], y[:9], x[9:], y[9:]))
 
 
 @pytest.mark.parametrize(

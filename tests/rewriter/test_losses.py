@@ -228,7 +228,6 @@ class TestOtherForms:
     @pytest.mark.parametrize(
         ("kind", "words"),
         [
-            ("int16", "are INT16, not quantized int8; convert it with int8 activations"),
             ("hybrid", f"are FLOAT32, not quantized int8; {_QUANTIZE}"),
             ("float", f"are FLOAT32, not quantized int8; {_QUANTIZE}"),
         ],

@@ -70,7 +70,9 @@ class Preparation:
             return model
         noted = Model(model.source, model.name)
         noted.set_metadata(METADATA_NAME, json.dumps(whole.to_dict()).encode())
-        return Model(noted.to_bytes(), model.name)
+        made = Model(noted.to_bytes(), model.name)
+        made.notes = model.notes
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -100,7 +100,7 @@ class FrozenOnce:
                 some = np.concatenate([part[:2] for part in given])
                 self._trunk = Trunk(trunk, some, self._cache, self._on_latent)
             made = [self._trunk.latents(part, count) for part in given]
-            if self._whole.learns_its_input:
+            if self._parts.takes_sample:
                 made = [list(zip(*pair, strict=True)) for pair in zip(made, given, strict=True)]
         self._start(next(part for part in made if len(part))[0])
         return made

@@ -11,10 +11,11 @@ from tflm_train.runtime.interpreter import Interpreter
 _TRIED = 16
 
 
-def moved_outputs(before: Model, after: Model) -> list[str]:
+def moved_outputs(cause: str, before: Model, after: Model) -> list[str]:
     """Runs two forms of a model on random inputs.
 
     Args:
+      cause: What makes them differ.
       before: The original.
       after: The rewritten model.
 
@@ -39,7 +40,7 @@ def moved_outputs(before: Model, after: Model) -> list[str]:
     kind = before.graph.outputs[other.trained_output].type_name
     unit = "" if kind == "FLOAT32" else " steps"
     return [
-        f"clipping moves {moved / total:.0%} of the outputs of {_TRIED} random inputs, by at most "
+        f"{cause} moves {moved / total:.0%} of the outputs of {_TRIED} random inputs, by at most "
         f"{largest:g}{unit}"
     ]
 

@@ -16,6 +16,7 @@ from tflm_train.cost.flash import Flash
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
+from tflm_train.model.narrowed import has_narrow_head
 from tflm_train.model.per_channel import channel_layers, channel_notes, drop_channel_layers
 from tflm_train.model.prepared import prepared
 from tflm_train.model.runnable import require_runnable
@@ -79,8 +80,8 @@ def original_of(model: Model) -> Model:
     """The model to rewrite: one that is not ready to train is made so, which its notes say.
 
     An optimized one gets its builtin operators back; one that was made for several samples at a
-    time is made for one; groups of a convolution become layers, and constant scales and biases of
-    channels get some.
+    time is made for one; a last layer of int16 activations gets int8 ones; groups of a convolution
+    become layers, and constant scales and biases of channels get some.
 
     Raises:
       UnsupportedError: The model is rewritten already, TFLM cannot run it, or its operators mix the
@@ -93,7 +94,10 @@ def original_of(model: Model) -> Model:
             f"{model.name} holds training ops already; rewrite the original model instead"
         )
     require_runnable(original)
-    return prepared(original)
+    made = prepared(original)
+    if has_narrow_head(original, made):
+        made.notes = (*made.notes, *moved_outputs("an int8 last layer", original, made))
+    return made
 
 
 def rewrite(
@@ -143,7 +147,7 @@ def rewrite(
     data = write_checked(work)
     costs = costs_of(work, data, built.memory, choice)
     if built.graph.clipped:
-        built.graph.warnings += moved_outputs(model, Model(data, model.name))
+        built.graph.warnings += moved_outputs("clipping", model, Model(data, model.name))
     report = build_report(model, built.graph, costs, latent)
     return RewriteResult(
         data, report, built.memory, built.unstreamed, built.slowdown, costs.flash, costs.step

@@ -19,9 +19,10 @@ layers, and the scales, which need its output kept, with everything.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 
-from tflm_train.backward_ops.losses import LOSS_RULES, find_logits
+from tflm_train.backward_ops.losses import LOSS_RULES, find_logits, find_target_input
 from tflm_train.errors import UnsupportedError
 from tflm_train.graph import Graph
 from tflm_train.model.ending import ending_of
@@ -107,8 +108,8 @@ def preset_scheme(
 def ordinary_loss(model: Model, head: Head = KEPT_HEAD, output: int = 0) -> Loss:
     """The loss that a model's output is made for.
 
-    An output behind LOGISTIC is of labels, one of the input's shape the input again, a single one
-    a value; all others are class scores.
+    An output behind LOGISTIC is of labels, one of the input's shape the input again (values where
+    that is not int8), a single one a value; all others are class scores.
 
     Raises:
       UnsupportedError: No loss can be computed on the output.
@@ -127,7 +128,10 @@ def ordinary_loss(model: Model, head: Head = KEPT_HEAD, output: int = 0) -> Loss
         if outputs == 1:
             kinds = [LossKind.MEAN_SQUARED_ERROR]
         elif not is_new and tensor.size == model.graph.inputs[0].size:
-            kinds, target = [LossKind.MEAN_SQUARED_ERROR], "input"
+            kinds = [LossKind.MEAN_SQUARED_ERROR]
+            with contextlib.suppress(UnsupportedError):
+                find_target_input(model, tensor)
+                target = "input"
     names = [rule.name for kind in kinds for rule in LOSS_RULES.values() if rule.kind is kind]
     for name in names:
         if why_no_loss(model, name, output) is None:

@@ -42,12 +42,14 @@ class Cut:
         its own input has that as its second input.
       first_layer: Number of layers in the trunk: layer `n` of a plain model is `n - first_layer` of
         its tail.
+      takes_sample: Whether the tail has the model's input as its second one.
     """
 
     boundary: str
     trunk: Model | None
     tail: Model
     first_layer: int
+    takes_sample: bool = False
 
 
 def find_boundary(model: Model) -> Tensor:
@@ -108,7 +110,7 @@ def cut(model: Model, boundary: str | Tensor | None = None) -> Cut:
     tail.graph.ops = [op for i, op in enumerate(tail.graph.ops) if i not in positions]
     target = tail.graph.inputs[:1] if _target(graph) is not None else []
     tail.graph.inputs = [tail.graph.tensors[place], *target, *tail.graph.inputs[1:]]
-    return Cut(boundary.name, _written(trunk), _written(tail), first_layer)
+    return Cut(boundary.name, _written(trunk), _written(tail), first_layer, bool(target))
 
 
 def why_no_boundary(graph: Graph, boundary: Tensor) -> str | None:

@@ -26,6 +26,10 @@ A model is trained from its output backwards: the gradient runs from the loss to
 that the scheme trains. Only the operators on that way need to be in the table below. What lies
 before the earliest trained layer may be anything that TFLM runs. `tflm_train inspect model.tflite`
 says for each layer of a model whether it can train, and if not, why and what to do.
+
+Of a model with int16 activations (and int8 weights) the last layer trains: it gets int8
+activations, between two QUANTIZE, and the rest stays int16. `rewrite` says by how much that moves
+its answers.
 """
 
 _MODELS = """\
