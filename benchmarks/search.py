@@ -59,7 +59,7 @@ PLANS = {
     "mcunet": Plan(1000, 3, depth=24, final_steps=3375, finalists=4, final_seeds=3),
     "mcunet_clothing": Plan(300, 1, depth=14, final_steps=1000, finalists=2, final_seeds=1),
 }
-"""What `--minutes 10` comes to for kws on two free cores; less than that for the others."""
+"""What `--minutes 10` comes to for kws on two free cores; for the others by their size."""
 FINAL_PASSES = {"kws": 3, "mcunet": 3, "mcunet_clothing": 3}
 
 

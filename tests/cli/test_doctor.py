@@ -93,7 +93,7 @@ def test_completion(run: Run, tmp_path: Path) -> None:
     assert completed(script, tmp_path, "state", "info", "--mo") == {"--model"}
     assert completed(script, tmp_path, "train", "m.tflite", "--sched") == {"--schedule"}
     offered = completed(script, tmp_path, "train", "m.tflite", "--schedule", "")
-    assert offered == {"linear", "cosine", "constant", "plateau"}
+    assert offered == {"warmup", "linear", "cosine", "constant", "plateau"}
     assert completed(script, tmp_path, "train", "--json", "--schedule", "l") == {"linear"}
     assert completed(script, tmp_path, "train", "m.tflite", "--data", "") == set()  # A file.
     assert completed(script, tmp_path, "completion", "z") == {"zsh"}

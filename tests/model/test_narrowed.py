@@ -127,6 +127,61 @@ def test_what_is_positive_has_all_steps() -> None:
     assert head.input.zero_point == head.output.zero_point == 0
 
 
+def twice(layers: Any) -> Any:
+    """One layer, run twice; what it gives is read by two heads."""
+    x = inputs = layers.Input(SHAPE[1:], batch_size=1)
+    shared = layers.Conv2D(4, (3, 1), padding="same", activation="relu")
+    x = layers.Flatten()(shared(x))
+    return inputs, [layers.Dense(3)(x), layers.Dense(2)(x)]
+
+
+def recurrent(layers: Any) -> Any:
+    x = inputs = layers.Input(SHAPE[1:], batch_size=1)
+    shared = layers.Conv2D(4, (3, 1), padding="same")
+    return inputs, shared(shared(x))
+
+
+def test_heads_that_read_one_tensor_read_one_copy() -> None:
+    narrow = with_narrow_heads(wide(twice))
+    first, second = (op for op in narrow.graph.ops if op.name == "FULLY_CONNECTED")
+    assert first.input is second.input and first.input.zero_point == -128
+    assert [op.name for op in narrow.graph.ops].count("QUANTIZE") == 3
+    assert len({tensor.name for tensor in narrow.graph.tensors}) == len(narrow.graph.tensors)
+    interpreter = tt.Interpreter(tt.rewrite(wide(twice)).model_bytes)
+    interpreter.train_step(samples(narrow, 1)[0], 1, 0.1)
+
+
+def test_weights_that_another_layer_has_become_its_own() -> None:
+    model = wide(recurrent)
+    interpreter = tt.Interpreter(tt.rewrite(model).model_bytes)
+    before = interpreter.state()
+    batch = samples(model, 3)
+    losses = [
+        np.mean([interpreter.train_step(x, target_of(interpreter, 0), 0.1) for x in batch])
+        for _ in range(6)
+    ]
+    assert interpreter.state() != before and losses[-1] < losses[0]
+
+
+def test_several_samples_at_a_time() -> None:
+    def three(layers: Any) -> Any:
+        x = layers.Input(SHAPE[1:], batch_size=3)
+        return x, layers.Conv2D(4, 1)(layers.Conv2D(8, (3, 1), activation="relu")(x))
+
+    interpreter = tt.Interpreter(tt.rewrite(wide(three)).model_bytes)
+    assert interpreter.model.graph.inputs[0].shape == SHAPE
+
+
+def test_a_bias_beyond_int32_stays() -> None:
+    model = wide(classifier)
+    head = next(op for op in model.graph.ops if op.name == "FULLY_CONNECTED")
+    bias = head.inputs[2]
+    assert bias is not None and bias.data is not None
+    bias.data = np.full_like(bias.data, 1 << 45)
+    changed = Model(model.to_bytes(), model.name)
+    assert with_narrow_heads(changed) is changed
+
+
 def test_it_is_said_and_no_other_layer_trains() -> None:
     model = wide(denoiser)
     inspection = inspect_model(model)

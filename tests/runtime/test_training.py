@@ -46,6 +46,11 @@ class TestSchedules:
         rates = [learning_rate_at("linear", 0.1, step, 4) for step in range(4)]
         assert rates == pytest.approx([0.1, 0.075, 0.05, 0.025])
 
+    def test_warmup(self) -> None:
+        rates = [learning_rate_at("warmup", 0.1, step, 40) for step in range(40)]
+        linear = [learning_rate_at("linear", 0.1, step, 40) for step in range(40)]
+        assert rates == pytest.approx(np.multiply(linear, [0.25, 0.5, 0.75, *[1.0] * 37]))
+
     def test_cosine(self) -> None:
         rates = [learning_rate_at("cosine", 0.1, step, 4) for step in range(4)]
         half = math.sqrt(0.5)
@@ -59,9 +64,11 @@ class TestSchedules:
     def test_always_trains(self, schedule: str) -> None:
         for total in (1, 2, 7, 1000):
             rates = [learning_rate_at(schedule, 1e-3, step, total) for step in range(total)]
-            assert rates[0] == (1e-3 if total > 1 or schedule != "constant" else rates[0])
+            top = rates.index(max(rates))
+            assert top <= total / 10 and (schedule == "warmup" or top == 0)
+            assert max(rates) == pytest.approx(1e-3, rel=0.1) or total == 1
             assert all(0 < rate <= 1e-3 for rate in rates)
-            assert rates == sorted(rates, reverse=True)
+            assert rates[top:] == sorted(rates[top:], reverse=True)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -189,7 +196,7 @@ def test_it_learns(dataset: Dataset) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"schedule": "steps"}, "schedule 'steps' is not one of linear, cosine, constant"),
+        ({"schedule": "steps"}, "schedule 'steps' is not one of warmup, linear, cosine, constant"),
         ({"learning_rate": math.nan}, "learning rate nan must be a finite number above 0"),
         ({"learning_rate": 0.0}, "learning rate 0.0 must be"),
         ({"epochs": 0}, "epochs 0 must be at least 1"),

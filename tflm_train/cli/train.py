@@ -71,7 +71,7 @@ class TrainSummary:
     Attributes:
       metric: What the accuracies are: `accuracy`, shares in 0 to 1, or `mean_squared_error`, in
         squared real units.
-      learning_rate: Of the first step.
+      learning_rate: The largest of the run.
       rate_choice: What `--lr auto` tried.
       test_accuracy_before: On the test samples before the first step.
       epochs: The epochs in order.
@@ -128,15 +128,16 @@ def _arguments(parser: Parser) -> None:
         "--lr",
         type=_rate,
         default=AUTO,
-        help="learning rate of the first step, or auto: chosen by short runs on a split of the "
-        "training data (default: auto)",
+        help="the largest learning rate of the run, or auto: chosen by short runs on a split of "
+        "the training data (default: auto)",
     )
     parser.add_argument(
         "--schedule",
         choices=SCHEDULES,
         default=DEFAULT_SCHEDULE,
-        help="linear or cosine decay to 0, constant with a tenth of it for the last fifth, or "
-        "plateau: what --epochs auto does, with --epochs as the most",
+        help="linear or cosine decay to 0, warmup: linear, after a rise in the first tenth, "
+        "constant with a tenth of it for the last fifth, or plateau: what --epochs auto does, "
+        f"with --epochs as the most (default: {DEFAULT_SCHEDULE})",
     )
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=int, default=0, help="of the samples' order (default: 0)")

@@ -38,8 +38,9 @@ def folds_of(y: Array, seed: int, groups: Array | None = None) -> list[Fold]:
       groups: [n] what each sample comes from; None: nothing is known.
     """
     count = len(y)
-    if groups is not None and len(np.unique(groups)) > 1:
-        return _folds_of_groups(y, seed, groups)
+    of_groups = [] if groups is None else _folds_of_groups(y, seed, groups)
+    if of_groups:
+        return of_groups
     order = np.random.default_rng([seed, count]).permutation(count)
     if count < 2:
         return [Fold(order, order)]
@@ -59,25 +60,33 @@ def folds_of(y: Array, seed: int, groups: Array | None = None) -> list[Fold]:
 
 
 def _folds_of_groups(y: Array, seed: int, groups: Array) -> list[Fold]:
-    """Folds of whole groups, as even in size and classes as these allow."""
+    """Folds of whole groups, as even in size and classes as these allow.
+
+    Returns:
+      Those that leave at least half of the samples to train on, the most first; none where the
+      groups allow no such fold.
+    """
+    count = len(y)
     names, places = np.unique(groups, return_inverse=True)
     is_labelled = y.ndim == 1 and y.dtype.kind in "iu"
-    kinds = np.unique(y, return_inverse=True)[1] if is_labelled else np.zeros(len(y), np.int64)
-    counts = np.zeros((len(names), int(kinds.max()) + 1))
+    kinds = np.unique(y, return_inverse=True)[1] if is_labelled else np.zeros(count, np.int64)
+    counts = np.zeros((len(names), int(kinds.max(initial=0)) + 1))
     np.add.at(counts, (places, kinds), 1)
     have = np.zeros((min(_MOST_FOLDS, len(names)), counts.shape[1]))
     fold_of = np.zeros(len(names), np.int64)
-    order = np.random.default_rng([seed, len(y)]).permutation(len(names))
+    order = np.random.default_rng([seed, count]).permutation(len(names))
     # The largest first: small ones even out what these leave.
     for name in order[np.argsort(-counts[order].sum(axis=1), kind="stable")]:
-        # Of the sums of squares the one that grows least.
-        fold_of[name] = np.argmin(have @ counts[name])
+        # Of the sums of squares the one that grows least; where several do, the smallest fold.
+        fold_of[name] = np.lexsort((have.sum(axis=1), have @ counts[name]))[0]
         have[fold_of[name]] += counts[name]
     held = [np.flatnonzero(fold_of[places] == fold) for fold in range(len(have))]
+    held = sorted((one for one in held if 0 < len(one) <= count // 2), key=len)
     # Any first part of what is held out shall be a fair sample of it.
-    rng = np.random.default_rng([seed, len(y), 1])
-    everything = np.arange(len(y))
+    rng = np.random.default_rng([seed, count, 1])
+    everything = np.arange(count)
     folds = [
         Fold(np.setdiff1d(everything, one), rng.permutation(one)[:_MOST_HELD_OUT]) for one in held
     ]
-    return folds[: -(-_ENOUGH_HELD_OUT // max(1, len(y) // len(folds)))]
+    judges = np.cumsum([len(fold.held_out) for fold in folds])
+    return folds[: int(np.searchsorted(judges, _ENOUGH_HELD_OUT)) + 1]

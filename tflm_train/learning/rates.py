@@ -34,7 +34,7 @@ OnTrial = Callable[[float, int, int], None]
 FIRST_RATE = 1e-2
 """Where the walk begins."""
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e3
-LEAST_BUDGET = 4000
+LEAST_BUDGET = 8000
 """Steps, however short the run: a small data set has few, and a choice needs some."""
 _MOST_RUNS = 10
 """More than so many times the steps of a short run are not worth its rate."""
@@ -52,6 +52,8 @@ it once or twice; fitted to seven tasks (benchmarks/README.md)."""
 _LEAST_STEPS, _LONG_ENOUGH, _LONG_SHARE = 16, 450, 0.1
 """Steps of a short run at least, and those (or that share of the run's) beyond which several tell
 more than a longer one."""
+_NEARLY_ALL = 0.8
+"""So large a share of one class makes that class a sound answer to all."""
 _CLEARLY = 2.0
 """Standard errors by which rates at which nothing is learned have to be better than the others."""
 _WORSE, _MOST_IN_VAIN = 0.1, 2
@@ -64,7 +66,7 @@ class TriedRate:
     """What short runs at a rate gave; of several lengths the longest.
 
     Attributes:
-      rate: Of the first step.
+      rate: The largest of the run.
       steps: Of each of the short runs.
       loss: Mean of the training loss over the last of their steps.
       score: Accuracy, or mean squared error, as the metric of the model is.
@@ -86,7 +88,7 @@ class RateChoice:
     """A learning rate and why it was chosen.
 
     Attributes:
-      rate: Of the first step; it may lie between two of those tried.
+      rate: The largest of the run; it may lie between two of those tried.
       tried: By rate, ascending.
       steps: Training steps that the choice took, inferences not counted.
     """
@@ -223,11 +225,11 @@ class _Trials:
         if FIRST_RATE in self.in_vain:
             best = math.inf
         for factor in (10.0, 0.1):
-            rate, in_vain = _rounded(FIRST_RATE * factor), 0
-            while LOWEST_RATE <= rate <= HIGHEST_RATE and in_vain < _MOST_IN_VAIN:
+            rate, no_better = _rounded(FIRST_RATE * factor), 0
+            while LOWEST_RATE <= rate <= HIGHEST_RATE and no_better < _MOST_IN_VAIN:
                 found[rate] = self._first_look(rate, steps)
                 error = math.inf if rate in self.in_vain else float(np.mean(found[rate]))
-                in_vain = 0 if error < best else in_vain + 1
+                no_better = 0 if error < best else no_better + 1
                 best = min(best, error)
                 if math.inf > error > best + _WORSE * first:
                     break
@@ -258,13 +260,13 @@ class _Trials:
                 kept[rate] = errors[rate]
         return kept
 
-    def _note(self, rate: float, loss: float, judged: Sequence[_Judged]) -> None:
-        """Whether a run has learned anything: by its loss, and by what it answers."""
+    def _note(self, rate: float, loss: float, *runs: Sequence[_Judged]) -> None:
+        """Whether runs have learned anything: by their loss, and by what most of them answer."""
         self.in_vain.discard(rate)
-        is_classifier = self._hopeless_loss < math.inf
-        answers_one = len({one.answer for one in judged}) == 1
-        wants_several = len({one.wanted for one in judged}) > 1
-        if is_classifier and (loss > self._hopeless_loss or (answers_one and wants_several)):
+        if self._hopeless_loss == math.inf:  # It is no classifier.
+            return
+        one_answer = sum(map(_gives_one_answer, runs))
+        if loss > self._hopeless_loss or 2 * one_answer > len(runs):
             self.in_vain.add(rate)
 
     def _first_look(self, rate: float, steps: int) -> Array:
@@ -294,11 +296,12 @@ class _Trials:
         held_out = min(len(self._folds[0].held_out), int(0.4 * each / _INFERENCE_COST) + 1)
         steps = self._bounded(each - held_out * _INFERENCE_COST)
         losses: list[float] = []
-        judged: list[_Judged] = []
+        runs: list[list[_Judged]] = []
         for fold in self._folds[:count]:
             losses += [loss for loss, _ in self._run(rate, steps, fold)[-max(1, steps // 4) :]]
-            judged += [self._judged(index) for index in fold.held_out[:held_out]]
-        self._note(rate, float(np.mean(losses)), judged)
+            runs.append([self._judged(index) for index in fold.held_out[:held_out]])
+        self._note(rate, float(np.mean(losses)), *runs)
+        judged = [one for run in runs for one in run]
         compared[rate] = np.array([one.error for one in judged])
         score, error = float(np.mean([x.score for x in judged])), float(np.mean(compared[rate]))
         self.tried[rate] = TriedRate(rate, steps, float(np.mean(losses)), score, error, True)
@@ -318,7 +321,7 @@ class _Trials:
             found.append((loss, self._scored(interpreter.output(), index)))
             self.done += 1
             if self.on_trial is not None:
-                self.on_trial(rate, self.done, max(self.budget, self.done))
+                self.on_trial(rate or FIRST_RATE, self.done, max(self.budget, self.done))
         return found
 
     def _samples(self, fold: Fold) -> Iterator[int]:
@@ -338,6 +341,13 @@ class _Trials:
         if self._hopeless_loss == math.inf:
             return _Judged(score, error)
         return _Judged(score, error, int(metric.found(answer)[0]), int(metric.labels(target)[0]))
+
+
+def _gives_one_answer(judged: Sequence[_Judged]) -> bool:
+    """Whether all answers are one class, of which far from all samples are."""
+    answers = {one.answer for one in judged}
+    share = sum(one.wanted in answers for one in judged) / len(judged)
+    return len(answers) == 1 and share < _NEARLY_ALL
 
 
 def _best(errors: Mapping[float, Array]) -> float:

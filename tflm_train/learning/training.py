@@ -37,8 +37,8 @@ def train(
     Args:
       interpreter: A rewritten model, in whatever state it is.
       dataset: The data.
-      learning_rate: Of the first step, in real units; None chooses it by short runs on a split of
-        the training data (`rates.choose_rate`).
+      learning_rate: The largest of the run, in real units; None chooses it by short runs on a split
+        of the training data (`rates.choose_rate`).
       on_trial: Told of the progress of that choice.
       on_rate: Told the choice.
       cache: Where latents are kept for other runs.

@@ -18,7 +18,9 @@ from tflm_train.model.model import Model
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _RELU, _RELU6 = 1, 3
 _LARGEST = 32767
-_BITS = 8
+_STEPS = 255
+_KEEPING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D", "TRANSPOSE")
+"""Operators that give values of their input, all of them or the largest."""
 
 
 def with_narrow_heads(model: Model) -> Model:
@@ -35,9 +37,10 @@ def with_narrow_heads(model: Model) -> Model:
     work = Model(model.source, model.name)
     work.add_operator_code("QUANTIZE")
     notes = []
-    for op in _wide_heads(work.graph):
-        place = work.graph.index(op)
-        work.graph.ops[place : place + 1] = _narrow(work.graph, op)
+    narrow: dict[int, Tensor] = {}
+    for place, op in [(work.graph.index(op), op) for op in _wide_heads(work.graph)]:
+        now = work.graph.index(op)
+        work.graph.ops[now : now + 1] = _narrow(work.graph, op, narrow)
         notes.append(
             f"op {place} ({op.name}, {op.output.short_name!r}) has int16 activations; it gets int8 "
             "ones, so that it can train; the layers before it stay int16 and cannot: convert the "
@@ -54,14 +57,14 @@ def has_narrow_head(before: Model, after: Model) -> bool:
 
 
 def _wide_heads(graph: Graph) -> list[Op]:
-    """The last layers that have int16 activations, once each."""
-    found: dict[int, Op] = {}
+    """The last layers that have int16 activations, in order."""
+    found: set[int] = set()
     for output in graph.outputs:
         *_, logits = (output, *(op.input for op in ending_of(graph, output)))
         op = graph.producer(logits)
         if op is not None and _is_wide(op):
-            found[id(op)] = op
-    return list(found.values())
+            found.add(id(op))
+    return [op for op in graph.ops if id(op) in found]
 
 
 def _is_wide(op: Op) -> bool:
@@ -76,34 +79,54 @@ def _is_wide(op: Op) -> bool:
         and weights.type_name == "INT8"
         and weights.data is not None
         and weights.quantization is not None
-        and (bias is None or bias.data is not None)
+        and (bias is None or _fits(bias))
     )
 
 
-def _narrow(graph: Graph, op: Op) -> list[Op]:
-    """The layer in int8, between two QUANTIZEs."""
+def _fits(bias: Tensor) -> bool:
+    """Whether an int64 bias is an int32 in the larger steps of an int8 input."""
+    if bias.data is None:
+        return False
+    largest = float(np.abs(bias.data.astype(np.float64)).max(initial=0.0))
+    return largest * _STEPS / _LARGEST < np.iinfo(np.int32).max
+
+
+def _narrow(graph: Graph, op: Op, narrow: dict[int, Tensor]) -> list[Op]:
+    """The layer in int8, behind a QUANTIZE of its input (one for all readers) and before another."""
     x, y, weights, bias = op.input, op.output, op.inputs[1], op.optional_input(2)
-    assert weights is not None and weights.quantization is not None
-    producer = graph.producer(x)
-    x8 = _narrow_tensor(graph, x, producer is not None and _is_positive(producer))
-    y8 = _narrow_tensor(graph, y, _is_positive(op))
+    assert weights is not None and weights.data is not None and weights.quantization is not None
+    if len(graph.consumers(weights)) > 1:  # The other layer stays int16, and does not train.
+        own = weights.data.copy()
+        weights = graph.add(
+            Tensor.make(
+                f"{weights.name}/own", own.dtype, own.shape, data=own,
+                quantization=weights.quantization,
+            )
+        )  # fmt: skip
+    is_new = id(x) not in narrow
+    if is_new:
+        narrow[id(x)] = _narrow_tensor(graph, x, _is_positive(graph.producer(x), graph))
+    x8, y8 = narrow[id(x)], _narrow_tensor(graph, y, _is_positive(op, graph))
     inputs: list[Tensor | None] = [x8, weights]
     if len(op.inputs) > 2:
         inputs.append(None if bias is None else _rescaled(graph, bias, x, x8, weights))
-    return [
-        Op("QUANTIZE", [x], [x8], schema.QuantizeOptionsT()),
+    layer = [
         Op(op.name, inputs, [y8], op.options),
         Op("QUANTIZE", [y8], [y], schema.QuantizeOptionsT()),
     ]
+    return [Op("QUANTIZE", [x], [x8], schema.QuantizeOptionsT()), *layer] if is_new else layer
 
 
-def _is_positive(op: Op) -> bool:
-    return getattr(op.options, "fusedActivationFunction", 0) in (_RELU, _RELU6)
+def _is_positive(op: Op | None, graph: Graph) -> bool:
+    """Whether no value that an operator gives is negative."""
+    while op is not None and op.name in _KEEPING:
+        op = graph.producer(op.input)
+    return op is not None and getattr(op.options, "fusedActivationFunction", 0) in (_RELU, _RELU6)
 
 
 def _narrow_tensor(graph: Graph, tensor: Tensor, is_positive: bool) -> Tensor:
     """An int8 tensor of the same range: of its upper half where no value is negative."""
-    steps, zero_point = ((1 << _BITS) - 1, -(1 << (_BITS - 1))) if is_positive else (127, 0)
+    steps, zero_point = (_STEPS, -128) if is_positive else (127, 0)
     scale = np.array([tensor.scale * _LARGEST / steps], np.float32)
     quantization = Quantization(scale, np.array([zero_point], np.int64), 0)
     name = f"{tensor.name}/int8"

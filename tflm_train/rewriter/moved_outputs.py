@@ -1,4 +1,4 @@
-"""By how much a change of the weights moves what a model answers."""
+"""By how much a change of a model moves what it answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def moved_outputs(cause: str, before: Model, after: Model) -> list[str]:
     Args:
       cause: What makes them differ.
       before: The original.
-      after: The rewritten model.
+      after: The changed model, of the same inputs and first outputs.
 
     Returns:
       A sentence that says how far the outputs differ; none where TFLM is not at hand.
@@ -30,15 +30,15 @@ def moved_outputs(cause: str, before: Model, after: Model) -> list[str]:
     largest = moved = total = 0.0
     for _ in range(_TRIED):
         inputs = [_random(tensor, rng) for tensor in before.graph.inputs]
-        index = other.trained_output
         one.infer(*inputs)
-        given = other.infer(*inputs).astype(np.float64)
-        difference = np.abs(given - one.output(index).astype(np.float64))
-        largest = max(largest, float(difference.max()))
-        moved += float(np.count_nonzero(difference))
-        total += difference.size
-    kind = before.graph.outputs[other.trained_output].type_name
-    unit = "" if kind == "FLOAT32" else " steps"
+        other.infer(*inputs)
+        for index in range(len(before.graph.outputs)):
+            pair = (x.output(index).astype(np.float64) for x in (one, other))
+            difference = np.abs(np.subtract(*pair))
+            largest = max(largest, float(difference.max(initial=0.0)))
+            moved += float(np.count_nonzero(difference))
+            total += difference.size
+    unit = "" if before.graph.outputs[0].type_name == "FLOAT32" else " steps"
     return [
         f"{cause} moves {moved / total:.0%} of the outputs of {_TRIED} random inputs, by at most "
         f"{largest:g}{unit}"

@@ -16,6 +16,7 @@ from tflm_train.cost.flash import Flash
 from tflm_train.errors import UnsupportedError
 from tflm_train.memory import KernelSet, MemoryReport, memory_report
 from tflm_train.model import Model, Op, offline_plan
+from tflm_train.model.batch import one_sample
 from tflm_train.model.narrowed import has_narrow_head
 from tflm_train.model.per_channel import channel_layers, channel_notes, drop_channel_layers
 from tflm_train.model.prepared import prepared
@@ -96,7 +97,8 @@ def original_of(model: Model) -> Model:
     require_runnable(original)
     made = prepared(original)
     if has_narrow_head(original, made):
-        made.notes = (*made.notes, *moved_outputs("an int8 last layer", original, made))
+        before = one_sample(original)
+        made.notes = (*made.notes, *moved_outputs("an int8 last layer", before, made))
     return made
 
 

@@ -64,7 +64,7 @@ class Checkpoint:
 
     Attributes:
       options: What it was asked for.
-      learning_rate: Of the first step.
+      learning_rate: The largest of the run.
       test_accuracy_before: On the test samples before the first step.
       epochs: Those that are done.
       losses: float32 [steps], of the steps that are done.

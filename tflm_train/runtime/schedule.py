@@ -9,11 +9,12 @@ import numpy as np
 
 from tflm_train.runtime.training_record import best_of
 
-SCHEDULES = ("linear", "cosine", "constant", "plateau")
-DEFAULT_SCHEDULE = "linear"
+SCHEDULES = ("warmup", "linear", "cosine", "constant", "plateau")
+DEFAULT_SCHEDULE = "warmup"
 PLATEAU = SCHEDULES[-1]
 MOST_EPOCHS = 100
 """Of a run that ends by itself."""
+_WARMUP_SHARE = 0.1
 _FINAL_SHARE = 0.2
 _FINAL_FACTOR = 0.1
 _LEAST_EPOCHS, _USUAL_EPOCHS, _ENOUGH_STEPS = 3, 30, 3000
@@ -27,13 +28,15 @@ _LEAST_RATE = float(np.finfo(np.float32).smallest_subnormal)
 def learning_rate_at(schedule: str, base: float, step: int, total: int) -> float:
     """The learning rate of one step.
 
-    `linear` and `cosine` decay to 0; `constant` keeps `base` and takes a tenth of it for the last
+    `warmup` rises to `base` for the first tenth, since the first gradients of a model that meets
+    something new are its largest, and decays to 0 as `linear` does from the first step on; `cosine`
+    decays more slowly at both ends. `constant` keeps `base` and takes a tenth of it for the last
     fifth, for runs that should end well without a decay. `plateau` keeps it; what it has fallen by
     (`plateau_factor`) follows from the epochs before.
 
     Args:
       schedule: One of `SCHEDULES`.
-      base: The rate of the first step, above 0.
+      base: The largest rate, above 0; of the first step, but for `warmup`.
       step: From 0.
       total: Steps of the whole run.
 
@@ -41,7 +44,9 @@ def learning_rate_at(schedule: str, base: float, step: int, total: int) -> float
       At least the smallest 32-bit float, as `base` is.
     """
     progress, factor = step / total, 1.0
-    if schedule == "linear":
+    if schedule == "warmup":
+        factor = (1.0 - progress) * min(1.0, (step + 1) / (_WARMUP_SHARE * total))
+    elif schedule == "linear":
         factor = 1.0 - progress
     elif schedule == "cosine":
         factor = 0.5 * (1.0 + math.cos(math.pi * progress))

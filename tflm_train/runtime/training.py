@@ -53,7 +53,7 @@ class TrainingOptions(TypedDict, total=False):
 
     Attributes:
       epochs: How often to go through the training samples (`default_epochs`).
-      schedule: One of `SCHEDULES` (linear). `plateau` needs samples for validation, and ends by
+      schedule: One of `SCHEDULES` (warmup). `plateau` needs samples for validation, and ends by
         itself; `epochs` (100) is then the most.
       patience: End the run when so many epochs in succession were no better on the samples for
         validation (never).
@@ -107,7 +107,7 @@ MakeBench: TypeAlias = Callable[
 
 
 ChooseRate: TypeAlias = Callable[[Bench, npt.NDArray[Any], int], float]
-"""Gives the rate of the first step for a bench, the training targets and the run's steps."""
+"""Gives the largest rate of a run for a bench, the training targets and the run's steps."""
 
 
 def whole_model(
@@ -135,7 +135,7 @@ def train(
     Args:
       interpreter: A rewritten model, in whatever state it is.
       dataset: The data.
-      learning_rate: Of the first step, in real units, or what chooses it.
+      learning_rate: The largest of the run, in real units, or what chooses it.
       bench: Makes what runs the steps.
       **options: How to train.
 
@@ -323,11 +323,11 @@ class _Run:
                 loss = float(losses[:done].mean())
                 self.on_step(StepReport(epoch, done, size, loss, score / done))
         self.seconds += time.perf_counter() - started
-        val = val_error = None
+        val = standard_error = None
         if len(self.y_val):
-            val, val_error = validate(interpreter, self.bench.x_val, self.y_val)
+            val, standard_error = validate(interpreter, self.bench.x_val, self.y_val)
         loss = float(losses.mean())
-        return EpochRecord(loss, score / size, rate, is_mute, val, val_error), losses
+        return EpochRecord(loss, score / size, rate, is_mute, val, standard_error), losses
 
 
 def has_mute_head(interpreter: Interpreter, x: Inputs) -> bool:

@@ -43,7 +43,7 @@ class EpochRecord:
       is_mute: Whether every answer gave all outputs the same value: a fresh head has not reached
         one output step.
       val_accuracy: On the samples for validation after the epoch; likewise.
-      val_error: The standard error of that.
+      val_standard_error: Of that, over the samples.
     """
 
     loss: float
@@ -51,7 +51,7 @@ class EpochRecord:
     learning_rate: float
     is_mute: bool = False
     val_accuracy: float | None = sometimes()
-    val_error: float | None = sometimes()
+    val_standard_error: float | None = sometimes()
 
 
 def qualities(epochs: Sequence[EpochRecord], is_accuracy: bool) -> list[float]:
@@ -71,10 +71,11 @@ def best_of(qualities: Sequence[float]) -> int:
 
 
 def kept_of(epochs: Sequence[EpochRecord], is_accuracy: bool) -> int:
-    """The index of the epoch to keep: the last one that is no worse than the best by an error.
+    """The index of the epoch to keep: the last one within one standard error of the best.
 
-    A few samples tell epochs apart by chance, and the rate of later ones is lower: the first one of
-    the highest score is worse on new samples, as a rule.
+    A few samples tell accuracies of epochs apart by chance, and the rate of later ones is lower:
+    the first one of the highest score is worse on new samples, as a rule. Errors of a regression
+    are values of the same samples, which tell more: there it is the best one.
 
     Args:
       epochs: Of a run, in order, all with samples for validation.
@@ -82,8 +83,10 @@ def kept_of(epochs: Sequence[EpochRecord], is_accuracy: bool) -> int:
     """
     found = qualities(epochs, is_accuracy)
     best = best_of(found)
-    least = found[best] - (epochs[best].val_error or 0.0)
-    return max(epoch for epoch, quality in enumerate(found) if quality >= least)
+    error = epochs[best].val_standard_error
+    if not is_accuracy or error is None:
+        return best
+    return max(epoch for epoch, quality in enumerate(found) if quality >= found[best] - error)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class TrainingRecord:
     """A whole run.
 
     `metric` says what the accuracies are: shares in [0, 1], or mean squared errors in real units.
-    `learning_rate` is that of the first step, `best_epoch` the index of the epoch that the state at
+    `learning_rate` is the largest of the run, `best_epoch` the index of the epoch that the state at
     the end is of, where samples for validation chose it (`kept_of`). `test` is
     what the model answers for the test samples at the end.
     """

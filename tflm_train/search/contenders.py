@@ -89,9 +89,14 @@ class Contenders:
             if choice is not None and self.objective.knows(choice):
                 expected = self.objective.value(choice)
             add(name, scheme, expected)
-        for last in (self._deepest(budget, make) for make in (_last_biases, last_layers)):
-            if last is not None:
-                add(*last)
+        for make, one, several in (
+            (_last_biases, "bias", "biases"),
+            (last_layers, "layer", "layers"),
+        ):
+            deepest = self._deepest(budget, make)
+            if deepest is not None:
+                depth, scheme = deepest
+                add(f"last {depth} {several}" if depth > 1 else f"last {one}", scheme)
         return tuple(found), tuple(contenders.values())
 
     def _ready(self) -> Iterator[tuple[str, Scheme]]:
@@ -109,16 +114,15 @@ class Contenders:
 
     def _deepest(
         self, budget: Budget, make: Callable[[Space, int], Scheme]
-    ) -> tuple[str, Scheme] | None:
-        """As many last layers as fit, all of them training in the same way."""
+    ) -> tuple[int, Scheme] | None:
+        """As many last layers as fit, all of them training in the same way, and how many."""
         best = None
-        what = "biases" if make is _last_biases else "layers"
         for depth in self.space.depths[1:]:
             scheme = make(self.space, depth)
             costs = self.measure.of(dataclasses.replace(scheme, residual_bits=RESIDUALS[-1]))
             if costs is None or not budget.allows(costs):
                 break
-            best = (f"last {depth} {what}" if depth > 1 else f"last {what[:-1]}", scheme)
+            best = (depth, scheme)
         return best
 
 

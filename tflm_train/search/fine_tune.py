@@ -41,6 +41,7 @@ _FORMAT = 1
 """Of the results; another one makes no use of results of this one."""
 _KEPT = 2
 """Schemes whose models stay loaded: the next seed or rate finds them ready."""
+_SCHEDULE = "linear"
 _LAST_SHARE = 4
 """The loss is the mean over the last one in so many steps."""
 
@@ -162,7 +163,9 @@ class FineTuner:
         if rate is None:
             interpreter = ready.interpreter
             interpreter.reset()
-            chosen = choose_rate(interpreter, ready.x, ready.y, steps=task.steps, seed=task.seed)
+            chosen = choose_rate(
+                interpreter, ready.x, ready.y, steps=task.steps, schedule=_SCHEDULE, seed=task.seed
+            )
             rate = chosen.rate
         losses = _train(ready, task, rate, task.steps)
         found = answers_of(ready.interpreter, ready.x_select, ready.y_select).scores
@@ -262,7 +265,7 @@ def _train(ready: _Ready, task: FineTune, first: float, steps: int) -> npt.NDArr
         if step % count == 0:
             order = np.random.default_rng([task.seed, step // count]).permutation(count)
         index = order[step % count]
-        rate = learning_rate_at("linear", first, step, steps)
+        rate = learning_rate_at(_SCHEDULE, first, step, steps)
         target = None if interpreter.learns_its_input else ready.y[index]
         losses[step] = interpreter.train_step(ready.x[index], target, rate)
     return losses

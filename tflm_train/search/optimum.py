@@ -211,11 +211,13 @@ class Optimizer:
     def _repaired(self, choice: Choice, budget: Budget, forbidden: _Forbidden) -> Choice | None:
         """A good choice that fits, where the time for the best one has run out.
 
-        Proposals for less memory than there is tend to fit: how much less is enough is halved down.
+        Proposals for less memory than there is tend to fit; how much less is enough is bisected.
         """
         loose, tight = 0.0, max(1.0, self._facts[choice].arena - budget.arena)
         has_fitted = False
         for _ in range(_REPAIRS):
+            if has_fitted and (tight - loose < 1.0 or self.is_late()):
+                break
             less = 0.5 * (loose + tight) if has_fitted else tight
             tighter = Budget(budget.arena - less, budget.flash, budget.step_ms)
             proposed, _ = self._propose(tighter, forbidden)
