@@ -92,7 +92,7 @@ def _fits(bias: Tensor) -> bool:
 
 
 def _narrow(graph: Graph, op: Op, narrow: dict[int, Tensor]) -> list[Op]:
-    """The layer in int8, behind a QUANTIZE of its input (one for all readers) and before another."""
+    """The layer in int8, between a QUANTIZE of its input, made once for all, and another."""
     x, y, weights, bias = op.input, op.output, op.inputs[1], op.optional_input(2)
     assert weights is not None and weights.data is not None and weights.quantization is not None
     if len(graph.consumers(weights)) > 1:  # The other layer stays int16, and does not train.
