@@ -186,5 +186,5 @@ def test_samples_that_ties_decide(train: Train) -> None:
     share = f"equal in {100 * result['test']['ties']:.0f} % of the test samples"
     assert share in only(result)
     better = train("ds_cnn", "--lr", suggested(only(result), "--lr"), "--epochs", 2, head=Head(10))
-    assert better["test"]["ties"] < 0.05
+    assert better["test"]["ties"] < 0.1
     assert better["test_accuracy"] > result["test_accuracy"] + 0.2
