@@ -35,7 +35,8 @@ def test_it_is_an_epoch_of_train(tmp_path: Path) -> None:
     data = tuner.data
     interpreter = Interpreter(rewrite(tuner.model, SCHEME).model_bytes)
     dataset = Dataset(data.x_train, data.y_train, data.x_select, data.y_select)
-    record = train(interpreter, dataset, epochs=1, learning_rate=0.05, seed=3)
+    options = {"epochs": 1, "schedule": "linear", "seed": 3}
+    record = train(interpreter, dataset, learning_rate=0.05, **options)
     assert found.score == record.test_accuracy == np.mean(found.scores)
     assert found.loss == pytest.approx(record.losses[-(len(record.losses) // 4) :].mean())
     assert (found.key, found.rate, found.metric) == (task.key, 0.05, "accuracy")

@@ -46,9 +46,9 @@ _DECADES = 5
 """So many of them a walk takes as a rule."""
 _AROUND, _APART, _MOST_BEYOND = 4, 10**0.4, 2
 """Rates that are compared, what is between them, and how many more where the best is the last."""
-_USUAL_PASSES, _FEWEST_PASSES, _MOST_PASSES, _EXPONENT = 5, 3, 15, 0.4
+_USUAL_PASSES, _FEWEST_PASSES, _MOST_PASSES, _EXPONENT = 5, 3, 15, 0.6
 """A run that sees each sample more often than usual wants larger rates than short runs, which see
-it once or twice; fitted to seven tasks (benchmarks/README.md)."""
+it once or twice; fitted to six tasks (benchmarks/README.md)."""
 _LEAST_STEPS, _LONG_ENOUGH, _LONG_SHARE = 16, 450, 0.1
 """Steps of a short run at least, and those (or that share of the run's) beyond which several tell
 more than a longer one."""
