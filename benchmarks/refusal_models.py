@@ -171,7 +171,6 @@ MODELS: dict[str, Callable[[], bytes]] = {
     for name, make in {
         "float": lambda: other_model("float"),
         "hybrid": lambda: other_model("hybrid"),
-        "int16": lambda: other_model("int16"),
         "uint8": _uint8,
         "regression": lambda: loss_model("regression"),
         "two_outputs": lambda: loss_model("two_outputs"),

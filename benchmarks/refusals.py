@@ -65,12 +65,6 @@ CASES = (
         ("quantize float.tflite --data vectors.npz -o int8.tflite", *_QUANTIZED),
     ),
     Case(
-        "int16 activations",
-        "rewrite int16.tflite",
-        "convert it with int8 activations",
-        ("rewrite regression.tflite",),
-    ),
-    Case(
         "operator that TFLM lacks",
         "rewrite gelu.tflite",
         "convert the model without it",
