@@ -14,13 +14,14 @@ from ai_edge_litert import schema_py_generated as schema
 from tflm_train.graph import Graph, Op, Quantization, Tensor
 from tflm_train.model.ending import ending_of
 from tflm_train.model.model import Model
+from tflm_train.ops.builtin import builtin_of
 
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _RELU, _RELU6 = 1, 3
 _LARGEST = 32767
 _STEPS = 255
-_KEEPING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D", "TRANSPOSE")
-"""Operators that give values of their input, all of them or the largest."""
+_REARRANGING = ("MAX_POOL_2D", "TRANSPOSE")
+"""Operators that give values of their input, beside those that only change its shape."""
 
 
 def with_narrow_heads(model: Model) -> Model:
@@ -119,9 +120,14 @@ def _narrow(graph: Graph, op: Op, narrow: dict[int, Tensor]) -> list[Op]:
 
 def _is_positive(op: Op | None, graph: Graph) -> bool:
     """Whether no value that an operator gives is negative."""
-    while op is not None and op.name in _KEEPING:
+    while op is not None and _gives_its_values(op):
         op = graph.producer(op.input)
     return op is not None and getattr(op.options, "fusedActivationFunction", 0) in (_RELU, _RELU6)
+
+
+def _gives_its_values(op: Op) -> bool:
+    row = builtin_of(op)
+    return row is not None and (row.keeps_elements or op.name in _REARRANGING)
 
 
 def _narrow_tensor(graph: Graph, tensor: Tensor, is_positive: bool) -> Tensor:

@@ -96,7 +96,6 @@ def assess(
     """
     metric = answers.metric
     scores = answers.scores
-    error = float(np.std(scores)) / np.sqrt(len(scores))
     found = _Found(answers, tuple(names))
     if not metric.is_accuracy:
         kind = found.of_values(scores, anomalous)
@@ -108,7 +107,7 @@ def assess(
         samples=len(scores),
         metric=metric.name,
         test_accuracy=answers.score,
-        standard_error=float(error),
+        standard_error=answers.standard_error,
         **kind,
     )
 

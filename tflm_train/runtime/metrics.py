@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,6 +157,11 @@ class Answers:
     def score(self) -> float:
         """Of all: their accuracy, or their mean squared error."""
         return float(np.mean(self.scores))
+
+    @property
+    def standard_error(self) -> float:
+        """Of `score`, over the samples."""
+        return float(np.std(self.scores)) / math.sqrt(len(self.scores))
 
     @property
     def errors(self) -> npt.NDArray[np.float64]:

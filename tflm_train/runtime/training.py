@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -369,8 +368,8 @@ def evaluate(
 
 def validate(interpreter: Interpreter, x: Inputs, y: npt.NDArray[Any]) -> tuple[float, float]:
     """The mean score of a model and its standard error; see `evaluate` for the arguments."""
-    scores = answers_of(interpreter, x, y).scores
-    return float(np.mean(scores)), float(np.std(scores) / math.sqrt(len(scores)))
+    answers = answers_of(interpreter, x, y)
+    return answers.score, answers.standard_error
 
 
 def answers_of(
