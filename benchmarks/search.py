@@ -4,9 +4,9 @@
 
 The search sees the training part alone: a quarter of it is the part that ranks the finalists. What
 it finds for each budget then meets the rivals on the real test part, which nobody has seen: all
-train on the whole training part, at a rate of their own that is chosen on the same samples (by the
-first seed), for as many steps, with the same seeds. Rivals are the largest of their kind that fit:
-the last layers with all their weights, the biases of the last layers, presets, and the paper's
+train on the whole training part, at rates of their own that are chosen on the same samples (anew
+for each seed), for as many steps, with the same seeds. Rivals are the largest of their kind that
+fit: the last layers with all their weights, the biases of the last layers, presets, and the paper's
 schemes. Each runs with as many residual bits as fit.
 """
 
@@ -164,21 +164,17 @@ class Bench:
         different = list(dict.fromkeys(schemes))
         found: dict[Scheme, list[FineTuned]] = {scheme: [] for scheme in different}
         with self.open_workers(data) as (workers, results):
-            for some in (seeds[:1], seeds[1:]):
-                tasks = [
-                    FineTune(
-                        self.digest, data.digest, scheme,
-                        found[scheme][0].rate if found[scheme] else None, steps, seed,
-                    )
-                    for seed in some
-                    for scheme in different
-                ]  # fmt: skip
-                done = run_tasks(
-                    tasks, workers, results,
-                    lambda task, run: _say(f"{self.task.name} {task.seed} {run.score:.4f}"),
-                )  # fmt: skip
-                for task, result in zip(tasks, done, strict=True):
-                    found[task.scheme].append(result)
+            tasks = [
+                FineTune(self.digest, data.digest, scheme, None, steps, seed)
+                for seed in seeds
+                for scheme in different
+            ]
+            done = run_tasks(
+                tasks, workers, results,
+                lambda task, run: _say(f"{self.task.name} {task.seed} {run.score:.4f}"),
+            )  # fmt: skip
+            for task, result in zip(tasks, done, strict=True):
+                found[task.scheme].append(result)
         return found
 
 

@@ -88,4 +88,4 @@ def _outcome(
 def _run(mean: float, rng: random.Random, seed: int) -> FineTuned:
     scores = tuple(float(rng.random() < mean) for _ in range(200))
     score = sum(scores) / len(scores)
-    return FineTuned(f"{seed}{mean}", 0.03, score, scores, 0.3, ACCURACY, 1.0)
+    return FineTuned(f"{seed}{mean}", 0.03, score, scores, 1 - score, 0.3, ACCURACY, 1.0)

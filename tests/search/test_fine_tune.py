@@ -35,9 +35,9 @@ def test_it_is_an_epoch_of_train(tmp_path: Path) -> None:
     data = tuner.data
     interpreter = Interpreter(rewrite(tuner.model, SCHEME).model_bytes)
     dataset = Dataset(data.x_train, data.y_train, data.x_select, data.y_select)
-    options = {"epochs": 1, "schedule": "linear", "seed": 3}
-    record = train(interpreter, dataset, learning_rate=0.05, **options)
+    record = train(interpreter, dataset, learning_rate=0.05, epochs=1, seed=3)
     assert found.score == record.test_accuracy == np.mean(found.scores)
+    assert record.test is not None and found.error == np.mean(record.test.errors)
     assert found.loss == pytest.approx(record.losses[-(len(record.losses) // 4) :].mean())
     assert (found.key, found.rate, found.metric) == (task.key, 0.05, "accuracy")
     other = tuner.run(dataclasses.replace(task, seed=4))

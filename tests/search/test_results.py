@@ -10,7 +10,7 @@ from tflm_train.search.results import Results
 
 
 def some(key: str) -> FineTuned:
-    return FineTuned(key, 0.1, 0.5, (1.0, 0.0), 0.7, "accuracy", 1.5)
+    return FineTuned(key, 0.1, 0.5, (1.0, 0.0), 0.4, 0.7, "accuracy", 1.5)
 
 
 def test_another_process_finds_them(tmp_path: Path) -> None:

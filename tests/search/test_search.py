@@ -71,7 +71,14 @@ def instant_result(task: FineTune) -> FineTuned:
     scores = (rng.random(_SAMPLES) < min(mean, 0.95)).astype(float)
     rate = 0.1 if task.rate is None else task.rate
     return FineTuned(
-        task.key, rate, float(scores.mean()), tuple(scores.tolist()), 1 - mean, ACCURACY, 0.0
+        task.key,
+        rate,
+        float(scores.mean()),
+        tuple(scores.tolist()),
+        1 - float(scores.mean()),
+        1 - mean,
+        ACCURACY,
+        0.0,
     )
 
 

@@ -38,7 +38,7 @@ class BiasGain:
       gain: Score above that of the head alone.
       error: Standard error of that.
       seeds: Runs that it is the mean of.
-      rate: Learning rate of the first step that they were measured with.
+      rate: Learning rate (the largest of a run) that they were measured with.
     """
 
     last: int
@@ -61,7 +61,7 @@ class WeightGain:
       gain: Score above that of the biases of this layer and those behind it.
       error: Standard error of that.
       seeds: Runs that it is the mean of; 0 where it is only predicted.
-      rate: Learning rate of the first step that they were measured with; 0 where predicted.
+      rate: Learning rate (the largest of a run) that they were measured with; 0 where predicted.
     """
 
     layer: int

@@ -9,6 +9,7 @@ folder with the tables `train`, `test` and perhaps `val`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,9 @@ from tflm_train.data.folder import Folder, groups_of, kinds_of_files
 from tflm_train.data.front_end import FrontEnd
 from tflm_train.data.labels import checked_targets
 from tflm_train.data.npz import MOST_BYTES, NpzFile
+from tflm_train.data.overlaps import stretches_of
 from tflm_train.data.pictures import ImageFiles
-from tflm_train.data.split import choose, others
+from tflm_train.data.split import choose, kinds_of, others
 from tflm_train.data.tables import TableOptions, read_windows
 from tflm_train.errors import DataError
 
@@ -146,7 +148,26 @@ def _load_npz(path: Path, most_bytes: int) -> Dataset:
         missing.append("y_val")
     for key in missing:
         arrays[key] = np.zeros((len(arrays[key.replace("y", "x")]), 0), np.float32)
-    return Dataset(class_names=names, **arrays)
+    return _with_stretches(Dataset(class_names=names, **arrays))
+
+
+def _with_stretches(dataset: Dataset) -> Dataset:
+    """Groups training samples that are overlapping windows, where the user names no groups."""
+    train = dataset.train
+    is_grouped = any(part.groups is not None for _, part in dataset.parts())
+    if is_grouped or not isinstance(train.x, np.ndarray):
+        return dataset
+    found = stretches_of(train.x, kinds_of(train))
+    if found is None:
+        return dataset
+    stretches, count = found
+    note = (
+        f"{count} of {len(train)} training samples share rows with others (windows that overlap), "
+        "so stretches of them stay together when some are set aside (an array group_train says "
+        "more: a person, a device)"
+    )
+    train = dataclasses.replace(train, groups=stretches)
+    return dataclasses.replace(dataset.with_parts(train=train), notes=(*dataset.notes, note))
 
 
 def _load_folder(root: Path, reading: Reading) -> Dataset:

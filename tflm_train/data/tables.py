@@ -20,13 +20,13 @@ import numpy.typing as npt
 
 from tflm_train.data.dataset import Part
 from tflm_train.data.npz import reason
+from tflm_train.data.overlaps import LONGEST_STRETCH
 from tflm_train.errors import DataError, RuntimeFailure
 
 CSV, PARQUET = ".csv", ".parquet"
 SUFFIXES = frozenset({CSV, PARQUET})
 OF_FILE = "file"
 """As a group: each file is one."""
-_STRETCH = 10
 _DELIMITERS = ",;\t"
 _MOST_NAMED, _MOST_SAID = 20, 40
 _MISSING = ("", "nan", "na", "null", "none")
@@ -120,8 +120,8 @@ def read_windows(
         notes.append("each file is a group: it is never divided (--group names a column instead)")
     elif options.group is None and options.step < options.window:
         notes.append(
-            f"windows share rows, so stretches of {_STRETCH} windows stay together (--group names "
-            "a column that says more: a person, a device)"
+            f"windows share rows, so stretches of {LONGEST_STRETCH} windows stay together (--group "
+            "names a column that says more: a person, a device)"
         )
     return _joined(found), notes
 
@@ -208,7 +208,7 @@ def _starts(begin: int, end: int, options: TableOptions) -> Iterator[tuple[int, 
     """Where windows of a run begin, and the number of their stretch."""
     size, step = options.window, options.step
     # Windows that share no row may go separate ways.
-    per_stretch = _STRETCH if step < size else 1
+    per_stretch = LONGEST_STRETCH if step < size else 1
     span = size + (per_stretch - 1) * step if step < size else step
     for stretch, start in enumerate(range(begin, end - size + 1, span)):
         for window in range(per_stretch):

@@ -60,7 +60,7 @@ class Gain:
         much the mean squared error falls.
       error: Standard error of that.
       seeds: Runs that it is the mean of; 0 where it is only predicted.
-      rate: Learning rate of the first step that it was measured with; 0 where it is predicted.
+      rate: Learning rate (the largest of a run) that it was measured with; 0 where it is predicted.
     """
 
     mean: float

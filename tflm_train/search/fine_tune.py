@@ -30,18 +30,17 @@ from tflm_train.runtime.host_library import LIBRARY
 from tflm_train.runtime.interpreter import Interpreter
 from tflm_train.runtime.metrics import Metric, metric_for
 from tflm_train.runtime.model_data import part_for
-from tflm_train.runtime.schedule import learning_rate_at
+from tflm_train.runtime.schedule import DEFAULT_SCHEDULE, learning_rate_at
 from tflm_train.runtime.training import Inputs, answers_of
 from tflm_train.scheme import Scheme
 from tflm_train.search.split_data import SplitData
 from tflm_train.trained.merge import merge
 from tflm_train.version import VERSION
 
-_FORMAT = 1
+_FORMAT = 2
 """Of the results; another one makes no use of results of this one."""
 _KEPT = 2
 """Schemes whose models stay loaded: the next seed or rate finds them ready."""
-_SCHEDULE = "linear"
 _LAST_SHARE = 4
 """The loss is the mean over the last one in so many steps."""
 
@@ -59,8 +58,8 @@ class FineTune:
       model: Names the factory model (`model_digest`).
       data: Names the data as they are split (`SplitData.digest`).
       scheme: What trains.
-      rate: Learning rate of the first step, decaying linearly to 0; None: chosen on the
-        training samples (`learning.choose_rate`).
+      rate: The largest learning rate of the run (`DEFAULT_SCHEDULE`); None: chosen on the training
+        samples (`learning.choose_rate`).
       steps: Training steps, one sample each.
       seed: Of the samples' order.
     """
@@ -97,10 +96,12 @@ class FineTuned:
 
     Attributes:
       key: The task's.
-      rate: Learning rate of the first step.
+      rate: The largest learning rate of the run.
       score: Mean over the samples that choose: the share of right answers, or minus the mean
         squared error. More is better.
       scores: The same of each of these samples.
+      error: Mean over these samples of how wrong the answers are (`Metric.error`), lower is better:
+        it tells schemes apart that are right equally often.
       loss: Mean over the last quarter of the steps, each before its update: of samples that
         did not train yet, as long as there are no more steps than samples.
       metric: `accuracy` or `mean_squared_error`.
@@ -111,6 +112,7 @@ class FineTuned:
     rate: float
     score: float
     scores: tuple[float, ...]
+    error: float
     loss: float
     metric: str
     seconds: float
@@ -163,19 +165,17 @@ class FineTuner:
         if rate is None:
             interpreter = ready.interpreter
             interpreter.reset()
-            chosen = choose_rate(
-                interpreter, ready.x, ready.y, steps=task.steps, schedule=_SCHEDULE, seed=task.seed
-            )
+            chosen = choose_rate(interpreter, ready.x, ready.y, steps=task.steps, seed=task.seed)
             rate = chosen.rate
         losses = _train(ready, task, rate, task.steps)
-        found = answers_of(ready.interpreter, ready.x_select, ready.y_select).scores
-        if not ready.metric.is_accuracy:
-            found = -found
+        answers = answers_of(ready.interpreter, ready.x_select, ready.y_select)
+        found = answers.scores if ready.metric.is_accuracy else -answers.scores
         return FineTuned(
             task.key,
             rate,
             float(found.mean()),
             tuple(found.tolist()),
+            float(answers.errors.mean()),
             _last_loss(losses),
             ready.metric.name,
             time.perf_counter() - started,
@@ -248,13 +248,13 @@ def _last_loss(losses: npt.NDArray[np.float32]) -> float:
     return float(losses[-max(1, len(losses) // _LAST_SHARE) :].mean())
 
 
-def _train(ready: _Ready, task: FineTune, first: float, steps: int) -> npt.NDArray[np.float32]:
+def _train(ready: _Ready, task: FineTune, largest: float, steps: int) -> npt.NDArray[np.float32]:
     """Trains from the factory state; the loss of each step before its update.
 
     Args:
       ready: The model and the samples.
       task: What it is for; its seed gives the order.
-      first: Learning rate of the first step.
+      largest: Learning rate.
       steps: How many there are.
     """
     interpreter, count = ready.interpreter, len(ready.y)
@@ -265,7 +265,7 @@ def _train(ready: _Ready, task: FineTune, first: float, steps: int) -> npt.NDArr
         if step % count == 0:
             order = np.random.default_rng([task.seed, step // count]).permutation(count)
         index = order[step % count]
-        rate = learning_rate_at(_SCHEDULE, first, step, steps)
+        rate = learning_rate_at(DEFAULT_SCHEDULE, largest, step, steps)
         target = None if interpreter.learns_its_input else ready.y[index]
         losses[step] = interpreter.train_step(ready.x[index], target, rate)
     return losses

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tflm_train.learning.rates import default_budget
 from tflm_train.search.candidates import Candidates
 from tflm_train.search.contributions import SEEDS, default_steps
 from tflm_train.search.fine_tune import FineTune, FineTuner, model_digest
@@ -24,8 +25,6 @@ _FEWEST = 300
 """Steps of the final runs."""
 _PASSES = 3
 """Through the data in the final runs."""
-_RATE_STEPS = 3000
-"""Steps that choosing a contender's rate takes."""
 _CONTENDERS, _FINALISTS, _FINAL_SEEDS = 8, 3, 3
 _LEVELS = ((1.0, SEEDS), (1.0, 2), (0.6, 2), (0.6, 1))
 """Share of the usual steps, and seeds, from the best to the shortest; after that the fast way."""
@@ -114,7 +113,7 @@ def make_plan(
         if seconds <= _ANALYSIS * available:
             chosen = Plan(steps, seeds, depth, final)
             break
-    each = preparing + stepping * (_RATE_STEPS + final + evaluation)
+    each = preparing + stepping * (default_budget(final) + final + evaluation)
     runs = budgets * (_CONTENDERS + chosen.finalists * chosen.final_seeds)
     left = (1 - _ANALYSIS) * available
     if runs * each > left:

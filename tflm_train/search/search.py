@@ -66,8 +66,18 @@ class Scored:
         return statistics.fmean(x.score for x in self.finals) if self.finals else -math.inf
 
     @property
+    def rank(self) -> tuple[float, float]:
+        """What contenders are sorted by, the best first.
+
+        How wrong the answers of the finals are, then those of the run that chose: that tells apart
+        what is right equally often (`Metric.error`).
+        """
+        finals = statistics.fmean(x.error for x in self.finals) if self.finals else math.inf
+        return finals, math.inf if self.chosen_by is None else self.chosen_by.error
+
+    @property
     def error(self) -> float:
-        """Standard error of that, over seeds and samples."""
+        """Standard error of `score`, over seeds and samples."""
         scores = np.array([x.scores for x in self.finals])
         by_sample, by_seed = scores.mean(axis=0), scores.mean(axis=1)
         squared = by_sample.var() / len(by_sample)
@@ -270,14 +280,10 @@ class Search:
         """The best few of each budget, and the optimum whatever it scored."""
         finalists: dict[Contender, None] = {}
         for _, _, some in found:
-            ranked = sorted(some, key=self._chosen_score, reverse=True)
-            finalists.update(dict.fromkeys(ranked[: self.plan.finalists]))
+            ranked = self._ranked(some)
+            finalists.update(dict.fromkeys(x.contender for x in ranked[: self.plan.finalists]))
             finalists.update(dict.fromkeys(some[:1]))
         return list(finalists)
-
-    def _chosen_score(self, contender: Contender) -> float:
-        run = self.scored[contender].chosen_by if contender in self.scored else None
-        return -math.inf if run is None else run.score
 
     def _final(self, finalists: Sequence[Contender]) -> None:
         """Runs on all training samples, scored on those that chose nothing."""
@@ -301,11 +307,8 @@ class Search:
         return FineTune(model_digest(self.model), data.digest, contender.scheme, None, steps, seed)
 
     def _ranked(self, some: Sequence[Contender]) -> tuple[Scored, ...]:
-        """The best first: by the finals, then by the run that chose, then as they were found."""
-        scored = [self.scored.get(x, Scored(x)) for x in some]
-        return tuple(
-            sorted(scored, key=lambda x: (x.score, self._chosen_score(x.contender)), reverse=True)
-        )
+        """The best first; what is as good as another stays as it was found."""
+        return tuple(sorted((self.scored.get(x, Scored(x)) for x in some), key=lambda x: x.rank))
 
 
 def final_data(data: SplitData) -> SplitData:

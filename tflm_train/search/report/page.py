@@ -307,7 +307,8 @@ def _how(searched: Searched, about: About) -> str:
         f"{found.stopped} hopeless ones got one seed"
         + ("; most weights are predicted from a few (the fast way)" if plan.fast else ""),
         "Finals": f"{plan.final_steps:,} steps, {_seeds(plan.final_seeds)}, the rate chosen "
-        "by short runs on the training samples",
+        "by short runs on the training samples; ranked by how wrong the answers are, which tells "
+        "apart what is right equally often",
         "Optimum": f"{sum(x.proved for x in proofs)} of {len(proofs)} proved, "
         f"{searched.rewrites:,} schemes rewritten to know what they cost",
         "Errors": "standard errors over samples and seeds",
