@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from benchmarks.report import Column, parser_of, publish, show
 from benchmarks.tasks import SHARED
+from tflm_train.runtime.schedule import DEFAULT_SCHEDULE, learning_rate_at
 
 Array = npt.NDArray[Any]
 _MODEL = SHARED / "cases" / "zoo" / "resource_variables_04.tflite"
@@ -110,9 +111,12 @@ class Listener:
             answers.append(means.max())
         return np.array(answers)
 
-    def learn(self, clips: Clips, rate: float, rng: np.random.Generator) -> None:
-        """One pass over the clips, in a random order; the last invocations of a word train."""
-        for index in rng.permutation(len(clips.x)):
+    def learn(self, clips: Clips, rate: float, seed: int) -> None:
+        """Passes over the clips, in random orders; the last invocations of a word train."""
+        rng, step = np.random.default_rng(seed), 0
+        orders = [rng.permutation(len(clips.x)) for _ in range(_EPOCHS)]
+        total = _TAIL * _EPOCHS * len(clips.x)
+        for index in np.concatenate(orders):
             self._wait()
             first = max(0, int(clips.end[index]) - _TAIL + 1)
             if not clips.y[index]:  # what is not the word is so at any time
@@ -122,7 +126,9 @@ class Listener:
                 if place < first:
                     self.interpreter.infer(frames[None])
                 else:
-                    self.interpreter.train_step(frames[None], target, rate)
+                    now = learning_rate_at(DEFAULT_SCHEDULE, rate, step, total)
+                    self.interpreter.train_step(frames[None], target, now)
+                    step += 1
 
     def _wait(self) -> None:
         for _ in range(_SILENT):
@@ -193,9 +199,7 @@ def main(arguments: argparse.Namespace) -> int:
         best: tuple[float, float, bytes] | None = None
         for rate in _RATES:
             listener = Listener(result.model_bytes)
-            order = np.random.default_rng(arguments.seed)
-            for epoch in range(_EPOCHS):
-                listener.learn(learned, rate * (1 - epoch / _EPOCHS), order)
+            listener.learn(learned, rate, arguments.seed)
             state = listener.interpreter.state()
             merged = tt.merge(result.model_bytes, state)
             answers = Listener(merged).hear(held)
