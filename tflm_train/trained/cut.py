@@ -18,6 +18,7 @@ from tflm_train.model.layers import ancestors, list_layers
 from tflm_train.model.metadata import METADATA_NAME
 from tflm_train.ops import Loss, Restore, Stream
 from tflm_train.ops.contract import EXTRA_INPUTS, SOURCE_INPUT
+from tflm_train.ops.npu import ETHOS_U, without_work_memory
 from tflm_train.ops.reading import is_ours
 
 _WITH_MEMORY = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "IF", "WHILE")
@@ -149,7 +150,7 @@ def has_memory(graph: Graph) -> bool:
     made = {id(tensor) for op in graph.ops for tensor in op.outputs}
     made |= {id(tensor) for tensor in graph.inputs}
     return any(
-        (op.is_custom and not is_ours(op))
+        (op.is_custom and not is_ours(op) and not ETHOS_U.is_kind_of(op))
         or op.name in _WITH_MEMORY
         or any(tensor.is_variable and id(tensor) not in made for tensor in _tensors(op))
         for op in graph.ops
@@ -165,7 +166,8 @@ def _why_op(op: Op) -> str | None:
         return None if is_frozen else "a layer before it trains"
     if is_ours(op):
         return "a layer before it trains"
-    if op.is_custom or op.name in _WITH_MEMORY or read:
+    may_remember = op.is_custom and not ETHOS_U.is_kind_of(op)
+    if may_remember or op.name in _WITH_MEMORY or read:
         return f"{op.name} before it may remember what came earlier"
     return None
 
@@ -192,7 +194,7 @@ def _crossing(
 
 def _tensors(op: Op) -> list[Tensor]:
     """The inputs that are there."""
-    return [tensor for tensor in op.inputs if tensor is not None]
+    return [tensor for tensor in without_work_memory(op) if tensor is not None]
 
 
 def _named(model: Model, name: str) -> Tensor:
