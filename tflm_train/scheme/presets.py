@@ -13,7 +13,7 @@ than 12 below the head: first layers have the largest activations, whose gradien
 RAM than all the rest, and change least from task to task. (`update: {biases: all}` trains them
 too.) The layers that matter most are those that "On-Device Training Under 256KB Memory" (Lin et
 al., NeurIPS 2022) found to: no depthwise ones, and of an inverted bottleneck only the first
-pointwise one. Of a batch normalization that stands in the graph the biases train with those of the
+pointwise one. Of a normalization that stands in the graph the biases train with those of the
 layers, and the scales, which need its output kept, with everything.
 """
 
