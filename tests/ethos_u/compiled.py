@@ -31,7 +31,7 @@ def compiled(model: Model, *runs: range) -> Model:
     graph = work.graph
     ops = list(graph.ops)
     flash = graph.add(Tensor.constant("split_1_flash", np.zeros(64, np.uint8)))
-    size = 2 * sum(-(-t.nbytes // 16) * 16 for t in graph.tensors if t.data is None)
+    size = 2 * sum(_aligned(t.nbytes) for t in graph.tensors if t.data is None)
     scratch, fast = (
         graph.add(Tensor.make(name, np.uint8, (size,))) for name in (_SCRATCH, f"{_SCRATCH}_fast")
     )
@@ -62,22 +62,29 @@ def _plan(model: Model) -> dict[int, int]:
     """Places of all activations: those that live at one time apart, the others where they fit."""
     graph = model.graph
     liveness = Liveness(graph.ops, graph.inputs, graph.outputs)
-    spans = {}
     offsets: dict[int, int] = {}
-    activations = [t for t in [*graph.inputs, *graph.walk_tensors()] if t.data is None]
-    for tensor in activations:
-        if tensor.name.startswith(_SCRATCH) or id(tensor) in offsets:
-            continue
-        first, last = liveness.first(tensor), liveness.last(tensor)
-        assert first is not None and last is not None
+    placed: list[Tensor] = []
+
+    def live_together(one: Tensor, other: Tensor) -> bool:
+        times = [(liveness.first(t), liveness.last(t)) for t in (one, other)]
+        (first, last), (start, stop) = times
+        assert first is not None and last is not None and start is not None and stop is not None
+        return first <= stop and start <= last
+
+    activations = [t for t in graph.walk_tensors() if t.data is None]
+    for tensor in (t for t in activations if not t.name.startswith(_SCRATCH)):
         offset = 0
-        for a, b, low, high in sorted(spans.values(), key=lambda span: span[2]):
-            if a <= last and first <= b and offset + tensor.nbytes > low:
-                offset = max(offset, high)
-        end = -(-(offset + tensor.nbytes) // 16) * 16
-        spans[id(tensor)] = first, last, offset, end
+        for other in sorted(placed, key=lambda t: offsets[id(t)]):
+            low = offsets[id(other)]
+            if live_together(tensor, other) and low < offset + tensor.nbytes:
+                offset = max(offset, _aligned(low + other.nbytes))
         offsets[id(tensor)] = offset
+        placed.append(tensor)
     return offsets
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 16) * 16
 
 
 def without_npu(rewritten: Model, plain: Model, *runs: range) -> Model:

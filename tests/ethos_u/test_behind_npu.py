@@ -24,6 +24,7 @@ from tflm_train.rewriter.split import split_model
 from tflm_train.scheme import Head, Scheme, WeightUpdate
 from tflm_train.scheme.presets import Preset, preset_scheme
 from tflm_train.trained.cut import cut
+from tflm_train.trained.trainable_model import TrainableModel
 
 BACKBONE = range(8)
 LAYERS_ON_NPU = 7
@@ -117,6 +118,8 @@ def test_what_no_gradient_comes_to_is_left_out() -> None:
     second = [op for op in model.graph.ops if ETHOS_U.is_kind_of(op)][1]
     assert trained
     assert all(layers[index].op_index > model.graph.index(second) for index in trained)
+    streamed = rewrite(model, scheme, stream=Streaming.AUTO, forward=Forward.FLASH).model_bytes
+    assert_memory_is_as_vela_planned(model, Model(streamed))
     new = Model(rewrite(model, scheme).model_bytes)
     assert_memory_is_as_vela_planned(model, new)
     tt.Interpreter(without_npu(new, load(DIGITS), *TWO_CALLS)).train_step(
@@ -163,6 +166,8 @@ def test_the_tail_behind_an_npu_trains_on_latents(backbone: Model) -> None:
     assert ETHOS_U.is_kind_of(trunk.graph.ops[0])
     assert npu_places(trunk.graph).values() and not npu_places(tail.graph)
     assert not any(ETHOS_U.is_kind_of(op) for op in tail.graph.ops)
+    one_piece = TrainableModel.read(Model(rewrite(backbone, scheme).model_bytes))
+    assert TrainableModel.read(tail).fingerprint == one_piece.fingerprint
     whole = tt.Interpreter(rewrite(plain, moved(scheme)).model_bytes)
     first = cut(whole.model, trunk.graph.outputs[0].name).trunk
     assert first is not None

@@ -28,6 +28,7 @@ from tflm_train.graph import Graph, Op, Quantization, Tensor
 from tflm_train.model.layer_norm import layer_norms
 from tflm_train.model.layers import ancestors, is_per_channel, list_layers
 from tflm_train.model.model import Model
+from tflm_train.ops.npu import ETHOS_U
 
 _BY_CHANNEL = ("MUL", "ADD", "SUB")
 _ONE = 64
@@ -139,6 +140,8 @@ def _places(graph: Graph) -> Iterator[tuple[Tensor, list[Op]]]:
         tensor = next(t for t in op.inputs if t is not None and t.data is None)
         tensor, readers = (tensor, [op]) if is_clamped else (op.output, readers)
         is_inside = id(op) in between and tensor not in graph.outputs
+        if any(map(ETHOS_U.is_kind_of, readers)):
+            continue  # It reads that tensor, where it lies.
         if is_inside and not _has_layer(graph, tensor):
             yield tensor, readers
 
