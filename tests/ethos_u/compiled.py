@@ -17,6 +17,14 @@ from tflm_train.ops.npu import ETHOS_U
 _SCRATCH = "split_1_scratch"
 
 
+def without_classifier(model: Model) -> Model:
+    """A model without its last layer and SOFTMAX: it gives features."""
+    work = Model(model.source, "features")
+    work.graph.ops = work.graph.ops[:-2]
+    work.graph.outputs = [work.graph.ops[-1].output]
+    return Model(work.to_bytes(), "features")
+
+
 def compiled(model: Model, *runs: range) -> Model:
     """Replaces runs of operators by calls of the NPU, and plans the arena as Vela does.
 

@@ -9,7 +9,7 @@ import pytest
 
 import tflm_train as tt
 from tests import requirements
-from tests.ethos_u.compiled import compiled, without_npu
+from tests.ethos_u.compiled import compiled, without_classifier, without_npu
 from tests.steps import DIGITS, assert_follows_reference, random_inputs, random_target
 from tflm_train.errors import SchemeError, UnsupportedError
 from tflm_train.memory import KernelSet, memory_report
@@ -182,10 +182,7 @@ def test_the_tail_behind_an_npu_trains_on_latents(backbone: Model) -> None:
 @pytest.fixture(scope="module")
 def features() -> tuple[Model, Model]:
     """The demo's model without its classifier, before and after Vela: 64 features."""
-    plain = load(DIGITS)
-    plain.graph.ops = plain.graph.ops[:-2]
-    plain.graph.outputs = [plain.graph.ops[-1].output]
-    plain = Model(plain.to_bytes(), "features")
+    plain = without_classifier(load(DIGITS))
     return plain, compiled(plain, range(len(plain.graph.ops)))
 
 
