@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from tests.ethos_u.compiled import compiled, without_classifier
 from tests.models import convert
 from tests.networks import load_network
 from tests.requirements import ROOT
 from tests.steps import DIGITS
+from tflm_train.model import load
 
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
@@ -120,8 +122,16 @@ def _copy_of(source: Callable[[], bytes]) -> Callable[[Path], None]:
     return make
 
 
+def _backbone() -> bytes:
+    """All of it on an NPU, which gives features."""
+    features = without_classifier(load(DIGITS))
+    return compiled(features, range(len(features.graph.ops))).source
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     **dict.fromkeys(("model.tflite", "m.tflite", "digits.tflite"), _copy_of(DIGITS.read_bytes)),
+    "model_vela.tflite": _copy_of(lambda: compiled(load(DIGITS), range(8)).source),
+    "backbone_vela.tflite": _copy_of(_backbone),
     "model.keras": _keras,
     "kws.tflite": _copy_of(lambda: load_network("ds_cnn").source),
     "machine.tflite": _copy_of(lambda: load_network("autoencoder").source),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import defaultdict
 from typing import Any
@@ -17,14 +18,16 @@ import tflm_train as tt
 from tests.architectures import BUILDERS
 from tests.e2e.float_twin import gradients
 from tests.models import convert
-from tests.steps import full_scheme, random_inputs, random_target
+from tests.steps import full_scheme, random_inputs, random_target, weights_of
 from tflm_train import ops
 from tflm_train.backward_ops import conv_2d, depthwise_conv_2d
 from tflm_train.model import Model
+from tflm_train.model.layers import is_per_channel, list_layers
 from tflm_train.model.prepared import prepared
 from tflm_train.ops.geometry import layer_geometry
 from tflm_train.ops.reading import is_ours, read_params
 from tflm_train.rewriter import rewrite
+from tflm_train.scheme import Head, Scheme
 
 MODELS = ("keyword_transformer", "vision_transformer", "crnn", "blaze_face", "u_net", "densenet")
 SAMPLES, STILL = 6, 1e-30
@@ -100,7 +103,34 @@ def test_gradients_are_tensorflow_s(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_loss_falls(name: str) -> None:
     model = model_of(name)
-    interpreter = tt.Interpreter(rewrite(model, full_scheme(model)).model_bytes)
+    before, after, _ = losses(model, full_scheme(model))
+    assert after < 0.7 * before
+
+
+@pytest.mark.parametrize("part", ["gamma and beta", "beta"])
+def test_layer_normalizations_alone_lower_the_loss(part: str) -> None:
+    """Of a transformer nothing else trains, not the head either."""
+    model = model_of("keyword_transformer")
+    own = [x.index for x in list_layers(model.graph) if is_per_channel(x.op)]
+    assert len(own) == 5
+    scheme = Scheme(head=Head(train=False), bias_layers=tuple(own))
+    if part != "beta":
+        scheme = dataclasses.replace(scheme, bias_layers=(), weights=weights_of(*own))
+    before, after, interpreter = losses(model, scheme)
+    assert after < 0.5 * before
+    merged = Model(tt.merge(interpreter.model, interpreter.state()))
+    assert not any(op.is_custom for op in merged.graph.ops)
+    scales = [layer.weights.data for layer in list_layers(merged.graph) if is_per_channel(layer.op)]
+    assert len(scales) == 5
+    assert all((np.ptp(scale) > 0) == (part != "beta") for scale in scales if scale is not None)
+    plain = tt.Interpreter(merged)
+    for x in random_inputs(model.graph, SAMPLES, seed=9):
+        np.testing.assert_array_equal(plain.infer(x), interpreter.infer(x))
+
+
+def losses(model: Model, scheme: Scheme) -> tuple[float, float, tt.Interpreter]:
+    """Of some samples before, and after learning them at the best of a few rates."""
+    interpreter = tt.Interpreter(rewrite(model, scheme).model_bytes)
     rng = np.random.default_rng(6)
     samples = random_inputs(model.graph, SAMPLES, seed=8)
     batch = [(x, random_target(interpreter, rng)) for x in samples]
@@ -115,4 +145,4 @@ def test_the_loss_falls(name: str) -> None:
             for x, y in batch:
                 interpreter.train_step(x, y, rate)
         after.append(loss())
-    assert min(after) < 0.7 * before
+    return before, min(after), interpreter

@@ -102,7 +102,13 @@ def test_a_target_that_is_made_of_the_input() -> None:
     assert model.graph.inputs[0].type_name == "FLOAT32"
     x = np.random.default_rng(5).uniform(-1, 1, (18, 24)).astype(np.float32)
     y = np.zeros((18, 0), np.float32)
-    assert_same_run(model, Dataset(x[:9], y[:9], x[9:], y[9:]))
+    once = assert_same_run(model, Dataset(x[:9], y[:9], x[9:], y[9:]))
+    sample = np.full((1, 24), 0.5, np.float32)
+    ((latent, given),) = once.inputs(sample)[0]
+    assert latent.shape == (6,) and latent.dtype == np.int8
+    assert given.dtype == np.float32 and (given == 0.5).all()
+    names = [op.name for op in once.tail.model.graph.ops]
+    assert names.count("QUANTIZE") == names.count("FULLY_CONNECTED") == 1
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.steps import (
     weights_of,
 )
 from tflm_train.model import Model
+from tflm_train.model.layer_norm import layer_norms
 from tflm_train.model.layers import is_per_channel, list_layers
 from tflm_train.model.per_channel import channel_layers, drop_channel_layers, with_channel_layers
 from tflm_train.rewriter import rewrite
@@ -85,10 +86,39 @@ def _rows(layers: Any) -> Any:
     return inputs, layers.Dense(4)(x)
 
 
+def _layer_norms(layers: Any) -> Any:
+    """With gamma and beta, without beta, in one product, by the root mean square."""
+    import tensorflow as tf
+
+    def uniform(low: float, high: float) -> Any:
+        return tf.keras.initializers.RandomUniform(low, high)
+
+    gamma = tf.constant([0.5, 1, 2, 1.5, 1, 0.7, 1.2, 1.0])
+
+    def in_one_product(x: Any) -> Any:
+        mean = tf.reduce_mean(x, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.math.squared_difference(x, mean), -1, keepdims=True)
+        return (x - mean) * (tf.math.rsqrt(variance + 1e-3) * gamma) + (gamma - 1)
+
+    def by_root(x: Any) -> Any:
+        return x * (tf.math.rsqrt(tf.reduce_mean(x * x, -1, keepdims=True) + 1e-3) * gamma)
+
+    x = inputs = layers.Input((6, 5), batch_size=1)
+    x = layers.Dense(8)(x)
+    x = layers.LayerNormalization(
+        gamma_initializer=uniform(0.5, 2), beta_initializer=uniform(-0.5, 0.5)
+    )(x)
+    x = layers.LayerNormalization(center=False)(layers.Dense(8)(x))
+    for function in (in_one_product, by_root):
+        x = layers.Lambda(function)(layers.Dense(8)(x))
+    return inputs, layers.Dense(4)(layers.GlobalAveragePooling1D()(layers.Dense(6)(x)))
+
+
 BUILDERS: dict[str, tuple[Callable[[Any], Any], int]] = {
     "behind_relu": (_behind_relu, 2),
     "clamped": (_clamped, 2),
     "rows": (_rows, 2),
+    "layer_norms": (_layer_norms, 4),
 }
 
 
@@ -127,6 +157,22 @@ def test_layers_are_where_constants_scale_channels(model: Model) -> None:
     before, after = tt.Interpreter(model), tt.Interpreter(made)
     for x in random_inputs(model.graph, 20):
         assert np.array_equal(before.infer(x), after.infer(x))
+
+
+def test_a_layer_normalization_has_one_behind_its_last_operator() -> None:
+    graph = with_channel_layers(Model(_data("layer_norms"))).graph
+    norms = list(layer_norms(graph))
+    assert [(norm.last.name, len(norm.inner)) for norm in norms] == [
+        *(("ADD", 1), ("ADD", 0)),
+        *(("MUL", 0), ("MUL", 0)),
+    ]
+    for norm in norms:
+        (reader,) = graph.consumers(norm.last.output)
+        if reader.name == "ADD":  # beta, behind one product
+            (reader,) = graph.consumers(reader.output)
+        assert reader.name == "RESHAPE"
+        (layer,) = graph.consumers(reader.output)
+        assert is_per_channel(layer)
 
 
 def schemes(model: Model) -> list[Scheme]:

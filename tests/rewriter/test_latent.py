@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tflm_train as tt
-from tests.loss_models import loss_model
+from tests.loss_models import loss_model, other_model
 from tests.memory.test_memory_report import assert_predicted
 from tests.networks import NETWORKS, load_network
 from tests.steps import RATE, full_scheme, random_inputs, random_target, weights_of
@@ -21,7 +21,8 @@ from tflm_train.model import Model, Tensor
 from tflm_train.ops import Stream
 from tflm_train.rewriter import rewrite
 from tflm_train.rewriter.optimize import Forward, Streaming
-from tflm_train.scheme import Scheme, WeightUpdate
+from tflm_train.rewriter.split import split_model
+from tflm_train.scheme import Loss, Scheme, WeightUpdate
 from tflm_train.trained.merge import merge
 
 Converted = Callable[[str], Model]
@@ -43,6 +44,33 @@ def with_latent(model: Model, scheme: Scheme, forward: str = "default") -> Model
     stream, single = FORWARD[forward]
     result = rewrite(model, chosen, stream=stream, forward=single)
     return Model(result.model_bytes, model.name)
+
+
+@pytest.mark.parametrize("has_float_ends", [False, True])
+def test_a_target_that_is_the_input_is_the_latent(has_float_ends: bool) -> None:
+    """A step from a latent has nothing else of the sample."""
+    made = other_model("float_ends", "autoencoder") if has_float_ends else loss_model("autoencoder")
+    scheme = Scheme(loss=Loss("mean_squared_error", "input"))
+    model = with_latent(Model(made, "autoencoder"), scheme)
+    from_samples, from_latents = tt.Interpreter(model), tt.Interpreter(model)
+    rng = np.random.default_rng(4)
+    samples = rng.uniform(-1, 1, (4, 1, 24)).astype(np.float32)
+    if not has_float_ends:
+        samples = rng.integers(-128, 128, (4, 1, 24)).astype(np.int8)
+    latents = []
+    for sample in samples:
+        from_latents.infer(sample)
+        latents.append(from_latents.latent())
+    for sample, latent in zip(samples, latents, strict=True):
+        loss = from_samples.train_step(sample, None, RATE)
+        assert from_latents.train_from_latent(latent, None, RATE) == loss
+        assert from_latents.state() == from_samples.state()
+    apart = rewrite(Model(made, "autoencoder"), scheme, apart=True).model_bytes
+    if has_float_ends:
+        assert split_model(apart, "autoencoder").latent_shape == (1, 24)
+    else:
+        with pytest.raises(UnsupportedError, match=r"learns its own input, .* leave out --split"):
+            split_model(apart, "autoencoder")
 
 
 def latents_of(model: Model, samples: list[npt.NDArray[np.int8]]) -> list[npt.NDArray[np.int8]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tflm_train as tt
-from tests.loss_models import loss_model
+from tests.loss_models import loss_model, other_model
 from tests.steps import RATE, random_inputs, random_target, weights_of
 from tflm_train.model import Model, load
 from tflm_train.model.layers import list_layers
@@ -93,6 +93,23 @@ def test_a_target_that_is_the_input_stays_an_input_of_the_tail() -> None:
     names = [t.name for t in parts.tail.graph.inputs]
     assert names == [parts.boundary, whole.graph.inputs[0].name, "train/learning_rate"]
     assert_trains_alike(whole, parts)
+
+
+def test_a_target_that_is_made_of_the_input_is_made_in_the_tail_once_more() -> None:
+    model = Model(other_model("float_ends", "autoencoder"), "autoencoder")
+    whole = rewritten(model, Scheme(loss=Loss("mean_squared_error", "input")))
+    parts = cut(whole)
+    assert parts.trunk is not None and parts.first_layer == 1 and parts.takes_sample
+    assert [t.type_name for t in parts.tail.graph.inputs] == ["INT8", "FLOAT32", "FLOAT32"]
+    one, trunk, tail = (tt.Interpreter(m) for m in (whole, parts.trunk, parts.tail))
+    for x in np.random.default_rng(2).uniform(-1, 1, (4, 24)).astype(np.float32):
+        latent = trunk.infer(x)
+        np.testing.assert_array_equal(one.infer(x), tail.infer(latent, x))
+        assert one.train_step(x, None, RATE) == tail.train_step([latent, x], None, RATE)
+        assert one.state() == tail.state()
+    alone = cut(whole, sample_beside=False)
+    assert alone.first_layer == 0 and not alone.takes_sample
+    assert alone.boundary == whole.graph.ops[1].output.name
 
 
 @pytest.mark.parametrize("way", [lambda model: model, lambda m: Model(optimize(m).model_bytes)])

@@ -125,7 +125,7 @@ def _run(arguments: argparse.Namespace) -> OptimizeSummary:
         streams=tuple(map(tuple, result.streams)),
         slowdown=result.slowdown,
         flash=OptimizeFlash(len(model.source), len(result.model_bytes)),
-        pinned=pinned_tensors(result.model_bytes),
+        pinned=pinned_tensors(Model(result.model_bytes)),
         plots=plots,
     )
 

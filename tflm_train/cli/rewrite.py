@@ -206,7 +206,7 @@ def _run(arguments: argparse.Namespace) -> Rewritten:
         output=str(output),
         slowdown=result.slowdown,
         time=time_report(result.step, target.clock),
-        pinned=pinned_tensors(*(file.data for file in files)),
+        pinned=pinned_tensors(*(Model(file.data) for file in files)),
         chosen=settled.chosen,
         plots=plots,
         split=split,

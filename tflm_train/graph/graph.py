@@ -63,6 +63,8 @@ class Tensor:
       quantization: None when not quantized.
       data: The constant's values, None for an activation or a variable.
       is_variable: TFLM keeps it between invocations.
+      place: Its offset in the arena in bytes, where the commands of an NPU expect it; None where
+        any place will do.
       raw: The schema object it came from (None for a tensor made by us); unknown things live there.
     """
 
@@ -72,6 +74,7 @@ class Tensor:
     quantization: Quantization | None = None
     data: npt.NDArray[Any] | None = None
     is_variable: bool = False
+    place: int | None = None
     raw: Any = field(default=None, repr=False)
 
     @property

@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflm_train.errors import ModelError
 from tflm_train.files import read_input
 from tflm_train.graph import TRAINING_OP_PREFIX, Graph, Op, Quantization, Tensor
-from tflm_train.model import flatbuffer
+from tflm_train.model import flatbuffer, offline_plan
 from tflm_train.model.check import check_calls, check_graph
 from tflm_train.model.open_shapes import close_shapes, has_open_shapes
 from tflm_train.model.resources import list_resources
@@ -70,6 +70,7 @@ class Model:
         self.graph, *self.other_graphs = graphs
         self.uncalled_subgraphs = check_calls(graphs, name)
         self.resources = list_resources(graphs, name)
+        offline_plan.take_places(self)
 
     @property
     def newer_fields(self) -> list[str]:
@@ -81,6 +82,9 @@ class Model:
         raw = copy.copy(self._raw)
         raw.buffers = list(raw.buffers)
         raw.operatorCodes = list(raw.operatorCodes)
+        plan = offline_plan.missing_plan(self)
+        if plan is not None:
+            _set_metadata(raw, offline_plan.METADATA_NAME, plan)
         before = _referenced_buffers(raw)
         raw.subgraphs = [self._write_graph(raw), *raw.subgraphs[1:]]
         # What no tensor refers to any more (a replaced classifier) need not lie in flash.
@@ -99,9 +103,7 @@ class Model:
     def set_metadata(self, name: str, data: bytes) -> None:
         """Makes or replaces a metadata entry."""
         self.drop_metadata(name)
-        self._raw.buffers = [*self._raw.buffers, schema.BufferT(data=np.frombuffer(data, np.uint8))]
-        entry = schema.MetadataT(name=name.encode(), buffer=len(self._raw.buffers) - 1)
-        self._raw.metadata = [*_items(self._raw.metadata), entry]
+        _set_metadata(self._raw, name, data)
 
     @property
     def tensor_counts(self) -> list[int]:
@@ -441,6 +443,13 @@ def _items(vector: Any) -> Any:
 
 def _name_of(raw: Any, index: int) -> str:
     return raw.name.decode(errors="replace") if raw.name else f"tensor_{index}"
+
+
+def _set_metadata(raw: Any, name: str, data: bytes) -> None:
+    """Makes or replaces a metadata entry of the schema's `ModelT`; its lists are made anew."""
+    raw.buffers = [*raw.buffers, schema.BufferT(data=np.frombuffer(data, np.uint8))]
+    entry = schema.MetadataT(name=name.encode(), buffer=len(raw.buffers) - 1)
+    raw.metadata = [*(e for e in _items(raw.metadata) if e.name != entry.name), entry]
 
 
 def _referenced_buffers(raw: Any) -> set[int]:

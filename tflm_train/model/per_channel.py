@@ -12,6 +12,9 @@ be. Where nothing of it is to train it is taken out again.
 
 An operator that clamps its output gets the layer in front of it: behind the clamp it would come too
 late.
+
+A layer normalization (`layer_norm.py`) multiplies no activation by its gamma alone. It gets its
+layer behind its last operator, where the same d and b are a scale and a bias of what it gives.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm_train.graph import Graph, Op, Quantization, Tensor
+from tflm_train.model.layer_norm import layer_norms
 from tflm_train.model.layers import ancestors, is_per_channel, list_layers
 from tflm_train.model.model import Model
+from tflm_train.ops.npu import ETHOS_U
 
 _BY_CHANNEL = ("MUL", "ADD", "SUB")
 _ONE = 64
@@ -68,8 +73,9 @@ def channel_notes(names: Sequence[str]) -> list[str]:
         return []
     listed = ", ".join(map(repr, names[:2])) + (f" and {len(names) - 2} more" if names[2:] else "")
     return [
-        "scales and biases of channels that are operators by constants (batch normalization) train "
-        f"as layers of their own behind them, with the same answers: {listed}"
+        "scales and biases of channels that are operators by constants (batch and layer "
+        "normalization) train as layers of their own behind them, with the same answers: "
+        f"{listed}"
     ]
 
 
@@ -116,7 +122,10 @@ def _is_identity(op: Op) -> bool:
 
 def _places(graph: Graph) -> Iterator[tuple[Tensor, list[Op]]]:
     """The tensors that are to go through a layer, with the operators that read them behind it."""
-    by_channel = {id(op) for op in graph.ops if _is_by_channel(op)}
+    norms = [norm for norm in layer_norms(graph) if _is_of_channels(norm.last.output)]
+    inner = {id(op) for norm in norms for op in norm.inner}
+    by_channel = {id(op) for op in graph.ops if _is_by_channel(op)} - inner
+    by_channel |= {id(norm.last) for norm in norms}
     if not by_channel:
         return
     between = _between_layers(graph)
@@ -131,6 +140,8 @@ def _places(graph: Graph) -> Iterator[tuple[Tensor, list[Op]]]:
         tensor = next(t for t in op.inputs if t is not None and t.data is None)
         tensor, readers = (tensor, [op]) if is_clamped else (op.output, readers)
         is_inside = id(op) in between and tensor not in graph.outputs
+        if any(map(ETHOS_U.is_kind_of, readers)):
+            continue  # It reads that tensor, where it lies.
         if is_inside and not _has_layer(graph, tensor):
             yield tensor, readers
 
@@ -141,12 +152,19 @@ def _is_by_channel(op: Op) -> bool:
         return False
     constants = [t for t in op.inputs if t is not None and t.data is not None]
     activations = [t for t in op.inputs if t is not None and t.data is None]
-    shape = op.output.shape
-    if len(constants) != 1 or not 2 <= len(shape) <= _AXES or shape[0] != 1 or shape[-1] == 1:
+    if len(constants) != 1 or not _is_of_channels(op.output):
         return False
+    shape = op.output.shape
     constant, x = constants[0], activations[0]
     is_for_channels = constant.shape[-1:] == shape[-1:] and constant.size == shape[-1]
     return is_for_channels and x.shape == shape and all(map(_is_int8, (constant, x, op.output)))
+
+
+def _is_of_channels(tensor: Tensor) -> bool:
+    """Whether a layer can be put behind a tensor: int8, of one sample, with several channels."""
+    shape = tensor.shape
+    has_axes = 2 <= len(shape) <= _AXES and shape[0] == 1 and shape[-1] > 1
+    return has_axes and _is_int8(tensor)
 
 
 def _is_int8(tensor: Tensor) -> bool:

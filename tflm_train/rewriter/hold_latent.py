@@ -4,6 +4,9 @@ The frozen layers give the same for a sample whenever they run. So their result 
 and an output of the graph: firmware may read it after an inference and write it before a step, and
 the input `train/source` says whether the frozen layers run at all. They become STREAMs for that
 (`optimize.py`), which return at once when they need not run.
+
+A latent is all that a step on the device has of its sample, so of a model that learns its own input
+it is that input.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ def hold_latent(graph: TrainingGraph) -> None:
     """
     model = graph.model.graph
     _require_one_input(graph, "leave `latent: true` out of the scheme")
-    latent = _before_moves(model, find_boundary(graph.model))
+    latent = _before_moves(model, find_boundary(graph.model, sample_beside=False))
     if latent.type_name != "INT8" or latent.quantization is None:
         raise UnsupportedError(
             f"{graph.model.name}: the trained part begins at {latent.name!r}, which is "
@@ -67,7 +70,7 @@ def keep_apart(graph: TrainingGraph) -> None:
       UnsupportedError: The model has several inputs.
     """
     _require_one_input(graph, "leave out --split")
-    boundary = find_boundary(graph.model)
+    boundary = find_boundary(graph.model, sample_beside=False)
     before = ancestors(graph.model.graph, boundary)
     frozen = {id(op): op for op in graph.model.graph.ops if id(op) in before}
     graph.frozen = FrozenPart(frozen, boundary, None)
@@ -90,7 +93,7 @@ def _before_moves(graph: Graph, boundary: Tensor) -> Tensor:
     producer = graph.producer(boundary)
     while producer is not None and _moves(producer):
         before = producer.input
-        if before is not graph.inputs[0] and why_no_boundary(graph, before) is not None:
+        if before is not graph.inputs[0] and why_no_boundary(graph, before, sample_beside=False):
             break
         boundary, producer = before, graph.producer(before)
     return boundary

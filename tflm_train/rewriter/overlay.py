@@ -16,7 +16,7 @@ from tflm_train.memory import KernelSet
 from tflm_train.memory.planner import ALIGNMENT, ArenaPlan, Buffer, plan_arena
 from tflm_train.memory.structures import persistent_part
 from tflm_train.model import Graph, Model, Tensor
-from tflm_train.model.offline_plan import write_offsets
+from tflm_train.model.offline_plan import npu_places, write_offsets
 from tflm_train.ops.target import CORTEX_M, align
 from tflm_train.rewriter.stream import Run
 
@@ -49,6 +49,9 @@ def overlay_streams(model: Model, runs: Mapping[int, Run], kernels: KernelSet) -
       kernels: What runs the builtin ops.
     """
     graph = model.graph
+    if npu_places(graph):
+        write_offsets(model, {})  # What an NPU works on cannot make way.
+        return
     scratch = persistent_part(model, kernels, CORTEX_M).scratch
     pairs = list(_find_pairs(graph, runs))
     offsets: _Offsets = {}

@@ -22,6 +22,7 @@ from tflm_train.model.per_channel import channel_layers, channel_notes, drop_cha
 from tflm_train.model.prepared import prepared
 from tflm_train.model.runnable import require_runnable
 from tflm_train.model.written import write, write_checked
+from tflm_train.ops.constants import LossKind
 from tflm_train.ops.reading import is_ours
 from tflm_train.rewriter.attach_head import attach_head
 from tflm_train.rewriter.choose_variables import CHOOSE_VARIABLES
@@ -36,6 +37,7 @@ from tflm_train.rewriter.hold_latent import HOLD_LATENT, KEEP_APART
 from tflm_train.rewriter.latent_report import describe_latent
 from tflm_train.rewriter.mark_step import MARK_STEP, MARKED
 from tflm_train.rewriter.moved_outputs import moved_outputs
+from tflm_train.rewriter.npu_memory import NpuMemory
 from tflm_train.rewriter.optimize import Choice, Forward, Streaming, stream_layers
 from tflm_train.rewriter.order_ops import order_ops
 from tflm_train.rewriter.origins import keep_origins
@@ -48,6 +50,8 @@ from tflm_train.rewriter.schedule import Order
 from tflm_train.rewriter.split_layers import SPLIT_LAYERS
 from tflm_train.rewriter.training_graph import TrainingGraph
 from tflm_train.scheme import Scheme, resolve
+from tflm_train.scheme.npu_head import with_npu_head
+from tflm_train.scheme.resolve import find_output
 from tflm_train.trained.builtin_layers import with_builtins
 
 # Real activations of a calibrated model have scales of 1e-3 to 1.
@@ -195,7 +199,8 @@ def _build(
     known: KnownRuns | None = None,
 ) -> _Built:
     """Runs the passes on a copy of the model, which has no ops of ours."""
-    work = Model(model.source, model.name)
+    work = _with_npu_head(Model(model.source, model.name), scheme)
+    npu_memory = NpuMemory(work.graph)
     streams = choice.changes_anything or scheme.latent
     if streams:
         fold_pads(work.graph)
@@ -230,8 +235,25 @@ def _build(
         except NoFormError as error:
             raise UnsupportedError(_why_no_latent(model, error.op)) from error
         memory = memory_report(work, choice.kernels)
+    npu_memory.require_kept(work.graph, model.name)
     slowdown = sum(map(choice.time_of, work.graph.ops)) / time if time else 1.0
     return _Built(graph, memory, unstreamed, slowdown)
+
+
+def _with_npu_head(model: Model, scheme: Scheme) -> Model:
+    """The model, with a layer for a fresh head where an NPU computes all of it.
+
+    Raises:
+      UnsupportedError: The head is to predict values, and nothing says how large these are.
+    """
+    made = with_npu_head(model, find_output(scheme.output, model), scheme.head)
+    if made is not model and scheme.loss.rule.kind is LossKind.MEAN_SQUARED_ERROR:
+        raise UnsupportedError(
+            f"{model.name}: a fresh head behind the NPU gives class scores, not values for "
+            "`loss: mean_squared_error`: their range is not known; train with a cross-entropy, or "
+            "put the last layer into the model before Vela and keep it from the NPU"
+        )
+    return made
 
 
 def _why_no_latent(model: Model, frozen: Op) -> str:
@@ -261,7 +283,8 @@ def _model_warnings(model: Model) -> list[str]:
     newer = model.newer_fields
     if newer:
         warnings.append(f"fields newer than this tool's schema are not carried over: {newer[0]}")
-    if model.drop_metadata(offline_plan.METADATA_NAME):
+    # What an NPU expects of the plan stays; the rest TFLM plans anew, as well as Vela did.
+    if model.drop_metadata(offline_plan.METADATA_NAME) and not offline_plan.npu_places(model.graph):
         warnings.append(
             f"the model's {offline_plan.METADATA_NAME} metadata was dropped: it cannot hold the "
             "training tensors"

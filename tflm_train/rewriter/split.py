@@ -10,7 +10,7 @@ from tflm_train.memory import KernelSet, memory_report
 from tflm_train.memory.report import Arena
 from tflm_train.model import Model
 from tflm_train.model.kinds import is_model
-from tflm_train.trained.cut import cut
+from tflm_train.trained.cut import cut, target_of_input
 
 METADATA_NAME = "tflm_train.trunk"
 
@@ -108,7 +108,13 @@ def split_model(rewritten: bytes, name: str) -> Split:
     Raises:
       UnsupportedError: Nothing is frozen before what trains, or it cannot be cut there.
     """
-    parts = cut(Model(rewritten, name))
+    model = Model(rewritten, name)
+    parts = cut(model, sample_beside=False)
+    if parts.trunk is None and target_of_input(model.graph) is not None:
+        raise UnsupportedError(
+            f"{name}: it learns its own input, so that the trained part needs the sample itself "
+            "and no latent will do; leave out --split"
+        )
     if parts.trunk is None:
         raise UnsupportedError(
             f"{name}: nothing is frozen before what trains, so that there is nothing to split off; "

@@ -75,7 +75,8 @@ def _refuse(model: Model) -> None:
     if npu is not None:
         raise ModelError(
             f"{model.name}: op {model.graph.index(npu)} ({npu.name}) runs on an Ethos-U, not "
-            "here; take the model as it was before Vela, whose states are the same"
+            "here; take the model as it was before Vela, whose states are the same; of one "
+            "rewritten after it, the tail of `rewrite --split` runs here, on latents of a board"
         )
     for missing in missing_kernels(model):
         # Some kernels refuse a type only when they run.

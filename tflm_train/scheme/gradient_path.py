@@ -13,7 +13,9 @@ from tflm_train.graph import Graph, Op, Tensor
 from tflm_train.model.layers import Layer, ancestors, list_layers, uses_of
 from tflm_train.model.model import Model
 from tflm_train.ops.builtin import builtin_of
+from tflm_train.ops.npu import ETHOS_U
 
+_REAL = ("INT8", "INT16", "FLOAT32")
 _OTHER = "another output (`output: NUMBER` in a scheme)"
 
 
@@ -123,14 +125,18 @@ def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[in
     barriers: list[str] = []
     reasons: dict[int, str | None] = {}
     stopped: dict[int, str] = {}
+    barred: dict[int, str] = {}  # what a gradient may come to, but not all of it
     for index, op in reversed(differentiated(graph.ops)):
         outputs = {id(t) for t in op.outputs}
-        if not outputs & reached:
-            source = next((stopped[t] for t in outputs if t in stopped), nothing)
+        part = next((barred[t] for t in outputs if t in barred), None)
+        if part is not None or not outputs & reached:
+            source = part or next((stopped[t] for t in outputs if t in stopped), nothing)
             reasons[id(op)] = source
             for tensor in op.inputs:
                 if tensor is not None:  # what is nearest to the loss is the reason
                     stopped.setdefault(id(tensor), source)
+                    if part is not None:
+                        barred.setdefault(id(tensor), source)
             continue
         row = builtin_of(op)
         if row is not None and row.is_source:
@@ -150,6 +156,8 @@ def _follow(graph: Graph, reached: set[int], nothing: str, feeding: frozenset[in
             reasons[id(op)] = f"{own}; {instead}"
             for stopped_input in inputs:
                 stopped.setdefault(stopped_input, after)
+                if any(t.type_name in _REAL for t in op.outputs):  # indices have no gradient
+                    barred.setdefault(stopped_input, after)
     return GradientPath(reasons, tuple(barriers), feeding)
 
 
@@ -177,6 +185,8 @@ def remedy(layers: Sequence[Layer], place: int, outputs: int) -> str:
 
 def _why_not(op: Op) -> str | None:
     rule = RULES.get(op.name)
+    if ETHOS_U.is_kind_of(op):
+        return "it runs on the NPU, where nothing trains"
     return "the operator has no gradient rule" if rule is None else rule.why_not(op)
 
 

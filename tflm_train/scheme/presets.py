@@ -13,7 +13,7 @@ than 12 below the head: first layers have the largest activations, whose gradien
 RAM than all the rest, and change least from task to task. (`update: {biases: all}` trains them
 too.) The layers that matter most are those that "On-Device Training Under 256KB Memory" (Lin et
 al., NeurIPS 2022) found to: no depthwise ones, and of an inverted bottleneck only the first
-pointwise one. Of a batch normalization that stands in the graph the biases train with those of the
+pointwise one. Of a normalization that stands in the graph the biases train with those of the
 layers, and the scales, which need its output kept, with everything.
 """
 
@@ -34,6 +34,7 @@ from tflm_train.ops.constants import LossKind
 from tflm_train.scheme.gradient_path import GradientPath, gradient_path, why_no_loss
 from tflm_train.scheme.head import KEPT_HEAD, Head
 from tflm_train.scheme.loss import Loss
+from tflm_train.scheme.npu_head import with_npu_head
 from tflm_train.scheme.resolve import feeding_layers
 from tflm_train.scheme.scheme import Scheme, WeightUpdate
 
@@ -81,7 +82,7 @@ def preset_scheme(
     Raises:
       UnsupportedError: Nothing of the model, or nothing that the preset names, can train.
     """
-    preset, model = Preset(preset), prepared(model)
+    preset, model = Preset(preset), with_npu_head(prepared(model), output, head)
     layers = feeding_layers(model, output)
     loss = ordinary_loss(model, head, output)
     graph, path = model.graph, gradient_path(model, output, loss.name)

@@ -13,6 +13,7 @@ from tflm_train.model.layers import Layer, ancestors, has_bias, list_layers, use
 from tflm_train.model.model import Model
 from tflm_train.ops.npu import ETHOS_U
 from tflm_train.scheme.gradient_path import gradient_path
+from tflm_train.scheme.npu_head import why_no_features, with_npu_head
 from tflm_train.scheme.scheme import ALL, LayerRef, Scheme, WeightUpdate
 
 
@@ -86,8 +87,9 @@ def resolve(scheme: Scheme, model: Model) -> UpdatePlan:
     Raises:
       SchemeError: A layer does not exist, or nothing would train.
     """
-    layers = list_layers(model.graph)
     output = find_output(scheme.output, model)
+    model = with_npu_head(model, output, scheme.head)
+    layers = list_layers(model.graph)
     candidates = feeding_layers(model, output)
     _require_model(scheme, layers, model)
     head = candidates[-1]
@@ -157,16 +159,28 @@ def feeding_layers(model: Model, output: int) -> list[Layer]:
     feeding = ancestors(model.graph, model.graph.outputs[output])
     found = [layer for layer in list_layers(model.graph) if id(layer.op) in feeding]
     if not found and any(ETHOS_U.is_kind_of(op) for op in model.graph.ops):
-        raise SchemeError(
-            f"{model.name}: all of its layers run on the Ethos-U, where nothing trains; rewrite "
-            "the model as it was before Vela, and compile the result with Vela"
-        )
+        raise SchemeError(_why_not_on_npu(model, output))
     if not found:
         raise SchemeError(
             f"{model.name}: no CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED layer feeds its "
             f"output ({model.graph.outputs[output].name!r}); there is nothing to train"
         )
     return found
+
+
+def _why_not_on_npu(model: Model, output: int) -> str:
+    """Says of an output that only the NPU feeds it, and what to do."""
+    reason = why_no_features(model.graph, output)
+    instead = "put a fresh head behind it (`--classes N`), or "
+    if reason is not None:
+        instead = f"{reason} that a fresh head could take; "
+    if list_layers(model.graph):
+        instead += "train another output (`output: NUMBER` in a scheme), or "
+    return (
+        f"{model.name}: all of the layers of its output {model.graph.outputs[output].short_name!r} "
+        f"run on the Ethos-U, where nothing trains; {instead}rewrite the model as it was before "
+        "Vela, and compile the result with Vela"
+    )
 
 
 def _require_model(scheme: Scheme, layers: list[Layer], model: Model) -> None:

@@ -17,11 +17,26 @@ from tflm_train.model import Model, offline_plan
 from tflm_train.model.layers import ancestors, list_layers
 from tflm_train.model.metadata import METADATA_NAME
 from tflm_train.ops import Loss, Restore, Stream
+from tflm_train.ops.builtin import builtin_of
 from tflm_train.ops.contract import EXTRA_INPUTS, SOURCE_INPUT
+from tflm_train.ops.npu import ETHOS_U, without_work_memory
 from tflm_train.ops.reading import is_ours
 
 _WITH_MEMORY = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "IF", "WHILE")
 """Operators that read or write what outlives a run, or call a subgraph that may."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What of the model's input an autoencoder's loss compares with.
+
+    Attributes:
+      tensor: What the loss reads: the input, or the int8 tensor that a QUANTIZE makes of it.
+      maker: The QUANTIZE; None where there is none.
+    """
+
+    tensor: Tensor
+    maker: Op | None
 
 
 class CutError(UnsupportedError):
@@ -39,7 +54,7 @@ class Cut:
       boundary: Name of the tensor between them.
       trunk: From the model's input to the boundary; None when the boundary is the input.
       tail: From the boundary, which is now its first input, to the model's outputs. One that learns
-        its own input has that as its second input.
+        its own input has that as its second input, and the QUANTIZE of it where it is real.
       first_layer: Number of layers in the trunk: layer `n` of a plain model is `n - first_layer` of
         its tail.
       takes_sample: Whether the tail has the model's input as its second one.
@@ -52,11 +67,12 @@ class Cut:
     takes_sample: bool = False
 
 
-def find_boundary(model: Model) -> Tensor:
+def find_boundary(model: Model, *, sample_beside: bool = True) -> Tensor:
     """The last tensor through which everything flows before anything that trains.
 
     Args:
       model: A rewritten model.
+      sample_beside: Whether the tail may take the sample beside the boundary, as its target.
 
     Returns:
       The tensor; the model's input when no later one will do.
@@ -69,17 +85,18 @@ def find_boundary(model: Model) -> Tensor:
         raise CutError(f"{model.name} holds no training ops: say where to cut it")
     candidates = [op.output for op in graph.ops if op.outputs and _why_op(op) is None]
     for tensor in reversed(candidates):
-        if why_no_boundary(graph, tensor) is None:
+        if why_no_boundary(graph, tensor, sample_beside=sample_beside) is None:
             return tensor
     return graph.inputs[0]
 
 
-def cut(model: Model, boundary: str | Tensor | None = None) -> Cut:
+def cut(model: Model, boundary: str | Tensor | None = None, *, sample_beside: bool = True) -> Cut:
     """Splits a model.
 
     Args:
       model: A plain or rewritten model with one data input, as it was read; not changed.
       boundary: The tensor to cut at, or its name; by default `find_boundary`.
+      sample_beside: Whether the tail may take the sample beside the boundary, as its target.
 
     Raises:
       CutError: No such tensor, something trains or remembers before it, or another branch crosses
@@ -87,10 +104,13 @@ def cut(model: Model, boundary: str | Tensor | None = None) -> Cut:
     """
     graph = model.graph
     if not isinstance(boundary, Tensor):
-        boundary = find_boundary(model) if boundary is None else _named(model, boundary)
+        if boundary is None:
+            boundary = find_boundary(model, sample_beside=sample_beside)
+        else:
+            boundary = _named(model, boundary)
     if boundary is graph.inputs[0]:
         return Cut(boundary.name, None, model, 0)
-    reason = why_no_boundary(graph, boundary)
+    reason = why_no_boundary(graph, boundary, sample_beside=sample_beside)
     if reason is not None:
         raise CutError(f"{model.name} cannot be cut at {boundary.name!r}: {reason}")
     before = ancestors(graph, boundary)
@@ -100,6 +120,8 @@ def cut(model: Model, boundary: str | Tensor | None = None) -> Cut:
         raise CutError(f"{model.name}: layers before and after {boundary.name!r} alternate")
     place = graph.tensors.index(boundary)
     positions = {i for i, op in enumerate(graph.ops) if id(op) in before}
+    target = _target_behind(graph, boundary) if sample_beside else None
+    repeated = target.maker if target is not None else None
     trunk, tail = Model(model.source, f"{model.name} trunk"), Model(model.source, model.name)
     trunk.graph.ops = [op for i, op in enumerate(trunk.graph.ops) if i in positions]
     trunk.graph.inputs = trunk.graph.inputs[:1]
@@ -107,18 +129,20 @@ def cut(model: Model, boundary: str | Tensor | None = None) -> Cut:
     trunk.drop_metadata(METADATA_NAME)
     for file in trunk.file_names:
         trunk.set_associated_file(file, None)
-    tail.graph.ops = [op for i, op in enumerate(tail.graph.ops) if i not in positions]
-    target = tail.graph.inputs[:1] if _target(graph) is not None else []
-    tail.graph.inputs = [tail.graph.tensors[place], *target, *tail.graph.inputs[1:]]
-    return Cut(boundary.name, _written(trunk), _written(tail), first_layer, bool(target))
+    own = positions - {i for i, op in enumerate(graph.ops) if op is repeated}
+    tail.graph.ops = [op for i, op in enumerate(tail.graph.ops) if i not in own]
+    sample = tail.graph.inputs[:1] if target is not None else []
+    tail.graph.inputs = [tail.graph.tensors[place], *sample, *tail.graph.inputs[1:]]
+    return Cut(boundary.name, _written(trunk), _written(tail), first_layer, bool(sample))
 
 
-def why_no_boundary(graph: Graph, boundary: Tensor) -> str | None:
+def why_no_boundary(graph: Graph, boundary: Tensor, *, sample_beside: bool = True) -> str | None:
     """What keeps a graph from being cut at a tensor, None when nothing does.
 
     Args:
       graph: Of a plain model, or of a rewritten one whose training ops are complete.
       boundary: One of its activations.
+      sample_beside: Whether the tail may take the sample beside the boundary, as its target.
     """
     if len([t for t in graph.inputs if t.name not in (*EXTRA_INPUTS, SOURCE_INPUT)]) > 1:
         return "the model has several inputs"
@@ -130,9 +154,9 @@ def why_no_boundary(graph: Graph, boundary: Tensor) -> str | None:
     if not any(graph.inputs[0] in op.inputs for op in graph.ops if id(op) in before):
         return "it does not depend on the model's input"
     tail = [op for op in graph.ops if id(op) not in before]
-    target = _target(graph)
-    inputs = graph.inputs[1:] if target is None else graph.inputs
-    crossing = _crossing(tail, boundary, inputs, target)
+    target = _target_behind(graph, boundary) if sample_beside else None
+    beside = [] if target is None else [target.tensor]
+    crossing = _crossing(tail, boundary, graph.inputs[1:], beside)
     made = {id(t) for op in tail for t in op.outputs} | {id(boundary)}
     crossing += [t for t in graph.outputs if id(t) not in made]
     if crossing:
@@ -149,7 +173,7 @@ def has_memory(graph: Graph) -> bool:
     made = {id(tensor) for op in graph.ops for tensor in op.outputs}
     made |= {id(tensor) for tensor in graph.inputs}
     return any(
-        (op.is_custom and not is_ours(op))
+        (op.is_custom and not is_ours(op) and not ETHOS_U.is_kind_of(op))
         or op.name in _WITH_MEMORY
         or any(tensor.is_variable and id(tensor) not in made for tensor in _tensors(op))
         for op in graph.ops
@@ -165,34 +189,65 @@ def _why_op(op: Op) -> str | None:
         return None if is_frozen else "a layer before it trains"
     if is_ours(op):
         return "a layer before it trains"
-    if op.is_custom or op.name in _WITH_MEMORY or read:
+    may_remember = op.is_custom and not ETHOS_U.is_kind_of(op)
+    if may_remember or op.name in _WITH_MEMORY or read:
         return f"{op.name} before it may remember what came earlier"
     return None
 
 
-def _target(graph: Graph) -> Tensor | None:
-    """The model's input where the loss reads it as its target."""
+def target_of_input(graph: Graph) -> Tensor | None:
+    """What the loss of a model that learns its own input compares with; None for other models."""
+    target = _target(graph)
+    return None if target is None else target.tensor
+
+
+def _target(graph: Graph) -> _Target | None:
+    """The model's input, or the int8 tensor made of it, where the loss reads it as its target."""
     loss = next((op for op in graph.ops if Loss.is_kind_of(op)), None)
-    return graph.inputs[0] if loss is not None and graph.inputs[0] in loss.inputs else None
+    if loss is None:
+        return None
+    source = graph.inputs[0]
+    if source in loss.inputs:
+        return _Target(source, None)
+    for op in graph.consumers(source):
+        row = builtin_of(op)
+        if row is not None and row.keeps_real_values and op.output in loss.inputs:
+            return _Target(op.output, op)
+    return None
+
+
+def _target_behind(graph: Graph, boundary: Tensor) -> _Target | None:
+    """The target that a tail needs beside a boundary; None where that is the target itself."""
+    target = _target(graph)
+    return None if target is None or target.tensor is boundary else target
 
 
 def _crossing(
-    tail: Sequence[Op], boundary: Tensor, inputs: Sequence[Tensor], target: Tensor | None
+    tail: Sequence[Op], boundary: Tensor, inputs: Sequence[Tensor], beside: Sequence[Tensor]
 ) -> list[Tensor]:
-    """What the operators of the tail read that is neither theirs, constant, nor the boundary."""
+    """What the operators of the tail read that is neither theirs, constant, nor the boundary.
+
+    Args:
+      tail: The operators.
+      boundary: What the trunk gives.
+      inputs: Of the model, which the tail keeps.
+      beside: What the tail has as well, for its loss alone.
+    """
     known = {id(boundary), *(id(t) for t in inputs), *(id(t) for op in tail for t in op.outputs)}
+    known_to_loss = known | {id(t) for t in beside}
     return [
         tensor
         for op in tail
         for tensor in _tensors(op)
-        if (tensor.data is None and not tensor.is_variable and id(tensor) not in known)
-        or (tensor is target and not Loss.is_kind_of(op))
+        if tensor.data is None
+        and not tensor.is_variable
+        and id(tensor) not in (known_to_loss if Loss.is_kind_of(op) else known)
     ]
 
 
 def _tensors(op: Op) -> list[Tensor]:
     """The inputs that are there."""
-    return [tensor for tensor in op.inputs if tensor is not None]
+    return [tensor for tensor in without_work_memory(op) if tensor is not None]
 
 
 def _named(model: Model, name: str) -> Tensor:

@@ -27,8 +27,6 @@ from tflm_train.trained.state import StateBlob, StateLayout
 from tflm_train.trained.trainable_model import TrainableModel
 
 METADATA_NAME = "tflm_train.merged"
-# Our note of an earlier merge, and a plan of the arena that held the training tensors as well.
-_DROPPED_METADATA = (METADATA_NAME.encode(), offline_plan.METADATA_NAME.encode())
 
 
 def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = None) -> bytes:
@@ -67,6 +65,7 @@ def merge(model: bytes | Model | str | os.PathLike[str], state: bytes | None = N
     graph.inputs, graph.outputs = list(trainable.inputs), list(trainable.outputs)
     _drop_added_tensors(graph, added)
     work.drop_signature(TRAIN_SIGNATURE)
+    work.drop_metadata(offline_plan.METADATA_NAME)  # It held the training tensors as well.
     trim_interface(work)
     return check_written(_prune(work.to_bytes(), work.name, blob), work.name)
 
@@ -88,7 +87,7 @@ def _prune(data: bytes, name: str, blob: StateBlob) -> bytes:
     raw, zip_entries = flatbuffer.parse(data, name)
     operators = [o for subgraph in raw.subgraphs for o in _items(subgraph.operators)]
     raw.operatorCodes = _renumber(raw.operatorCodes, [(o, "opcodeIndex") for o in operators])
-    metadata = [m for m in _items(raw.metadata) if m.name not in _DROPPED_METADATA]
+    metadata = [m for m in _items(raw.metadata) if m.name != METADATA_NAME.encode()]
     note = schema.MetadataT()
     note.name = METADATA_NAME.encode()
     text = json.dumps({"fingerprint": f"{blob.fingerprint:016x}", "step": blob.step}).encode()

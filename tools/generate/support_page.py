@@ -56,7 +56,8 @@ _MODELS = """\
 - A scale or a bias for each channel that is a MUL, ADD or SUB by a constant (a batch normalization
   that no convolution could take in) trains as a DEPTHWISE_CONV_2D of one tap behind it, which
   begins as 1 and 0; where that is not trained, it is not there. What prepares the inputs before the
-  first layer, or scales an output behind its last, stays constant.
+  first layer, or scales an output behind its last, stays constant. So train gamma and beta of a
+  layer normalization (MEAN, SQUARED_DIFFERENCE, RSQRT, MUL, ADD): behind the last of these.
 - Streaming models, which keep earlier frames in resource variables (CALL_ONCE, READ_VARIABLE,
   ASSIGN_VARIABLE): each Invoke is a frame, a training step as well. What was kept of earlier frames
   is taken as it stands: no gradient goes back through it.
