@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from benchmarks.cached_latents import KEPT
 from benchmarks.held_out import Samples
-from benchmarks.story_models import STORIES, factory_model, recordings, story
+from benchmarks.story_models import STORIES, factory_model, story
 from tflm_train import Interpreter, Model, Scheme, load
+from tflm_train.data.overlaps import recordings_of
 from tflm_train.learning.frozen_once import FrozenOnce
 from tflm_train.rewriter import rewrite
 from tflm_train.runtime.latent_store import Balance, Replay, Reservoir
@@ -104,7 +105,7 @@ class Workshop:
         target = stored / stored.sum(axis=1, keepdims=True, dtype=np.float32)
         self.factory = replace(self.factory, target=target)
         is_movement = data["x_field_train"].shape[2] == 1
-        self.recordings = recordings(data["x_field_train"]) if is_movement else []
+        self.recordings = recordings_of(data["x_field_train"]) if is_movement else []
         self._answer_bytes = int(stored[0].nbytes)
 
     def records(self, size_kb: int, settings: Settings) -> int:

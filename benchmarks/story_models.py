@@ -36,39 +36,6 @@ def story(name: str) -> dict[str, npt.NDArray[Any]]:
     return data
 
 
-def recordings(windows: npt.NDArray[Any]) -> list[list[int]]:
-    """Which windows of movement follow each other, also where a few between them were left out.
-
-    Args:
-        windows: [n, T, ...] each of which may begin with what another one ends with.
-
-    Returns:
-        Indices of the windows of each recording, in order of time.
-    """
-    count, length = windows.shape[:2]
-    found = [_followers(windows, hop) for hop in range(1, length)]
-    hop = 1 + max(range(length // 2), key=lambda i: len(found[i]))
-    follower: dict[int, int] = {}
-    for skipped in range(hop, length, hop):
-        taken = set(follower.values())
-        more = found[skipped - 1].items()
-        follower |= {i: j for i, j in more if i not in follower and j not in taken}
-    chains = []
-    for i in sorted(set(range(count)) - set(follower.values())):
-        chain = [i]
-        while chain[-1] in follower:
-            chain.append(follower[chain[-1]])
-        chains.append(chain)
-    return chains
-
-
-def _followers(windows: npt.NDArray[Any], hop: int) -> dict[int, int]:
-    """Of each window the one that begins so many samples later."""
-    starts = {window[:-hop].tobytes(): i for i, window in enumerate(windows)}
-    ends = (window[hop:].tobytes() for window in windows)
-    return {i: starts[end] for i, end in enumerate(ends) if starts.get(end, i) != i}
-
-
 def factory_model(name: str, without: int | None = None) -> Model:
     """The int8 model that a story's factory ships; made once and kept under build/.
 

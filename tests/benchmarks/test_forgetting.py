@@ -16,7 +16,7 @@ from benchmarks.held_out import (
     held_out_parts,
     held_out_recordings,
 )
-from benchmarks.story_models import recordings
+from tflm_train.data.overlaps import recordings_of
 
 
 def test_each_sample_is_held_out_once() -> None:
@@ -33,7 +33,7 @@ def test_recordings_do_not_overlap() -> None:
     track = np.random.default_rng(0).normal(size=(3, 100, 2))
     windows = np.stack([one[i : i + 20] for one in track for i in range(0, 80, 5)])
     order = np.random.default_rng(1).permutation(len(windows))
-    chains = recordings(windows[order])
+    chains = recordings_of(windows[order])
     assert sorted(sorted(order[chain]) for chain in chains) == [
         list(range(i, i + 16)) for i in (0, 16, 32)
     ]
@@ -57,7 +57,7 @@ def test_recordings_go_on_where_windows_were_left_out() -> None:
     starts = [i for i in range(0, 80, 5) if i not in (20, 50, 55)]
     windows = np.stack([one[i : i + 20] for one in track for i in starts])
     order = np.random.default_rng(1).permutation(len(windows))
-    chains = recordings(windows[order])
+    chains = recordings_of(windows[order])
     assert sorted(list(order[chain]) for chain in chains) == [
         list(range(i, i + len(starts))) for i in (0, len(starts))
     ]

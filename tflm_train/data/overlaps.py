@@ -39,22 +39,33 @@ def stretches_of(x: Array, kinds: Integers) -> tuple[Integers, int] | None:
         [n] the number of each sample's stretch, and how many samples share rows with others; None
         where none do.
     """
-    if x.dtype == np.uint8 or x.ndim < 2 or len(x) < 2 or x.shape[1] < _FEWEST_ROWS:
-        return None  # Pictures are no recordings.
-    followed, shift = _predecessors(_row_digests(x))
-    overlapping = np.union1d(np.flatnonzero(followed >= 0), followed[followed >= 0])
-    if not len(overlapping):
+    recordings = recordings_of(x)
+    if len(recordings) == len(x):
         return None
-    recording, time = _recordings(followed, shift)
     fewest = int(np.unique(kinds, return_counts=True)[1].min())
     longest = max(_SHORTEST_STRETCH, min(LONGEST_STRETCH, fewest // _STRETCHES_OF_A_CLASS))
     stretch, count = np.zeros(len(x), np.int64), 0
-    for name in np.unique(recording):
-        members = np.flatnonzero(recording == name)
-        members = members[np.argsort(time[members], kind="stable")]
+    for members in recordings:
         for piece in np.array_split(members, -(-len(members) // longest)):
             stretch[piece], count = count, count + 1
-    return stretch, len(overlapping)
+    return stretch, sum(len(members) for members in recordings if len(members) > 1)
+
+
+def recordings_of(x: Array) -> list[list[int]]:
+    """Which samples are overlapping windows of one recording.
+
+    Args:
+        x: [n, rows, ...] samples; the rows of each follow each other in time.
+
+    Returns:
+        Indices of the samples of each recording, in order of time; a sample that shares rows with
+        none, or a picture, is a recording of its own.
+    """
+    if x.dtype == np.uint8 or x.ndim < 2 or len(x) < 2 or x.shape[1] < _FEWEST_ROWS:
+        return [[index] for index in range(len(x))]
+    first, time = _places(*_predecessors(_row_digests(x)))
+    found = (np.flatnonzero(first == name) for name in np.unique(first))
+    return [members[np.argsort(time[members], kind="stable")].tolist() for members in found]
 
 
 def _row_digests(x: Array) -> npt.NDArray[np.uint64]:
@@ -105,7 +116,7 @@ def _predecessors(rows: npt.NDArray[np.uint64]) -> tuple[Integers, Integers]:
     return followed, shift
 
 
-def _recordings(followed: Integers, shift: Integers) -> tuple[Integers, Integers]:
+def _places(followed: Integers, shift: Integers) -> tuple[Integers, Integers]:
     """Of each sample the first one of its recording, and how many rows later it begins."""
     first, time = np.full(len(followed), -1), np.zeros(len(followed), np.int64)
     for index in range(len(followed)):

@@ -72,9 +72,6 @@ def npu_places(graph: Graph) -> dict[int, int]:
 
 def take_places(model: Model) -> None:
     """Notes with its tensors where a file says that an NPU expects them."""
-    words = _plan_of(model)
-    if words is None:
-        return
     offsets = read_offsets(model)
     for op in filter(ETHOS_U.is_kind_of, model.graph.ops):
         for tensor in [*op.inputs, *op.outputs]:
